@@ -1,0 +1,1 @@
+"""A gRPC streaming server for stateful LLM agents, and its client."""

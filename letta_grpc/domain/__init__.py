@@ -1,0 +1,1 @@
+"""What the product is about, as values: no I/O, no framework, the standard library alone."""

@@ -1,0 +1,98 @@
+"""What a chat model is asked and what it answers, piece by piece."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from letta_grpc.domain.agents import ModelSettings
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolDefinition:
+    """A tool as the model is told of it. `parameters` is a JSON Schema as text.
+
+    `idempotent`: running it twice does what running it once does, so that a takeover may run it again.
+    """
+
+    name: str
+    description: str
+    parameters: str
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """One call of a model. `model` is the provider's own name, `headers` go out with the call (trace context)."""
+
+    model: str
+    system: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolDefinition, ...] = ()
+    settings: ModelSettings = ModelSettings()
+    timezone: str = "UTC"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class FinishReason(Enum):
+    """Why the model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+
+
+@dataclass(frozen=True, slots=True)
+class TextChunk:
+    """More text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningChunk:
+    """More reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallChunk:
+    """More of the `index`-th tool call of this answer. Id and name come with the first piece, sometimes again later."""
+
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinished:
+    """The answer is complete. The last chunk, exactly once."""
+
+    reason: FinishReason
+    usage: Usage = Usage()
+
+
+ModelChunk = TextChunk | ReasoningChunk | ToolCallChunk | ModelFinished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """A model that can be named. `context_window` is in tokens, None where it is not known."""
+
+    handle: str
+    provider: str
+    name: str
+    context_window: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderInfo:
+    """A source of models."""
+
+    name: str
+    base_url: str = ""
+    has_api_key: bool = False

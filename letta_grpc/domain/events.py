@@ -1,0 +1,132 @@
+"""Events: what happens in a run. The journal numbers them from 1, without a gap."""
+
+from dataclasses import dataclass
+
+from letta_grpc.domain.ids import MessageId, StepId
+from letta_grpc.domain.messages import Message, Role, ToolReturn
+from letta_grpc.domain.runs import Run
+from letta_grpc.domain.usage import Timing, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run left the queue."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """The model is about to be asked. `index` counts from 0 within the run."""
+
+    step_id: StepId
+    index: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStarted:
+    """The first piece of a message came."""
+
+    message_id: MessageId
+    step_id: StepId
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text. `content_index` is the part of the message's content that it continues."""
+
+    message_id: MessageId
+    content_index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More reasoning."""
+
+    message_id: MessageId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of the arguments of the message's `call_index`-th call, from 0."""
+
+    message_id: MessageId
+    call_index: int
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCompleted:
+    """A message is stored; it replaces its deltas."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ToolExecutionStarted:
+    """A tool is about to run: after a crash it may have run."""
+
+    tool_call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """A tool ended."""
+
+    tool_return: ToolReturn
+
+
+@dataclass(frozen=True, slots=True)
+class StepCompleted:
+    """A step's messages are stored and its tools have returned."""
+
+    step_id: StepId
+    usage: Usage
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
+class StepRestarted:
+    """The run was taken over before the model's answer was stored; the void messages will never be completed."""
+
+    step_id: StepId
+    attempt: int
+    void_message_ids: tuple[MessageId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run ended: the last event, exactly once."""
+
+    run: Run
+
+
+RunEvent = (
+    RunStarted
+    | StepStarted
+    | MessageStarted
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | MessageCompleted
+    | ToolExecutionStarted
+    | ToolReturned
+    | StepCompleted
+    | StepRestarted
+    | RunFinished
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedEvent:
+    """An event with its place in the log. `create_time_ns` is in nanoseconds since the epoch."""
+
+    sequence_number: int
+    create_time_ns: int
+    event: RunEvent

@@ -1,0 +1,105 @@
+"""How far a run has come, as its events tell.
+
+The loop keeps one beside the run it works on; a server that takes a run over gets the same one by folding the stored events.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from letta_grpc.domain.events import (
+    MessageCompleted,
+    MessageStarted,
+    ReasoningDelta,
+    RunEvent,
+    StepCompleted,
+    StepRestarted,
+    StepStarted,
+    TextDelta,
+    ToolCallDelta,
+    ToolExecutionStarted,
+    ToolReturned,
+)
+from letta_grpc.domain.ids import MessageId, StepId
+from letta_grpc.domain.messages import Message, Role, ToolCall, ToolReturn
+from letta_grpc.domain.transitions import Phase, advance
+from letta_grpc.domain.usage import Usage
+
+
+@dataclass(slots=True)
+class Progress:
+    """The fold of a run's events. Times are in nanoseconds since the epoch."""
+
+    phase: Phase = Phase.QUEUED
+    step_id: StepId | None = None
+    step_index: int = -1
+    step_model: str = ""
+    step_start_ns: int = 0
+    # Announced in this step and neither completed nor voided.
+    open_message_ids: list[MessageId] = field(default_factory=list)
+    step_message_ids: list[MessageId] = field(default_factory=list)
+    assistant: Message | None = None
+    begun: Counter[str] = field(default_factory=Counter)
+    returns: dict[str, ToolReturn] = field(default_factory=dict)
+    usage: Usage = Usage()
+    first_token_ns: int | None = None
+    last_token_ns: int | None = None
+    # Attempts at this step that gave nothing of the model's yet.
+    fruitless_attempts: int = 0
+
+    def apply(self, event: RunEvent, time_ns: int) -> None:
+        """Take the next event in; raise IllegalEvent if it cannot come here."""
+        self.phase = advance(self.phase, event)
+        match event:
+            case StepStarted():
+                self._start_step(event, time_ns)
+            case MessageStarted(message_id=message_id):
+                self.open_message_ids.append(message_id)
+            case TextDelta() | ReasoningDelta() | ToolCallDelta():
+                self.fruitless_attempts = 0
+                self.last_token_ns = time_ns
+                if self.first_token_ns is None:
+                    self.first_token_ns = time_ns
+            case MessageCompleted(message=message):
+                self._complete_message(message)
+            case StepRestarted():
+                self.open_message_ids.clear()
+            case ToolExecutionStarted(tool_call_id=call_id):
+                self.begun[call_id] += 1
+            case ToolReturned(tool_return=returned):
+                self.returns[returned.tool_call_id] = returned
+            case StepCompleted(usage=usage):
+                self.usage += usage
+            case _:  # RunStarted and RunFinished move the phase and nothing else.
+                pass
+
+    def _start_step(self, event: StepStarted, time_ns: int) -> None:
+        restarted = event.step_id == self.step_id
+        self.fruitless_attempts = self.fruitless_attempts + 1 if restarted else 1
+        self.step_id, self.step_index, self.step_model = event.step_id, event.index, event.model
+        self.step_start_ns = time_ns
+        self.assistant = None
+        self.step_message_ids.clear()
+        self.begun.clear()
+        self.returns.clear()
+
+    def _complete_message(self, message: Message) -> None:
+        self.fruitless_attempts = 0
+        self.step_message_ids.append(message.id)
+        if message.id in self.open_message_ids:
+            self.open_message_ids.remove(message.id)
+        if message.role is Role.ASSISTANT:
+            self.assistant = message
+
+    @property
+    def open_calls(self) -> tuple[ToolCall, ...]:
+        """The calls of this step that have no return yet, in the model's order."""
+        if self.assistant is None:
+            return ()
+        return tuple(call for call in self.assistant.tool_calls if call.id not in self.returns)
+
+    @property
+    def attempts_without_progress(self) -> int:
+        """How many attempts in a row have committed nothing of the model's or of a tool's."""
+        if self.phase is Phase.RUNNING_TOOLS:
+            return max((self.begun[call.id] for call in self.open_calls), default=0)
+        return self.fruitless_attempts

@@ -1,0 +1,130 @@
+"""Runs: one answer of an agent to one input, and the table of what may happen in one.
+
+Rule: every event of a run is a row of TRANSITIONS; nothing else compares phases.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+
+from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
+from letta_grpc.domain.messages import InputMessage
+from letta_grpc.domain.usage import Timing, Usage
+
+
+class RunState(Enum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run has ended."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED})
+OPEN_STATES = frozenset(RunState) - FINAL_STATES
+
+
+class StopReason(Enum):
+    """Why a run ended."""
+
+    END_TURN = "end_turn"
+    MAX_STEPS = "max_steps"
+    MAX_TOKENS = "max_tokens"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    MODEL_ERROR = "model_error"
+    INVALID_MODEL_OUTPUT = "invalid_model_output"
+    CONTEXT_OVERFLOW = "context_overflow"
+    INSUFFICIENT_CREDITS = "insufficient_credits"
+    INTERNAL_ERROR = "internal_error"
+
+
+class ConflictPolicy(Enum):
+    """What happens to a start while its conversation has an active run."""
+
+    REJECT = "reject"
+    ENQUEUE = "enqueue"
+    INTERRUPT = "interrupt"
+
+
+class DisconnectPolicy(Enum):
+    """What happens to a run that nobody reads."""
+
+    CONTINUE = "continue"
+    CANCEL = "cancel"
+
+
+MAX_QUEUED_RUNS = 100
+# A run that is taken over this often without one new event from model or tool is given up.
+MAX_ATTEMPTS_WITHOUT_PROGRESS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What to run: the payload that a request id stands for."""
+
+    messages: tuple[InputMessage, ...]
+    max_steps: int = 50
+    run_timeout: timedelta = timedelta(minutes=10)
+    conflict_policy: ConflictPolicy = ConflictPolicy.REJECT
+    disconnect_policy: DisconnectPolicy = DisconnectPolicy.CONTINUE
+    disconnect_grace: timedelta = timedelta(seconds=5)
+    model: str | None = None
+    system: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunError:
+    """Why a run failed, as far as a caller may know."""
+
+    reason: str
+    message: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run as it stands. `start_time` is when it left the queue."""
+
+    id: RunId
+    agent_id: AgentId
+    conversation_id: ConversationId
+    request_id: str
+    model: str
+    state: RunState
+    stop_reason: StopReason | None = None
+    attempt: int = 1
+    create_time: datetime
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    usage: Usage = Usage()
+    timing: Timing | None = None
+    input_message_ids: tuple[MessageId, ...] = ()
+    error: RunError | None = None
+    last_sequence_number: int | None = None
+    background: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A completed turn of the loop."""
+
+    id: StepId
+    run_id: RunId
+    index: int
+    model: str
+    usage: Usage
+    timing: Timing
+    message_ids: tuple[MessageId, ...]
+    complete_time: datetime

@@ -1,0 +1,140 @@
+"""Writing runs: events and state in one fenced transaction, and in no other way. The contract: `letta_grpc.testing.journals`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.events import RunEvent
+from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, RunId
+from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.runs import Run, RunSpec, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A wish to start a run. `fingerprint` is of the payload; a None conversation means the agent's default one."""
+
+    run_id: RunId
+    agent_id: AgentId
+    conversation_id: ConversationId | None
+    request_id: str
+    fingerprint: str
+    spec: RunSpec
+    traceparent: str | None = None
+
+
+# Builds the run, in state RUNNING, once agent and conversation are known; may raise to refuse the start.
+# Is called inside the transaction, on whatever thread that has: it must be quick and pure.
+Admit = Callable[[Agent, Conversation], Run]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write a run, until somebody takes it over with a higher attempt."""
+
+    run_id: RunId
+    owner: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A run that was started, found or taken over.
+
+    `lease` is there only when the caller is to work on the run now. `interrupts` is the active run that an INTERRUPT start
+    waits for. `last_sequence_number` is that of the newest stored event.
+    """
+
+    run: Run
+    spec: RunSpec
+    created: bool
+    lease: Lease | None
+    interrupts: RunId | None = None
+    cancel_requested: bool = False
+    last_sequence_number: int = 0
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EditBlock:
+    """Give a block a new value, if it still has the version that the edit was made from; otherwise ConcurrentChange."""
+
+    block_id: BlockId
+    expected_version: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddPassage:
+    """Keep an archival note."""
+
+    passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStep:
+    """Keep a completed step."""
+
+    step: Step
+
+
+Change = EditBlock | AddPassage | RecordStep
+
+
+class Journal(Protocol):
+    """Takes what happens in runs. What a call has returned is durable, and only then do readers see it."""
+
+    async def claim(self, start: Start, admit: Admit) -> Claim:
+        """Start a run, or find the one that this request id has started.
+
+        In this order, in one transaction: a known request id gives its run (`created` False) or raises RequestIdReused;
+        AgentNotFound, ConversationNotFound (also for a conversation of another agent); `admit`; then, if the conversation
+        has an open run, by the spec's policy: REJECT raises ConversationBusy, ENQUEUE and INTERRUPT store the run as
+        QUEUED without a lease (QueueFull beyond MAX_QUEUED_RUNS); otherwise the run, its input messages and `run_started`
+        (number 1) are stored and the claim has a lease. A refused start stores nothing.
+        """
+        ...
+
+    def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Awaitable[None]:
+        """Store events, and the state that they and the changes mean, in one transaction.
+
+        Numbers follow the order of the calls; one that is not awaited is still stored, before later ones of the run.
+        The state that events mean: MessageCompleted puts the message into the conversation; RunFinished stores the run as
+        it carries it and ends the lease. The awaitable completes when all is durable. It raises LeaseLost for a lease that
+        was taken over or has ended, CancelRequested if a tool would start in a run that is being cancelled,
+        ConcurrentChange for an EditBlock that came too late (nothing of the call is stored then), StoreUnavailable if the
+        store failed (nothing more of this lease is stored then).
+        """
+        ...
+
+    async def request_cancel(self, run_id: RunId) -> Claim:
+        """Store that the run is to end, and return it. A queued run ends at once (`run_finished` is its only event).
+
+        Changes nothing on a finished run. Raises RunNotFound.
+        """
+        ...
+
+
+class Leases(Protocol):
+    """Says who works on which run."""
+
+    async def take_over(self, now: datetime) -> tuple[Claim, ...]:
+        """Return the RUNNING runs whose lease had run out at `now`, each with a lease of the next attempt."""
+        ...
+
+    async def start_next(self, conversation_id: ConversationId) -> Claim | None:
+        """Start the conversation's next queued run: its input enters the conversation and `run_started` is stored.
+
+        INTERRUPT starts come first, then in order of acceptance. None while a run is active or when nothing waits.
+        """
+        ...
+
+    async def waiting_conversations(self) -> tuple[ConversationId, ...]:
+        """Return the conversations in which a run is queued and none is active."""
+        ...
+
+    async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
+        """Extend leases to `until`; return those that were lost."""
+        ...

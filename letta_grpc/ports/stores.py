@@ -1,0 +1,184 @@
+"""Keeping agents and what belongs to them. The contracts: `letta_grpc.testing.stores`.
+
+`get` raises NotFound, `find` returns None. A page goes by order of creation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, RunId
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.runs import Run, RunState, Step, StopReason
+
+
+class AgentStore(Protocol):
+    """Agents."""
+
+    async def create(self, agent: Agent, conversation: Conversation) -> Agent:
+        """Store an agent with its default conversation, and its memory blocks: those that are not stored yet are made.
+
+        A block id that is stored already attaches that block (its stored value wins).
+        """
+        ...
+
+    async def get(self, agent_id: AgentId) -> Agent:
+        """Return an agent with its blocks in the order of attachment. Raises AgentNotFound."""
+        ...
+
+    async def list(self, page: PageRequest, *, name: str | None = None, tags: Sequence[str] = ()) -> Page[Agent]:
+        """Return agents of this name that have all these tags."""
+        ...
+
+    async def update(self, agent_id: AgentId, changes: Mapping[str, object], update_time: datetime) -> Agent:
+        """Set the named fields of Agent (never id, times or memory_blocks). Raises AgentNotFound."""
+        ...
+
+    async def delete(self, agent_id: AgentId) -> None:
+        """Remove an agent with conversations, messages, runs, events and notes. Raises AgentNotFound, ResourceInUse."""
+        ...
+
+
+class ConversationStore(Protocol):
+    """Conversations."""
+
+    async def create(self, conversation: Conversation) -> Conversation:
+        """Store a conversation. Raises AgentNotFound."""
+        ...
+
+    async def get(self, agent_id: AgentId | None, conversation_id: ConversationId | None) -> Conversation:
+        """Return a conversation, of this agent if one is given; None means the agent's default one.
+
+        Raises AgentNotFound, ConversationNotFound.
+        """
+        ...
+
+    async def list(self, agent_id: AgentId, page: PageRequest) -> Page[Conversation]:
+        """Return an agent's conversations. Raises AgentNotFound."""
+        ...
+
+    async def update(
+        self, conversation_id: ConversationId, changes: Mapping[str, object], update_time: datetime
+    ) -> Conversation:
+        """Set the named fields (title, model, metadata). Raises ConversationNotFound."""
+        ...
+
+    async def delete(self, conversation_id: ConversationId) -> None:
+        """Remove a conversation with messages, runs and events. Raises ConversationNotFound, ResourceInUse (a default too)."""
+        ...
+
+
+class BlockStore(Protocol):
+    """Memory blocks."""
+
+    async def create(self, block: Block) -> Block:
+        """Store a block."""
+        ...
+
+    async def get(self, block_id: BlockId) -> Block:
+        """Return a block. Raises BlockNotFound."""
+        ...
+
+    async def list(self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None) -> Page[Block]:
+        """Return blocks with this label, of this agent."""
+        ...
+
+    async def update(self, block_id: BlockId, changes: Mapping[str, object], update_time: datetime) -> Block:
+        """Set the named fields and raise the version.
+
+        The value must fit the limit as both will be: otherwise InvalidRequest. A new label that another block of one of
+        its agents has: NameTaken. Raises BlockNotFound.
+        """
+        ...
+
+    async def delete(self, block_id: BlockId) -> None:
+        """Remove a block, from all agents too. Raises BlockNotFound."""
+        ...
+
+
+class MemoryStore(Protocol):
+    """Which agent has which blocks."""
+
+    async def attach(self, agent_id: AgentId, block_id: BlockId) -> Agent:
+        """Attach a block; again changes nothing. Raises AgentNotFound, BlockNotFound, NameTaken for a label in use."""
+        ...
+
+    async def detach(self, agent_id: AgentId, block_id: BlockId) -> Agent:
+        """Detach a block; again changes nothing. Raises AgentNotFound, BlockNotFound."""
+        ...
+
+    async def get(self, agent_id: AgentId, label: str) -> Block:
+        """Return the block under a label. Raises AgentNotFound, BlockNotFound."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentContext:
+    """What a context is built from: the agent with its blocks as they are now, and the conversation's messages in context."""
+
+    agent: Agent
+    conversation: Conversation
+    messages: tuple[Message, ...]
+    reported_tokens: int | None = None
+
+
+class HistoryStore(Protocol):
+    """The messages of conversations."""
+
+    async def load(self, conversation_id: ConversationId) -> AgentContext:
+        """Return what the next context is built from, in one consistent read. Raises ConversationNotFound."""
+        ...
+
+    async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
+        """Return messages in the conversation's order."""
+        ...
+
+    async def of_run(self, run_id: RunId) -> tuple[Message, ...]:
+        """Return the messages that a run brought, input included, in order."""
+        ...
+
+    async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
+        """Return the newest messages whose text has every word of the query, case ignored, newest first."""
+        ...
+
+
+class PassageStore(Protocol):
+    """Archival notes. They are written through the journal alone."""
+
+    async def search(self, agent_id: AgentId, query: str, tags: Sequence[str], limit: int) -> tuple[Passage, ...]:
+        """Return the newest notes that have every word of the query and every tag, case ignored, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; what is empty or None does not narrow."""
+
+    agent_id: AgentId | None = None
+    conversation_id: ConversationId | None = None
+    states: tuple[RunState, ...] = ()
+    stop_reasons: tuple[StopReason, ...] = ()
+    background: bool | None = None
+    create_time_from: datetime | None = None
+    create_time_before: datetime | None = None
+
+
+class RunStore(Protocol):
+    """Runs, read only: they are written through the journal alone."""
+
+    async def get(self, run_id: RunId) -> Run:
+        """Return a run with `last_sequence_number`. Raises RunNotFound."""
+        ...
+
+    async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
+        """Return runs, each with `last_sequence_number`."""
+        ...
+
+    async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:
+        """Return a run's completed steps by index. Raises RunNotFound."""
+        ...
