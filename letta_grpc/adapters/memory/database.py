@@ -1,0 +1,37 @@
+"""All of it in one object."""
+
+from datetime import timedelta
+
+from letta_grpc.adapters.memory.agents import MemoryAgentStore
+from letta_grpc.adapters.memory.blocks import MemoryBlockStore, MemoryMemoryStore
+from letta_grpc.adapters.memory.conversations import MemoryConversationStore
+from letta_grpc.adapters.memory.history import MemoryHistoryStore
+from letta_grpc.adapters.memory.journal import MemoryJournal
+from letta_grpc.adapters.memory.leases import MemoryLeases
+from letta_grpc.adapters.memory.log import MemoryEventLog
+from letta_grpc.adapters.memory.passages import MemoryPassageStore
+from letta_grpc.adapters.memory.runs import MemoryRunStore
+from letta_grpc.adapters.memory.state import MemoryState
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.codec import EventCodec
+
+DEFAULT_LEASE_TIME = timedelta(seconds=30)
+
+
+class MemoryDatabase:
+    """Journal, log and stores over one state. Everything is gone with the object."""
+
+    def __init__(
+        self, clock: Clock, codec: EventCodec, *, owner: str = "memory", lease_time: timedelta = DEFAULT_LEASE_TIME
+    ) -> None:
+        state = MemoryState()
+        self.journal = MemoryJournal(state, clock, codec, owner=owner, lease_time=lease_time)
+        self.leases = MemoryLeases(state, clock, codec, owner=owner, lease_time=lease_time)
+        self.log = MemoryEventLog(state)
+        self.agents = MemoryAgentStore(state)
+        self.conversations = MemoryConversationStore(state)
+        self.blocks = MemoryBlockStore(state)
+        self.memory = MemoryMemoryStore(state)
+        self.history = MemoryHistoryStore(state)
+        self.passages = MemoryPassageStore(state)
+        self.runs = MemoryRunStore(state)

@@ -1,0 +1,54 @@
+"""Messages in memory."""
+
+from itertools import islice
+
+from letta_grpc.adapters.memory.matching import has_words
+from letta_grpc.adapters.memory.state import MemoryState
+from letta_grpc.adapters.memory.table import Table
+from letta_grpc.domain.ids import ConversationId, MessageId, RunId
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.ports.stores import AgentContext
+
+
+class MemoryHistoryStore:
+    """The messages of conversations."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def load(self, conversation_id: ConversationId) -> AgentContext:
+        """Return what the next context is built from."""
+        conversation = self._state.conversation(conversation_id)
+        return AgentContext(
+            agent=self._state.agent(conversation.agent_id),
+            conversation=conversation,
+            messages=tuple(self._messages(conversation_id)),
+            reported_tokens=self._reported_tokens(conversation_id),
+        )
+
+    def _messages(self, conversation_id: ConversationId) -> Table[MessageId, Message]:
+        return self._state.messages.get(conversation_id) or Table()
+
+    def _reported_tokens(self, conversation_id: ConversationId) -> int | None:
+        for stored in reversed(list(self._state.runs_in(conversation_id))):
+            for step in reversed(stored.steps):
+                if step.usage.context_tokens is not None:
+                    return step.usage.context_tokens
+        return None
+
+    async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
+        """Return messages in the conversation's order."""
+        return self._messages(conversation_id).page(page)
+
+    async def of_run(self, run_id: RunId) -> tuple[Message, ...]:
+        """Return the messages that a run brought, in order."""
+        stored = self._state.runs.find(run_id)
+        if stored is None:
+            return ()
+        return tuple(m for m in self._messages(stored.run.conversation_id) if m.run_id == run_id)
+
+    async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
+        """Return the newest messages that have every word of the query, newest first."""
+        found = (m for m in reversed(self._messages(conversation_id)) if has_words(m.text, query))
+        return tuple(islice(found, limit))

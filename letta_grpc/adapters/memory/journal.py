@@ -1,0 +1,118 @@
+"""The journal in memory."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from letta_grpc.adapters.memory.state import MemoryState, StoredRun
+from letta_grpc.adapters.memory.writing import (
+    check_changes,
+    claim_of,
+    finished_before_start,
+    holds,
+    lease_of,
+    start_run,
+    store_changes,
+    store_events,
+)
+from letta_grpc.domain.errors import CancelRequested, ConversationBusy, LeaseLost, QueueFull, RequestIdReused
+from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.codec import EventCodec
+from letta_grpc.ports.journal import Admit, Change, Claim, Lease, Start
+
+
+class MemoryJournal:
+    """Stores at once, on the event loop: what the durable journals do in a transaction has no await in it here."""
+
+    def __init__(self, state: MemoryState, clock: Clock, codec: EventCodec, *, owner: str, lease_time: timedelta) -> None:
+        self._state = state
+        self._clock = clock
+        self._codec = codec
+        self._owner = owner
+        self._lease_time = lease_time
+
+    async def claim(self, start: Start, admit: Admit) -> Claim:
+        """Start a run, or find the one that this request id has started."""
+        known = self._state.run_of_request.get(start.request_id)
+        if known is not None:
+            return _same_payload(start, self._state.run(known))
+        agent = self._state.agent(start.agent_id)
+        conversation = self._state.conversation_of(start.agent_id, start.conversation_id)
+        run = admit(agent, conversation)
+        active = self._state.active_run(run.conversation_id)
+        queued = _must_wait(self._state, start, run)
+        stored = StoredRun(run=run, spec=start.spec, fingerprint=start.fingerprint, traceparent=start.traceparent)
+        if queued:
+            stored.run = replace(run, state=RunState.QUEUED, start_time=None)
+        self._state.runs.add(run.id, stored)
+        self._state.run_of_request[start.request_id] = run.id
+        if queued:
+            interrupts = active.run.id if active and start.spec.conflict_policy is ConflictPolicy.INTERRUPT else None
+            return replace(claim_of(stored, created=True), interrupts=interrupts)
+        stored.owner, stored.lease_end = self._owner, self._clock.now() + self._lease_time
+        start_run(self._state, self._codec, stored, run, self._clock.time_ns())
+        return claim_of(stored, created=True, lease=lease_of(stored))
+
+    def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Awaitable[None]:
+        """Store events, and the state that they and the changes mean."""
+        loop = asyncio.get_running_loop()
+        outcome = loop.create_future()
+        try:
+            self._append(lease, events, changes)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the awaitable
+            outcome.set_exception(error)
+            # Looked at here: asyncio would otherwise complain about an append that nobody awaits.
+            outcome.exception()
+        else:
+            loop.call_soon(_complete, outcome)
+        return outcome
+
+    def _append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change]) -> None:
+        stored = self._state.runs.find(lease.run_id)
+        if stored is None or not holds(stored, lease):
+            raise LeaseLost
+        if stored.cancel_requested and any(isinstance(event, ToolExecutionStarted) for event in events):
+            raise CancelRequested
+        check_changes(self._state, changes)
+        store_events(self._state, self._codec, stored, events, self._clock.time_ns())
+        store_changes(self._state, stored, changes, self._clock.now())
+
+    async def request_cancel(self, run_id: RunId) -> Claim:
+        """Store that the run is to end, and return it."""
+        stored = self._state.run(run_id)
+        if not stored.run.state.is_final:
+            stored.cancel_requested = True
+        if stored.run.state is RunState.QUEUED:
+            finished = RunFinished(finished_before_start(stored.run, self._clock.now()))
+            store_events(self._state, self._codec, stored, [finished], self._clock.time_ns())
+        return claim_of(stored, created=False)
+
+
+def _complete(outcome: "asyncio.Future[None]") -> None:
+    # The awaiting task may have been cancelled meanwhile, and its future with it; what it appended is stored all the same.
+    if not outcome.done():
+        outcome.set_result(None)
+
+
+def _same_payload(start: Start, stored: StoredRun) -> Claim:
+    if stored.fingerprint != start.fingerprint:
+        raise RequestIdReused(request_id=start.request_id)
+    return claim_of(stored, created=False)
+
+
+def _must_wait(state: MemoryState, start: Start, run: Run) -> bool:
+    """Say whether the run must queue behind open ones; raise if its policy or the queue's length forbids that."""
+    open_runs = [s for s in state.runs_in(run.conversation_id) if not s.run.state.is_final]
+    if not open_runs:
+        return False
+    if start.spec.conflict_policy is ConflictPolicy.REJECT:
+        active = state.active_run(run.conversation_id) or open_runs[0]
+        raise ConversationBusy(conversation_id=run.conversation_id, active_run_id=active.run.id)
+    waiting = sum(s.run.state is RunState.QUEUED for s in open_runs)
+    if waiting >= MAX_QUEUED_RUNS:
+        raise QueueFull(conversation_id=run.conversation_id, limit=str(MAX_QUEUED_RUNS))
+    return True

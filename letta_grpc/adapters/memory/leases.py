@@ -1,0 +1,67 @@
+"""Ownership of runs in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from letta_grpc.adapters.memory.state import MemoryState, StoredRun
+from letta_grpc.adapters.memory.writing import claim_of, holds, lease_of, start_run
+from letta_grpc.domain.ids import ConversationId
+from letta_grpc.domain.runs import ConflictPolicy, RunState
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.codec import EventCodec
+from letta_grpc.ports.journal import Claim, Lease
+
+
+class MemoryLeases:
+    """Says who works on which run."""
+
+    def __init__(self, state: MemoryState, clock: Clock, codec: EventCodec, *, owner: str, lease_time: timedelta) -> None:
+        self._state = state
+        self._clock = clock
+        self._codec = codec
+        self._owner = owner
+        self._lease_time = lease_time
+
+    async def take_over(self, now: datetime) -> tuple[Claim, ...]:
+        """Return the RUNNING runs whose lease had run out, each with a lease of the next attempt."""
+        expired = [s for s in self._state.runs if s.lease_end is not None and s.lease_end <= now]
+        return tuple(self._next_attempt(stored, now) for stored in expired)
+
+    def _next_attempt(self, stored: StoredRun, now: datetime) -> Claim:
+        stored.run = replace(stored.run, attempt=stored.run.attempt + 1)
+        return self._give(stored, now)
+
+    def _give(self, stored: StoredRun, now: datetime) -> Claim:
+        stored.owner, stored.lease_end = self._owner, now + self._lease_time
+        return claim_of(stored, created=False, lease=lease_of(stored))
+
+    async def start_next(self, conversation_id: ConversationId) -> Claim | None:
+        """Start the conversation's next queued run."""
+        if self._state.active_run(conversation_id) is not None:
+            return None
+        queue = [s for s in self._state.runs_in(conversation_id) if s.run.state is RunState.QUEUED]
+        if not queue:
+            return None
+        # min() gives the first of equals, and the queue is in order of acceptance.
+        stored = min(queue, key=lambda s: s.spec.conflict_policy is not ConflictPolicy.INTERRUPT)
+        now = self._clock.now()
+        started = replace(stored.run, state=RunState.RUNNING, start_time=now)
+        start_run(self._state, self._codec, stored, started, self._clock.time_ns())
+        return self._give(stored, now)
+
+    async def waiting_conversations(self) -> tuple[ConversationId, ...]:
+        """Return the conversations in which a run is queued and none is active."""
+        queued = dict.fromkeys(s.run.conversation_id for s in self._state.runs if s.run.state is RunState.QUEUED)
+        return tuple(conversation_id for conversation_id in queued if self._state.active_run(conversation_id) is None)
+
+    async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
+        """Extend leases; return those that were lost."""
+        lost = []
+        for lease in leases:
+            stored = self._state.runs.find(lease.run_id)
+            if stored is not None and holds(stored, lease):
+                stored.lease_end = until
+            else:
+                lost.append(lease)
+        return tuple(lost)

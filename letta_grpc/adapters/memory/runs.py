@@ -1,0 +1,39 @@
+"""Reading runs in memory."""
+
+from letta_grpc.adapters.memory.state import MemoryState
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.domain.runs import Run, Step
+from letta_grpc.ports.stores import RunFilter
+
+
+class MemoryRunStore:
+    """Runs, read only."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def get(self, run_id: RunId) -> Run:
+        """Return a run."""
+        return self._state.run(run_id).as_read()
+
+    async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
+        """Return runs."""
+        found = self._state.runs.page(page, lambda stored: _matches(stored.run, where))
+        return Page(tuple(stored.as_read() for stored in found.items), found.next)
+
+    async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:
+        """Return a run's completed steps."""
+        return self._state.run(run_id).steps.page(page)
+
+
+def _matches(run: Run, where: RunFilter) -> bool:
+    return (
+        where.agent_id in (None, run.agent_id)
+        and where.conversation_id in (None, run.conversation_id)
+        and (not where.states or run.state in where.states)
+        and (not where.stop_reasons or run.stop_reason in where.stop_reasons)
+        and where.background in (None, run.background)
+        and (where.create_time_from is None or run.create_time >= where.create_time_from)
+        and (where.create_time_before is None or run.create_time < where.create_time_before)
+    )

@@ -1,0 +1,105 @@
+"""What events and changes do to the state."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from letta_grpc.adapters.memory.state import MemoryState, StoredRun
+from letta_grpc.domain.errors import ConcurrentChange
+from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, RunStarted
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.runs import Run, RunState, StopReason
+from letta_grpc.domain.usage import Timing
+from letta_grpc.ports.codec import EventCodec
+from letta_grpc.ports.journal import AddPassage, Change, Claim, EditBlock, Lease, RecordStep
+
+
+def lease_of(stored: StoredRun) -> Lease:
+    """Return the lease of the run's owner."""
+    return Lease(run_id=stored.run.id, owner=stored.owner, attempt=stored.run.attempt)
+
+
+def holds(stored: StoredRun, lease: Lease) -> bool:
+    """Say whether the lease still gives the right to write."""
+    return stored.run.state is RunState.RUNNING and lease == lease_of(stored)
+
+
+def claim_of(stored: StoredRun, *, created: bool, lease: Lease | None = None) -> Claim:
+    """Return the run as it stands, as a claim."""
+    return Claim(
+        run=stored.run,
+        spec=stored.spec,
+        created=created,
+        lease=lease,
+        cancel_requested=stored.cancel_requested,
+        last_sequence_number=stored.last_sequence_number,
+        traceparent=stored.traceparent,
+    )
+
+
+def start_run(state: MemoryState, codec: EventCodec, stored: StoredRun, run: Run, time_ns: int) -> None:
+    """Store a run as started: its input enters the conversation, `run_started` its log."""
+    stored.run = run
+    messages = state.messages[run.conversation_id]
+    for message_id, given in zip(run.input_message_ids, stored.spec.messages, strict=True):
+        message = Message(
+            id=message_id,
+            role=given.role,
+            content=given.content,
+            otid=given.otid,
+            run_id=run.id,
+            create_time=run.start_time or run.create_time,
+        )
+        messages.add(message.id, message)
+    store_events(state, codec, stored, [RunStarted(run)], time_ns)
+
+
+def store_events(state: MemoryState, codec: EventCodec, stored: StoredRun, events: Sequence[RunEvent], time_ns: int) -> None:
+    """Number the events and store them with what they mean, then wake the followers."""
+    first = stored.last_sequence_number + 1
+    # All are encoded before one is stored: if an encoder fails, nothing has happened.
+    frames = [codec.encode(number, time_ns, event) for number, event in enumerate(events, start=first)]
+    stored.frames += frames
+    stored.last_sequence_number += len(frames)
+    for event in events:
+        match event:
+            case MessageCompleted(message=message):
+                state.messages[stored.run.conversation_id].add(message.id, message)
+            case RunFinished(run=run):
+                stored.run, stored.owner, stored.lease_end = run, "", None
+            case _:  # The others change nothing but the log.
+                pass
+    stored.wake_followers()
+
+
+def check_changes(state: MemoryState, changes: Sequence[Change]) -> None:
+    """Raise ConcurrentChange if one of the edits came too late; also for a block that is gone."""
+    versions = {block.id: block.version for block in state.blocks}
+    for change in changes:
+        if not isinstance(change, EditBlock):
+            continue
+        if versions.get(change.block_id) != change.expected_version:
+            raise ConcurrentChange(block_id=change.block_id)
+        versions[change.block_id] += 1
+
+
+def store_changes(state: MemoryState, stored: StoredRun, changes: Sequence[Change], now: datetime) -> None:
+    """Store changes that have been checked."""
+    for change in changes:
+        match change:
+            case EditBlock(block_id=block_id, expected_version=version, value=value):
+                edited = replace(state.block(block_id), value=value, version=version + 1, update_time=now)
+                state.blocks.replace(block_id, edited)
+            case AddPassage(passage=passage):
+                state.passages.add(passage.id, passage)
+            case RecordStep(step=step):
+                stored.steps.add(step.index, step)
+            case _:
+                assert_never(change)
+
+
+def finished_before_start(run: Run, now: datetime) -> Run:
+    """Return a queued run as it stands after its cancellation."""
+    total = (now - run.create_time).total_seconds()
+    return replace(run, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED, end_time=now, timing=Timing(total=total))
