@@ -1,0 +1,30 @@
+"""Running queries. The same query functions serve every database: they are plain functions of a SQLAlchemy connection."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from letta_grpc.domain.ids import RunId
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """A database that is open.
+
+    What a function raises reaches the caller as it is, except the driver's own errors: they become StoreUnavailable. A
+    function that expects a broken constraint catches sqlalchemy.exc.IntegrityError itself.
+    """
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run `query` on one consistent state of the database; it sees every write that has returned."""
+        ...
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """Run `change` in a transaction: durable when this returns, undone if it raises. It must never commit by itself."""
+        ...
+
+    def last_sequence_number(self, run_id: RunId) -> int | None:
+        """Return the number of an open run's newest event; None for a run that is not open: its row has it."""
+        ...

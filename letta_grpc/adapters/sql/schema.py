@@ -1,0 +1,230 @@
+"""The tables.
+
+Times are microseconds since the epoch, structured values JSON text: the hot path reads and writes rows on a plain driver
+connection, where SQLAlchemy's types do not apply, and `rows.py` maps both ways for both paths. `position` is the order of
+creation, which pages go by; ids are the text that callers know.
+
+Rule: a change here is a new revision in `migrations/versions`, and REVISION names the newest.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+REVISION = "0001"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the key's type is exactly INTEGER.
+_Position = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _position() -> Column[int]:
+    # Tables with one are made with AUTOINCREMENT: the position of a removed last row must not be given again, or a page token
+    # would skip the new row.
+    return Column("position", _Position, primary_key=True, autoincrement=True)
+
+
+def _belongs_to(target: str, *, index: bool = True) -> Column[str]:
+    name = f"{target.removesuffix('s')}_id"
+    return Column(name, Text, ForeignKey(f"{target}.id", ondelete="CASCADE"), nullable=False, index=index)
+
+
+agents = Table(
+    "agents",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, index=True),
+    Column("description", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("model_settings", Text, nullable=False),
+    Column("tools", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("context_window", BigInteger, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What agents are found by; the tags in their order stand in the agent's row.
+agent_tags = Table(
+    "agent_tags",
+    metadata,
+    _belongs_to("agents", index=False),
+    Column("tag", Text, nullable=False, index=True),
+    PrimaryKeyConstraint("agent_id", "tag"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    _belongs_to("agents"),
+    Column("title", Text, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(
+    "uq_conversations_default",
+    conversations.c.agent_id,
+    unique=True,
+    sqlite_where=text("is_default"),
+    postgresql_where=text("is_default"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("label", Text, nullable=False, index=True),
+    Column("value", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("character_limit", BigInteger, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# `position` is the order of attachment.
+agent_blocks = Table(
+    "agent_blocks",
+    metadata,
+    _position(),
+    _belongs_to("agents", index=False),
+    _belongs_to("blocks"),
+    UniqueConstraint("agent_id", "block_id"),
+    sqlite_autoincrement=True,
+)
+
+# `queue_rank` puts INTERRUPT starts (0) before ENQUEUE starts (1). An open run's `last_sequence_number` is NULL here: its log
+# knows it. A run that has ended and has no segments was trimmed.
+runs = Table(
+    "runs",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    _belongs_to("agents"),
+    _belongs_to("conversations"),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("traceparent", Text),
+    Column("model", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("stop_reason", Text),
+    Column("queue_rank", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("owner", Text),
+    Column("lease_expires_at", BigInteger),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("start_time", BigInteger),
+    Column("end_time", BigInteger),
+    Column("usage", Text, nullable=False),
+    Column("timing", Text),
+    Column("input_message_ids", Text, nullable=False),
+    Column("error", Text),
+    Column("last_sequence_number", BigInteger),
+    Column("background", Boolean, nullable=False),
+    Column("metadata", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+_OPEN = text("state IN ('queued', 'running')")
+Index("ix_runs_open", runs.c.conversation_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
+
+# `position` is also the order within a conversation: only one run at a time writes into one.
+# `body` holds content, calls and returns; `search_text` the text parts, casefolded.
+messages = Table(
+    "messages",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    _belongs_to("conversations"),
+    _belongs_to("runs"),
+    Column("step_id", Text),
+    Column("role", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("search_text", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    _belongs_to("runs"),
+    Column("step_index", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("usage", Text, nullable=False),
+    Column("timing", Text, nullable=False),
+    Column("message_ids", Text, nullable=False),
+    Column("complete_time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# `search_text` is the text, casefolded; `tags` a JSON list.
+passages = Table(
+    "passages",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    _belongs_to("agents"),
+    Column("text", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("search_text", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# The events `first` to `last` of the run at position `run`, as frames one behind the other.
+segments = Table(
+    "segments",
+    metadata,
+    Column("run", _Position, ForeignKey("runs.position", ondelete="CASCADE"), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run", "first"),
+)
+
+# One row per group commit: the events of all runs in it that no segment has yet.
+journal = Table(
+    "journal",
+    metadata,
+    Column("position", _Position, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
