@@ -1,0 +1,196 @@
+"""What an operator can set: one frozen object, read from a mapping of environment variables and from nothing else."""
+
+import difflib
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "LETTA_GRPC_"
+# Where the commands that call a server find it and what they show it; a server reads neither.
+CLIENT_VARIABLES = frozenset({"LETTA_GRPC_TARGET", "LETTA_GRPC_TARGET_API_KEY"})
+# Providers that are known by the variables of their own SDKs: prefix, and the base URL without one.
+WELL_KNOWN_PROVIDERS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com/v1/"}
+# Models with these names live in the server itself.
+RESERVED_PROVIDERS = frozenset({"scripted", "local"})
+
+
+class SettingsError(ValueError):
+    """The environment does not make settings; each line of the text names a variable."""
+
+
+class Provider(BaseModel):
+    """A source of models that speaks the OpenAI protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field(pattern=r"^https?://")
+    api_key: SecretStr | None = None
+
+
+class Settings(BaseSettings):
+    """All settings of a server. Lists are comma separated; durations and sizes say their unit in the name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    listen: str = Field(
+        default="127.0.0.1:50051",
+        pattern=r"^(unix:.+|.+:\d{1,5})$",
+        description="Address to serve gRPC on, `host:port`; port 0 picks a free one.",
+    )
+    database: str = Field(default="sqlite:///letta.db", description="Where everything is kept: `sqlite:///path/to/file`.")
+    database_sync: Literal["normal", "full"] = Field(
+        default="normal", description="`normal` survives the death of the process, `full` loss of power too (4 ms a commit)."
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Keys that callers may show, comma separated; required once other machines can connect.",
+    )
+    tls_certificate_file: Path | None = Field(default=None, description="PEM file with the certificate chain; turns TLS on.")
+    tls_key_file: Path | None = Field(default=None, description="PEM file with the certificate's private key.")
+    event_retention_seconds: float = Field(
+        default=86_400, ge=0, description="How long the events of a finished run are kept; runs and messages stay."
+    )
+    drain_seconds: float = Field(
+        default=20, ge=0, description="How long runs may go on after SIGTERM; the next start goes on with the rest."
+    )
+    lease_seconds: float = Field(default=30, ge=1, description="How long after its last sign of life a server owns its runs.")
+    heartbeat_seconds: float = Field(
+        default=15, ge=1, le=600, description="The longest silence on a stream whose reader asks for no other heartbeat."
+    )
+    max_message_bytes: int = Field(default=4 * 2**20, ge=2**16, le=2**30, description="The largest request that is taken.")
+    max_streams: int = Field(default=2_000, ge=1, description="How many streams may be open at once; more are refused.")
+    providers: dict[str, Provider] = Field(
+        default_factory=dict,
+        description="Sources of models `<name>/…`: `__<NAME>__BASE_URL` and `__<NAME>__API_KEY`.",
+    )
+    local_model: Path | None = Field(
+        default=None, description="GGUF file to run in this process as `local/…`; needs the extra `[local]`."
+    )
+    reflection: bool = Field(default=True, description="Whether tools such as grpcurl may ask for the schema.")
+    channelz: bool = Field(default=False, description="Whether gRPC's channel statistics are served.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged to stderr.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="`auto` means `console` on a terminal, else `json`."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see above
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing behind the caller's back: `from_env` is the way from an environment."""
+        return (init_settings,)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Return the settings that `environ` means; raise SettingsError, which names every wrong variable."""
+        _refuse_unknown(environ, cls)
+        values = _Environ(cls, _with_well_known_providers(environ))()
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_explain(detail["loc"], detail["msg"]) for detail in error.errors())) from None
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("providers")
+    @classmethod
+    def _refuse_reserved(cls, value: dict[str, Provider]) -> dict[str, Provider]:
+        for name in value.keys() & RESERVED_PROVIDERS:
+            raise ValueError(f"the name `{name}` is taken by models of the server's own")
+        return value
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError(f"{PREFIX}TLS_CERTIFICATE_FILE and {PREFIX}TLS_KEY_FILE belong together: set both or neither")
+        if not self.api_keys and not is_loopback(self.listen):
+            raise ValueError(
+                f"{PREFIX}LISTEN={self.listen} lets other machines connect: set {PREFIX}API_KEYS to the keys they must show, "
+                "or listen on 127.0.0.1"
+            )
+        return self
+
+
+def is_loopback(listen: str) -> bool:
+    """Say whether only this machine can connect to an address."""
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost" or listen.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Environ(EnvSettingsSource):
+    """pydantic-settings' reading of variables, from a mapping that is passed in place of os.environ."""
+
+    def __init__(self, settings: type[BaseSettings], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._environ.items() if value}
+
+
+def variable_of(field: str) -> str:
+    """Return the name of a field's variable."""
+    return PREFIX + field.upper()
+
+
+def _refuse_unknown(environ: Mapping[str, str], settings: type[Settings]) -> None:
+    known = {variable_of(field) for field in settings.model_fields} - {variable_of("providers")}
+    given = [name for name in environ if name.upper().startswith(PREFIX) and name not in CLIENT_VARIABLES]
+    unknown = [name for name in given if name.upper() not in known and not _is_provider(name.upper())]
+    if unknown:
+        raise SettingsError("\n".join(_suggest(name, sorted(known)) for name in sorted(unknown)))
+
+
+def _is_provider(name: str) -> bool:
+    match name.removeprefix(PREFIX).lower().split("__"):
+        case ["providers", str(provider), str(field)]:
+            return bool(provider) and field in Provider.model_fields
+        case _:
+            return False
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    if name.upper().startswith(variable_of("providers")):
+        return (
+            f"{name} is not known: a provider has {PREFIX}PROVIDERS__<NAME>__BASE_URL and {PREFIX}PROVIDERS__<NAME>__API_KEY"
+        )
+    near = difflib.get_close_matches(name.upper(), known, n=1)
+    return f"{name} is not known" + (f": did you mean {near[0]}?" if near else "")
+
+
+def _with_well_known_providers(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Add what the variables of the providers' own SDKs say; ours win."""
+    result = {name.upper(): value for name, value in environ.items()}
+    for provider, default in WELL_KNOWN_PROVIDERS.items():
+        theirs, ours = provider.upper(), f"{PREFIX}PROVIDERS__{provider.upper()}__"
+        key, url = environ.get(f"{theirs}_API_KEY"), environ.get(f"{theirs}_BASE_URL")
+        if key or url or any(name.startswith(ours) for name in result):
+            result.setdefault(f"{ours}BASE_URL", url or default)
+            result.setdefault(f"{ours}API_KEY", key or "")
+    return result
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return text
+    return f"{PREFIX}{'__'.join(str(part) for part in location if part != '[key]').upper()}: {text[0].lower()}{text[1:]}"

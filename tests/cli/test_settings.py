@@ -1,0 +1,106 @@
+import pytest
+from pydantic import ValidationError
+
+from letta_grpc.settings import CLIENT_VARIABLES, Settings, SettingsError, is_loopback, variable_of
+
+
+def refusal(**environ: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env(environ)
+    return str(refused.value)
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    settings = Settings.from_env({})
+    assert settings.listen == "127.0.0.1:50051"
+    assert settings.database == "sqlite:///letta.db"
+    assert settings.providers == {}
+
+
+def test_nothing_is_read_but_the_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LETTA_GRPC_LISTEN", "127.0.0.1:1")
+    assert Settings.from_env({}).listen == "127.0.0.1:50051"
+    assert Settings().listen == "127.0.0.1:50051"
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.listen = "127.0.0.1:1"
+
+
+def test_every_field_says_what_it_is_for() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_an_unknown_name_is_an_error_with_a_suggestion() -> None:
+    assert refusal(LETTA_GRPC_LISTN="127.0.0.1:1") == "LETTA_GRPC_LISTN is not known: did you mean LETTA_GRPC_LISTEN?"
+    assert refusal(LETTA_GRPC_API_KEY="k") == "LETTA_GRPC_API_KEY is not known: did you mean LETTA_GRPC_API_KEYS?"
+
+
+def test_every_wrong_variable_is_named_at_once() -> None:
+    text = refusal(LETTA_GRPC_DRAIN_SECONDS="soon", LETTA_GRPC_DATABASE_SYNC="maybe")
+    assert [line.partition(":")[0] for line in text.splitlines()] == ["LETTA_GRPC_DATABASE_SYNC", "LETTA_GRPC_DRAIN_SECONDS"]
+
+
+def test_variables_of_the_commands_that_call_a_server_are_left_alone() -> None:
+    assert Settings.from_env(dict.fromkeys(CLIENT_VARIABLES, "x")) == Settings()
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert Settings.from_env({"LETTA_GRPC_MAX_STREAMS": ""}) == Settings()
+
+
+def test_api_keys_are_a_comma_list_and_stay_out_of_prints() -> None:
+    settings = Settings.from_env({"LETTA_GRPC_API_KEYS": "first, second,"})
+    assert [key.get_secret_value() for key in settings.api_keys] == ["first", "second"]
+    assert "first" not in repr(settings)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1", "host.example:1"])
+def test_an_address_beyond_loopback_needs_api_keys(listen: str) -> None:
+    assert "LETTA_GRPC_API_KEYS" in refusal(LETTA_GRPC_LISTEN=listen)
+    assert Settings.from_env({"LETTA_GRPC_LISTEN": listen, "LETTA_GRPC_API_KEYS": "k"}).listen == listen
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.0.0.2:1", "[::1]:50051", "localhost:50051", "unix:/run/letta.sock"])
+def test_loopback_needs_none(listen: str) -> None:
+    assert is_loopback(listen)
+    assert Settings.from_env({"LETTA_GRPC_LISTEN": listen}).listen == listen
+
+
+def test_an_address_without_a_port_is_refused() -> None:
+    assert refusal(LETTA_GRPC_LISTEN="127.0.0.1").startswith("LETTA_GRPC_LISTEN: ")
+
+
+def test_certificate_and_key_belong_together() -> None:
+    assert "set both or neither" in refusal(LETTA_GRPC_TLS_KEY_FILE="key.pem")
+
+
+def test_the_providers_own_variables_make_providers() -> None:
+    settings = Settings.from_env({"OPENAI_API_KEY": "o", "ANTHROPIC_BASE_URL": "http://proxy/v1"})
+    openai, anthropic = settings.providers["openai"], settings.providers["anthropic"]
+    assert openai.base_url == "https://api.openai.com/v1"
+    assert openai.api_key is not None
+    assert openai.api_key.get_secret_value() == "o"
+    assert (anthropic.base_url, anthropic.api_key) == ("http://proxy/v1", None)
+
+
+def test_any_provider_has_a_url_and_perhaps_a_key() -> None:
+    settings = Settings.from_env({"LETTA_GRPC_PROVIDERS__MY_VLLM__BASE_URL": "http://127.0.0.1:8000/v1"})
+    assert settings.providers["my_vllm"].base_url == "http://127.0.0.1:8000/v1"
+    assert "BASE_URL: field required" in refusal(LETTA_GRPC_PROVIDERS__GROQ__API_KEY="k")
+    assert "a provider has" in refusal(LETTA_GRPC_PROVIDERS__GROQ__KEY="k")
+
+
+def test_our_name_of_a_well_known_provider_wins_over_its_own() -> None:
+    environ = {"OPENAI_API_KEY": "theirs", f"{variable_of('providers')}__OPENAI__API_KEY": "ours"}
+    key = Settings.from_env(environ).providers["openai"].api_key
+    assert key is not None
+    assert key.get_secret_value() == "ours"
+
+
+@pytest.mark.parametrize("name", ["SCRIPTED", "LOCAL"])
+def test_the_names_of_the_servers_own_models_are_taken(name: str) -> None:
+    environ = {f"LETTA_GRPC_PROVIDERS__{name}__BASE_URL": "http://127.0.0.1:1"}
+    assert "is taken" in refusal(**environ)
