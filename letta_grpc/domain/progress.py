@@ -30,7 +30,8 @@ class Progress:
     """The fold of a run's events. Times are in nanoseconds since the epoch."""
 
     phase: Phase = Phase.QUEUED
-    step_id: StepId | None = None
+    # Empty before the first step.
+    step_id: StepId = StepId("")
     step_index: int = -1
     step_model: str = ""
     step_start_ns: int = 0
@@ -43,6 +44,7 @@ class Progress:
     usage: Usage = Usage()
     first_token_ns: int | None = None
     last_token_ns: int | None = None
+    step_first_token_ns: int | None = None
     # Attempts at this step that gave nothing of the model's yet.
     fruitless_attempts: int = 0
 
@@ -57,8 +59,8 @@ class Progress:
             case TextDelta() | ReasoningDelta() | ToolCallDelta():
                 self.fruitless_attempts = 0
                 self.last_token_ns = time_ns
-                if self.first_token_ns is None:
-                    self.first_token_ns = time_ns
+                self.first_token_ns = self.first_token_ns or time_ns
+                self.step_first_token_ns = self.step_first_token_ns or time_ns
             case MessageCompleted(message=message):
                 self._complete_message(message)
             case StepRestarted():
@@ -76,7 +78,7 @@ class Progress:
         restarted = event.step_id == self.step_id
         self.fruitless_attempts = self.fruitless_attempts + 1 if restarted else 1
         self.step_id, self.step_index, self.step_model = event.step_id, event.index, event.model
-        self.step_start_ns = time_ns
+        self.step_start_ns, self.step_first_token_ns = time_ns, None
         self.assistant = None
         self.step_message_ids.clear()
         self.begun.clear()

@@ -1,6 +1,10 @@
-"""Writing runs: events and state in one fenced transaction, and in no other way. The contract: `letta_grpc.testing.journals`."""
+"""Writing runs: events and state in one fenced transaction, and in no other way.
 
-from collections.abc import Awaitable, Callable, Sequence
+The contract: `letta_grpc.testing.journals`.
+"""
+
+from asyncio import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -97,12 +101,12 @@ class Journal(Protocol):
         """
         ...
 
-    def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Awaitable[None]:
+    def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
         """Store events, and the state that they and the changes mean, in one transaction.
 
         Numbers follow the order of the calls; one that is not awaited is still stored, before later ones of the run.
         The state that events mean: MessageCompleted puts the message into the conversation; RunFinished stores the run as
-        it carries it and ends the lease. The awaitable completes when all is durable. It raises LeaseLost for a lease that
+        it carries it and ends the lease. The future completes when all is durable. It raises LeaseLost for a lease that
         was taken over or has ended, CancelRequested if a tool would start in a run that is being cancelled,
         ConcurrentChange for an EditBlock that came too late (nothing of the call is stored then), StoreUnavailable if the
         store failed (nothing more of this lease is stored then).

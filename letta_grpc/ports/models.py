@@ -1,6 +1,6 @@
 """Chat models. The contract: `letta_grpc.testing.models`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from letta_grpc.domain.completions import ModelChunk, ModelInfo, ModelRequest, ProviderInfo
@@ -9,11 +9,11 @@ from letta_grpc.domain.completions import ModelChunk, ModelInfo, ModelRequest, P
 class ChatModel(Protocol):
     """A model behind some provider."""
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Sequence[ModelChunk]]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ModelChunk], None]:
         """Ask the model; yield what came in each read, merged: neighbours of one kind are one chunk.
 
         The last batch ends with ModelFinished, after which there is nothing. Raises a ModelFailure otherwise. Closing the
-        iterator (it is an async generator) ends the call at the provider at once.
+        generator ends the call at the provider at once.
         """
         ...
 

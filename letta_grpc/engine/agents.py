@@ -1,0 +1,154 @@
+"""Agents, their memory and their messages."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from letta_grpc.domain.agents import DEFAULT_SYSTEM, Agent, Conversation, ModelSettings
+from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.context import Context
+from letta_grpc.domain.errors import InvalidRequest
+from letta_grpc.domain.ids import AgentId, ConversationId, new_agent_id, new_conversation_id
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.engine.blocks import NewBlock, new_block
+from letta_grpc.engine.contexts import describe_context
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.stores import AgentStore, BlockStore, ConversationStore, HistoryStore, MemoryStore
+from letta_grpc.ports.tools import Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAgent:
+    """An agent as a caller wants it. `tools` None means the base tools; an empty name or system means one of the server's."""
+
+    name: str = ""
+    description: str = ""
+    system: str = ""
+    model: str
+    model_settings: ModelSettings = field(default_factory=ModelSettings)
+    memory_blocks: tuple[NewBlock, ...] = ()
+    tools: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    context_window: int = 0
+    timezone: str = "UTC"
+
+
+class Agents:
+    """The use cases of agents."""
+
+    def __init__(
+        self,
+        *,
+        agents: AgentStore,
+        conversations: ConversationStore,
+        blocks: BlockStore,
+        memory: MemoryStore,
+        history: HistoryStore,
+        models: Models,
+        tools: Tools,
+        clock: Clock,
+    ) -> None:
+        self._agents = agents
+        self._conversations = conversations
+        self._blocks = blocks
+        self._memory = memory
+        self._history = history
+        self._models = models
+        self._tools = tools
+        self._clock = clock
+
+    async def create(self, wish: NewAgent) -> Agent:
+        """Make an agent, its default conversation and its new blocks.
+
+        Raises ModelUnknown, BlockNotFound for a block named by id, InvalidRequest for tools, labels or values.
+        """
+        self._models.resolve(wish.model)
+        tools = tuple(self._tools.base_tools()) if wish.tools is None else wish.tools
+        self._check_tools(tools)
+        agent_id, now = new_agent_id(), self._clock.now()
+        agent = Agent(
+            id=agent_id,
+            name=wish.name or agent_id[: len("agent-") + 8],
+            description=wish.description,
+            system=wish.system or DEFAULT_SYSTEM,
+            model=wish.model,
+            model_settings=wish.model_settings,
+            memory_blocks=await self._blocks_of(wish.memory_blocks),
+            tools=tools,
+            tags=wish.tags,
+            metadata=wish.metadata,
+            context_window=wish.context_window,
+            timezone=wish.timezone,
+            create_time=now,
+            update_time=now,
+        )
+        default = Conversation(id=new_conversation_id(), agent_id=agent_id, is_default=True, create_time=now, update_time=now)
+        return await self._agents.create(agent, default)
+
+    def _check_tools(self, names: Iterable[str]) -> None:
+        unknown = {
+            f"agent.tools[{index}]": f"this server has no tool {name!r}"
+            for index, name in enumerate(names)
+            if self._tools.find(name) is None
+        }
+        if unknown:
+            raise InvalidRequest(fields=unknown)
+
+    async def _blocks_of(self, wishes: Sequence[NewBlock]) -> tuple[Block, ...]:
+        blocks = [
+            await self._blocks.get(wish.id) if wish.id else new_block(wish, self._clock, f"agent.memory_blocks[{index}]")
+            for index, wish in enumerate(wishes)
+        ]
+        counts = Counter(block.label for block in blocks)
+        doubled = {
+            f"agent.memory_blocks[{index}].label": f"an agent has one block with the label {block.label!r}, not {counts[block.label]}"
+            for index, block in enumerate(blocks)
+            if counts[block.label] > 1
+        }
+        if doubled:
+            raise InvalidRequest(fields=doubled)
+        return tuple(blocks)
+
+    async def get(self, agent_id: AgentId) -> Agent:
+        """Return an agent. Raises AgentNotFound."""
+        return await self._agents.get(agent_id)
+
+    async def list(self, page: PageRequest, *, name: str | None = None, tags: Sequence[str] = ()) -> Page[Agent]:
+        """Return a page of agents."""
+        return await self._agents.list(page, name=name, tags=tags)
+
+    async def update(self, agent_id: AgentId, changes: Mapping[str, object]) -> Agent:
+        """Set the named fields. Raises AgentNotFound, ModelUnknown, InvalidRequest for tools."""
+        if isinstance(model := changes.get("model"), str):
+            self._models.resolve(model)
+        if isinstance(tools := changes.get("tools"), tuple):
+            self._check_tools(tools)
+        return await self._agents.update(agent_id, changes, self._clock.now())
+
+    async def delete(self, agent_id: AgentId) -> None:
+        """Remove an agent with all but its blocks. Raises AgentNotFound, ResourceInUse."""
+        await self._agents.delete(agent_id)
+
+    async def get_block(self, agent_id: AgentId, label: str) -> Block:
+        """Return the block under a label. Raises AgentNotFound, BlockNotFound."""
+        return await self._memory.get(agent_id, label)
+
+    async def update_block(self, agent_id: AgentId, label: str, changes: Mapping[str, object]) -> Block:
+        """Set the named fields of the block under a label. Raises as `Blocks.update`."""
+        block = await self._memory.get(agent_id, label)
+        return await self._blocks.update(block.id, changes, self._clock.now())
+
+    async def list_messages(
+        self, agent_id: AgentId, conversation_id: ConversationId | None, page: PageRequest
+    ) -> Page[Message]:
+        """Return a page of a conversation's messages. Raises AgentNotFound, ConversationNotFound."""
+        conversation = await self._conversations.get(agent_id, conversation_id)
+        return await self._history.list(conversation.id, page)
+
+    async def context(self, agent_id: AgentId, conversation_id: ConversationId | None) -> Context:
+        """Return what the model would be shown now. Raises AgentNotFound, ConversationNotFound."""
+        conversation = await self._conversations.get(agent_id, conversation_id)
+        return describe_context(await self._history.load(conversation.id), self._tools, self._models)

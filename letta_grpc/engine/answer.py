@@ -1,0 +1,117 @@
+"""A model's answer as it comes: chunks in, events out, and in the end the message."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from letta_grpc.domain.completions import ModelChunk, ModelFinished, ReasoningChunk, TextChunk, ToolCallChunk
+from letta_grpc.domain.errors import InvalidModelOutput
+from letta_grpc.domain.events import MessageStarted, ReasoningDelta, RunEvent, TextDelta, ToolCallDelta
+from letta_grpc.domain.ids import MessageId, RunId, StepId, new_message_id, new_tool_call_id
+from letta_grpc.domain.messages import ContentPart, Message, ReasoningPart, Role, TextPart, ToolCall
+from letta_grpc.domain.usage import Usage
+
+# The stored message must fit into one event of 2 MiB, even if each character takes four bytes.
+MAX_ANSWER_CHARACTERS = 400_000
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call whose arguments still come. `id` is empty until the name is known and the call can be announced."""
+
+    position: int
+    provider_id: str | None = None
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+class Answer:
+    """Accumulates one answer. Ids are the same in its events and in its message."""
+
+    def __init__(self, run_id: RunId, step_id: StepId, model: str, known_call_ids: Iterable[str]) -> None:
+        self.message_id: MessageId = new_message_id()
+        self.finish: ModelFinished | None = None
+        self._run_id = run_id
+        self._step_id = step_id
+        self._model = model
+        self._known_call_ids = set(known_call_ids)
+        self._started = False
+        self._parts: list[tuple[type[TextPart | ReasoningPart], list[str]]] = []
+        self._calls: dict[int, _Call] = {}
+        self._characters = 0
+
+    @property
+    def usage(self) -> Usage:
+        """What the answer cost, as one step."""
+        return replace(self.finish.usage if self.finish else Usage(), step_count=1)
+
+    def take(self, chunks: Sequence[ModelChunk]) -> list[RunEvent]:
+        """Take in what came in one read; return its events. Raises InvalidModelOutput for an answer without end."""
+        events: list[RunEvent] = []
+        for chunk in chunks:
+            match chunk:
+                case TextChunk(text=text):
+                    events.append(TextDelta(self.message_id, self._extend(TextPart, text), text))
+                case ReasoningChunk(text=text):
+                    self._extend(ReasoningPart, text)
+                    events.append(ReasoningDelta(self.message_id, text))
+                case ToolCallChunk():
+                    events.extend(self._take_call(chunk))
+                case ModelFinished():
+                    self.finish = chunk
+        if events and not self._started:
+            self._started = True
+            events.insert(0, MessageStarted(self.message_id, self._step_id, Role.ASSISTANT))
+        if self._characters > MAX_ANSWER_CHARACTERS:
+            raise InvalidModelOutput(f"The model's answer is longer than {MAX_ANSWER_CHARACTERS} characters.")
+        return events
+
+    def _extend(self, kind: type[TextPart] | type[ReasoningPart], text: str) -> int:
+        if not self._parts or self._parts[-1][0] is not kind:
+            self._parts.append((kind, []))
+        self._parts[-1][1].append(text)
+        self._characters += len(text)
+        return len(self._parts) - 1
+
+    def _take_call(self, chunk: ToolCallChunk) -> list[RunEvent]:
+        call = self._calls.setdefault(chunk.index, _Call(position=len(self._calls)))
+        call.provider_id = call.provider_id or chunk.id
+        call.arguments.append(chunk.arguments)
+        self._characters += len(chunk.arguments)
+        if call.id:
+            return [ToolCallDelta(self.message_id, call.position, call.id, call.name, chunk.arguments)]
+        if not chunk.name:
+            return []
+        call.name = chunk.name
+        call.id = self._unique(call.provider_id)
+        return [ToolCallDelta(self.message_id, call.position, call.id, call.name, "".join(call.arguments))]
+
+    def _unique(self, provider_id: str | None) -> str:
+        # Some providers number the calls of each answer anew, or give none: returns could not be told apart.
+        taken = not provider_id or provider_id in self._known_call_ids
+        call_id = new_tool_call_id() if taken or provider_id is None else provider_id
+        self._known_call_ids.add(call_id)
+        return call_id
+
+    def message(self, time: datetime, *, with_calls: bool = True) -> Message | None:
+        """Return the message so far, None if there is nothing in it. An answer that was cut is kept without its calls."""
+        content: tuple[ContentPart, ...] = tuple(kind("".join(texts)) for kind, texts in self._parts)
+        calls = tuple(self._tool_call(call) for call in self._calls.values() if call.id) if with_calls else ()
+        if not content and not calls:
+            return None
+        return Message(
+            id=self.message_id,
+            role=Role.ASSISTANT,
+            content=content,
+            tool_calls=calls,
+            run_id=self._run_id,
+            step_id=self._step_id,
+            model=self._model,
+            create_time=time,
+        )
+
+    @staticmethod
+    def _tool_call(call: _Call) -> ToolCall:
+        replaced = call.provider_id if call.provider_id and call.provider_id != call.id else None
+        return ToolCall(id=call.id, name=call.name, arguments="".join(call.arguments), provider_id=replaced)

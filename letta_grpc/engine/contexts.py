@@ -1,0 +1,61 @@
+"""Building what the model is shown."""
+
+from collections.abc import Mapping
+
+from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, Agent
+from letta_grpc.domain.completions import ModelRequest, ToolDefinition
+from letta_grpc.domain.context import (
+    Context,
+    ContextPart,
+    compile_system,
+    estimate_message_tokens,
+    estimate_tokens,
+    make_whole,
+)
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.stores import AgentContext
+from letta_grpc.ports.tools import Tools
+
+
+def tools_of(agent: Agent, tools: Tools) -> tuple[ToolDefinition, ...]:
+    """Return the definitions of an agent's tools; a name that this server does not know is left out."""
+    return tuple(definition for name in agent.tools if (definition := tools.find(name)))
+
+
+def model_request(
+    context: AgentContext, *, model: str, system: str | None, tools: Tools, headers: Mapping[str, str]
+) -> ModelRequest:
+    """Return the call of the model that continues a conversation. `model` is the provider's name of it."""
+    agent = context.agent
+    return ModelRequest(
+        model=model,
+        system=compile_system(agent.system if system is None else system, agent.memory_blocks),
+        messages=make_whole(context.messages),
+        tools=tools_of(agent, tools),
+        settings=agent.model_settings,
+        timezone=agent.timezone,
+        headers=headers,
+    )
+
+
+def describe_context(context: AgentContext, tools: Tools, models: Models) -> Context:
+    """Return what the model would be shown now, and what each part costs."""
+    agent = context.agent
+    system = compile_system(agent.system, agent.memory_blocks)
+    definitions = tools_of(agent, tools)
+    messages = make_whole(context.messages)
+    costs = {
+        "instructions": estimate_tokens(agent.system),
+        "memory": estimate_tokens(system[len(agent.system) :]),
+        "tools": sum(estimate_tokens(tool.name + tool.description + tool.parameters) for tool in definitions),
+        "messages": sum(estimate_message_tokens(message) for message in messages),
+    }
+    handle = context.conversation.model or agent.model
+    return Context(
+        system=system,
+        messages=messages,
+        tools=definitions,
+        parts=tuple(ContextPart(name=name, estimated_tokens=cost) for name, cost in costs.items()),
+        context_window=agent.context_window or models.context_window(handle) or DEFAULT_CONTEXT_WINDOW,
+        reported_tokens=context.reported_tokens,
+    )

@@ -1,0 +1,53 @@
+"""An agent's threads."""
+
+from collections.abc import Mapping
+
+from letta_grpc.domain.agents import Conversation
+from letta_grpc.domain.ids import AgentId, ConversationId, new_conversation_id
+from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.stores import ConversationStore
+
+
+class Conversations:
+    """The use cases of conversations."""
+
+    def __init__(self, conversations: ConversationStore, models: Models, clock: Clock) -> None:
+        self._conversations = conversations
+        self._models = models
+        self._clock = clock
+
+    async def create(self, agent_id: AgentId, *, title: str, model: str, metadata: Mapping[str, str]) -> Conversation:
+        """Open another thread. Raises AgentNotFound, ModelUnknown."""
+        if model:
+            self._models.resolve(model)
+        now = self._clock.now()
+        conversation = Conversation(
+            id=new_conversation_id(),
+            agent_id=agent_id,
+            title=title,
+            model=model,
+            metadata=metadata,
+            create_time=now,
+            update_time=now,
+        )
+        return await self._conversations.create(conversation)
+
+    async def get(self, conversation_id: ConversationId) -> Conversation:
+        """Return a conversation. Raises ConversationNotFound."""
+        return await self._conversations.get(None, conversation_id)
+
+    async def list(self, agent_id: AgentId, page: PageRequest) -> Page[Conversation]:
+        """Return a page of an agent's conversations. Raises AgentNotFound."""
+        return await self._conversations.list(agent_id, page)
+
+    async def update(self, conversation_id: ConversationId, changes: Mapping[str, object]) -> Conversation:
+        """Set the named fields. Raises ConversationNotFound, ModelUnknown."""
+        if isinstance(model := changes.get("model"), str) and model:
+            self._models.resolve(model)
+        return await self._conversations.update(conversation_id, changes, self._clock.now())
+
+    async def delete(self, conversation_id: ConversationId) -> None:
+        """Remove a conversation with its messages and runs. Raises ConversationNotFound, ResourceInUse."""
+        await self._conversations.delete(conversation_id)

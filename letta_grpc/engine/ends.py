@@ -1,0 +1,58 @@
+"""How runs end."""
+
+from dataclasses import dataclass
+
+from letta_grpc.domain.errors import (
+    ContextWindowExceeded,
+    InsufficientCredits,
+    Internal,
+    InvalidModelOutput,
+    LettaError,
+    ModelFailure,
+    RunTimeout,
+)
+from letta_grpc.domain.runs import RunError, RunState, StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """State, stop reason and, for a failed run, its error."""
+
+    state: RunState
+    stop_reason: StopReason
+    error: RunError | None = None
+
+
+CANCELLED = RunEnd(state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED)
+
+
+def completed(stop_reason: StopReason) -> RunEnd:
+    """Return the end of a run that ended by a rule of the loop."""
+    return RunEnd(state=RunState.COMPLETED, stop_reason=stop_reason)
+
+
+def failed(error: LettaError) -> RunEnd:
+    """Return the end that an error means."""
+    told = RunError(reason=error.reason, message=error.message, metadata=error.metadata)
+    return RunEnd(state=RunState.FAILED, stop_reason=_stop_reason(error), error=told)
+
+
+def crashed() -> RunEnd:
+    """Return the end of a run in which something unexpected happened: nothing of it is told."""
+    return failed(Internal())
+
+
+def _stop_reason(error: LettaError) -> StopReason:
+    match error:
+        case ContextWindowExceeded():
+            return StopReason.CONTEXT_OVERFLOW
+        case InsufficientCredits():
+            return StopReason.INSUFFICIENT_CREDITS
+        case InvalidModelOutput():
+            return StopReason.INVALID_MODEL_OUTPUT
+        case ModelFailure():
+            return StopReason.MODEL_ERROR
+        case RunTimeout():
+            return StopReason.TIMEOUT
+        case _:
+            return StopReason.INTERNAL_ERROR

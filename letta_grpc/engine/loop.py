@@ -1,0 +1,87 @@
+"""The agent loop: context → model → deltas → messages → tools → next step."""
+
+from contextlib import aclosing
+
+from letta_grpc.domain.completions import FinishReason, ModelFinished
+from letta_grpc.domain.errors import InvalidModelOutput
+from letta_grpc.domain.events import StepRestarted, StepStarted
+from letta_grpc.domain.ids import StepId, new_step_id
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.runs import StopReason
+from letta_grpc.domain.transitions import Phase
+from letta_grpc.engine.answer import Answer
+from letta_grpc.engine.contexts import model_request
+from letta_grpc.engine.ends import RunEnd, completed
+from letta_grpc.engine.record import RunRecord
+from letta_grpc.engine.tool_calls import ToolCalls
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.stores import AgentContext, HistoryStore
+from letta_grpc.ports.tools import Tools
+from letta_grpc.ports.tracing import Span, Tracing
+
+
+class AgentLoop:
+    """Works on runs until a rule ends them."""
+
+    def __init__(self, *, history: HistoryStore, models: Models, tools: Tools, tracing: Tracing) -> None:
+        self._history = history
+        self._models = models
+        self._tools = tools
+        self._tool_calls = ToolCalls(tools, tracing)
+        self._tracing = tracing
+
+    async def run(self, record: RunRecord, span: Span) -> RunEnd:
+        """Work on a run from wherever it stands; return the end that a rule of the loop gives it, to be written."""
+        progress = record.progress
+        end = None
+        if progress.phase is Phase.ASKING_MODEL:
+            # Another attempt was cut here: the model is asked again, in the same step.
+            record.add(StepRestarted(progress.step_id, record.lease.attempt, tuple(progress.open_message_ids)))
+            end = await self._step(record, progress.step_id, progress.step_index, span)
+        elif progress.phase is Phase.RUNNING_TOOLS:
+            context = await self._history.load(record.run.conversation_id)
+            end = await self._after_answer(record, progress.assistant, context)
+        while end is None:
+            if progress.step_index + 1 >= record.claim.spec.max_steps:
+                return completed(StopReason.MAX_STEPS)
+            end = await self._step(record, new_step_id(), progress.step_index + 1, span)
+        return end
+
+    async def _step(self, record: RunRecord, step_id: StepId, index: int, run_span: Span) -> RunEnd | None:
+        with self._tracing.step(record.run.id, index):
+            record.write_soon(StepStarted(step_id, index, record.run.model))
+            context = await self._history.load(record.run.conversation_id)
+            finish = await self._ask(record, step_id, context, run_span)
+            message = record.add_answer()
+            if message is None or not message.tool_calls:
+                record.add_step_end()
+                return completed(StopReason.MAX_TOKENS if finish.reason is FinishReason.LENGTH else StopReason.END_TURN)
+            return await self._after_answer(record, message, context)
+
+    async def _ask(self, record: RunRecord, step_id: StepId, context: AgentContext, run_span: Span) -> ModelFinished:
+        handle = record.run.model
+        model, name = self._models.resolve(handle)
+        known_ids = (call.id for message in context.messages for call in message.tool_calls)
+        record.answer = answer = Answer(record.run.id, step_id, handle, known_ids)
+        request = model_request(
+            context, model=name, system=record.claim.spec.system, tools=self._tools, headers=self._tracing.headers()
+        )
+        with self._tracing.model_call(handle, request) as span:
+            async with aclosing(model.stream(request)) as batches:
+                async for batch in batches:
+                    if events := answer.take(batch):
+                        if record.progress.step_first_token_ns is None:
+                            span.first_token()
+                            run_span.first_token()
+                        # One write at a time: what the model says meanwhile comes in one read, and so in one event.
+                        await record.write(*events)
+            if answer.finish is None:
+                raise InvalidModelOutput("The model's answer has no end.")
+            record.answer_usage = answer.usage
+            span.used(record.answer_usage)
+            return answer.finish
+
+    async def _after_answer(self, record: RunRecord, message: Message | None, context: AgentContext) -> RunEnd | None:
+        await self._tool_calls.run_all(record, context.agent.tools)
+        record.add_step_end()
+        return None if message and message.tool_calls else completed(StopReason.END_TURN)

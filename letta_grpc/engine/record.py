@@ -1,0 +1,185 @@
+"""A run under way: who may write it, how far it has come, what is still to be written."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from letta_grpc.domain.events import (
+    MessageCompleted,
+    RunEvent,
+    RunFinished,
+    StepCompleted,
+    ToolReturned,
+)
+from letta_grpc.domain.ids import new_message_id
+from letta_grpc.domain.messages import Message, Role, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.progress import Progress
+from letta_grpc.domain.runs import Run, Step
+from letta_grpc.domain.transitions import Phase
+from letta_grpc.domain.usage import Timing, Usage
+from letta_grpc.engine.answer import Answer
+from letta_grpc.engine.ends import RunEnd
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.journal import Change, Claim, Journal, Lease, RecordStep
+
+_NOT_RETURNED = "Error: the run ended before this tool returned."
+
+
+class RunRecord:
+    """Writes one run.
+
+    Rule: an event is applied to `progress` when it is added, and the journal keeps the order of the calls; so `progress`
+    tells what will be stored, or the run is abandoned.
+    """
+
+    def __init__(self, claim: Claim, lease: Lease, progress: Progress, journal: Journal, clock: Clock) -> None:
+        self.claim = claim
+        self.lease = lease
+        self.progress = progress
+        # The answer that is coming in, and what the last complete one cost.
+        self.answer: Answer | None = None
+        self.answer_usage = Usage(step_count=1)
+        self._journal = journal
+        self._clock = clock
+        self._events: list[RunEvent] = []
+        self._changes: list[Change] = []
+
+    @property
+    def run(self) -> Run:
+        """The run as it started."""
+        return self.claim.run
+
+    def add(self, *events: RunEvent, changes: Sequence[Change] = ()) -> None:
+        """Take events that the next write stores, in its transaction. Raises IllegalEvent."""
+        time_ns = self._clock.time_ns()
+        for event in events:
+            self.progress.apply(event, time_ns)
+        self._events += events
+        self._changes += changes
+
+    async def write(self, *events: RunEvent) -> None:
+        """Store what was added, and these; return when it is durable. What the journal raises, this raises."""
+        self.add(*events)
+        await _outcome(self._append())
+
+    def write_soon(self, *events: RunEvent) -> None:
+        """Store what was added, and these, before anything that is written later. If that fails, the next write fails too."""
+        self.add(*events)
+        self._append().add_done_callback(_forget_failure)
+
+    async def write_return(self, returned: ToolReturn, changes: Sequence[Change]) -> None:
+        """Store a tool's return together with what the tool changes, or raise ConcurrentChange and store nothing."""
+        event = ToolReturned(returned)
+        self._events.append(event)
+        self._changes += changes
+        stored = self._append()
+        try:
+            await _outcome(stored)
+        finally:
+            # Cancelled or not: if it is stored, it has happened.
+            if not stored.exception():
+                self.progress.apply(event, self._clock.time_ns())
+
+    def _append(self) -> Future[None]:
+        stored = self._journal.append(self.lease, tuple(self._events), tuple(self._changes))
+        self._events.clear()
+        self._changes.clear()
+        return stored
+
+    def add_answer(self, *, with_calls: bool = True) -> Message | None:
+        """Add the stored form of the answer; return it, None for an empty one."""
+        answer, self.answer = self.answer, None
+        message = answer.message(self._clock.now(), with_calls=with_calls) if answer else None
+        if message:
+            self.add(MessageCompleted(message))
+        return message
+
+    def add_tool_message(self) -> None:
+        """Add the message that gathers the returns of the step's calls, in the order of the calls."""
+        assistant, returns = self.progress.assistant, self.progress.returns
+        if assistant is None or not assistant.tool_calls or self.progress.step_message_ids != [assistant.id]:
+            return
+        message = Message(
+            id=new_message_id(),
+            role=Role.TOOL,
+            tool_returns=tuple(returns[call.id] for call in assistant.tool_calls),
+            run_id=self.run.id,
+            step_id=assistant.step_id,
+            create_time=self._clock.now(),
+        )
+        self.add(MessageCompleted(message))
+
+    def add_step_end(self) -> None:
+        """Add the completion of the step that is under way."""
+        progress, usage, now = self.progress, self.answer_usage, self._clock.now()
+        first_ns, last_ns = progress.step_first_token_ns, progress.last_token_ns
+        timing = _timing(progress.step_start_ns, first_ns, last_ns, self._clock.time_ns(), usage)
+        step = Step(
+            id=progress.step_id,
+            run_id=self.run.id,
+            index=progress.step_index,
+            model=progress.step_model,
+            usage=usage,
+            timing=timing,
+            message_ids=tuple(progress.step_message_ids),
+            complete_time=now,
+        )
+        self.add(StepCompleted(step.id, usage, timing), changes=[RecordStep(step)])
+        self.answer_usage = Usage(step_count=1)
+
+    async def finish(self, end: RunEnd) -> None:
+        """Write the run's last event, and before it whatever makes its history whole: partial text, missing returns."""
+        self.add_answer(with_calls=False)
+        if self.progress.phase is Phase.RUNNING_TOOLS:
+            for call in self.progress.open_calls:
+                self.add(ToolReturned(ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=_NOT_RETURNED)))
+            self.add_tool_message()
+            self.add_step_end()
+        await self.write(RunFinished(self._ended(end)))
+
+    def _ended(self, end: RunEnd) -> Run:
+        progress, usage = self.progress, self.progress.usage
+        first_ns, last_ns = progress.first_token_ns, progress.last_token_ns
+        return replace(
+            self.run,
+            state=end.state,
+            stop_reason=end.stop_reason,
+            error=end.error,
+            attempt=self.lease.attempt,
+            end_time=self._clock.now(),
+            usage=usage,
+            timing=_timing(_ns(self.run.create_time), first_ns, last_ns, self._clock.time_ns(), usage),
+        )
+
+
+def _forget_failure(stored: Future[None]) -> None:
+    if not stored.cancelled():
+        stored.exception()
+
+
+async def _outcome(stored: Future[None]) -> None:
+    """Wait for an append, also when the waiting task is cancelled.
+
+    The append is under way whatever becomes of the task: without its outcome the run's end would be written from a wrong
+    picture, with a message twice or a call without its return.
+    """
+    try:
+        await asyncio.shield(stored)
+    except asyncio.CancelledError:
+        await asyncio.wait([stored])
+        raise
+
+
+def _timing(start_ns: int, first_ns: int | None, last_ns: int | None, end_ns: int, usage: Usage) -> Timing:
+    total = (end_ns - start_ns) / 1e9
+    if first_ns is None or last_ns is None:
+        return Timing(total=total)
+    seconds = (last_ns - first_ns) / 1e9
+    rate = usage.completion_tokens / seconds if usage.completion_tokens and seconds > 0 else None
+    return Timing(time_to_first_token=(first_ns - start_ns) / 1e9, total=total, tokens_per_second=rate)
+
+
+def _ns(time: datetime) -> int:
+    return int(time.timestamp() * 1_000_000) * 1000

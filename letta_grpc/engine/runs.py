@@ -1,0 +1,166 @@
+"""Starting, following and ending runs."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.fingerprint import fingerprint
+from letta_grpc.domain.ids import AgentId, ConversationId, RunId, new_message_id, new_run_id
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.domain.runs import Run, RunSpec, RunState, Step
+from letta_grpc.engine.readers import Readers
+from letta_grpc.engine.supervisor import Supervisor
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.journal import Admit, Start
+from letta_grpc.ports.log import EventLog, LogPage
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.stores import HistoryStore, RunFilter, RunStore
+
+# What one response may hold, less room for the ids beside the events.
+_PAGE_BYTES = 1024 * 1024 - 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """A start as a caller asks for it. Without a request id it cannot be repeated safely."""
+
+    agent_id: AgentId
+    conversation_id: ConversationId | None
+    request_id: str | None
+    spec: RunSpec
+    traceparent: str | None = None
+
+
+class Runs:
+    """The use cases of runs."""
+
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        log: EventLog,
+        runs: RunStore,
+        history: HistoryStore,
+        models: Models,
+        readers: Readers,
+        clock: Clock,
+    ) -> None:
+        self._supervisor = supervisor
+        self._log = log
+        self._runs = runs
+        self._history = history
+        self._models = models
+        self._readers = readers
+        self._clock = clock
+
+    async def start(self, request: StartRequest) -> Run:
+        """Start a run, or find the one that its request id has started. What `Journal.claim` raises, this raises.
+
+        Once this has begun the run is started, also if the caller goes away.
+        """
+        self._readers.check()
+        run_id = new_run_id()
+        spec = request.spec
+        start = Start(
+            run_id=run_id,
+            agent_id=request.agent_id,
+            conversation_id=request.conversation_id,
+            request_id=request.request_id or run_id.removeprefix("run-"),
+            fingerprint=fingerprint(request.agent_id, request.conversation_id, spec),
+            spec=spec,
+            traceparent=request.traceparent,
+        )
+        return await self._supervisor.start(start, self._admit(start))
+
+    def _admit(self, start: Start) -> Admit:
+        spec = start.spec
+
+        def admit(agent: Agent, conversation: Conversation) -> Run:
+            handle = spec.model or conversation.model or agent.model
+            self._models.resolve(handle)
+            now = self._clock.now()
+            return Run(
+                id=start.run_id,
+                agent_id=agent.id,
+                conversation_id=conversation.id,
+                request_id=start.request_id,
+                model=handle,
+                state=RunState.RUNNING,
+                create_time=now,
+                start_time=now,
+                input_message_ids=tuple(new_message_id() for _ in spec.messages),
+                background=spec.background,
+                metadata=spec.metadata,
+            )
+
+        return admit
+
+    async def follow(
+        self, run_id: RunId, after: int = 0, heartbeat_seconds: float | None = 15.0
+    ) -> AsyncGenerator[LogPage, None]:
+        """Yield what is stored after a number, and what comes, until the run's last event.
+
+        An empty page says that nothing came for `heartbeat_seconds`. Raises what `EventLog.read` and `wait` raise, and
+        ServerDraining; a wrong number is told before the first page. To be closed when it is left early.
+        """
+        with self._readers.reading(run_id):
+            while True:
+                page = await self._log.read(run_id, after, _PAGE_BYTES)
+                if page.frames:
+                    yield page
+                    after = page.last
+                if page.ended:
+                    return
+                self._readers.check()
+                if not await self._more(run_id, after, heartbeat_seconds):
+                    yield LogPage(after + 1, after, b"", ended=False)
+
+    async def _more(self, run_id: RunId, after: int, seconds: float | None) -> bool:
+        with self._readers.waiting(seconds) as limit:
+            try:
+                async with limit:
+                    await self._log.wait(run_id, after)
+            except TimeoutError:
+                self._readers.check()
+                return False
+        return True
+
+    async def finished(self, run_id: RunId) -> Run:
+        """Return the run once it has ended. Raises RunNotFound, ServerDraining, StoreUnavailable."""
+        run = await self._runs.get(run_id)
+        after, ended = run.last_sequence_number or 0, run.state.is_final
+        with self._readers.reading(run_id):
+            while not ended:
+                await self._more(run_id, after, None)
+                page = await self._log.read(run_id, after, _PAGE_BYTES)
+                after, ended = page.last, page.ended
+        return await self._runs.get(run_id)
+
+    async def messages_of(self, run_id: RunId) -> tuple[Message, ...]:
+        """Return what the run added to the conversation after its input, in order."""
+        return tuple(message for message in await self._history.of_run(run_id) if message.step_id)
+
+    async def get(self, run_id: RunId) -> Run:
+        """Return a run as it stands. Raises RunNotFound."""
+        return await self._runs.get(run_id)
+
+    async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
+        """Return a page of runs."""
+        return await self._runs.list(page, where)
+
+    async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:
+        """Return a page of a run's completed steps. Raises RunNotFound."""
+        return await self._runs.list_steps(run_id, page)
+
+    async def read_events(self, run_id: RunId, after: int, max_bytes: int = _PAGE_BYTES) -> LogPage:
+        """Return stored events without waiting. Raises as `EventLog.read`."""
+        return await self._log.read(run_id, after, max_bytes)
+
+    async def cancel(self, run_id: RunId) -> Run:
+        """Ask a run to end, durably: no tool starts once this returns. Changes nothing on a finished run."""
+        return await self._supervisor.cancel(run_id)
+
+    def drain(self) -> None:
+        """Refuse new starts and end every following, from now on."""
+        self._readers.drain()

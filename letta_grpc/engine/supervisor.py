@@ -1,0 +1,278 @@
+"""The tasks of runs.
+
+Rule: run tasks are made here and nowhere else, all in one TaskGroup; each belongs to a run that this server has the lease of.
+A run outlives the call that began it, and a server that stops leaves its runs open: the next one takes them over.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from letta_grpc.domain.errors import CancelRequested, LeaseLost, LettaError, RunLost, RunTimeout, StoreUnavailable
+from letta_grpc.domain.events import RunStarted
+from letta_grpc.domain.ids import ConversationId, RunId
+from letta_grpc.domain.progress import Progress
+from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run
+from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
+from letta_grpc.engine.loop import AgentLoop
+from letta_grpc.engine.readers import Readers
+from letta_grpc.engine.record import RunRecord
+from letta_grpc.engine.takeover import progress_of
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.codec import EventCodec
+from letta_grpc.ports.journal import Admit, Claim, Journal, Lease, Leases, Start
+from letta_grpc.ports.log import EventLog
+from letta_grpc.ports.tracing import Span, Tracing
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Supervisor:
+    """Owns every run that this server works on. To be entered once; leaving it ends all tasks and leaves their runs open."""
+
+    def __init__(
+        self,
+        *,
+        loop: AgentLoop,
+        journal: Journal,
+        leases: Leases,
+        log: EventLog,
+        codec: EventCodec,
+        readers: Readers,
+        clock: Clock,
+        tracing: Tracing,
+        lease_seconds: float = 30.0,
+        event_retention: timedelta = timedelta(hours=24),
+    ) -> None:
+        self._loop = loop
+        self._journal = journal
+        self._leases = leases
+        self._log = log
+        self._codec = codec
+        self._readers = readers
+        self._clock = clock
+        self._tracing = tracing
+        self._lease_seconds = lease_seconds
+        self._event_retention = event_retention
+        self._group = asyncio.TaskGroup()
+        self._runs: dict[RunId, tuple[Claim, Lease, asyncio.Task[None]]] = {}
+        self._grace: dict[RunId, asyncio.Task[None]] = {}
+        self._busy: set[ConversationId] = set()
+        self._waiting: set[ConversationId] = set()
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        """Take over what earlier servers left open, and begin to keep the leases."""
+        await self._group.__aenter__()
+        self._readers.on_first, self._readers.on_none = self._reader_came, self._readers_gone
+        await self._take_over()
+        self._housekeeper = self._group.create_task(self._keep_house(), name="housekeeper")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all tasks. Open runs stay open, for the next server."""
+        self._stopping = True
+        self._housekeeper.cancel()
+        for task in (*self._grace.values(), *(task for _, _, task in self._runs.values())):
+            task.cancel()
+        await self._group.__aexit__(kind, error, trace)
+
+    @property
+    def active(self) -> int:
+        """How many runs are being worked on."""
+        return len(self._runs)
+
+    async def idle(self) -> None:
+        """Return once no run is being worked on."""
+        while self._runs:
+            await asyncio.wait([task for _, _, task in self._runs.values()])
+
+    async def start(self, start: Start, admit: Admit) -> Run:
+        """Claim a run and begin to work on it, both or neither, also if the caller is cancelled meanwhile."""
+        claim = await self._to_the_end(self._claim(start, admit), f"start {start.run_id}")
+        return claim.run
+
+    async def _claim(self, start: Start, admit: Admit) -> Claim:
+        claim = await self._journal.claim(start, admit)
+        if claim.lease:
+            self._begin(claim, claim.lease)
+        elif claim.created:
+            self._waiting.add(claim.run.conversation_id)
+            if claim.interrupts:
+                await self._cancel(claim.interrupts)
+            # The run that it waits for may have ended meanwhile.
+            await self._start_next(claim.run.conversation_id)
+        return claim
+
+    async def cancel(self, run_id: RunId) -> Run:
+        """Store that a run is to end, and end its task. Returns the run as it is."""
+        return await self._to_the_end(self._cancel(run_id), f"cancel {run_id}")
+
+    async def _cancel(self, run_id: RunId) -> Run:
+        claim = await self._journal.request_cancel(run_id)
+        if active := self._runs.get(run_id):
+            active[2].cancel()
+        return claim.run
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        """Do work that must not stop half-way when the call that asked for it is cancelled."""
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def settle() -> None:
+            try:
+                result = await work
+            except BaseException as error:  # noqa: BLE001 - whatever it is goes to the caller, or nobody is left to tell
+                if not outcome.done():
+                    outcome.set_exception(error)
+                return
+            if not outcome.done():
+                outcome.set_result(result)
+
+        self._group.create_task(settle(), name=name)
+        return await outcome
+
+    def _begin(self, claim: Claim, lease: Lease) -> None:
+        run = claim.run
+        task = self._group.create_task(self._supervise(claim, lease), name=run.id)
+        # Not a `finally` of the task: one that is cancelled before its first step never gets there.
+        task.add_done_callback(lambda _task: self._ended(run))
+        self._runs[run.id] = claim, lease, task
+        self._busy.add(run.conversation_id)
+        if not self._readers.count(run.id):
+            self._readers_gone(run.id)
+
+    async def _supervise(self, claim: Claim, lease: Lease) -> None:
+        run = claim.run
+        try:
+            if lease.attempt == 1:
+                progress = _just_started(claim)
+            else:
+                progress = await progress_of(run.id, self._log, self._codec)
+            await self._work(RunRecord(claim, lease, progress, self._journal, self._clock))
+        except LeaseLost:
+            logger.warning("run was taken over by another server", extra={"run_id": run.id})
+        except StoreUnavailable:
+            logger.warning("run is left open: the store failed", extra={"run_id": run.id}, exc_info=True)
+        except Exception:
+            logger.exception("run is left open: its end could not be written", extra={"run_id": run.id})
+
+    async def _work(self, record: RunRecord) -> None:
+        with self._tracing.run(record.run, record.claim.traceparent) as span:
+            try:
+                async with asyncio.timeout(self._remaining_seconds(record)) as limit:
+                    end = await self._end_of(record, span)
+            except asyncio.CancelledError:
+                if self._stopping:
+                    raise
+                end = CANCELLED
+            except CancelRequested:
+                end = CANCELLED
+            except TimeoutError:
+                end = failed(RunTimeout()) if limit.expired() else crashed()
+            except (LeaseLost, StoreUnavailable):
+                raise
+            except LettaError as error:
+                end = failed(error)
+            except Exception:
+                logger.exception("run crashed", extra={"run_id": record.run.id})
+                end = crashed()
+            if end.error:
+                span.fail(end.error.reason)
+            await record.finish(end)
+            span.used(record.progress.usage)
+
+    async def _end_of(self, record: RunRecord, span: Span) -> RunEnd:
+        if record.claim.cancel_requested:
+            return CANCELLED
+        if record.progress.attempts_without_progress >= MAX_ATTEMPTS_WITHOUT_PROGRESS:
+            raise RunLost(attempts=str(record.lease.attempt))
+        return await self._loop.run(record, span)
+
+    def _remaining_seconds(self, record: RunRecord) -> float:
+        run = record.run
+        elapsed = self._clock.now() - (run.start_time or run.create_time)
+        return (record.claim.spec.run_timeout - elapsed).total_seconds()
+
+    def _ended(self, run: Run) -> None:
+        self._runs.pop(run.id, None)
+        self._busy.discard(run.conversation_id)
+        if grace := self._grace.pop(run.id, None):
+            grace.cancel()
+        if run.conversation_id in self._waiting and not self._stopping:
+            self._group.create_task(self._work_off(run.conversation_id), name=f"next in {run.conversation_id}")
+
+    async def _work_off(self, conversation_id: ConversationId) -> None:
+        # While anything waits, no start is let past it: so when there is no next run, nothing waits.
+        if not await self._start_next(conversation_id):
+            self._waiting.discard(conversation_id)
+
+    async def _start_next(self, conversation_id: ConversationId) -> bool:
+        """Begin with the conversation's next run if none is active; say whether one is."""
+        if conversation_id in self._busy:
+            return True
+        try:
+            claim = await self._leases.start_next(conversation_id)
+        except StoreUnavailable:
+            logger.warning("the next run could not be started", extra={"conversation_id": conversation_id}, exc_info=True)
+            return True
+        if claim and claim.lease:
+            self._begin(claim, claim.lease)
+        return claim is not None
+
+    async def _keep_house(self) -> None:
+        """Renew leases, take over what others lost, start what waits, drop expired events."""
+        while True:
+            await self._clock.sleep(self._lease_seconds / 3)
+            try:
+                await self._renew()
+                await self._take_over()
+                await self._log.trim(self._clock.now() - self._event_retention)
+            except LettaError:
+                logger.warning("housekeeping failed and is tried again", exc_info=True)
+
+    async def _renew(self) -> None:
+        leases = [lease for _, lease, _ in self._runs.values()]
+        until = self._clock.now() + timedelta(seconds=self._lease_seconds)
+        for lease in await self._leases.renew(leases, until):
+            if active := self._runs.get(lease.run_id):
+                active[2].cancel()
+
+    async def _take_over(self) -> None:
+        for claim in await self._leases.take_over(self._clock.now()):
+            if claim.lease and claim.run.id not in self._runs:
+                logger.info("run is taken over", extra={"run_id": claim.run.id, "attempt": claim.lease.attempt})
+                self._begin(claim, claim.lease)
+        for conversation_id in await self._leases.waiting_conversations():
+            self._waiting.add(conversation_id)
+            await self._start_next(conversation_id)
+
+    def _reader_came(self, run_id: RunId) -> None:
+        if grace := self._grace.pop(run_id, None):
+            grace.cancel()
+
+    def _readers_gone(self, run_id: RunId) -> None:
+        active = self._runs.get(run_id)
+        if active is None or self._stopping or active[0].spec.disconnect_policy is not DisconnectPolicy.CANCEL:
+            return
+        grace = active[0].spec.disconnect_grace.total_seconds()
+        self._grace[run_id] = self._group.create_task(self._cancel_after(run_id, grace), name=f"grace {run_id}")
+
+    async def _cancel_after(self, run_id: RunId, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        logger.info("run is cancelled: nobody reads it", extra={"run_id": run_id})
+        try:
+            await self._cancel(run_id)
+        except LettaError:
+            logger.warning("run could not be cancelled", extra={"run_id": run_id}, exc_info=True)
+
+
+def _just_started(claim: Claim) -> Progress:
+    progress = Progress()
+    progress.apply(RunStarted(claim.run), 0)
+    return progress
