@@ -1,0 +1,114 @@
+# The door. `make` lists what there is; each target does the set-up that it needs.
+# A machine needs Python 3.11 or newer and make; everything else comes from PyPI at the versions and hashes of requirements.lock.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Two stamps: what the server needs installs in seconds, the tools and test models take longer.
+SERVER := $(VENV)/.server-installed
+EVERYTHING := $(VENV)/.everything-installed
+GRPCURL := $(VENV)/go/bin/grpcurl
+GRPCURL_VERSION := v1.9.3
+UV := $(BIN)/uv
+export UV_PYTHON := $(VENV)/bin/python
+export UV_NO_PROGRESS := 1
+
+# Where `make generate` writes; the check for stale code points it elsewhere.
+OUT ?= .
+PROTOS := $(wildcard protos/letta_grpc/v1/*.proto)
+GOOGLE_PROTOS := api/annotations api/http rpc/code rpc/error_details rpc/status
+# Tests that take a second or less each. `make test` runs all there are.
+QUICK_TESTS := $(wildcard tests/domain tests/engine tests/adapters tests/transport tests/client tests/telemetry tests/static)
+
+.PHONY: help demo test check lint types proto generate proto-accept fmt bench
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
+	@$(BIN)/letta-grpc demo
+
+test: $(EVERYTHING) grpcurl ## Run every test
+	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q
+
+check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests
+	@$(BIN)/pytest -q -m "not slow" $(QUICK_TESTS)
+
+lint: $(EVERYTHING) .buf/googleapis
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports
+	@$(BIN)/buf lint protos
+	@$(BIN)/buf breaking protos --against protos/baseline.binpb
+
+types: $(EVERYTHING)
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+proto: generate fmt ## Generate letta_grpc/v1 from protos/, and the synchronous client from the asynchronous one
+
+generate: $(EVERYTHING) .buf/googleapis
+	@mkdir -p $(OUT)/letta_grpc/v1
+	@rm -f $(OUT)/letta_grpc/v1/*_pb2*.py $(OUT)/letta_grpc/v1/*_pb2*.pyi
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.buf/googleapis \
+		--python_out=$(OUT) --mypy_out=$(OUT) --grpc_python_out=$(OUT) --mypy_grpc_out=$(OUT) $(PROTOS) 2>&1 | sed '/^Writing mypy/d'
+
+proto-accept: $(EVERYTHING) .buf/googleapis ## Accept the contract as it is: later changes must not break it
+	@$(BIN)/buf build protos -o protos/baseline.binpb
+
+fmt: $(EVERYTHING) ## Format the code and fix what can be fixed mechanically
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format --quiet
+
+bench: $(EVERYTHING) ## Measure against the bare upstream and a relay without state
+	@$(BIN)/letta-grpc bench
+
+.buf/googleapis: $(EVERYTHING)
+	@rm -rf $@
+	@for name in $(GOOGLE_PROTOS); do \
+		mkdir -p $@/google/$$(dirname $$name); \
+		cp "$$($(BIN)/python -c 'import google.rpc, pathlib; print(pathlib.Path(list(google.rpc.__path__)[0]).parent)')/$$name.proto" $@/google/$$name.proto; \
+	done
+
+# grpcurl is written in Go. Without Go its transcripts are skipped, with the reason; in CI they have to run.
+.PHONY: grpcurl
+grpcurl:
+	@if [ -x $(GRPCURL) ]; then :; \
+	elif command -v go >/dev/null; then \
+		echo "installing grpcurl $(GRPCURL_VERSION) into $(VENV)"; \
+		GOBIN="$(CURDIR)/$(VENV)/go/bin" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION); \
+	elif [ -n "$${CI:-}" ]; then echo "the tests with grpcurl need Go" >&2; exit 1; \
+	else echo "Go is not installed: the tests with grpcurl will be skipped"; fi
+
+$(SERVER): requirements.lock pyproject.toml | $(UV)
+	@echo "installing the server into $(VENV)"
+	@$(UV) pip install --quiet --require-hashes -c requirements.lock -r pyproject.toml --extra server
+	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# `sync` also removes what the lock no longer names; the package itself is put back behind it.
+$(EVERYTHING): requirements.lock pyproject.toml | $(UV)
+	@echo "installing everything into $(VENV)"
+	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(SERVER) $@
+
+$(UV): | $(BIN)/python
+	@sed -n '/^uv==/,/^    #/p' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $(VENV)/uv.lock
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "letta_grpc needs Python 3.11 or newer; python3 here is: $$(python3 --version 2>&1 || true)" >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12 …" >&2; exit 1; \
+	fi; \
+	echo "creating $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "\"$$python -m venv\" failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
