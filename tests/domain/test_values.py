@@ -1,0 +1,114 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from letta_grpc.domain.errors import InvalidRequest, LettaError, RunNotFound
+from letta_grpc.domain.fingerprint import fingerprint
+from letta_grpc.domain.frames import skip_frames, split_frames, take_frames
+from letta_grpc.domain.ids import is_id, new_agent_id, new_run_id, new_tool_call_id
+from letta_grpc.domain.messages import ReasoningPart, Role
+from letta_grpc.domain.runs import FINAL_STATES, OPEN_STATES, RunSpec, RunState
+from letta_grpc.domain.usage import Usage
+from tests.support.values import assistant, spec, text
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "run", "run-", "run-1", f"agent-{new_run_id()[4:]}", new_run_id().upper(), f"{new_run_id()}0", new_run_id() + "\n"]
+)
+def test_what_is_not_of_the_one_spelling_is_no_id(wrong: str):
+    assert not is_id("run", wrong)
+
+
+def test_new_ids_are_ids_of_their_kind():
+    assert is_id("run", new_run_id())
+    assert is_id("agent", new_agent_id())
+    assert not is_id("run", new_agent_id())
+    assert new_tool_call_id() != new_tool_call_id()
+
+
+def test_the_same_payload_has_the_same_fingerprint():
+    assert fingerprint("agent", None, spec("hi", metadata={"a": "1", "b": "2"})) == fingerprint(
+        "agent", None, spec("hi", metadata={"b": "2", "a": "1"})
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("agent-2", None, spec("hi")),
+        ("agent", "conv", spec("hi")),
+        ("agent", None, spec("ho")),
+        ("agent", None, spec("hi", max_steps=3)),
+        ("agent", None, spec("hi", run_timeout=timedelta(seconds=9))),
+        ("agent", None, RunSpec(messages=(text("hi", Role.SYSTEM),))),
+        ("agent", None, spec("hi", metadata={"a": "1"})),
+    ],
+)
+def test_another_payload_has_another_fingerprint(other: tuple[str, str | None, RunSpec]):
+    assert fingerprint(*other) != fingerprint("agent", None, spec("hi"))
+
+
+def test_a_field_at_its_default_does_not_change_the_fingerprint():
+    assert fingerprint("agent", None, spec("hi", max_steps=50)) == fingerprint("agent", None, spec("hi"))
+
+
+FRAMES = st.lists(st.binary(max_size=300), max_size=12)
+
+
+def framed(payloads: list[bytes]) -> list[bytes]:
+    frames = []
+    for payload in payloads:
+        length, size = b"", len(payload)
+        while size >= 0x80:
+            length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
+        frames.append(b"\x1a" + length + bytes([size]) + payload)
+    return frames
+
+
+@given(FRAMES, st.integers(-1, 13))
+def test_frames_split_and_skip_where_they_were_joined(payloads: list[bytes], count: int):
+    frames = framed(payloads)
+    joined = b"".join(frames)
+    assert list(split_frames(joined)) == frames
+    assert skip_frames(joined, count) == b"".join(frames[max(count, 0) :])
+
+
+@given(FRAMES, st.integers(0, 2000))
+def test_as_many_frames_are_taken_as_fit_and_at_least_one(payloads: list[bytes], limit: int):
+    frames = framed(payloads)
+    count, taken = take_frames(b"".join(frames), limit)
+    assert taken == b"".join(frames[:count])
+    assert count >= min(1, len(frames))
+    assert count <= 1 or len(taken) <= limit
+    assert count == len(frames) or len(b"".join(frames[: count + 1])) > limit
+
+
+def test_usage_that_nobody_reported_stays_unreported():
+    assert Usage() + Usage() == Usage()
+    assert Usage(prompt_tokens=0) + Usage() == Usage(prompt_tokens=0)
+    assert Usage(context_tokens=3) + Usage() == Usage(context_tokens=3)
+
+
+def test_states_are_open_or_final():
+    assert FINAL_STATES | OPEN_STATES == set(RunState)
+    assert RunState.COMPLETED.is_final
+    assert not RunState.QUEUED.is_final
+
+
+def test_an_error_says_what_its_class_says_unless_told_otherwise():
+    assert RunNotFound(run_id="run-1").message == "There is no such run."
+    assert RunNotFound(run_id="run-1").metadata == {"run_id": "run-1"}
+    assert str(LettaError("other")) == "other"
+
+
+def test_an_invalid_request_names_its_fields():
+    assert str(InvalidRequest(fields={"a.b": "must be there", "c": "is negative"})) == "a.b: must be there; c: is negative"
+    assert str(InvalidRequest()) == "The request breaks a rule."
+
+
+def test_the_text_of_a_message_leaves_reasoning_out():
+    message = assistant("a", words="hello")
+    assert message.text == "hello"
+    assert type(message)(**{**{f: getattr(message, f) for f in message.__dataclass_fields__}, "content": (ReasoningPart("hm"),)}).text == ""
