@@ -159,7 +159,7 @@ class MessageStarted(_message.Message):
     step_id: _builtins.str
     """The step that makes it."""
     role: _messages_pb2.Role.ValueType
-    """ASSISTANT, or TOOL for the message that gathers a step's returns."""
+    """Who speaks: the model."""
     def __init__(
         self,
         *,

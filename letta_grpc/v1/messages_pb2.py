@@ -25,31 +25,31 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cletta_grpc/v1/messages.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\":\n\x0b\x43ontentPart\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x13\n\treasoning\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"4\n\x07\x43ontent\x12)\n\x05parts\x18\x01 \x03(\x0b\x32\x1a.letta_grpc.v1.ContentPart\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"\xb6\x01\n\nToolReturn\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.letta_grpc.v1.ToolReturnStatus\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x12\x0e\n\x06stdout\x18\x05 \x03(\t\x12\x0e\n\x06stderr\x18\x06 \x03(\tB\x06\n\x04\x62ody\"\xce\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.letta_grpc.v1.Role\x12+\n\x07\x63ontent\x18\x03 \x03(\x0b\x32\x1a.letta_grpc.v1.ContentPart\x12+\n\ntool_calls\x18\x04 \x03(\x0b\x32\x17.letta_grpc.v1.ToolCall\x12/\n\x0ctool_returns\x18\x05 \x03(\x0b\x32\x19.letta_grpc.v1.ToolReturn\x12\x11\n\x04otid\x18\x07 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\x0e\n\x06run_id\x18\t \x01(\t\x12\x0f\n\x07step_id\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_otid\"N\n\tUserInput\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x42\x06\n\x04\x62ody\"P\n\x0bSystemInput\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x42\x06\n\x04\x62ody\"\x8a\x01\n\x0cInputMessage\x12\x11\n\x04otid\x18\x01 \x01(\tH\x01\x88\x01\x01\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x18.letta_grpc.v1.UserInputH\x00\x12,\n\x06system\x18\x03 \x01(\x0b\x32\x1a.letta_grpc.v1.SystemInputH\x00\x42\x06\n\x04kindB\x07\n\x05_otid*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0f\n\x0bROLE_SYSTEM\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*t\n\x10ToolReturnStatus\x12\"\n\x1eTOOL_RETURN_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTOOL_RETURN_STATUS_SUCCESS\x10\x01\x12\x1c\n\x18TOOL_RETURN_STATUS_ERROR\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cletta_grpc/v1/messages.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\":\n\x0b\x43ontentPart\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x13\n\treasoning\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"4\n\x07\x43ontent\x12)\n\x05parts\x18\x01 \x03(\x0b\x32\x1a.letta_grpc.v1.ContentPart\"a\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x12\x18\n\x0bprovider_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_provider_id\"\xb6\x01\n\nToolReturn\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.letta_grpc.v1.ToolReturnStatus\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x12\x0e\n\x06stdout\x18\x05 \x03(\t\x12\x0e\n\x06stderr\x18\x06 \x03(\tB\x06\n\x04\x62ody\"\xce\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.letta_grpc.v1.Role\x12+\n\x07\x63ontent\x18\x03 \x03(\x0b\x32\x1a.letta_grpc.v1.ContentPart\x12+\n\ntool_calls\x18\x04 \x03(\x0b\x32\x17.letta_grpc.v1.ToolCall\x12/\n\x0ctool_returns\x18\x05 \x03(\x0b\x32\x19.letta_grpc.v1.ToolReturn\x12\x11\n\x04otid\x18\x07 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\x0e\n\x06run_id\x18\t \x01(\t\x12\x0f\n\x07step_id\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_otid\"N\n\tUserInput\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x42\x06\n\x04\x62ody\"P\n\x0bSystemInput\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x42\x06\n\x04\x62ody\"\x8a\x01\n\x0cInputMessage\x12\x11\n\x04otid\x18\x01 \x01(\tH\x01\x88\x01\x01\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x18.letta_grpc.v1.UserInputH\x00\x12,\n\x06system\x18\x03 \x01(\x0b\x32\x1a.letta_grpc.v1.SystemInputH\x00\x42\x06\n\x04kindB\x07\n\x05_otid*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0f\n\x0bROLE_SYSTEM\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*t\n\x10ToolReturnStatus\x12\"\n\x1eTOOL_RETURN_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTOOL_RETURN_STATUS_SUCCESS\x10\x01\x12\x1c\n\x18TOOL_RETURN_STATUS_ERROR\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.messages_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1076
-  _globals['_ROLE']._serialized_end=1171
-  _globals['_TOOLRETURNSTATUS']._serialized_start=1173
-  _globals['_TOOLRETURNSTATUS']._serialized_end=1289
+  _globals['_ROLE']._serialized_start=1118
+  _globals['_ROLE']._serialized_end=1213
+  _globals['_TOOLRETURNSTATUS']._serialized_start=1215
+  _globals['_TOOLRETURNSTATUS']._serialized_end=1331
   _globals['_CONTENTPART']._serialized_start=80
   _globals['_CONTENTPART']._serialized_end=138
   _globals['_CONTENT']._serialized_start=140
   _globals['_CONTENT']._serialized_end=192
   _globals['_TOOLCALL']._serialized_start=194
-  _globals['_TOOLCALL']._serialized_end=249
-  _globals['_TOOLRETURN']._serialized_start=252
-  _globals['_TOOLRETURN']._serialized_end=434
-  _globals['_MESSAGE']._serialized_start=437
-  _globals['_MESSAGE']._serialized_end=771
-  _globals['_USERINPUT']._serialized_start=773
-  _globals['_USERINPUT']._serialized_end=851
-  _globals['_SYSTEMINPUT']._serialized_start=853
-  _globals['_SYSTEMINPUT']._serialized_end=933
-  _globals['_INPUTMESSAGE']._serialized_start=936
-  _globals['_INPUTMESSAGE']._serialized_end=1074
+  _globals['_TOOLCALL']._serialized_end=291
+  _globals['_TOOLRETURN']._serialized_start=294
+  _globals['_TOOLRETURN']._serialized_end=476
+  _globals['_MESSAGE']._serialized_start=479
+  _globals['_MESSAGE']._serialized_end=813
+  _globals['_USERINPUT']._serialized_start=815
+  _globals['_USERINPUT']._serialized_end=893
+  _globals['_SYSTEMINPUT']._serialized_start=895
+  _globals['_SYSTEMINPUT']._serialized_end=975
+  _globals['_INPUTMESSAGE']._serialized_start=978
+  _globals['_INPUTMESSAGE']._serialized_end=1116
 # @@protoc_insertion_point(module_scope)

@@ -137,24 +137,30 @@ class ToolCall(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FIELD_NUMBER: _builtins.int
+    PROVIDER_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in its conversation; the return names it."""
     name: _builtins.str
     """The tool's name."""
     arguments: _builtins.str
     """The arguments as JSON text, exactly as the model wrote them: they need not be valid JSON."""
+    provider_id: _builtins.str
+    """The provider's own id of the call, where it was not unique in the conversation and had to be replaced."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         arguments: _builtins.str = ...,
+        provider_id: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_provider_id", b"_provider_id", "provider_id", b"provider_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provider_id", b"_provider_id", "arguments", b"arguments", "id", b"id", "name", b"name", "provider_id", b"provider_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__provider_id: _TypeAlias = _typing.Literal["provider_id"]  # noqa: Y015
+    _WhichOneofArgType__provider_id: _TypeAlias = _typing.Literal["_provider_id", b"_provider_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provider_id) -> _WhichOneofReturnType__provider_id | None: ...
 
 Global___ToolCall: _TypeAlias = ToolCall  # noqa: Y015
 
