@@ -1,0 +1,188 @@
+"""Agents."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from zoneinfo import ZoneInfo
+
+from letta_grpc.domain.agents import Agent, ModelSettings
+from letta_grpc.domain.ids import AgentId, ConversationId
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.engine.agents import NewAgent
+from letta_grpc.engine.blocks import NewBlock
+from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, checked_label, new_block
+from letta_grpc.transport.convert.conversations import optional_conversation
+from letta_grpc.transport.convert.masks import changes_from_mask
+from letta_grpc.transport.convert.paging import page_from_pb
+from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.times import timestamp_to_pb
+from letta_grpc.v1 import agent_service_pb2, blocks_pb2
+from letta_grpc.v1 import agents_pb2 as pb
+
+_MAX_NAME = 256
+_MAX_TAGS = 64
+_MAX_TEMPERATURE = 2.0
+_INT32_MAX = 2**31 - 1
+
+
+def agent_to_pb(agent: Agent) -> pb.Agent:
+    """Return an agent with its blocks."""
+    settings = agent.model_settings
+    return pb.Agent(
+        id=agent.id,
+        name=agent.name,
+        description=agent.description,
+        system=agent.system,
+        model=agent.model,
+        model_settings=pb.ModelSettings(
+            temperature=settings.temperature,
+            max_output_tokens=settings.max_output_tokens,
+            parallel_tool_calls=settings.parallel_tool_calls,
+        ),
+        memory_blocks=[block_to_pb(block) for block in agent.memory_blocks],
+        tools=agent.tools,
+        tags=agent.tags,
+        metadata=agent.metadata,
+        context_window=agent.context_window,
+        timezone=agent.timezone,
+        create_time=timestamp_to_pb(agent.create_time),
+        update_time=timestamp_to_pb(agent.update_time),
+    )
+
+
+def new_agent_from_pb(request: agent_service_pb2.CreateAgentRequest) -> NewAgent:
+    """Return the agent to make."""
+    agent = request.agent
+    wants_base_tools = not agent.tools and (request.include_base_tools or not request.HasField("include_base_tools"))
+    with Rules() as rules:
+        return NewAgent(
+            name=rules.text("agent.name", agent.name, _MAX_NAME),
+            description=rules.long_text("agent.description", agent.description),
+            system=rules.long_text("agent.system", agent.system),
+            model=rules.text("agent.model", agent.model, _MAX_NAME, required=True),
+            model_settings=_settings(rules, agent.model_settings),
+            memory_blocks=_new_blocks(rules, agent.memory_blocks),
+            tools=None if wants_base_tools else _names(rules, "agent.tools", agent.tools),
+            tags=_tags(rules, agent.tags),
+            metadata=rules.metadata("agent.metadata", agent.metadata),
+            context_window=rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
+            timezone=_timezone(rules, agent.timezone),
+        )
+
+
+def agent_update_from_pb(request: agent_service_pb2.UpdateAgentRequest) -> tuple[AgentId, dict[str, object]]:
+    """Return which agent to change, and how."""
+    agent = request.agent
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+        changes = changes_from_mask(
+            rules,
+            request.update_mask,
+            {
+                "name": lambda: rules.text("agent.name", agent.name, _MAX_NAME, required=True),
+                "description": lambda: rules.long_text("agent.description", agent.description),
+                "system": lambda: rules.long_text("agent.system", agent.system),
+                "model": lambda: rules.text("agent.model", agent.model, _MAX_NAME, required=True),
+                "model_settings": lambda: _settings(rules, agent.model_settings),
+                "tools": lambda: _names(rules, "agent.tools", agent.tools),
+                "tags": lambda: _tags(rules, agent.tags),
+                "metadata": lambda: rules.metadata("agent.metadata", agent.metadata),
+                "context_window": lambda: rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
+                "timezone": lambda: _timezone(rules, agent.timezone),
+            },
+        )
+    return AgentId(agent_id), changes
+
+
+def _settings(rules: Rules, settings: pb.ModelSettings) -> ModelSettings:
+    path = "agent.model_settings"
+    temperature = settings.temperature if settings.HasField("temperature") else None
+    if temperature is not None and not (math.isfinite(temperature) and 0 <= temperature <= _MAX_TEMPERATURE):
+        rules.broken(f"{path}.temperature", f"must be 0 to {_MAX_TEMPERATURE:g}, is {temperature:g}")
+    tokens = settings.max_output_tokens if settings.HasField("max_output_tokens") else None
+    if tokens is not None:
+        rules.at_least(f"{path}.max_output_tokens", tokens, 1)
+    parallel = settings.parallel_tool_calls if settings.HasField("parallel_tool_calls") else None
+    return ModelSettings(temperature=temperature, max_output_tokens=tokens, parallel_tool_calls=parallel)
+
+
+def _new_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[NewBlock, ...]:
+    parsed = tuple(new_block(rules, f"agent.memory_blocks[{index}]", block) for index, block in enumerate(blocks))
+    labels = Counter(block.label for block in parsed if block.id is None)
+    for index, block in enumerate(parsed):
+        if block.id is None and labels[block.label] > 1:
+            rules.broken(f"agent.memory_blocks[{index}].label", f"{block.label!r} is there more than once")
+    return parsed
+
+
+def _names(rules: Rules, path: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(rules.text(f"{path}[{index}]", name, _MAX_NAME, required=True) for index, name in enumerate(names))
+
+
+def _tags(rules: Rules, tags: Iterable[str]) -> tuple[str, ...]:
+    # A tag twice is a tag once.
+    distinct = tuple(dict.fromkeys(_names(rules, "agent.tags", tags)))
+    if len(distinct) > _MAX_TAGS:
+        rules.broken("agent.tags", f"must have at most {_MAX_TAGS}, has {len(distinct)}")
+    return distinct
+
+
+def _timezone(rules: Rules, name: str) -> str:
+    try:
+        return ZoneInfo(name or "UTC").key
+    except (KeyError, ValueError, OSError):
+        # OSError: the name of a folder of the time zone database.
+        rules.broken("agent.timezone", f"{name!r} is not an IANA time zone")
+        return "UTC"
+
+
+def agent_id_from_pb(request: agent_service_pb2.GetAgentRequest | agent_service_pb2.DeleteAgentRequest) -> AgentId:
+    """Return which agent is meant."""
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+    return AgentId(agent_id)
+
+
+def agents_query_from_pb(
+    request: agent_service_pb2.ListAgentsRequest,
+) -> tuple[PageRequest, str | None, tuple[str, ...]]:
+    """Return which agents to list: page, name, tags."""
+    with Rules() as rules:
+        page = page_from_pb(rules, request)
+    return page, request.name or None, tuple(request.tags)
+
+
+def memory_from_pb(request: agent_service_pb2.GetMemoryBlockRequest) -> tuple[AgentId, str]:
+    """Return which block is meant, by agent and label."""
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+        label = checked_label(rules, "label", request.label)
+    return AgentId(agent_id), label
+
+
+def memory_update_from_pb(request: agent_service_pb2.UpdateMemoryBlockRequest) -> tuple[AgentId, str, dict[str, object]]:
+    """Return which block to change, by agent and label, and how."""
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+        label = checked_label(rules, "label", request.label)
+        changes = block_changes(rules, request.block, request.update_mask)
+    return AgentId(agent_id), label, changes
+
+
+def messages_query_from_pb(
+    request: agent_service_pb2.ListMessagesRequest,
+) -> tuple[AgentId, ConversationId | None, PageRequest]:
+    """Return which messages to list."""
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+        conversation_id = optional_conversation(rules, "conversation_id", request.conversation_id)
+        page = page_from_pb(rules, request)
+    return AgentId(agent_id), conversation_id, page
+
+
+def context_query_from_pb(request: agent_service_pb2.GetContextRequest) -> tuple[AgentId, ConversationId | None]:
+    """Return whose context is wanted."""
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+        conversation_id = optional_conversation(rules, "conversation_id", request.conversation_id)
+    return AgentId(agent_id), conversation_id

@@ -1,0 +1,117 @@
+"""Memory blocks."""
+
+import re
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from letta_grpc.domain.blocks import DEFAULT_BLOCK_LIMIT, Block
+from letta_grpc.domain.ids import AgentId, BlockId
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.engine.blocks import NewBlock
+from letta_grpc.transport.convert.masks import changes_from_mask
+from letta_grpc.transport.convert.paging import page_from_pb
+from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.times import timestamp_to_pb
+from letta_grpc.v1 import block_service_pb2
+from letta_grpc.v1 import blocks_pb2 as pb
+
+MAX_BLOCK_LIMIT = 1_000_000
+_LABEL = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+def block_to_pb(block: Block) -> pb.Block:
+    """Return a block."""
+    return pb.Block(
+        id=block.id,
+        label=block.label,
+        value=block.value,
+        description=block.description,
+        limit=block.limit,
+        read_only=block.read_only,
+        metadata=block.metadata,
+        create_time=timestamp_to_pb(block.create_time),
+        update_time=timestamp_to_pb(block.update_time),
+    )
+
+
+def new_block_from_pb(request: block_service_pb2.CreateBlockRequest) -> NewBlock:
+    """Return the block to make."""
+    with Rules() as rules:
+        return new_block(rules, "block", request.block)
+
+
+def new_block(rules: Rules, path: str, block: pb.Block) -> NewBlock:
+    """Return a block of a request. One with an id stands for a stored block, and only its id is looked at."""
+    stored = rules.optional_id(f"{path}.id", "block", block.id)
+    label = block.label if stored else checked_label(rules, f"{path}.label", block.label)
+    limit = _limit(rules, f"{path}.limit", block) if block.HasField("limit") else None
+    value = rules.text(f"{path}.value", block.value, limit or DEFAULT_BLOCK_LIMIT)
+    return NewBlock(
+        id=BlockId(stored) if stored else None,
+        label=label,
+        value=value,
+        description=rules.long_text(f"{path}.description", block.description),
+        limit=limit,
+        read_only=block.read_only,
+        metadata=rules.metadata(f"{path}.metadata", block.metadata),
+    )
+
+
+def checked_label(rules: Rules, path: str, label: str) -> str:
+    """Return a label."""
+    if not _LABEL.fullmatch(label):
+        rules.broken(path, "must be 1 to 64 of a-z A-Z 0-9 _ -")
+    return label
+
+
+def _limit(rules: Rules, path: str, block: pb.Block) -> int:
+    return rules.number(path, block.limit, 1, MAX_BLOCK_LIMIT)
+
+
+def block_changes(rules: Rules, block: pb.Block, mask: FieldMask) -> dict[str, object]:
+    """Return the changes of a block; whether the value fits the limit is known only where both are stored."""
+    return changes_from_mask(
+        rules,
+        mask,
+        {
+            "label": lambda: checked_label(rules, "block.label", block.label),
+            "value": lambda: rules.text("block.value", block.value, MAX_BLOCK_LIMIT),
+            "description": lambda: rules.long_text("block.description", block.description),
+            "limit": lambda: _limit(rules, "block.limit", block) if block.HasField("limit") else DEFAULT_BLOCK_LIMIT,
+            "read_only": lambda: block.read_only,
+            "metadata": lambda: rules.metadata("block.metadata", block.metadata),
+        },
+    )
+
+
+def block_id_from_pb(request: block_service_pb2.GetBlockRequest | block_service_pb2.DeleteBlockRequest) -> BlockId:
+    """Return which block is meant."""
+    with Rules() as rules:
+        block_id = rules.id("block_id", "block", request.block_id)
+    return BlockId(block_id)
+
+
+def block_update_from_pb(request: block_service_pb2.UpdateBlockRequest) -> tuple[BlockId, dict[str, object]]:
+    """Return which block to change, and how."""
+    with Rules() as rules:
+        block_id = rules.id("block_id", "block", request.block_id)
+        changes = block_changes(rules, request.block, request.update_mask)
+    return BlockId(block_id), changes
+
+
+def blocks_query_from_pb(request: block_service_pb2.ListBlocksRequest) -> tuple[PageRequest, str | None, AgentId | None]:
+    """Return which blocks to list: page, label, agent."""
+    with Rules() as rules:
+        page = page_from_pb(rules, request)
+        agent_id = rules.optional_id("agent_id", "agent", request.agent_id)
+    return page, request.label or None, AgentId(agent_id) if agent_id else None
+
+
+def attachment_from_pb(
+    request: block_service_pb2.AttachBlockRequest | block_service_pb2.DetachBlockRequest,
+) -> tuple[AgentId, BlockId]:
+    """Return which block is meant, and which agent."""
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+        block_id = rules.id("block_id", "block", request.block_id)
+    return AgentId(agent_id), BlockId(block_id)

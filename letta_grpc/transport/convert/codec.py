@@ -1,0 +1,102 @@
+"""Events as frames: the bytes in which they are stored and sent."""
+
+import threading
+
+from letta_grpc.domain.events import NumberedEvent, ReasoningDelta, RunEvent, TextDelta
+from letta_grpc.transport.convert.events import event_from_pb, event_to_pb
+from letta_grpc.transport.convert.times import NANOS
+from letta_grpc.v1 import events_pb2 as pb
+
+# The tag of `events` in StreamRunResponse and AttachRunResponse: field 3, length-delimited.
+EVENTS_TAG = b"\x1a"
+_LAST_BYTE = 0x7F
+
+
+class _Templates(threading.local):
+    """Messages that are filled again and again: building a new one costs twice as much as all the rest of a delta.
+
+    Each thread has its own, since a half-filled one must not be seen by another.
+    """
+
+    def __init__(self) -> None:
+        self.text_event = pb.RunEvent(text_delta=pb.TextDelta())
+        self.text_time = self.text_event.create_time
+        self.text = self.text_event.text_delta
+        self.reasoning_event = pb.RunEvent(reasoning_delta=pb.ReasoningDelta())
+        self.reasoning_time = self.reasoning_event.create_time
+        self.reasoning = self.reasoning_event.reasoning_delta
+
+
+class ProtoEventCodec:
+    """The EventCodec of `letta_grpc.v1.RunEvent`. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._templates = _Templates()
+
+    def encode(self, sequence_number: int, create_time_ns: int, event: RunEvent) -> bytes:
+        """Return the event's frame."""
+        if isinstance(event, TextDelta):
+            body = self._text_delta(sequence_number, create_time_ns, event)
+        elif isinstance(event, ReasoningDelta):
+            body = self._reasoning_delta(sequence_number, create_time_ns, event)
+        else:
+            body = event_to_pb(sequence_number, create_time_ns, event).SerializeToString()
+        return frame(body)
+
+    def decode(self, frame: bytes) -> NumberedEvent:
+        """Return the event of a frame that `encode` made."""
+        return event_from_pb(pb.RunEvent.FromString(body_of(frame)))
+
+    def _text_delta(self, number: int, time_ns: int, event: TextDelta) -> bytes:
+        templates = self._templates
+        message, time, delta = templates.text_event, templates.text_time, templates.text
+        message.sequence_number = number
+        time.seconds = time_ns // NANOS
+        time.nanos = time_ns % NANOS
+        delta.message_id = event.message_id
+        delta.content_index = event.content_index
+        delta.text = event.text
+        return message.SerializeToString()
+
+    def _reasoning_delta(self, number: int, time_ns: int, event: ReasoningDelta) -> bytes:
+        templates = self._templates
+        message, time, delta = templates.reasoning_event, templates.reasoning_time, templates.reasoning
+        message.sequence_number = number
+        time.seconds = time_ns // NANOS
+        time.nanos = time_ns % NANOS
+        delta.message_id = event.message_id
+        delta.text = event.text
+        return message.SerializeToString()
+
+
+def frame(body: bytes, tag: bytes = EVENTS_TAG) -> bytes:
+    """Return a message's bytes as a length-delimited field."""
+    size = len(body)
+    if size <= _LAST_BYTE:
+        return b"%b%c%b" % (tag, size, body)
+    if size <= 0x3FFF:  # noqa: PLR2004 - two bytes of varint hold 14 bits
+        return b"%b%c%c%b" % (tag, size & 0x7F | 0x80, size >> 7, body)
+    return tag + varint(size) + body
+
+
+def varint(number: int) -> bytes:
+    """Return a number in protobuf's variable length."""
+    result = bytearray()
+    while number > _LAST_BYTE:
+        result.append(number & 0x7F | 0x80)
+        number >>= 7
+    result.append(number)
+    return bytes(result)
+
+
+def body_of(frame: bytes) -> bytes:
+    """Return the message of a frame."""
+    start = 1
+    while frame[start] > _LAST_BYTE:
+        start += 1
+    return frame[start + 1 :]
+
+
+def retag(frame: bytes, tag: bytes) -> bytes:
+    """Return a frame as the field of another message."""
+    return tag + frame[1:]

@@ -1,0 +1,83 @@
+"""Collecting every rule that a request breaks."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from letta_grpc.domain.errors import InvalidRequest
+from letta_grpc.domain.ids import is_id
+
+MAX_METADATA_ENTRIES = 64
+# Metadata of a run stands in its first and last event, and one event is at most 2 MiB.
+MAX_METADATA_BYTES = 65_536
+# Events and messages must fit into what any gRPC client takes by default, which is 4 MiB.
+MAX_TEXT_BYTES = 1_048_576
+
+
+class Rules:
+    """Reads the fields of one request. Leaving the `with` block raises InvalidRequest with all that was found, if anything."""
+
+    def __init__(self) -> None:
+        self._broken: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Raise what was found."""
+        if error is None and self._broken:
+            raise InvalidRequest(fields=self._broken)
+
+    def broken(self, path: str, rule: str) -> None:
+        """Note a broken rule; the first one of a field stands."""
+        self._broken.setdefault(path, rule)
+
+    def id(self, path: str, kind: str, text: str) -> str:
+        """Return an id that must be there."""
+        if not text:
+            self.broken(path, f"is required: {kind}-<uuid4>")
+        elif not is_id(kind, text):
+            self.broken(path, f"must be {kind}-<uuid4>, in lower case")
+        return text
+
+    def optional_id(self, path: str, kind: str, text: str) -> str | None:
+        """Return an id, None where the field is empty."""
+        return self.id(path, kind, text) if text else None
+
+    def number(self, path: str, value: int, low: int, high: int) -> int:
+        """Return a number that must be within bounds."""
+        if not low <= value <= high:
+            self.broken(path, f"must be {low} to {high}, is {value}")
+        return value
+
+    def at_least(self, path: str, value: int, low: int) -> int:
+        """Return a number with a lower bound."""
+        if value < low:
+            self.broken(path, f"must be at least {low}, is {value}")
+        return value
+
+    def text(self, path: str, value: str, max_characters: int, *, required: bool = False) -> str:
+        """Return a text of limited length."""
+        if required and not value:
+            self.broken(path, "must not be empty")
+        if len(value) > max_characters:
+            self.broken(path, f"must have at most {max_characters} characters, has {len(value)}")
+        return value
+
+    def long_text(self, path: str, value: str) -> str:
+        """Return a text that fits into an event and into a message."""
+        size = len(value.encode())
+        if size > MAX_TEXT_BYTES:
+            self.broken(path, f"must have at most {MAX_TEXT_BYTES} bytes, has {size}")
+        return value
+
+    def metadata(self, path: str, value: Mapping[str, str]) -> dict[str, str]:
+        """Return metadata of limited size."""
+        entries = dict(value)
+        if len(entries) > MAX_METADATA_ENTRIES:
+            self.broken(path, f"must have at most {MAX_METADATA_ENTRIES} entries, has {len(entries)}")
+        size = sum(len(key.encode()) + len(text.encode()) for key, text in entries.items())
+        if size > MAX_METADATA_BYTES:
+            self.broken(path, f"must have at most {MAX_METADATA_BYTES} bytes in all, has {size}")
+        return entries

@@ -1,0 +1,34 @@
+"""Our calls as handlers of a grpc.aio server."""
+
+import grpc
+
+from letta_grpc.transport.calls import Calls
+from letta_grpc.transport.methods import Method, StreamMethod
+
+# grpc.aio tells handlers apart by what kind of function they are: every one here is a coroutine function. One that merely
+# returns a generator would be taken for a synchronous handler.
+
+
+def generic_handlers(calls: Calls) -> list[grpc.GenericRpcHandler]:
+    """Return a handler for each service. Requests and responses are bytes to grpc: decoding is ours, and so are its errors."""
+    services: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = {}
+    for name, method in calls.methods.items():
+        service, _, short = name.rpartition("/")
+        services.setdefault(service, {})[short] = _handler(calls, method)
+    return [grpc.method_handlers_generic_handler(service, handlers) for service, handlers in services.items()]
+
+
+def _handler(calls: Calls, method: Method) -> grpc.RpcMethodHandler[bytes, bytes]:
+    if isinstance(method, StreamMethod):
+        streaming = method
+
+        async def stream(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+            await calls.stream(streaming, request, context)
+
+        return grpc.unary_stream_rpc_method_handler(stream)
+    unary_method = method
+
+    async def unary(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        return await calls.unary(unary_method, request, context)
+
+    return grpc.unary_unary_rpc_method_handler(unary)

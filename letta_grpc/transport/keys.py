@@ -1,0 +1,27 @@
+"""API keys."""
+
+import hmac
+from collections.abc import Iterable, Mapping
+
+from letta_grpc.domain.errors import CredentialsInvalid, CredentialsMissing
+
+AUTHORIZATION = "authorization"
+
+
+class ApiKeys:
+    """Lets those in who send one of the keys; everybody if there are no keys."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._keys = tuple(key.encode() for key in keys)
+
+    def check(self, metadata: Mapping[str, str]) -> None:
+        """Raise CredentialsMissing or CredentialsInvalid for a call that may not be made."""
+        if not self._keys:
+            return
+        scheme, _, sent = metadata.get(AUTHORIZATION, "").partition(" ")
+        if scheme.lower() != "bearer" or not sent.strip():
+            raise CredentialsMissing
+        # Every key is compared, each in constant time: how long this takes says nothing about the keys.
+        matches = [hmac.compare_digest(sent.strip().encode(), key) for key in self._keys]
+        if not any(matches):
+            raise CredentialsInvalid

@@ -1,0 +1,1 @@
+"""The servicers: each method reads its request, calls its use case, writes its answer."""

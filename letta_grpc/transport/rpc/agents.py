@@ -1,0 +1,74 @@
+"""AgentService."""
+
+# ruff: noqa: N802 - methods are named as the contract names them
+
+from letta_grpc.engine.agents import Agents
+from letta_grpc.transport.convert.agents import (
+    agent_id_from_pb,
+    agent_to_pb,
+    agent_update_from_pb,
+    agents_query_from_pb,
+    context_query_from_pb,
+    memory_from_pb,
+    memory_update_from_pb,
+    messages_query_from_pb,
+    new_agent_from_pb,
+)
+from letta_grpc.transport.convert.blocks import block_to_pb
+from letta_grpc.transport.convert.contexts import context_to_pb
+from letta_grpc.transport.convert.messages import message_to_pb
+from letta_grpc.transport.convert.paging import token_of
+from letta_grpc.transport.methods import Call
+from letta_grpc.transport.rpc.pages import fitting
+from letta_grpc.v1 import agent_service_pb2 as pb
+
+
+class AgentServicer:
+    """Keeps agents and shows what they remember."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    async def CreateAgent(self, request: pb.CreateAgentRequest, _call: Call) -> pb.CreateAgentResponse:
+        """Make an agent."""
+        return pb.CreateAgentResponse(agent=agent_to_pb(await self._agents.create(new_agent_from_pb(request))))
+
+    async def GetAgent(self, request: pb.GetAgentRequest, _call: Call) -> pb.GetAgentResponse:
+        """Return an agent."""
+        return pb.GetAgentResponse(agent=agent_to_pb(await self._agents.get(agent_id_from_pb(request))))
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, _call: Call) -> pb.ListAgentsResponse:
+        """Return a page of agents."""
+        page, name, tags = agents_query_from_pb(request)
+        found = await fitting(page, lambda part: self._agents.list(part, name=name, tags=tags), agent_to_pb)
+        return pb.ListAgentsResponse(agents=found.items, next_page_token=token_of(found.next))
+
+    async def UpdateAgent(self, request: pb.UpdateAgentRequest, _call: Call) -> pb.UpdateAgentResponse:
+        """Change an agent."""
+        agent_id, changes = agent_update_from_pb(request)
+        return pb.UpdateAgentResponse(agent=agent_to_pb(await self._agents.update(agent_id, changes)))
+
+    async def DeleteAgent(self, request: pb.DeleteAgentRequest, _call: Call) -> pb.DeleteAgentResponse:
+        """Remove an agent."""
+        await self._agents.delete(agent_id_from_pb(request))
+        return pb.DeleteAgentResponse()
+
+    async def GetMemoryBlock(self, request: pb.GetMemoryBlockRequest, _call: Call) -> pb.GetMemoryBlockResponse:
+        """Return an agent's block."""
+        agent_id, label = memory_from_pb(request)
+        return pb.GetMemoryBlockResponse(block=block_to_pb(await self._agents.get_block(agent_id, label)))
+
+    async def UpdateMemoryBlock(self, request: pb.UpdateMemoryBlockRequest, _call: Call) -> pb.UpdateMemoryBlockResponse:
+        """Change an agent's block."""
+        agent_id, label, changes = memory_update_from_pb(request)
+        return pb.UpdateMemoryBlockResponse(block=block_to_pb(await self._agents.update_block(agent_id, label, changes)))
+
+    async def ListMessages(self, request: pb.ListMessagesRequest, _call: Call) -> pb.ListMessagesResponse:
+        """Return a page of messages."""
+        agent_id, conversation_id, page = messages_query_from_pb(request)
+        found = await fitting(page, lambda part: self._agents.list_messages(agent_id, conversation_id, part), message_to_pb)
+        return pb.ListMessagesResponse(messages=found.items, next_page_token=token_of(found.next))
+
+    async def GetContext(self, request: pb.GetContextRequest, _call: Call) -> pb.GetContextResponse:
+        """Return what the model would be shown."""
+        return pb.GetContextResponse(context=context_to_pb(await self._agents.context(*context_query_from_pb(request))))

@@ -1,0 +1,114 @@
+"""RunService."""
+
+# ruff: noqa: N802 - methods are named as the contract names them
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from letta_grpc.domain.frames import split_frames
+from letta_grpc.domain.runs import Run
+from letta_grpc.engine.runs import Runs
+from letta_grpc.ports.clock import Clock
+from letta_grpc.transport.convert.codec import retag
+from letta_grpc.transport.convert.messages import message_to_pb
+from letta_grpc.transport.convert.paging import token_of
+from letta_grpc.transport.convert.requests import (
+    View,
+    attach_from_pb,
+    events_query_from_pb,
+    run_id_from_pb,
+    runs_query_from_pb,
+    start_from_pb,
+    steps_query_from_pb,
+    stream_from_pb,
+)
+from letta_grpc.transport.convert.runs import run_to_pb, step_to_pb
+from letta_grpc.transport.methods import Call, Response
+from letta_grpc.transport.rpc.pages import fitting
+from letta_grpc.transport.views import follow_seconds, shaped
+from letta_grpc.v1 import run_service_pb2 as pb
+
+_PAGE_BYTES = 1024 * 1024
+# The tag of `events` in ListRunEventsResponse: field 1, length-delimited.
+_LISTED_EVENTS_TAG = b"\x0a"
+
+
+class RunServicer:
+    """Starts, shows and ends runs."""
+
+    def __init__(self, runs: Runs, clock: Clock) -> None:
+        self._runs = runs
+        self._clock = clock
+
+    async def StreamRun(self, request: pb.StreamRunRequest, call: Call) -> AsyncGenerator[Response, None]:
+        """Start a run and follow it."""
+        start, view = stream_from_pb(request, call.traceparent)
+        run = await self._runs.start(start)
+        async with aclosing(self._responses(run, 0, view, call)) as responses:
+            async for response in responses:
+                yield response
+
+    async def AttachRun(self, request: pb.AttachRunRequest, call: Call) -> AsyncGenerator[Response, None]:
+        """Follow a run."""
+        run_id, after, view = attach_from_pb(request)
+        run = await self._runs.get(run_id)
+        async with aclosing(self._responses(run, after, view, call)) as responses:
+            async for response in responses:
+                yield response
+
+    async def _responses(self, run: Run, after: int, view: View, call: Call) -> AsyncGenerator[Response, None]:
+        """Yield the run's stored bytes, framed; nothing is encoded again."""
+        await call.announce(run.id)
+        ids = pb.StreamRunResponse(run_id=run.id, agent_id=run.agent_id).SerializeToString()
+        async with (
+            aclosing(self._runs.follow(run.id, after, follow_seconds(view))) as pages,
+            aclosing(shaped(pages, view, self._clock)) as responses,
+        ):
+            async for body, events in responses:
+                yield Response(ids + body, events)
+
+    async def ExecuteRun(self, request: pb.ExecuteRunRequest, call: Call) -> pb.ExecuteRunResponse:
+        """Start a run and wait for its end."""
+        started = await self._runs.start(start_from_pb(request, call.traceparent))
+        await call.announce(started.id)
+        run = await self._runs.finished(started.id)
+        messages = await self._runs.messages_of(run.id)
+        return pb.ExecuteRunResponse(run=run_to_pb(run), messages=[message_to_pb(message) for message in messages])
+
+    async def CreateRun(self, request: pb.CreateRunRequest, call: Call) -> pb.CreateRunResponse:
+        """Start a run."""
+        run = await self._runs.start(start_from_pb(request, call.traceparent))
+        await call.announce(run.id)
+        return pb.CreateRunResponse(run=run_to_pb(run))
+
+    async def GetRun(self, request: pb.GetRunRequest, _call: Call) -> pb.GetRunResponse:
+        """Return a run."""
+        return pb.GetRunResponse(run=run_to_pb(await self._runs.get(run_id_from_pb(request))))
+
+    async def ListRuns(self, request: pb.ListRunsRequest, _call: Call) -> pb.ListRunsResponse:
+        """Return a page of runs."""
+        page, where = runs_query_from_pb(request)
+        found = await fitting(page, lambda part: self._runs.list(part, where), run_to_pb)
+        return pb.ListRunsResponse(runs=found.items, next_page_token=token_of(found.next))
+
+    async def ListRunEvents(self, request: pb.ListRunEventsRequest, _call: Call) -> pb.ListRunEventsResponse:
+        """Return a page of stored events."""
+        run_id, after, size = events_query_from_pb(request)
+        page = await self._runs.read_events(run_id, after, _PAGE_BYTES)
+        frames = list(split_frames(page.frames))[:size]
+        last = after + len(frames)
+        stored = page.last if page.ended else (await self._runs.get(run_id)).last_sequence_number or 0
+        listed = b"".join(retag(frame, _LISTED_EVENTS_TAG) for frame in frames)
+        response = pb.ListRunEventsResponse.FromString(listed)
+        response.next_page_token = token_of(last if last < max(stored, page.last) else None)
+        return response
+
+    async def ListSteps(self, request: pb.ListStepsRequest, _call: Call) -> pb.ListStepsResponse:
+        """Return a page of a run's steps."""
+        run_id, page = steps_query_from_pb(request)
+        found = await fitting(page, lambda part: self._runs.list_steps(run_id, part), step_to_pb)
+        return pb.ListStepsResponse(steps=found.items, next_page_token=token_of(found.next))
+
+    async def CancelRun(self, request: pb.CancelRunRequest, _call: Call) -> pb.CancelRunResponse:
+        """Ask a run to end."""
+        return pb.CancelRunResponse(run=run_to_pb(await self._runs.cancel(run_id_from_pb(request))))

@@ -1,0 +1,146 @@
+"""The gRPC server: sockets, keepalive, health, reflection, and an orderly stop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from letta_grpc.transport.calls import Calls
+from letta_grpc.transport.handlers import generic_handlers
+from letta_grpc.transport.reflection import reflection_handlers
+
+ServerInterceptors = Sequence[grpc.aio.ServerInterceptor]
+
+
+class ListenError(Exception):
+    """The server cannot listen on an address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """The server's certificate chain and its key, in PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How the server listens.
+
+    `keepalive_seconds`: after so much silence a connection is pinged, and given up without an answer in
+    `keepalive_timeout_seconds`. `min_client_ping_seconds`: clients that ping more often are cut off; half of the 10 s that we
+    tell clients to be the least, since pings meant to be 10 s apart sometimes come closer.
+    `hard_request_bytes`: beyond this grpc itself refuses a message, without our details.
+    """
+
+    listen: tuple[str, ...] = ("127.0.0.1:50051",)
+    tls: Tls | None = None
+    reflection: bool = True
+    channelz: bool = False
+    keepalive_seconds: float = 30.0
+    keepalive_timeout_seconds: float = 10.0
+    min_client_ping_seconds: float = 5.0
+    hard_request_bytes: int = 64 * 1024 * 1024
+
+
+def channel_arguments(options: ServerOptions, max_stream_age_seconds: float | None) -> tuple[tuple[str, int], ...]:
+    """Return grpc's options for a server."""
+    arguments = {
+        "grpc.keepalive_time_ms": _ms(options.keepalive_seconds),
+        "grpc.keepalive_timeout_ms": _ms(options.keepalive_timeout_seconds),
+        # The ping's own timeout decides in the end, and is a minute if it is not told: a stalled client would stay that long.
+        "grpc.http2.ping_timeout_ms": _ms(options.keepalive_timeout_seconds),
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.max_pings_without_data": 0,
+        # 5 minutes by default, at which a client with a usual keepalive is cut off as soon as its stream is quiet.
+        "grpc.http2.min_recv_ping_interval_without_data_ms": _ms(options.min_client_ping_seconds),
+        "grpc.max_receive_message_length": options.hard_request_bytes,
+        # What may be sent is checked where it is made.
+        "grpc.max_send_message_length": -1,
+        # Two servers on one port would each get some of the connections, and one run's readers would be spread over both.
+        "grpc.so_reuseport": 0,
+        # Not set: grpc.max_concurrent_streams. What is beyond it would wait in the client, in silence, for its deadline.
+        "grpc.enable_channelz": int(options.channelz),
+    }
+    if max_stream_age_seconds is not None:
+        # A stream that began before its connection was told to go ends by itself within the grace.
+        arguments["grpc.max_connection_age_ms"] = _ms(max_stream_age_seconds)
+        arguments["grpc.max_connection_age_grace_ms"] = _ms(max_stream_age_seconds + 30)
+    return tuple(arguments.items())
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+class Server:
+    """Serves `calls` on sockets.
+
+    Stopping: `drain`, after which readers leave by themselves, then whatever the runs need to end, then `stop`.
+    """
+
+    def __init__(self, calls: Calls, options: ServerOptions, interceptors: ServerInterceptors = ()) -> None:
+        self._calls = calls
+        self._options = options
+        self._interceptors = interceptors
+        self._health = health.aio.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> tuple[str, ...]:
+        """Listen; return the addresses with the ports as they are. Raises ListenError."""
+        arguments = channel_arguments(self._options, self._calls.limits.max_stream_age_seconds)
+        server = grpc.aio.server(options=arguments, interceptors=self._interceptors)
+        server.add_generic_rpc_handlers(generic_handlers(self._calls))
+        self._add_infrastructure(server)
+        bound = tuple(self._bind(server, address) for address in self._options.listen)
+        await server.start()
+        self._server = server
+        for service in self._services():
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        return bound
+
+    def _bind(self, server: grpc.aio.Server, address: str) -> str:
+        try:
+            if self._options.tls:
+                pair = (self._options.tls.key, self._options.tls.certificate)
+                port = server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            else:
+                port = server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ListenError(f"cannot listen on {address}: is the port taken, or the address not this machine's?") from error
+        host, colon, wanted = address.rpartition(":")
+        return f"{host}:{port}" if colon and wanted.isdigit() else address
+
+    def _services(self) -> list[str]:
+        return sorted({name.partition("/")[0] for name in self._calls.methods})
+
+    def _add_infrastructure(self, server: grpc.aio.Server) -> None:
+        # Open to everybody, whatever the keys are: who probes a server's health has none.
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = [*self._services(), health.SERVICE_NAME]
+        if self._options.channelz:
+            from grpc_channelz.v1 import channelz  # noqa: PLC0415 - off by default
+
+            channelz.add_channelz_servicer(server)
+            names.append("grpc.channelz.v1.Channelz")
+        if self._options.reflection:
+            server.add_generic_rpc_handlers(reflection_handlers(names, self._calls.keys))
+
+    async def drain(self) -> None:
+        """Tell health probes that the server goes, refuse new starts, and send readers away to go on elsewhere."""
+        await self._health.enter_graceful_shutdown()
+        self._calls.drain()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuse new calls, let those under way end within the grace, cut the rest, and wait for their clean-up."""
+        if self._server is not None:
+            await self._server.stop(grace_seconds)
+        # grpc returns before the handlers that it cut have run to their ends.
+        await self._calls.settled()
+
+    async def wait(self) -> None:
+        """Return once the server has stopped."""
+        if self._server is not None:
+            await self._server.wait_for_termination()

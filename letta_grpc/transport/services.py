@@ -1,0 +1,47 @@
+"""The services of `letta_grpc.v1`, joined with their use cases."""
+
+from letta_grpc.engine.agents import Agents
+from letta_grpc.engine.blocks import Blocks
+from letta_grpc.engine.conversations import Conversations
+from letta_grpc.engine.runs import Runs
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.models import Models
+from letta_grpc.transport.calls import Calls, Limits
+from letta_grpc.transport.keys import ApiKeys
+from letta_grpc.transport.methods import methods_of
+from letta_grpc.transport.observers import RpcObserver
+from letta_grpc.transport.rpc.agents import AgentServicer
+from letta_grpc.transport.rpc.blocks import BlockServicer
+from letta_grpc.transport.rpc.conversations import ConversationServicer
+from letta_grpc.transport.rpc.models import ModelServicer
+from letta_grpc.transport.rpc.runs import RunServicer
+from letta_grpc.v1 import (
+    agent_service_pb2,
+    block_service_pb2,
+    conversation_service_pb2,
+    model_service_pb2,
+    run_service_pb2,
+)
+
+
+def calls_of(
+    *,
+    runs: Runs,
+    agents: Agents,
+    conversations: Conversations,
+    blocks: Blocks,
+    models: Models,
+    clock: Clock,
+    api_keys: tuple[str, ...] = (),
+    limits: Limits | None = None,
+    observer: RpcObserver | None = None,
+) -> Calls:
+    """Return what answers every call, for a `Server` and for a `LocalChannel` alike."""
+    services = (
+        (run_service_pb2.DESCRIPTOR.services_by_name["RunService"], RunServicer(runs, clock)),
+        (agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"], AgentServicer(agents)),
+        (conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"], ConversationServicer(conversations)),
+        (block_service_pb2.DESCRIPTOR.services_by_name["BlockService"], BlockServicer(blocks)),
+        (model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(models)),
+    )
+    return Calls(methods_of(services), keys=ApiKeys(api_keys), limits=limits, observer=observer, on_drain=runs.drain)
