@@ -1,0 +1,23 @@
+"""Every endpoint that speaks OpenAI's chat completions: OpenAI, Anthropic, Gemini, OpenRouter, vLLM, llama.cpp, Ollama.
+
+endpoint.py    where it is and how long to wait for it
+request.py     ModelRequest → the body
+sse.py         bytes → frames            ┐
+deltas.py      deltas → merged chunks    │ no I/O: bytes in, chunks out
+tool_calls.py  whose piece is this?      │
+usage.py       token counts              │
+stream.py      the decoder over them     ┘
+complaints.py  a vendor's error text → what it means
+failures.py    status, error or exception → ModelFailure
+retries.py     when to ask again
+session.py     the connection pool
+model.py       the call
+listing.py     which models there are
+provider.py    all of it under a name
+"""
+
+from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
+from letta_grpc.adapters.openai.model import OpenAIModel
+from letta_grpc.adapters.openai.provider import OpenAIProvider
+
+__all__ = ["OpenAIEndpoint", "OpenAIModel", "OpenAIProvider"]

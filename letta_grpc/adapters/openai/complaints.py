@@ -1,0 +1,146 @@
+"""What vendors write when they refuse: their many shapes → one, and what it means."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from letta_grpc.domain.errors import (
+    ContextWindowExceeded,
+    InsufficientCredits,
+    ModelAuthFailed,
+    ModelBadRequest,
+    ModelFailure,
+    ModelOverloaded,
+    ModelRateLimited,
+    ModelTimeout,
+)
+
+MAX_MESSAGE_CHARACTERS = 300
+
+# Whatever the status: these say more than it does.
+_DECISIVE: dict[type[ModelFailure], frozenset[str]] = {
+    InsufficientCredits: frozenset(
+        {
+            "insufficient_quota",
+            "insufficient_balance",
+            "insufficient_credits",
+            "billing_hard_limit_reached",
+            "billing_not_active",
+        }
+    ),
+    ContextWindowExceeded: frozenset(
+        {"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded", "request_too_large"}
+    ),
+    ModelAuthFailed: frozenset({"invalid_api_key", "api_key_invalid", "authentication_error", "unauthenticated"}),
+}
+# OpenAI, vLLM, DeepSeek and OpenRouter; llama.cpp; Anthropic; Gemini; Groq; Mistral, in this order.
+_CONTEXT_PHRASES = (
+    "maximum context length",
+    "exceeds the available context size",
+    "prompt is too long",
+    "exceeds the maximum number of tokens",
+    "reduce the length of the messages",
+    "too large for model with",
+)
+_CREDIT_PHRASES = ("credit balance is too low", "insufficient balance", "insufficient credits")
+_KEY_PHRASES = ("api key not valid", "invalid api key", "incorrect api key")
+# Where there is no status: an error inside of a stream.
+_BY_CODE: dict[type[ModelFailure], frozenset[str]] = {
+    ModelRateLimited: frozenset({"rate_limit_exceeded", "rate_limit_error", "resource_exhausted", "too_many_requests"}),
+    ModelTimeout: frozenset({"timeout", "timeout_error", "deadline_exceeded"}),
+    ModelBadRequest: frozenset(
+        {"invalid_request_error", "invalid_argument", "badrequesterror", "not_found_error", "model_not_found", "notfounderror"}
+    ),
+}
+_BY_STATUS: dict[int, type[ModelFailure]] = {
+    401: ModelAuthFailed,
+    402: InsufficientCredits,
+    403: ModelAuthFailed,
+    408: ModelTimeout,
+    413: ContextWindowExceeded,
+    429: ModelRateLimited,
+    504: ModelTimeout,
+}
+_SERVER_FAULT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A vendor's words. `codes` in lower case; `status` where the text itself names one."""
+
+    message: str = ""
+    codes: frozenset[str] = frozenset()
+    status: int | None = None
+
+    def failure_type(self, status: int | None) -> type[ModelFailure]:
+        """Return what it means, in an answer with this status, or inside of a stream."""
+        status = status or self.status
+        return self._decisive() or (self._by_code() if status is None else _by_status(status))
+
+    def _decisive(self) -> type[ModelFailure] | None:
+        message = self.message.lower()
+        for phrases, meaning in (
+            (_CREDIT_PHRASES, InsufficientCredits),
+            (_CONTEXT_PHRASES, ContextWindowExceeded),
+            (_KEY_PHRASES, ModelAuthFailed),
+        ):
+            if any(phrase in message for phrase in phrases):
+                return meaning
+        return self._row_of(_DECISIVE)
+
+    def _by_code(self) -> type[ModelFailure]:
+        return self._row_of(_BY_CODE) or ModelOverloaded
+
+    def _row_of(self, table: dict[type[ModelFailure], frozenset[str]]) -> type[ModelFailure] | None:
+        return next((meaning for meaning, codes in table.items() if codes & self.codes), None)
+
+
+def _by_status(status: int) -> type[ModelFailure]:
+    return _BY_STATUS.get(status) or (ModelOverloaded if status >= _SERVER_FAULT else ModelBadRequest)
+
+
+def read_complaint(body: bytes) -> Complaint:
+    """Return what the body of a refusal says; nothing if it is no JSON."""
+    try:
+        return complaint_of(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return Complaint()
+
+
+def complaint_of(error: Any) -> Complaint:  # noqa: ANN401 - a vendor's
+    """Return what an error object says: OpenAI's, or a text, a list, an object in an object."""
+    match error:
+        case str():
+            return Complaint(_short(error))
+        case [first, *_]:
+            return complaint_of(first)
+        case {"error": dict() | str() | list() as inner}:
+            return complaint_of(inner)
+        case dict():
+            return Complaint(_short(_message(error)), frozenset(_codes(error)), _status(error))
+        case _:
+            return Complaint()
+
+
+def _message(error: dict[str, Any]) -> str:
+    text = error.get("message") or error.get("detail") or error.get("msg") or ""
+    return text if isinstance(text, str) else orjson.dumps(text).decode()
+
+
+def _codes(error: dict[str, Any]) -> Iterator[str]:
+    for field in ("code", "type", "status"):
+        if isinstance(value := error.get(field), str):
+            yield value.lower()
+
+
+def _status(error: dict[str, Any]) -> int | None:
+    """Return the HTTP status that vendors put into `code`, as a number or as its digits."""
+    text = str(error.get("code") or error.get("status") or "")
+    return int(text) if len(text) == 3 and text.isascii() and text.isdigit() else None  # noqa: PLR2004 - a status's digits
+
+
+def _short(message: str) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= MAX_MESSAGE_CHARACTERS else line[: MAX_MESSAGE_CHARACTERS - 1] + "…"

@@ -1,0 +1,57 @@
+"""Where an OpenAI-compatible endpoint is."""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+# Hosts that answer nobody without a key: a call without one need not be tried.
+_HOSTS_THAT_WANT_A_KEY = frozenset(
+    {
+        "api.openai.com",
+        "api.anthropic.com",
+        "api.deepseek.com",
+        "api.groq.com",
+        "api.mistral.ai",
+        "generativelanguage.googleapis.com",
+        "openrouter.ai",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIEndpoint:
+    """A provider's address and key.
+
+    `key_variable` is the environment variable that an operator sets the key by; messages name it. `first_byte_timeout_seconds`
+    bounds the wait for the beginning of an answer, `idle_timeout_seconds` each wait for more of it; an answer as a whole may
+    take any time.
+    """
+
+    name: str
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    key_variable: str | None = None
+    connect_timeout_seconds: float = 10.0
+    first_byte_timeout_seconds: float = 300.0
+    idle_timeout_seconds: float = 120.0
+
+    def url(self, path: str) -> str:
+        """Return the address of a path under the base URL."""
+        return f"{self.base_url.rstrip('/')}/{path}"
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether calls are bound to fail for want of a key."""
+        return not self.api_key and self._host in _HOSTS_THAT_WANT_A_KEY
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine, where no proxy is in between."""
+        try:
+            return self._host == "localhost" or ip_address(self._host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.base_url).hostname or ""

@@ -1,0 +1,153 @@
+"""Whatever goes wrong with a call → a ModelFailure that a caller may read.
+
+A message says the provider, the status and, where the request is to blame, the vendor's own words; never a key or a header.
+`retry_delay_seconds` is set where asking again may help before the answer has begun.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+
+from letta_grpc.adapters.openai.complaints import Complaint, complaint_of, read_complaint
+from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
+from letta_grpc.domain.errors import (
+    ContextWindowExceeded,
+    InsufficientCredits,
+    InvalidModelOutput,
+    ModelAuthFailed,
+    ModelBadRequest,
+    ModelFailure,
+    ModelOverloaded,
+    ModelRateLimited,
+    ModelTimeout,
+)
+
+logger = logging.getLogger(__name__)
+
+_RETRYABLE = (ModelRateLimited, ModelOverloaded, ModelTimeout)
+_LOGGED_BYTES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailures:
+    """The failures of one call."""
+
+    endpoint: OpenAIEndpoint
+    model: str
+
+    def refused(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ModelFailure:
+        """Return what an answer with an error status means."""
+        logger.warning("%s refused a call of %s: %s %r", self.endpoint.name, self.model, status, body[:_LOGGED_BYTES])
+        complaint = read_complaint(body)
+        failure = self._failure(complaint.failure_type(status), complaint, status)
+        if isinstance(failure, _RETRYABLE):
+            failure.retry_delay_seconds = retry_after(headers, now) or 0.0
+        return failure
+
+    def in_answer(self, error: Any) -> ModelFailure:  # noqa: ANN401 - a vendor's
+        """Return what an error object inside of an answer means."""
+        logger.warning("%s ended an answer of %s with an error: %.2000r", self.endpoint.name, self.model, error)
+        complaint = complaint_of(error)
+        failure = self._failure(complaint.failure_type(None), complaint, complaint.status)
+        if isinstance(failure, _RETRYABLE):
+            failure.retry_delay_seconds = 0.0
+        return failure
+
+    def unreachable(self, error: aiohttp.ClientError | OSError) -> ModelFailure:
+        """Return what it means that there was no answer."""
+        logger.warning("%s: a call of %s got no answer: %r", self.endpoint.name, self.model, error)
+        name = self.endpoint.name
+        match error:
+            case aiohttp.ServerTimeoutError():
+                return self._again(ModelTimeout(f"{name} did not accept a connection in time", **self._metadata(None)))
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+                return ModelOverloaded(f"no secure connection to {name} is possible", **self._metadata(None))
+            case aiohttp.InvalidURL():
+                return ModelBadRequest(f"the base URL of {name} is not valid", **self._metadata(None))
+            case aiohttp.ClientResponseError():
+                return self.invalid("no HTTP")
+            case aiohttp.ServerDisconnectedError():
+                why = "closed the connection without an answer"
+            case aiohttp.ClientConnectorDNSError():
+                why = "cannot be reached: its host name is not known"
+            case OSError(errno=int(number)):
+                why = f"cannot be reached: {os.strerror(number).lower()}"
+            case _:
+                why = "cannot be reached"
+        return self._again(ModelOverloaded(f"{name} {why}", **self._metadata(None)))
+
+    def silent(self, seconds: float) -> ModelFailure:
+        """Return what it means that nothing came for so long."""
+        return ModelTimeout(f"{self.endpoint.name} sent nothing for {seconds:g} seconds", **self._metadata(None))
+
+    def invalid(self, what: str) -> ModelFailure:
+        """Return the failure for an answer that is none."""
+        return InvalidModelOutput(f"{self.endpoint.name} sent {what}", **self._metadata(None))
+
+    def cut(self) -> ModelFailure:
+        """Return the failure for an answer without an end."""
+        return self._again(InvalidModelOutput(f"{self.endpoint.name} ended the answer in the middle", **self._metadata(None)))
+
+    def without_key(self) -> ModelFailure:
+        """Return the failure for a call that cannot be made."""
+        return ModelAuthFailed(f"no API key for {self.endpoint.name} is configured{self._set_key()}", **self._metadata(None))
+
+    def _failure(self, kind: type[ModelFailure], complaint: Complaint, status: int | None) -> ModelFailure:
+        return kind(self._message(kind, complaint, status), **self._metadata(status))
+
+    def _message(self, kind: type[ModelFailure], complaint: Complaint, status: int | None) -> str:
+        name, code = self.endpoint.name, f" ({status})" if status else ""
+        words = f": {self._scrubbed(complaint.message)}" if complaint.message else ""
+        # Of a refused key the vendor's words are left out: some repeat a part of it.
+        about_key = "refused the API key" if self.endpoint.api_key else "wants an API key"
+        about_request = f"does not know the model {self.model}" if status == HTTPStatus.NOT_FOUND else "refused the request"
+        sentences: dict[type[ModelFailure], str] = {
+            ModelAuthFailed: f"{name} {about_key}{code}{self._set_key()}",
+            InsufficientCredits: f"the account at {name} has no credit{code}",
+            ModelRateLimited: f"{name} limits the rate{code}",
+            ModelTimeout: f"{name} reports a timeout{code}",
+            ContextWindowExceeded: f"the context does not fit {self.model} at {name}{code}{words}",
+            ModelBadRequest: f"{name} {about_request}{code}{words}",
+        }
+        return sentences.get(kind, f"{name} is overloaded or failing{code}")
+
+    def _metadata(self, status: int | None) -> dict[str, str]:
+        known = {"provider": self.endpoint.name, "model": self.model, "status": str(status or "")}
+        return {name: value for name, value in known.items() if value}
+
+    def _set_key(self) -> str:
+        return f": set {self.endpoint.key_variable}" if self.endpoint.key_variable else ""
+
+    def _scrubbed(self, text: str) -> str:
+        return text.replace(self.endpoint.api_key, "***") if self.endpoint.api_key else text
+
+    @staticmethod
+    def _again(failure: ModelFailure) -> ModelFailure:
+        failure.retry_delay_seconds = 0.0
+        return failure
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return for how many seconds the vendor asks to be left alone."""
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            return max(0.0, float(milliseconds) / 1000)
+        if seconds := headers.get("retry-after"):
+            return max(0.0, _seconds(seconds, now))
+    except (ValueError, TypeError, OverflowError):
+        logger.debug("retry-after cannot be read")
+    return None
+
+
+def _seconds(text: str, now: datetime) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return (parsedate_to_datetime(text) - now).total_seconds()

@@ -1,0 +1,236 @@
+"""The bytes of an answer → chunks. No I/O: feed it what came, close it when nothing more comes."""
+
+import json
+import logging
+from typing import Any
+
+import orjson
+
+from letta_grpc.adapters.openai.deltas import Batch
+from letta_grpc.adapters.openai.failures import CallFailures
+from letta_grpc.adapters.openai.sse import MAX_EVENT_BYTES, EventReader, EventTooLargeError
+from letta_grpc.adapters.openai.tool_calls import ToolCalls
+from letta_grpc.adapters.openai.usage import usage_of
+from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished, ReasoningChunk, TextChunk
+from letta_grpc.domain.errors import ModelFailure
+
+logger = logging.getLogger(__name__)
+
+_FINISH_REASONS = {
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "sensitive": FinishReason.CONTENT_FILTER,
+}
+# What vendors write there when it was not the model that stopped.
+_FAILED_REASONS = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+# The fields of a shape that the protocol does not have end in one of these.
+_WRONG_SHAPE = (AttributeError, KeyError, TypeError, ValueError)
+
+
+class StreamDecoder:
+    """Decodes one answer, streamed or (from vendors that do not stream) whole.
+
+    What came in one `feed` is one batch. A failure behind chunks is raised by `close`, so that no chunk is lost to it.
+    """
+
+    __slots__ = (
+        "_body",
+        "_calls",
+        "_events",
+        "_failure",
+        "_failures",
+        "_has_answer",
+        "_has_begun",
+        "_reason",
+        "_usage",
+        "done",
+    )
+
+    def __init__(self, failures: CallFailures) -> None:
+        self._failures = failures
+        self._events = EventReader()
+        self._body: list[bytes] | None = None
+        self._calls = ToolCalls()
+        self._usage: Any = None
+        self._reason: str | None = None
+        self._failure: ModelFailure | None = None
+        # Bytes that tell a stream from a whole body have come; a choice has come.
+        self._has_begun = False
+        self._has_answer = False
+        # Nothing more is to be fed: the answer is complete or has failed.
+        self.done = False
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the model has stopped, though the vendor may have more to say."""
+        return self._reason is not None
+
+    def feed(self, received: bytes) -> list[ModelChunk]:
+        """Return the chunks in what came."""
+        if self.done:
+            return []
+        if not self._has_begun:
+            self._begin(received)
+        if self._body is not None:
+            self._keep(received, self._body)
+            return []
+        batch = Batch()
+        try:
+            for event in self._events.feed(received):
+                self._take_event(event, batch)
+                if self.done:
+                    break
+        except EventTooLargeError:
+            self._fail(self._failures.invalid("an event without an end"))
+        except ModelFailure as failure:
+            self._fail(failure)
+        except _WRONG_SHAPE:
+            logger.warning("a chunk has a shape that the protocol does not know", exc_info=True)
+            self._fail(self._failures.invalid("a chunk of an unknown shape"))
+        return batch.chunks()
+
+    def close(self) -> list[ModelChunk]:
+        """Return what was left when the bytes ended. Raises the failure that ended them, InvalidModelOutput for a cut."""
+        batch = Batch()
+        if not self.done:
+            try:
+                self._take_rest(batch)
+            except _WRONG_SHAPE as error:
+                raise self._failures.invalid("an answer of an unknown shape") from error
+        if self._failure is not None:
+            raise self._failure
+        return batch.chunks()
+
+    def _fail(self, failure: ModelFailure) -> None:
+        self._failure = failure
+        self.done = True
+
+    def _begin(self, received: bytes) -> None:
+        """Tell an answer that is not streamed: no line of a stream begins like a JSON value."""
+        start = received.lstrip()[:1]
+        self._has_begun = bool(start)
+        if start in (b"{", b"["):
+            self._body = []
+
+    def _keep(self, received: bytes, body: list[bytes]) -> None:
+        body.append(received)
+        if sum(map(len, body)) > MAX_EVENT_BYTES:
+            self._fail(self._failures.invalid("an answer without an end"))
+
+    def _take_rest(self, batch: Batch) -> None:
+        if self._body is not None:
+            self._take_event(b"".join(self._body), batch)
+        else:
+            for event in self._events.close():
+                if _is_json(event) or event.strip() == b"[DONE]":
+                    self._take_event(event, batch)
+        if self.done:
+            return
+        # A whole body is complete by its nature.
+        if self._reason is None and not (self._body is not None and self._has_answer):
+            raise self._failures.cut()
+        self._finish(batch)
+
+    def _take_event(self, event: bytes, batch: Batch) -> None:
+        try:
+            chunk = orjson.loads(event)
+        except orjson.JSONDecodeError:
+            text = event.strip()
+            if text == b"[DONE]":
+                self._finish(batch)
+                return
+            if not text:
+                return
+            chunk = self._loads_leniently(text)
+            batch.has_lone_surrogates = True
+        self._take(chunk, batch)
+
+    def _loads_leniently(self, text: bytes) -> Any:  # noqa: ANN401 - a vendor's
+        """Return what orjson refuses and vendors send: half of a surrogate pair, NaN."""
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            logger.warning("a chunk is not JSON: %r", text[:500])
+            raise self._failures.invalid("a chunk that is not JSON") from error
+
+    def _take(self, chunk: Any, batch: Batch) -> None:  # noqa: ANN401 - a vendor's
+        if chunk.get("error"):
+            raise self._failures.in_answer(chunk["error"])
+        if chunk.get("usage"):
+            self._usage = chunk["usage"]
+        choices = chunk.get("choices")
+        if not choices:
+            if chunk.get("object") == "error":
+                raise self._failures.in_answer(chunk)
+            return
+        for choice in choices:
+            # One answer was asked for.
+            if not choice.get("index"):
+                self._take_choice(choice, batch)
+
+    def _take_choice(self, choice: dict[str, Any], batch: Batch) -> None:
+        self._has_answer = True
+        delta = choice.get("delta") or choice.get("message")
+        if delta:
+            self._take_delta(delta, batch)
+        reason = choice.get("finish_reason")
+        if not reason:
+            return
+        if choice.get("usage"):
+            self._usage = choice["usage"]
+        if choice.get("error") or reason in _FAILED_REASONS:
+            raise self._failures.in_answer(choice.get("error") or {"type": "server_error", "message": reason})
+        self._reason = reason
+
+    def _take_delta(self, delta: dict[str, Any], batch: Batch) -> None:
+        get = delta.get
+        # OpenRouter says the same thing in two fields, vLLM during a change of spelling too: the first that has it counts.
+        reasoning = get("reasoning_content") or get("reasoning") or get("reasoning_details")
+        if reasoning and (text := reasoning if isinstance(reasoning, str) else _detailed(reasoning)):
+            batch.words(ReasoningChunk, text)
+        content = get("content")
+        if content:
+            if isinstance(content, str):
+                batch.words(TextChunk, content)
+            else:
+                _take_parts(content, batch)
+        if get("refusal"):
+            batch.words(TextChunk, str(delta["refusal"]))
+        if get("tool_calls"):
+            self._calls.take(delta["tool_calls"], batch)
+        elif get("function_call"):
+            self._calls.take_legacy(delta["function_call"], batch)
+
+    def _finish(self, batch: Batch) -> None:
+        if not self._calls.are_named:
+            raise self._failures.invalid("a tool call without a name")
+        otherwise = FinishReason.TOOL_CALLS if self._calls else FinishReason.STOP
+        reason = _FINISH_REASONS.get(self._reason or "", otherwise)
+        batch.finish(ModelFinished(reason, usage_of(self._usage)))
+        self.done = True
+
+
+def _detailed(details: Any) -> str:  # noqa: ANN401 - a vendor's
+    """Return the readable part of OpenRouter's `reasoning_details`; encrypted ones have none."""
+    if isinstance(details, dict):
+        return ""
+    return "".join(detail.get("text") or detail.get("summary") or "" for detail in details)
+
+
+def _take_parts(parts: list[dict[str, Any]], batch: Batch) -> None:
+    """Take content that comes as a list of typed parts, as Mistral's reasoning models send it."""
+    for part in parts:
+        if part.get("type") == "thinking":
+            batch.words(ReasoningChunk, "".join(piece.get("text") or "" for piece in part.get("thinking") or ()))
+        elif part.get("text"):
+            batch.words(TextChunk, str(part["text"]))
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
