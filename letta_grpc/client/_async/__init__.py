@@ -1,0 +1,1 @@
+"""The client. Written once, here; `letta_grpc.client._sync` is made from it."""

@@ -1,0 +1,100 @@
+"""Runs by method."""
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Unpack
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from letta_grpc.client._async.connection import Connection
+from letta_grpc.client.requests import Inputs, RunArguments, run_spec
+from letta_grpc.v1 import events_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
+
+
+class Runs:
+    """`client.runs`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stub = run_service_pb2_grpc.RunServiceStub(connection.channel)
+
+    async def execute(
+        self, agent_id: str, messages: Inputs, **run: Unpack[RunArguments]
+    ) -> run_service_pb2.ExecuteRunResponse:
+        """Start a run and wait for its end; return `.run`, whatever its state, and the `.messages` it added.
+
+        Waits as long as the run takes, across broken connections.
+        """
+        request = run_service_pb2.ExecuteRunRequest(
+            agent_id=agent_id,
+            conversation_id=run.get("conversation_id") or "",
+            request_id=run.get("request_id") or str(uuid.uuid4()),
+            run=run_spec(messages, run),
+        )
+        return await self._connection.ask(self._stub.ExecuteRun, request, unlimited=True)
+
+    async def create(self, agent_id: str, messages: Inputs, **run: Unpack[RunArguments]) -> runs_pb2.Run:
+        """Start a run that goes on by itself; return it as it was accepted."""
+        request = run_service_pb2.CreateRunRequest(
+            agent_id=agent_id,
+            conversation_id=run.get("conversation_id") or "",
+            request_id=run.get("request_id") or str(uuid.uuid4()),
+            run=run_spec(messages, run),
+        )
+        return (await self._connection.ask(self._stub.CreateRun, request)).run
+
+    async def get(self, run_id: str) -> runs_pb2.Run:
+        """Return a run as it stands."""
+        return (await self._connection.ask(self._stub.GetRun, run_service_pb2.GetRunRequest(run_id=run_id))).run
+
+    async def cancel(self, run_id: str) -> runs_pb2.Run:
+        """Ask a run to end, durably; return it as it is, perhaps still running."""
+        return (await self._connection.ask(self._stub.CancelRun, run_service_pb2.CancelRunRequest(run_id=run_id))).run
+
+    def list(
+        self,
+        *,
+        agent_id: str | None = None,
+        conversation_id: str | None = None,
+        states: "Sequence[runs_pb2.RunState.ValueType]" = (),
+        stop_reasons: "Sequence[runs_pb2.StopReason.ValueType]" = (),
+        background: bool | None = None,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        page_size: int | None = None,
+        descending: bool = False,
+    ) -> AsyncIterator[runs_pb2.Run]:
+        """Iterate over runs, oldest first unless `descending`, over all pages; each argument narrows the list."""
+        request = run_service_pb2.ListRunsRequest(
+            agent_id=agent_id or "",
+            conversation_id=conversation_id or "",
+            states=states,
+            stop_reasons=stop_reasons,
+            background=background,
+            create_time_from=_timestamp(created_from),
+            create_time_before=_timestamp(created_before),
+            page_size=page_size or 0,
+            descending=descending,
+        )
+        return self._connection.pages(self._stub.ListRuns, request, lambda page: page.runs)
+
+    def list_events(self, run_id: str, *, after: int = 0, page_size: int | None = None) -> AsyncIterator[events_pb2.RunEvent]:
+        """Iterate over a run's stored events after a number, without waiting for more."""
+        request = run_service_pb2.ListRunEventsRequest(run_id=run_id, after_sequence_number=after, page_size=page_size or 0)
+        return self._connection.pages(self._stub.ListRunEvents, request, lambda page: page.events)
+
+    def list_steps(
+        self, run_id: str, *, page_size: int | None = None, descending: bool = False
+    ) -> AsyncIterator[runs_pb2.Step]:
+        """Iterate over a run's completed steps."""
+        request = run_service_pb2.ListStepsRequest(run_id=run_id, page_size=page_size or 0, descending=descending)
+        return self._connection.pages(self._stub.ListSteps, request, lambda page: page.steps)
+
+
+def _timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp

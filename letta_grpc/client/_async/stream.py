@@ -1,0 +1,209 @@
+"""A run's events, followed across any number of broken connections."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from letta_grpc.client._async.connection import Connection
+from letta_grpc.client.accumulator import Accumulator
+from letta_grpc.client.cursor import Cursor, is_filtered
+from letta_grpc.client.errors import LettaError, RunFailed, StreamBroken, StreamClosed
+from letta_grpc.client.on_asyncio import EventCall
+from letta_grpc.client.requests import silence_limit
+from letta_grpc.client.retry import Backoff
+from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
+
+_FINAL_STATES = frozenset({runs_pb2.RUN_STATE_COMPLETED, runs_pb2.RUN_STATE_FAILED, runs_pb2.RUN_STATE_CANCELLED})
+# How long the status may take to come behind the run's last event.
+_FAREWELL_SECONDS = 5.0
+
+Start = run_service_pb2.StreamRunRequest
+Attach = run_service_pb2.AttachRunRequest
+FollowCall = EventCall[run_service_pb2.StreamRunResponse] | EventCall[run_service_pb2.AttachRunResponse]
+
+
+class AsyncRunStream:
+    """The events of one run, each exactly once and in order.
+
+    Iterating yields events until the run has finished. When the connection breaks, falls silent, or leaves something
+    out, the stream attaches again behind the last event it has. It gives up, and raises, on an error that no new try
+    helps, or after the retry policy's attempts without progress; iterating once more then goes on where it stopped.
+
+    Used as a context manager it is closed on exit, and on entry the run is started. Closing ends the following, not the run.
+    One reader at a time; `cancel` and `disconnect` may be called beside it.
+    """
+
+    def __init__(self, connection: Connection, request: Start | Attach) -> None:
+        self._connection = connection
+        self._runs = run_service_pb2_grpc.RunServiceStub(connection.channel)
+        self._request = request
+        self._run_id = request.run_id if isinstance(request, Attach) else None
+        self._after = request.after_sequence_number if isinstance(request, Attach) else 0
+        self._cursor = Cursor(self._after, filtered=is_filtered(request.options))
+        self._silence = silence_limit(request.options)
+        self._backoff = Backoff(connection.retry)
+        self._accumulator = Accumulator()
+        self._waiting: deque[events_pb2.RunEvent] = deque()
+        self._call: FollowCall | None = None
+        self._ended = False
+        self._closed = False
+
+    @property
+    def run_id(self) -> str | None:
+        """The run, known as soon as the server has accepted it: see `started`."""
+        return self._run_id
+
+    @property
+    def last_sequence_number(self) -> int:
+        """The number of the last event yielded: `attach` after it goes on from here, in another process too."""
+        return self._after
+
+    @property
+    def so_far(self) -> Accumulator:
+        """What the events yielded up to now add up to."""
+        return self._accumulator
+
+    async def started(self) -> str:
+        """Wait until the server has accepted the run; return its id."""
+        while self._run_id is None:
+            self._require_open()
+            await self._advance()
+        return self._run_id
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> events_pb2.RunEvent:
+        while not self._waiting:
+            if self._ended or self._closed:
+                raise StopAsyncIteration
+            await self._advance()
+        event = self._waiting.popleft()
+        self._after = event.sequence_number
+        self._accumulator.add(event)
+        return event
+
+    async def text_deltas(self) -> AsyncIterator[str]:
+        """Yield the text as it comes. Should a step be restarted, what it had said is said again."""
+        async for event in self:
+            if event.HasField("text_delta"):
+                yield event.text_delta.text
+
+    async def final(self) -> runs_pb2.Run:
+        """Read to the end; return the run as it ended, whatever its state."""
+        async for _ in self:
+            pass
+        run = self._accumulator.run
+        if run is None or run.state not in _FINAL_STATES:
+            self._require_open()
+            raise StreamBroken("the stream ended before the run did")
+        return run
+
+    async def messages(self) -> Sequence[messages_pb2.Message]:
+        """Read to the end; return the messages that were completed on this stream."""
+        await self.final()
+        return self._accumulator.messages
+
+    async def text(self) -> str:
+        """Read to the end; return the texts of the completed assistant messages, with a blank line between them.
+
+        Raises RunFailed if the run FAILED; what a cancelled run had said is returned.
+        """
+        run = await self.final()
+        if run.state == runs_pb2.RUN_STATE_FAILED:
+            raise RunFailed(run)
+        return self._accumulator.text
+
+    async def cancel(self) -> runs_pb2.Run:
+        """Ask the run to end, for everyone; return it as it is. The stream goes on until the run has ended."""
+        request = run_service_pb2.CancelRunRequest(run_id=await self.started())
+        response = await self._connection.ask(self._runs.CancelRun, request)
+        return response.run
+
+    async def disconnect(self) -> None:
+        """Stop following; the run goes on. Does nothing when the stream has ended."""
+        self._closed = True
+        await self._hang_up()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.started()
+        except BaseException:
+            await self.disconnect()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.disconnect()
+
+    async def _advance(self) -> None:
+        """Take one step: dial, or read one response, or sleep after a failure."""
+        try:
+            await self._dial() if self._call is None else await self._read(self._call)
+        except LettaError as error:
+            await self._hang_up()
+            if self._closed:
+                return
+            policy = self._connection.retry
+            # Until the run is accepted the caller waits for an answer, not for a stream.
+            attempts = policy.call_attempts if self._run_id is None else policy.stream_attempts
+            await self._connection.sleep(self._backoff.delay_after(error, attempts))
+
+    async def _dial(self) -> None:
+        if self._run_id is None and isinstance(self._request, Start):
+            # Repeating it is safe: the request id makes the server answer with the same run.
+            self._call = self._connection.follow(self._runs.StreamRun, self._request)
+        else:
+            self._call = self._connection.follow(self._runs.AttachRun, self._attach_request())
+        accepted = await self._call.run_id(self._silence or self._connection.timeout_seconds)
+        self._run_id = self._run_id or accepted
+
+    def _attach_request(self) -> Attach:
+        return Attach(run_id=self._run_id or "", after_sequence_number=self._cursor.position, options=self._request.options)
+
+    async def _read(self, call: FollowCall) -> None:
+        if self._cursor.finished:
+            await self._take_leave(call)
+            return
+        response = await call.read(self._silence)
+        if response is None:
+            await self._verify_end()
+            return
+        self._run_id = self._run_id or response.run_id
+        for event in self._cursor.accept(response.events):
+            self._waiting.append(event)
+            self._backoff.reset()
+        if any(event.HasField("heartbeat") for event in response.events):
+            self._backoff.reset()
+
+    async def _take_leave(self, call: FollowCall) -> None:
+        """Let the call end by itself: hanging up on it would look like a lost reader to the server."""
+        self._ended = True
+        with suppress(LettaError):
+            await call.read(_FAREWELL_SECONDS)
+        await self._hang_up()
+
+    async def _verify_end(self) -> None:
+        """OK without `run_finished` is right behind the last event of a finished run, and nowhere else."""
+        if self._run_id is None:
+            raise StreamBroken("the stream ended before the run was accepted")
+        request = run_service_pb2.GetRunRequest(run_id=self._run_id)
+        run = (await self._connection.ask(self._runs.GetRun, request)).run
+        if run.state not in _FINAL_STATES or run.last_sequence_number > self._cursor.position:
+            raise StreamBroken(f"the stream ended after event {self._cursor.position}, before the run did")
+        self._accumulator.run = run
+        self._ended = True
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            await call.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StreamClosed("the stream was closed before the run ended")

@@ -1,0 +1,90 @@
+"""Shared memory blocks by method."""
+
+from collections.abc import Iterator, Mapping
+
+from letta_grpc.client._sync.connection import Connection
+from letta_grpc.client.requests import change
+from letta_grpc.v1 import agents_pb2, block_service_pb2, block_service_pb2_grpc, blocks_pb2
+
+
+class Blocks:
+    """`client.blocks`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stub = block_service_pb2_grpc.BlockServiceStub(connection.channel)
+
+    def create(
+        self,
+        *,
+        label: str,
+        value: str = "",
+        description: str | None = None,
+        limit: int | None = None,
+        read_only: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> blocks_pb2.Block:
+        """Make a block that no agent has yet; return it as stored."""
+        block = blocks_pb2.Block(
+            label=label, value=value, description=description or "", limit=limit, read_only=read_only, metadata=metadata
+        )
+        request = block_service_pb2.CreateBlockRequest(block=block)
+        return (self._connection.change(self._stub.CreateBlock, request)).block
+
+    def get(self, block_id: str) -> blocks_pb2.Block:
+        """Return a block."""
+        return (self._connection.ask(self._stub.GetBlock, block_service_pb2.GetBlockRequest(block_id=block_id))).block
+
+    def list(
+        self,
+        *,
+        label: str | None = None,
+        agent_id: str | None = None,
+        page_size: int | None = None,
+        descending: bool = False,
+    ) -> Iterator[blocks_pb2.Block]:
+        """Iterate over blocks, oldest first unless `descending`, over all pages."""
+        request = block_service_pb2.ListBlocksRequest(
+            label=label or "", agent_id=agent_id or "", page_size=page_size or 0, descending=descending
+        )
+        return self._connection.pages(self._stub.ListBlocks, request, lambda page: page.blocks)
+
+    def update(
+        self,
+        block_id: str,
+        *,
+        value: str | None = None,
+        label: str | None = None,
+        description: str | None = None,
+        limit: int | None = None,
+        read_only: bool | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> blocks_pb2.Block:
+        """Change what is given and leave the rest, for every agent that has the block."""
+        block, mask = change(
+            blocks_pb2.Block(),
+            {
+                "label": label,
+                "value": value,
+                "description": description,
+                "limit": limit,
+                "read_only": read_only,
+                "metadata": metadata,
+            },
+        )
+        request = block_service_pb2.UpdateBlockRequest(block_id=block_id, block=block, update_mask=mask)
+        return (self._connection.ask(self._stub.UpdateBlock, request)).block
+
+    def delete(self, block_id: str) -> None:
+        """Remove a block, from every agent too."""
+        self._connection.change(self._stub.DeleteBlock, block_service_pb2.DeleteBlockRequest(block_id=block_id))
+
+    def attach(self, agent_id: str, block_id: str) -> agents_pb2.Agent:
+        """Put a block into an agent's memory; return the agent."""
+        request = block_service_pb2.AttachBlockRequest(agent_id=agent_id, block_id=block_id)
+        return (self._connection.ask(self._stub.AttachBlock, request)).agent
+
+    def detach(self, agent_id: str, block_id: str) -> agents_pb2.Agent:
+        """Take a block out of an agent's memory; return the agent. The block stays."""
+        request = block_service_pb2.DetachBlockRequest(agent_id=agent_id, block_id=block_id)
+        return (self._connection.ask(self._stub.DetachBlock, request)).agent

@@ -1,0 +1,77 @@
+"""One channel to a server, and how calls are made on it."""
+
+from collections.abc import Iterator, Callable, Iterable
+from typing import Protocol, TypeVar
+
+from letta_grpc.client.dialing import Metadata
+from letta_grpc.client.errors import DeadlineExceeded, LettaError
+from letta_grpc.client.on_threads import Channel, EventCall, Sleep, StreamMethod, UnaryMethod, call
+from letta_grpc.client.retry import Backoff, RetryPolicy
+
+Item = TypeVar("Item")
+
+
+class PageRequest(Protocol):
+    """Asks for a part of a list."""
+
+    page_token: str
+
+
+class Page(Protocol):
+    """A part of a list."""
+
+    next_page_token: str
+
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+AnyPageRequest = TypeVar("AnyPageRequest", bound=PageRequest)
+AnyPage = TypeVar("AnyPage", bound=Page)
+
+
+class Connection:
+    """Makes calls, each with the API key, a time limit and typed errors."""
+
+    def __init__(
+        self, channel: Channel, *, metadata: Metadata, timeout_seconds: float, retry: RetryPolicy, sleep: Sleep
+    ) -> None:
+        self.channel = channel
+        self.timeout_seconds = timeout_seconds
+        self.retry = retry
+        self.sleep = sleep
+        self._metadata = metadata
+
+    def change(self, method: "UnaryMethod[Request, Response]", request: Request) -> Response:
+        """Make a call that must not be made twice."""
+        return call(method, request, self._metadata, self.timeout_seconds)
+
+    def ask(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
+        """Make a call that may be repeated without harm; it is, while the server is out of reach."""
+        limit = None if unlimited else self.timeout_seconds
+        backoff = Backoff(self.retry)
+        while True:
+            try:
+                return call(method, request, self._metadata, limit)
+            except DeadlineExceeded:
+                raise
+            except LettaError as error:
+                self.sleep(backoff.delay_after(error, self.retry.call_attempts))
+
+    def pages(
+        self,
+        method: "UnaryMethod[AnyPageRequest, AnyPage]",
+        request: AnyPageRequest,
+        items: Callable[[AnyPage], Iterable[Item]],
+    ) -> Iterator[Item]:
+        """Yield the items of all pages."""
+        while True:
+            page = self.ask(method, request)
+            for item in items(page):
+                yield item
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def follow(self, method: "StreamMethod[Request, Response]", request: Request) -> "EventCall[Response]":
+        """Begin a streaming call. It has no deadline: a run may take its time; silence is what ends it."""
+        return EventCall(method, request, self._metadata)

@@ -1,0 +1,64 @@
+"""Conversations by method."""
+
+from collections.abc import Iterator, Mapping
+
+from letta_grpc.client._sync.connection import Connection
+from letta_grpc.client.requests import change
+from letta_grpc.v1 import conversation_service_pb2, conversation_service_pb2_grpc, conversations_pb2
+
+
+class Conversations:
+    """`client.conversations`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stub = conversation_service_pb2_grpc.ConversationServiceStub(connection.channel)
+
+    def create(
+        self,
+        agent_id: str,
+        *,
+        title: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> conversations_pb2.Conversation:
+        """Open another thread of an agent; return it as stored."""
+        request = conversation_service_pb2.CreateConversationRequest(
+            agent_id=agent_id,
+            conversation=conversations_pb2.Conversation(title=title or "", model=model or "", metadata=metadata),
+        )
+        return (self._connection.change(self._stub.CreateConversation, request)).conversation
+
+    def get(self, conversation_id: str) -> conversations_pb2.Conversation:
+        """Return a conversation."""
+        request = conversation_service_pb2.GetConversationRequest(conversation_id=conversation_id)
+        return (self._connection.ask(self._stub.GetConversation, request)).conversation
+
+    def list(
+        self, agent_id: str, *, page_size: int | None = None, descending: bool = False
+    ) -> Iterator[conversations_pb2.Conversation]:
+        """Iterate over an agent's conversations, oldest first unless `descending`, over all pages."""
+        request = conversation_service_pb2.ListConversationsRequest(
+            agent_id=agent_id, page_size=page_size or 0, descending=descending
+        )
+        return self._connection.pages(self._stub.ListConversations, request, lambda page: page.conversations)
+
+    def update(
+        self,
+        conversation_id: str,
+        *,
+        title: str | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> conversations_pb2.Conversation:
+        """Change what is given and leave the rest."""
+        conversation, mask = change(conversations_pb2.Conversation(), {"title": title, "model": model, "metadata": metadata})
+        request = conversation_service_pb2.UpdateConversationRequest(
+            conversation_id=conversation_id, conversation=conversation, update_mask=mask
+        )
+        return (self._connection.ask(self._stub.UpdateConversation, request)).conversation
+
+    def delete(self, conversation_id: str) -> None:
+        """Remove a conversation with its messages and runs."""
+        request = conversation_service_pb2.DeleteConversationRequest(conversation_id=conversation_id)
+        self._connection.change(self._stub.DeleteConversation, request)

@@ -1,0 +1,42 @@
+"""What every channel of ours is opened with, and what every call says about itself."""
+
+import grpc
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+
+# Tls: False for none, True for the system's roots, or credentials of the caller's own.
+Tls = bool | grpc.ChannelCredentials
+Metadata = tuple[tuple[str, str], ...]
+
+RUN_ID_KEY = "letta-run-id"
+
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    # A ping every 30 s while a call is open: a server of ours takes them twice as often before it calls them too many.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # The keepalive timeout alone does not notice a peer that stalls; the ping's own, 60 s by default, has to be set too.
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    # Left to itself grpc waits up to two minutes before it dials a lost server again, and fails every call until then.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    # A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be larger.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+)
+
+
+def credentials_of(tls: Tls) -> grpc.ChannelCredentials | None:
+    """Return what to secure a channel with; None for plain text."""
+    match tls:
+        case False:
+            return None
+        case True:
+            return grpc.ssl_channel_credentials()
+        case grpc.ChannelCredentials():
+            return tls
+
+
+def call_metadata(api_key: str | None) -> Metadata:
+    """Return what goes with every call. Metadata, because grpc's call credentials refuse to travel without TLS."""
+    return (("authorization", f"Bearer {api_key}"),) if api_key else ()

@@ -1,0 +1,302 @@
+"""What can go wrong, as exceptions.
+
+    LettaError                     .code .reason .message .metadata .retry_delay .retryable
+    ├── InvalidRequest             the request breaks a rule (.fields)
+    │   └── ModelUnknown
+    ├── Unauthenticated · PermissionDenied
+    ├── NotFound                   AgentNotFound · BlockNotFound · ConversationNotFound · RunNotFound
+    ├── AlreadyExists              RequestIdReused · NameTaken
+    ├── Conflict                   ConversationBusy (.active_run_id) · ConcurrentChange
+    ├── FailedPrecondition         ResourceInUse (.active_run_id)
+    ├── OutOfRange                 EventsExpired (.oldest, .last) · CursorAhead (.last)
+    ├── Exhausted                  QueueFull · TooManyStreams · MessageTooLarge
+    ├── ServerUnavailable          out of reach, stopping, or the connection broke
+    │   └── StreamBroken           a stream fell silent, left events out or ended too early
+    ├── DeadlineExceeded           no answer within the call's time
+    ├── ServerError                a fault of the server's
+    ├── StreamClosed               the caller closed the stream that it asks
+    └── RunFailed                  the run ended FAILED (.run); raised by `text()` alone
+
+A reason or code that is not listed here becomes the nearest class that is; `reason` always holds the server's word.
+"""
+
+# ruff: noqa: N818 - the names say what happened, as in the domain; `except NotFound` reads well
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import grpc
+
+from letta_grpc.v1 import runs_pb2
+
+# What proxies, connections and crashed servers send: no word of our server's, so another try may meet a healthy one.
+_BROKEN_CONNECTION = frozenset(
+    {
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+_PASSING_REASONS = frozenset({"STREAM_RECYCLED", "TOO_MANY_STREAMS"})
+
+
+class LettaError(Exception):
+    """A call failed."""
+
+    reasons: ClassVar[tuple[str, ...]] = ()
+    codes: ClassVar[tuple[grpc.StatusCode, ...]] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: grpc.StatusCode | None = None,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        retry_delay: float | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.reason = reason
+        self.metadata: Mapping[str, str] = dict(metadata or {})
+        # Seconds that the server asks to wait before another try; None where it says nothing.
+        self.retry_delay = retry_delay
+        # What is wrong with the request, by the path of the field.
+        self.fields: Mapping[str, str] = dict(fields or {})
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed when it is made again."""
+        if self.code is grpc.StatusCode.UNAVAILABLE or self.reason in _PASSING_REASONS:
+            return True
+        return not self.reason and self.code in _BROKEN_CONNECTION
+
+    def __str__(self) -> str:
+        word = self.reason or (self.code.name if self.code else "")
+        return f"{self.message} ({word})" if word else self.message
+
+    def __repr__(self) -> str:
+        facts = {"reason": self.reason, **self.metadata, **self.fields}
+        told = "".join(f", {name}={value!r}" for name, value in facts.items() if value)
+        return f"{type(self).__name__}({self.message!r}{told})"
+
+
+class InvalidRequest(LettaError):
+    """The request breaks a rule; `fields` says which field breaks which."""
+
+    reasons = ("INVALID_REQUEST",)
+    codes = (grpc.StatusCode.INVALID_ARGUMENT,)
+
+
+class ModelUnknown(InvalidRequest):
+    """No provider of the server's has the model."""
+
+    reasons = ("MODEL_UNKNOWN",)
+
+
+class Unauthenticated(LettaError):
+    """The server wants an API key, or another one."""
+
+    reasons = ("CREDENTIALS_MISSING", "CREDENTIALS_INVALID")
+    codes = (grpc.StatusCode.UNAUTHENTICATED,)
+
+
+class PermissionDenied(LettaError):
+    """This API key may not do this."""
+
+    codes = (grpc.StatusCode.PERMISSION_DENIED,)
+
+
+class NotFound(LettaError):
+    """There is no such thing."""
+
+    codes = (grpc.StatusCode.NOT_FOUND,)
+
+
+class AgentNotFound(NotFound):
+    """There is no such agent."""
+
+    reasons = ("AGENT_NOT_FOUND",)
+
+
+class BlockNotFound(NotFound):
+    """There is no such memory block."""
+
+    reasons = ("BLOCK_NOT_FOUND",)
+
+
+class ConversationNotFound(NotFound):
+    """There is no such conversation."""
+
+    reasons = ("CONVERSATION_NOT_FOUND",)
+
+
+class RunNotFound(NotFound):
+    """There is no such run."""
+
+    reasons = ("RUN_NOT_FOUND",)
+
+
+class AlreadyExists(LettaError):
+    """It exists already."""
+
+    codes = (grpc.StatusCode.ALREADY_EXISTS,)
+
+
+class RequestIdReused(AlreadyExists):
+    """The request id stands for another payload."""
+
+    reasons = ("REQUEST_ID_REUSED",)
+
+
+class NameTaken(AlreadyExists):
+    """The name or label is taken."""
+
+    reasons = ("NAME_TAKEN",)
+
+
+class Conflict(LettaError):
+    """Somebody else was first; later it may work."""
+
+    codes = (grpc.StatusCode.ABORTED,)
+
+
+class ConversationBusy(Conflict):
+    """The conversation has an active run."""
+
+    reasons = ("CONVERSATION_BUSY",)
+
+    @property
+    def active_run_id(self) -> str:
+        """The run that keeps it busy."""
+        return self.metadata.get("active_run_id", "")
+
+
+class ConcurrentChange(Conflict):
+    """Another writer changed the resource first: read it and try again."""
+
+    reasons = ("CONCURRENT_CHANGE",)
+
+
+class FailedPrecondition(LettaError):
+    """Something else must happen first."""
+
+    codes = (grpc.StatusCode.FAILED_PRECONDITION,)
+
+
+class ResourceInUse(FailedPrecondition):
+    """It is in use."""
+
+    reasons = ("RESOURCE_IN_USE",)
+
+    @property
+    def active_run_id(self) -> str:
+        """The run that uses it."""
+        return self.metadata.get("active_run_id", "")
+
+
+class OutOfRange(LettaError):
+    """The number is outside of what there is."""
+
+    codes = (grpc.StatusCode.OUT_OF_RANGE,)
+
+    @property
+    def last(self) -> int:
+        """The number of the run's last event."""
+        return int(self.metadata.get("last", "0"))
+
+
+class EventsExpired(OutOfRange):
+    """The events after the given number are no longer kept; the run and its messages are."""
+
+    reasons = ("EVENTS_EXPIRED",)
+
+    @property
+    def oldest(self) -> int:
+        """The number of the oldest event that is kept; 0 if none is."""
+        return int(self.metadata.get("oldest", "0"))
+
+
+class CursorAhead(OutOfRange):
+    """The number is beyond the run's last event."""
+
+    reasons = ("CURSOR_AHEAD",)
+
+
+class Exhausted(LettaError):
+    """There is no room for more."""
+
+    codes = (grpc.StatusCode.RESOURCE_EXHAUSTED,)
+
+
+class QueueFull(Exhausted):
+    """As many runs wait for the conversation as it takes."""
+
+    reasons = ("QUEUE_FULL",)
+
+
+class TooManyStreams(Exhausted):
+    """The server has as many open streams as it takes."""
+
+    reasons = ("TOO_MANY_STREAMS",)
+
+
+class MessageTooLarge(Exhausted):
+    """The request is larger than the server takes."""
+
+    reasons = ("MESSAGE_TOO_LARGE",)
+
+
+class ServerUnavailable(LettaError):
+    """The server is out of reach or stopping, or the connection broke."""
+
+    reasons = ("SERVER_DRAINING", "STORE_UNAVAILABLE", "STREAM_RECYCLED")
+    codes = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DATA_LOSS)
+
+
+class StreamBroken(ServerUnavailable):
+    """A stream fell silent, left events out or ended too early, and did not recover."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=grpc.StatusCode.UNAVAILABLE)
+
+
+class DeadlineExceeded(LettaError):
+    """No answer came within the call's time. What was asked may have been done."""
+
+    codes = (grpc.StatusCode.DEADLINE_EXCEEDED,)
+
+
+class ServerError(LettaError):
+    """The server failed in a way that it does not disclose."""
+
+    reasons = ("INTERNAL",)
+    codes = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED)
+
+
+class StreamClosed(LettaError):
+    """The stream was closed before the run ended; the run goes on."""
+
+
+class RunFailed(LettaError):
+    """The run ended FAILED. `reason`, `message` and `metadata` are those of the run's error."""
+
+    def __init__(self, run: runs_pb2.Run) -> None:
+        super().__init__(run.error.message or "the run failed", reason=run.error.reason, metadata=run.error.metadata)
+        self.run = run
+
+
+def _leaves(root: type[LettaError]) -> Iterator[type[LettaError]]:
+    for child in root.__subclasses__():
+        yield child
+        yield from _leaves(child)
+
+
+# What a class says of itself, not what it inherits: AgentNotFound is one sort of NOT_FOUND, not the code's class.
+BY_REASON = {reason: error for error in _leaves(LettaError) for reason in vars(error).get("reasons", ())}
+BY_CODE = {code: error for error in _leaves(LettaError) for code in vars(error).get("codes", ())}

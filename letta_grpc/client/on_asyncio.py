@@ -1,0 +1,89 @@
+"""Where the client meets grpc.aio. Its twin for threads is `on_threads`: same names, same promises."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
+from letta_grpc.client.errors import StreamBroken
+from letta_grpc.client.statuses import error_from
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+Channel = grpc.aio.Channel
+UnaryMethod = grpc.aio.UnaryUnaryMultiCallable
+StreamMethod = grpc.aio.UnaryStreamMultiCallable
+Sleep = Callable[[float], Awaitable[None]]
+
+
+async def sleep(seconds: float) -> None:
+    """Wait."""
+    await asyncio.sleep(seconds)
+
+
+def open_channel(target: str, tls: Tls) -> Channel:
+    """Return a channel; it connects with its first call."""
+    credentials = credentials_of(tls)
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+
+
+async def call(
+    method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None
+) -> Response:
+    """Make one call. Raises LettaError."""
+    async with _errors_translated():
+        return await method(request, timeout=limit, metadata=metadata)
+
+
+class EventCall(Generic[Response]):
+    """One streaming call, from its start to its first failure or its end."""
+
+    def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
+        self._call: grpc.aio.UnaryStreamCall[Any, Response] = method(request, metadata=metadata)
+
+    async def run_id(self, limit: float | None) -> str | None:
+        """Wait until the call is accepted, or has failed: then None, and `read` tells why."""
+        async with _errors_translated(), _patience(limit):
+            metadata = await self._call.initial_metadata()
+        return next((str(value) for key, value in metadata if key == RUN_ID_KEY), None)
+
+    async def read(self, limit: float | None) -> Response | None:
+        """Return the next response; None behind the last one of a call that ended OK. Raises LettaError."""
+        async with _errors_translated(), _patience(limit):
+            response = await self._call.read()
+        # EOF is a singleton of a type that the stubs name only in union with every response.
+        return None if response is grpc.aio.EOF else response  # type: ignore[return-value]  # see above
+
+    async def close(self) -> None:
+        """End the call and wait until grpc has let go of it: a channel closed before that leaks its connection."""
+        self._call.cancel()
+        await self._call.code()
+
+
+@asynccontextmanager
+async def _errors_translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise error_from(error) from error
+    except asyncio.CancelledError as error:
+        # grpc raises this both when the caller's task is cancelled and when somebody closed the call or its channel.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise StreamBroken("the call was closed on this side") from error
+
+
+@asynccontextmanager
+async def _patience(limit: float | None) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(limit):
+            yield
+    except TimeoutError as error:
+        raise StreamBroken(f"no word from the server for {limit:g} seconds") from error

@@ -1,0 +1,117 @@
+"""From keyword arguments to requests."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Literal, TypedDict, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+
+from letta_grpc.v1 import blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
+
+Input = str | messages_pb2.InputMessage
+Inputs = Input | Sequence[Input]
+Seconds = float | timedelta
+Resource = TypeVar("Resource", bound=Message)
+
+DEFAULT_HEARTBEAT_SECONDS = 15.0
+SILENT_INTERVALS = 3
+
+
+_CONFLICT_POLICIES = {
+    None: runs_pb2.CONFLICT_POLICY_UNSPECIFIED,
+    "reject": runs_pb2.CONFLICT_POLICY_REJECT,
+    "enqueue": runs_pb2.CONFLICT_POLICY_ENQUEUE,
+    "interrupt": runs_pb2.CONFLICT_POLICY_INTERRUPT,
+}
+_DISCONNECT_POLICIES = {
+    None: runs_pb2.DISCONNECT_POLICY_UNSPECIFIED,
+    "continue": runs_pb2.DISCONNECT_POLICY_CONTINUE,
+    "cancel": runs_pb2.DISCONNECT_POLICY_CANCEL,
+}
+
+
+class RunArguments(TypedDict, total=False):
+    """How to run: the keyword arguments that `stream`, `execute` and `create` share.
+
+    conversation_id    the conversation; without it the agent's default one
+    request_id         a UUID that makes the start safe to repeat; without it a new one
+    max_steps          how many times the model may be asked (50)
+    run_timeout        how long the run may take, a timedelta or seconds (10 minutes); not the time of the call
+    conflict_policy    when the conversation is busy: "reject" (default), "enqueue" or "interrupt"
+    disconnect_policy  when nobody reads: "continue" (default) or "cancel"
+    disconnect_grace   how long a run with policy "cancel" may be without a reader (5 seconds)
+    model              the model for this run, in place of the agent's
+    system             the system prompt for this run, in place of the agent's
+    metadata           kept with the run
+    background         marks the run as background work, for listings
+    """
+
+    conversation_id: str | None
+    request_id: str | None
+    max_steps: int | None
+    run_timeout: Seconds | None
+    conflict_policy: Literal["reject", "enqueue", "interrupt"] | None
+    disconnect_policy: Literal["continue", "cancel"] | None
+    disconnect_grace: Seconds | None
+    model: str | None
+    system: str | None
+    metadata: Mapping[str, str] | None
+    background: bool
+
+
+def run_spec(messages: Inputs, arguments: RunArguments) -> runs_pb2.RunSpec:
+    """Return what to run."""
+    return runs_pb2.RunSpec(
+        messages=input_messages(messages),
+        max_steps=arguments.get("max_steps"),
+        run_timeout=duration(arguments.get("run_timeout")),
+        conflict_policy=_CONFLICT_POLICIES[arguments.get("conflict_policy")],
+        disconnect_policy=_DISCONNECT_POLICIES[arguments.get("disconnect_policy")],
+        disconnect_grace=duration(arguments.get("disconnect_grace")),
+        model=arguments.get("model"),
+        system=arguments.get("system"),
+        metadata=arguments.get("metadata"),
+        background=arguments.get("background", False),
+    )
+
+
+def input_messages(messages: Inputs) -> list[messages_pb2.InputMessage]:
+    """Return the input; a plain string is what a person says."""
+    given: Iterable[Input] = [messages] if isinstance(messages, str | messages_pb2.InputMessage) else messages
+    return [messages_pb2.InputMessage(user=messages_pb2.UserInput(text=one)) if isinstance(one, str) else one for one in given]
+
+
+def duration(value: Seconds | None) -> Duration | None:
+    """Return a time span, or None to leave the server its default."""
+    if value is None:
+        return None
+    span = Duration()
+    span.FromTimedelta(value if isinstance(value, timedelta) else timedelta(seconds=value))
+    return span
+
+
+def memory_blocks(
+    persona: str | None, human: str | None, blocks: Mapping[str, str] | Sequence[blocks_pb2.Block] | None
+) -> list[blocks_pb2.Block]:
+    """Return an agent's blocks: the two that most agents have, then the others."""
+    known = {"persona": persona, "human": human}
+    named = [blocks_pb2.Block(label=label, value=value) for label, value in known.items() if value is not None]
+    if isinstance(blocks, Mapping):
+        return named + [blocks_pb2.Block(label=label, value=value) for label, value in blocks.items()]
+    return named + list(blocks or ())
+
+
+def change(empty: Resource, values: Mapping[str, object]) -> tuple[Resource, FieldMask]:
+    """Return a resource that holds the values which are not None, and the mask that names them."""
+    given = {name: value for name, value in values.items() if value is not None}
+    changed = type(empty)(**given)
+    return changed, FieldMask(paths=list(given))
+
+
+def silence_limit(options: run_service_pb2.StreamOptions) -> float | None:
+    """Return how many seconds without a word mean that a stream is dead; None where no heartbeats were asked for."""
+    if not options.HasField("heartbeat_interval"):
+        return SILENT_INTERVALS * DEFAULT_HEARTBEAT_SECONDS
+    return SILENT_INTERVALS * options.heartbeat_interval.ToTimedelta().total_seconds() or None

@@ -1,0 +1,43 @@
+"""From a failed call to an exception: google.rpc.Status and its details, read once."""
+
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # googleapis ships no stubs
+from grpc_status import rpc_status
+
+from letta_grpc.client.errors import BY_CODE, BY_REASON, LettaError
+
+Detail = TypeVar("Detail", bound=Message)
+
+
+def error_from(call: grpc.RpcError) -> LettaError:
+    """Return the exception that a failed call stands for, of either of grpc's two APIs."""
+    code: grpc.StatusCode = call.code()
+    details: str = call.details() or ""
+    status = _status_of(call)
+    info = _detail(status, error_details_pb2.ErrorInfo()) or error_details_pb2.ErrorInfo()
+    retry = _detail(status, error_details_pb2.RetryInfo())
+    bad = _detail(status, error_details_pb2.BadRequest()) or error_details_pb2.BadRequest()
+    kind = BY_REASON.get(info.reason) or BY_CODE.get(code, LettaError)
+    return kind(
+        details or code.name.replace("_", " ").lower(),
+        code=code,
+        reason=info.reason,
+        metadata=info.metadata,
+        retry_delay=retry.retry_delay.ToTimedelta().total_seconds() if retry else None,
+        fields={violation.field: violation.description for violation in bad.field_violations},
+    )
+
+
+def _status_of(call: grpc.RpcError) -> status_pb2.Status:
+    try:
+        return rpc_status.from_call(call) or status_pb2.Status()  # type: ignore[arg-type]  # as above: it is a call
+    except (ValueError, DecodeError):
+        # Trailers that contradict the status come from something between us and the server: the status is what holds.
+        return status_pb2.Status()
+
+
+def _detail(status: status_pb2.Status, empty: Detail) -> Detail | None:
+    return next((empty for packed in status.details if packed.Unpack(empty)), None)
