@@ -1,7 +1,7 @@
 """The journal in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -57,10 +57,10 @@ class MemoryJournal:
         start_run(self._state, self._codec, stored, run, self._clock.time_ns())
         return claim_of(stored, created=True, lease=lease_of(stored))
 
-    def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Awaitable[None]:
+    def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> asyncio.Future[None]:
         """Store events, and the state that they and the changes mean."""
         loop = asyncio.get_running_loop()
-        outcome = loop.create_future()
+        outcome: asyncio.Future[None] = loop.create_future()
         try:
             self._append(lease, events, changes)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the awaitable
@@ -92,7 +92,7 @@ class MemoryJournal:
         return claim_of(stored, created=False)
 
 
-def _complete(outcome: "asyncio.Future[None]") -> None:
+def _complete(outcome: asyncio.Future[None]) -> None:
     # The awaiting task may have been cancelled meanwhile, and its future with it; what it appended is stored all the same.
     if not outcome.done():
         outcome.set_result(None)

@@ -1,0 +1,23 @@
+"""What the stores promise. Each suite is a class; a subclass gives the fixture `world`, whose stores are empty."""
+
+from letta_grpc.testing.stores.agents import AgentStoreContract
+from letta_grpc.testing.stores.blocks import BlockStoreContract
+from letta_grpc.testing.stores.conversations import ConversationStoreContract
+from letta_grpc.testing.stores.history import HistoryStoreContract
+from letta_grpc.testing.stores.memory import MemoryStoreContract
+from letta_grpc.testing.stores.passages import PassageStoreContract
+from letta_grpc.testing.stores.runs import RunStoreContract
+from letta_grpc.testing.stores.search import SearchContract
+from letta_grpc.testing.stores.world import World
+
+__all__ = [
+    "AgentStoreContract",
+    "BlockStoreContract",
+    "ConversationStoreContract",
+    "HistoryStoreContract",
+    "MemoryStoreContract",
+    "PassageStoreContract",
+    "RunStoreContract",
+    "SearchContract",
+    "World",
+]
