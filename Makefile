@@ -56,6 +56,8 @@ generate: $(EVERYTHING) .buf/googleapis
 	@rm -f $(OUT)/letta_grpc/v1/*_pb2*.py $(OUT)/letta_grpc/v1/*_pb2*.pyi
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.buf/googleapis \
 		--python_out=$(OUT) --mypy_out=$(OUT) --grpc_python_out=$(OUT) --mypy_grpc_out=$(OUT) $(PROTOS) 2>&1 | sed '/^Writing mypy/d'
+	@mkdir -p $(OUT)/letta_grpc/client/_sync
+	@$(BIN)/python letta_grpc/client/_unasync.py $(OUT)/letta_grpc/client/_sync
 
 proto-accept: $(EVERYTHING) .buf/googleapis ## Accept the contract as it is: later changes must not break it
 	@$(BIN)/buf build protos -o protos/baseline.binpb

@@ -1,0 +1,106 @@
+"""`letta-grpc agents`."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.rendering import Json as ProtoJson
+from letta_grpc.cli.rendering import json_line, plain, table
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
+
+agents = typer.Typer(
+    name="agents",
+    help="Make, list, show and delete agents.",
+    epilog="Example: letta-grpc agents create --name ada --model openai/gpt-4o-mini --human 'Likes short answers.'",
+    no_args_is_help=True,
+)
+AgentId = Annotated[str, typer.Argument(help="The agent's id, agent-….")]
+
+
+@agents.command("list")
+def list_agents(
+    *,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    as_json: Json = False,
+    name: Annotated[str, typer.Option(help="Only agents of this name.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="Only agents with this tag; repeat it for several.")] = None,
+) -> None:
+    """List all agents, oldest first."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            found = [agent async for agent in client.agents.list(name=name or None, tags=tag or ())]
+        if as_json:
+            for agent in found:
+                typer.echo(json_line(agent))
+        else:
+            rows = [(agent.id, agent.name, agent.model, ", ".join(agent.tags)) for agent in found]
+            Console().print(table(("id", "name", "model", "tags"), rows))
+        return Exit.OK
+
+    complete(command())
+
+
+@agents.command()
+def get(
+    agent_id: AgentId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, as_json: Json = False
+) -> None:
+    """Show an agent and what it remembers."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            agent = await client.agents.get(agent_id)
+        typer.echo(json_line(agent) if as_json else _description(plain(agent)))
+        return Exit.OK
+
+    complete(command())
+
+
+@agents.command()
+def create(
+    *,
+    model: Annotated[str, typer.Option(help="The model, provider/name; scripted/demo needs no key.")],
+    name: Annotated[str, typer.Option(help="A name for people; the server makes one up.")] = "",
+    persona: Annotated[str, typer.Option(help="What the agent knows about itself.")] = "",
+    human: Annotated[str, typer.Option(help="What the agent knows about the person it speaks with.")] = "",
+    system: Annotated[str, typer.Option(help="Instructions, in place of the server's own.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; repeat it for several.")] = None,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    as_json: Json = False,
+) -> None:
+    """Make an agent; print its id."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            agent = await client.agents.create(
+                model=model, name=name, persona=persona, human=human, system=system, tags=tag or ()
+            )
+        typer.echo(json_line(agent) if as_json else agent.id)
+        return Exit.OK
+
+    complete(command())
+
+
+@agents.command()
+def delete(agent_id: AgentId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False) -> None:
+    """Delete an agent with its conversations and runs."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            await client.agents.delete(agent_id)
+        return Exit.OK
+
+    complete(command())
+
+
+def _description(agent: ProtoJson) -> str:
+    lines = [f"{agent['name']}  {agent['id']}", f"model  {agent['model']}", f"tools  {', '.join(agent.get('tools', []))}"]
+    for block in agent.get("memoryBlocks", []):
+        lines += ["", f"[{block['label']}]", block.get("value", "")]
+    return "\n".join(lines)

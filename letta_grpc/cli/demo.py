@@ -1,0 +1,147 @@
+"""`letta-grpc demo`: a server, an agent and a conversation, over real gRPC, with a connection that is really cut."""
+
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+from rich.rule import Rule
+
+from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.flags import read_settings
+from letta_grpc.cli.logs import configure_logging
+from letta_grpc.cli.relay import Relay
+from letta_grpc.cli.rendering import Transcript, payload_of, plain
+from letta_grpc.cli.server import calling
+from letta_grpc.client import AsyncClient
+from letta_grpc.settings import Settings
+
+SCRIPTED = "scripted/demo"
+INTRODUCTION = "Hello! My name is Ada."
+QUESTION = "How do your words get to me?"
+# Into the second answer by so many pieces of text the connection is cut.
+CUT_AFTER = 12
+SECONDS_FOR_A_RUN = 120
+
+Model = Annotated[
+    str,
+    typer.Option(help=f"The model. Default: openai/gpt-4o-mini where OPENAI_API_KEY is set, else {SCRIPTED}."),
+]
+
+
+def default_model() -> str:
+    """Return the model for somebody who names none."""
+    return "openai/gpt-4o-mini" if os.environ.get("OPENAI_API_KEY") else SCRIPTED
+
+
+def demo(*, model: Model = "") -> None:
+    """Watch an agent answer over gRPC. Needs no key, no service and no input, and leaves nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="letta-grpc-") as folder:
+        settings = read_settings(
+            {},
+            listen="127.0.0.1:0",
+            database=f"sqlite:///{Path(folder) / 'demo.db'}",
+            log_level="error",
+            api_keys="",
+            tls_certificate_file="",
+            tls_key_file="",
+        )
+        configure_logging(settings)
+        code = uvloop.run(_demo(settings, model or default_model()))
+    raise typer.Exit(code)
+
+
+async def _demo(settings: Settings, model: str) -> Exit:
+    from letta_grpc import app  # noqa: PLC0415 - only the commands that run a server pay for loading one
+
+    console = Console(highlight=False)
+    began = time.perf_counter()
+    try:
+        async with (
+            app.serving(settings) as server,
+            Relay(server.address).running() as relay,
+            calling(relay.address, "", tls=False) as client,
+        ):
+            show = Show(console, client, relay)
+            await show.introduce(server.address, model, time.perf_counter() - began)
+            return Exit.OK if await show.memory() and await show.cut() else Exit.FAILED
+    except app.StartupError as error:
+        typer.echo(f"letta-grpc: {error.message}", err=True)
+        return Exit.CANNOT_START
+
+
+class Show:
+    """The acts of the demo."""
+
+    def __init__(self, console: Console, client: AsyncClient, relay: Relay) -> None:
+        self._console = console
+        self._client = client
+        self._relay = relay
+        self._agent_id = ""
+
+    async def introduce(self, address: str, model: str, seconds: float) -> None:
+        """Say what runs here and who answers; make the agent."""
+        agent = await self._client.agents.create(
+            name="demo", model=model, persona="I am the agent of this demo.", human="I know nothing about this person yet."
+        )
+        self._agent_id = agent.id
+        self._say(f"A server with a database of its own, ready in {seconds:.1f} s, answers gRPC on {address}.")
+        if model == SCRIPTED:
+            self._say(f"{model} answers: a script, not a language model. Set OPENAI_API_KEY or give --model for a real one.")
+        else:
+            self._say(f"{model} answers.")
+
+    async def memory(self) -> bool:
+        """Stream an answer in which the agent edits its memory."""
+        self._act("An answer, as it comes, and a memory that stays")
+        before = await self._client.agents.block(self._agent_id, "human")
+        state = await self._run(INTRODUCTION)
+        after = await self._client.agents.block(self._agent_id, "human")
+        self._say(f"memory block [human] before: {before.value!r}")
+        self._say(f"memory block [human] after:  {after.value!r}")
+        return state == "RUN_STATE_COMPLETED"
+
+    async def cut(self) -> bool:
+        """Stream an answer and cut the connection in the middle of it."""
+        self._act("The connection is cut in the middle of an answer")
+        return await self._run(QUESTION, cut_after=CUT_AFTER) == "RUN_STATE_COMPLETED"
+
+    async def _run(self, text: str, cut_after: int | None = None) -> str:
+        self._console.print(f"[bold]you[/]    {escape(text)}")
+        self._console.print("[bold]agent[/]  ", end="")
+        transcript, began = Transcript(self._console), time.perf_counter()
+        first: float | None = None
+        pieces, cut_at, state, numbers = 0, 0, "", list[int]()
+        async with asyncio.timeout(SECONDS_FOR_A_RUN), self._client.stream(self._agent_id, text) as stream:
+            async for event in stream:
+                numbers.append(event.sequence_number)
+                shown = plain(event)
+                kind, payload = payload_of(shown)
+                if cut_at and self._relay.accepted > 1 and numbers[-1] == cut_at + 1:
+                    transcript.line(f"── attached again: the first event is {numbers[-1]} ──", "bold green")
+                transcript.show(shown)
+                if kind == "textDelta":
+                    first = first or time.perf_counter() - began
+                    pieces += 1
+                    if pieces == cut_after:
+                        cut_at = numbers[-1]
+                        transcript.line(f"── connection cut after event {cut_at} ──", "bold red")
+                        self._relay.cut()
+                if kind == "runFinished":
+                    state = payload["run"]["state"]
+        whole = numbers == list(range(1, len(numbers) + 1))
+        self._say(f"first token after {(first or 0) * 1000:.0f} ms; events 1 to {len(numbers)}, none missing and none twice")
+        return state if whole else "the stream had a gap"
+
+    def _act(self, title: str) -> None:
+        self._console.print()
+        self._console.print(Rule(title, align="left", style="dim"))
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, style="dim", soft_wrap=True, markup=False)

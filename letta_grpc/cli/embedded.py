@@ -1,0 +1,29 @@
+"""A server of one's own, as a process beside the command."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+STOP_SECONDS = 30
+
+
+@contextmanager
+def embedded_server(database: str) -> Iterator[str]:
+    """Run a server on a free loopback port; give its address, and stop it at the end. Exits with its code if it cannot start.
+
+    A process of its own, in a group of its own: Ctrl-C is for the conversation and must not reach the server.
+    """
+    flags = ["--listen", "127.0.0.1:0", "--database", database, "--log-level", "error"]
+    command = [sys.executable, "-m", "letta_grpc", "serve", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:  # noqa: S603 - ourselves
+        line = process.stdout.readline() if process.stdout else ""
+        if not line.startswith("listening grpc="):
+            raise typer.Exit(process.wait())
+        try:
+            yield line.strip().removeprefix("listening grpc=")
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)

@@ -1,0 +1,53 @@
+"""Exit codes: what a script can rely on."""
+
+from enum import IntEnum
+
+from letta_grpc.client import (
+    DeadlineExceeded,
+    InvalidRequest,
+    LettaError,
+    NotFound,
+    PermissionDenied,
+    ServerUnavailable,
+    Unauthenticated,
+)
+
+
+class Exit(IntEnum):
+    """How a command ended."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+    NOT_FOUND = 4
+    CANNOT_START = 5
+    DENIED = 6
+    INTERRUPTED = 130
+
+
+EXIT_CODES = {
+    Exit.OK: "done",
+    Exit.FAILED: "the run or the operation failed",
+    Exit.USAGE: "wrong arguments or settings",
+    Exit.UNAVAILABLE: "the server cannot be reached, is stopping, or did not answer in time",
+    Exit.NOT_FOUND: "there is no such agent or run",
+    Exit.CANNOT_START: "the server cannot start: its port is taken, its database cannot be used, …",
+    Exit.DENIED: "the API key is missing or wrong",
+    Exit.INTERRUPTED: "interrupted with Ctrl-C",
+}
+
+
+def exit_of(error: LettaError) -> Exit:
+    """Return the exit code for what a server answered, or did not answer."""
+    match error:
+        case ServerUnavailable() | DeadlineExceeded():
+            return Exit.UNAVAILABLE
+        case NotFound():
+            return Exit.NOT_FOUND
+        case Unauthenticated() | PermissionDenied():
+            return Exit.DENIED
+        case InvalidRequest():
+            return Exit.USAGE
+        case _:
+            return Exit.FAILED

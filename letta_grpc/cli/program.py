@@ -1,0 +1,29 @@
+"""All commands in one program."""
+
+import typer
+
+from letta_grpc.cli import chat, demo, serve
+from letta_grpc.cli.agents import agents
+from letta_grpc.cli.bench import bench
+from letta_grpc.cli.exits import EXIT_CODES
+from letta_grpc.cli.migrate import migrate
+from letta_grpc.cli.runs import runs
+
+_CODES = "\n".join(f"  {code.value:<4}{meaning}" for code, meaning in EXIT_CODES.items())
+
+program = typer.Typer(
+    name="letta-grpc",
+    help="A gRPC streaming server for stateful LLM agents, and the tools to use it.",
+    epilog=f"Begin with `letta-grpc demo`. It needs no key.\n\n\b\nExit codes:\n{_CODES}",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+program.command(epilog=serve.EPILOG)(serve.serve)
+program.command()(demo.demo)
+program.command(epilog=chat.EPILOG)(chat.chat)
+program.add_typer(agents)
+program.add_typer(runs)
+program.command()(migrate)
+program.command()(bench)

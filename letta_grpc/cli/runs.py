@@ -1,0 +1,129 @@
+"""`letta-grpc runs`."""
+
+from enum import StrEnum
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+
+from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.rendering import event_line, json_line, payload_of, plain, table, word
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
+
+runs = typer.Typer(
+    name="runs",
+    help="List, show, follow and cancel runs.",
+    epilog="Example: letta-grpc runs follow run-… --after 12 goes on behind event 12, whether the run is at work or over.",
+    no_args_is_help=True,
+)
+RunId = Annotated[str, typer.Argument(help="The run's id, run-….")]
+
+
+class State(StrEnum):
+    """The states of a run, for the filter."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@runs.command("list")
+def list_runs(
+    *,
+    agent: Annotated[str, typer.Option(help="Only runs of this agent.")] = "",
+    state: Annotated[list[State] | None, typer.Option(help="Only runs in this state; repeat it for several.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    # Protobuf takes an enum's name for its number; its type says numbers alone.
+    states = cast("Any", [f"RUN_STATE_{chosen.name}" for chosen in state or ()])
+
+    async def command() -> Exit:
+        found = []
+        async with calling(target, api_key, tls=tls) as client:
+            pages = client.runs.list(agent_id=agent or None, states=states, page_size=min(limit, 1000), descending=True)
+            async for run in pages:
+                found.append(run)
+                if len(found) == limit:
+                    break
+        if as_json:
+            for run in found:
+                typer.echo(json_line(run))
+        else:
+            rows = [
+                (run["id"], word(run["state"]), word(run.get("stopReason", "")), run["createTime"], run["agentId"])
+                for run in map(plain, found)
+            ]
+            Console().print(table(("id", "state", "stop reason", "created", "agent"), rows))
+        return Exit.OK
+
+    complete(command())
+
+
+@runs.command()
+def get(
+    run_id: RunId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, as_json: Json = False
+) -> None:
+    """Show a run as it stands."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            run = await client.runs.get(run_id)
+        if as_json:
+            typer.echo(json_line(run))
+        else:
+            Console().print_json(data=plain(run))
+        return Exit.OK
+
+    complete(command())
+
+
+@runs.command()
+def cancel(run_id: RunId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False) -> None:
+    """Ask a run to end. On a finished run this changes nothing."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            run = plain(await client.runs.cancel(run_id))
+        typer.echo(word(run["state"]))
+        return Exit.OK
+
+    complete(command())
+
+
+@runs.command()
+def follow(
+    run_id: RunId,
+    *,
+    after: Annotated[int, typer.Option(min=0, help="Begin behind this event.")] = 0,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    as_json: Json = False,
+) -> None:
+    """Print a run's events as they come, until it ends. A broken connection is taken up where it broke.
+
+    Exits with 1 if the run failed.
+    """
+
+    async def command() -> Exit:
+        console, code = Console(), Exit.OK
+        async with calling(target, api_key, tls=tls) as client, client.attach(run_id, after=after) as stream:
+            async for event in stream:
+                shown = plain(event)
+                if as_json:
+                    typer.echo(json_line(event))
+                else:
+                    console.print(event_line(shown), soft_wrap=True)
+                kind, payload = payload_of(shown)
+                if kind == "runFinished" and payload["run"]["state"] == "RUN_STATE_FAILED":
+                    code = Exit.FAILED
+        return code
+
+    complete(command())

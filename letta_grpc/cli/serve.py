@@ -1,0 +1,58 @@
+"""`letta-grpc serve`."""
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+import typer
+import uvloop
+
+from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.flags import read_settings, with_settings
+from letta_grpc.cli.logs import configure_logging
+from letta_grpc.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+EPILOG = """
+Prints one line on stdout once it accepts calls: listening grpc=127.0.0.1:50051. Logs go to stderr. SIGTERM and Ctrl-C
+drain it: new runs are refused, open streams end with a status that says to attach again, runs at work may finish. A second
+one ends it at once.
+
+\b
+Examples:
+  letta-grpc serve
+  letta-grpc serve --listen 127.0.0.1:0 --database sqlite:////var/lib/letta/letta.db
+  OPENAI_API_KEY=sk-… letta-grpc serve
+  LETTA_GRPC_API_KEYS=first,second letta-grpc serve --listen 0.0.0.0:50051
+"""
+
+
+@with_settings()
+def serve(**flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what is in it
+    """Serve agents over gRPC, from one SQLite file."""
+    settings = read_settings(flags)
+    configure_logging(settings)
+    raise typer.Exit(uvloop.run(_serve(settings)))
+
+
+async def _serve(settings: Settings) -> Exit:
+    from letta_grpc import app  # noqa: PLC0415 - only the commands that run a server pay for loading one
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with app.serving(settings) as server:
+            typer.echo(f"listening grpc={server.address}")
+            await stop.wait()
+            logger.info("draining")
+            for number in signals:
+                loop.remove_signal_handler(number)
+    except app.StartupError as error:
+        typer.echo(f"letta-grpc: {error.message}", err=True)
+        return Exit.CANNOT_START
+    return Exit.OK

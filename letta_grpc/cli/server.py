@@ -1,0 +1,45 @@
+"""The server that commands call: which one, with which key, and what happens when it refuses."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+
+from letta_grpc.cli.exits import Exit, exit_of
+from letta_grpc.client import AsyncClient, LettaError, ServerUnavailable
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+
+Target = Annotated[str, typer.Option("--target", envvar="LETTA_GRPC_TARGET", help="Server to call, host:port.")]
+ApiKey = Annotated[str, typer.Option("--api-key", envvar="LETTA_GRPC_TARGET_API_KEY", help="Key to show to the server.")]
+Tls = Annotated[bool, typer.Option("--tls", help="Speak TLS, with the system's trusted roots.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, for scripts.")]
+
+
+@asynccontextmanager
+async def calling(target: str, api_key: str, *, tls: bool) -> AsyncIterator[AsyncClient]:
+    """Open a client; its failures become one line on stderr and an exit code."""
+    async with AsyncClient(target, api_key=api_key or None, tls=tls) as client:
+        try:
+            yield client
+        except LettaError as error:
+            raise refused(error, target) from error
+
+
+def refused(error: LettaError, target: str) -> typer.Exit:
+    """Say what the server refused; return the exit that it means."""
+    typer.echo(f"letta-grpc: {error}", err=True)
+    if isinstance(error, ServerUnavailable):
+        typer.echo(f"Is a server running at {target}? `letta-grpc serve` starts one; --target names another.", err=True)
+    return typer.Exit(exit_of(error))
+
+
+def complete(command: Coroutine[object, object, Exit]) -> None:
+    """Run a command to its end and exit with its code."""
+    try:
+        code = asyncio.run(command)
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    raise typer.Exit(code)
