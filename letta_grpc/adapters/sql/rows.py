@@ -23,7 +23,8 @@ from letta_grpc.domain.messages import (
     ToolReturn,
     ToolReturnStatus,
 )
-from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunError, RunSpec, RunState, StopReason
+from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunError, RunSpec, RunState, Step, StopReason
 from letta_grpc.domain.usage import Timing, Usage
 
 Row = Sequence[Any]
@@ -241,4 +242,30 @@ def run_values(run: Run) -> Values:
         "error": None if run.error is None else to_json(run.error),
         "background": run.background,
         "metadata": to_json(run.metadata),
+    }
+
+
+def passage_values(passage: Passage) -> Values:
+    """Return the row of a note."""
+    return {
+        "id": passage.id,
+        "agent_id": passage.agent_id,
+        "text": passage.text,
+        "tags": to_json(passage.tags),
+        "search_text": passage.text.casefold(),
+        "create_time": to_micros(passage.create_time),
+    }
+
+
+def step_values(step: Step) -> Values:
+    """Return the row of a completed step."""
+    return {
+        "id": step.id,
+        "run_id": step.run_id,
+        "step_index": step.index,
+        "model": step.model,
+        "usage": to_json(step.usage),
+        "timing": to_json(step.timing),
+        "message_ids": to_json(step.message_ids),
+        "complete_time": to_micros(step.complete_time),
     }

@@ -1,0 +1,59 @@
+"""What events and changes do to the state."""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from letta_grpc.adapters.sql.queries import ADD_MESSAGE, ADD_PASSAGE, ADD_STEP, EDIT_BLOCK, FINISH_RUN
+from letta_grpc.adapters.sql.rows import message_values, passage_values, run_values, step_values
+from letta_grpc.adapters.sql.session import Session
+from letta_grpc.domain.errors import ConcurrentChange
+from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished
+from letta_grpc.domain.ids import ConversationId
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.runs import Run, RunSpec
+from letta_grpc.ports.journal import AddPassage, Change, EditBlock, RecordStep
+
+# Events that mean more than themselves.
+STATEFUL = frozenset({MessageCompleted, RunFinished})
+
+
+def store_changes(session: Session, changes: Iterable[Change], micros: int) -> None:
+    """Store changes. Raises ConcurrentChange for an edit of a block that is gone or has another version."""
+    for change in changes:
+        match change:
+            case EditBlock(block_id=block_id, expected_version=version, value=value):
+                values = {"the_block": block_id, "the_version": version, "value": value, "update_time": micros}
+                if not session.execute(EDIT_BLOCK, values):
+                    raise ConcurrentChange(block_id=block_id)
+            case AddPassage(passage=passage):
+                session.execute(ADD_PASSAGE, passage_values(passage))
+            case RecordStep(step=step):
+                session.execute(ADD_STEP, step_values(step))
+            case _:
+                assert_never(change)
+
+
+def store_meaning(session: Session, conversation_id: ConversationId, events: Iterable[RunEvent], last: int) -> None:
+    """Store the state that events mean. `last` is the number of the last of them."""
+    for event in events:
+        match event:
+            case MessageCompleted(message=message):
+                session.execute(ADD_MESSAGE, message_values(message, conversation_id))
+            case RunFinished(run=run):
+                session.execute(FINISH_RUN, run_values(run) | {"the_run": run.id, "last_sequence_number": last})
+            case _:  # The others stand in the log alone.
+                pass
+
+
+def store_input(session: Session, run: Run, spec: RunSpec) -> None:
+    """Put a run's input into its conversation."""
+    for message_id, given in zip(run.input_message_ids, spec.messages, strict=True):
+        message = Message(
+            id=message_id,
+            role=given.role,
+            content=given.content,
+            otid=given.otid,
+            run_id=run.id,
+            create_time=run.start_time or run.create_time,
+        )
+        session.execute(ADD_MESSAGE, message_values(message, run.conversation_id))

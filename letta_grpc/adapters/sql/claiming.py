@@ -1,0 +1,133 @@
+"""How a start becomes a run, a queued run, or a refusal."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from letta_grpc.adapters.sql.changes import store_input
+from letta_grpc.adapters.sql.queries import (
+    ADD_RUN,
+    AGENT,
+    AGENT_BLOCKS,
+    CONVERSATION,
+    DEFAULT_CONVERSATION,
+    OPEN_RUNS_OF_CONVERSATION,
+    RUN_OF_REQUEST,
+)
+from letta_grpc.adapters.sql.rows import (
+    Row,
+    agent_of,
+    block_of,
+    conversation_of,
+    run_of,
+    run_values,
+    spec_of,
+    to_json,
+    to_micros,
+)
+from letta_grpc.adapters.sql.session import Session
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ConversationNotFound, QueueFull, RequestIdReused
+from letta_grpc.domain.ids import AgentId, RunId
+from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
+from letta_grpc.ports.journal import Admit, Claim, Lease, Start
+
+_FINGERPRINT, _SPEC, _TRACEPARENT, _CANCEL_REQUESTED = 5, 6, 7, 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """In whose name runs are worked on, and until when at first."""
+
+    owner: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStart:
+    """A start that was stored, at a position: as RUNNING with its input, or as QUEUED."""
+
+    run: Run
+    position: int
+    interrupts: RunId | None = None
+
+
+def find_start(session: Session, start: Start) -> Row | None:
+    """Return the run that this request id has started. Raises RequestIdReused."""
+    row = session.first(RUN_OF_REQUEST, {"the_request": start.request_id})
+    if row is not None and row[_FINGERPRINT] != start.fingerprint:
+        raise RequestIdReused(request_id=start.request_id)
+    return row
+
+
+def claim_of(row: Row, last: int | None, lease: Lease | None = None) -> Claim:
+    """Return a stored run as a claim. `last` is its newest event's number if it is open."""
+    run = run_of(row, last)
+    return Claim(
+        run=run,
+        spec=spec_of(row[_SPEC]),
+        created=False,
+        lease=lease,
+        cancel_requested=bool(row[_CANCEL_REQUESTED]),
+        last_sequence_number=run.last_sequence_number or 0,
+        traceparent=row[_TRACEPARENT],
+    )
+
+
+def store_start(session: Session, start: Start, admit: Admit, ownership: Ownership) -> StoredStart:
+    """Store a start whose request id is new, by the spec's policy."""
+    agent = _agent(session, start.agent_id)
+    run = admit(agent, _conversation(session, start, agent))
+    others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
+    if not others:
+        position = _add_run(session, start, run, ownership)
+        store_input(session, run, start.spec)
+        return StoredStart(run=run, position=position)
+    interrupts = _may_wait(start, others)
+    run = replace(run, state=RunState.QUEUED, start_time=None)
+    return StoredStart(run=run, position=_add_run(session, start, run, None), interrupts=interrupts)
+
+
+def _agent(session: Session, agent_id: AgentId) -> Agent:
+    row = session.first(AGENT, {"the_agent": agent_id})
+    if row is None:
+        raise AgentNotFound(agent_id=agent_id)
+    return agent_of(row, [block_of(block) for block in session.fetch(AGENT_BLOCKS, {"the_agent": agent_id})])
+
+
+def _conversation(session: Session, start: Start, agent: Agent) -> Conversation:
+    if start.conversation_id is None:
+        row = session.first(DEFAULT_CONVERSATION, {"the_agent": agent.id})
+    else:
+        row = session.first(CONVERSATION, {"the_conversation": start.conversation_id})
+    conversation = None if row is None else conversation_of(row)
+    if conversation is None or conversation.agent_id != agent.id:
+        raise ConversationNotFound(conversation_id=start.conversation_id or "default")
+    return conversation
+
+
+def _may_wait(start: Start, others: list[Row]) -> RunId | None:
+    """Return the active run that the start interrupts; raise if it may not wait behind the others, the active one first."""
+    first_id, first_state = others[0]
+    is_active = first_state == RunState.RUNNING.value
+    if start.spec.conflict_policy is ConflictPolicy.REJECT:
+        raise ConversationBusy(active_run_id=first_id)
+    if len(others) - is_active >= MAX_QUEUED_RUNS:
+        raise QueueFull(f"{MAX_QUEUED_RUNS} runs are waiting in this conversation already.", active_run_id=first_id)
+    interrupts = start.spec.conflict_policy is ConflictPolicy.INTERRUPT and is_active
+    return RunId(first_id) if interrupts else None
+
+
+def _add_run(session: Session, start: Start, run: Run, ownership: Ownership | None) -> int:
+    interrupts = start.spec.conflict_policy is ConflictPolicy.INTERRUPT
+    values = run_values(run) | {
+        "fingerprint": start.fingerprint,
+        "spec": to_json(start.spec),
+        "traceparent": start.traceparent,
+        "queue_rank": 0 if interrupts else 1,
+        "owner": ownership and ownership.owner,
+        "lease_expires_at": ownership and to_micros(ownership.until),
+        "cancel_requested": False,
+        "last_sequence_number": None,
+    }
+    rows = session.fetch(ADD_RUN, values)
+    return int(rows[0][0])

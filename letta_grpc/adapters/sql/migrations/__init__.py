@@ -1,0 +1,57 @@
+"""Bringing a database's schema up to date. Alembic is imported only when there is something to do."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.schema import REVISION, metadata
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of a database's schema, None for an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def ensure_current(connection: Connection, name: object) -> None:
+    """Make the tables, or upgrade them. An interrupted upgrade leaves the database as it was."""
+    revision = revision_of(connection)
+    if revision == REVISION:
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        if revision is None:
+            create(connection, name)
+        else:
+            upgrade(connection, revision, name)
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
+
+
+def create(connection: Connection, name: object) -> None:
+    """Make the newest schema at once. A test shows that the revisions lead to the same one."""
+    if inspect(connection).get_table_names():
+        raise DatabaseUnusableError(f"The database {name} belongs to another program: it has tables that are not ours.")
+    metadata.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})
+
+
+def upgrade(connection: Connection, revision: str, name: object) -> None:
+    """Go from a revision to the newest one."""
+    from alembic import command  # noqa: PLC0415 - costs more than the rest of a start
+    from alembic.config import Config  # noqa: PLC0415 - as above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    if revision not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
+        raise DatabaseUnusableError(
+            f"The database {name} was written by a newer letta-grpc: its schema {revision} is unknown."
+        )
+    command.upgrade(config, "head")

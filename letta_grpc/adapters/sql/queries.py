@@ -1,0 +1,125 @@
+"""The statements of the journal, the log and the leases: built once, run on any database.
+
+Parameters that are no column's new value begin with `the_`.
+"""
+
+from sqlalchemy import BindParameter, bindparam, delete, func, insert, null, or_, select, text, update
+
+from letta_grpc.adapters.sql.schema import (
+    agent_blocks,
+    agents,
+    blocks,
+    conversations,
+    journal,
+    messages,
+    passages,
+    runs,
+    segments,
+    steps,
+)
+
+
+def _the(name: str) -> BindParameter[object]:
+    return bindparam(f"the_{name}")
+
+
+# Spelled as in the partial index, or the database would not use it.
+_OPEN = text("runs.state IN ('queued', 'running')")
+
+AGENT = select(agents).where(agents.c.id == _the("agent"))
+AGENT_BLOCKS = (
+    select(blocks)
+    .join(agent_blocks, agent_blocks.c.block_id == blocks.c.id)
+    .where(agent_blocks.c.agent_id == _the("agent"))
+    .order_by(agent_blocks.c.position)
+)
+CONVERSATION = select(conversations).where(conversations.c.id == _the("conversation"))
+DEFAULT_CONVERSATION = select(conversations).where(conversations.c.agent_id == _the("agent"), conversations.c.is_default)
+
+RUN = select(runs).where(runs.c.id == _the("run"))
+RUN_OF_REQUEST = select(runs).where(runs.c.request_id == _the("request"))
+# The active one first, then the queue in its order.
+OPEN_RUNS_OF_CONVERSATION = (
+    select(runs.c.id, runs.c.state)
+    .where(runs.c.conversation_id == _the("conversation"), _OPEN)
+    .order_by(runs.c.state.desc(), runs.c.queue_rank, runs.c.position)
+)
+OPEN_RUNS = select(runs).where(_OPEN).order_by(runs.c.position)
+EXPIRED_RUNS = (
+    select(runs)
+    .where(_OPEN, runs.c.state == "running", or_(runs.c.owner != _the("owner"), runs.c.lease_expires_at <= _the("now")))
+    .order_by(runs.c.position)
+)
+WAITING_CONVERSATIONS = (
+    select(runs.c.conversation_id)
+    .where(_OPEN)
+    .group_by(runs.c.conversation_id)
+    .having(func.max(runs.c.state) == "queued")
+    .order_by(func.min(runs.c.position))
+)
+
+ADD_RUN = insert(runs).values({c: bindparam(c.name) for c in runs.c if c.name != "position"}).returning(runs.c.position)
+START_RUN = (
+    update(runs)
+    .where(runs.c.id == _the("run"))
+    .values({name: bindparam(name) for name in ("state", "start_time", "owner", "lease_expires_at")})
+)
+_AS_RUN_SAYS = (
+    "state",
+    "stop_reason",
+    "start_time",
+    "end_time",
+    "usage",
+    "timing",
+    "error",
+    "metadata",
+    "last_sequence_number",
+)
+FINISH_RUN = (
+    update(runs)
+    .where(runs.c.id == _the("run"))
+    .values({name: bindparam(name) for name in _AS_RUN_SAYS} | {"owner": null(), "lease_expires_at": null()})
+)
+REQUEST_CANCEL = update(runs).where(runs.c.id == _the("run")).values(cancel_requested=True)
+LEASE_RUN = (
+    update(runs)
+    .where(runs.c.id == _the("run"))
+    .values({name: bindparam(name) for name in ("owner", "attempt", "lease_expires_at")})
+)
+RENEW_LEASE = (
+    update(runs)
+    .where(runs.c.id == _the("run"), runs.c.attempt == _the("attempt"))
+    .values(lease_expires_at=bindparam("lease_expires_at"))
+)
+
+ADD_MESSAGE = insert(messages).values({c: bindparam(c.name) for c in messages.c if c.name != "position"})
+ADD_PASSAGE = insert(passages).values({c: bindparam(c.name) for c in passages.c if c.name != "position"})
+ADD_STEP = insert(steps).values({c: bindparam(c.name) for c in steps.c if c.name != "position"})
+EDIT_BLOCK = (
+    update(blocks)
+    .where(blocks.c.id == _the("block"), blocks.c.version == _the("version"))
+    .values(value=bindparam("value"), update_time=bindparam("update_time"), version=blocks.c.version + 1)
+)
+
+RUN_END = select(runs.c.position, runs.c.state, runs.c.last_sequence_number).where(runs.c.id == _the("run"))
+# From the segment that holds the number on: found by the key, so that a long log costs no more than a short one.
+SEGMENTS_FROM = (
+    select(segments.c.first, segments.c.last, segments.c.data)
+    .where(
+        segments.c.run == _the("run"),
+        segments.c.first
+        >= select(func.coalesce(func.max(segments.c.first), 0))
+        .where(segments.c.run == _the("run"), segments.c.first <= _the("number"))
+        .correlate(None)
+        .scalar_subquery(),
+    )
+    .order_by(segments.c.first)
+)
+LAST_IN_SEGMENTS = select(func.coalesce(func.max(segments.c.last), 0)).where(segments.c.run == _the("run"))
+ADD_SEGMENT = insert(segments).values({c: bindparam(c.name) for c in segments.c})
+KEPT_ENDED_RUNS = select(runs.c.position).where(runs.c.end_time < _the("time"), runs.c.position.in_(select(segments.c.run)))
+DROP_SEGMENTS = delete(segments).where(segments.c.run == _the("run"))
+
+JOURNAL = select(journal.c.position, journal.c.data).order_by(journal.c.position)
+ADD_JOURNAL_ROW = insert(journal).values({c: bindparam(c.name) for c in journal.c})
+DROP_JOURNAL_ROWS = delete(journal).where(journal.c.position <= _the("position"))

@@ -1,0 +1,77 @@
+"""Connections to the file."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import Connection, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+
+Sync = Literal["normal", "full"]
+
+# What the write-ahead log shrinks to once it has been copied into the file.
+WAL_BYTES = 4 * 2**20
+
+
+def path_of(url: str) -> Path:
+    """Return the file of a `sqlite:///…` URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseUnusableError(f"{url!r} is not a database URL: it should look like sqlite:///letta.db.") from error
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise DatabaseUnusableError(f"{url!r} names no SQLite file: it should look like sqlite:///letta.db.")
+    return Path(str(parsed.database))
+
+
+@contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite says about the file into DatabaseUnusableError."""
+    try:
+        yield
+    except (sqlite3.Error, DBAPIError) as error:
+        said = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseUnusableError(f"The database {path} cannot be used: {said}.") from error
+
+
+def connect_writer(path: Path, sync: Sync) -> sqlite3.Connection:
+    """Open the connection that writes."""
+    driver = _connect(path)
+    driver.execute("PRAGMA journal_mode = wal")
+    driver.execute(f"PRAGMA synchronous = {sync}")
+    driver.execute("PRAGMA foreign_keys = on")
+    # Copying the log into the file is the checkpointer's work: on the writer's path everyone would wait for the disk.
+    driver.execute("PRAGMA wal_autocheckpoint = 0")
+    driver.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+    return driver
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open a connection that cannot write."""
+    driver = _connect(path)
+    driver.execute("PRAGMA query_only = on")
+    return driver
+
+
+def connect_checkpointer(path: Path, sync: Sync) -> sqlite3.Connection:
+    """Open the connection that copies the write-ahead log into the file."""
+    driver = _connect(path)
+    driver.execute(f"PRAGMA synchronous = {sync}")
+    driver.execute("PRAGMA wal_autocheckpoint = 0")
+    return driver
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # isolation_level None: the driver begins no transaction of its own.
+    return sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=256)
+
+
+def core_connection(driver: sqlite3.Connection) -> Connection:
+    """Return a SQLAlchemy connection over an open driver connection. It begins and ends nothing by itself."""
+    engine = create_engine("sqlite://", creator=lambda: driver, poolclass=StaticPool)
+    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")

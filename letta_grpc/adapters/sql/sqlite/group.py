@@ -1,0 +1,232 @@
+"""One group commit, while the writer thread makes it."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from letta_grpc.adapters.sql.queries import ADD_JOURNAL_ROW, ADD_SEGMENT, DROP_JOURNAL_ROWS
+from letta_grpc.adapters.sql.sqlite.open_runs import JournalRow, JournalRows, OpenRun, pack
+from letta_grpc.adapters.sql.sqlite.session import SqliteSession
+from letta_grpc.domain.events import RunEvent
+from letta_grpc.domain.ids import RunId
+from letta_grpc.ports.codec import EventCodec
+
+SEGMENT_BYTES = 64 * 1024
+# Beyond this the runs that hold the oldest rows are sealed, however little they have: a start after a crash reads it all.
+JOURNAL_BYTES = 4 * 2**20
+# Rows that nobody needs are dropped this many bytes at a time.
+_DROP_BYTES = 256 * 1024
+
+
+@dataclass(slots=True)
+class Entry:
+    """What a run appends in this group."""
+
+    first: int
+    last: int
+    frames: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What readers may see once the group is committed. `sealed`: the last number that segments have."""
+
+    run_id: RunId
+    first: int
+    last: int
+    frames: bytes
+    sealed: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run as the file has it: what came after the last sealed number, as frames."""
+
+    run_id: RunId
+    sealed: int
+    last: int
+    frames: bytes
+
+
+def snapshot_of(run: OpenRun) -> Snapshot:
+    """Return what readers may see of a run that was read from the file."""
+    return Snapshot(run.run_id, run.sealed, run.last, b"".join(run.unsealed))
+
+
+@dataclass(slots=True)
+class State:
+    """What the writer thread owns: the connection, and every open run by id."""
+
+    driver: sqlite3.Connection
+    session: SqliteSession
+    core: Connection
+    codec: EventCodec
+    owner: str
+    runs: dict[RunId, OpenRun] = field(default_factory=dict)
+    rows: JournalRows = field(default_factory=JournalRows)
+
+
+class Group:
+    """Jobs put their statements and events into it; `write` stores the events, `settle` makes memory agree after the commit.
+
+    Rule: until then memory keeps what is needed to go on from the last commit. Only numbers run ahead, and a run whose group
+    failed is dead until it is read from the file again.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.touched: set[OpenRun] = set()
+        self.opened: list[OpenRun] = []
+        self.loaded: list[Snapshot] = []
+        self.used_core = False
+        self._entries: dict[OpenRun, Entry] = {}
+        self._sealed: list[tuple[OpenRun, int]] = []
+        self._row: JournalRow | None = None
+        self._dropped = False
+        self._begun = False
+
+    @property
+    def session(self) -> SqliteSession:
+        """The transaction, for the statements of `queries.py`."""
+        self.begin()
+        return self.state.session
+
+    @property
+    def core(self) -> Connection:
+        """The transaction, for query functions."""
+        self.begin()
+        self.used_core = True
+        return self.state.core
+
+    def begin(self) -> None:
+        """Begin the transaction. A group of nothing but plain events is one statement and needs none."""
+        if not self._begun:
+            self.state.driver.execute("BEGIN IMMEDIATE")
+            self._begun = True
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Undo the statements of one job if it raises, and leave the other jobs' alone."""
+        self.begin()
+        driver = self.state.driver
+        driver.execute("SAVEPOINT job")
+        try:
+            yield
+        except BaseException:
+            # After some errors SQLite has undone the whole transaction by itself; then this raises too, and the group fails.
+            driver.execute("ROLLBACK TO job")
+            driver.execute("RELEASE job")
+            raise
+        driver.execute("RELEASE job")
+
+    def open(self, run: OpenRun) -> None:
+        """Add a run that this group stores."""
+        self.state.runs[run.run_id] = run
+        self.opened.append(run)
+        self.loaded.append(snapshot_of(run))
+        self.touched.add(run)
+
+    def encode(self, run: OpenRun, events: Sequence[RunEvent], time_ns: int) -> list[bytes]:
+        """Return the frames of the run's next events; nothing is changed by it."""
+        encode = self.state.codec.encode
+        return [encode(number, time_ns, event) for number, event in enumerate(events, start=run.last + 1)]
+
+    def add(self, run: OpenRun, frames: list[bytes]) -> None:
+        """Append frames that were encoded for this place."""
+        entry = self._entries.get(run)
+        if entry is None:
+            self.touched.add(run)
+            self._entries[run] = Entry(run.last + 1, run.last + len(frames), frames)
+        else:
+            entry.frames += frames
+            entry.last += len(frames)
+        run.last += len(frames)
+
+    def write(self) -> list[Published]:
+        """Store the events: long or ended runs' in segments, the others' in one journal row. Then commit."""
+        self._seal_laggards()
+        published: list[Published] = []
+        parts: list[bytes] = []
+        holders: set[OpenRun] = set()
+        for run, entry in self._entries.items():
+            frames = b"".join(entry.frames)
+            sealed = run.sealed
+            if run.ended or run.unsealed_bytes + len(frames) >= SEGMENT_BYTES:
+                self._seal(run, frames, entry.last)
+                sealed = entry.last
+            elif frames:
+                parts += pack(run, entry.first, entry.last - entry.first + 1, frames)
+                holders.add(run)
+            published.append(Published(run.run_id, entry.first, entry.last, frames, sealed, run.ended))
+        if parts:
+            self._write_row(b"".join(parts), holders)
+        self._drop_rows()
+        if self._begun:
+            self.state.driver.execute("COMMIT")
+        return published
+
+    def _seal(self, run: OpenRun, more: bytes, last: int) -> None:
+        data = b"".join((*run.unsealed, more))
+        self.session.execute(ADD_SEGMENT, {"run": run.position, "first": run.sealed + 1, "last": last, "data": data})
+        self._sealed.append((run, last))
+
+    def _seal_laggards(self) -> None:
+        rows = self.state.rows
+        if rows.size <= JOURNAL_BYTES:
+            return
+        oldest = next((row for row in rows.rows if row.holders), None)
+        for run in oldest.holders if oldest else ():
+            entry = self._entries.get(run)
+            if not run.dead and entry is None and run.unsealed:
+                self.touched.add(run)
+                self._seal(run, b"", run.last)
+
+    def _write_row(self, data: bytes, holders: set[OpenRun]) -> None:
+        rows = self.state.rows
+        self._row = JournalRow(rows.next_position, len(data), holders)
+        # Counted up even if the commit fails: of a failed one nobody knows for certain that it left nothing.
+        rows.next_position += 1
+        self.state.session.execute(ADD_JOURNAL_ROW, {"position": self._row.position, "data": data})
+
+    def _drop_rows(self) -> None:
+        if self.state.rows.free_bytes >= _DROP_BYTES:
+            self.session.execute(DROP_JOURNAL_ROWS, {"the_position": self.state.rows.free_to})
+            self._dropped = True
+
+    def settle(self) -> None:
+        """Make memory agree with the commit."""
+        state = self.state
+        for run, entry in self._entries.items():
+            run.unsealed += entry.frames
+            run.unsealed_bytes += sum(map(len, entry.frames))
+        if self._row is not None:
+            state.rows.add(self._row)
+        for run, last in self._sealed:
+            run.sealed = last
+            run.unsealed, run.unsealed_bytes = [], 0
+            state.rows.release(run)
+        if self._dropped:
+            state.rows.free_bytes = 0
+        state.rows.forget_free()
+        for run in self._entries:
+            if run.ended:
+                del state.runs[run.run_id]
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether SQLite has undone the transaction by itself."""
+        return self._begun and not self.state.driver.in_transaction
+
+    def fail(self) -> None:
+        """Undo the transaction; the runs that it touched are dead."""
+        driver = self.state.driver
+        if driver.in_transaction:
+            driver.execute("ROLLBACK")
+        for run in self.touched:
+            run.dead = True
+        for run in self.opened:
+            self.state.runs.pop(run.run_id, None)

@@ -1,0 +1,79 @@
+"""What the writer thread is asked to do."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from letta_grpc.adapters.sql.changes import STATEFUL, store_changes, store_meaning
+from letta_grpc.adapters.sql.sqlite.group import Group
+from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
+from letta_grpc.adapters.sql.sqlite.writer import Writer
+from letta_grpc.domain.errors import CancelRequested, LeaseLost, StoreUnavailable
+from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
+from letta_grpc.ports.journal import Change, Lease
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Call(Generic[T]):
+    """A function of the group, undone as a whole if it raises."""
+
+    future: "asyncio.Future[T]"
+    function: Callable[[Group], T]
+
+    def run(self, group: Group) -> T:
+        """Call it."""
+        with group.all_or_nothing():
+            return self.function(group)
+
+
+async def call(writer: Writer, function: Callable[[Group], T]) -> T:
+    """Run a function in the next transaction; return once it is durable."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    writer.submit(Call(future, function))
+    return await future
+
+
+@dataclass(slots=True)
+class Append:
+    """Events of a run and the changes that come with them."""
+
+    future: "asyncio.Future[None]"
+    lease: Lease
+    events: Sequence[RunEvent]
+    changes: Sequence[Change]
+    time_ns: int
+
+    def run(self, group: Group) -> None:
+        """Number and store them. Numbers are given here, where nothing can come between the check and the storing."""
+        run = self._check(group)
+        frames = group.encode(run, self.events, self.time_ns)
+        if self.changes or any(type(event) in STATEFUL for event in self.events):
+            self._store(group, run)
+        group.add(run, frames)
+
+    def _check(self, group: Group) -> OpenRun:
+        run, lease = group.state.runs.get(self.lease.run_id), self.lease
+        if run is None or run.attempt != lease.attempt or run.owner != lease.owner:
+            raise LeaseLost
+        if run.dead:
+            raise StoreUnavailable
+        if run.ended:
+            raise LeaseLost
+        if run.cancel_requested and any(isinstance(event, ToolExecutionStarted) for event in self.events):
+            raise CancelRequested
+        return run
+
+    def _store(self, group: Group, run: OpenRun) -> None:
+        try:
+            with group.all_or_nothing():
+                store_changes(group.session, self.changes, self.time_ns // 1000)
+                store_meaning(group.session, run.conversation_id, self.events, run.last + len(self.events))
+        except sqlite3.Error:
+            run.dead = True
+            group.touched.add(run)
+            raise
+        run.ended = any(isinstance(event, RunFinished) for event in self.events)

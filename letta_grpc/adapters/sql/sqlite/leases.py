@@ -1,0 +1,114 @@
+"""Ownership of runs on SQLite. One server owns the file: leases matter after a crash, and within it as a fence."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from letta_grpc.adapters.sql.changes import store_input
+from letta_grpc.adapters.sql.claiming import Ownership, claim_of
+from letta_grpc.adapters.sql.queries import (
+    EXPIRED_RUNS,
+    LEASE_RUN,
+    OPEN_RUNS_OF_CONVERSATION,
+    RENEW_LEASE,
+    RUN,
+    START_RUN,
+    WAITING_CONVERSATIONS,
+)
+from letta_grpc.adapters.sql.rows import run_of, spec_of, to_micros
+from letta_grpc.adapters.sql.sqlite.group import Group
+from letta_grpc.adapters.sql.sqlite.jobs import call
+from letta_grpc.adapters.sql.sqlite.readers import Readers
+from letta_grpc.adapters.sql.sqlite.recovery import current
+from letta_grpc.adapters.sql.sqlite.writer import Writer
+from letta_grpc.domain.events import RunStarted
+from letta_grpc.domain.ids import ConversationId, RunId
+from letta_grpc.domain.runs import RunState
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.journal import Claim, Lease
+
+_SPEC = 6
+
+
+class SqliteLeases:
+    """Says who works on which run. Leases of earlier processes are void, whatever time they have left."""
+
+    def __init__(self, writer: Writer, readers: Readers, clock: Clock, *, owner: str, lease_time: timedelta) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._owner = owner
+        self._lease_time = lease_time
+
+    async def take_over(self, now: datetime) -> tuple[Claim, ...]:
+        """Return the RUNNING runs whose lease had run out, each with a lease of the next attempt."""
+        ownership = Ownership(owner=self._owner, until=now + self._lease_time)
+        return await call(self._writer, lambda group: _take_over(group, ownership, now))
+
+    async def start_next(self, conversation_id: ConversationId) -> Claim | None:
+        """Start the conversation's next queued run."""
+        now, time_ns = self._clock.now(), self._clock.time_ns()
+        ownership = Ownership(owner=self._owner, until=now + self._lease_time)
+        return await call(self._writer, lambda group: _start_next(group, conversation_id, ownership, now, time_ns))
+
+    async def waiting_conversations(self) -> tuple[ConversationId, ...]:
+        """Return the conversations in which a run is queued and none is active."""
+        rows = await self._readers.run(lambda reader: reader.session.fetch(WAITING_CONVERSATIONS, {}))
+        return tuple(ConversationId(row[0]) for row in rows)
+
+    async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
+        """Extend leases; return those that were lost."""
+        return await call(self._writer, lambda group: _renew(group, leases, until))
+
+
+def _take_over(group: Group, ownership: Ownership, now: datetime) -> tuple[Claim, ...]:
+    expired = group.session.fetch(EXPIRED_RUNS, {"the_owner": ownership.owner, "the_now": to_micros(now)})
+    run_ids = dict.fromkeys(RunId(row[1]) for row in expired)
+    run_ids |= dict.fromkeys(run.run_id for run in group.state.runs.values() if run.dead)
+    claims = (_next_attempt(group, run_id, ownership) for run_id in run_ids)
+    return tuple(claim for claim in claims if claim is not None)
+
+
+def _next_attempt(group: Group, run_id: RunId, ownership: Ownership) -> Claim | None:
+    run = current(group, run_id)
+    row = group.session.fetch(RUN, {"the_run": run_id})[0]
+    # Of the dead ones some are queued: they have no lease that anyone could lose.
+    if run_of(row).state is not RunState.RUNNING:
+        return None
+    values = {"owner": ownership.owner, "attempt": run.attempt + 1, "lease_expires_at": to_micros(ownership.until)}
+    group.session.execute(LEASE_RUN, values | {"the_run": run_id})
+    run.owner, run.attempt = ownership.owner, run.attempt + 1
+    row = group.session.fetch(RUN, {"the_run": run_id})[0]
+    return claim_of(row, run.last, Lease(run_id=run_id, owner=ownership.owner, attempt=run.attempt))
+
+
+def _start_next(
+    group: Group, conversation_id: ConversationId, ownership: Ownership, now: datetime, time_ns: int
+) -> Claim | None:
+    others = group.session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": conversation_id})
+    if not others or others[0][1] == RunState.RUNNING.value:
+        return None
+    run_id = RunId(others[0][0])
+    row = group.session.fetch(RUN, {"the_run": run_id})[0]
+    run = replace(run_of(row), state=RunState.RUNNING, start_time=now)
+    times = {"start_time": to_micros(now), "lease_expires_at": to_micros(ownership.until)}
+    group.session.execute(START_RUN, {"the_run": run_id, "state": run.state.value, "owner": ownership.owner} | times)
+    store_input(group.session, run, spec_of(row[_SPEC]))
+    open_run = current(group, run_id)
+    frames = group.encode(open_run, [RunStarted(run)], time_ns)
+    open_run.owner = ownership.owner
+    group.add(open_run, frames)
+    row = group.session.fetch(RUN, {"the_run": run_id})[0]
+    return claim_of(row, open_run.last, Lease(run_id=run_id, owner=ownership.owner, attempt=run.attempt))
+
+
+def _renew(group: Group, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
+    lost = []
+    for lease in leases:
+        run = group.state.runs.get(lease.run_id)
+        if run is None or run.dead or run.ended or (run.owner, run.attempt) != (lease.owner, lease.attempt):
+            lost.append(lease)
+            continue
+        values = {"the_run": lease.run_id, "the_attempt": lease.attempt, "lease_expires_at": to_micros(until)}
+        group.session.execute(RENEW_LEASE, values)
+    return tuple(lost)

@@ -1,0 +1,55 @@
+"""Statements on a plain `sqlite3` connection: compiled once, then executed without SQLAlchemy."""
+
+import sqlite3
+from collections.abc import Generator
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.dml import UpdateBase
+
+from letta_grpc.adapters.sql.rows import Row, Values
+from letta_grpc.adapters.sql.session import Query
+
+_DIALECT = sqlite.dialect(paramstyle="named")
+_compiled: dict[Query | UpdateBase, tuple[str, Values]] = {}
+
+
+def _compile(statement: Query | UpdateBase) -> tuple[str, Values]:
+    """Return a statement's text and the constants that it binds itself."""
+    known = _compiled.get(statement)
+    if known is None:
+        compiled = statement.compile(dialect=_DIALECT)
+        constants = {name: value for name, value in (compiled.params or {}).items() if value is not None}
+        known = _compiled[statement] = (compiled.string, constants)
+    return known
+
+
+class SqliteSession:
+    """A Session on a driver connection. Whoever gives it the connection begins and ends the transaction."""
+
+    def __init__(self, driver: sqlite3.Connection) -> None:
+        self._driver = driver
+
+    def _run(self, statement: Query | UpdateBase, values: Values) -> sqlite3.Cursor:
+        text, constants = _compile(statement)
+        return self._driver.execute(text, values | constants if constants else values)
+
+    def fetch(self, query: Query | UpdateBase, values: Values) -> list[Row]:
+        """Return all rows."""
+        return self._run(query, values).fetchall()
+
+    def first(self, query: Query | UpdateBase, values: Values) -> Row | None:
+        """Return the first row, None if there is none."""
+        rows = self._run(query, values).fetchall()
+        return rows[0] if rows else None
+
+    def each(self, query: Query, values: Values) -> Generator[Row, None, None]:
+        """Yield rows as they are read; close it to leave the rest unread."""
+        cursor = self._run(query, values)
+        try:
+            yield from cursor
+        finally:
+            cursor.close()
+
+    def execute(self, statement: UpdateBase, values: Values) -> int:
+        """Run a statement; return how many rows it met."""
+        return self._run(statement, values).rowcount
