@@ -1,0 +1,110 @@
+"""One stream at a time, of either kind, with every token checked."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc.aio
+
+from letta_grpc.bench.completions import CompletionPool, texts
+from letta_grpc.bench.conversations import open_conversations
+from letta_grpc.bench.errors import TokensBrokenError
+from letta_grpc.bench.scenarios import Scenario
+from letta_grpc.bench.subjects import Direct, Server, Subject
+from letta_grpc.bench.tokens import TokenCheck, now_us
+from letta_grpc.v1 import run_service_pb2, run_service_pb2_grpc, runs_pb2
+
+# The streams that one connection carries, as far as there are so many: a backend shares its channel, too.
+STREAMS_PER_CHANNEL = 100
+_GREETING = "Tell me how the weather will be."
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A stream whose tokens came each once and in order."""
+
+    first_ms: float
+    travel_us: list[int]
+    run_id: str = ""
+    last_sequence_number: int = 0
+
+
+# Runs the stream of this index, from the call to the end.
+Streamer = Callable[[int], Awaitable[Received]]
+
+
+@asynccontextmanager
+async def channels(server: Server, streams: int) -> AsyncIterator[list[grpc.aio.Channel]]:
+    """Open connections, each its own, for so many streams at once."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    count = -(-streams // STREAMS_PER_CHANNEL)
+    opened = [grpc.aio.insecure_channel(server.address, options=options) for _ in range(count)]
+    try:
+        for channel in opened:
+            await channel.channel_ready()
+        yield opened
+    finally:
+        for channel in opened:
+            await channel.close()
+
+
+@asynccontextmanager
+async def streamer(subject: Subject, scenario: Scenario, *, requests: int, concurrency: int) -> AsyncIterator[Streamer]:
+    """Make everything ready, a fresh conversation for each request included; yield what runs a stream."""
+    match subject:
+        case Direct():
+            pool = CompletionPool(subject.address)
+            yield lambda _: _direct(pool, scenario)
+            pool.close()
+        case Server():
+            async with channels(subject, concurrency) as opened:
+                prepared = await start_requests(subject, scenario, opened[0], requests)
+                stubs = [run_service_pb2_grpc.RunServiceStub(channel) for channel in opened]
+                yield lambda index: _served(stubs[index % len(stubs)], prepared[index], scenario, bool(subject.agents))
+
+
+async def start_requests(
+    server: Server, scenario: Scenario, channel: grpc.aio.Channel, count: int
+) -> list[run_service_pb2.StreamRunRequest]:
+    """Return so many starts, each in a conversation of its own."""
+    places = await open_conversations(channel, server.agents, count) if server.agents else [("", "")] * count
+    requests: list[run_service_pb2.StreamRunRequest] = []
+    for agent_id, conversation_id in places:
+        request = run_service_pb2.StreamRunRequest(agent_id=agent_id, conversation_id=conversation_id)
+        request.run.model = f"bench/{scenario.model}"
+        request.run.messages.add().user.text = _GREETING
+        requests.append(request)
+    return requests
+
+
+async def _direct(pool: CompletionPool, scenario: Scenario) -> Received:
+    started, check = now_us(), TokenCheck()
+    async for payloads in pool.stream(scenario.model, _GREETING):
+        for text in texts(payloads):
+            check.take(text)
+    return Received((check.finish(scenario.tokens) - started) / 1000, check.travel_us)
+
+
+async def _served(
+    stub: "run_service_pb2_grpc.RunServiceAsyncStub",
+    request: run_service_pb2.StreamRunRequest,
+    scenario: Scenario,
+    finishes: bool,  # noqa: FBT001 - called in one place
+) -> Received:
+    started, check, last, run_id, completed = now_us(), TokenCheck(), 0, "", not finishes
+    async for response in stub.StreamRun(request):
+        run_id = response.run_id
+        for event in response.events:
+            kind = event.WhichOneof("payload")
+            if kind == "heartbeat":
+                continue
+            if event.sequence_number != last + 1:
+                raise TokensBrokenError(f"event {last + 1} was due, {event.sequence_number} came")
+            last += 1
+            if kind == "text_delta":
+                check.take(event.text_delta.text)
+            elif kind == "run_finished":
+                completed = event.run_finished.run.state == runs_pb2.RUN_STATE_COMPLETED
+    if not completed:
+        raise TokensBrokenError("the run did not complete")
+    return Received((check.finish(scenario.tokens) - started) / 1000, check.travel_us, run_id, last)
