@@ -1,0 +1,67 @@
+"""The tools by name."""
+
+import logging
+from collections.abc import Sequence
+
+from letta_grpc.adapters.builtin_tools.memory import memory_insert, memory_replace, memory_rethink
+from letta_grpc.adapters.builtin_tools.recall import archival_memory_insert, archival_memory_search, conversation_search
+from letta_grpc.adapters.builtin_tools.signatures import SignedTool, ToolFunction
+from letta_grpc.adapters.builtin_tools.workplace import ToolError, Workplace, failure
+from letta_grpc.domain.completions import ToolDefinition
+from letta_grpc.domain.messages import ToolCall
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.stores import HistoryStore, MemoryStore, PassageStore
+from letta_grpc.ports.tools import ToolContext, ToolResult
+
+logger = logging.getLogger(__name__)
+
+FUNCTIONS: tuple[ToolFunction, ...] = (
+    memory_insert,
+    memory_replace,
+    memory_rethink,
+    conversation_search,
+    archival_memory_insert,
+    archival_memory_search,
+)
+
+
+class BuiltinTools:
+    """Runs them over the stores. They only read: what they change is in their results."""
+
+    def __init__(self, *, memory: MemoryStore, history: HistoryStore, passages: PassageStore, clock: Clock) -> None:
+        self._memory = memory
+        self._history = history
+        self._passages = passages
+        self._clock = clock
+        self._tools = {tool.definition.name: tool for tool in map(SignedTool.of, FUNCTIONS)}
+
+    def find(self, name: str) -> ToolDefinition | None:
+        """Return a tool's definition, None if there is no such tool."""
+        tool = self._tools.get(name)
+        return tool.definition if tool else None
+
+    def base_tools(self) -> Sequence[str]:
+        """Return the names of the tools that a new agent gets: all of these."""
+        return tuple(self._tools)
+
+    async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
+        """Run a tool. Whatever is wrong is a result with status ERROR."""
+        try:
+            return await self._tool(call.name).run(self._workplace(context), call.arguments)
+        except ToolError as error:
+            return failure(str(error))
+        except Exception:
+            # A store that failed is also met by the journal; there it stops the run.
+            logger.exception("tool failed", extra={"tool": call.name, "run_id": context.run_id})
+            return failure("The tool failed inside the server. Nothing was changed.")
+
+    def _tool(self, name: str) -> SignedTool:
+        try:
+            return self._tools[name]
+        except KeyError:
+            raise ToolError(f"There is no tool {name[:100]!r}. The tools are: {', '.join(self._tools)}.") from None
+
+    def _workplace(self, context: ToolContext) -> Workplace:
+        return Workplace(
+            memory=self._memory, history=self._history, passages=self._passages, clock=self._clock, context=context
+        )
