@@ -5,7 +5,7 @@ from itertools import islice
 from letta_grpc.adapters.memory.matching import has_words
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.adapters.memory.table import Table
-from letta_grpc.domain.ids import ConversationId, MessageId, RunId
+from letta_grpc.domain.ids import ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.ports.stores import AgentContext
@@ -31,11 +31,15 @@ class MemoryHistoryStore:
         return self._state.messages.get(conversation_id) or Table()
 
     def _reported_tokens(self, conversation_id: ConversationId) -> int | None:
-        for stored in reversed(list(self._state.runs_in(conversation_id))):
-            for step in reversed(stored.steps):
-                if step.usage.context_tokens is not None:
-                    return step.usage.context_tokens
-        return None
+        """Return the count of the newest message whose step is recorded with one."""
+        counts: dict[StepId | None, int] = {
+            step.id: step.usage.context_tokens
+            for stored in self._state.runs_in(conversation_id)
+            for step in stored.steps
+            if step.usage.context_tokens is not None
+        }
+        newest_first = reversed(self._messages(conversation_id))
+        return next((counts[m.step_id] for m in newest_first if m.step_id in counts), None)
 
     async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
         """Return messages in the conversation's order."""

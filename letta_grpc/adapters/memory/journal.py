@@ -100,7 +100,7 @@ def _complete(outcome: asyncio.Future[None]) -> None:
 
 def _same_payload(start: Start, stored: StoredRun) -> Claim:
     if stored.fingerprint != start.fingerprint:
-        raise RequestIdReused(request_id=start.request_id)
+        raise RequestIdReused(request_id=start.request_id, run_id=stored.run.id)
     return claim_of(stored, created=False)
 
 

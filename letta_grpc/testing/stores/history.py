@@ -20,7 +20,7 @@ from letta_grpc.domain.messages import (
 )
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy
-from letta_grpc.ports.journal import EditBlock, RecordStep
+from letta_grpc.ports.journal import Claim, EditBlock, RecordStep
 from letta_grpc.testing.stores.paging import check_pages
 from letta_grpc.testing.stores.world import World
 
@@ -114,12 +114,18 @@ class HistoryStoreContract:
         await world.turn(thread, "hi", "hello", context_tokens=10)
         assert (await world.history.load(thread.id)).reported_tokens == 10  # noqa: PLR2004 - as recorded
         claim = await world.start(thread, "more")
-        await world.answer(claim, changes=[RecordStep(world.new_step(claim, 0, 30))])
-        await world.answer(claim, changes=[RecordStep(world.new_step(claim, 1, 20))])
+        for index, tokens in enumerate((30, 20)):
+            await self._step(world, claim, index, tokens)
         await world.turn(default, "hi", "hello", context_tokens=99)
-        await world.answer(claim, changes=[RecordStep(world.new_step(claim, 2))])
+        await self._step(world, claim, 2, None)
         assert (await world.history.load(thread.id)).reported_tokens == 20  # noqa: PLR2004 - as recorded
         assert (await world.history.load((await world.conversation(agent)).id)).reported_tokens is None
+
+    async def _step(self, world: World, claim: Claim, index: int, context_tokens: int | None) -> None:
+        step = world.new_step(claim, index, context_tokens)
+        answer = replace(world.new_answer(claim, "hm"), step_id=step.id)
+        await world.answer(claim, MessageCompleted(answer))
+        await world.answer(claim, changes=[RecordStep(step)])
 
     async def test_a_context_is_of_one_moment(self, world: World) -> None:
         """Block and messages that were stored together are seen together, or not at all."""

@@ -1,0 +1,133 @@
+"""Agents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from letta_grpc.adapters.sql.blocks import add_blocks, find_blocks
+from letta_grpc.adapters.sql.database import Database
+from letta_grpc.adapters.sql.pages import page_of, paged
+from letta_grpc.adapters.sql.queries import AGENT, AGENT_BLOCKS
+from letta_grpc.adapters.sql.rows import agent_of, block_of
+from letta_grpc.adapters.sql.runs import check_idle
+from letta_grpc.adapters.sql.schema import agent_blocks, agent_tags, agents, blocks, conversations, runs
+from letta_grpc.adapters.sql.values import agent_values, conversation_values
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.errors import AgentNotFound, NameTaken
+from letta_grpc.domain.ids import AgentId
+from letta_grpc.domain.paging import Page, PageRequest
+
+
+class SqlAgentStore:
+    """Agents."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, agent: Agent, conversation: Conversation) -> Agent:
+        """Store an agent with its default conversation and its memory blocks."""
+        return await self._database.write(lambda connection: _create(connection, agent, conversation))
+
+    async def get(self, agent_id: AgentId) -> Agent:
+        """Return an agent with its blocks."""
+        return await self._database.read(lambda connection: get_agent(connection, agent_id))
+
+    async def list(self, page: PageRequest, *, name: str | None = None, tags: Sequence[str] = ()) -> Page[Agent]:
+        """Return agents of this name that have all these tags."""
+        return await self._database.read(lambda connection: _list(connection, page, name, tags))
+
+    async def update(self, agent_id: AgentId, changes: Mapping[str, Any], update_time: datetime) -> Agent:
+        """Set the named fields."""
+        return await self._database.write(lambda connection: _update(connection, agent_id, changes, update_time))
+
+    async def delete(self, agent_id: AgentId) -> None:
+        """Remove an agent with all that is its own."""
+        await self._database.write(lambda connection: _delete(connection, agent_id))
+
+
+def get_agent(connection: Connection, agent_id: AgentId) -> Agent:
+    """Return an agent with its blocks. Raises AgentNotFound."""
+    row = connection.execute(AGENT, {"the_agent": agent_id}).first()
+    if row is None:
+        raise AgentNotFound(agent_id=agent_id)
+    return agent_of(row, [block_of(block) for block in connection.execute(AGENT_BLOCKS, {"the_agent": agent_id})])
+
+
+def check_agent(connection: Connection, agent_id: AgentId) -> None:
+    """Raise AgentNotFound if there is no such agent."""
+    if connection.scalar(select(agents.c.id).where(agents.c.id == agent_id)) is None:
+        raise AgentNotFound(agent_id=agent_id)
+
+
+def attach_blocks(connection: Connection, agent_id: AgentId, attached: Sequence[Block]) -> None:
+    """Attach stored blocks behind those that the agent has."""
+    if attached:
+        connection.execute(insert(agent_blocks), [{"agent_id": agent_id, "block_id": block.id} for block in attached])
+
+
+def _create(connection: Connection, agent: Agent, conversation: Conversation) -> Agent:
+    stored = find_blocks(connection, (block.id for block in agent.memory_blocks))
+    attached = {block.id: stored.get(block.id, block) for block in agent.memory_blocks}
+    _check_labels([block.label for block in attached.values()])
+    connection.execute(insert(agents), agent_values(agent))
+    _add_tags(connection, agent)
+    add_blocks(connection, [block for block in attached.values() if block.id not in stored])
+    attach_blocks(connection, agent.id, list(attached.values()))
+    connection.execute(insert(conversations), conversation_values(conversation))
+    return replace(agent, memory_blocks=tuple(attached.values()))
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    for label in labels:
+        if labels.count(label) > 1:
+            raise NameTaken("Two blocks of the agent have the same label.", label=label)
+
+
+def _add_tags(connection: Connection, agent: Agent) -> None:
+    if agent.tags:
+        connection.execute(insert(agent_tags), [{"agent_id": agent.id, "tag": tag} for tag in set(agent.tags)])
+
+
+def _list(connection: Connection, page: PageRequest, name: str | None, tags: Sequence[str]) -> Page[Agent]:
+    query = paged(select(agents), agents.c.position, page)
+    if name is not None:
+        query = query.where(agents.c.name == name)
+    for tag in set(tags):
+        query = query.where(agents.c.id.in_(select(agent_tags.c.agent_id).where(agent_tags.c.tag == tag)))
+    rows = connection.execute(query).all()
+    blocks_of = _blocks_of(connection, [row.id for row in rows])
+    return page_of(rows, page, lambda row: agent_of(row, blocks_of[row[1]]))
+
+
+def _blocks_of(connection: Connection, agent_ids: Sequence[AgentId]) -> dict[AgentId, list[Block]]:
+    """Return the blocks of several agents by one query, each agent's in the order of attachment."""
+    found: dict[AgentId, list[Block]] = {agent_id: [] for agent_id in agent_ids}
+    query = (
+        select(agent_blocks.c.agent_id, *blocks.c)
+        .join(blocks, blocks.c.id == agent_blocks.c.block_id)
+        .where(agent_blocks.c.agent_id.in_(agent_ids))
+        .order_by(agent_blocks.c.position)
+    )
+    for agent_id, *block in connection.execute(query):
+        found[agent_id].append(block_of(block))
+    return found
+
+
+def _update(connection: Connection, agent_id: AgentId, changes: Mapping[str, Any], update_time: datetime) -> Agent:
+    changed = replace(get_agent(connection, agent_id), **changes, update_time=update_time)
+    connection.execute(update(agents).where(agents.c.id == agent_id).values(agent_values(changed)))
+    if "tags" in changes:
+        connection.execute(delete(agent_tags).where(agent_tags.c.agent_id == agent_id))
+        _add_tags(connection, changed)
+    return changed
+
+
+def _delete(connection: Connection, agent_id: AgentId) -> None:
+    check_agent(connection, agent_id)
+    check_idle(connection, runs.c.agent_id == agent_id)
+    # What is the agent's own goes with its row: the schema says so of every table.
+    connection.execute(delete(agents).where(agents.c.id == agent_id))

@@ -1,0 +1,87 @@
+"""Messages."""
+
+from contextlib import closing
+from itertools import islice
+
+from sqlalchemy import Connection, bindparam, select
+
+from letta_grpc.adapters.sql.database import Database
+from letta_grpc.adapters.sql.pages import page_of, paged
+from letta_grpc.adapters.sql.queries import AGENT_BLOCKS
+from letta_grpc.adapters.sql.rows import agent_of, block_of, conversation_of, from_json, message_of
+from letta_grpc.adapters.sql.schema import agents, conversations, messages, steps
+from letta_grpc.adapters.sql.words import has_words, narrow, words_of
+from letta_grpc.domain.errors import ConversationNotFound
+from letta_grpc.domain.ids import ConversationId, RunId
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.ports.stores import AgentContext
+
+_CONVERSATION = bindparam("the_conversation")
+
+# The newest message whose step is recorded with a count: read from the end, so that a long conversation costs no more.
+# JSON is looked at as text here, which every database can; rows.py writes it without spaces.
+_REPORTED_USAGE = (
+    select(steps.c.usage)
+    .join(messages, messages.c.step_id == steps.c.id)
+    .where(messages.c.conversation_id == _CONVERSATION, steps.c.usage.not_like('%"context_tokens":null%'))
+    .order_by(messages.c.position.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_CONTEXT = (
+    select(_REPORTED_USAGE, *conversations.c, *agents.c)
+    .join(agents, agents.c.id == conversations.c.agent_id)
+    .where(conversations.c.id == _CONVERSATION)
+)
+_AGENT_AT = 1 + len(conversations.c)
+_MESSAGES = select(messages).where(messages.c.conversation_id == _CONVERSATION).order_by(messages.c.position)
+
+
+class SqlHistoryStore:
+    """The messages of conversations."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self, conversation_id: ConversationId) -> AgentContext:
+        """Return what the next context is built from."""
+        return await self._database.read(lambda connection: _load(connection, conversation_id))
+
+    async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
+        """Return messages in the conversation's order."""
+        query = paged(select(messages).where(messages.c.conversation_id == conversation_id), messages.c.position, page)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return page_of(rows, page, message_of)
+
+    async def of_run(self, run_id: RunId) -> tuple[Message, ...]:
+        """Return the messages that a run brought, in order."""
+        query = select(messages).where(messages.c.run_id == run_id).order_by(messages.c.position)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return tuple(message_of(row) for row in rows)
+
+    async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
+        """Return the newest messages that have every word of the query, newest first."""
+        return await self._database.read(lambda connection: _search(connection, conversation_id, words_of(query), limit))
+
+
+def _load(connection: Connection, conversation_id: ConversationId) -> AgentContext:
+    row = connection.execute(_CONTEXT, {"the_conversation": conversation_id}).first()
+    if row is None:
+        raise ConversationNotFound(conversation_id=conversation_id)
+    usage, conversation = row[0], conversation_of(row[1:_AGENT_AT])
+    blocks = connection.execute(AGENT_BLOCKS, {"the_agent": conversation.agent_id}).all()
+    stored = connection.execute(_MESSAGES, {"the_conversation": conversation_id}).all()
+    return AgentContext(
+        agent=agent_of(row[_AGENT_AT:], [block_of(block) for block in blocks]),
+        conversation=conversation,
+        messages=tuple(message_of(message) for message in stored),
+        reported_tokens=None if usage is None else from_json(usage)["context_tokens"],
+    )
+
+
+def _search(connection: Connection, conversation_id: ConversationId, words: list[str], limit: int) -> tuple[Message, ...]:
+    query = narrow(select(messages).where(messages.c.conversation_id == conversation_id), messages.c.search_text, words)
+    with closing(connection.execute(query.order_by(messages.c.position.desc()))) as rows:
+        found = (message_of(row) for row in rows if has_words(row.search_text, words))
+        return tuple(islice(found, limit))

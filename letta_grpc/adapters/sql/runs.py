@@ -1,0 +1,106 @@
+"""Reading runs."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from letta_grpc.adapters.sql.database import Database
+from letta_grpc.adapters.sql.pages import page_of, paged
+from letta_grpc.adapters.sql.queries import RUN
+from letta_grpc.adapters.sql.rows import Row, from_json, from_micros, run_of, to_micros
+from letta_grpc.adapters.sql.schema import runs, steps
+from letta_grpc.domain.errors import ResourceInUse, RunNotFound
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.domain.runs import OPEN_STATES, Run, Step
+from letta_grpc.domain.usage import Timing, Usage
+from letta_grpc.ports.stores import RunFilter
+
+
+class SqlRunStore:
+    """Runs, read only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, run_id: RunId) -> Run:
+        """Return a run."""
+        return await self._numbered(await self._database.read(lambda connection: _get(connection, run_id)))
+
+    async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
+        """Return runs."""
+        query = paged(select(runs).where(*_conditions(where)), runs.c.position, page)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        found = page_of(rows, page, run_of)
+        return Page(tuple([await self._numbered(run) for run in found.items]), found.next)
+
+    async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:
+        """Return a run's completed steps."""
+        return await self._database.read(lambda connection: _list_steps(connection, run_id, page))
+
+    async def _numbered(self, run: Run) -> Run:
+        """Return a run with its last number, which only its log knows while it is open."""
+        if run.last_sequence_number is not None:
+            return run
+        number = self._database.last_sequence_number(run.id)
+        if number is None:
+            # It ended after it was read: its row has the number by now.
+            return await self._database.read(lambda connection: _get(connection, run.id))
+        return replace(run, last_sequence_number=number)
+
+
+def check_idle(connection: Connection, where: ColumnElement[bool]) -> None:
+    """Raise ResourceInUse if one of the runs that `where` means is open."""
+    is_open = runs.c.state.in_([state.value for state in OPEN_STATES])
+    active = connection.execute(select(runs).where(where, is_open).order_by(runs.c.position)).first()
+    if active is not None:
+        raise ResourceInUse("A run is at work in it.", conversation_id=active.conversation_id, run_id=active.id)
+
+
+def _get(connection: Connection, run_id: RunId) -> Run:
+    row = connection.execute(RUN, {"the_run": run_id}).first()
+    if row is None:
+        raise RunNotFound(run_id=run_id)
+    return run_of(row)
+
+
+def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool]]:
+    if where.agent_id is not None:
+        yield runs.c.agent_id == where.agent_id
+    if where.conversation_id is not None:
+        yield runs.c.conversation_id == where.conversation_id
+    if where.states:
+        yield runs.c.state.in_([state.value for state in where.states])
+    if where.stop_reasons:
+        yield runs.c.stop_reason.in_([reason.value for reason in where.stop_reasons])
+    if where.background is not None:
+        yield runs.c.background == where.background
+    if where.create_time_from is not None:
+        yield runs.c.create_time >= to_micros(where.create_time_from)
+    if where.create_time_before is not None:
+        yield runs.c.create_time < to_micros(where.create_time_before)
+
+
+def _list_steps(connection: Connection, run_id: RunId, page: PageRequest) -> Page[Step]:
+    _get(connection, run_id)
+    query = paged(select(steps).where(steps.c.run_id == run_id), steps.c.step_index, page)
+    return page_of(connection.execute(query).all(), page, step_of, at=_INDEX_AT)
+
+
+_INDEX_AT = list(steps.c).index(steps.c.step_index)
+
+
+def step_of(row: Row) -> Step:
+    """Return the step of a row of `steps`."""
+    _, id_, run_id, index, model, usage, timing, message_ids, completed = row
+    return Step(
+        id=id_,
+        run_id=run_id,
+        index=index,
+        model=model,
+        usage=Usage(**from_json(usage)),
+        timing=Timing(**from_json(timing)),
+        message_ids=tuple(from_json(message_ids)),
+        complete_time=from_micros(completed),
+    )
