@@ -112,11 +112,11 @@ class Runs:
                     after = page.last
                 if page.ended:
                     return
-                self._readers.check()
                 if not await self._more(run_id, after, heartbeat_seconds):
                     yield LogPage(after + 1, after, b"", ended=False)
 
     async def _more(self, run_id: RunId, after: int, seconds: float | None) -> bool:
+        self._readers.check()
         with self._readers.waiting(seconds) as limit:
             try:
                 async with limit:

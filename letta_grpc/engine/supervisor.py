@@ -247,6 +247,8 @@ class Supervisor:
         for claim in await self._leases.take_over(self._clock.now()):
             if claim.lease and claim.run.id not in self._runs:
                 logger.info("run is taken over", extra={"run_id": claim.run.id, "attempt": claim.lease.attempt})
+                # What others have queued behind it this server does not know.
+                self._waiting.add(claim.run.conversation_id)
                 self._begin(claim, claim.lease)
         for conversation_id in await self._leases.waiting_conversations():
             self._waiting.add(conversation_id)

@@ -33,32 +33,36 @@ def folded(*events: RunEvent) -> Progress:
 STARTED = (RunStarted(run()), StepStarted(STEP_ID, 0, "scripted/echo"))
 
 
-def test_a_step_under_way_is_known_by_id_index_and_open_message():
+def test_a_step_under_way_is_known_by_id_index_and_open_message() -> None:
     progress = folded(*STARTED, MessageStarted(MESSAGE_ID, STEP_ID, Role.ASSISTANT), TextDelta(MESSAGE_ID, 0, "he"))
     assert (progress.phase, progress.step_id, progress.step_index) == (Phase.ASKING_MODEL, STEP_ID, 0)
     assert progress.open_message_ids == [MESSAGE_ID]
     assert (progress.first_token_ns, progress.last_token_ns) == (4, 4)
 
 
-def test_every_kind_of_token_counts_as_one():
-    for token in (TextDelta(MESSAGE_ID, 0, "x"), ReasoningDelta(MESSAGE_ID, "x"), ToolCallDelta(MESSAGE_ID, 0, "c", "t", "{}")):
+def test_every_kind_of_token_counts_as_one() -> None:
+    for token in (
+        TextDelta(MESSAGE_ID, 0, "x"),
+        ReasoningDelta(MESSAGE_ID, "x"),
+        ToolCallDelta(MESSAGE_ID, 0, "c", "t", "{}"),
+    ):
         progress = folded(*STARTED, token, token)
         assert (progress.first_token_ns, progress.last_token_ns, progress.step_first_token_ns) == (3, 4, 3)
         assert progress.attempts_without_progress == 0
 
 
-def test_calls_are_open_until_they_return():
+def test_calls_are_open_until_they_return() -> None:
     progress = folded(*STARTED, MessageCompleted(assistant("a", "call-1", "call-2")), ToolExecutionStarted("call-1"))
     assert [call.id for call in progress.open_calls] == ["call-1", "call-2"]
     progress.apply(ToolReturned(returned("call-1")), 9)
     assert [call.id for call in progress.open_calls] == ["call-2"]
 
 
-def test_without_an_answer_no_call_is_open():
+def test_without_an_answer_no_call_is_open() -> None:
     assert folded(*STARTED).open_calls == ()
 
 
-def test_a_completed_message_is_no_longer_open():
+def test_a_completed_message_is_no_longer_open() -> None:
     progress = folded(
         *STARTED, MessageStarted(MESSAGE_ID, STEP_ID, Role.ASSISTANT), MessageCompleted(assistant("a", words="hello"))
     )
@@ -66,20 +70,20 @@ def test_a_completed_message_is_no_longer_open():
     assert progress.step_message_ids == [MESSAGE_ID]
 
 
-def test_usage_adds_up_over_steps_and_context_is_the_last():
+def test_usage_adds_up_over_steps_and_context_is_the_last() -> None:
     first = StepCompleted(STEP_ID, Usage(prompt_tokens=3, context_tokens=5, step_count=1), Timing())
     second = StepCompleted(STEP_ID, Usage(prompt_tokens=4, context_tokens=7, step_count=1), Timing())
     progress = folded(*STARTED, first, StepStarted(STEP_ID, 1, "m"), second)
     assert progress.usage == Usage(prompt_tokens=7, context_tokens=7, step_count=2)
 
 
-def test_a_restart_voids_what_was_open_and_keeps_the_step():
+def test_a_restart_voids_what_was_open_and_keeps_the_step() -> None:
     progress = folded(*STARTED, MessageStarted(MESSAGE_ID, STEP_ID, Role.ASSISTANT), StepRestarted(STEP_ID, 2, (MESSAGE_ID,)))
     assert (progress.phase, progress.open_message_ids) == (Phase.BETWEEN_STEPS, [])
     assert progress.step_id == STEP_ID
 
 
-def test_attempts_are_counted_until_the_model_says_something():
+def test_attempts_are_counted_until_the_model_says_something() -> None:
     again = (StepRestarted(STEP_ID, 2, ()), StepStarted(STEP_ID, 0, "m"))
     assert folded(*STARTED).attempts_without_progress == 1
     assert folded(*STARTED, *again, *again).attempts_without_progress == 3
@@ -87,7 +91,7 @@ def test_attempts_are_counted_until_the_model_says_something():
     assert folded(*STARTED, TextDelta(MESSAGE_ID, 0, "x"), *again).attempts_without_progress == 1
 
 
-def test_attempts_at_a_tool_are_counted_until_it_returns():
+def test_attempts_at_a_tool_are_counted_until_it_returns() -> None:
     answered = (*STARTED, MessageCompleted(assistant("a", "call-1")))
     assert folded(*answered).attempts_without_progress == 0
     begun = folded(*answered, ToolExecutionStarted("call-1"), ToolExecutionStarted("call-1"))
@@ -96,10 +100,10 @@ def test_attempts_at_a_tool_are_counted_until_it_returns():
     assert begun.attempts_without_progress == 0
 
 
-def test_the_tool_message_does_not_replace_the_answer():
+def test_the_tool_message_does_not_replace_the_answer() -> None:
     progress = folded(*STARTED, MessageCompleted(assistant("a", "call-1")), MessageCompleted(tool_message("b", "call-1")))
     assert progress.assistant == assistant("a", "call-1")
 
 
-def test_the_end_is_the_end():
+def test_the_end_is_the_end() -> None:
     assert folded(RunStarted(run()), RunFinished(run())).phase is Phase.ENDED

@@ -9,22 +9,22 @@ from letta_grpc.domain.transitions import TRANSITIONS, IllegalEvent, Phase, adva
 from tests.support.values import events, run
 
 
-def test_every_event_has_a_row():
+def test_every_event_has_a_row() -> None:
     assert {kind for _, kind in TRANSITIONS} == set(get_args(RunEvent))
 
 
-def test_every_phase_but_the_last_can_end_the_run():
+def test_every_phase_but_the_last_can_end_the_run() -> None:
     assert {phase for phase, kind in TRANSITIONS if kind is RunFinished} == set(Phase) - {Phase.ENDED}
 
 
-def test_nothing_comes_after_the_end():
+def test_nothing_comes_after_the_end() -> None:
     assert not [kind for phase, kind in TRANSITIONS if phase is Phase.ENDED]
     with pytest.raises(IllegalEvent, match="RunFinished cannot come while a run is ended"):
         advance(Phase.ENDED, RunFinished(run()))
 
 
 @given(st.lists(events(), max_size=8))
-def test_any_order_of_events_is_a_path_in_the_table_or_raises(order: list[RunEvent]):
+def test_any_order_of_events_is_a_path_in_the_table_or_raises(order: list[RunEvent]) -> None:
     phase = Phase.QUEUED
     for event in order:
         if (phase, type(event)) not in TRANSITIONS:

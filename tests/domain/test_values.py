@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,20 +16,21 @@ from tests.support.values import assistant, spec, text
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "run", "run-", "run-1", f"agent-{new_run_id()[4:]}", new_run_id().upper(), f"{new_run_id()}0", new_run_id() + "\n"]
+    "wrong",
+    ["", "run", "run-", "run-1", f"agent-{new_run_id()[4:]}", new_run_id().upper(), f"{new_run_id()}0", new_run_id() + "\n"],
 )
-def test_what_is_not_of_the_one_spelling_is_no_id(wrong: str):
+def test_what_is_not_of_the_one_spelling_is_no_id(wrong: str) -> None:
     assert not is_id("run", wrong)
 
 
-def test_new_ids_are_ids_of_their_kind():
+def test_new_ids_are_ids_of_their_kind() -> None:
     assert is_id("run", new_run_id())
     assert is_id("agent", new_agent_id())
     assert not is_id("run", new_agent_id())
     assert new_tool_call_id() != new_tool_call_id()
 
 
-def test_the_same_payload_has_the_same_fingerprint():
+def test_the_same_payload_has_the_same_fingerprint() -> None:
     assert fingerprint("agent", None, spec("hi", metadata={"a": "1", "b": "2"})) == fingerprint(
         "agent", None, spec("hi", metadata={"b": "2", "a": "1"})
     )
@@ -46,11 +48,11 @@ def test_the_same_payload_has_the_same_fingerprint():
         ("agent", None, spec("hi", metadata={"a": "1"})),
     ],
 )
-def test_another_payload_has_another_fingerprint(other: tuple[str, str | None, RunSpec]):
+def test_another_payload_has_another_fingerprint(other: tuple[str, str | None, RunSpec]) -> None:
     assert fingerprint(*other) != fingerprint("agent", None, spec("hi"))
 
 
-def test_a_field_at_its_default_does_not_change_the_fingerprint():
+def test_a_field_at_its_default_does_not_change_the_fingerprint() -> None:
     assert fingerprint("agent", None, spec("hi", max_steps=50)) == fingerprint("agent", None, spec("hi"))
 
 
@@ -68,7 +70,7 @@ def framed(payloads: list[bytes]) -> list[bytes]:
 
 
 @given(FRAMES, st.integers(-1, 13))
-def test_frames_split_and_skip_where_they_were_joined(payloads: list[bytes], count: int):
+def test_frames_split_and_skip_where_they_were_joined(payloads: list[bytes], count: int) -> None:
     frames = framed(payloads)
     joined = b"".join(frames)
     assert list(split_frames(joined)) == frames
@@ -76,7 +78,7 @@ def test_frames_split_and_skip_where_they_were_joined(payloads: list[bytes], cou
 
 
 @given(FRAMES, st.integers(0, 2000))
-def test_as_many_frames_are_taken_as_fit_and_at_least_one(payloads: list[bytes], limit: int):
+def test_as_many_frames_are_taken_as_fit_and_at_least_one(payloads: list[bytes], limit: int) -> None:
     frames = framed(payloads)
     count, taken = take_frames(b"".join(frames), limit)
     assert taken == b"".join(frames[:count])
@@ -85,30 +87,30 @@ def test_as_many_frames_are_taken_as_fit_and_at_least_one(payloads: list[bytes],
     assert count == len(frames) or len(b"".join(frames[: count + 1])) > limit
 
 
-def test_usage_that_nobody_reported_stays_unreported():
+def test_usage_that_nobody_reported_stays_unreported() -> None:
     assert Usage() + Usage() == Usage()
     assert Usage(prompt_tokens=0) + Usage() == Usage(prompt_tokens=0)
     assert Usage(context_tokens=3) + Usage() == Usage(context_tokens=3)
 
 
-def test_states_are_open_or_final():
-    assert FINAL_STATES | OPEN_STATES == set(RunState)
+def test_states_are_open_or_final() -> None:
+    assert set(RunState) == FINAL_STATES | OPEN_STATES
     assert RunState.COMPLETED.is_final
     assert not RunState.QUEUED.is_final
 
 
-def test_an_error_says_what_its_class_says_unless_told_otherwise():
+def test_an_error_says_what_its_class_says_unless_told_otherwise() -> None:
     assert RunNotFound(run_id="run-1").message == "There is no such run."
     assert RunNotFound(run_id="run-1").metadata == {"run_id": "run-1"}
     assert str(LettaError("other")) == "other"
 
 
-def test_an_invalid_request_names_its_fields():
+def test_an_invalid_request_names_its_fields() -> None:
     assert str(InvalidRequest(fields={"a.b": "must be there", "c": "is negative"})) == "a.b: must be there; c: is negative"
     assert str(InvalidRequest()) == "The request breaks a rule."
 
 
-def test_the_text_of_a_message_leaves_reasoning_out():
+def test_the_text_of_a_message_leaves_reasoning_out() -> None:
     message = assistant("a", words="hello")
     assert message.text == "hello"
-    assert type(message)(**{**{f: getattr(message, f) for f in message.__dataclass_fields__}, "content": (ReasoningPart("hm"),)}).text == ""
+    assert replace(message, content=(ReasoningPart("hm"),)).text == ""

@@ -30,7 +30,7 @@ def events() -> st.SearchStrategy[RunEvent]:
     return st.one_of([any_of(kind) for kind in get_args(RunEvent)])
 
 
-def any_of(kind: Any) -> st.SearchStrategy[Any]:
+def any_of(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - unions are no type as far as annotations go
     """Any value of a domain type; times are aware and whole microseconds."""
     return st.from_type(kind)
 
@@ -51,12 +51,12 @@ def text(words: str, role: Role = Role.USER) -> InputMessage:
     return InputMessage(role=role, content=(TextPart(words),))
 
 
-def spec(words: str = "hello", **changes: Any) -> RunSpec:
+def spec(words: str = "hello", **changes: Any) -> RunSpec:  # noqa: ANN401 - any field
     """A spec of one user message."""
     return RunSpec(messages=(text(words),), **changes)
 
 
-def run(**changes: Any) -> Run:
+def run(**changes: Any) -> Run:  # noqa: ANN401 - any field
     """A run at work."""
     values: dict[str, Any] = {
         "id": RUN_ID,

@@ -55,7 +55,7 @@ def find_start(session: Session, start: Start) -> Row | None:
     """Return the run that this request id has started. Raises RequestIdReused."""
     row = session.first(RUN_OF_REQUEST, {"the_request": start.request_id})
     if row is not None and row[_FINGERPRINT] != start.fingerprint:
-        raise RequestIdReused(request_id=start.request_id)
+        raise RequestIdReused(request_id=start.request_id, run_id=run_of(row, None).id)
     return row
 
 

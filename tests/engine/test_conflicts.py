@@ -1,0 +1,138 @@
+"""Several starts in one conversation, and the same start several times."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from letta_grpc.domain.completions import TextChunk
+from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ModelUnknown, QueueFull, RequestIdReused
+from letta_grpc.domain.events import RunFinished
+from letta_grpc.domain.ids import new_agent_id
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, RunState
+from letta_grpc.engine.agents import NewAgent
+from letta_grpc.engine.runs import StartRequest
+from letta_grpc.ports.stores import RunFilter
+from tests.support.engine import DONE, Engine, end, engine, kinds, say
+from tests.support.values import spec
+
+ONE = "11111111-1111-4111-8111-111111111111"
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[Engine]:
+    async with asyncio.timeout(10), engine() as running:
+        yield running
+
+
+async def busy(house: Engine) -> asyncio.Event:
+    """Start a run that lasts until the event is set."""
+    hold = asyncio.Event()
+    house.model.turns += [[[TextChunk("first")], hold, [DONE]]]
+    await house.start("one")
+    await house.model.reached.wait()
+    return hold
+
+
+async def words(house: Engine) -> list[str]:
+    page = await house.agents.list_messages(house.agent.id, None, PageRequest(size=1000))
+    return [message.text for message in page.items]
+
+
+async def test_a_busy_conversation_refuses_and_names_the_active_run(house: Engine) -> None:
+    await busy(house)
+    active = (await house.runs.list(PageRequest(), RunFilter())).items[0]
+    with pytest.raises(ConversationBusy) as refusal:
+        await house.start("two")
+    assert refusal.value.metadata["active_run_id"] == active.id
+    assert len((await house.runs.list(PageRequest(), RunFilter())).items) == 1
+
+
+async def test_queued_runs_start_in_order_and_their_input_comes_with_them(house: Engine) -> None:
+    hold = await busy(house)
+    house.model.turns += [say("second"), say("third")]
+    queued = [await house.start(name, conflict_policy=ConflictPolicy.ENQUEUE) for name in ("two", "three")]
+    assert [run.state for run in queued] == [RunState.QUEUED] * 2
+    assert await words(house) == ["one"]
+    hold.set()
+    for run in queued:
+        assert end(await house.events(run.id)).state is RunState.COMPLETED
+    assert await words(house) == ["one", "first", "two", "second", "three", "third"]
+
+
+async def test_an_interrupting_start_ends_the_active_run_and_goes_before_what_waits(house: Engine) -> None:
+    await busy(house)
+    active = (await house.runs.list(PageRequest(), RunFilter())).items[0]
+    house.model.turns += [say("urgent"), say("later")]
+    waiting = await house.start("two", conflict_policy=ConflictPolicy.ENQUEUE)
+    urgent = await house.start("now", conflict_policy=ConflictPolicy.INTERRUPT)
+    assert end(await house.events(urgent.id)).state is RunState.COMPLETED
+    assert end(await house.events(active.id)).state is RunState.CANCELLED
+    assert end(await house.events(waiting.id)).state is RunState.COMPLETED
+    assert await words(house) == ["one", "first", "now", "urgent", "two", "later"]
+
+
+async def test_a_queue_takes_a_hundred_runs(house: Engine) -> None:
+    await busy(house)
+    for _ in range(MAX_QUEUED_RUNS):
+        await house.start("next", conflict_policy=ConflictPolicy.ENQUEUE)
+    with pytest.raises(QueueFull):
+        await house.start("next", conflict_policy=ConflictPolicy.ENQUEUE)
+
+
+async def test_a_queued_run_can_be_cancelled_and_says_nothing_but_that(house: Engine) -> None:
+    hold = await busy(house)
+    house.model.turns += [say("third")]
+    second = await house.start("two", conflict_policy=ConflictPolicy.ENQUEUE)
+    third = await house.start("three", conflict_policy=ConflictPolicy.ENQUEUE)
+    await house.runs.cancel(second.id)
+    assert kinds(await house.events(second.id)) == [RunFinished]
+    hold.set()
+    await house.events(third.id)
+    assert "two" not in await words(house)
+
+
+async def test_conversations_do_not_wait_for_each_other(house: Engine) -> None:
+    await busy(house)
+    other = await house.agents.create(NewAgent(model="test/model"))
+    assert end(await house.play(say("hi"), agent=other)).state is RunState.COMPLETED
+
+
+async def test_the_same_start_again_gives_the_same_run(house: Engine) -> None:
+    house.model.turns += [say("hi")]
+    first = await house.start("one", request_id=ONE)
+    events = await house.events(first.id)
+    again = await house.start("one", request_id=ONE)
+    assert again.id == first.id
+    assert await house.events(again.id) == events
+    assert len(house.model.asked) == 1
+
+
+async def test_the_same_start_is_known_also_while_the_conversation_is_busy_with_it(house: Engine) -> None:
+    hold = asyncio.Event()
+    house.model.turns += [[hold, [DONE]]]
+    first = await house.start("one", request_id=ONE)
+    assert (await house.start("one", request_id=ONE)).id == first.id
+    hold.set()
+
+
+async def test_a_request_id_for_another_payload_is_refused(house: Engine) -> None:
+    house.model.turns += [say("hi")]
+    first = await house.start("one", request_id=ONE)
+    with pytest.raises(RequestIdReused) as refusal:
+        await house.start("two", request_id=ONE)
+    assert refusal.value.metadata["run_id"] == first.id
+
+
+async def test_an_unknown_model_claims_nothing(house: Engine) -> None:
+    with pytest.raises(ModelUnknown):
+        await house.start("one", request_id=ONE, model="nobody/nothing")
+    assert (await house.runs.list(PageRequest(), RunFilter())).items == ()
+    house.model.turns += [say("hi")]
+    await house.start("one", request_id=ONE)
+
+
+async def test_an_unknown_agent_is_told(house: Engine) -> None:
+    with pytest.raises(AgentNotFound):
+        await house.runs.start(StartRequest(agent_id=new_agent_id(), conversation_id=None, request_id=None, spec=spec("hi")))

@@ -1,0 +1,100 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from letta_grpc.domain.completions import TextChunk
+from letta_grpc.domain.errors import CursorAhead, EventsExpired, RunNotFound
+from letta_grpc.domain.frames import split_frames
+from letta_grpc.domain.ids import new_run_id
+from letta_grpc.domain.messages import Role
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.ports.log import LogPage
+from letta_grpc.ports.stores import RunFilter
+from tests.support.engine import DONE, Engine, engine, say
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[Engine]:
+    async with asyncio.timeout(10), engine() as running:
+        yield running
+
+
+async def pages_of(house: Engine, run_id: str, after: int = 0) -> list[bytes]:
+    found: list[bytes] = []
+    async for page in house.runs.follow(run_id, after, None):  # type: ignore[arg-type]  # a run id
+        assert (page.first, page.last) == (after + len(found) + 1, after + len(found) + len(list(split_frames(page.frames))))
+        found += split_frames(page.frames)
+    return found
+
+
+async def test_a_reader_that_joins_late_sees_every_byte_that_an_early_one_saw(house: Engine) -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+    house.model.turns += [[gates[0], [TextChunk("a")], gates[1], [TextChunk("b")], gates[2], [TextChunk("c"), DONE]]]
+    run = await house.start()
+    readers = []
+    async with asyncio.TaskGroup() as group:
+        for gate in gates:
+            readers.append(group.create_task(pages_of(house, run.id)))
+            await house.model.reached.wait()
+            house.model.reached.clear()
+            gate.set()
+    frames = await pages_of(house, run.id)
+    assert [reader.result() for reader in readers] == [frames] * 3
+
+
+async def test_a_reader_can_join_after_any_number(house: Engine) -> None:
+    run = (await house.runs.list(PageRequest(), RunFilter())).items
+    assert run == ()
+    events = await house.play(say("a", "b", "c"))
+    run_id = (await house.runs.list(PageRequest(), RunFilter())).items[0].id
+    frames = await pages_of(house, run_id)
+    assert len(frames) == len(events)
+    for after in range(len(frames) + 1):
+        assert await pages_of(house, run_id, after) == frames[after:]
+
+
+async def test_silence_is_told_by_an_empty_page_that_names_the_last_number(house: Engine) -> None:
+    house.model.turns += [[asyncio.Event()]]
+    run = await house.start()
+    await house.model.reached.wait()
+    async with aclosing(house.runs.follow(run.id, 0, 0.001)) as pages:
+        first = await anext(pages)
+        assert await anext(pages) == LogPage(first.last + 1, first.last, b"", ended=False)
+
+
+async def test_wrong_positions_are_told_before_the_first_page(house: Engine) -> None:
+    events = await house.play(say("a"))
+    run = (await house.runs.list(PageRequest(), RunFilter())).items[0]
+    with pytest.raises(CursorAhead):
+        await anext(house.runs.follow(run.id, len(events) + 1, None))
+    with pytest.raises(RunNotFound):
+        await anext(house.runs.follow(new_run_id(), 0, None))
+    await house.clock.until_sleepers()
+    await house.clock.run_for(3700)
+    with pytest.raises(EventsExpired):
+        await anext(house.runs.follow(run.id, 0, None))
+
+
+async def test_the_end_of_a_run_can_be_waited_for(house: Engine) -> None:
+    hold = asyncio.Event()
+    house.model.turns += [[[TextChunk("a")], hold, [TextChunk("b"), DONE]]]
+    run = await house.start()
+    waiting = asyncio.gather(house.runs.finished(run.id))
+    await house.model.reached.wait()
+    hold.set()
+    (ended,) = await waiting
+    assert ended.state.is_final
+    assert await house.runs.finished(run.id) == ended
+    assert [(message.role, message.text) for message in await house.runs.messages_of(run.id)] == [(Role.ASSISTANT, "ab")]
+
+
+async def test_stored_events_and_steps_are_listed_without_waiting(house: Engine) -> None:
+    house.model.turns += [[asyncio.Event()]]
+    run = await house.start()
+    await house.model.reached.wait()
+    page = await house.runs.read_events(run.id, 0)
+    assert not page.ended
+    assert page.last >= 1
+    assert (await house.runs.list_steps(run.id, PageRequest())).items == ()

@@ -1,0 +1,219 @@
+"""What becomes of a run whose server died: the next one reads its log and goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+import pytest
+
+from letta_grpc.domain.completions import TextChunk
+from letta_grpc.domain.events import (
+    MessageCompleted,
+    RunEvent,
+    RunFinished,
+    StepRestarted,
+    StepStarted,
+    TextDelta,
+    ToolExecutionStarted,
+    ToolReturned,
+)
+from letta_grpc.domain.frames import split_frames
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
+from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, ConflictPolicy, Run, RunState
+from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, Play, call, end, engine, of, say
+
+LEASE_SECONDS = 31
+
+
+@pytest.fixture(autouse=True)
+async def bounded() -> AsyncIterator[None]:
+    async with asyncio.timeout(10):
+        yield
+
+
+def left(house: Engine) -> None:
+    """Let the lease of the dead server's runs run out."""
+    house.clock.advance(LEASE_SECONDS)
+
+
+def next_server(first: Engine, *turns: list[Move], tools: DirectedTools | None = None) -> AbstractAsyncContextManager[Engine]:
+    """The server that comes after one that died, over the same database."""
+    return engine(database=first.database, clock=first.clock, agent=first.agent, model=DirectedModel(list(turns)), tools=tools)
+
+
+async def test_a_step_without_its_answer_is_asked_again_and_what_it_had_said_is_void() -> None:
+    async with engine() as first:
+        first.model.turns += [[[TextChunk("so f")], asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+    left(first)
+    async with next_server(first, say("anew")) as second:
+        events = await second.events(run.id)
+    starts = of(StepStarted, events)
+    (restart,) = of(StepRestarted, events)
+    (void,) = {delta.message_id for delta in of(TextDelta, events)[:1]}
+    assert (restart.step_id, restart.attempt, restart.void_message_ids) == (starts[0].step_id, 2, (void,))
+    assert starts[0] == starts[1]
+    assert [(e.message.text, e.message.id != void) for e in of(MessageCompleted, events)] == [("anew", True)]
+    assert (end(events).state, end(events).attempt) == (RunState.COMPLETED, 2)
+
+
+async def test_a_finished_step_is_not_asked_again() -> None:
+    async def echo(_call: ToolCall) -> str:
+        return "fine"
+
+    async with engine(tools=DirectedTools({"echo": echo})) as first:
+        first.model.turns += [call("echo"), [asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+    left(first)
+    async with next_server(first, say("done"), tools=first.tools) as second:
+        events = await second.events(run.id)
+    assert len(of(ToolReturned, events)) == 1
+    assert [request.messages[-1].role for request in second.model.asked] == [Role.TOOL]
+
+
+async def hanging(tool: str, *others: str, idempotent: bool = False) -> tuple[Engine, Run]:
+    """An engine that dies while a tool runs; the other tools of the step have returned."""
+    begun = asyncio.Event()
+    rest = asyncio.Semaphore(0)
+
+    async def hang(_call: ToolCall) -> str:
+        for _ in others:
+            await rest.acquire()
+        begun.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    async def quick(_call: ToolCall) -> str:
+        rest.release()
+        return "quick"
+
+    plays: dict[str, Play] = {tool: hang} | dict.fromkeys(others, quick)
+    tools = DirectedTools(plays, {tool} if idempotent else set())
+    async with engine(tools=tools) as first:
+        first.model.turns += [call(tool, *others)]
+        run = await first.start()
+        await begun.wait()
+        while len(of(ToolReturned, events := await stored(first, run.id))) < len(others):
+            await first.database.log.wait(run.id, len(events))
+    left(first)
+    return first, run
+
+
+async def stored(house: Engine, run_id: RunId) -> list[RunEvent]:
+    """What a run has stored by now."""
+    page = await house.runs.read_events(run_id, 0)
+    return [house.codec.decode(frame).event for frame in split_frames(page.frames)]
+
+
+async def test_a_tool_that_had_begun_is_not_run_again_and_the_model_is_told() -> None:
+    first, run = await hanging("pay", "look")
+    async with next_server(first, say("done"), tools=first.tools) as second:
+        events = await second.events(run.id)
+    returns = {e.tool_return.tool_call_id: e.tool_return for e in of(ToolReturned, events)}
+    assert returns["pay-0"].status is ToolReturnStatus.ERROR
+    assert "It may have had its effect" in returns["pay-0"].text
+    assert returns["look-1"].text == "quick"
+    assert second.tools.ran.count("pay-0") == 1
+    assert second.tools.ran.count("look-1") == 1
+    assert end(events).state is RunState.COMPLETED
+
+
+async def test_an_idempotent_tool_is_run_again() -> None:
+    first, run = await hanging("read", idempotent=True)
+
+    async def read(_call: ToolCall) -> str:
+        return "read"
+
+    tools = DirectedTools({"read": read}, {"read"})
+    async with next_server(first, say("done"), tools=tools) as second:
+        events = await second.events(run.id)
+    assert [e.tool_return.text for e in of(ToolReturned, events)] == ["read"]
+    assert len(of(ToolExecutionStarted, events)) == 2
+
+
+async def test_a_cancel_that_the_dead_server_had_stored_is_carried_out() -> None:
+    async with engine() as first:
+        first.model.turns += [[[TextChunk("so f")], asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+        await first.database.journal.request_cancel(run.id)
+    left(first)
+    async with next_server(first) as second:
+        events = await second.events(run.id)
+    assert end(events).state is RunState.CANCELLED
+    assert second.model.asked == []
+
+
+async def test_a_run_that_kills_every_server_before_the_model_speaks_is_given_up() -> None:
+    async with engine() as first:
+        first.model.turns += [[asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+    for _ in range(MAX_ATTEMPTS_WITHOUT_PROGRESS - 1):
+        left(first)
+        async with next_server(first, [asyncio.Event()]) as other:
+            await other.model.reached.wait()
+    left(first)
+    async with next_server(first) as last:
+        ended = end(await last.events(run.id))
+    assert ended.error is not None
+    assert (ended.state, ended.error.reason, last.model.asked) == (RunState.FAILED, "RUN_LOST", [])
+
+
+async def test_what_waited_behind_a_dead_servers_run_starts_after_it() -> None:
+    async with engine() as first:
+        first.model.turns += [[asyncio.Event()]]
+        await first.start("one")
+        await first.model.reached.wait()
+        queued = await first.start("two", conflict_policy=ConflictPolicy.ENQUEUE)
+    left(first)
+    async with next_server(first, say("first"), say("second")) as second:
+        assert end(await second.events(queued.id)).state is RunState.COMPLETED
+
+
+async def test_what_waits_alone_is_started_by_the_next_server() -> None:
+    async with engine() as first:
+        first.model.turns += [[asyncio.Event()]]
+        active = await first.start("one")
+        await first.model.reached.wait()
+        queued = await first.start("two", conflict_policy=ConflictPolicy.ENQUEUE)
+    left(first)
+    (claim,) = await first.database.leases.take_over(first.clock.now())
+    assert claim.lease is not None
+    ended = replace(active, state=RunState.COMPLETED, end_time=first.clock.now())
+    await first.database.journal.append(claim.lease, [RunFinished(ended)])
+    async with next_server(first, say("second")) as second:
+        assert end(await second.events(queued.id)).state is RunState.COMPLETED
+
+
+async def test_a_server_whose_run_was_taken_over_stops_working_on_it_and_writes_nothing_more() -> None:
+    hold = asyncio.Event()
+    async with engine() as first:
+        first.model.turns += [[[TextChunk("so f")], hold, [TextChunk("late")]]]
+        run = await first.start()
+        await first.model.reached.wait()
+        house = first.database
+        (claim,) = await house.leases.take_over(first.clock.now().replace(year=2040))
+        hold.set()
+        await first.supervisor.idle()
+        assert "late" not in repr(await stored(first, run.id))
+        assert claim.lease is not None
+        assert claim.lease.attempt == 2
+
+
+async def test_leases_are_renewed_so_that_a_long_run_keeps_its_server() -> None:
+    async with engine() as first:
+        hold = asyncio.Event()
+        first.model.turns += [[hold, *say("done")]]
+        run = await first.start()
+        await first.model.reached.wait()
+        for _ in range(8):
+            await first.clock.until_sleepers()
+            await first.clock.run_for(9)
+        assert await first.database.leases.take_over(first.clock.now()) == ()
+        hold.set()
+        assert end(await first.events(run.id)).attempt == 1
