@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import grpc.aio
 
+from letta_grpc.bench.subjects import Server
 from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, conversation_service_pb2, conversation_service_pb2_grpc
 
 _AT_ONCE = 16
@@ -28,14 +29,16 @@ async def create_agents(job: NewAgents) -> tuple[str, ...]:
         return tuple([(await stub.CreateAgent(request, wait_for_ready=True)).agent.id for _ in range(job.count)])
 
 
-async def open_conversations(channel: grpc.aio.Channel, agents: tuple[str, ...], count: int) -> list[tuple[str, str]]:
-    """Open conversations, spread over the agents; return them with their agents."""
-    stub = conversation_service_pb2_grpc.ConversationServiceStub(channel)
+async def open_conversations(server: Server, count: int) -> list[tuple[str, str]]:
+    """Open conversations, spread over the server's agents; return them with their agents."""
     gate = asyncio.Semaphore(_AT_ONCE)
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stub = conversation_service_pb2_grpc.ConversationServiceStub(channel)
 
-    async def open_one(agent_id: str) -> tuple[str, str]:
-        async with gate:
-            request = conversation_service_pb2.CreateConversationRequest(agent_id=agent_id)
-            return agent_id, (await stub.CreateConversation(request)).conversation.id
+        async def open_one(agent_id: str) -> tuple[str, str]:
+            async with gate:
+                request = conversation_service_pb2.CreateConversationRequest(agent_id=agent_id)
+                return agent_id, (await stub.CreateConversation(request)).conversation.id
 
-    return list(await asyncio.gather(*(open_one(agents[index % len(agents)]) for index in range(count))))
+        agents = (server.agents[index % len(server.agents)] for index in range(count))
+        return list(await asyncio.gather(*(open_one(agent_id) for agent_id in agents)))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import resource
 import selectors
 import subprocess
 import sys
@@ -42,6 +43,12 @@ class Cores:
         if len(usable) < 2:  # noqa: PLR2004 - one for each side
             return cls(servers=frozenset(), load=frozenset())
         return cls(servers=frozenset(usable[:1]), load=frozenset(usable[1:2]))
+
+
+def allow_many_sockets() -> None:
+    """Let this process, and what it starts, have as many open files as the system lets it: two sockets are one stream's."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def pin(cores: frozenset[int]) -> None:

@@ -15,7 +15,7 @@ from letta_grpc.bench.tokens import TokenCheck, now_us
 from letta_grpc.v1 import run_service_pb2, run_service_pb2_grpc, runs_pb2
 
 # The streams that one connection carries, as far as there are so many: a backend shares its channel, too.
-STREAMS_PER_CHANNEL = 100
+_STREAMS_PER_CHANNEL = 100
 _GREETING = "Tell me how the weather will be."
 
 
@@ -34,10 +34,9 @@ Streamer = Callable[[int], Awaitable[Received]]
 
 
 @asynccontextmanager
-async def channels(server: Server, streams: int) -> AsyncIterator[list[grpc.aio.Channel]]:
-    """Open connections, each its own, for so many streams at once."""
+async def channels(server: Server, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
+    """Open so many connections."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    count = -(-streams // STREAMS_PER_CHANNEL)
     opened = [grpc.aio.insecure_channel(server.address, options=options) for _ in range(count)]
     try:
         for channel in opened:
@@ -57,17 +56,15 @@ async def streamer(subject: Subject, scenario: Scenario, *, requests: int, concu
             yield lambda _: _direct(pool, scenario)
             pool.close()
         case Server():
-            async with channels(subject, concurrency) as opened:
-                prepared = await start_requests(subject, scenario, opened[0], requests)
+            prepared = await start_requests(subject, scenario, requests)
+            async with channels(subject, -(-concurrency // _STREAMS_PER_CHANNEL)) as opened:
                 stubs = [run_service_pb2_grpc.RunServiceStub(channel) for channel in opened]
-                yield lambda index: _served(stubs[index % len(stubs)], prepared[index], scenario, bool(subject.agents))
+                yield lambda index: served(stubs[index % len(stubs)], prepared[index], scenario)
 
 
-async def start_requests(
-    server: Server, scenario: Scenario, channel: grpc.aio.Channel, count: int
-) -> list[run_service_pb2.StreamRunRequest]:
+async def start_requests(server: Server, scenario: Scenario, count: int) -> list[run_service_pb2.StreamRunRequest]:
     """Return so many starts, each in a conversation of its own."""
-    places = await open_conversations(channel, server.agents, count) if server.agents else [("", "")] * count
+    places = await open_conversations(server, count) if server.agents else [("", "")] * count
     requests: list[run_service_pb2.StreamRunRequest] = []
     for agent_id, conversation_id in places:
         request = run_service_pb2.StreamRunRequest(agent_id=agent_id, conversation_id=conversation_id)
@@ -85,13 +82,11 @@ async def _direct(pool: CompletionPool, scenario: Scenario) -> Received:
     return Received((check.finish(scenario.tokens) - started) / 1000, check.travel_us)
 
 
-async def _served(
-    stub: "run_service_pb2_grpc.RunServiceAsyncStub",
-    request: run_service_pb2.StreamRunRequest,
-    scenario: Scenario,
-    finishes: bool,  # noqa: FBT001 - called in one place
+async def served(
+    stub: "run_service_pb2_grpc.RunServiceAsyncStub", request: run_service_pb2.StreamRunRequest, scenario: Scenario
 ) -> Received:
-    started, check, last, run_id, completed = now_us(), TokenCheck(), 0, "", not finishes
+    """Run one stream, from the call to its end. One that names an agent ends with a run that completed."""
+    started, check, last, run_id, completed = now_us(), TokenCheck(), 0, "", not request.agent_id
     async for response in stub.StreamRun(request):
         run_id = response.run_id
         for event in response.events:

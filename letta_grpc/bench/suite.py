@@ -16,7 +16,7 @@ from letta_grpc.bench.conversations import NewAgents, create_agents
 from letta_grpc.bench.errors import BenchError
 from letta_grpc.bench.options import FULL, QUICK, BenchOptions, Sizes
 from letta_grpc.bench.output import draw, table, write_json
-from letta_grpc.bench.processes import Cores, LoadProcess, Running, running
+from letta_grpc.bench.processes import Cores, LoadProcess, Running, allow_many_sockets, running
 from letta_grpc.bench.report import BenchReport, Line
 from letta_grpc.bench.rounds import Bench, warm_up
 from letta_grpc.bench.rows import ROWS
@@ -58,6 +58,7 @@ def run(options: BenchOptions, console: Console | None = None) -> BenchReport:
 
 @contextmanager
 def _bench(folder: Path, sizes: Sizes) -> Iterator[Bench]:
+    allow_many_sockets()
     cores = Cores.of_this_machine()
     upstream_command = [sys.executable, "-m", "letta_grpc.bench.upstream"]
     with (
