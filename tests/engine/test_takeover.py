@@ -91,7 +91,7 @@ async def hanging(tool: str, *others: str, idempotent: bool = False) -> tuple[En
         rest.release()
         return "quick"
 
-    plays: dict[str, Play] = {tool: hang} | dict.fromkeys(others, quick)
+    plays: dict[str, Play] = {tool: hang, **dict.fromkeys(others, quick)}
     tools = DirectedTools(plays, {tool} if idempotent else set())
     async with engine(tools=tools) as first:
         first.model.turns += [call(tool, *others)]

@@ -1,0 +1,229 @@
+"""The composition root: the one place that names adapters and joins them with the engine and the transport."""
+
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from letta_grpc.adapters.builtin_tools.registry import BuiltinTools
+from letta_grpc.adapters.clock import SystemClock
+from letta_grpc.adapters.llama import LlamaProvider, LlamaServer, LlamaUnavailableError
+from letta_grpc.adapters.model_catalog import ModelCatalog, ModelProvider
+from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
+from letta_grpc.adapters.openai.provider import OpenAIProvider
+from letta_grpc.adapters.scripted.provider import ScriptedProvider
+from letta_grpc.adapters.sql.agents import SqlAgentStore
+from letta_grpc.adapters.sql.blocks import SqlBlockStore
+from letta_grpc.adapters.sql.conversations import SqlConversationStore
+from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.history import SqlHistoryStore
+from letta_grpc.adapters.sql.memory import SqlMemoryStore
+from letta_grpc.adapters.sql.passages import SqlPassageStore
+from letta_grpc.adapters.sql.runs import SqlRunStore
+from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.engine.agents import Agents
+from letta_grpc.engine.blocks import Blocks
+from letta_grpc.engine.conversations import Conversations
+from letta_grpc.engine.loop import AgentLoop
+from letta_grpc.engine.readers import Readers
+from letta_grpc.engine.runs import Runs
+from letta_grpc.engine.supervisor import Supervisor
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.tracing import NoTracing, Tracing
+from letta_grpc.settings import Settings
+from letta_grpc.transport.calls import Calls, Limits
+from letta_grpc.transport.convert.codec import ProtoEventCodec
+from letta_grpc.transport.local import LocalChannel
+from letta_grpc.transport.server import ListenError, Server, ServerOptions, Tls
+from letta_grpc.transport.services import calls_of
+
+logger = logging.getLogger(__name__)
+
+
+class StartupError(Exception):
+    """The server cannot start; the message tells an operator what to do."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything but the sockets: the engine at work, and the calls that reach it."""
+
+    calls: Calls
+    supervisor: Supervisor
+
+    def channel(self, metadata: tuple[tuple[str, str], ...] = ()) -> LocalChannel:
+        """Return a channel that reaches the calls in process; `metadata` goes out with each of them."""
+        return LocalChannel(self.calls, metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that accepts calls at `address`."""
+
+    house: House
+    address: str
+
+
+@asynccontextmanager
+async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[RunningServer]:
+    """Serve on the settings' address; on leaving, drain, then stop.
+
+    Runs may end within `drain_seconds`. The next server on the same database goes on with the others. Raises StartupError.
+    """
+    async with housed(settings, environ) as house:
+        server = Server(house.calls, _server_options(settings))
+        try:
+            (address,) = await server.start()
+        except ListenError as error:
+            raise StartupError(str(error)) from error
+        # What is here now stays; the collector need not look at it again.
+        gc.freeze()
+        try:
+            yield RunningServer(house, address)
+        finally:
+            await server.drain()
+            await _let_runs_end(house.supervisor, settings.drain_seconds)
+            await server.stop(grace_seconds=1)
+
+
+async def _let_runs_end(supervisor: Supervisor, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await supervisor.idle()
+    except TimeoutError:
+        logger.warning("%d runs are left open: the next server goes on with them", supervisor.active)
+
+
+@asynccontextmanager
+async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[House]:
+    """Open the database and run the engine on it, without a socket. Raises StartupError."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        telemetry = None
+        database = await _open_database(stack, settings, clock)
+        models = ModelCatalog(_providers(settings, clock))
+        stack.push_async_callback(models.close)
+        yield await _engine(stack, settings, database, models, clock, telemetry)
+
+
+async def _open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> SqliteDatabase:
+    opening = open_sqlite(
+        settings.database,
+        codec=ProtoEventCodec(),
+        clock=clock,
+        sync=settings.database_sync,
+        lease_time=timedelta(seconds=settings.lease_seconds),
+    )
+    try:
+        return await stack.enter_async_context(opening)
+    except DatabaseUnusableError as error:
+        raise StartupError(str(error)) from error
+
+
+def _providers(settings: Settings, clock: Clock) -> list[ModelProvider]:
+    providers: list[ModelProvider] = [ScriptedProvider(clock)]
+    for name, provider in settings.providers.items():
+        key = provider.api_key.get_secret_value() if provider.api_key else None
+        variable = f"LETTA_GRPC_PROVIDERS__{name.upper()}__API_KEY"
+        endpoint = OpenAIEndpoint(name=name, base_url=provider.base_url, api_key=key, key_variable=variable)
+        providers.append(OpenAIProvider(endpoint, clock))
+    if settings.local_model:
+
+        def connect(server: LlamaServer) -> OpenAIProvider:
+            return OpenAIProvider(OpenAIEndpoint(name="local", base_url=server.base_url, api_key=server.api_key), clock)
+
+        try:
+            providers.append(LlamaProvider(settings.local_model, connect))
+        except LlamaUnavailableError as error:
+            raise StartupError(str(error)) from error
+    return providers
+
+
+async def _engine(
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: SqliteDatabase,
+    models: Models,
+    clock: Clock,
+    telemetry: None,
+) -> House:
+    conversations, history = SqlConversationStore(database), SqlHistoryStore(database)
+    blocks, memory = SqlBlockStore(database), SqlMemoryStore(database)
+    tools = BuiltinTools(memory=memory, history=history, passages=SqlPassageStore(database), clock=clock)
+    tracing: Tracing = NoTracing()
+    readers = Readers()
+    supervisor = Supervisor(
+        loop=AgentLoop(history=history, models=models, tools=tools, tracing=tracing),
+        journal=database.journal,
+        leases=database.leases,
+        log=database.log,
+        codec=ProtoEventCodec(),
+        readers=readers,
+        clock=clock,
+        tracing=tracing,
+        lease_seconds=settings.lease_seconds,
+        event_retention=timedelta(seconds=settings.event_retention_seconds),
+    )
+    runs = Runs(
+        supervisor=supervisor,
+        log=database.log,
+        runs=SqlRunStore(database),
+        history=history,
+        models=models,
+        readers=readers,
+        clock=clock,
+    )
+    agents = Agents(
+        agents=SqlAgentStore(database),
+        conversations=conversations,
+        blocks=blocks,
+        memory=memory,
+        history=history,
+        models=models,
+        tools=tools,
+        clock=clock,
+    )
+    calls = calls_of(
+        runs=runs,
+        agents=agents,
+        conversations=Conversations(conversations, models, clock),
+        blocks=Blocks(blocks, memory, clock),
+        models=models,
+        clock=clock,
+        api_keys=tuple(key.get_secret_value() for key in settings.api_keys),
+        limits=Limits(max_request_bytes=settings.max_message_bytes, max_run_streams=settings.max_streams),
+        observer=None,
+    )
+    await stack.enter_async_context(supervisor)
+    return House(calls, supervisor)
+
+
+def _server_options(settings: Settings) -> ServerOptions:
+    tls = None
+    if settings.tls_certificate_file and settings.tls_key_file:
+        try:
+            tls = Tls(certificate=settings.tls_certificate_file.read_bytes(), key=settings.tls_key_file.read_bytes())
+        except OSError as error:
+            raise StartupError(f"cannot read the TLS files: {error.strerror}: {error.filename}") from error
+    return ServerOptions(
+        listen=(settings.listen,), tls=tls, reflection=settings.reflection, channelz=settings.channelz
+    )
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to date. Raises StartupError."""
+
+    async def open_and_close() -> None:
+        async with AsyncExitStack() as stack:
+            await _open_database(stack, settings, SystemClock())
+
+    asyncio.run(open_and_close())
