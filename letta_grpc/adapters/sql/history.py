@@ -3,7 +3,7 @@
 from contextlib import closing
 from itertools import islice
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
@@ -17,7 +17,7 @@ from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.ports.stores import AgentContext
 
-_CONVERSATION = bindparam("the_conversation")
+_CONVERSATION: BindParameter[str] = bindparam("the_conversation")
 
 # The newest message whose step is recorded with a count: read from the end, so that a long conversation costs no more.
 # JSON is looked at as text here, which every database can; rows.py writes it without spaces.

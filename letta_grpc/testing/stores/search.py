@@ -3,6 +3,7 @@
 
 import pytest
 
+from letta_grpc.domain.messages import Role
 from letta_grpc.testing.stores.world import World
 
 
@@ -53,3 +54,13 @@ class SearchContract:
         assert [m.text for m in await world.history.search(thread.id, query, 10)] == [text]
         await world.turn(thread, query, "other")
         assert [m.text for m in await world.history.search(thread.id, text, 10)] == [query, text]
+
+    async def test_a_long_query_is_as_good_as_a_short_one(self, world: World) -> None:
+        """However many words it has, and however long they are; the last of them counts too."""
+        thread = await world.default(await world.agent())
+        words = [*(f"w{n}" for n in range(2000)), "x" * 60_000]
+        await world.turn(thread, " ".join(words), "other")
+        found = await world.history.search(thread.id, " ".join(words), 10)
+        assert [m.role for m in found] == [Role.USER]
+        assert await world.history.search(thread.id, " ".join([*words, "missing"]), 10) == ()
+        assert await world.history.search(thread.id, "x" * 60_001, 10) == ()

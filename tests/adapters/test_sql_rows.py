@@ -1,0 +1,101 @@
+"""What is stored in SQLite is what is read from it, whatever it is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Table, create_engine, insert, select
+from sqlalchemy.pool import StaticPool
+
+from letta_grpc.adapters.sql.passages import passage_of
+from letta_grpc.adapters.sql.rows import (
+    Row,
+    Values,
+    agent_of,
+    block_of,
+    conversation_of,
+    message_of,
+    message_values,
+    passage_values,
+    run_of,
+    run_values,
+    spec_of,
+    step_values,
+    to_json,
+)
+from letta_grpc.adapters.sql.runs import step_of
+from letta_grpc.adapters.sql.schema import agents, blocks, conversations, messages, metadata, passages, runs, steps
+from letta_grpc.adapters.sql.values import agent_values, block_values, conversation_values
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.runs import Run, RunSpec, Step
+from tests.support.values import any_of
+
+_durations = st.integers(min_value=0, max_value=86_400_000_000).map(lambda micros: timedelta(microseconds=micros))
+
+
+@contextmanager
+def empty_database() -> Iterator[Connection]:
+    """A database in memory; no foreign key is checked, so that a row can stand alone."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    try:
+        with engine.connect() as connection:
+            metadata.create_all(connection)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def stored_and_read(table: Table, values: Values, read: Callable[[Row], object]) -> object:
+    with empty_database() as connection:
+        connection.execute(insert(table), values)
+        return read(connection.execute(select(table)).one())
+
+
+@given(any_of(Agent))
+def test_an_agent_survives_its_row(agent: Agent) -> None:
+    assert stored_and_read(agents, agent_values(agent), lambda row: agent_of(row, agent.memory_blocks)) == agent
+
+
+@given(any_of(Conversation))
+def test_a_conversation_survives_its_row(conversation: Conversation) -> None:
+    assert stored_and_read(conversations, conversation_values(conversation), conversation_of) == conversation
+
+
+@given(any_of(Block))
+def test_a_block_survives_its_row(block: Block) -> None:
+    assert stored_and_read(blocks, block_values(block), block_of) == block
+
+
+@given(any_of(Message))
+def test_a_message_survives_its_row(message: Message) -> None:
+    assert stored_and_read(messages, message_values(message, "conv-1"), message_of) == message
+
+
+@given(any_of(Passage))
+def test_a_note_survives_its_row(passage: Passage) -> None:
+    assert stored_and_read(passages, passage_values(passage), passage_of) == passage
+
+
+@given(any_of(Step))
+def test_a_step_survives_its_row(step: Step) -> None:
+    assert stored_and_read(steps, step_values(step), step_of) == step
+
+
+@given(any_of(Run))
+def test_a_run_survives_its_row(run: Run) -> None:
+    of_the_journal: dict[str, Any] = {"fingerprint": "", "spec": "", "queue_rank": 0, "cancel_requested": False}
+    values = run_values(run) | of_the_journal | {"last_sequence_number": run.last_sequence_number}
+    assert stored_and_read(runs, values, run_of) == run
+
+
+@given(
+    st.builds(RunSpec, messages=any_of(RunSpec).map(lambda s: s.messages), run_timeout=_durations, disconnect_grace=_durations)
+)
+def test_a_spec_survives_its_column(spec: RunSpec) -> None:
+    assert spec_of(to_json(spec)) == spec
