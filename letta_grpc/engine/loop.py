@@ -49,7 +49,7 @@ class AgentLoop:
 
     async def _step(self, record: RunRecord, step_id: StepId, index: int, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, index):
-            record.write_soon(StepStarted(step_id, index, record.run.model))
+            await self._start(record, StepStarted(step_id, index, record.run.model))
             context = await self._history.load(record.run.conversation_id)
             finish = await self._ask(record, step_id, context, run_span)
             message = record.add_answer()
@@ -57,6 +57,14 @@ class AgentLoop:
                 record.add_step_end()
                 return completed(StopReason.MAX_TOKENS if finish.reason is FinishReason.LENGTH else StopReason.END_TURN)
             return await self._after_answer(record, message, context)
+
+    @staticmethod
+    async def _start(record: RunRecord, started: StepStarted) -> None:
+        if record.has_unwritten:
+            # The end of the step before: the next context is read from what is stored.
+            await record.write(started)
+        else:
+            record.write_soon(started)
 
     async def _ask(self, record: RunRecord, step_id: StepId, context: AgentContext, run_span: Span) -> ModelFinished:
         handle = record.run.model

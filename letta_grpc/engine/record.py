@@ -51,6 +51,11 @@ class RunRecord:
         """The run as it started."""
         return self.claim.run
 
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether something was added that no write has taken along yet."""
+        return bool(self._events)
+
     def add(self, *events: RunEvent, changes: Sequence[Change] = ()) -> None:
         """Take events that the next write stores, in its transaction. Raises IllegalEvent."""
         time_ns = self._clock.time_ns()
