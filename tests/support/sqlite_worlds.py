@@ -1,0 +1,49 @@
+"""A SQLite file with all stores."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from letta_grpc.adapters.sql.agents import SqlAgentStore
+from letta_grpc.adapters.sql.blocks import SqlBlockStore
+from letta_grpc.adapters.sql.conversations import SqlConversationStore
+from letta_grpc.adapters.sql.history import SqlHistoryStore
+from letta_grpc.adapters.sql.memory import SqlMemoryStore
+from letta_grpc.adapters.sql.passages import SqlPassageStore
+from letta_grpc.adapters.sql.runs import SqlRunStore
+from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.ports.clock import Clock
+from letta_grpc.testing.stores import World
+from letta_grpc.transport.convert.codec import ProtoEventCodec
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open file."""
+
+    database: SqliteDatabase
+    world: World
+
+
+@asynccontextmanager
+async def opened(path: Path, clock: Clock, **options: Any) -> AsyncIterator[Opened]:
+    """Open a file."""
+    async with open_sqlite(f"sqlite:///{path}", codec=ProtoEventCodec(), clock=clock, **options) as database:
+        yield Opened(database, world_of(database))
+
+
+def world_of(database: SqliteDatabase) -> World:
+    """The stores of an open file."""
+    return World(
+        journal=database.journal,
+        log=database.log,
+        agents=SqlAgentStore(database),
+        conversations=SqlConversationStore(database),
+        blocks=SqlBlockStore(database),
+        memory=SqlMemoryStore(database),
+        history=SqlHistoryStore(database),
+        passages=SqlPassageStore(database),
+        runs=SqlRunStore(database),
+    )
