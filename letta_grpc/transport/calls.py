@@ -199,9 +199,11 @@ class Calls:
             if _current_task().cancelling():
                 raise
             return ServerDraining() if self._draining else _unexpected(method)
-        except grpc.aio.BaseError:
-            # A write found the client gone.
-            raise
+        except grpc.aio.UsageError:
+            return _unexpected(method)
+        except grpc.aio.BaseError as error:
+            # A write found the client gone. As it is, grpc would log a traceback for every client that leaves.
+            raise asyncio.CancelledError from error
         except LettaError as error:
             return error
         except Exception:  # noqa: BLE001 - nothing of an unexpected exception may reach a client

@@ -18,17 +18,17 @@ def generic_handlers(calls: Calls) -> list[grpc.GenericRpcHandler]:
     return [grpc.method_handlers_generic_handler(service, handlers) for service, handlers in services.items()]
 
 
-def _handler(calls: Calls, method: Method) -> grpc.RpcMethodHandler[bytes, bytes]:
+def _handler(calls: Calls, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
     if isinstance(method, StreamMethod):
         streaming = method
 
-        async def stream(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        async def stream(request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
             await calls.stream(streaming, request, context)
 
         return grpc.unary_stream_rpc_method_handler(stream)
     unary_method = method
 
-    async def unary(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    async def unary(request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         return await calls.unary(unary_method, request, context)
 
     return grpc.unary_unary_rpc_method_handler(unary)

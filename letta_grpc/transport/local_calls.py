@@ -11,7 +11,7 @@ from letta_grpc.transport.exchange import Exchange
 R = TypeVar("R")
 
 
-class _LocalCall(grpc.aio.Call, Generic[R]):
+class _LocalCall(Generic[R]):
     def __init__(self, exchange: Exchange, deserialize: Callable[[bytes], R]) -> None:
         self._exchange = exchange
         self._deserialize = deserialize

@@ -24,7 +24,7 @@ def reflection_handlers(services: Sequence[str], keys: ApiKeys) -> list[grpc.Gen
     servicer = reflection.aio.ReflectionServicer([*services, *REFLECTION_SERVICES])
 
     async def info(
-        requests: AsyncIterator[Request], context: grpc.aio.ServicerContext[Request, Response]
+        requests: AsyncIterator[Request], context: "grpc.aio.ServicerContext[Request, Response]"
     ) -> AsyncIterator[Response]:
         try:
             keys.check({key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)})

@@ -40,7 +40,8 @@ class ProtoEventCodec:
         elif isinstance(event, ReasoningDelta):
             body = self._reasoning_delta(sequence_number, create_time_ns, event)
         else:
-            body = event_to_pb(sequence_number, create_time_ns, event).SerializeToString()
+            # Deterministic: maps have an order of their own otherwise, another one in each process.
+            body = event_to_pb(sequence_number, create_time_ns, event).SerializeToString(deterministic=True)
         return frame(body)
 
     def decode(self, frame: bytes) -> NumberedEvent:

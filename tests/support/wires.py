@@ -1,0 +1,156 @@
+"""The services over the in-memory engine, reached through a socket or in process."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # nobody publishes stubs of it
+
+from letta_grpc.engine.blocks import Blocks
+from letta_grpc.engine.conversations import Conversations
+from letta_grpc.transport.calls import Calls, Limits
+from letta_grpc.transport.local import LocalChannel
+from letta_grpc.transport.methods import Call, Method, Response, StreamMethod, UnaryMethod
+from letta_grpc.transport.server import Server, ServerOptions
+from letta_grpc.transport.services import calls_of
+from letta_grpc.v1 import run_service_pb2 as pb
+from letta_grpc.v1.agent_service_pb2_grpc import AgentServiceStub
+from letta_grpc.v1.block_service_pb2_grpc import BlockServiceStub
+from letta_grpc.v1.conversation_service_pb2_grpc import ConversationServiceStub
+from letta_grpc.v1.model_service_pb2_grpc import ModelServiceStub
+from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
+from tests.support.engine import Engine, OneModel
+
+Way = Literal["socket", "local"]
+WAYS: Sequence[Way] = ("socket", "local")
+GET_RUN = "letta_grpc.v1.RunService/GetRun"
+ATTACH_RUN = "letta_grpc.v1.RunService/AttachRun"
+
+
+@dataclass
+class Watched:
+    """An observer that remembers."""
+
+    begun: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    events: int = 0
+    ends: list[tuple[grpc.StatusCode, str | None]] = field(default_factory=list)
+    ended_once: asyncio.Event = field(default_factory=asyncio.Event)
+    traceparent: str | None = None
+
+    def started(self, method: str, metadata: Mapping[str, str]) -> "Watched":
+        self.begun.append((method, metadata))
+        return self
+
+    def run(self, run_id: str) -> None:
+        self.runs.append(run_id)
+
+    def sent(self, events: int) -> None:
+        self.events += events
+
+    def ended(self, code: grpc.StatusCode, reason: str | None) -> None:
+        self.ends.append((code, reason))
+        self.ended_once.set()
+
+
+def house_calls(
+    house: Engine, *, api_keys: tuple[str, ...] = (), limits: Limits | None = None, observer: Watched | None = None
+) -> Calls:
+    """All services over an engine."""
+    models, database = OneModel(house.model), house.database
+    return calls_of(
+        runs=house.runs,
+        agents=house.agents,
+        conversations=Conversations(database.conversations, models, house.clock),
+        blocks=Blocks(database.blocks, database.memory, house.clock),
+        models=models,
+        clock=house.clock,
+        api_keys=api_keys,
+        limits=limits,
+        observer=observer,
+    )
+
+
+def lone_calls(
+    *,
+    unary: Callable[[pb.GetRunRequest, Call], Awaitable[pb.GetRunResponse]] | None = None,
+    stream: Callable[[pb.AttachRunRequest, Call], AsyncGenerator[Response, None]] | None = None,
+    limits: Limits | None = None,
+    observer: Watched | None = None,
+) -> Calls:
+    """Handlers of a test's own, as GetRun and AttachRun."""
+    methods: dict[str, Method] = {}
+    if unary is not None:
+        methods[GET_RUN] = UnaryMethod(name=GET_RUN, request=pb.GetRunRequest, answer=unary)
+    if stream is not None:
+        methods[ATTACH_RUN] = StreamMethod(name=ATTACH_RUN, request=pb.AttachRunRequest, answer=stream)
+    return Calls(methods, limits=limits, observer=observer)
+
+
+@asynccontextmanager
+async def serving(calls: Calls, options: ServerOptions | None = None) -> AsyncIterator[tuple[Server, str]]:
+    """Serve on a free port; yield the server and its address."""
+    server = Server(calls, options or ServerOptions(listen=("127.0.0.1:0",)))
+    (address,) = await server.start()
+    try:
+        yield server, address
+    finally:
+        await server.stop(0)
+
+
+@asynccontextmanager
+async def channel_to(calls: Calls, way: Way) -> AsyncIterator[grpc.aio.Channel]:
+    """Reach the calls in one of the two ways."""
+    async with AsyncExitStack() as stack:
+        if way == "local":
+            yield await stack.enter_async_context(LocalChannel(calls))
+        else:
+            _, address = await stack.enter_async_context(serving(calls))
+            yield await stack.enter_async_context(grpc.aio.insecure_channel(address))
+
+
+class Stubs:
+    """Every service's stub over one channel."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.runs = RunServiceStub(channel)
+        self.agents = AgentServiceStub(channel)
+        self.conversations = ConversationServiceStub(channel)
+        self.blocks = BlockServiceStub(channel)
+        self.models = ModelServiceStub(channel)
+
+
+def details_of(error: grpc.aio.AioRpcError) -> list[Message]:
+    """The details of a status."""
+    status = status_pb2.Status.FromString(
+        next(v for k, v in error.trailing_metadata() or () if k == "grpc-status-details-bin")
+    )
+    assert status.code == error.code().value[0]
+    kinds = {
+        kind.DESCRIPTOR.full_name: kind
+        for kind in (
+            error_details_pb2.ErrorInfo,
+            error_details_pb2.BadRequest,
+            error_details_pb2.RetryInfo,
+            error_details_pb2.QuotaFailure,
+        )
+    }
+    return [kinds[packed.TypeName()].FromString(packed.value) for packed in status.details]
+
+
+def info_of(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str, dict[str, str]]:
+    """Code, reason and metadata of a failed call."""
+    info: Any = details_of(error)[0]
+    assert info.domain == "letta-grpc"
+    return error.code(), info.reason, dict(info.metadata)
+
+
+def fields_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
+    """The broken rules of a refused request, by field path."""
+    bad: Any = next(detail for detail in details_of(error) if detail.DESCRIPTOR.name == "BadRequest")
+    return {violation.field: violation.description for violation in bad.field_violations}

@@ -1,0 +1,153 @@
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from letta_grpc.domain.events import (
+    MessageCompleted,
+    MessageStarted,
+    NumberedEvent,
+    ReasoningDelta,
+    RunEvent,
+    RunFinished,
+    RunStarted,
+    StepCompleted,
+    StepRestarted,
+    StepStarted,
+    TextDelta,
+    ToolCallDelta,
+    ToolExecutionStarted,
+    ToolReturned,
+)
+from letta_grpc.domain.frames import split_frames
+from letta_grpc.domain.ids import MessageId
+from letta_grpc.domain.messages import Message, ReasoningPart, Role, TextPart, ToolCall, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.runs import RunError, RunState, StopReason
+from letta_grpc.domain.usage import Timing, Usage
+from letta_grpc.transport.convert.codec import ProtoEventCodec, body_of
+from letta_grpc.transport.convert.events import PAYLOADS
+from letta_grpc.v1 import events_pb2, run_service_pb2
+from tests.support.values import NOW, RUN_ID, STEP_ID, events
+from tests.support.values import run as plain_run
+
+GOLDEN = Path(__file__).parent / "golden"
+CODEC = ProtoEventCodec()
+TIME_NS = 1_893_499_200_123_456_789
+MESSAGE_ID = MessageId("message-00000000-0000-4000-8000-000000000001")
+RETURN = ToolReturn(
+    tool_call_id="call_1", status=ToolReturnStatus.ERROR, text="no such block", stdout=("looking",), stderr=("not there",)
+)
+ENDED = plain_run(
+    state=RunState.FAILED,
+    stop_reason=StopReason.MODEL_ERROR,
+    attempt=2,
+    start_time=NOW,
+    end_time=NOW,
+    usage=Usage(prompt_tokens=0, completion_tokens=7),
+    timing=Timing(time_to_first_token=0.25, total=1.5, tokens_per_second=5.6),
+    input_message_ids=(MESSAGE_ID,),
+    error=RunError(reason="MODEL_OVERLOADED", message="busy", metadata={"provider": "openai"}),
+    background=True,
+    metadata={"ticket": "7"},
+)
+EXAMPLES: tuple[RunEvent, ...] = (
+    RunStarted(plain_run(start_time=NOW, input_message_ids=(MESSAGE_ID,))),
+    StepStarted(STEP_ID, 0, "openai/gpt"),
+    MessageStarted(MESSAGE_ID, STEP_ID, Role.ASSISTANT),
+    TextDelta(MESSAGE_ID, 1, "Grüße"),
+    ReasoningDelta(MESSAGE_ID, "Hm."),
+    ToolCallDelta(MESSAGE_ID, 1, "call_1", "memory_insert", '{"label": '),
+    MessageCompleted(
+        Message(
+            id=MESSAGE_ID,
+            role=Role.ASSISTANT,
+            content=(ReasoningPart("Hm."), TextPart("Grüße")),
+            tool_calls=(ToolCall(id="call_1", name="memory_insert", arguments='{"label": "human"}'),),
+            tool_returns=(RETURN,),
+            otid="mine-1",
+            name="ada",
+            run_id=RUN_ID,
+            step_id=STEP_ID,
+            model="openai/gpt",
+            create_time=NOW,
+        )
+    ),
+    ToolExecutionStarted("call_1"),
+    ToolReturned(RETURN),
+    StepCompleted(STEP_ID, Usage(total_tokens=9, step_count=1), Timing(total=0.5)),
+    StepRestarted(STEP_ID, 2, (MESSAGE_ID,)),
+    RunFinished(ENDED),
+)
+
+
+def as_the_wire_tells(event: RunEvent) -> RunEvent:
+    """No name and an empty one are the same there, and a provider's own id of a call is not there at all."""
+    if not isinstance(event, MessageCompleted):
+        return event
+    message = event.message
+    calls = tuple(replace(call, provider_id=None) for call in message.tool_calls)
+    told = {"name": message.name or None, "step_id": message.step_id or None, "model": message.model or None}
+    return MessageCompleted(replace(message, tool_calls=calls, **told))  # type: ignore[arg-type]  # fields by name
+
+
+@settings(max_examples=60, deadline=None)
+@given(events(), st.integers(1, 2**31 - 1), st.integers(0, 2**62))
+def test_any_event_survives_the_wire(event: RunEvent, number: int, time_ns: int) -> None:
+    decoded = CODEC.decode(CODEC.encode(number, time_ns, event))
+    assert decoded == NumberedEvent(number, time_ns, as_the_wire_tells(event))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(events(), max_size=4))
+def test_frames_behind_each_other_are_the_events_of_a_response(some: list[RunEvent]) -> None:
+    frames = [CODEC.encode(number, TIME_NS, event) for number, event in enumerate(some, start=1)]
+    joined = b"".join(frames)
+    assert list(split_frames(joined)) == frames
+    for response in (run_service_pb2.StreamRunResponse, run_service_pb2.AttachRunResponse):
+        read = response.FromString(joined)
+        assert [event.SerializeToString(deterministic=True) for event in read.events] == [body_of(frame) for frame in frames]
+
+
+@pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 16383, 16384, 2_000_000])
+def test_an_event_of_any_size_is_one_frame(size: int) -> None:
+    delta = TextDelta(MESSAGE_ID, 0, "x" * size)
+    frame = CODEC.encode(1, TIME_NS, delta)
+    assert list(split_frames(frame)) == [frame]
+    assert CODEC.decode(frame).event == delta
+
+
+def test_a_reused_template_forgets_the_event_before() -> None:
+    CODEC.encode(7, TIME_NS, TextDelta(MESSAGE_ID, 3, "before"))
+    assert CODEC.decode(CODEC.encode(8, 0, TextDelta(MESSAGE_ID, 0, ""))) == NumberedEvent(8, 0, TextDelta(MESSAGE_ID, 0, ""))
+
+
+def test_the_same_event_has_the_same_bytes_whoever_encodes_it() -> None:
+    for event in EXAMPLES:
+        assert CODEC.encode(3, TIME_NS, event) == ProtoEventCodec().encode(3, TIME_NS, event)
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    assert {type(event) for event in EXAMPLES} == set(get_args(RunEvent)) == set(PAYLOADS)
+
+
+def test_every_kind_bears_the_number_of_its_payload() -> None:
+    fields = events_pb2.RunEvent.DESCRIPTOR.oneofs_by_name["payload"].fields
+    kinds = {f"EVENT_KIND_{field.name.upper()}": field.number for field in fields if field.name != "heartbeat"}
+    assert kinds == {name: number for name, number in events_pb2.EventKind.items() if number}
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: PAYLOADS[type(event)])
+def test_the_json_of_an_event_stays_as_others_know_it(event: RunEvent) -> None:
+    message = events_pb2.RunEvent.FromString(body_of(CODEC.encode(4, TIME_NS, event)))
+    assert message.WhichOneof("payload") == PAYLOADS[type(event)]
+    found = json.dumps(MessageToDict(message), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    golden = GOLDEN / f"{PAYLOADS[type(event)]}.json"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(found)
+    assert found == golden.read_text()
