@@ -16,22 +16,12 @@ from letta_grpc.testing.stores import (
     World,
 )
 from letta_grpc.transport.convert.codec import ProtoEventCodec
+from tests.support.memory_worlds import world_of
 
 
 @pytest.fixture
 def world() -> World:
-    database = MemoryDatabase(FakeClock(), ProtoEventCodec())
-    return World(
-        journal=database.journal,
-        log=database.log,
-        agents=database.agents,
-        conversations=database.conversations,
-        blocks=database.blocks,
-        memory=database.memory,
-        history=database.history,
-        passages=database.passages,
-        runs=database.runs,
-    )
+    return world_of(MemoryDatabase(FakeClock(), ProtoEventCodec()))
 
 
 class TestMemoryAgentStore(AgentStoreContract):

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, event
 
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
+from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.paging import PageRequest
-from tests.support.sqlite import SqliteWorld, sqlite_world
+from letta_grpc.testing.clocks import FakeClock
+from tests.support.sqlite_worlds import Opened, opened
 
 T = TypeVar("T")
 
@@ -20,8 +22,8 @@ T = TypeVar("T")
 class Watched:
     """A Database that notes the statements of every job, and what SQLite plans for them."""
 
-    def __init__(self, world: SqliteWorld) -> None:
-        self._database = world.database
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
         self.jobs = 0
         self.statements: list[str] = []
         self.plans: list[list[str]] = []
@@ -60,33 +62,33 @@ class Watched:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[SqliteWorld]:
-    async with sqlite_world(tmp_path) as world:
-        yield world
+async def file(tmp_path: Path) -> AsyncIterator[Opened]:
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        yield file
 
 
-async def test_a_page_of_agents_with_blocks_is_two_queries(world: SqliteWorld) -> None:
+async def test_a_page_of_agents_with_blocks_is_two_queries(file: Opened) -> None:
     for _ in range(5):
-        await world.agent(world.new_block("a"), world.new_block("b"))
-    watched = Watched(world)
+        await file.world.agent(file.world.new_block("a"), file.world.new_block("b"))
+    watched = Watched(file.database)
     page = await SqlAgentStore(watched).list(PageRequest())
     assert [len(agent.memory_blocks) for agent in page.items] == [2] * 5
     assert len(watched.statements) == 2
 
 
-async def test_a_context_is_three_queries_in_one_job_without_a_scan(world: SqliteWorld) -> None:
-    thread = await world.conversation(await world.agent(world.new_block("human")))
-    await world.turn(thread, "hi", "hello", context_tokens=7)
-    watched = Watched(world)
+async def test_a_context_is_three_queries_in_one_job_without_a_scan(file: Opened) -> None:
+    thread = await file.world.conversation(await file.world.agent(file.world.new_block("human")))
+    await file.world.turn(thread, "hi", "hello", context_tokens=7)
+    watched = Watched(file.database)
     context = await SqlHistoryStore(watched).load(thread.id)
     assert context.reported_tokens == 7
     assert (watched.jobs, len(watched.statements)) == (1, 3)
     assert [step for plan in watched.plans for step in plan if step.startswith("SCAN")] == []
 
 
-async def test_the_newest_count_is_found_from_the_end(world: SqliteWorld) -> None:
-    thread = await world.conversation(await world.agent())
-    await world.turn(thread, "hi", "hello", context_tokens=7)
-    watched = Watched(world)
+async def test_the_newest_count_is_found_from_the_end(file: Opened) -> None:
+    thread = await file.world.conversation(await file.world.agent())
+    await file.world.turn(thread, "hi", "hello", context_tokens=7)
+    watched = Watched(file.database)
     await SqlHistoryStore(watched).load(thread.id)
     assert [step for step in watched.plans[0] if "TEMP B-TREE" in step] == []

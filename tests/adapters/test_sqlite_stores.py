@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.stores import (
     AgentStoreContract,
     BlockStoreContract,
@@ -16,13 +17,13 @@ from letta_grpc.testing.stores import (
     SearchContract,
     World,
 )
-from tests.support.sqlite import sqlite_world
+from tests.support.sqlite_worlds import opened
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with sqlite_world(tmp_path) as world:
-        yield world
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        yield file.world
 
 
 class TestSqlAgentStore(AgentStoreContract):

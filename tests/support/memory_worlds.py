@@ -1,0 +1,19 @@
+"""All stores in memory."""
+
+from letta_grpc.adapters.memory.database import MemoryDatabase
+from letta_grpc.testing.stores import World
+
+
+def world_of(database: MemoryDatabase) -> World:
+    """The stores of a database."""
+    return World(
+        journal=database.journal,
+        log=database.log,
+        agents=database.agents,
+        conversations=database.conversations,
+        blocks=database.blocks,
+        memory=database.memory,
+        history=database.history,
+        passages=database.passages,
+        runs=database.runs,
+    )
