@@ -1,0 +1,63 @@
+"""Whether telemetry is on, and to where it goes, by the standard variables."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from letta_grpc.ports.tracing import Tracing
+from letta_grpc.telemetry.observing import RpcObserver
+
+logger = logging.getLogger(__name__)
+
+_PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """Telemetry switched on. `shutdown` sends what waits and blocks meanwhile, for seconds if nobody takes it."""
+
+    tracing: Tracing
+    rpc: RpcObserver
+    shutdown: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exporters:
+    """Exporters by the names under which packages offer them."""
+
+    traces: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+def telemetry_from_env(environ: Mapping[str, str]) -> Telemetry | None:
+    """Return telemetry as the variables want it, None if they don't.
+
+    Names of exporters that are not installed are logged and left out, as OpenTelemetry asks for. The SDK reads the process's
+    environment for all the rest, so `environ` should be that.
+    """
+    exporters = exporters_of(environ)
+    if not exporters.traces and not exporters.metrics:
+        return None
+    try:
+        from letta_grpc.telemetry.providers import started_telemetry  # noqa: PLC0415 - a start without telemetry is quicker
+    except ImportError:
+        logger.warning("telemetry is off: the OTEL_ variables ask for it, but letta-grpc[otel] is not installed")
+        return None
+    return started_telemetry(exporters)
+
+
+def exporters_of(environ: Mapping[str, str]) -> Exporters:
+    """Return what the variables name; an endpoint alone means OTLP to it."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return Exporters(traces=(), metrics=())
+    return Exporters(traces=_names(environ, "TRACES"), metrics=_names(environ, "METRICS"))
+
+
+def _names(environ: Mapping[str, str], signal: str) -> tuple[str, ...]:
+    # An empty variable is as good as none, says the specification.
+    has_endpoint = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    wanted = environ.get(f"OTEL_{signal}_EXPORTER") or ("otlp" if has_endpoint else "none")
+    names = [name.strip() for name in wanted.split(",")]
+    protocol = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "grpc"
+    otlp = _PROTOCOLS.get(protocol.strip(), protocol)
+    return tuple(otlp if name == "otlp" else name for name in names if name not in ("", "none"))

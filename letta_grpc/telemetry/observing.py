@@ -1,0 +1,35 @@
+"""How the transport tells of its calls. The shape is the transport's; neither side imports the other."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from grpc import StatusCode
+
+
+class RpcObservation(Protocol):
+    """One call under way."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context of the call's own span."""
+        ...
+
+    def run(self, run_id: str) -> None:
+        """The call is about this run."""
+        ...
+
+    def sent(self, events: int) -> None:
+        """A response went out, with so many events in it."""
+        ...
+
+    def ended(self, code: StatusCode, reason: str | None) -> None:
+        """The call ended."""
+        ...
+
+
+class RpcObserver(Protocol):
+    """Is told of every call."""
+
+    def started(self, method: str, metadata: Mapping[str, str]) -> RpcObservation:
+        """A call began. `method` is `package.Service/Method`."""
+        ...
