@@ -28,7 +28,7 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(path: Path, clock: Clock, **options: Any) -> AsyncIterator[Opened]:
+async def opened(path: Path, clock: Clock, **options: Any) -> AsyncIterator[Opened]:  # noqa: ANN401 - as open_sqlite has them
     """Open a file."""
     async with open_sqlite(f"sqlite:///{path}", codec=ProtoEventCodec(), clock=clock, **options) as database:
         yield Opened(database, world_of(database))

@@ -8,7 +8,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from letta_grpc.adapters.sql.rows import Row, Values
 
-Query = Select[Any]
+Query = Select[*tuple[Any, ...]]
 
 
 class Session(Protocol):

@@ -41,8 +41,8 @@ def create(connection: Connection, name: object) -> None:
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})
 
 
-def upgrade(connection: Connection, revision: str, name: object) -> None:
-    """Go from a revision to the newest one."""
+def upgrade(connection: Connection, revision: str | None, name: object) -> None:
+    """Go from a revision, None for nothing at all, to the newest one."""
     from alembic import command  # noqa: PLC0415 - costs more than the rest of a start
     from alembic.config import Config  # noqa: PLC0415 - as above
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
@@ -50,7 +50,7 @@ def upgrade(connection: Connection, revision: str, name: object) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
-    if revision not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
+    if revision not in {None, *(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())}:
         raise DatabaseUnusableError(
             f"The database {name} was written by a newer letta-grpc: its schema {revision} is unknown."
         )

@@ -1,0 +1,106 @@
+"""Which files a server takes, and what it says of the others."""
+
+import asyncio
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from letta_grpc.adapters.sql.failures import DatabaseInUseError, DatabaseUnusableError
+from letta_grpc.adapters.sql.sqlite.connections import path_of
+from letta_grpc.domain.errors import StoreUnavailable
+from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.journals.scenes import deltas, frames_of, running
+from tests.support.sqlite_worlds import opened
+
+
+async def test_what_one_server_stored_the_next_one_finds(tmp_path: Path) -> None:
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        agent = await file.world.agent()
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        assert await file.world.agents.get(agent.id) == agent
+
+
+async def test_a_second_server_is_told_who_has_the_file(tmp_path: Path) -> None:
+    async with opened(tmp_path / "letta.db", FakeClock()):
+        with pytest.raises(DatabaseInUseError, match=r"letta\.db is in use by another server \(process \d+\)") as caught:
+            async with opened(tmp_path / "letta.db", FakeClock()):
+                pass
+    assert caught.value.reason == "DATABASE_IN_USE"
+
+
+async def test_the_lock_ends_with_its_process_however_it_ends(tmp_path: Path) -> None:
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", _HOLD, str(tmp_path / "letta.db"), stdout=-1)
+    assert holder.stdout is not None
+    async with asyncio.timeout(20):
+        await holder.stdout.readline()
+        with pytest.raises(DatabaseInUseError, match=f"process {holder.pid}"):
+            async with opened(tmp_path / "letta.db", FakeClock()):
+                pass
+        holder.kill()
+        await holder.wait()
+    async with opened(tmp_path / "letta.db", FakeClock()):
+        pass
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from letta_grpc.adapters.sql.sqlite.file_lock import FileLock
+lock = FileLock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read() or time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("place", ["missing/letta.db", "folder"])
+async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DatabaseUnusableError, match=place):
+        async with opened(tmp_path / place, FakeClock()):
+            pass
+
+
+async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "letta.db"
+    path.write_text("my diary " * 1000)
+    with pytest.raises(DatabaseUnusableError, match="file is not a database"):
+        async with opened(path, FakeClock()):
+            pass
+    assert path.read_text() == "my diary " * 1000
+
+
+async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "letta.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE diary (entry TEXT)")
+    other.close()
+    with pytest.raises(DatabaseUnusableError, match="belongs to another program"):
+        async with opened(path, FakeClock()):
+            pass
+
+
+@pytest.mark.parametrize("url", ["letta.db", "mysql://host/db", "sqlite://", "sqlite:///:memory:"])
+async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
+    with pytest.raises(DatabaseUnusableError, match=r"sqlite:///letta\.db"):
+        path_of(url)
+
+
+async def test_a_closed_database_says_so_instead_of_waiting(tmp_path: Path) -> None:
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        claim = await running(file.world)
+    assert claim.lease is not None
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable):
+            await file.world.journal.append(claim.lease, [])
+
+
+async def test_what_waits_when_the_database_closes_is_stored(tmp_path: Path) -> None:
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        claim = await running(file.world)
+        assert claim.lease is not None
+        last = file.world.journal.append(claim.lease, deltas(5))
+    await last
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        assert len(await frames_of(file.world.log, claim.run.id)) == 6
