@@ -1,8 +1,7 @@
 """Where the client meets grpc.aio. Its twin for threads is `on_threads`: same names, same promises."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -13,6 +12,7 @@ from letta_grpc.client.statuses import error_from
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Result = TypeVar("Result")
 
 Channel = grpc.aio.Channel
 UnaryMethod = grpc.aio.UnaryUnaryMultiCallable
@@ -37,8 +37,7 @@ async def call(
     method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None
 ) -> Response:
     """Make one call. Raises LettaError."""
-    async with _errors_translated():
-        return await method(request, timeout=limit, metadata=metadata)
+    return await _settle(method(request, timeout=limit, metadata=metadata), None)
 
 
 class EventCall(Generic[Response]):
@@ -46,44 +45,44 @@ class EventCall(Generic[Response]):
 
     def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
         self._call: grpc.aio.UnaryStreamCall[Any, Response] = method(request, metadata=metadata)
+        self._waiting = asyncio.Lock()
 
     async def run_id(self, limit: float | None) -> str | None:
         """Wait until the call is accepted, or has failed: then None, and `read` tells why."""
-        async with _errors_translated(), _patience(limit):
-            metadata = await self._call.initial_metadata()
+        async with self._waiting:
+            metadata = await _settle(self._call.initial_metadata(), limit)
         return next((str(value) for key, value in metadata if key == RUN_ID_KEY), None)
 
     async def read(self, limit: float | None) -> Response | None:
         """Return the next response; None behind the last one of a call that ended OK. Raises LettaError."""
-        async with _errors_translated(), _patience(limit):
-            response = await self._call.read()
+        async with self._waiting:
+            response = await _settle(self._call.read(), limit)
         # EOF is a singleton of a type that the stubs name only in union with every response.
         return None if response is grpc.aio.EOF else response  # type: ignore[return-value]  # see above
 
     async def close(self) -> None:
-        """End the call and wait until grpc has let go of it: a channel closed before that leaks its connection."""
+        """End the call for good, and wait until whoever reads it has noticed."""
         self._call.cancel()
-        await self._call.code()
+        async with self._waiting:
+            # A connection outlives its channel for as long as anybody holds one of its calls, be it in the traceback of a
+            # cancelled task: see `_settle`.
+            del self._call
 
 
-@asynccontextmanager
-async def _errors_translated() -> AsyncIterator[None]:
+async def _settle(answer: Awaitable[Result], limit: float | None) -> Result:
+    """Wait for grpc. Raises LettaError, without grpc's frames, which hold the call."""
     try:
-        yield
+        async with asyncio.timeout(limit):
+            return await answer
     except grpc.aio.AioRpcError as error:
-        raise error_from(error) from error
+        raise error_from(error) from error.with_traceback(None)
+    except TimeoutError as error:
+        raise StreamBroken(f"no word from the server for {limit:g} seconds") from error
     except asyncio.CancelledError as error:
         # grpc raises this both when the caller's task is cancelled and when somebody closed the call or its channel.
         task = asyncio.current_task()
         if task is None or task.cancelling():
-            raise
-        raise StreamBroken("the call was closed on this side") from error
-
-
-@asynccontextmanager
-async def _patience(limit: float | None) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(limit):
-            yield
-    except TimeoutError as error:
-        raise StreamBroken(f"no word from the server for {limit:g} seconds") from error
+            raise error.with_traceback(None) from None
+        raise StreamBroken("the call was closed on this side") from error.with_traceback(None)
+    finally:
+        del answer

@@ -58,6 +58,10 @@ class EventCall(Generic[Response]):
         with _errors_translated(), self._watchdog.watching(limit):
             return next(self._call, None)
 
+    def __del__(self) -> None:
+        # A stream that is dropped without being closed: the watchdog's thread would keep its call open for ever.
+        self.close()
+
     def close(self) -> None:
         """End the call."""
         self._watchdog.stop()

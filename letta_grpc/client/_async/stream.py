@@ -146,7 +146,7 @@ class AsyncRunStream:
             await self._dial() if self._call is None else await self._read(self._call)
         except LettaError as error:
             await self._hang_up()
-            if self._closed:
+            if self._closed or self._ended:
                 return
             policy = self._connection.retry
             # Until the run is accepted the caller waits for an answer, not for a stream.
@@ -182,7 +182,6 @@ class AsyncRunStream:
 
     async def _take_leave(self, call: FollowCall) -> None:
         """Let the call end by itself: hanging up on it would look like a lost reader to the server."""
-        self._ended = True
         with suppress(LettaError):
             await call.read(_FAREWELL_SECONDS)
         await self._hang_up()
@@ -201,6 +200,8 @@ class AsyncRunStream:
 
     async def _hang_up(self) -> None:
         call, self._call = self._call, None
+        # Behind the run's last event nothing is worth another call, however this one went.
+        self._ended = self._ended or self._cursor.finished
         if call is not None:
             await call.close()
 

@@ -1,0 +1,74 @@
+from letta_grpc.client import Accumulator
+from letta_grpc.v1 import events_pb2, messages_pb2
+from tests.support.scripted_server import log_of
+
+Event = events_pb2.RunEvent
+
+
+def text_delta(message_id: str, text: str) -> Event:
+    return Event(text_delta=events_pb2.TextDelta(message_id=message_id, text=text))
+
+
+def completed(message_id: str, text: str, role: "messages_pb2.Role.ValueType" = messages_pb2.ROLE_ASSISTANT) -> Event:
+    content = [messages_pb2.ContentPart(text=text)] if text else []
+    message = messages_pb2.Message(id=message_id, role=role, content=content)
+    return Event(message_completed=events_pb2.MessageCompleted(message=message))
+
+
+def fold(*events: Event) -> Accumulator:
+    accumulator = Accumulator()
+    for event in events:
+        accumulator.add(event)
+    return accumulator
+
+
+def test_a_whole_log_adds_up_to_its_message_and_its_run() -> None:
+    log = log_of(["Hel", "lo"])
+    whole = fold(*log)
+    assert whole.text == "Hello"
+    assert whole.run == log[-1].run_finished.run
+    assert whole.drafts == []
+
+
+def test_deltas_add_up_to_a_draft() -> None:
+    reasoning = Event(reasoning_delta=events_pb2.ReasoningDelta(message_id="m", text="hm"))
+    (draft,) = fold(reasoning, text_delta("m", "a"), text_delta("m", "b")).drafts
+    assert draft.content == [messages_pb2.ContentPart(reasoning="hm"), messages_pb2.ContentPart(text="ab")]
+
+
+def test_tool_call_deltas_add_up_by_index() -> None:
+    def delta(index: int, arguments: str) -> Event:
+        piece = events_pb2.ToolCallDelta(
+            message_id="m", call_index=index, tool_call_id=f"call-{index}", name="look", arguments=arguments
+        )
+        return Event(tool_call_delta=piece)
+
+    (draft,) = fold(delta(0, "{"), delta(1, "[1"), delta(0, "}"), delta(1, "]")).drafts
+    assert [(call.id, call.arguments) for call in draft.tool_calls] == [("call-0", "{}"), ("call-1", "[1]")]
+
+
+def test_a_completed_message_replaces_its_deltas_and_keeps_their_place() -> None:
+    both = fold(text_delta("one", "x"), completed("two", "second"), completed("one", "first"))
+    assert [message.id for message in both.messages] == ["one", "two"]
+    assert both.text == "first\n\nsecond"
+
+
+def test_a_restarted_step_takes_back_what_its_void_messages_said() -> None:
+    restarted = Event(step_restarted=events_pb2.StepRestarted(step_id="s", attempt=2, void_message_ids=["void"]))
+    rest = fold(completed("kept", "kept"), text_delta("void", "x"), restarted, completed("new", "again"))
+    assert [message.id for message in rest.messages] == ["kept", "new"]
+    assert rest.drafts == []
+
+
+def test_text_leaves_out_tools_and_silent_messages() -> None:
+    tool = completed("t", "42", messages_pb2.ROLE_TOOL)
+    assert fold(completed("silent", ""), tool, completed("answer", "It is 42.")).text == "It is 42."
+
+
+def test_tool_returns_are_kept_by_call() -> None:
+    given = messages_pb2.ToolReturn(tool_call_id="call-1", text="42")
+    assert fold(Event(tool_return=given)).tool_returns == {"call-1": given}
+
+
+def test_unknown_kinds_change_nothing() -> None:
+    assert fold(Event(sequence_number=1)).messages == []

@@ -1,0 +1,128 @@
+import grpc
+import pytest
+
+from letta_grpc.client import (
+    AgentNotFound,
+    AsyncClient,
+    Conflict,
+    ConversationBusy,
+    CursorAhead,
+    DeadlineExceeded,
+    EventsExpired,
+    Exhausted,
+    InvalidRequest,
+    LettaError,
+    MessageTooLarge,
+    ModelUnknown,
+    NameTaken,
+    NotFound,
+    QueueFull,
+    RequestIdReused,
+    ResourceInUse,
+    RetryPolicy,
+    RunNotFound,
+    ServerError,
+    ServerUnavailable,
+    Unauthenticated,
+)
+from letta_grpc.client.errors import BY_REASON
+from letta_grpc.v1 import errors_pb2
+from tests.support.scripted_server import RUN_ID, Refusal, ScriptedRuns, Turn, serving
+
+Code = grpc.StatusCode
+
+
+async def raised_for(refusal: Refusal) -> LettaError:
+    runs = ScriptedRuns()
+    runs.answers = [refusal]
+    async with serving(runs) as target, AsyncClient(target, retry=RetryPolicy(call_attempts=1)) as client:
+        with pytest.raises(LettaError) as raised:
+            await client.runs.get(RUN_ID)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "kind"),
+    [
+        (Code.INVALID_ARGUMENT, "INVALID_REQUEST", InvalidRequest),
+        (Code.INVALID_ARGUMENT, "MODEL_UNKNOWN", ModelUnknown),
+        (Code.UNAUTHENTICATED, "CREDENTIALS_MISSING", Unauthenticated),
+        (Code.NOT_FOUND, "AGENT_NOT_FOUND", AgentNotFound),
+        (Code.NOT_FOUND, "RUN_NOT_FOUND", RunNotFound),
+        (Code.ALREADY_EXISTS, "REQUEST_ID_REUSED", RequestIdReused),
+        (Code.ALREADY_EXISTS, "NAME_TAKEN", NameTaken),
+        (Code.ABORTED, "CONVERSATION_BUSY", ConversationBusy),
+        (Code.FAILED_PRECONDITION, "RESOURCE_IN_USE", ResourceInUse),
+        (Code.OUT_OF_RANGE, "EVENTS_EXPIRED", EventsExpired),
+        (Code.OUT_OF_RANGE, "CURSOR_AHEAD", CursorAhead),
+        (Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", QueueFull),
+        (Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", MessageTooLarge),
+        (Code.UNAVAILABLE, "SERVER_DRAINING", ServerUnavailable),
+        (Code.INTERNAL, "INTERNAL", ServerError),
+        (Code.NOT_FOUND, "", NotFound),
+        (Code.NOT_FOUND, "PASSAGE_NOT_FOUND", NotFound),
+        (Code.ABORTED, "NEWER_THAN_THIS_CLIENT", Conflict),
+        (Code.RESOURCE_EXHAUSTED, "", Exhausted),
+        (Code.UNAVAILABLE, "", ServerUnavailable),
+        (Code.UNKNOWN, "", ServerError),
+        (Code.DEADLINE_EXCEEDED, "", DeadlineExceeded),
+    ],
+)
+async def test_a_reason_or_else_a_code_becomes_its_exception(code: Code, reason: str, kind: type[LettaError]) -> None:
+    error = await raised_for(Refusal(code=code, reason=reason, message="so it is"))
+    assert type(error) is kind
+    assert (error.code, error.reason, error.message) == (code, reason, "so it is")
+
+
+async def test_an_exception_holds_what_the_details_say() -> None:
+    error = await raised_for(
+        Refusal(
+            code=Code.INVALID_ARGUMENT,
+            message="two fields are wrong",
+            reason="INVALID_REQUEST",
+            metadata={"limit": "64"},
+            retry_milliseconds=1500,
+            fields={"run.messages": "at least one", "agent_id": "must be an agent's id"},
+        )
+    )
+    assert isinstance(error, InvalidRequest)
+    assert error.fields == {"run.messages": "at least one", "agent_id": "must be an agent's id"}
+    assert error.metadata == {"limit": "64"}
+    assert error.retry_delay == 1.5
+
+
+async def test_an_exception_reads_well() -> None:
+    refusal = Refusal(code=Code.NOT_FOUND, message="no such run", reason="RUN_NOT_FOUND", metadata={"run_id": "run-1"})
+    error = await raised_for(refusal)
+    assert str(error) == "no such run (RUN_NOT_FOUND)"
+    assert repr(error) == "RunNotFound('no such run', reason='RUN_NOT_FOUND', run_id='run-1')"
+
+
+async def test_an_unreachable_server_is_tried_a_few_times() -> None:
+    naps: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+
+    async with serving(ScriptedRuns()) as target:
+        pass
+    async with AsyncClient(target, sleep=nap, retry=RetryPolicy(draw=lambda: 1.0)) as client:
+        with pytest.raises(ServerUnavailable):
+            await client.runs.get(RUN_ID)
+    assert naps == [0.1, 0.2, 0.4]
+
+
+async def test_a_start_that_may_have_happened_is_repeated_under_the_same_request_id() -> None:
+    runs = ScriptedRuns([Turn()])
+    runs.answers = [Refusal()]
+    async with serving(runs) as target, AsyncClient(target, retry=RetryPolicy(initial_seconds=0)) as client:
+        assert (await client.runs.create("agent-1", "hi")).id == RUN_ID
+    first, second = runs.requests
+    assert first == second
+
+
+def test_every_reason_that_ends_a_call_has_an_exception() -> None:
+    first_in_a_run = errors_pb2.ERROR_REASON_MODEL_RATE_LIMITED
+    values = [value for value in errors_pb2.ErrorReason.values() if 0 < value < first_in_a_run]
+    names = {errors_pb2.ErrorReason.Name(value).removeprefix("ERROR_REASON_") for value in values}
+    assert names == set(BY_REASON)

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import letta_grpc.client
+from letta_grpc.client import _unasync
+
+PUBLIC = [
+    "Accumulator",
+    "AgentNotFound",
+    "AlreadyExists",
+    "AsyncClient",
+    "AsyncRunStream",
+    "BlockNotFound",
+    "Client",
+    "ConcurrentChange",
+    "Conflict",
+    "ConversationBusy",
+    "ConversationNotFound",
+    "CursorAhead",
+    "DeadlineExceeded",
+    "EventsExpired",
+    "Exhausted",
+    "FailedPrecondition",
+    "InvalidRequest",
+    "LettaError",
+    "MessageTooLarge",
+    "ModelUnknown",
+    "NameTaken",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "QueueFull",
+    "RequestIdReused",
+    "ResourceInUse",
+    "RetryPolicy",
+    "RunArguments",
+    "RunFailed",
+    "RunNotFound",
+    "RunStream",
+    "ServerError",
+    "ServerUnavailable",
+    "StreamBroken",
+    "StreamClosed",
+    "TooManyStreams",
+    "Unauthenticated",
+    "text_of",
+]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.glob("*.py")}
+
+
+def test_the_twin_is_what_the_original_makes(tmp_path: Path) -> None:
+    _unasync.write_twin(tmp_path)
+    assert contents(tmp_path) == contents(_unasync.HERE / "_sync")
+
+
+def test_the_public_names_are_these() -> None:
+    assert letta_grpc.client.__all__ == PUBLIC
+    assert all(hasattr(letta_grpc.client, name) for name in PUBLIC)
