@@ -127,9 +127,9 @@ class Stubs:
 
 def details_of(error: grpc.aio.AioRpcError) -> list[Message]:
     """The details of a status."""
-    status = status_pb2.Status.FromString(
-        next(v for k, v in error.trailing_metadata() or () if k == "grpc-status-details-bin")
-    )
+    raw = next(value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin")
+    assert isinstance(raw, bytes)
+    status = status_pb2.Status.FromString(raw)
     assert status.code == error.code().value[0]
     kinds = {
         kind.DESCRIPTOR.full_name: kind

@@ -1,7 +1,6 @@
 """Reading requests is checking them: every broken rule at once, by the path of its field."""
 
 import json
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +8,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from letta_grpc.domain.agents import ModelSettings
@@ -212,17 +211,10 @@ def test_a_page_token_gives_its_position_back(position: int) -> None:
     assert requests.steps_query_from_pb(request)[1] == PageRequest(after=position)
 
 
-@given(st.text(min_size=1, max_size=14))
-@settings(max_examples=100)
+@pytest.mark.parametrize("token", ["7", "?", "AAAAAAAAAAc=", "AAAAAAAAAA!c", "AAAAAAAAAAAAAAAAAAc", "AAAAAAAAAAd", "ä"])
 def test_a_page_token_that_was_not_ours_is_refused(token: str) -> None:
-    assume(not _is_ours(token))
     request = run_service_pb2.ListStepsRequest(run_id=RUN, page_token=token)
     assert set(broken(lambda: requests.steps_query_from_pb(request))) == {"page_token"}
-
-
-def _is_ours(token: str) -> bool:
-    raw = urlsafe_b64decode(token.encode(errors="ignore") + b"===")
-    return token_of(int.from_bytes(raw, "big", signed=True)) == token if len(raw) == 8 else False
 
 
 @pytest.mark.parametrize("size", [-1, 1001])

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -151,7 +152,7 @@ async def test_a_slow_reader_gets_deltas_at_its_own_pace_and_heartbeats_meanwhil
 
     async def read() -> None:
         async for response in shaped(each([page(1, 8)]), View(max_tokens_per_second=1), clock):
-            times.append(((clock.time_ns() - begin) / 1e9, told(response)))
+            times.append(((clock.time_ns() - begin) / 1e9, told(response)))  # noqa: PERF401 - each at its time
 
     async with asyncio.TaskGroup() as group:
         group.create_task(read())
@@ -167,7 +168,7 @@ async def test_a_pace_that_takes_long_is_bridged_by_heartbeats_that_promise_only
     async def read() -> None:
         view = View(max_tokens_per_second=1, heartbeat_seconds=10)
         async for response in shaped(each([LogPage(1, 2, frames, ended=False)]), view, clock):
-            seen_so_far.append(told(response))
+            seen_so_far.append(told(response))  # noqa: PERF401 - as far as it comes
 
     async with asyncio.TaskGroup() as group:
         group.create_task(read())
@@ -188,7 +189,7 @@ VIEWS = st.builds(
 def test_any_view_of_any_pages_keeps_order_and_promises(view: View, cuts: set[int], silences: set[int]) -> None:
     edges = [0, *sorted(cuts), len(LOG)]
     pages: list[LogPage] = []
-    for before, last in zip(edges, edges[1:], strict=False):
+    for before, last in pairwise(edges):
         pages += [page(before + 1, last)] + ([silence(last)] if last in silences else [])
     whole = asyncio.run(seen(view, page(1, len(LOG))))
     numbers = [number for response in asyncio.run(seen(view, *pages)) for number in response]
