@@ -1,0 +1,160 @@
+"""How the writer commits: in groups, within bounds, and all or nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Table, func, select
+
+from letta_grpc.adapters.sql.schema import journal, segments
+from letta_grpc.adapters.sql.sqlite.group import JOURNAL_BYTES, SEGMENT_BYTES
+from letta_grpc.domain.errors import ConversationBusy, StoreUnavailable
+from letta_grpc.domain.events import MessageCompleted
+from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.journals.scenes import deltas, frames_of, running
+from letta_grpc.testing.stores.world import held
+from tests.support.sqlite_worlds import Opened, opened
+
+MIB = 2**20
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def file(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Opened]:
+    async with opened(tmp_path / "letta.db", clock) as file:
+        yield file
+
+
+async def count(file: Opened, table: Table) -> int:
+    return await file.database.read(lambda c: c.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+async def test_what_many_runs_append_together_is_one_row_and_one_commit(file: Opened) -> None:
+    claims = [await running(file.world) for _ in range(50)]
+    before = await count(file, journal)
+    await asyncio.gather(*(file.world.journal.append(held(claim), deltas(2)) for claim in claims for _ in range(10)))
+    assert await count(file, journal) == before + 1
+    for claim in claims:
+        assert len(await frames_of(file.world.log, claim.run.id)) == 21
+
+
+async def test_deltas_touch_no_table_but_the_journal(file: Opened) -> None:
+    claim = await running(file.world)
+    changes = await file.database.write(lambda c: c.exec_driver_sql("SELECT total_changes()").scalar_one())
+    for _ in range(10):
+        await file.world.journal.append(held(claim), deltas(3))
+    after = await file.database.write(lambda c: c.exec_driver_sql("SELECT total_changes()").scalar_one())
+    assert after - changes == 10
+
+
+async def test_a_refused_job_leaves_the_others_of_its_group_alone(file: Opened) -> None:
+    claim = await running(file.world)
+    conversation = await file.world.conversations.get(None, claim.run.conversation_id)
+    async with asyncio.TaskGroup() as tasks:
+        stored = file.world.journal.append(held(claim), deltas(1))
+        refused = tasks.create_task(_told(ConversationBusy, file.world.start(conversation, "now")))
+        message = file.world.new_answer(claim, "hi")
+        also_stored = file.world.journal.append(held(claim), [MessageCompleted(message)])
+    await stored
+    await also_stored
+    assert refused.result()
+    assert (await file.world.history.of_run(claim.run.id))[1:] == (message,)
+
+
+async def test_memory_keeps_no_more_of_a_long_run_than_a_segment(file: Opened) -> None:
+    claim = await running(file.world)
+    for _ in range(200):
+        await file.world.journal.append(held(claim), deltas(5, "x" * 2_000))
+        live = file.database._live.find_open(claim.run.id)  # noqa: SLF001 - memory is what this is about
+        assert live is not None
+        assert live.size <= 2 * SEGMENT_BYTES
+    assert len(await frames_of(file.world.log, claim.run.id)) == 1_001
+
+
+async def test_a_reader_far_behind_reads_segments_while_the_run_goes_on(file: Opened) -> None:
+    claim = await running(file.world)
+    seen: list[bytes] = []
+    for _ in range(100):
+        await file.world.journal.append(held(claim), deltas(20, "x" * 200))
+        page = await file.world.log.read(claim.run.id, len(seen), 3_000)
+        seen += [bytes(1)] * (page.last - page.first + 1)
+    assert await count(file, segments) > 3
+    whole = await frames_of(file.world.log, claim.run.id)
+    assert len(whole) == 2_001
+    assert await frames_of(file.world.log, claim.run.id, len(seen), 3_000) == whole[len(seen) :]
+
+
+async def test_the_journal_is_bounded_although_one_run_stays_silent(file: Opened, tmp_path: Path) -> None:
+    silent, loud = await running(file.world), [await running(file.world) for _ in range(4)]
+    await file.world.journal.append(held(silent), deltas(1, "long ago"))
+    before = await frames_of(file.world.log, silent.run.id)
+    for _ in range(300):
+        await asyncio.gather(*(file.world.journal.append(held(claim), deltas(1, "x" * 9_000)) for claim in loud))
+    size = await file.database.read(lambda c: c.exec_driver_sql("SELECT sum(length(data)) FROM journal").scalar_one())
+    assert size < JOURNAL_BYTES + MIB
+    assert await frames_of(file.world.log, silent.run.id) == before
+    await file.world.journal.append(held(silent), deltas(1, "again"))
+    assert len(await frames_of(file.world.log, silent.run.id)) == len(before) + 1
+    assert (tmp_path / "letta.db-wal").stat().st_size < 40 * MIB
+
+
+async def test_a_failed_commit_is_told_to_all_and_shown_to_nobody(file: Opened, clock: FakeClock) -> None:
+    claim, bystander = await running(file.world), await running(file.world)
+    await file.world.journal.append(held(claim), deltas(3))
+    before = await frames_of(file.world.log, claim.run.id)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        reader = tasks.create_task(_told(StoreUnavailable, file.world.log.wait(claim.run.id, len(before))))
+        await asyncio.sleep(0)
+        await _fill(file)
+        failed = [file.world.journal.append(held(claim), deltas(9, "x" * 9_000)) for _ in range(9)]
+        for future in failed:
+            with pytest.raises(StoreUnavailable):
+                await future
+    assert reader.result()
+    assert await frames_of(file.world.log, claim.run.id) == before
+    await _make_room(file)
+    with pytest.raises(StoreUnavailable):
+        await file.world.journal.append(held(claim), deltas(1))
+    await file.world.journal.append(held(bystander), deltas(1))
+    (taken,) = await file.database.leases.take_over(clock.now())
+    assert (taken.run.id, taken.run.attempt, taken.last_sequence_number) == (claim.run.id, 2, len(before))
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(file.world.log.wait(claim.run.id, len(before)))
+        await file.world.journal.append(held(taken), deltas(1))
+    assert waiting.done()
+    after = await frames_of(file.world.log, claim.run.id)
+    assert (after[:-1], len(after)) == (before, len(before) + 1)
+
+
+async def test_a_start_in_a_failed_commit_has_not_happened(file: Opened) -> None:
+    agent = await file.world.agent()
+    conversation = await file.world.default(agent)
+    await _fill(file)
+    with pytest.raises(StoreUnavailable):
+        await file.world.start(conversation, "x" * 100_000)
+    await _make_room(file)
+    assert (await file.world.start(conversation, "hello")).lease is not None
+
+
+async def _told(error: type[Exception], call: Awaitable[object]) -> bool:
+    with pytest.raises(error):
+        await call
+    return True
+
+
+async def _fill(file: Opened) -> None:
+    """Leave the file no room to grow, as on a full disk."""
+    await _set_page_limit(file, 1)
+
+
+async def _make_room(file: Opened) -> None:
+    await _set_page_limit(file, 2**30)
+
+
+async def _set_page_limit(file: Opened, pages: int) -> None:
+    await file.database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one())
