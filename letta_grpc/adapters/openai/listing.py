@@ -22,7 +22,8 @@ async def list_models(endpoint: OpenAIEndpoint) -> tuple[ModelInfo, ...]:
     async with client:
         try:
             async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
-                return tuple([_info(endpoint, model.to_dict()) async for model in client.models.list()])
+                listed = client.models.list(extra_headers=_headers(endpoint))
+                return tuple([_info(endpoint, model.to_dict()) async for model in listed])
         except TimeoutError as error:
             raise ModelTimeout(f"{endpoint.name} did not list its models in time", provider=endpoint.name) from error
         except _client_errors() as error:
@@ -30,22 +31,24 @@ async def list_models(endpoint: OpenAIEndpoint) -> tuple[ModelInfo, ...]:
 
 
 def _client(endpoint: OpenAIEndpoint) -> "AsyncOpenAI":
-    from openai import AsyncOpenAI, Omit  # noqa: PLC0415 - see above
+    from openai import AsyncOpenAI  # noqa: PLC0415 - see above
 
-    # Organisation and project come from the environment and belong to OpenAI; a key that is not there is not sent.
+    # Any text will do for a key where there is none: it is not sent.
+    key = endpoint.api_key or "none"
+    return AsyncOpenAI(base_url=endpoint.base_url, api_key=key, max_retries=0, timeout=LIST_TIMEOUT_SECONDS)
+
+
+def _headers(endpoint: OpenAIEndpoint) -> dict[str, Any]:
+    from openai import Omit  # noqa: PLC0415 - see above
+
+    # The client takes organisation and project from the environment, for whichever vendor; we send neither to any.
     headers: dict[str, Any] = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
     if not endpoint.api_key:
         headers["Authorization"] = Omit()
     elif endpoint.name == "anthropic":
         # Anthropic's list is not part of what it offers to OpenAI's clients.
         headers |= {"x-api-key": endpoint.api_key, "anthropic-version": "2023-06-01"}
-    return AsyncOpenAI(
-        base_url=endpoint.base_url,
-        api_key=endpoint.api_key or "none",
-        default_headers=headers,
-        max_retries=0,
-        timeout=LIST_TIMEOUT_SECONDS,
-    )
+    return headers
 
 
 def _client_errors() -> type[Exception]:

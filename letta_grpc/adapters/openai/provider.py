@@ -23,7 +23,7 @@ class OpenAIProvider:
             name=self._endpoint.name, base_url=self._endpoint.base_url, has_api_key=bool(self._endpoint.api_key)
         )
 
-    def find(self, name: str) -> OpenAIModel | None:  # noqa: ARG002 - only the endpoint knows which models it has
+    def find(self, name: str) -> OpenAIModel:  # noqa: ARG002 - only the endpoint knows which models it has
         """Return the model: every name may be one."""
         return self._model
 

@@ -33,6 +33,8 @@ class EventReader:
             elif not line and data is not None:
                 events.append(data)
                 data = None
+        if data is not None and len(data) > MAX_EVENT_BYTES:
+            raise EventTooLargeError
         self._data = data
         return events
 
@@ -51,7 +53,7 @@ class EventReader:
             return []
         lines = b"".join((*self._tail, received[:end])).splitlines()
         self._tail.clear()
-        self._tail_bytes = len(self._data or b"")
+        self._tail_bytes = 0
         self._keep(received[end:])
         self._after_cr = received.endswith(b"\r")
         if self._at_start:

@@ -73,6 +73,8 @@ class StreamDecoder:
             return []
         if not self._has_begun:
             self._begin(received)
+            if self.done:
+                return []
         if self._body is not None:
             self._keep(received, self._body)
             return []
@@ -113,6 +115,8 @@ class StreamDecoder:
         self._has_begun = bool(start)
         if start in (b"{", b"["):
             self._body = []
+        elif start == b"<":
+            self._fail(self._failures.invalid("a web page instead of an answer: is its base URL right?"))
 
     def _keep(self, received: bytes, body: list[bytes]) -> None:
         body.append(received)

@@ -1,0 +1,110 @@
+# ruff: noqa: ANN401 - vendors' JSON, and fields passed through by name
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from letta_grpc.adapters.openai.request import encode_request
+from letta_grpc.domain.agents import ModelSettings
+from letta_grpc.domain.completions import ModelRequest, ToolDefinition
+from letta_grpc.domain.context import package_return
+from letta_grpc.domain.ids import MessageId, RunId
+from letta_grpc.domain.messages import (
+    ContentPart,
+    Message,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCall,
+    ToolReturn,
+    ToolReturnStatus,
+)
+
+TIME = datetime(2030, 1, 1, 12, tzinfo=UTC)
+TOOL = ToolDefinition(name="f", description="Does f.", parameters='{"type": "object", "properties": {"z": {}, "a": {}}}')
+
+
+def message(role: Role, *content: ContentPart | str, **fields: Any) -> Message:
+    parts = tuple(TextPart(part) if isinstance(part, str) else part for part in content)
+    return Message(id=MessageId("m"), role=role, content=parts, run_id=RunId("r"), create_time=TIME, **fields)
+
+
+def called(*calls: ToolCall) -> Message:
+    return message(Role.ASSISTANT, tool_calls=calls)
+
+
+def returned(*ids: str) -> Message:
+    returns = tuple(ToolReturn(tool_call_id=i, status=ToolReturnStatus.SUCCESS, text="ok") for i in ids)
+    return message(Role.TOOL, tool_returns=returns)
+
+
+def body_of(*messages: Message, **fields: Any) -> Any:
+    request = ModelRequest(model="m", system=fields.pop("system", ""), messages=messages, **fields)
+    return json.loads(encode_request(request, token_limit_field="max_tokens", ask_for_usage=True))
+
+
+def test_the_system_prompt_comes_first_and_the_rest_in_order() -> None:
+    body = body_of(message(Role.USER, "Hi"), message(Role.SYSTEM, "Be nice"), message(Role.ASSISTANT, "Yes"), system="You are")
+    assert [(each["role"], each["content"]) for each in body["messages"]] == [
+        ("system", "You are"),
+        ("user", "Hi"),
+        ("system", "Be nice"),
+        ("assistant", "Yes"),
+    ]
+    assert body["stream"] is True
+    assert body["stream_options"] == {"include_usage": True}
+
+
+def test_reasoning_is_never_sent_back() -> None:
+    assert "secret thought" not in json.dumps(body_of(message(Role.ASSISTANT, ReasoningPart("secret thought"), "Yes")))
+    assert body_of(message(Role.ASSISTANT, ReasoningPart("secret thought")))["messages"] == []
+
+
+def test_each_return_is_a_message_of_its_own_packaged_in_the_agents_time() -> None:
+    calls = [ToolCall(id=name, name="f", arguments="{}") for name in ("a", "b")]
+    answer = returned("a", "b")
+    sent = body_of(called(*calls), answer, timezone="Europe/Berlin")["messages"]
+    assert [each.get("tool_call_id") for each in sent] == [None, "a", "b"]
+    assert sent[1]["content"] == package_return(answer.tool_returns[0], TIME, "Europe/Berlin")
+    assert sent[0]["content"] is None
+
+
+def test_the_providers_own_ids_go_back_to_it_in_call_and_return() -> None:
+    call = ToolCall(id="call_ours", name="f", arguments="{}", provider_id="call_0")
+    sent = body_of(called(call), returned("call_ours"))["messages"]
+    assert (sent[0]["tool_calls"][0]["id"], sent[1]["tool_call_id"]) == ("call_0", "call_0")
+
+
+def test_ids_that_the_provider_gave_twice_in_one_message_are_replaced_by_ours() -> None:
+    calls = (
+        ToolCall(id="one", name="f", arguments="{}", provider_id="call_0"),
+        ToolCall(id="two", name="f", arguments="{}", provider_id="call_0"),
+    )
+    sent = body_of(called(*calls), returned("one", "two"))["messages"]
+    assert [call["id"] for call in sent[0]["tool_calls"]] == ["one", "two"]
+    assert [each["tool_call_id"] for each in sent[1:]] == ["one", "two"]
+
+
+def test_arguments_go_back_as_they_were_written_unless_they_are_no_json_object() -> None:
+    written = ['{"b": 1,  "a": 2}', "", "{'label': not", "[1]"]
+    sent = body_of(called(*(ToolCall(id=str(n), name="f", arguments=a) for n, a in enumerate(written))))
+    arguments = [call["function"]["arguments"] for call in sent["messages"][0]["tool_calls"]]
+    assert arguments == ['{"b": 1,  "a": 2}', "{}", '{"not_json":"{\'label\': not"}', '{"not_json":"[1]"}']
+
+
+def test_tools_keep_the_order_of_their_schema() -> None:
+    (tool,) = body_of(tools=(TOOL,))["tools"]
+    assert tool["type"] == "function"
+    assert tool["function"]["name"] == "f"
+    assert list(tool["function"]["parameters"]["properties"]) == ["z", "a"]
+
+
+def test_settings_that_are_not_set_are_not_sent() -> None:
+    assert set(body_of()) == {"model", "messages", "stream", "stream_options"}
+    settings = ModelSettings(temperature=0.0, max_output_tokens=5, parallel_tool_calls=False)
+    sent = body_of(settings=settings, tools=(TOOL,))
+    assert (sent["temperature"], sent["max_tokens"], sent["parallel_tool_calls"]) == (0.0, 5, False)
+
+
+def test_parallel_calls_are_not_spoken_of_where_there_are_no_tools() -> None:
+    assert "parallel_tool_calls" not in body_of(settings=ModelSettings(parallel_tool_calls=True))
