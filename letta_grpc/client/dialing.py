@@ -11,7 +11,7 @@ Metadata = tuple[tuple[str, str], ...]
 RUN_ID_KEY = "letta-run-id"
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
-    # A ping every 30 s while a call is open: a server of ours takes them twice as often before it calls them too many.
+    # Pings go out while a call is open. Servers of ours take one every 5 s; a client that pings more often is cut off.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),

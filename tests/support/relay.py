@@ -21,6 +21,10 @@ class Relay:
         for writer in self._links:
             writer.transport.abort()
 
+    def redirect(self, target: str) -> None:
+        """Take new connections to another server."""
+        self._upstream = int(target.rsplit(":", 1)[1])
+
     def stall(self) -> None:
         """Pass nothing on any more, and close nothing: a cable that was pulled."""
         self._flowing.clear()
@@ -35,7 +39,12 @@ class Relay:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection."""
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        except OSError:
+            # Nobody is there: the client sees what it would see without a relay, a broken connection.
+            writer.transport.abort()
+            return
         self._links.add(writer)
         self._empty.clear()
         try:

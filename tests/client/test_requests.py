@@ -1,0 +1,59 @@
+from datetime import timedelta
+
+import pytest
+
+from letta_grpc.client.requests import change, duration, input_messages, memory_blocks, run_spec, silence_limit
+from letta_grpc.v1 import agents_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
+
+
+def test_strings_are_what_a_person_says_and_messages_stay_as_they_are() -> None:
+    note = messages_pb2.InputMessage(system=messages_pb2.SystemInput(text="be brief"))
+    said = messages_pb2.InputMessage(user=messages_pb2.UserInput(text="hi"))
+    assert input_messages("hi") == [said]
+    assert input_messages(note) == [note]
+    assert input_messages([note, "hi"]) == [note, said]
+
+
+def test_what_is_not_given_is_left_to_the_server() -> None:
+    spec = run_spec("hi", {})
+    assert [field.name for field, _ in spec.ListFields()] == ["messages"]
+
+
+def test_every_argument_reaches_the_run() -> None:
+    spec = run_spec(
+        "hi",
+        {
+            "max_steps": 3,
+            "run_timeout": timedelta(minutes=2),
+            "conflict_policy": "enqueue",
+            "disconnect_policy": "cancel",
+            "disconnect_grace": 0.5,
+            "model": "a/b",
+            "system": "brief",
+            "metadata": {"k": "v"},
+            "background": True,
+        },
+    )
+    assert {field.name for field, _ in spec.ListFields()} == set(runs_pb2.RunSpec.DESCRIPTOR.fields_by_name)
+    assert spec.run_timeout.seconds == 120
+    assert spec.disconnect_grace.ToMilliseconds() == 500
+    assert spec.conflict_policy == runs_pb2.CONFLICT_POLICY_ENQUEUE
+    assert spec.disconnect_policy == runs_pb2.DISCONNECT_POLICY_CANCEL
+
+
+def test_a_change_names_what_is_given_even_if_it_is_empty() -> None:
+    agent, mask = change(agents_pb2.Agent(), {"name": "ada", "description": "", "tools": [], "model": None})
+    assert agent == agents_pb2.Agent(name="ada")
+    assert list(mask.paths) == ["name", "description", "tools"]
+
+
+def test_memory_blocks_come_by_value_or_whole() -> None:
+    whole = blocks_pb2.Block(id="block-1")
+    assert [block.label for block in memory_blocks("p", "h", {"notes": "n"})] == ["persona", "human", "notes"]
+    assert memory_blocks(None, None, [whole]) == [whole]
+    assert memory_blocks(None, "", None) == [blocks_pb2.Block(label="human")]
+
+
+@pytest.mark.parametrize(("interval", "limit"), [(None, 45.0), (2.0, 6.0), (0.0, None)])
+def test_three_heartbeats_missed_are_too_many(interval: float | None, limit: float | None) -> None:
+    assert silence_limit(run_service_pb2.StreamOptions(heartbeat_interval=duration(interval))) == limit
