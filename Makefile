@@ -24,7 +24,7 @@ GOOGLE_PROTOS := api/annotations api/http rpc/code rpc/error_details rpc/status
 # Tests that take a second or less each. `make test` runs all there are.
 QUICK_TESTS := $(wildcard tests/domain tests/engine tests/adapters tests/transport tests/client tests/telemetry tests/static)
 
-.PHONY: help demo test check lint types proto generate proto-accept fmt bench
+.PHONY: help demo test check lint types proto generate proto-accept docs fmt bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ proto-accept: $(EVERYTHING) .buf/googleapis ## Accept the contract as it is: lat
 fmt: $(EVERYTHING) ## Format the code and fix what can be fixed mechanically
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format --quiet
+
+docs: $(EVERYTHING) ## Write the generated tables and transcripts of the documents
+	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.support.recording
 
 bench: $(EVERYTHING) ## Measure against the bare upstream and a relay without state
 	@$(BIN)/letta-grpc bench

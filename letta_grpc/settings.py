@@ -60,9 +60,6 @@ class Settings(BaseSettings):
         default=20, ge=0, description="How long runs may go on after SIGTERM; the next start goes on with the rest."
     )
     lease_seconds: float = Field(default=30, ge=1, description="How long after its last sign of life a server owns its runs.")
-    heartbeat_seconds: float = Field(
-        default=15, ge=1, le=600, description="The longest silence on a stream whose reader asks for no other heartbeat."
-    )
     max_message_bytes: int = Field(default=4 * 2**20, ge=2**16, le=2**30, description="The largest request that is taken.")
     max_streams: int = Field(default=2_000, ge=1, description="How many streams may be open at once; more are refused.")
     providers: dict[str, Provider] = Field(

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import json_line, plain, table
+from letta_grpc.cli.rendering import columns, json_line, plain
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
 
 agents = typer.Typer(
@@ -39,7 +38,7 @@ def list_agents(
                 typer.echo(json_line(agent))
         else:
             rows = [(agent.id, agent.name, agent.model, ", ".join(agent.tags)) for agent in found]
-            Console().print(table(("id", "name", "model", "tags"), rows))
+            typer.echo(columns(("id", "name", "model", "tags"), rows))
         return Exit.OK
 
     complete(command())
@@ -79,7 +78,7 @@ def create(
     async def command() -> Exit:
         async with calling(target, api_key, tls=tls) as client:
             agent = await client.agents.create(
-                model=model, name=name, persona=persona, human=human, system=system, tags=tag or ()
+                model=model, name=name, persona=persona or None, human=human or None, system=system, tags=tag or ()
             )
         typer.echo(json_line(agent) if as_json else agent.id)
         return Exit.OK

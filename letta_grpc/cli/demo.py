@@ -58,10 +58,10 @@ def demo(*, model: Model = "") -> None:
 
 
 async def _demo(settings: Settings, model: str) -> Exit:
+    began = time.perf_counter()
     from letta_grpc import app  # noqa: PLC0415 - only the commands that run a server pay for loading one
 
     console = Console(highlight=False)
-    began = time.perf_counter()
     try:
         async with (
             app.serving(settings) as server,
@@ -117,27 +117,32 @@ class Show:
         self._console.print("[bold]agent[/]  ", end="")
         transcript, began = Transcript(self._console), time.perf_counter()
         first: float | None = None
-        pieces, cut_at, state, numbers = 0, 0, "", list[int]()
+        pieces, state, numbers = 0, "", list[int]()
+        whole_wire = True
         async with asyncio.timeout(SECONDS_FOR_A_RUN), self._client.stream(self._agent_id, text) as stream:
             async for event in stream:
                 numbers.append(event.sequence_number)
                 shown = plain(event)
                 kind, payload = payload_of(shown)
-                if cut_at and self._relay.accepted > 1 and numbers[-1] == cut_at + 1:
+                if not whole_wire and self._relay.accepted > 1:
                     transcript.line(f"── attached again: the first event is {numbers[-1]} ──", "bold green")
+                    whole_wire = True
                 transcript.show(shown)
                 if kind == "textDelta":
                     first = first or time.perf_counter() - began
                     pieces += 1
                     if pieces == cut_after:
-                        cut_at = numbers[-1]
-                        transcript.line(f"── connection cut after event {cut_at} ──", "bold red")
+                        transcript.line(f"── connection cut after event {numbers[-1]} ──", "bold red")
                         self._relay.cut()
+                        whole_wire = False
                 if kind == "runFinished":
                     state = payload["run"]["state"]
-        whole = numbers == list(range(1, len(numbers) + 1))
-        self._say(f"first token after {(first or 0) * 1000:.0f} ms; events 1 to {len(numbers)}, none missing and none twice")
-        return state if whole else "the stream had a gap"
+        self._say(f"first token after {(first or 0) * 1000:.0f} ms")
+        if not whole_wire or numbers != list(range(1, len(numbers) + 1)):
+            self._say(f"the stream did not go on as it should: {numbers}")
+            return ""
+        self._say(f"events 1 to {len(numbers)}: none missing, none twice")
+        return state
 
     def _act(self, title: str) -> None:
         self._console.print()

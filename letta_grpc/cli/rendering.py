@@ -10,7 +10,6 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 Json = Mapping[str, Any]
@@ -33,14 +32,11 @@ def word(name: str) -> str:
     return name.lower().replace("_", " ")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a plain table; ids are never cut."""
-    result = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        result.add_column(column, no_wrap=column == "id", overflow="fold")
-    for row in rows:
-        result.add_row(*(Text(cell) for cell in row))
-    return result
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows in columns that are as wide as they must be: an id that is cut is of no use."""
+    lines = [header, *rows]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 class Transcript:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from letta_grpc.cli.exits import Exit
-from letta_grpc.cli.rendering import event_line, json_line, payload_of, plain, table, word
+from letta_grpc.cli.rendering import columns, event_line, json_line, payload_of, plain, word
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
 
 runs = typer.Typer(
@@ -57,10 +57,10 @@ def list_runs(
                 typer.echo(json_line(run))
         else:
             rows = [
-                (run["id"], word(run["state"]), word(run.get("stopReason", "")), run["createTime"], run["agentId"])
+                (run["id"], word(run["state"]), word(run.get("stopReason", "")), run["createTime"][:19], run["agentId"])
                 for run in map(plain, found)
             ]
-            Console().print(table(("id", "state", "stop reason", "created", "agent"), rows))
+            typer.echo(columns(("id", "state", "stop reason", "created", "agent"), rows))
         return Exit.OK
 
     complete(command())

@@ -1,0 +1,120 @@
+"""Every block of every document runs, every link leads somewhere, and every generated table is fresh."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.documents import BLOCK_SECONDS, DOCUMENTED_ADDRESS, DOCUMENTS, ROOT, Block, blocks, exchanges, normal, play
+from tests.support.server_process import environment, letta_grpc, serving_process
+from tests.support.tables import TABLES, with_tables
+
+ALL = [block for path in DOCUMENTS for block in blocks(path)]
+# A stranger's first commands, told apart by where they stand: they set everything up and need no server.
+FIRST, DEVELOPING = "shell first", "shell developing"
+
+
+def of(*languages: str) -> list[Block]:
+    return [block for block in ALL if block.language in languages]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving_process(tmp_path_factory.mktemp("documents")) as (address, _):
+        yield address
+
+
+def require(program: str, block: Block) -> None:
+    if program in block.text and shutil.which(program, path=environment()["PATH"]) is None:
+        if environment().get("CI"):
+            pytest.fail(f"{program} is missing")
+        pytest.skip(f"{program} is not installed")
+
+
+def test_every_block_is_of_a_kind_that_is_run_or_a_drawing() -> None:
+    assert {block.language for block in ALL} <= {"python", "shell", "console", FIRST, DEVELOPING, "text"}
+    assert of("python")
+    assert of("console")
+    assert len(of(FIRST)) == len(of(DEVELOPING)) == 1
+
+
+@pytest.mark.parametrize("block", of("python"), ids=str)
+def test_a_python_block_runs(block: Block, address: str) -> None:
+    code = block.text.replace(DOCUMENTED_ADDRESS, address)
+    result = subprocess.run(  # noqa: S603 - our own documents
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BLOCK_SECONDS,
+        env=environment(),
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+
+
+@pytest.mark.parametrize("block", of("shell"), ids=str)
+def test_a_shell_block_runs(block: Block, address: str, tmp_path: Path) -> None:
+    require("grpcurl", block)
+    result = subprocess.run(  # noqa: S603 - our own documents
+        ["/bin/bash", "-euo", "pipefail", "-c", block.text.replace(DOCUMENTED_ADDRESS, address)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BLOCK_SECONDS,
+        cwd=tmp_path,
+        env=environment(LETTA_GRPC_TARGET=address),
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_transcript_is_what_its_commands_print(path: Path, address: str, tmp_path: Path) -> None:
+    transcript = [block for block in blocks(path) if block.language == "console"]
+    if not transcript:
+        return
+    for block in transcript:
+        require("grpcurl", block)
+        require("jq", block)
+    # One shell for all blocks of a document: what one sets, the next may use.
+    told = exchanges("".join(block.text for block in transcript).replace(DOCUMENTED_ADDRESS, address))
+    for expected, actual in zip(told, play(told, environment(), tmp_path), strict=True):
+        assert normal(actual.output) == normal(expected.output), expected.command
+
+
+def test_the_first_commands_work_in_a_fresh_clone(tmp_path: Path) -> None:
+    (block,) = of(FIRST)
+    setup, chat, serve = block.text.splitlines()
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", clone], check=True, timeout=60)  # noqa: S603, S607 - our own repository
+    assert setup == "make demo"
+    subprocess.run(["make", "demo"], cwd=clone, check=True, timeout=300, env=environment(), stdin=subprocess.DEVNULL)  # noqa: S607 - of the system
+    assert chat == ".venv/bin/letta-grpc chat --embedded"
+    talked = letta_grpc("chat", "--embedded", stdin="Hello!\n", LETTA_GRPC_DATABASE=f"sqlite:///{tmp_path / 'chat.db'}")
+    assert "glad you are here" in talked.stdout
+    assert serve == ".venv/bin/letta-grpc serve"
+    with serving_process(tmp_path) as (_, process):
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def test_the_targets_that_are_named_exist() -> None:
+    (block,) = of(DEVELOPING)
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = [line.split("#")[0].split() for line in block.text.splitlines()]
+    assert all(command[0] == "make" and command[1] in targets for command in named)
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_generated_tables_are_fresh(path: Path) -> None:
+    assert path.read_text() == with_tables(path), "run `make docs`"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_named_files_exist(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        assert "://" in link or (path.parent / link).exists(), link

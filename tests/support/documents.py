@@ -1,0 +1,98 @@
+"""The code blocks of documents, and what of an output may differ from one run to the next."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "letta_grpc/README.md",
+    ROOT / "tests/README.md",
+    ROOT / "protos/README.md",
+    *sorted((ROOT / "clients/shell").glob("*.md")),
+]
+# The address that documents name; the tests' server has another.
+DOCUMENTED_ADDRESS = "127.0.0.1:50051"
+BLOCK_SECONDS = 60
+
+_VARYING = (
+    (re.compile(r"\b(agent|run|conv|step|message|block)-[0-9a-f]{8}-[0-9a-f-]{27}"), r"\1-…"),
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "…"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "…Z"),
+    (re.compile(r'"\d+(\.\d+)?s"'), '"…s"'),
+    (re.compile(r'("tokens(?:PerSecond|_per_second)":\s*)[0-9.e+]+'), r"\1…"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block; `line` is where its text begins."""
+
+    path: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A command of a transcript, and what it printed."""
+
+    command: str
+    output: str
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    """Yield the fenced blocks of a document."""
+    for token in MarkdownIt().parse(path.read_text()):
+        if token.type == "fence":
+            start = token.map[0] + 2 if token.map else 0
+            yield Block(path, start, token.info.strip(), token.content)
+
+
+def exchanges(transcript: str) -> list[Exchange]:
+    """Return a transcript's commands: `$` begins one, `>` goes on with it, everything else is what it printed."""
+    found: list[Exchange] = []
+    for line in transcript.splitlines():
+        if line.startswith("$ "):
+            found.append(Exchange(line[2:], ""))
+        elif line.startswith("> ") and not found[-1].output:
+            found[-1] = Exchange(f"{found[-1].command}\n{line[2:]}", "")
+        else:
+            found[-1] = Exchange(found[-1].command, f"{found[-1].output}{line}\n")
+    return found
+
+
+def play(transcript: list[Exchange], environment: Mapping[str, str], folder: Path) -> list[Exchange]:
+    """Run the commands in one shell; return them with what they printed now."""
+    mark = "=== the end of a command ==="
+    script = folder / "transcript.sh"
+    script.write_text("".join(f"{exchange.command}\necho '{mark}'\n" for exchange in transcript))
+    result = subprocess.run(  # noqa: S603 - our own documents
+        ["/bin/bash", script],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        timeout=BLOCK_SECONDS,
+    )
+    outputs = result.stdout.split(f"{mark}\n")[:-1]
+    return [Exchange(exchange.command, output) for exchange, output in zip(transcript, outputs, strict=True)]
+
+
+def normal(output: str) -> str:
+    """Return an output with what differs from run to run taken out."""
+    for pattern, replacement in _VARYING:
+        output = pattern.sub(replacement, output)
+    return output.strip()

@@ -1,0 +1,45 @@
+"""`make docs`: writes the generated tables of the documents, and the outputs of the transcripts as a new server gives them."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from tests.support.documents import DOCUMENTED_ADDRESS, DOCUMENTS, Exchange, blocks, exchanges, normal, play
+from tests.support.server_process import environment, serving_process
+from tests.support.tables import TABLES, with_tables
+
+_CONSOLE = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
+
+
+def record(path: Path, address: str, folder: Path) -> None:
+    """Run a document's transcript and write down what it printed, less what differs each time."""
+    told = exchanges("".join(block.text for block in blocks(path) if block.language == "console"))
+    played = iter(play(_at(told, address), environment(), folder))
+
+    def replay(match: re.Match[str]) -> str:
+        lines = []
+        for exchange in exchanges(match[2]):
+            output = normal(next(played).output)
+            command = exchange.command.replace("\n", "\n> ")
+            lines += [f"$ {command}", *([output] if output else [])]
+        return match[1] + "\n".join(lines) + "\n" + match[3]
+
+    path.write_text(_CONSOLE.sub(replay, path.read_text()).replace(address, DOCUMENTED_ADDRESS))
+
+
+def _at(told: list[Exchange], address: str) -> list[Exchange]:
+    return [Exchange(exchange.command.replace(DOCUMENTED_ADDRESS, address), "") for exchange in told]
+
+
+def main() -> None:
+    """Write everything that is written by machine."""
+    for path in TABLES:
+        path.write_text(with_tables(path))
+    for path in DOCUMENTS:
+        if any(block.language == "console" for block in blocks(path)):
+            with tempfile.TemporaryDirectory() as folder, serving_process(Path(folder)) as (address, _):
+                record(path, address, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The server as its users start it: a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+START_SECONDS = 30
+STOP_SECONDS = 30
+BIN = Path(sys.executable).parent
+# What would reach into a test from the machine that it runs on.
+_FOREIGN = ("LETTA_GRPC_", "OTEL_", "OPENAI_", "ANTHROPIC_")
+
+
+def environment(**more: str) -> Mapping[str, str]:
+    """Return the environment of a stranger with our tools on the path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    path = f"{BIN}:{BIN.parent / 'go/bin'}:{kept.get('PATH', '')}"
+    return kept | {"PATH": path, "COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"} | more
+
+
+def letta_grpc(*arguments: str, stdin: str = "", timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(  # noqa: S603 - our own command
+        [BIN / "letta-grpc", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        env=environment(**more),
+    )
+
+
+@contextmanager
+def serving_process(folder: Path, *flags: str, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run `letta-grpc serve` on a free port and a database in `folder`; give its address and process."""
+    own = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{folder / 'letta.db'}"]
+    command = [str(BIN / "letta-grpc"), "serve", *own, *flags]
+    with (
+        (folder / "server.log").open("a") as log,
+        subprocess.Popen(  # noqa: S603 - our own command
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment(**more)
+        ) as process,
+    ):
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            assert line.startswith("listening grpc="), (folder / "server.log").read_text()
+            yield line.strip().removeprefix("listening grpc="), process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()
