@@ -1,10 +1,10 @@
 """What is stored in SQLite is what is read from it, whatever it is."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, create_engine, insert, select
@@ -39,59 +39,60 @@ from tests.support.values import any_of
 _durations = st.integers(min_value=0, max_value=86_400_000_000).map(lambda micros: timedelta(microseconds=micros))
 
 
-@contextmanager
-def empty_database() -> Iterator[Connection]:
+@pytest.fixture(scope="module")
+def database() -> Iterator[Connection]:
     """A database in memory; no foreign key is checked, so that a row can stand alone."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
-    try:
-        with engine.connect() as connection:
-            metadata.create_all(connection)
-            yield connection
-    finally:
-        engine.dispose()
+    with engine.connect() as connection:
+        metadata.create_all(connection)
+        connection.commit()
+        yield connection
+    engine.dispose()
 
 
-def stored_and_read(table: Table, values: Values, read: Callable[[Row], object]) -> object:
-    with empty_database() as connection:
-        connection.execute(insert(table), values)
-        return read(connection.execute(select(table)).one())
+def stored_and_read(database: Connection, table: Table, values: Values, read: Callable[[Row], object]) -> object:
+    with database.begin() as transaction:
+        database.execute(insert(table), values)
+        row = database.execute(select(table)).one()
+        transaction.rollback()
+    return read(row)
 
 
-@given(any_of(Agent))
-def test_an_agent_survives_its_row(agent: Agent) -> None:
-    assert stored_and_read(agents, agent_values(agent), lambda row: agent_of(row, agent.memory_blocks)) == agent
+@given(agent=any_of(Agent))
+def test_an_agent_survives_its_row(database: Connection, agent: Agent) -> None:
+    assert stored_and_read(database, agents, agent_values(agent), lambda row: agent_of(row, agent.memory_blocks)) == agent
 
 
-@given(any_of(Conversation))
-def test_a_conversation_survives_its_row(conversation: Conversation) -> None:
-    assert stored_and_read(conversations, conversation_values(conversation), conversation_of) == conversation
+@given(conversation=any_of(Conversation))
+def test_a_conversation_survives_its_row(database: Connection, conversation: Conversation) -> None:
+    assert stored_and_read(database, conversations, conversation_values(conversation), conversation_of) == conversation
 
 
-@given(any_of(Block))
-def test_a_block_survives_its_row(block: Block) -> None:
-    assert stored_and_read(blocks, block_values(block), block_of) == block
+@given(block=any_of(Block))
+def test_a_block_survives_its_row(database: Connection, block: Block) -> None:
+    assert stored_and_read(database, blocks, block_values(block), block_of) == block
 
 
-@given(any_of(Message))
-def test_a_message_survives_its_row(message: Message) -> None:
-    assert stored_and_read(messages, message_values(message, "conv-1"), message_of) == message
+@given(message=any_of(Message))
+def test_a_message_survives_its_row(database: Connection, message: Message) -> None:
+    assert stored_and_read(database, messages, message_values(message, "conv-1"), message_of) == message
 
 
-@given(any_of(Passage))
-def test_a_note_survives_its_row(passage: Passage) -> None:
-    assert stored_and_read(passages, passage_values(passage), passage_of) == passage
+@given(passage=any_of(Passage))
+def test_a_note_survives_its_row(database: Connection, passage: Passage) -> None:
+    assert stored_and_read(database, passages, passage_values(passage), passage_of) == passage
 
 
-@given(any_of(Step))
-def test_a_step_survives_its_row(step: Step) -> None:
-    assert stored_and_read(steps, step_values(step), step_of) == step
+@given(step=any_of(Step))
+def test_a_step_survives_its_row(database: Connection, step: Step) -> None:
+    assert stored_and_read(database, steps, step_values(step), step_of) == step
 
 
-@given(any_of(Run))
-def test_a_run_survives_its_row(run: Run) -> None:
+@given(run=any_of(Run))
+def test_a_run_survives_its_row(database: Connection, run: Run) -> None:
     of_the_journal: dict[str, Any] = {"fingerprint": "", "spec": "", "queue_rank": 0, "cancel_requested": False}
     values = run_values(run) | of_the_journal | {"last_sequence_number": run.last_sequence_number}
-    assert stored_and_read(runs, values, run_of) == run
+    assert stored_and_read(database, runs, values, run_of) == run
 
 
 @given(
