@@ -29,6 +29,7 @@ its client side works. Its server side does not for asyncio: a cancelled stream 
 fail. That is why the server's side is written here.
 """
 
-from letta_grpc.telemetry.environment import Telemetry, telemetry_from_env
+from letta_grpc.telemetry.environment import telemetry_from_env
+from letta_grpc.telemetry.interface import Telemetry
 
 __all__ = ["Telemetry", "telemetry_from_env"]

@@ -1,24 +1,14 @@
 """Whether telemetry is on, and to where it goes, by the standard variables."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from letta_grpc.ports.tracing import Tracing
-from letta_grpc.telemetry.observing import RpcObserver
+from letta_grpc.telemetry.interface import Telemetry
 
 logger = logging.getLogger(__name__)
 
 _PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telemetry:
-    """Telemetry switched on. `shutdown` sends what waits and blocks meanwhile, for seconds if nobody takes it."""
-
-    tracing: Tracing
-    rpc: RpcObserver
-    shutdown: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +33,7 @@ def telemetry_from_env(environ: Mapping[str, str]) -> Telemetry | None:
     except ImportError:
         logger.warning("telemetry is off: the OTEL_ variables ask for it, but letta-grpc[otel] is not installed")
         return None
-    return started_telemetry(exporters)
+    return started_telemetry(exporters.traces, exporters.metrics)
 
 
 def exporters_of(environ: Mapping[str, str]) -> Exporters:

@@ -2,8 +2,10 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points, version
+from threading import Thread
 from typing import Any
 
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
@@ -14,36 +16,33 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
-from letta_grpc.telemetry.environment import Exporters, Telemetry
+from letta_grpc.telemetry.interface import Telemetry
 from letta_grpc.telemetry.rpc import OpenTelemetryRpcs
 from letta_grpc.telemetry.tracing import OpenTelemetryTracing
 
 logger = logging.getLogger(__name__)
 
 _SCOPE = "letta_grpc"
+_SHUTDOWN_SECONDS = 5
 
 
-def started_telemetry(exporters: Exporters) -> Telemetry:
+def started_telemetry(trace_exporters: Sequence[str], metric_exporters: Sequence[str]) -> Telemetry:
     """Set up providers of our own, not the process's global ones: who embeds the server keeps his."""
     resource = _resource()
     closers: list[Callable[[], None]] = []
     # Without exporters no span of ours may stand in the caller's trace: the no-op tracer hands his context on unchanged.
     tracers: TracerProvider = NoOpTracerProvider()
     meters: MeterProvider = NoOpMeterProvider()
-    if spans := list(_load("opentelemetry_traces_exporter", exporters.traces)):
+    if spans := list(_load("opentelemetry_traces_exporter", trace_exporters)):
         tracers = sdk_tracers = sdk_trace.TracerProvider(resource=resource, shutdown_on_exit=False)
         for exporter in spans:
             sdk_tracers.add_span_processor(BatchSpanProcessor(exporter))
         closers.append(sdk_tracers.shutdown)
-    if readers := [_reader(exporter) for exporter in _load("opentelemetry_metrics_exporter", exporters.metrics)]:
+    if readers := [_reader(exporter) for exporter in _load("opentelemetry_metrics_exporter", metric_exporters)]:
         meters = sdk_meters = sdk_metrics.MeterProvider(readers, resource, shutdown_on_exit=False)
         closers.append(sdk_meters.shutdown)
 
-    def shutdown() -> None:
-        for close in closers:
-            close()
-
-    return telemetry_over(tracers, meters, shutdown)
+    return telemetry_over(tracers, meters, lambda: _close(closers))
 
 
 def telemetry_over(tracers: TracerProvider, meters: MeterProvider, shutdown: Callable[[], None] = lambda: None) -> Telemetry:
@@ -53,20 +52,33 @@ def telemetry_over(tracers: TracerProvider, meters: MeterProvider, shutdown: Cal
     return Telemetry(tracing=OpenTelemetryTracing(tracer, meter), rpc=OpenTelemetryRpcs(tracer, meter), shutdown=shutdown)
 
 
+def _close(closers: Sequence[Callable[[], None]]) -> None:
+    """Send what waits, for so long and no longer: to a collector that is gone the SDK would go on for 10 s per signal."""
+    # Threads, since the SDK gives no way to end a `shutdown` that has begun.
+    threads = [Thread(target=close, daemon=True) for close in closers]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _SHUTDOWN_SECONDS
+    for thread in threads:
+        thread.join(max(0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in threads):
+        logger.warning("telemetry that nobody took is lost")
+
+
 def _reader(exporter: MetricReader | MetricExporter) -> MetricReader:
     return exporter if isinstance(exporter, MetricReader) else PeriodicExportingMetricReader(exporter)
 
 
 def _resource() -> Resource:
-    resource = Resource.create()
-    own = {SERVICE_VERSION: version("letta-grpc")}
+    attributes = dict(Resource.create().attributes)
+    attributes.setdefault(SERVICE_VERSION, version("letta-grpc"))
     # The SDK's word for "nobody has said".
-    if str(resource.attributes.get(SERVICE_NAME)).startswith("unknown_service"):
-        own[SERVICE_NAME] = "letta-grpc"
-    return Resource({**own, **{k: v for k, v in resource.attributes.items() if k not in own}})
+    if str(attributes.get(SERVICE_NAME)).startswith("unknown_service"):
+        attributes[SERVICE_NAME] = "letta-grpc"
+    return Resource(attributes)
 
 
-def _load(group: str, names: tuple[str, ...]) -> Iterator[Any]:
+def _load(group: str, names: Sequence[str]) -> Iterator[Any]:
     for name in names:
         found = next(iter(entry_points(group=group, name=name)), None)
         if found is None:

@@ -1,9 +1,15 @@
-"""How the transport tells of its calls. The shape is the transport's; neither side imports the other."""
+"""What the rest of the server gets of telemetry.
 
-from collections.abc import Mapping
+How calls are told has the transport's shape; neither side imports the other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from grpc import StatusCode
+
+from letta_grpc.ports.tracing import Tracing
 
 
 class RpcObservation(Protocol):
@@ -33,3 +39,12 @@ class RpcObserver(Protocol):
     def started(self, method: str, metadata: Mapping[str, str]) -> RpcObservation:
         """A call began. `method` is `package.Service/Method`."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """Telemetry switched on. `shutdown` sends what waits; it blocks, for seconds if nobody takes it."""
+
+    tracing: Tracing
+    rpc: RpcObserver
+    shutdown: Callable[[], None]
