@@ -171,6 +171,24 @@ async def test_a_complete_answer_leaves_its_connection_for_the_next(server: Upst
     assert (state.accepted, state.aborted) == (1, 0)
 
 
+async def test_a_connection_is_kept_though_its_response_ends_after_its_answer(
+    server: Upstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("letta_grpc.adapters.openai.model._DRAIN_SECONDS", 50)
+    provider = connect()
+    async with asyncio.timeout(50), aclosing(open_stream(provider.find("m"), user_request("x", "late-end"))) as batches:
+        async for batch in batches:
+            if isinstance(batch[-1], ModelFinished):
+                await server.release()
+    await ask(provider, "words-1")
+    assert (await server.state()).accepted == 1
+
+
+async def test_an_answer_is_over_though_its_response_never_ends(server: Upstream, connect: Connect) -> None:
+    assert await ask(connect(), "late-end") == "w0 "
+    assert (await server.until(active=0)).aborted == 1
+
+
 async def test_a_closed_answer_closes_its_connection(server: Upstream, connect: Connect) -> None:
     provider = connect()
     async with aclosing(open_stream(provider.find("m"), user_request("x", "gated-3"))) as batches:

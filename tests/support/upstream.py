@@ -15,6 +15,7 @@ or `with running_upstream() as up:` where there is no event loop. The model's na
     gated-N                     the first word at once, each further one and the end wait for a release
     hang  hang-body             nothing, or only the headers, until a release; then three words
     hang-after-word  -finish    one word, then nothing until a release; the same with a finish reason behind the word
+    late-end                    one word and [DONE]; the end of the HTTP body waits for a release
     status-CODE                 refuses always; status-CODE-after-S says `retry-after: S`
     flaky-CODE-N  flaky-cut-N   the first N requests are refused (retry-after-ms: 20) or cut, then three words
     quota  context-length  bad-key  no-stream-options  redirect

@@ -176,6 +176,15 @@ async def hang_after_finish(answer: Answer) -> None:
     await answer.gate.acquire()
 
 
+async def late_end(answer: Answer) -> None:
+    """Hold back the end of the body, not of the answer."""
+    await answer.begin()
+    await answer.frames(chunk({"content": "w0 "}), chunk({}, "stop"))
+    await answer.body_bytes(b"data: [DONE]\n\n")
+    await answer.gate.acquire()
+    await answer.raw(b"0\r\n\r\n")
+
+
 async def status(answer: Answer, code: str) -> None:
     await answer.refuse(int(code), {"message": f"refused with {code}", "type": "test_error", "code": None})
 
@@ -391,6 +400,7 @@ ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
     ("hang-body", hang_body),
     ("hang-after-word", hang_after_word),
     ("hang-after-finish", hang_after_finish),
+    ("late-end", late_end),
     (r"status-(\d+)", status),
     (r"status-(\d+)-after-(\d+)", status_after),
     (r"flaky-(\d+)-(\d+)", flaky),
