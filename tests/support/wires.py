@@ -39,7 +39,7 @@ class Watched:
     runs: list[str] = field(default_factory=list)
     events: int = 0
     ends: list[tuple[grpc.StatusCode, str | None]] = field(default_factory=list)
-    ended_once: asyncio.Event = field(default_factory=asyncio.Event)
+    one_ended: asyncio.Event = field(default_factory=asyncio.Event)
     traceparent: str | None = None
 
     def started(self, method: str, metadata: Mapping[str, str]) -> "Watched":
@@ -54,7 +54,13 @@ class Watched:
 
     def ended(self, code: grpc.StatusCode, reason: str | None) -> None:
         self.ends.append((code, reason))
-        self.ended_once.set()
+        self.one_ended.set()
+
+    async def until_ended(self, count: int = 1) -> None:
+        """Return once so many calls have ended."""
+        while len(self.ends) < count:
+            self.one_ended.clear()
+            await self.one_ended.wait()
 
 
 def house_calls(
@@ -123,6 +129,26 @@ class Stubs:
         self.conversations = ConversationServiceStub(channel)
         self.blocks = BlockServiceStub(channel)
         self.models = ModelServiceStub(channel)
+
+
+async def failure_of(call: Any) -> grpc.aio.AioRpcError:  # noqa: ANN401 - a call of either channel
+    """What a call fails with."""
+    try:
+        if isinstance(call, grpc.aio.UnaryUnaryCall):
+            await call
+        else:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+    except grpc.aio.AioRpcError as error:
+        return error
+    raise AssertionError("the call went well")
+
+
+async def call_raw(channel: grpc.aio.Channel, method: str, body: bytes, metadata: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Send bytes to a method."""
+    call: Any = channel.unary_unary(f"/{method}")
+    answer: bytes = await call(body, metadata=metadata)
+    return answer
 
 
 def details_of(error: grpc.aio.AioRpcError) -> list[Message]:

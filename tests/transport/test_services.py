@@ -23,7 +23,7 @@ from letta_grpc.v1 import (
 )
 from letta_grpc.v1 import run_service_pb2 as pb
 from tests.support.engine import DONE, Engine, engine, say
-from tests.support.wires import WAYS, Stubs, Watched, Way, channel_to, fields_of, house_calls, info_of
+from tests.support.wires import WAYS, Stubs, Watched, Way, channel_to, failure_of, fields_of, house_calls, info_of
 
 pytestmark = pytest.mark.timeout(20)
 NOBODY = "00000000-0000-4000-8000-00000000dead"
@@ -60,23 +60,13 @@ def numbers(responses: list[pb.StreamRunResponse] | list[pb.AttachRunResponse]) 
     return [event.sequence_number for response in responses for event in response.events]
 
 
-async def refused(call: object) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
-        if isinstance(call, grpc.aio.UnaryUnaryCall):
-            await call
-        else:
-            async for _ in call:  # type: ignore[attr-defined]  # a stream otherwise
-                pass
-    return failed.value
-
-
 async def test_a_started_run_is_streamed_to_its_end(house: Engine, stubs: Stubs, watched: Watched) -> None:
     house.model.turns.append(say("Hel", "lo"))
     call = stubs.runs.StreamRun(pb.StreamRunRequest(agent_id=house.agent.id, run=spec()))
     responses = [response async for response in call]
     events = [event for response in responses for event in response.events]
     assert numbers(responses) == list(range(1, len(events) + 1))
-    assert [event.WhichOneof("payload") for event in events][0::len(events) - 1] == ["run_started", "run_finished"]
+    assert [event.WhichOneof("payload") for event in events][0 :: len(events) - 1] == ["run_started", "run_finished"]
     assert "".join(event.text_delta.text for event in events) == "Hello"
     run_id = events[0].run_started.run.id
     assert {(response.run_id, response.agent_id) for response in responses} == {(run_id, house.agent.id)}
@@ -152,7 +142,9 @@ async def test_a_created_run_goes_on_by_itself_and_a_request_id_finds_it_again(h
     )
     assert executed.run.id == made.id
     assert (await stubs.runs.GetRun(pb.GetRunRequest(run_id=made.id))).run == executed.run
-    other = await refused(stubs.runs.CreateRun(pb.CreateRunRequest(agent_id=house.agent.id, run=spec("no"), request_id=made.request_id)))
+    other = await failure_of(
+        stubs.runs.CreateRun(pb.CreateRunRequest(agent_id=house.agent.id, run=spec("no"), request_id=made.request_id))
+    )
     assert info_of(other)[:2] == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
 
 
@@ -199,7 +191,7 @@ async def test_a_position_outside_of_the_log_is_told_with_what_there_is(house: E
     events = await house.play(say("x"))
     run_id = (await stubs.runs.ListRuns(pb.ListRunsRequest())).runs[0].id
     ahead = pb.AttachRunRequest(run_id=run_id, after_sequence_number=len(events) + 1)
-    error = await refused(stubs.runs.AttachRun(ahead))
+    error = await failure_of(stubs.runs.AttachRun(ahead))
     assert info_of(error) == (grpc.StatusCode.OUT_OF_RANGE, "CURSOR_AHEAD", {"run_id": run_id, "last": str(len(events))})
     at_the_end = pb.AttachRunRequest(run_id=run_id, after_sequence_number=len(events))
     assert [response async for response in stubs.runs.AttachRun(at_the_end)] == []
@@ -213,18 +205,18 @@ async def test_what_does_not_exist_is_not_found(stubs: Stubs) -> None:
         (stubs.agents.GetAgent(agent_service_pb2.GetAgentRequest(agent_id=f"agent-{NOBODY}")), "AGENT_NOT_FOUND"),
         (stubs.blocks.GetBlock(block_service_pb2.GetBlockRequest(block_id=f"block-{NOBODY}")), "BLOCK_NOT_FOUND"),
     ):
-        assert info_of(await refused(call))[:2] == (grpc.StatusCode.NOT_FOUND, reason)
+        assert info_of(await failure_of(call))[:2] == (grpc.StatusCode.NOT_FOUND, reason)
 
 
 async def test_a_refused_request_names_all_its_fields(stubs: Stubs) -> None:
-    error = await refused(stubs.runs.StreamRun(pb.StreamRunRequest(agent_id="ada", run=runs_pb2.RunSpec(max_steps=0))))
+    error = await failure_of(stubs.runs.StreamRun(pb.StreamRunRequest(agent_id="ada", run=runs_pb2.RunSpec(max_steps=0))))
     assert info_of(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert set(fields_of(error)) == {"agent_id", "run.messages", "run.max_steps"}
 
 
 async def test_a_request_that_breaks_a_thousand_rules_still_gets_its_status(stubs: Stubs) -> None:
     broken = runs_pb2.RunSpec(messages=[messages_pb2.InputMessage()] * 1000)
-    error = await refused(stubs.runs.CreateRun(pb.CreateRunRequest(agent_id="ada", run=broken)))
+    error = await failure_of(stubs.runs.CreateRun(pb.CreateRunRequest(agent_id="ada", run=broken)))
     assert info_of(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert "agent_id" in fields_of(error)
 
@@ -250,7 +242,9 @@ async def test_runs_and_steps_are_listed_page_by_page(house: Engine, stubs: Stub
     for word in "abc":
         await house.play(say(word))
     first = await stubs.runs.ListRuns(pb.ListRunsRequest(page_size=2, agent_id=house.agent.id))
-    rest = await stubs.runs.ListRuns(pb.ListRunsRequest(page_size=2, agent_id=house.agent.id, page_token=first.next_page_token))
+    rest = await stubs.runs.ListRuns(
+        pb.ListRunsRequest(page_size=2, agent_id=house.agent.id, page_token=first.next_page_token)
+    )
     assert (len(first.runs), len(rest.runs), rest.next_page_token) == (2, 1, "")
     (step,) = (await stubs.runs.ListSteps(pb.ListStepsRequest(run_id=first.runs[0].id))).steps
     assert (step.run_id, step.index, step.model) == (first.runs[0].id, 0, "test/model")
@@ -295,13 +289,13 @@ async def test_an_agent_is_made_changed_listed_shown_and_removed(stubs: Stubs) -
     context = await stubs.agents.GetContext(agent_service_pb2.GetContextRequest(agent_id=made.id))
     assert "Eve" in context.context.system
     await stubs.agents.DeleteAgent(agent_service_pb2.DeleteAgentRequest(agent_id=made.id))
-    error = await refused(stubs.agents.GetAgent(agent_service_pb2.GetAgentRequest(agent_id=made.id)))
+    error = await failure_of(stubs.agents.GetAgent(agent_service_pb2.GetAgentRequest(agent_id=made.id)))
     assert info_of(error)[1] == "AGENT_NOT_FOUND"
 
 
 async def test_a_model_that_nobody_has_is_told(stubs: Stubs) -> None:
     request = agent_service_pb2.CreateAgentRequest(agent=agents_pb2.Agent(model="nobody/has-it"))
-    error = await refused(stubs.agents.CreateAgent(request))
+    error = await failure_of(stubs.agents.CreateAgent(request))
     assert info_of(error) == (grpc.StatusCode.INVALID_ARGUMENT, "MODEL_UNKNOWN", {"model": "nobody/has-it"})
 
 
@@ -341,8 +335,10 @@ async def test_a_conversation_has_a_history_of_its_own(house: Engine, stubs: Stu
     listed = (await stubs.conversations.ListConversations(listing)).conversations
     assert [one.is_default for one in listed] == [True, False]
     await stubs.conversations.DeleteConversation(conversation_service_pb2.DeleteConversationRequest(conversation_id=made.id))
-    error = await refused(
-        stubs.conversations.DeleteConversation(conversation_service_pb2.DeleteConversationRequest(conversation_id=listed[0].id))
+    error = await failure_of(
+        stubs.conversations.DeleteConversation(
+            conversation_service_pb2.DeleteConversationRequest(conversation_id=listed[0].id)
+        )
     )
     assert info_of(error)[:2] == (grpc.StatusCode.FAILED_PRECONDITION, "RESOURCE_IN_USE")
 

@@ -9,14 +9,26 @@ from typing import Any
 import grpc
 import pytest
 
-from letta_grpc.transport.calls import Calls, Limits
+from letta_grpc.transport.calls import Limits
 from letta_grpc.transport.exchange import Exchange
 from letta_grpc.transport.handlers import generic_handlers
 from letta_grpc.transport.methods import Call, Response, StreamMethod, UnaryMethod
 from letta_grpc.transport.server import Server, ServerOptions
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
-from tests.support.wires import ATTACH_RUN, GET_RUN, WAYS, Watched, Way, channel_to, info_of, lone_calls, serving
+from tests.support.wires import (
+    ATTACH_RUN,
+    GET_RUN,
+    WAYS,
+    Watched,
+    Way,
+    call_raw,
+    channel_to,
+    failure_of,
+    info_of,
+    lone_calls,
+    serving,
+)
 
 ONE = Response(pb.AttachRunResponse(run_id="run").SerializeToString(), 1)
 LARGE = Response(pb.AttachRunResponse(run_id="x" * 500_000).SerializeToString(), 1)
@@ -62,16 +74,6 @@ async def cancelled_elsewhere() -> None:
     await sleeper
 
 
-async def failure(call: Any) -> grpc.aio.AioRpcError:  # noqa: ANN401 - a call of either channel
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
-        if isinstance(call, grpc.aio.UnaryUnaryCall):
-            await call
-        else:
-            while await call.read() is not grpc.aio.EOF:
-                pass
-    return failed.value
-
-
 # 1
 
 
@@ -81,7 +83,7 @@ async def test_a_cancellation_that_leaks_from_inside_a_unary_call_is_told_as_a_s
         return pb.GetRunResponse()
 
     async with channel_to(lone_calls(unary=get), way) as channel:
-        error = await failure(RunServiceStub(channel).GetRun(pb.GetRunRequest()))
+        error = await failure_of(RunServiceStub(channel).GetRun(pb.GetRunRequest()))
     assert info_of(error)[:2] == (grpc.StatusCode.INTERNAL, "INTERNAL")
 
 
@@ -91,7 +93,7 @@ async def test_a_cancellation_that_leaks_from_inside_a_stream_is_told_as_a_statu
         await cancelled_elsewhere()
 
     async with channel_to(lone_calls(stream=attach), way) as channel:
-        error = await failure(RunServiceStub(channel).AttachRun(pb.AttachRunRequest()))
+        error = await failure_of(RunServiceStub(channel).AttachRun(pb.AttachRunRequest()))
     assert info_of(error)[:2] == (grpc.StatusCode.INTERNAL, "INTERNAL")
 
 
@@ -109,7 +111,7 @@ async def test_a_cancellation_that_leaks_while_the_server_stops_sends_the_reader
         await call.read()
         calls.drain()
         gate.set()
-        error = await failure(call)
+        error = await failure_of(call)
     assert info_of(error)[:2] == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
 
 
@@ -124,7 +126,7 @@ async def test_a_stream_that_its_client_leaves_is_closed_at_once_in_its_own_task
         await call.read()
         call.cancel()
         await stream.closed.wait()
-        await watched.ended_once.wait()
+        await watched.until_ended()
     assert stream.began == stream.ended
     assert watched.ends == [(grpc.StatusCode.CANCELLED, None)]
 
@@ -133,14 +135,16 @@ async def test_a_writer_that_is_held_up_by_its_reader_leaves_no_traceback_when_t
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stream, watched = Endless(flood=True), Watched()
-    async with serving(lone_calls(stream=stream, observer=watched)) as (_, address):
-        async with grpc.aio.insecure_channel(address, [("grpc.http2.bdp_probe", 0)]) as channel:
-            call = RunServiceStub(channel).AttachRun(pb.AttachRunRequest())
-            await call.read()
-            await _stands_still(watched)
-            call.cancel()
-            await stream.closed.wait()
-            await watched.ended_once.wait()
+    async with (
+        serving(lone_calls(stream=stream, observer=watched)) as (_, address),
+        grpc.aio.insecure_channel(address, [("grpc.http2.bdp_probe", 0)]) as channel,
+    ):
+        call = RunServiceStub(channel).AttachRun(pb.AttachRunRequest())
+        await call.read()
+        await _stands_still(watched)
+        call.cancel()
+        await stream.closed.wait()
+        await watched.until_ended()
     assert watched.ends == [(grpc.StatusCode.CANCELLED, None)]
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
@@ -157,9 +161,9 @@ async def _stands_still(watched: Watched) -> None:
 async def test_a_stream_whose_deadline_comes_is_closed(way: Way) -> None:
     stream, watched = Endless(), Watched()
     async with channel_to(lone_calls(stream=stream, observer=watched), way) as channel:
-        error = await failure(RunServiceStub(channel).AttachRun(pb.AttachRunRequest(), timeout=0.2))
+        error = await failure_of(RunServiceStub(channel).AttachRun(pb.AttachRunRequest(), timeout=0.2))
         await stream.closed.wait()
-        await watched.ended_once.wait()
+        await watched.until_ended()
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert watched.ends == [(grpc.StatusCode.DEADLINE_EXCEEDED, None)]
 
@@ -213,7 +217,7 @@ async def test_an_observer_learns_that_a_call_was_cancelled_and_not_that_it_went
             waiter = group.create_task(_answer_of(call))
             await reached.wait()
             call.cancel()
-        await watched.ended_once.wait()
+        await watched.until_ended()
     assert waiter.result() == "cancelled"
     assert watched.ends == [(grpc.StatusCode.CANCELLED, None)]
 
@@ -277,7 +281,7 @@ async def test_nothing_of_an_unexpected_exception_reaches_the_client_and_all_of_
         raise RuntimeError("password=hunter2")
 
     async with channel_to(lone_calls(unary=get), way) as channel:
-        error = await failure(RunServiceStub(channel).GetRun(pb.GetRunRequest()))
+        error = await failure_of(RunServiceStub(channel).GetRun(pb.GetRunRequest()))
     code, reason, metadata = info_of(error)
     assert (code, reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "hunter2" not in f"{error.details()}{error.trailing_metadata()}{error.debug_error_string()}"
@@ -314,7 +318,7 @@ async def test_a_server_that_has_stopped_has_no_handler_left_at_work() -> None:
             assert not stopping.done()
             gate.set()
         assert (cleaned.is_set(), calls.live) == (True, 0)
-        error = await failure(call)
+        error = await failure_of(call)
     assert error.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -322,35 +326,32 @@ async def test_a_server_that_has_stopped_has_no_handler_left_at_work() -> None:
 
 
 async def test_one_stream_too_many_is_refused_and_other_calls_are_not(way: Way) -> None:
-    calls = lone_calls(unary=_get_nothing, stream=Endless(), limits=Limits(max_run_streams=2))
+    watched = Watched()
+    calls = lone_calls(unary=_get_nothing, stream=Endless(), limits=Limits(max_run_streams=2), observer=watched)
     async with channel_to(calls, way) as channel:
         stub = RunServiceStub(channel)
         open_calls = [stub.AttachRun(pb.AttachRunRequest()) for _ in range(2)]
         for call in open_calls:
             await call.read()
-        error = await failure(stub.AttachRun(pb.AttachRunRequest()))
+        error = await failure_of(stub.AttachRun(pb.AttachRunRequest()))
         await stub.GetRun(pb.GetRunRequest())
         assert info_of(error) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", {"limit": "2"})
         open_calls[0].cancel()
-        await _settles(calls, 1)
+        await watched.until_ended(3)
         assert await stub.AttachRun(pb.AttachRunRequest()).read()
 
 
-async def _settles(calls: Calls, live: int) -> None:
-    while calls.live > live:
-        await asyncio.sleep(0)
-
-
 async def test_a_refused_stream_takes_no_place(way: Way) -> None:
-    calls = lone_calls(stream=Endless(), limits=Limits(max_run_streams=1))
+    watched = Watched()
+    calls = lone_calls(stream=Endless(), limits=Limits(max_run_streams=1), observer=watched)
     async with channel_to(calls, way) as channel:
         stub = RunServiceStub(channel)
         first = stub.AttachRun(pb.AttachRunRequest())
         await first.read()
         for _ in range(3):
-            await failure(stub.AttachRun(pb.AttachRunRequest()))
+            await failure_of(stub.AttachRun(pb.AttachRunRequest()))
         first.cancel()
-        await _settles(calls, 0)
+        await watched.until_ended(4)
         again = stub.AttachRun(pb.AttachRunRequest())
         assert await again.read()
 
@@ -365,7 +366,7 @@ async def test_an_answer_that_no_client_would_take_is_told_by_us(way: Way) -> No
         return response
 
     async with channel_to(lone_calls(unary=get), way) as channel:
-        error = await failure(RunServiceStub(channel).GetRun(pb.GetRunRequest()))
+        error = await failure_of(RunServiceStub(channel).GetRun(pb.GetRunRequest()))
     code, reason, metadata = info_of(error)
     assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
     assert int(metadata["size"]) > int(metadata["limit"])
@@ -374,15 +375,16 @@ async def test_an_answer_that_no_client_would_take_is_told_by_us(way: Way) -> No
 async def test_a_request_that_is_too_large_is_told_its_size_and_the_limit(way: Way) -> None:
     request = pb.GetRunRequest(run_id="x" * 5_000_000)
     async with channel_to(lone_calls(unary=_get_nothing), way) as channel:
-        error = await failure(RunServiceStub(channel).GetRun(request))
+        error = await failure_of(RunServiceStub(channel).GetRun(request))
     size, limit = str(request.ByteSize()), str(4 * 1024 * 1024)
     assert info_of(error) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", {"size": size, "limit": limit})
 
 
 async def test_garbage_is_an_invalid_request(way: Way) -> None:
     async with channel_to(lone_calls(unary=_get_nothing), way) as channel:
-        error = await failure(channel.unary_unary(f"/{GET_RUN}")(b"\xff\xff\xff"))
-    assert info_of(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call_raw(channel, GET_RUN, b"\xff\xff\xff")
+    assert info_of(failed.value)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 
 # 16
@@ -392,7 +394,7 @@ async def test_a_stream_that_is_old_enough_is_recycled_and_nothing_else_happens_
     stream, watched = Endless(), Watched()
     calls = lone_calls(stream=stream, limits=Limits(max_stream_age_seconds=0.05), observer=watched)
     async with channel_to(calls, way) as channel:
-        error = await failure(RunServiceStub(channel).AttachRun(pb.AttachRunRequest()))
+        error = await failure_of(RunServiceStub(channel).AttachRun(pb.AttachRunRequest()))
     assert info_of(error)[:2] == (grpc.StatusCode.ABORTED, "STREAM_RECYCLED")
     assert stream.closed.is_set()
     assert watched.ends == [(grpc.StatusCode.ABORTED, "STREAM_RECYCLED")]
