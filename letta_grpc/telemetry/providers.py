@@ -42,7 +42,7 @@ def started_telemetry(trace_exporters: Sequence[str], metric_exporters: Sequence
         meters = sdk_meters = sdk_metrics.MeterProvider(readers, resource, shutdown_on_exit=False)
         closers.append(sdk_meters.shutdown)
 
-    return telemetry_over(tracers, meters, lambda: _close(closers))
+    return telemetry_over(tracers, meters, lambda: close_all(closers, _SHUTDOWN_SECONDS))
 
 
 def telemetry_over(tracers: TracerProvider, meters: MeterProvider, shutdown: Callable[[], None] = lambda: None) -> Telemetry:
@@ -52,13 +52,13 @@ def telemetry_over(tracers: TracerProvider, meters: MeterProvider, shutdown: Cal
     return Telemetry(tracing=OpenTelemetryTracing(tracer, meter), rpc=OpenTelemetryRpcs(tracer, meter), shutdown=shutdown)
 
 
-def _close(closers: Sequence[Callable[[], None]]) -> None:
+def close_all(closers: Sequence[Callable[[], None]], seconds: float) -> None:
     """Send what waits, for so long and no longer: to a collector that is gone the SDK would go on for 10 s per signal."""
     # Threads, since the SDK gives no way to end a `shutdown` that has begun.
     threads = [Thread(target=close, daemon=True) for close in closers]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + _SHUTDOWN_SECONDS
+    deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0, deadline - time.monotonic()))
     if any(thread.is_alive() for thread in threads):
