@@ -176,10 +176,18 @@ async def test_a_connection_is_kept_though_its_response_ends_after_its_answer(
 ) -> None:
     monkeypatch.setattr("letta_grpc.adapters.openai.model._DRAIN_SECONDS", 50)
     provider = connect()
-    async with asyncio.timeout(50), aclosing(open_stream(provider.find("m"), user_request("x", "late-end"))) as batches:
-        async for batch in batches:
-            if isinstance(batch[-1], ModelFinished):
-                await server.release()
+    is_answered = asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(open_stream(provider.find("m"), user_request("x", "late-end"))) as batches:
+            async for batch in batches:
+                if isinstance(batch[-1], ModelFinished):
+                    is_answered.set()
+
+    async with asyncio.timeout(50), asyncio.TaskGroup() as group:
+        group.create_task(read())
+        await is_answered.wait()
+        await server.release()
     await ask(provider, "words-1")
     assert (await server.state()).accepted == 1
 
