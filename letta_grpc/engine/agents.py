@@ -104,7 +104,7 @@ class Agents:
         ]
         counts = Counter(block.label for block in blocks)
         doubled = {
-            f"agent.memory_blocks[{index}].label": f"an agent has one block with the label {block.label!r}, not {counts[block.label]}"
+            f"agent.memory_blocks[{index}].label": f"another block has the label {block.label!r} too"
             for index, block in enumerate(blocks)
             if counts[block.label] > 1
         }

@@ -1,11 +1,12 @@
 """The agent loop: context → model → deltas → messages → tools → next step."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
 
-from letta_grpc.domain.completions import FinishReason, ModelFinished
+from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished
 from letta_grpc.domain.errors import InvalidModelOutput
 from letta_grpc.domain.events import StepRestarted, StepStarted
-from letta_grpc.domain.ids import StepId, new_step_id
+from letta_grpc.domain.ids import new_step_id
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import StopReason
 from letta_grpc.domain.transitions import Phase
@@ -34,60 +35,70 @@ class AgentLoop:
         """Work on a run from wherever it stands; return the end that a rule of the loop gives it, to be written."""
         progress = record.progress
         end = None
-        if progress.phase is Phase.ASKING_MODEL:
-            # Another attempt was cut here: the model is asked again, in the same step.
-            record.add(StepRestarted(progress.step_id, record.lease.attempt, tuple(progress.open_message_ids)))
-            end = await self._step(record, progress.step_id, progress.step_index, span)
-        elif progress.phase is Phase.RUNNING_TOOLS:
+        if progress.phase is Phase.RUNNING_TOOLS:
             context = await self._history.load(record.run.conversation_id)
             end = await self._after_answer(record, progress.assistant, context)
+        elif progress.phase is Phase.ASKING_MODEL:
+            if record.lease.attempt > 1:
+                await self._restart_step(record)
+            end = await self._step(record, record.claim.context, span)
         while end is None:
-            if progress.step_index + 1 >= record.claim.spec.max_steps:
+            index = progress.step_index + 1
+            if index >= record.claim.spec.max_steps:
                 return completed(StopReason.MAX_STEPS)
-            end = await self._step(record, new_step_id(), progress.step_index + 1, span)
+            await record.write(StepStarted(new_step_id(), index, record.run.model))
+            end = await self._step(record, None, span)
         return end
 
-    async def _step(self, record: RunRecord, step_id: StepId, index: int, run_span: Span) -> RunEnd | None:
-        with self._tracing.step(record.run.id, index):
-            await self._start(record, StepStarted(step_id, index, record.run.model))
-            context = await self._history.load(record.run.conversation_id)
-            finish = await self._ask(record, step_id, context, run_span)
+    @staticmethod
+    async def _restart_step(record: RunRecord) -> None:
+        """Let a step that another attempt was cut in begin again: the model is asked once more."""
+        step_id, index = record.progress.step_id, record.progress.step_index
+        void = tuple(record.progress.open_message_ids)
+        await record.write(StepRestarted(step_id, record.lease.attempt, void), StepStarted(step_id, index, record.run.model))
+
+    async def _step(self, record: RunRecord, context: AgentContext | None, run_span: Span) -> RunEnd | None:
+        with self._tracing.step(record.run.id, record.progress.step_index):
+            context = context or await self._history.load(record.run.conversation_id)
+            finish = await self._ask(record, context, run_span)
             message = record.add_answer()
             if message is None or not message.tool_calls:
                 record.add_step_end()
                 return completed(StopReason.MAX_TOKENS if finish.reason is FinishReason.LENGTH else StopReason.END_TURN)
             return await self._after_answer(record, message, context)
 
-    @staticmethod
-    async def _start(record: RunRecord, started: StepStarted) -> None:
-        if record.has_unwritten:
-            # The end of the step before: the next context is read from what is stored.
-            await record.write(started)
-        else:
-            record.write_soon(started)
-
-    async def _ask(self, record: RunRecord, step_id: StepId, context: AgentContext, run_span: Span) -> ModelFinished:
+    async def _ask(self, record: RunRecord, context: AgentContext, run_span: Span) -> ModelFinished:
         handle = record.run.model
         model, name = self._models.resolve(handle)
         known_ids = (call.id for message in context.messages for call in message.tool_calls)
-        record.answer = answer = Answer(record.run.id, step_id, handle, known_ids)
+        record.answer = answer = Answer(record.run.id, record.progress.step_id, handle, known_ids)
         request = model_request(
             context, model=name, system=record.claim.spec.system, tools=self._tools, headers=self._tracing.headers()
         )
         with self._tracing.model_call(handle, request) as span:
             async with aclosing(model.stream(request)) as batches:
                 async for batch in batches:
-                    if events := answer.take(batch):
-                        if record.progress.step_first_token_ns is None:
-                            span.first_token()
-                            run_span.first_token()
-                        # One write at a time: what the model says meanwhile comes in one read, and so in one event.
-                        await record.write(*events)
+                    await self._take(record, answer, batch, (span, run_span))
             if answer.finish is None:
                 raise InvalidModelOutput("The model's answer has no end.")
             record.answer_usage = answer.usage
             span.used(record.answer_usage)
             return answer.finish
+
+    @staticmethod
+    async def _take(record: RunRecord, answer: Answer, batch: Sequence[ModelChunk], spans: tuple[Span, ...]) -> None:
+        events = answer.take(batch)
+        if not events:
+            return
+        if record.progress.step_first_token_ns is None:
+            for span in spans:
+                span.first_token()
+        if answer.finish:
+            # What comes with the end of the answer is stored with the message, which comes next.
+            record.add(*events)
+        else:
+            # One write at a time: what the model says meanwhile comes in one read, and so in one event.
+            await record.write(*events)
 
     async def _after_answer(self, record: RunRecord, message: Message | None, context: AgentContext) -> RunEnd | None:
         await self._tool_calls.run_all(record, context.agent.tools)

@@ -51,11 +51,6 @@ class RunRecord:
         """The run as it started."""
         return self.claim.run
 
-    @property
-    def has_unwritten(self) -> bool:
-        """Whether something was added that no write has taken along yet."""
-        return bool(self._events)
-
     def add(self, *events: RunEvent, changes: Sequence[Change] = ()) -> None:
         """Take events that the next write stores, in its transaction. Raises IllegalEvent."""
         time_ns = self._clock.time_ns()
@@ -155,7 +150,7 @@ class RunRecord:
             attempt=self.lease.attempt,
             end_time=self._clock.now(),
             usage=usage,
-            timing=_timing(_ns(self.run.create_time), first_ns, last_ns, self._clock.time_ns(), usage),
+            timing=_timing(nanoseconds(self.run.create_time), first_ns, last_ns, self._clock.time_ns(), usage),
         )
 
 
@@ -186,5 +181,6 @@ def _timing(start_ns: int, first_ns: int | None, last_ns: int | None, end_ns: in
     return Timing(time_to_first_token=(first_ns - start_ns) / 1e9, total=total, tokens_per_second=rate)
 
 
-def _ns(time: datetime) -> int:
+def nanoseconds(time: datetime) -> int:
+    """Return a time as nanoseconds since the epoch."""
     return int(time.timestamp() * 1_000_000) * 1000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.fingerprint import fingerprint
-from letta_grpc.domain.ids import AgentId, ConversationId, RunId, new_message_id, new_run_id
+from letta_grpc.domain.ids import AgentId, ConversationId, RunId, new_message_id, new_run_id, new_step_id
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.runs import Run, RunSpec, RunState, Step
@@ -69,6 +69,7 @@ class Runs:
             request_id=request.request_id or run_id.removeprefix("run-"),
             fingerprint=fingerprint(request.agent_id, request.conversation_id, spec),
             spec=spec,
+            first_step_id=new_step_id(),
             traceparent=request.traceparent,
         )
         return await self._supervisor.start(start, self._admit(start))

@@ -12,14 +12,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, LettaError, RunLost, RunTimeout, StoreUnavailable
-from letta_grpc.domain.events import RunStarted
+from letta_grpc.domain.events import RunStarted, StepStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.progress import Progress
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
-from letta_grpc.engine.record import RunRecord
+from letta_grpc.engine.record import RunRecord, nanoseconds
 from letta_grpc.engine.takeover import progress_of
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
@@ -81,7 +81,8 @@ class Supervisor:
         self._housekeeper.cancel()
         for task in (*self._grace.values(), *(task for _, _, task in self._runs.values())):
             task.cancel()
-        await self._group.__aexit__(kind, error, trace)
+        # Without the error: the group would wrap it, and whoever started the server must see it as it is.
+        await self._group.__aexit__(None, None, None)
 
     @property
     def active(self) -> int:
@@ -276,5 +277,8 @@ class Supervisor:
 
 def _just_started(claim: Claim) -> Progress:
     progress = Progress()
-    progress.apply(RunStarted(claim.run), 0)
+    time_ns = nanoseconds(claim.run.start_time or claim.run.create_time)
+    progress.apply(RunStarted(claim.run), time_ns)
+    if claim.first_step_id:
+        progress.apply(StepStarted(claim.first_step_id, 0, claim.run.model), time_ns)
     return progress

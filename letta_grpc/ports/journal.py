@@ -10,15 +10,19 @@ from datetime import datetime
 from typing import Protocol
 
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.events import RunEvent
-from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, RunId
+from letta_grpc.domain.events import RunEvent, RunStarted, StepStarted
+from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, RunId, StepId
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunSpec, Step
+from letta_grpc.ports.stores import AgentContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A wish to start a run. `fingerprint` is of the payload; a None conversation means the agent's default one."""
+    """A wish to start a run. `fingerprint` is of the payload; a None conversation means the agent's default one.
+
+    `first_step_id`: if the run starts at once, its first step is started with it, in the same transaction.
+    """
 
     run_id: RunId
     agent_id: AgentId
@@ -26,7 +30,14 @@ class Start:
     request_id: str
     fingerprint: str
     spec: RunSpec
+    first_step_id: StepId | None = None
     traceparent: str | None = None
+
+    def opening(self, run: Run) -> tuple[RunEvent, ...]:
+        """Return the first events of the run that this starts."""
+        if self.first_step_id is None:
+            return (RunStarted(run),)
+        return RunStarted(run), StepStarted(self.first_step_id, 0, run.model)
 
 
 # Builds the run, in state RUNNING, once agent and conversation are known; may raise to refuse the start.
@@ -48,7 +59,8 @@ class Claim:
     """A run that was started, found or taken over.
 
     `lease` is there only when the caller is to work on the run now. `interrupts` is the active run that an INTERRUPT start
-    waits for. `last_sequence_number` is that of the newest stored event.
+    waits for. `last_sequence_number` is that of the newest stored event. `first_step_id`: the step that was started with the
+    run. `context`: what its first step is built from, where the journal had it at hand.
     """
 
     run: Run
@@ -58,6 +70,8 @@ class Claim:
     interrupts: RunId | None = None
     cancel_requested: bool = False
     last_sequence_number: int = 0
+    first_step_id: StepId | None = None
+    context: AgentContext | None = None
     traceparent: str | None = None
 
 
@@ -96,8 +110,8 @@ class Journal(Protocol):
         In this order, in one transaction: a known request id gives its run (`created` False) or raises RequestIdReused;
         AgentNotFound, ConversationNotFound (also for a conversation of another agent); `admit`; then, if the conversation
         has an open run, by the spec's policy: REJECT raises ConversationBusy, ENQUEUE and INTERRUPT store the run as
-        QUEUED without a lease (QueueFull beyond MAX_QUEUED_RUNS); otherwise the run, its input messages and `run_started`
-        (number 1) are stored and the claim has a lease. A refused start stores nothing.
+        QUEUED without a lease (QueueFull beyond MAX_QUEUED_RUNS); otherwise the run, its input messages and its opening
+        events (number 1 on) are stored and the claim has a lease. A refused start stores nothing.
         """
         ...
 

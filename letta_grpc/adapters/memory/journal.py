@@ -23,6 +23,7 @@ from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunStat
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Admit, Change, Claim, Lease, Start
+from letta_grpc.ports.stores import AgentContext
 
 
 class MemoryJournal:
@@ -54,8 +55,13 @@ class MemoryJournal:
             interrupts = active.run.id if active and start.spec.conflict_policy is ConflictPolicy.INTERRUPT else None
             return replace(claim_of(stored, created=True), interrupts=interrupts)
         stored.owner, stored.lease_end = self._owner, self._clock.now() + self._lease_time
-        start_run(self._state, self._codec, stored, run, self._clock.time_ns())
-        return claim_of(stored, created=True, lease=lease_of(stored))
+        start_run(self._state, self._codec, stored, start.opening(run), self._clock.time_ns())
+        messages = tuple(self._state.messages[conversation.id])
+        return replace(
+            claim_of(stored, created=True, lease=lease_of(stored)),
+            first_step_id=start.first_step_id,
+            context=AgentContext(agent=agent, conversation=conversation, messages=messages),
+        )
 
     def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> asyncio.Future[None]:
         """Store events, and the state that they and the changes mean."""

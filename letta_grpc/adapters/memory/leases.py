@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.adapters.memory.writing import claim_of, holds, lease_of, start_run
+from letta_grpc.domain.events import RunStarted
 from letta_grpc.domain.ids import ConversationId
 from letta_grpc.domain.runs import ConflictPolicy, RunState
 from letta_grpc.ports.clock import Clock
@@ -47,7 +48,8 @@ class MemoryLeases:
         stored = min(queue, key=lambda s: s.spec.conflict_policy is not ConflictPolicy.INTERRUPT)
         now = self._clock.now()
         started = replace(stored.run, state=RunState.RUNNING, start_time=now)
-        start_run(self._state, self._codec, stored, started, self._clock.time_ns())
+        stored.run = started
+        start_run(self._state, self._codec, stored, [RunStarted(started)], self._clock.time_ns())
         return self._give(stored, now)
 
     async def waiting_conversations(self) -> tuple[ConversationId, ...]:

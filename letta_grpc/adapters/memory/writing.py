@@ -7,7 +7,7 @@ from typing import assert_never
 
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.domain.errors import ConcurrentChange
-from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, RunStarted
+from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import Run, RunState, StopReason
 from letta_grpc.domain.usage import Timing
@@ -38,9 +38,9 @@ def claim_of(stored: StoredRun, *, created: bool, lease: Lease | None = None) ->
     )
 
 
-def start_run(state: MemoryState, codec: EventCodec, stored: StoredRun, run: Run, time_ns: int) -> None:
-    """Store a run as started: its input enters the conversation, `run_started` its log."""
-    stored.run = run
+def start_run(state: MemoryState, codec: EventCodec, stored: StoredRun, opening: Sequence[RunEvent], time_ns: int) -> None:
+    """Let the input of a run enter its conversation, and its first events its log."""
+    run = stored.run
     messages = state.messages[run.conversation_id]
     for message_id, given in zip(run.input_message_ids, stored.spec.messages, strict=True):
         message = Message(
@@ -52,7 +52,7 @@ def start_run(state: MemoryState, codec: EventCodec, stored: StoredRun, run: Run
             create_time=run.start_time or run.create_time,
         )
         messages.add(message.id, message)
-    store_events(state, codec, stored, [RunStarted(run)], time_ns)
+    store_events(state, codec, stored, opening, time_ns)
 
 
 def store_events(state: MemoryState, codec: EventCodec, stored: StoredRun, events: Sequence[RunEvent], time_ns: int) -> None:

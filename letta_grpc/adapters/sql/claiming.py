@@ -10,6 +10,7 @@ from letta_grpc.adapters.sql.queries import (
     AGENT_BLOCKS,
     CONVERSATION,
     DEFAULT_CONVERSATION,
+    FIRST_MESSAGES,
     OPEN_RUNS_OF_CONVERSATION,
     RUN_OF_REQUEST,
 )
@@ -18,6 +19,7 @@ from letta_grpc.adapters.sql.rows import (
     agent_of,
     block_of,
     conversation_of,
+    message_of,
     run_of,
     run_values,
     spec_of,
@@ -30,7 +32,9 @@ from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, Conversati
 from letta_grpc.domain.ids import AgentId, RunId
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
+from letta_grpc.ports.stores import AgentContext
 
+_SHORT_CONTEXT_MESSAGES = 64
 _FINGERPRINT, _SPEC, _TRACEPARENT, _CANCEL_REQUESTED = 5, 6, 7, 15
 
 
@@ -48,6 +52,7 @@ class StoredStart:
 
     run: Run
     position: int
+    context: AgentContext | None = None
     interrupts: RunId | None = None
 
 
@@ -76,15 +81,24 @@ def claim_of(row: Row, last: int | None, lease: Lease | None = None) -> Claim:
 def store_start(session: Session, start: Start, admit: Admit, ownership: Ownership) -> StoredStart:
     """Store a start whose request id is new, by the spec's policy."""
     agent = _agent(session, start.agent_id)
-    run = admit(agent, _conversation(session, start, agent))
+    conversation = _conversation(session, start, agent)
+    run = admit(agent, conversation)
     others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     if not others:
         position = _add_run(session, start, run, ownership)
         store_input(session, run, start.spec)
-        return StoredStart(run=run, position=position)
+        return StoredStart(run=run, position=position, context=_short_context(session, agent, conversation))
     interrupts = _may_wait(start, others)
     run = replace(run, state=RunState.QUEUED, start_time=None)
     return StoredStart(run=run, position=_add_run(session, start, run, None), interrupts=interrupts)
+
+
+def _short_context(session: Session, agent: Agent, conversation: Conversation) -> AgentContext | None:
+    """Return what the first step is built from, None for a long conversation: other runs' commits wait behind this."""
+    rows = session.fetch(FIRST_MESSAGES, {"the_conversation": conversation.id, "the_limit": _SHORT_CONTEXT_MESSAGES + 1})
+    if len(rows) > _SHORT_CONTEXT_MESSAGES:
+        return None
+    return AgentContext(agent=agent, conversation=conversation, messages=tuple(message_of(row) for row in rows))
 
 
 def _agent(session: Session, agent_id: AgentId) -> Agent:

@@ -36,6 +36,12 @@ AGENT_BLOCKS = (
 CONVERSATION = select(conversations).where(conversations.c.id == _the("conversation"))
 DEFAULT_CONVERSATION = select(conversations).where(conversations.c.agent_id == _the("agent"), conversations.c.is_default)
 
+FIRST_MESSAGES = (
+    select(messages)
+    .where(messages.c.conversation_id == _the("conversation"))
+    .order_by(messages.c.position)
+    .limit(_the("limit"))
+)
 RUN = select(runs).where(runs.c.id == _the("run"))
 RUN_OF_REQUEST = select(runs).where(runs.c.request_id == _the("request"))
 # The active one first, then the queue in its order.

@@ -16,7 +16,7 @@ from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.recovery import current
 from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.domain.errors import RunNotFound
-from letta_grpc.domain.events import RunEvent, RunFinished, RunStarted
+from letta_grpc.domain.events import RunEvent, RunFinished
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import Run, RunState, StopReason
 from letta_grpc.domain.usage import Timing
@@ -70,7 +70,7 @@ def _open(group: Group, start: Start, stored: StoredStart, ownership: Ownership,
         owner=ownership.owner if runs_now else None,
         attempt=run.attempt,
     )
-    frames = group.encode(open_run, [RunStarted(run)], time_ns) if runs_now else []
+    frames = group.encode(open_run, start.opening(run), time_ns) if runs_now else []
     group.open(open_run)
     if frames:
         group.add(open_run, frames)
@@ -81,6 +81,8 @@ def _open(group: Group, start: Start, stored: StoredStart, ownership: Ownership,
         lease=Lease(run_id=run.id, owner=ownership.owner, attempt=run.attempt) if runs_now else None,
         interrupts=stored.interrupts,
         last_sequence_number=open_run.last,
+        first_step_id=start.first_step_id if runs_now else None,
+        context=stored.context,
         traceparent=start.traceparent,
     )
 
