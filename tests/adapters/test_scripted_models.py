@@ -34,7 +34,7 @@ TIME = datetime(2030, 1, 1, tzinfo=UTC)
 INSERT = ToolDefinition(
     name="memory_insert",
     description="",
-    parameters='{"type": "object", "properties": {"label": {"type": "string"}, "new_string": {"type": "string"}}}',
+    parameters='{"type": "object", "properties": {"label": {"type": "string"}, "text": {"type": "string"}}}',
 )
 
 
@@ -163,7 +163,7 @@ async def test_demo_notes_what_it_is_told_and_says_so_after_the_tools_return(tex
     request = demo_request(text)
     said, (call,) = await demo(request)
     assert said
-    assert (call.name, json.loads(call.arguments)) == ("memory_insert", {"label": "human", "new_string": noted})
+    assert (call.name, json.loads(call.arguments)) == ("memory_insert", {"label": "human", "text": noted})
     said, calls = await demo(followed_by(request, assistant(), returned()))
     assert noted.rstrip(".").lower() in said.lower()
     assert not calls

@@ -16,7 +16,6 @@ from letta_grpc.domain.messages import Message, Role, ToolReturnStatus
 
 _BLOCK = "human"
 _TOOL = "memory_insert"
-_TEXT_PARAMETERS = ("new_string", "new_str", "content", "text", "value")
 
 _NAME = re.compile(r"\b(?:my name is|i am called|i'm called|call me)\s+([^\s.,;:!?]+(?:\s+[A-Z][^\s.,;:!?]*)*)", re.IGNORECASE)
 _REMEMBER = re.compile(r"\b(?:remember|note)\b(?:\s+that)?[\s:,]+(.+?)[.!]*$", re.IGNORECASE | re.DOTALL)
@@ -51,7 +50,7 @@ def demo_actions(request: ModelRequest, pace_seconds: float) -> list[Action]:
         return list(_say(_answer(text, request.system), pace_seconds))
     if all(tool.name != _TOOL for tool in request.tools):
         return list(_say(f"I would like to note that {fact}, but I have no tool to write into my memory.", pace_seconds))
-    return [*_say("Let me note that. ", pace_seconds), CallTool(_TOOL, _arguments(fact, request))]
+    return [*_say("Let me note that. ", pace_seconds), CallTool(_TOOL, _arguments(fact))]
 
 
 def echo_actions(request: ModelRequest) -> list[Action]:
@@ -93,13 +92,8 @@ def _block(system: str) -> str:
     return found[1] if found else ""
 
 
-def _arguments(fact: str, request: ModelRequest) -> str:
-    """Return arguments by the names that the tool's schema has."""
-    parameters = next(json.loads(tool.parameters) for tool in request.tools if tool.name == _TOOL)
-    known = parameters.get("properties", {})
-    text = next((name for name in _TEXT_PARAMETERS if name in known), _TEXT_PARAMETERS[0])
-    line = f"{fact[0].upper()}{fact[1:]}."
-    return json.dumps({"label": _BLOCK, text: line}, ensure_ascii=False)
+def _arguments(fact: str) -> str:
+    return json.dumps({"label": _BLOCK, "text": f"{fact[0].upper()}{fact[1:]}."}, ensure_ascii=False)
 
 
 def _after_tool(message: Message, request: ModelRequest) -> str:
