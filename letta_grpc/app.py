@@ -35,7 +35,8 @@ from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.tracing import NoTracing, Tracing
-from letta_grpc.settings import Settings
+from letta_grpc.settings import WELL_KNOWN_PROVIDERS, Settings
+from letta_grpc.telemetry import Telemetry, telemetry_from_env
 from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from letta_grpc.transport.local import LocalChannel
@@ -108,11 +109,17 @@ async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     """Open the database and run the engine on it, without a socket. Raises StartupError."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        telemetry = None
+        telemetry = telemetry_from_env(environ)
+        if telemetry:
+            stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
         database = await _open_database(stack, settings, clock)
         models = ModelCatalog(_providers(settings, clock))
         stack.push_async_callback(models.close)
-        yield await _engine(stack, settings, database, models, clock, telemetry)
+        ground = _Ground(
+            settings=settings, database=database, models=models, clock=clock, telemetry=telemetry, readers=Readers()
+        )
+        supervisor = await stack.enter_async_context(_supervisor(ground))
+        yield House(_calls(ground, supervisor), supervisor)
 
 
 async def _open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> SqliteDatabase:
@@ -133,7 +140,8 @@ def _providers(settings: Settings, clock: Clock) -> list[ModelProvider]:
     providers: list[ModelProvider] = [ScriptedProvider(clock)]
     for name, provider in settings.providers.items():
         key = provider.api_key.get_secret_value() if provider.api_key else None
-        variable = f"LETTA_GRPC_PROVIDERS__{name.upper()}__API_KEY"
+        known = name in WELL_KNOWN_PROVIDERS
+        variable = f"{name.upper()}_API_KEY" if known else f"LETTA_GRPC_PROVIDERS__{name.upper()}__API_KEY"
         endpoint = OpenAIEndpoint(name=name, base_url=provider.base_url, api_key=key, key_variable=variable)
         providers.append(OpenAIProvider(endpoint, clock))
     if settings.local_model:
@@ -148,63 +156,75 @@ def _providers(settings: Settings, clock: Clock) -> list[ModelProvider]:
     return providers
 
 
-async def _engine(
-    stack: AsyncExitStack,
-    settings: Settings,
-    database: SqliteDatabase,
-    models: Models,
-    clock: Clock,
-    telemetry: None,
-) -> House:
-    conversations, history = SqlConversationStore(database), SqlHistoryStore(database)
-    blocks, memory = SqlBlockStore(database), SqlMemoryStore(database)
-    tools = BuiltinTools(memory=memory, history=history, passages=SqlPassageStore(database), clock=clock)
-    tracing: Tracing = NoTracing()
-    readers = Readers()
-    supervisor = Supervisor(
-        loop=AgentLoop(history=history, models=models, tools=tools, tracing=tracing),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What the engine stands on."""
+
+    settings: Settings
+    database: SqliteDatabase
+    models: Models
+    clock: Clock
+    telemetry: Telemetry | None
+    readers: Readers
+
+    @property
+    def history(self) -> SqlHistoryStore:
+        return SqlHistoryStore(self.database)
+
+    @property
+    def tools(self) -> BuiltinTools:
+        memory, passages = SqlMemoryStore(self.database), SqlPassageStore(self.database)
+        return BuiltinTools(memory=memory, history=self.history, passages=passages, clock=self.clock)
+
+
+def _supervisor(ground: _Ground) -> Supervisor:
+    database, settings = ground.database, ground.settings
+    tracing: Tracing = ground.telemetry.tracing if ground.telemetry else NoTracing()
+    return Supervisor(
+        loop=AgentLoop(history=ground.history, models=ground.models, tools=ground.tools, tracing=tracing),
         journal=database.journal,
         leases=database.leases,
         log=database.log,
         codec=ProtoEventCodec(),
-        readers=readers,
-        clock=clock,
+        readers=ground.readers,
+        clock=ground.clock,
         tracing=tracing,
         lease_seconds=settings.lease_seconds,
         event_retention=timedelta(seconds=settings.event_retention_seconds),
     )
-    runs = Runs(
-        supervisor=supervisor,
-        log=database.log,
-        runs=SqlRunStore(database),
-        history=history,
-        models=models,
-        readers=readers,
-        clock=clock,
-    )
-    agents = Agents(
-        agents=SqlAgentStore(database),
-        conversations=conversations,
-        blocks=blocks,
-        memory=memory,
-        history=history,
-        models=models,
-        tools=tools,
-        clock=clock,
-    )
-    calls = calls_of(
-        runs=runs,
-        agents=agents,
+
+
+def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
+    database, models, clock, settings = ground.database, ground.models, ground.clock, ground.settings
+    blocks, memory, conversations = SqlBlockStore(database), SqlMemoryStore(database), SqlConversationStore(database)
+    return calls_of(
+        runs=Runs(
+            supervisor=supervisor,
+            log=database.log,
+            runs=SqlRunStore(database),
+            history=ground.history,
+            models=models,
+            readers=ground.readers,
+            clock=clock,
+        ),
+        agents=Agents(
+            agents=SqlAgentStore(database),
+            conversations=conversations,
+            blocks=blocks,
+            memory=memory,
+            history=ground.history,
+            models=models,
+            tools=ground.tools,
+            clock=clock,
+        ),
         conversations=Conversations(conversations, models, clock),
         blocks=Blocks(blocks, memory, clock),
         models=models,
         clock=clock,
         api_keys=tuple(key.get_secret_value() for key in settings.api_keys),
         limits=Limits(max_request_bytes=settings.max_message_bytes, max_run_streams=settings.max_streams),
-        observer=None,
+        observer=ground.telemetry.rpc if ground.telemetry else None,
     )
-    await stack.enter_async_context(supervisor)
-    return House(calls, supervisor)
 
 
 def _server_options(settings: Settings) -> ServerOptions:
@@ -214,9 +234,7 @@ def _server_options(settings: Settings) -> ServerOptions:
             tls = Tls(certificate=settings.tls_certificate_file.read_bytes(), key=settings.tls_key_file.read_bytes())
         except OSError as error:
             raise StartupError(f"cannot read the TLS files: {error.strerror}: {error.filename}") from error
-    return ServerOptions(
-        listen=(settings.listen,), tls=tls, reflection=settings.reflection, channelz=settings.channelz
-    )
+    return ServerOptions(listen=(settings.listen,), tls=tls, reflection=settings.reflection, channelz=settings.channelz)
 
 
 def migrate(settings: Settings) -> None:
