@@ -1,6 +1,7 @@
 """How the writer commits: in groups, within bounds, and all or nothing."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
@@ -158,3 +159,17 @@ async def _make_room(file: Opened) -> None:
 
 async def _set_page_limit(file: Opened, pages: int) -> None:
     await file.database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one())
+
+
+async def test_rows_that_a_silent_run_needs_outlive_those_of_loud_ones(file: Opened, tmp_path: Path, clock: FakeClock) -> None:
+    silent, loud = await running(file.world), await running(file.world)
+    await file.world.journal.append(held(silent), deltas(3, "long ago"))
+    for _ in range(100):
+        await file.world.journal.append(held(loud), deltas(1, "x" * 9_000))
+    before = [await frames_of(file.world.log, claim.run.id) for claim in (silent, loud)]
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    for name in ("letta.db", "letta.db-wal"):
+        await asyncio.to_thread(shutil.copy, tmp_path / name, crashed)
+    async with opened(crashed / "letta.db", clock) as found:
+        assert [await frames_of(found.world.log, claim.run.id) for claim in (silent, loud)] == before

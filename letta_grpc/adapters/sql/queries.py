@@ -3,6 +3,8 @@
 Parameters that are no column's new value begin with `the_`.
 """
 
+from typing import Any
+
 from sqlalchemy import BindParameter, bindparam, delete, func, insert, null, or_, select, text, update
 
 from letta_grpc.adapters.sql.schema import (
@@ -19,7 +21,7 @@ from letta_grpc.adapters.sql.schema import (
 )
 
 
-def _the(name: str) -> BindParameter[object]:
+def _the(name: str) -> BindParameter[Any]:
     return bindparam(f"the_{name}")
 
 

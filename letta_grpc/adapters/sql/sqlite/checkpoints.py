@@ -10,7 +10,8 @@ from letta_grpc.adapters.sql.sqlite.connections import WAL_BYTES, Sync, connect_
 logger = logging.getLogger(__name__)
 
 # A passive checkpoint never stops the writer, but the log starts again from its beginning only if the writer pauses right
-# after it: under load it grows without end. Beyond this the writer waits once for the little that the passive one left.
+# after it: under load it grows without end. Beyond this the writer itself copies the little that the passive one left: from
+# another connection that would wait for a gap between commits which never comes.
 _TOO_LONG_BYTES = 16 * 2**20
 _COMMITS_BETWEEN_LOOKS = 32
 
@@ -18,20 +19,38 @@ _COMMITS_BETWEEN_LOOKS = 32
 class Checkpointer:
     """Watches the log's length from the writer's thread and copies on its own."""
 
-    def __init__(self, path: Path, sync: Sync) -> None:
+    def __init__(self, path: Path, sync: Sync, writer: sqlite3.Connection) -> None:
+        self._writer = writer
         self._log = path.with_name(f"{path.name}-wal")
         self._driver = connect_checkpointer(path, sync)
         self._commits = 0
         self._wanted = threading.Event()
+        # Whose turn it is: a checkpoint of one connection would only get in the way of the other one's.
+        self._copying = False
+        self._copied = False
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="sqlite-checkpoints", daemon=True)
         self._thread.start()
 
     def committed(self) -> None:
-        """Take note of a commit."""
+        """Take note of a commit, on the writer's thread."""
         self._commits += 1
-        if self._commits % _COMMITS_BETWEEN_LOOKS == 0 and self._log_bytes() > WAL_BYTES:
+        if self._copying or self._commits % _COMMITS_BETWEEN_LOOKS:
+            return
+        size = self._log_bytes()
+        if self._copied and size > _TOO_LONG_BYTES:
+            self._start_log_again()
+            size = 0
+        self._copied = False
+        if size > WAL_BYTES:
+            self._copying = True
             self._wanted.set()
+
+    def _start_log_again(self) -> None:
+        try:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:
+            logger.warning("a checkpoint failed", exc_info=True)
 
     def _log_bytes(self) -> int:
         try:
@@ -45,15 +64,11 @@ class Checkpointer:
             if self._closed:
                 return
             try:
-                self._checkpoint()
+                self._driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             except sqlite3.Error:
                 # The log keeps everything: nothing is lost, and the next commits bring the next attempt.
                 logger.warning("a checkpoint failed", exc_info=True)
-
-    def _checkpoint(self) -> None:
-        self._driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if self._log_bytes() > _TOO_LONG_BYTES:
-            self._driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._copied, self._copying = True, False
 
     def close(self) -> None:
         """End the thread. The last connection that closes copies what is left."""

@@ -102,9 +102,11 @@ def _open_file(path: Path, codec: EventCodec, sync: Sync) -> _File:
         ensure_current(core, path)
         state = State(driver=driver, session=SqliteSession(driver), core=core, codec=codec, owner=uuid4().hex)
         read_open_runs(state)
+        # From here on only a checkpoint can keep the writer waiting, for a reader that is just looking at an old state.
+        driver.execute("PRAGMA busy_timeout = 100")
         readers = Readers(path)
         stack.callback(readers.close)
-        checkpointer = Checkpointer(path, sync)
+        checkpointer = Checkpointer(path, sync, driver)
         stack.callback(checkpointer.close)
         return _File(state=state, readers=readers, checkpointer=checkpointer, closing=stack.pop_all())
     raise AssertionError("unreachable")  # ExitStack may swallow an exception, as far as type checkers know.

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -51,8 +52,9 @@ class Append:
         """Number and store them. Numbers are given here, where nothing can come between the check and the storing."""
         run = self._check(group)
         frames = group.encode(run, self.events, self.time_ns)
-        if self.changes or any(type(event) in STATEFUL for event in self.events):
-            self._store(group, run)
+        statements = len(self.changes) + sum(type(event) in STATEFUL for event in self.events)
+        if statements:
+            self._store(group, run, statements)
         group.add(run, frames)
 
     def _check(self, group: Group) -> OpenRun:
@@ -67,9 +69,10 @@ class Append:
             raise CancelRequested
         return run
 
-    def _store(self, group: Group, run: OpenRun) -> None:
+    def _store(self, group: Group, run: OpenRun, statements: int) -> None:
         try:
-            with group.all_or_nothing():
+            # One statement is all or nothing by itself.
+            with nullcontext() if statements == 1 else group.all_or_nothing():
                 store_changes(group.session, self.changes, self.time_ns // 1000)
                 store_meaning(group.session, run.conversation_id, self.events, run.last + len(self.events))
         except sqlite3.Error:
