@@ -45,28 +45,24 @@ class EventCall(Generic[Response]):
 
     def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
         self._call: grpc.aio.UnaryStreamCall[Any, Response] = method(request, metadata=metadata)
-        self._waiting = asyncio.Lock()
 
     async def run_id(self, limit: float | None) -> str | None:
         """Wait until the call is accepted, or has failed: then None, and `read` tells why."""
-        async with self._waiting:
-            metadata = await _settle(self._call.initial_metadata(), limit)
+        metadata = await _settle(self._call.initial_metadata(), limit)
         return next((str(value) for key, value in metadata if key == RUN_ID_KEY), None)
 
     async def read(self, limit: float | None) -> Response | None:
         """Return the next response; None behind the last one of a call that ended OK. Raises LettaError."""
-        async with self._waiting:
-            response = await _settle(self._call.read(), limit)
+        response = await _settle(self._call.read(), limit)
         # EOF is a singleton of a type that the stubs name only in union with every response.
         return None if response is grpc.aio.EOF else response  # type: ignore[return-value]  # see above
 
     async def close(self) -> None:
-        """End the call for good, and wait until whoever reads it has noticed."""
+        """End the call for good."""
         self._call.cancel()
-        async with self._waiting:
-            # A connection outlives its channel for as long as anybody holds one of its calls, be it in the traceback of a
-            # cancelled task: see `_settle`.
-            del self._call
+        # A connection outlives its channel for as long as anybody holds one of its calls, be it in the traceback of a
+        # cancelled task: see `_settle`.
+        del self._call
 
 
 async def _settle(answer: Awaitable[Result], limit: float | None) -> Result:

@@ -51,9 +51,9 @@ class AsyncRunStream:
         self._closed = False
 
     @property
-    def run_id(self) -> str | None:
-        """The run, known as soon as the server has accepted it: see `started`."""
-        return self._run_id
+    def run_id(self) -> str:
+        """The run; empty until the server has accepted it: see `started`."""
+        return self._run_id or ""
 
     @property
     def last_sequence_number(self) -> int:
