@@ -49,7 +49,7 @@ class Handlers:
 
     async def attach(self, request: pb.AttachRunRequest, call: Call) -> AsyncGenerator[Response, None]:
         await call.announce(RUN_ID)
-        for events in (2, 0, 3):
+        for events in (0, 2, 3):
             yield Response(pb.AttachRunResponse().SerializeToString(), events)
         if request.run_id == "live":
             self.quiet.set()
