@@ -10,10 +10,10 @@ Rules, each of which grpc.aio punishes silently when it is broken:
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Never, Protocol, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 import grpc
@@ -30,41 +30,16 @@ from letta_grpc.domain.errors import (
 )
 from letta_grpc.transport.errors import CallStatus, status_of
 from letta_grpc.transport.keys import AUTHORIZATION, ApiKeys
-from letta_grpc.transport.methods import RUN_ID_KEY, Method, Response, StreamMethod, UnaryMethod
+from letta_grpc.transport.methods import Method, Response, StreamMethod, UnaryMethod
 from letta_grpc.transport.observers import NoObserver, RpcObservation, RpcObserver
-from letta_grpc.transport.traces import valid_traceparent
+from letta_grpc.transport.wire import LiveCall, Wire, text_metadata
 
 T = TypeVar("T")
-Metadata = Sequence[tuple[str, str | bytes]]
 logger = logging.getLogger(__name__)
 
 _OK = CallStatus(grpc.StatusCode.OK)
 _CANCELLED = CallStatus(grpc.StatusCode.CANCELLED)
 _TOO_LATE = CallStatus(grpc.StatusCode.DEADLINE_EXCEEDED)
-
-
-class Wire(Protocol):
-    """The client's side of a call: grpc.aio's ServicerContext, or its twin in process."""
-
-    def invocation_metadata(self) -> Metadata | grpc.aio.Metadata | None:
-        """What the client sent beside the request."""
-        ...
-
-    def time_remaining(self) -> float | None:
-        """How long until the call's deadline."""
-        ...
-
-    async def send_initial_metadata(self, metadata: Metadata, /) -> None:
-        """Send metadata ahead of the first response."""
-        ...
-
-    async def write(self, message: bytes, /) -> None:
-        """Send a response; waits while the client does not read."""
-        ...
-
-    async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: Metadata) -> Never:
-        """End the call with this status; raises to leave the handler."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,25 +50,6 @@ class Limits:
     max_response_bytes: int = 4 * 1024 * 1024 - 1024
     max_run_streams: int = 4096
     max_stream_age_seconds: float | None = None
-
-
-class LiveCall:
-    """A call under way: what its servicer sees."""
-
-    def __init__(self, wire: Wire, metadata: Mapping[str, str], observation: RpcObservation) -> None:
-        self._wire = wire
-        self._metadata = metadata
-        self.observation = observation
-
-    @property
-    def traceparent(self) -> str | None:
-        """The trace context of the call's span, else the caller's."""
-        return self.observation.traceparent or valid_traceparent(self._metadata.get("traceparent"))
-
-    async def announce(self, run_id: str) -> None:
-        """Send the run's id as initial metadata, at once."""
-        self.observation.run(run_id)
-        await self._wire.send_initial_metadata(((RUN_ID_KEY, run_id),))
 
 
 class Calls:
@@ -170,7 +126,7 @@ class Calls:
     async def _answered(self, method: Method, wire: Wire, work: Callable[[LiveCall], Awaitable[T]]) -> T:
         """Do the work of a call; whatever goes wrong becomes the call's status."""
         task = _current_task()
-        metadata = _text_metadata(wire)
+        metadata = text_metadata(wire)
         observation = self._observer.started(method.name, _without_credentials(metadata))
         ended = _CANCELLED
         self._live.add(task)
@@ -249,10 +205,6 @@ def _current_task() -> asyncio.Task[object]:
     if task is None:
         raise RuntimeError("a call is answered in a task")
     return task
-
-
-def _text_metadata(wire: Wire) -> dict[str, str]:
-    return {key: value for key, value in wire.invocation_metadata() or () if isinstance(value, str)}
 
 
 def _without_credentials(metadata: Mapping[str, str]) -> dict[str, str]:

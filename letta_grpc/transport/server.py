@@ -1,13 +1,15 @@
 """The gRPC server: sockets, keepalive, health, reflection, and an orderly stop."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from letta_grpc.transport.calls import Calls
+from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.handlers import generic_handlers
+from letta_grpc.transport.health import Health
 from letta_grpc.transport.reflection import reflection_handlers
 
 ServerInterceptors = Sequence[grpc.aio.ServerInterceptor]
@@ -45,7 +47,7 @@ class ServerOptions:
     hard_request_bytes: int = 64 * 1024 * 1024
 
 
-def channel_arguments(options: ServerOptions, max_stream_age_seconds: float | None) -> tuple[tuple[str, int], ...]:
+def channel_arguments(options: ServerOptions, limits: Limits) -> tuple[tuple[str, int], ...]:
     """Return grpc's options for a server."""
     arguments = {
         "grpc.keepalive_time_ms": _ms(options.keepalive_seconds),
@@ -56,7 +58,8 @@ def channel_arguments(options: ServerOptions, max_stream_age_seconds: float | No
         "grpc.http2.max_pings_without_data": 0,
         # 5 minutes by default, at which a client with a usual keepalive is cut off as soon as its stream is quiet.
         "grpc.http2.min_recv_ping_interval_without_data_ms": _ms(options.min_client_ping_seconds),
-        "grpc.max_receive_message_length": options.hard_request_bytes,
+        # Above our own limit in any case, so that what is too large is told by us.
+        "grpc.max_receive_message_length": max(options.hard_request_bytes, 2 * limits.max_request_bytes),
         # What may be sent is checked where it is made.
         "grpc.max_send_message_length": -1,
         # Two servers on one port would each get some of the connections, and one run's readers would be spread over both.
@@ -64,10 +67,10 @@ def channel_arguments(options: ServerOptions, max_stream_age_seconds: float | No
         # Not set: grpc.max_concurrent_streams. What is beyond it would wait in the client, in silence, for its deadline.
         "grpc.enable_channelz": int(options.channelz),
     }
-    if max_stream_age_seconds is not None:
+    if (age := limits.max_stream_age_seconds) is not None:
         # A stream that began before its connection was told to go ends by itself within the grace.
-        arguments["grpc.max_connection_age_ms"] = _ms(max_stream_age_seconds)
-        arguments["grpc.max_connection_age_grace_ms"] = _ms(max_stream_age_seconds + 30)
+        arguments["grpc.max_connection_age_ms"] = _ms(age)
+        arguments["grpc.max_connection_age_grace_ms"] = _ms(age + 30)
     return tuple(arguments.items())
 
 
@@ -85,12 +88,13 @@ class Server:
         self._calls = calls
         self._options = options
         self._interceptors = interceptors
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._server: grpc.aio.Server | None = None
+        self._stopping = asyncio.Lock()
 
     async def start(self) -> tuple[str, ...]:
         """Listen; return the addresses with the ports as they are. Raises ListenError."""
-        arguments = channel_arguments(self._options, self._calls.limits.max_stream_age_seconds)
+        arguments = channel_arguments(self._options, self._calls.limits)
         server = grpc.aio.server(options=arguments, interceptors=self._interceptors)
         server.add_generic_rpc_handlers(generic_handlers(self._calls))
         self._add_infrastructure(server)
@@ -135,8 +139,11 @@ class Server:
 
     async def stop(self, grace_seconds: float) -> None:
         """Refuse new calls, let those under way end within the grace, cut the rest, and wait for their clean-up."""
-        if self._server is not None:
-            await self._server.stop(grace_seconds)
+        self._health.close()
+        # One at a time: two stops of grpc's at once can end the process with a segmentation fault.
+        async with self._stopping:
+            if self._server is not None:
+                await self._server.stop(grace_seconds)
         # grpc returns before the handlers that it cut have run to their ends.
         await self._calls.settled()
 

@@ -15,14 +15,15 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from letta_grpc.domain.completions import TextChunk
+from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk, ToolCallChunk
+from letta_grpc.domain.messages import ToolCall
 from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.methods import Call, Response
 from letta_grpc.transport.server import ListenError, Server, ServerOptions, Tls, channel_arguments
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
-from tests.support.engine import DONE, Engine, engine, say
+from tests.support.engine import DONE, DirectedTools, Engine, Move, engine, say
 from tests.support.wires import (
     GET_RUN,
     WAYS,
@@ -44,6 +45,7 @@ ANYWHERE = ("127.0.0.1:0",)
 KEYS = ("one-key", "another-key")
 RUN = "run-00000000-0000-4000-8000-00000000dead"
 ONE = Response(pb.AttachRunResponse(run_id="run").SerializeToString(), 1)
+TOOL_CALLS = ModelFinished(FinishReason.TOOL_CALLS)
 V1, V1ALPHA = "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"
 
 
@@ -232,16 +234,17 @@ async def test_a_client_that_pings_more_often_than_it_may_is_cut_off() -> None:
 
 
 def test_clients_may_ping_twice_as_often_as_they_are_told_to() -> None:
-    arguments = dict(channel_arguments(ServerOptions(), None))
+    arguments = dict(channel_arguments(ServerOptions(), Limits()))
     assert arguments["grpc.http2.min_recv_ping_interval_without_data_ms"] == 5000
     assert arguments["grpc.keepalive_permit_without_calls"] == 1
     assert arguments["grpc.so_reuseport"] == 0
     assert "grpc.max_concurrent_streams" not in arguments
+    assert arguments["grpc.max_receive_message_length"] > Limits().max_request_bytes
     assert "grpc.max_connection_age_ms" not in arguments
 
 
 def test_a_stream_that_is_recycled_in_time_is_never_cut_by_its_connection() -> None:
-    arguments = dict(channel_arguments(ServerOptions(), 300))
+    arguments = dict(channel_arguments(ServerOptions(), Limits(max_stream_age_seconds=300)))
     assert arguments["grpc.max_connection_age_ms"] == 300_000
     assert arguments["grpc.max_connection_age_grace_ms"] > 300_000
 
@@ -273,9 +276,21 @@ async def test_a_client_that_is_stalled_is_noticed() -> None:
     assert watched.ends == [(grpc.StatusCode.CANCELLED, None)]
 
 
-async def test_a_reader_that_never_reads_holds_up_neither_the_run_nor_another_reader(house: Engine) -> None:
-    words = [f"{number:04}" + "x" * 1200 for number in range(300)]
-    house.model.turns.append([*([TextChunk(word)] for word in words), [DONE]])
+async def test_a_reader_that_never_reads_holds_up_neither_the_run_nor_another_reader() -> None:
+    async def look(_call: ToolCall) -> str:
+        return "seen"
+
+    # More than one response holds: what the stuck reader was not sent yet cannot be on its way either.
+    words = [f"{number:04}" + "x" * 3000 for number in range(600)]
+    async with engine(tools=DirectedTools({"look": look})) as house:
+        for step in range(6):
+            said: list[Move] = [[TextChunk(word)] for word in words[step * 100 : step * 100 + 100]]
+            house.model.turns.append([*said, [ToolCallChunk(0, f"look-{step}", "look", "{}")], [TOOL_CALLS]])
+        house.model.turns.append(say("done"))
+        await _one_reads_and_one_does_not(house, [*words, "done"])
+
+
+async def _one_reads_and_one_does_not(house: Engine, words: list[str]) -> None:
     watched = Watched()
     # How much a server may send ahead is the client's choice: as little as there is to choose.
     sparing = [("grpc.http2.bdp_probe", 0)]
@@ -347,6 +362,9 @@ async def test_a_server_that_drains_sends_readers_away_and_refuses_starts_but_an
 async def test_a_drained_server_stops_long_before_its_grace_is_over(house: Engine) -> None:
     house.model.turns.append([asyncio.Event()])
     async with serving(house_calls(house)) as (server, address), grpc.aio.insecure_channel(address) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watching = health.Watch(health_pb2.HealthCheckRequest())
+        await watching.read()
         run = await house.start()
         reader = Stubs(channel).runs.AttachRun(pb.AttachRunRequest(run_id=run.id))
         assert await reader.read()
@@ -355,6 +373,12 @@ async def test_a_drained_server_stops_long_before_its_grace_is_over(house: Engin
             await server.stop(60)
         assert info_of(await failure_of(reader))[1] == "SERVER_DRAINING"
         await server.wait()
+
+
+async def test_a_server_can_be_told_to_stop_again_while_it_stops(house: Engine) -> None:
+    async with serving(house_calls(house)) as (server, _), asyncio.TaskGroup() as group:
+        for grace in (1, 0, 0):
+            group.create_task(server.stop(grace))
 
 
 async def test_calls_is_empty_when_nothing_is_under_way(house: Engine, way: Way) -> None:

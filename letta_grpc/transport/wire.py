@@ -1,0 +1,60 @@
+"""The client's side of a call, and what a servicer sees of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Never, Protocol
+
+import grpc
+
+from letta_grpc.transport.methods import RUN_ID_KEY
+from letta_grpc.transport.observers import RpcObservation
+from letta_grpc.transport.traces import valid_traceparent
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+class Wire(Protocol):
+    """The client's side of a call: grpc.aio's ServicerContext, or its twin in process."""
+
+    def invocation_metadata(self) -> Metadata | grpc.aio.Metadata | None:
+        """What the client sent beside the request."""
+        ...
+
+    def time_remaining(self) -> float | None:
+        """How long until the call's deadline."""
+        ...
+
+    async def send_initial_metadata(self, metadata: Metadata, /) -> None:
+        """Send metadata ahead of the first response."""
+        ...
+
+    async def write(self, message: bytes, /) -> None:
+        """Send a response; waits while the client does not read."""
+        ...
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: Metadata) -> Never:
+        """End the call with this status; raises to leave the handler."""
+        ...
+
+
+class LiveCall:
+    """A call under way: what its servicer sees."""
+
+    def __init__(self, wire: Wire, metadata: Mapping[str, str], observation: RpcObservation) -> None:
+        self._wire = wire
+        self._metadata = metadata
+        self.observation = observation
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace context of the call's span, else the caller's."""
+        return self.observation.traceparent or valid_traceparent(self._metadata.get("traceparent"))
+
+    async def announce(self, run_id: str) -> None:
+        """Send the run's id as initial metadata, at once."""
+        self.observation.run(run_id)
+        await self._wire.send_initial_metadata(((RUN_ID_KEY, run_id),))
+
+
+def text_metadata(wire: Wire) -> dict[str, str]:
+    """Return what the client sent beside the request, without what is binary."""
+    return {key: value for key, value in wire.invocation_metadata() or () if isinstance(value, str)}
