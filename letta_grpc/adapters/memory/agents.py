@@ -25,7 +25,7 @@ class MemoryAgentStore:
         labels = [block.label for block in blocks.values()]
         for label in labels:
             if labels.count(label) > 1:
-                raise NameTaken("Two blocks of the agent have the same label.", label=label)
+                raise NameTaken("Two blocks of the agent have the same label.", name=label)
         for block in blocks.values():
             if block.id not in state.blocks:
                 state.blocks.add(block.id, block)

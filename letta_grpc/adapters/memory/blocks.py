@@ -48,7 +48,7 @@ class MemoryBlockStore:
     def _check_label(self, changed: Block) -> None:
         for agent_id, attached in self._state.attachments.items():
             if changed.id in attached and any(b.label == changed.label for b in self._state.blocks_of(agent_id)):
-                raise NameTaken("An agent that has the block has another one of this label.", label=changed.label)
+                raise NameTaken("An agent that has the block has another one of this label.", name=changed.label)
 
     async def delete(self, block_id: BlockId) -> None:
         """Remove a block, from all agents too."""

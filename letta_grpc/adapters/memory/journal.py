@@ -120,5 +120,5 @@ def _must_wait(state: MemoryState, start: Start, run: Run) -> bool:
         raise ConversationBusy(conversation_id=run.conversation_id, active_run_id=active.run.id)
     waiting = sum(s.run.state is RunState.QUEUED for s in open_runs)
     if waiting >= MAX_QUEUED_RUNS:
-        raise QueueFull(conversation_id=run.conversation_id, limit=str(MAX_QUEUED_RUNS))
+        raise QueueFull(f"{MAX_QUEUED_RUNS} runs are waiting in this conversation already.", limit=str(MAX_QUEUED_RUNS))
     return True

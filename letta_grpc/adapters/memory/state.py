@@ -86,7 +86,7 @@ class MemoryState:
         if block.id in attached:
             return
         if any(other.label == block.label for other in self.blocks_of(agent_id)):
-            raise NameTaken("The agent has another block of this label.", label=block.label)
+            raise NameTaken("The agent has another block of this label.", name=block.label)
         attached.append(block.id)
 
     def conversation(self, conversation_id: ConversationId) -> Conversation:
@@ -139,4 +139,5 @@ class MemoryState:
         """Raise ResourceInUse if the conversation has an open run."""
         for stored in self.runs_in(conversation_id):
             if not stored.run.state.is_final:
-                raise ResourceInUse("A run is at work in it.", conversation_id=conversation_id, run_id=stored.run.id)
+                active_run_id = stored.run.id
+                raise ResourceInUse("A run is at work in it.", conversation_id=conversation_id, active_run_id=active_run_id)

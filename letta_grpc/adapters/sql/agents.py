@@ -84,7 +84,7 @@ def _create(connection: Connection, agent: Agent, conversation: Conversation) ->
 def _check_labels(labels: Sequence[str]) -> None:
     for label in labels:
         if labels.count(label) > 1:
-            raise NameTaken("Two blocks of the agent have the same label.", label=label)
+            raise NameTaken("Two blocks of the agent have the same label.", name=label)
 
 
 def _add_tags(connection: Connection, agent: Agent) -> None:

@@ -80,7 +80,7 @@ def _update(connection: Connection, block_id: BlockId, changes: Mapping[str, Any
         rule = f"has {len(changed.value)} characters, the block's limit is {changed.limit}"
         raise InvalidRequest(fields={"block.value": rule})
     if changed.label != block.label and _label_is_taken(connection, changed):
-        raise NameTaken("An agent that has the block has another one of this label.", label=changed.label)
+        raise NameTaken("An agent that has the block has another one of this label.", name=changed.label)
     connection.execute(update(blocks).where(blocks.c.id == block_id).values(block_values(changed)))
     return changed
 

@@ -29,7 +29,7 @@ from letta_grpc.adapters.sql.rows import (
 from letta_grpc.adapters.sql.session import Session
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ConversationNotFound, QueueFull, RequestIdReused
-from letta_grpc.domain.ids import AgentId, RunId
+from letta_grpc.domain.ids import AgentId, ConversationId, RunId
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
@@ -88,7 +88,7 @@ def store_start(session: Session, start: Start, admit: Admit, ownership: Ownersh
         position = _add_run(session, start, run, ownership)
         store_input(session, run, start.spec)
         return StoredStart(run=run, position=position, context=_short_context(session, agent, conversation))
-    interrupts = _may_wait(start, others)
+    interrupts = _may_wait(start, run.conversation_id, others)
     run = replace(run, state=RunState.QUEUED, start_time=None)
     return StoredStart(run=run, position=_add_run(session, start, run, None), interrupts=interrupts)
 
@@ -119,14 +119,14 @@ def _conversation(session: Session, start: Start, agent: Agent) -> Conversation:
     return conversation
 
 
-def _may_wait(start: Start, others: list[Row]) -> RunId | None:
+def _may_wait(start: Start, conversation_id: ConversationId, others: list[Row]) -> RunId | None:
     """Return the active run that the start interrupts; raise if it may not wait behind the others, the active one first."""
     first_id, first_state = others[0]
     is_active = first_state == RunState.RUNNING.value
     if start.spec.conflict_policy is ConflictPolicy.REJECT:
-        raise ConversationBusy(active_run_id=first_id)
+        raise ConversationBusy(active_run_id=first_id, conversation_id=conversation_id)
     if len(others) - is_active >= MAX_QUEUED_RUNS:
-        raise QueueFull(f"{MAX_QUEUED_RUNS} runs are waiting in this conversation already.", active_run_id=first_id)
+        raise QueueFull(f"{MAX_QUEUED_RUNS} runs are waiting in this conversation already.", limit=str(MAX_QUEUED_RUNS))
     interrupts = start.spec.conflict_policy is ConflictPolicy.INTERRUPT and is_active
     return RunId(first_id) if interrupts else None
 

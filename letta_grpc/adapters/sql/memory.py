@@ -37,7 +37,7 @@ def _attach(connection: Connection, agent_id: AgentId, block_id: BlockId) -> Age
     if any(attached.id == block.id for attached in agent.memory_blocks):
         return agent
     if any(attached.label == block.label for attached in agent.memory_blocks):
-        raise NameTaken("The agent has another block of this label.", label=block.label)
+        raise NameTaken("The agent has another block of this label.", name=block.label)
     attach_blocks(connection, agent_id, [block])
     return get_agent(connection, agent_id)
 

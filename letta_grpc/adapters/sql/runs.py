@@ -55,7 +55,7 @@ def check_idle(connection: Connection, where: ColumnElement[bool]) -> None:
     is_open = runs.c.state.in_([state.value for state in OPEN_STATES])
     active = connection.execute(select(runs).where(where, is_open).order_by(runs.c.position)).first()
     if active is not None:
-        raise ResourceInUse("A run is at work in it.", conversation_id=active.conversation_id, run_id=active.id)
+        raise ResourceInUse("A run is at work in it.", conversation_id=active.conversation_id, active_run_id=active.id)
 
 
 def _get(connection: Connection, run_id: RunId) -> Run:

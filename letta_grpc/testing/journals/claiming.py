@@ -106,7 +106,7 @@ class ClaimContract:
         await claim_with(world, start)
         with pytest.raises(RequestIdReused) as caught:
             await claim_with(world, replace(start, fingerprint="other"))
-        assert caught.value.metadata["request_id"] == start.request_id
+        assert caught.value.metadata == {"request_id": start.request_id, "run_id": start.run_id}
 
     async def test_reject_refuses_while_the_conversation_has_an_open_run(self, world: World) -> None:
         """Naming it. After its end there is room."""
@@ -114,7 +114,7 @@ class ClaimContract:
         start = new_start(world, active)
         with pytest.raises(ConversationBusy) as caught:
             await claim_with(world, start)
-        assert caught.value.metadata["active_run_id"] == active.run.id
+        assert caught.value.metadata == {"active_run_id": active.run.id, "conversation_id": active.run.conversation_id}
         await _check_absent(world, start)
         await world.finish(active)
         assert (await claim_with(world, start)).lease is not None
@@ -160,8 +160,9 @@ class ClaimContract:
         conversation = await world.default(await world.agents.get(active.run.agent_id))
         for _ in range(MAX_QUEUED_RUNS):
             await world.start(conversation, "later", **_ENQUEUE)
-        with pytest.raises(QueueFull):
+        with pytest.raises(QueueFull) as caught:
             await world.start(conversation, "too late", **_ENQUEUE)
+        assert caught.value.metadata == {"limit": str(MAX_QUEUED_RUNS)}
         stored = await world.runs.list(PageRequest(size=1000), RunFilter(conversation_id=conversation.id))
         assert len(stored.items) == MAX_QUEUED_RUNS + 1
 

@@ -64,7 +64,7 @@ class AgentStoreContract:
         stored, fresh = await world.block("human"), world.new_block("human")
         with pytest.raises(NameTaken) as caught:
             await world.agent(stored, fresh)
-        assert caught.value.metadata["label"] == "human"
+        assert caught.value.metadata == {"name": "human"}
         assert (await world.agents.list(_ALL)).items == ()
         assert (await world.blocks.list(_ALL)).items == (stored,)
 
@@ -166,7 +166,7 @@ class AgentStoreContract:
         claim = await world.start(thread, "hi")
         with pytest.raises(ResourceInUse) as caught:
             await world.agents.delete(agent.id)
-        assert caught.value.metadata["run_id"] == claim.run.id
+        assert caught.value.metadata["active_run_id"] == claim.run.id
         assert await world.agents.get(agent.id) == agent
         assert len((await world.runs.list(_ALL, RunFilter(agent_id=agent.id))).items) == 2  # noqa: PLR2004 - the two above
         await world.finish(claim)

@@ -91,7 +91,7 @@ class BlockStoreContract:
         await world.agent(human, persona)
         with pytest.raises(NameTaken) as caught:
             await world.blocks.update(human.id, {"label": "persona"}, world.time())
-        assert caught.value.metadata["label"] == "persona"
+        assert caught.value.metadata == {"name": "persona"}
         assert await world.blocks.get(human.id) == human
         assert (await world.blocks.update(human.id, {"label": "human"}, world.time())).label == "human"
         assert (await world.blocks.update(human.id, {"label": loose.label}, world.time())).label == "loose"

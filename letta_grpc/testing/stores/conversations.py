@@ -128,7 +128,7 @@ class ConversationStoreContract:
         await world.finish(active)
         with pytest.raises(ResourceInUse) as caught:
             await world.conversations.delete(thread.id)
-        assert caught.value.metadata["run_id"] == waiting.run.id
+        assert caught.value.metadata["active_run_id"] == waiting.run.id
         await world.journal.request_cancel(waiting.run.id)
         await world.conversations.delete(thread.id)
 

@@ -30,7 +30,7 @@ class MemoryStoreContract:
         agent, other = await world.agent(world.new_block("human")), await world.block("human")
         with pytest.raises(NameTaken) as caught:
             await world.memory.attach(agent.id, other.id)
-        assert caught.value.metadata["label"] == "human"
+        assert caught.value.metadata == {"name": "human"}
         assert await world.agents.get(agent.id) == agent
 
     async def test_a_detached_block_stays(self, world: World) -> None:
