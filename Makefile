@@ -21,7 +21,7 @@ export UV_NO_PROGRESS := 1
 OUT ?= .
 PROTOS := $(wildcard protos/letta_grpc/v1/*.proto)
 GOOGLE_PROTOS := api/annotations api/http rpc/code rpc/error_details rpc/status
-# Tests that take a second or less each. `make test` runs all there are.
+# Unit and contract tests: no process of ours, no model that has to be loaded. `make test` runs all there are.
 QUICK_TESTS := $(wildcard tests/domain tests/engine tests/adapters tests/transport tests/client tests/telemetry tests/static)
 
 .PHONY: help demo test check lint types proto generate proto-accept docs fmt bench
@@ -36,7 +36,7 @@ test: $(EVERYTHING) grpcurl ## Run every test
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q
 
 check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests
-	@$(BIN)/pytest -q -m "not slow" $(QUICK_TESTS)
+	@$(BIN)/pytest -q --ignore=tests/adapters/test_llama_real.py $(QUICK_TESTS)
 
 lint: $(EVERYTHING) .buf/googleapis
 	@$(BIN)/ruff check

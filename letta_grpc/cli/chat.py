@@ -1,10 +1,11 @@
 """`letta-grpc chat`."""
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from letta_grpc.client import Client, LettaError, RunStream
 from letta_grpc.settings import Settings
 
 AGENT_NAME = "chat"
+CANCELLING = b"\ncancelling the run; Ctrl-C again leaves\n"
 EPILOG = """
 Ctrl-C while the agent answers cancels the run, for everyone who follows it; a second one leaves. At the prompt Ctrl-C or
 Ctrl-D leaves. Input that is piped in is taken line by line.
@@ -99,14 +101,21 @@ def _answer(stream: RunStream, console: Console) -> Exit:
     return code
 
 
+def _cancel(stream: RunStream) -> None:
+    # What goes wrong with the connection is told by the reader, who needs it too.
+    with suppress(LettaError):
+        stream.cancel()
+
+
 @contextmanager
 def _cancelled_by_interrupt(stream: RunStream) -> Iterator[None]:
     """Make the first Ctrl-C cancel the run; the second one is a KeyboardInterrupt."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # In a thread: the handler runs in the middle of whatever the reader is doing with the same channel.
-        threading.Thread(target=stream.cancel, name="cancel", daemon=True).start()
+        # Neither print nor the channel may be used here: the handler runs in the middle of whatever the reader does with them.
+        os.write(sys.stderr.fileno(), CANCELLING)
+        threading.Thread(target=_cancel, args=(stream,), name="cancel", daemon=True).start()
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:

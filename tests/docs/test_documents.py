@@ -1,5 +1,6 @@
 """Every block of every document runs, every link leads somewhere, and every generated table is fresh."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def require(program: str, block: Block) -> None:
     if program in block.text and shutil.which(program, path=environment()["PATH"]) is None:
-        if environment().get("CI"):
+        if os.environ.get("CI"):
             pytest.fail(f"{program} is missing")
         pytest.skip(f"{program} is not installed")
 
@@ -86,6 +87,7 @@ def test_a_transcript_is_what_its_commands_print(path: Path, address: str, tmp_p
         assert normal(actual.output) == normal(expected.output), expected.command
 
 
+@pytest.mark.timeout(400)
 def test_the_first_commands_work_in_a_fresh_clone(tmp_path: Path) -> None:
     (block,) = of(FIRST)
     setup, chat, serve = block.text.splitlines()
@@ -95,6 +97,7 @@ def test_the_first_commands_work_in_a_fresh_clone(tmp_path: Path) -> None:
     subprocess.run(["make", "demo"], cwd=clone, check=True, timeout=300, env=environment(), stdin=subprocess.DEVNULL)  # noqa: S607 - of the system
     assert chat == ".venv/bin/letta-grpc chat --embedded"
     talked = letta_grpc("chat", "--embedded", stdin="Hello!\n", LETTA_GRPC_DATABASE=f"sqlite:///{tmp_path / 'chat.db'}")
+    assert talked.returncode == 0, talked.stderr
     assert "glad you are here" in talked.stdout
     assert serve == ".venv/bin/letta-grpc serve"
     with serving_process(tmp_path) as (_, process):

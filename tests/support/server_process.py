@@ -37,7 +37,7 @@ def letta_grpc(*arguments: str, stdin: str = "", timeout: float = 60, **more: st
 @contextmanager
 def serving_process(folder: Path, *flags: str, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `letta-grpc serve` on a free port and a database in `folder`; give its address and process."""
-    own = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{folder / 'letta.db'}"]
+    own = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{folder / 'letta.db'}", "--drain-seconds", "1"]
     command = [str(BIN / "letta-grpc"), "serve", *own, *flags]
     with (
         (folder / "server.log").open("a") as log,

@@ -1,0 +1,105 @@
+"""The commands that call a server, against one."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from letta_grpc.cli.program import program
+from letta_grpc.client import Client
+
+NOBODY = "agent-00000000-0000-4000-8000-000000000000"
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(address: str) -> Invoke:
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(program, arguments, env={"LETTA_GRPC_TARGET": address}, prog_name="letta-grpc")
+
+    return run
+
+
+@pytest.fixture
+def agent_id(invoke: Invoke) -> str:
+    return invoke("agents", "create", "--name", "ada", "--model", "scripted/echo", "--human", "Likes tea.").stdout.strip()
+
+
+@pytest.fixture
+def run_id(address: str, agent_id: str) -> str:
+    with Client(address) as client:
+        return client.runs.execute(agent_id, "one two").run.id
+
+
+def lines(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_an_agent_is_made_listed_shown_and_deleted(invoke: Invoke, agent_id: str) -> None:
+    assert agent_id in invoke("agents", "list", "--name", "ada").stdout
+    assert agent_id in [agent["id"] for agent in lines(invoke("agents", "list", "--json"))]
+    shown = invoke("agents", "get", agent_id).stdout
+    assert "[human]\nLikes tea." in shown
+    assert invoke("agents", "delete", agent_id).exit_code == 0
+    assert invoke("agents", "get", agent_id).exit_code == 4
+
+
+def test_a_name_without_agents_lists_none(invoke: Invoke) -> None:
+    assert lines(invoke("agents", "list", "--name", "nobody", "--json")) == []
+
+
+def test_runs_are_listed_by_state_and_agent(invoke: Invoke, agent_id: str, run_id: str) -> None:
+    of_agent = ("runs", "list", "--agent", agent_id, "--json")
+    assert [run["id"] for run in lines(invoke(*of_agent))] == [run_id]
+    assert [run["id"] for run in lines(invoke(*of_agent, "--state", "completed"))] == [run_id]
+    assert lines(invoke(*of_agent, "--state", "running", "--state", "queued")) == []
+    assert run_id in invoke("runs", "list").stdout
+
+
+def test_a_run_is_shown_as_it_stands(invoke: Invoke, run_id: str) -> None:
+    (run,) = lines(invoke("runs", "get", run_id, "--json"))
+    assert run["state"] == "RUN_STATE_COMPLETED"
+    assert run_id in invoke("runs", "get", run_id).stdout
+
+
+def test_following_begins_behind_a_number(invoke: Invoke, run_id: str) -> None:
+    everything = lines(invoke("runs", "follow", run_id, "--json"))
+    assert [event["sequenceNumber"] for event in everything] == list(range(1, len(everything) + 1))
+    assert "runFinished" in everything[-1]
+    assert lines(invoke("runs", "follow", run_id, "--after", "4", "--json")) == everything[4:]
+    told = invoke("runs", "follow", run_id, "--after", "3").stdout.splitlines()
+    assert len(told) == len(everything) - 3
+    assert told[0].split() == ["4", "textDelta", '"one', '"']
+
+
+def test_following_a_failed_run_exits_with_1(invoke: Invoke, address: str, agent_id: str) -> None:
+    with Client(address) as client:
+        failed = client.runs.execute(agent_id, "not a script", model="scripted/script").run
+    result = invoke("runs", "follow", failed.id)
+    assert result.exit_code == 1
+    assert "failed" in result.stdout.splitlines()[-1]
+
+
+def test_cancelling_a_finished_run_changes_nothing(invoke: Invoke, run_id: str) -> None:
+    assert invoke("runs", "cancel", run_id).stdout == "completed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (("agents", "get", NOBODY), 4, "AGENT_NOT_FOUND"),
+        (("runs", "get", NOBODY.replace("agent", "run")), 4, "RUN_NOT_FOUND"),
+        (("runs", "get", "run-1"), 2, "run_id"),
+        (("agents", "create", "--model", "nobody/has-this"), 2, "MODEL_UNKNOWN"),
+        (("runs", "list", "--state", "sleeping"), 2, "sleeping"),
+        (("agents", "list", "--target", "127.0.0.1:1"), 3, "letta-grpc serve"),
+    ],
+)
+def test_what_goes_wrong_has_a_code_and_a_line(invoke: Invoke, arguments: tuple[str, ...], code: int, word: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == code
+    assert word in result.stderr
+    assert not result.stdout

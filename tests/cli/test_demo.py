@@ -1,0 +1,22 @@
+from tests.support.server_process import letta_grpc
+
+
+def test_the_demo_shows_text_a_memory_edit_and_a_stream_that_survives_a_cut() -> None:
+    shown = letta_grpc("demo")
+    assert shown.returncode == 0, shown.stderr
+    text = shown.stdout
+    assert "scripted/demo answers: a script, not a language model." in text
+    assert "before: 'I know nothing about this person yet.'" in text
+    assert "The person's name is Ada." in text.partition("after:")[2]
+    cut = int(text.partition("connection cut after event ")[2].split()[0])
+    assert f"attached again: the first event is {cut + 1}" in text
+    assert text.count("none missing, none twice") == 2
+    assert "first token after" in text
+    assert shown.stderr == ""
+
+
+def test_a_model_that_nobody_has_ends_the_demo_with_a_line() -> None:
+    refused = letta_grpc("demo", "--model", "nobody/has-this")
+    assert refused.returncode == 2
+    assert "MODEL_UNKNOWN" in refused.stderr
+    assert "Traceback" not in refused.stderr

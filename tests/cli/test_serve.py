@@ -1,0 +1,83 @@
+"""The server as a process: what it prints, how it ends, and what it says when it cannot start."""
+
+import json
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from letta_grpc.client import Client
+from tests.support.server_process import letta_grpc, serving_process
+
+STOP_SECONDS = 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_ends_well_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    with serving_process(tmp_path) as (address, process):
+        host, _, port = address.rpartition(":")
+        assert host == "127.0.0.1"
+        assert int(port) > 0
+        with Client(address) as client:
+            assert list(client.agents.list()) == []
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=STOP_SECONDS)
+        assert process.returncode == 0
+        # The line with the address is all there is on stdout; the log is JSON where nobody watches.
+        assert rest == ""
+    entries = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
+    assert "draining" in [entry["event"] for entry in entries]
+
+
+def test_a_second_server_on_the_same_file_or_port_refuses_to_start(tmp_path: Path) -> None:
+    with serving_process(tmp_path) as (address, _):
+        same_file = letta_grpc("serve", "--listen", "127.0.0.1:0", "--database", f"sqlite:///{tmp_path / 'letta.db'}")
+        same_port = letta_grpc("serve", "--listen", address, "--database", f"sqlite:///{tmp_path / 'other.db'}")
+    assert (same_file.returncode, same_port.returncode) == (5, 5)
+    assert "in use by another server" in same_file.stderr
+    assert address in same_port.stderr
+    for refused in (same_file, same_port):
+        assert refused.stdout == ""
+        assert "Traceback" not in refused.stderr
+
+
+def test_a_database_that_cannot_be_used_is_said_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder.db").mkdir()
+    (tmp_path / "text.db").write_text("This is no database, however long it may be. " * 100)
+    for name in ("folder.db", "text.db", "missing/letta.db"):
+        refused = letta_grpc("serve", "--listen", "127.0.0.1:0", "--database", f"sqlite:///{tmp_path / name}")
+        assert refused.returncode == 5, refused.stderr
+        assert len(refused.stderr.splitlines()) == 1, refused.stderr
+        assert refused.stderr.startswith("letta-grpc: ")
+
+
+def test_wrong_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'letta.db'}"
+    exposed = letta_grpc("serve", "--listen", "0.0.0.0:0", "--database", database)
+    assert exposed.returncode == 2
+    assert "LETTA_GRPC_API_KEYS" in exposed.stderr
+    misspelt = letta_grpc("serve", "--database", database, LETTA_GRPC_LISTN="127.0.0.1:0")
+    assert misspelt.returncode == 2
+    assert "did you mean LETTA_GRPC_LISTEN?" in misspelt.stderr
+    assert not (tmp_path / "letta.db").exists()
+
+
+def test_a_server_with_keys_answers_only_who_shows_one(tmp_path: Path) -> None:
+    with serving_process(tmp_path, LETTA_GRPC_API_KEYS="first,second") as (address, _):
+        listing = ("agents", "list", "--target", address)
+        assert letta_grpc(*listing).returncode == 6
+        assert letta_grpc(*listing, LETTA_GRPC_TARGET_API_KEY="third").returncode == 6
+        assert letta_grpc(*listing, LETTA_GRPC_TARGET_API_KEY="second").returncode == 0
+
+
+def test_migrate_makes_a_database_that_can_be_served(tmp_path: Path) -> None:
+    path = tmp_path / "letta.db"
+    migrated = letta_grpc("migrate", "--database", f"sqlite:///{path}")
+    assert migrated.returncode == 0, migrated.stderr
+    with sqlite3.connect(path) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    database.close()
+    assert "runs" in tables
+    with serving_process(tmp_path) as (address, _), Client(address) as client:
+        assert list(client.agents.list()) == []
