@@ -134,14 +134,16 @@ async def test_a_client_that_leaves_ends_its_call_as_cancelled_which_is_no_failu
     assert value(collected, "letta_grpc.rpc.active") == 0
 
 
-async def test_a_deadline_that_passes_is_a_failure(way: Way) -> None:
+async def test_a_deadline_that_passes_is_a_failure() -> None:
+    # In process alone: grpc.aio crashes now and then when a server stops right after a call's deadline has passed.
     handlers, collected = Handlers(), Collected()
     serving = calls(handlers, collected)
-    async with channel_to(serving, way) as channel:
+    async with channel_to(serving, "local") as channel:
+        stream = RunServiceStub(channel).AttachRun(pb.AttachRunRequest(run_id="live"), timeout=0.5)
+        await handlers.quiet.wait()
         with pytest.raises(grpc.aio.AioRpcError):
-            async for _ in RunServiceStub(channel).AttachRun(pb.AttachRunRequest(run_id="live"), timeout=0.2):
+            async for _ in stream:
                 pass
-        await handlers.left.wait()
         await serving.settled()
     (span,) = collected.spans
     assert attributes(span)["error.type"] == attributes(span)["rpc.response.status_code"] == "DEADLINE_EXCEEDED"
