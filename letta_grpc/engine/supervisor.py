@@ -81,8 +81,9 @@ class Supervisor:
         self._housekeeper.cancel()
         for task in (*self._grace.values(), *(task for _, _, task in self._runs.values())):
             task.cancel()
-        # Without the error: the group would wrap it, and whoever started the server must see it as it is.
-        await self._group.__aexit__(None, None, None)
+        # A group wraps whatever error passes through it, cancellation alone excepted; this one is not about its tasks.
+        passing = (kind, error, trace) if isinstance(error, asyncio.CancelledError) else (None, None, None)
+        await self._group.__aexit__(*passing)
 
     @property
     def active(self) -> int:
