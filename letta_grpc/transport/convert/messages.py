@@ -15,7 +15,7 @@ from letta_grpc.domain.messages import (
     ToolReturn,
 )
 from letta_grpc.transport.convert.enums import ROLES, TOOL_RETURN_STATUSES
-from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.rules import MAX_TEXT_BYTES, Rules
 from letta_grpc.transport.convert.times import timestamp_from_pb, timestamp_to_pb
 from letta_grpc.v1 import messages_pb2 as pb
 
@@ -126,7 +126,7 @@ def _body(rules: Rules, path: str, body: pb.UserInput | pb.SystemInput) -> tuple
         case "text":
             return (TextPart(_input_text(rules, f"{path}.text", body.text)),)
         case "content":
-            return _input_parts(rules, f"{path}.content.parts", body.content.parts)
+            return _input_parts(rules, f"{path}.content.parts", body.content)
         case _:
             rules.broken(path, "must have text or content")
             return ()
@@ -138,9 +138,12 @@ def _input_text(rules: Rules, path: str, text: str) -> str:
     return rules.long_text(path, text)
 
 
-def _input_parts(rules: Rules, path: str, parts: Iterable[pb.ContentPart]) -> tuple[TextPart, ...]:
+def _input_parts(rules: Rules, path: str, content: pb.Content) -> tuple[TextPart, ...]:
+    # Each part may be small and the message yet larger than any list could return.
+    if (size := content.ByteSize()) > MAX_TEXT_BYTES:
+        rules.broken(path, f"must have at most {MAX_TEXT_BYTES} bytes in all, has {size}")
     texts = []
-    for index, part in enumerate(parts):
+    for index, part in enumerate(content.parts):
         if part.WhichOneof("kind") != "text":
             rules.broken(f"{path}[{index}]", "must have text")
         else:
