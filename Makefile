@@ -32,7 +32,7 @@ help: ## List the targets
 demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 	@$(BIN)/letta-grpc demo
 
-test: $(EVERYTHING) grpcurl ## Run every test
+test: $(EVERYTHING) .buf/googleapis grpcurl ## Run every test
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q
 
 check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from typer.testing import CliRunner
 
+from letta_grpc.cli.program import program
 from letta_grpc.client import Client
 from tests.support.server_process import BIN, environment, letta_grpc, serving_process
 
@@ -94,16 +96,27 @@ def test_the_first_interrupt_cancels_the_run_and_the_chat_goes_on(address: str, 
     assert len(states) == 2
 
 
-def test_an_interrupt_at_the_prompt_leaves(address: str, agent_id: str) -> None:
+def test_the_end_of_the_input_at_the_prompt_leaves(address: str, agent_id: str) -> None:
     keyboard, terminal = os.openpty()
     try:
         with chatting(address, agent_id, stdin=terminal) as process:
             wait_for(process.stdout, "you> ")
-            process.send_signal(signal.SIGINT)
+            os.write(keyboard, b"\x04")
             assert process.wait(STOP_SECONDS) == 0
     finally:
         os.close(keyboard)
         os.close(terminal)
+
+
+def test_an_interrupt_at_the_prompt_leaves(address: str, agent_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In process: from outside nobody can tell whether it has begun to read, and a signal just before that is lost on `input`.
+    def interrupted(_prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupted)
+    left = CliRunner().invoke(program, ["chat", "--agent", agent_id, "--target", address])
+    assert left.exit_code == 0
+    assert agent_id in left.stdout
 
 
 def test_a_second_interrupt_leaves_even_when_the_server_does_not_answer(tmp_path: Path) -> None:
