@@ -67,7 +67,9 @@ class Runs:
             agent_id=request.agent_id,
             conversation_id=request.conversation_id,
             request_id=request.request_id or run_id.removeprefix("run-"),
-            fingerprint=fingerprint(request.agent_id, request.conversation_id, spec),
+            # No other start can be told to be the same as one whose request id nobody knew.
+            fingerprint=fingerprint(request.agent_id, request.conversation_id, spec) if request.request_id else "",
+            is_repeatable=request.request_id is not None,
             spec=spec,
             first_step_id=new_step_id(),
             traceparent=request.traceparent,

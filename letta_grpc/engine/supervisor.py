@@ -6,10 +6,9 @@ A run outlives the call that began it, and a server that stops leaves its runs o
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, LettaError, RunLost, RunTimeout, StoreUnavailable
 from letta_grpc.domain.events import RunStarted, StepStarted
@@ -28,7 +27,6 @@ from letta_grpc.ports.log import EventLog
 from letta_grpc.ports.tracing import Span, Tracing
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class Supervisor:
@@ -97,47 +95,32 @@ class Supervisor:
 
     async def start(self, start: Start, admit: Admit) -> Run:
         """Claim a run and begin to work on it, both or neither, also if the caller is cancelled meanwhile."""
-        claim = await self._to_the_end(self._claim(start, admit), f"start {start.run_id}")
-        return claim.run
+        claimed = self._journal.claim(start, admit)
+        claimed.add_done_callback(self._claimed)
+        return (await asyncio.shield(claimed)).run
 
-    async def _claim(self, start: Start, admit: Admit) -> Claim:
-        claim = await self._journal.claim(start, admit)
+    def _claimed(self, claimed: asyncio.Future[Claim]) -> None:
+        if claimed.cancelled() or claimed.exception() or self._stopping:
+            return
+        claim = claimed.result()
         if claim.lease:
             self._begin(claim, claim.lease)
         elif claim.created:
             self._waiting.add(claim.run.conversation_id)
             if claim.interrupts:
-                await self._cancel(claim.interrupts)
+                self._stop(claim.interrupts)
             # The run that it waits for may have ended meanwhile.
-            await self._start_next(claim.run.conversation_id)
-        return claim
+            self._group.create_task(self._start_next(claim.run.conversation_id), name=f"next in {claim.run.conversation_id}")
 
     async def cancel(self, run_id: RunId) -> Run:
         """Store that a run is to end, and end its task. Returns the run as it is."""
-        return await self._to_the_end(self._cancel(run_id), f"cancel {run_id}")
+        stored = self._journal.request_cancel(run_id)
+        stored.add_done_callback(lambda done: None if done.cancelled() or done.exception() else self._stop(run_id))
+        return (await asyncio.shield(stored)).run
 
-    async def _cancel(self, run_id: RunId) -> Run:
-        claim = await self._journal.request_cancel(run_id)
+    def _stop(self, run_id: RunId) -> None:
         if active := self._runs.get(run_id):
             active[2].cancel()
-        return claim.run
-
-    async def _to_the_end(self, work: Coroutine[Any, Any, T], name: str) -> T:
-        """Do work that must not stop half-way when the call that asked for it is cancelled."""
-        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        async def settle() -> None:
-            try:
-                result = await work
-            except BaseException as error:  # noqa: BLE001 - whatever it is goes to the caller, or nobody is left to tell
-                if not outcome.done():
-                    outcome.set_exception(error)
-                return
-            if not outcome.done():
-                outcome.set_result(result)
-
-        self._group.create_task(settle(), name=name)
-        return await outcome
 
     def _begin(self, claim: Claim, lease: Lease) -> None:
         run = claim.run
@@ -271,7 +254,7 @@ class Supervisor:
         await self._clock.sleep(seconds)
         logger.info("run is cancelled: nobody reads it", extra={"run_id": run_id})
         try:
-            await self._cancel(run_id)
+            await self.cancel(run_id)
         except LettaError:
             logger.warning("run could not be cancelled", extra={"run_id": run_id}, exc_info=True)
 

@@ -21,7 +21,8 @@ from letta_grpc.ports.stores import AgentContext
 class Start:
     """A wish to start a run. `fingerprint` is of the payload; a None conversation means the agent's default one.
 
-    `first_step_id`: if the run starts at once, its first step is started with it, in the same transaction.
+    `first_step_id`: if the run starts at once, its first step is started with it, in the same transaction. A start is
+    repeatable if its caller chose the request id.
     """
 
     run_id: RunId
@@ -30,6 +31,7 @@ class Start:
     request_id: str
     fingerprint: str
     spec: RunSpec
+    is_repeatable: bool = True
     first_step_id: StepId | None = None
     traceparent: str | None = None
 
@@ -104,14 +106,15 @@ Change = EditBlock | AddPassage | RecordStep
 class Journal(Protocol):
     """Takes what happens in runs. What a call has returned is durable, and only then do readers see it."""
 
-    async def claim(self, start: Start, admit: Admit) -> Claim:
-        """Start a run, or find the one that this request id has started.
+    def claim(self, start: Start, admit: Admit) -> Future[Claim]:
+        """Start a run, or find the one that this request id has started. It happens whether or not anybody waits for it.
 
-        In this order, in one transaction: a known request id gives its run (`created` False) or raises RequestIdReused;
-        AgentNotFound, ConversationNotFound (also for a conversation of another agent); `admit`; then, if the conversation
-        has an open run, by the spec's policy: REJECT raises ConversationBusy, ENQUEUE and INTERRUPT store the run as
-        QUEUED without a lease (QueueFull beyond MAX_QUEUED_RUNS); otherwise the run, its input messages and its opening
-        events (number 1 on) are stored and the claim has a lease. A refused start stores nothing.
+        In this order, in one transaction: a known request id gives its run (`created` False) or raises RequestIdReused (of a
+        start that is not repeatable the id is new for certain); AgentNotFound, ConversationNotFound (also for a conversation
+        of another agent); `admit`; then, if the conversation has an open run, by the spec's policy: REJECT raises
+        ConversationBusy, ENQUEUE and INTERRUPT store the run as QUEUED without a lease (QueueFull beyond MAX_QUEUED_RUNS),
+        INTERRUPT also that the active run is to end; otherwise the run, its input messages and its opening events (number 1
+        on) are stored and the claim has a lease. A refused start stores nothing.
         """
         ...
 
@@ -127,7 +130,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def request_cancel(self, run_id: RunId) -> Claim:
+    def request_cancel(self, run_id: RunId) -> Future[Claim]:
         """Store that the run is to end, and return it. A queued run ends at once (`run_finished` is its only event).
 
         Changes nothing on a finished run. Raises RunNotFound.

@@ -1,9 +1,10 @@
 """The journal in memory."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.adapters.memory.writing import (
@@ -25,6 +26,8 @@ from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Admit, Change, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
 
+T = TypeVar("T")
+
 
 class MemoryJournal:
     """Stores at once, on the event loop: what the durable journals do in a transaction has no await in it here."""
@@ -36,8 +39,11 @@ class MemoryJournal:
         self._owner = owner
         self._lease_time = lease_time
 
-    async def claim(self, start: Start, admit: Admit) -> Claim:
+    def claim(self, start: Start, admit: Admit) -> asyncio.Future[Claim]:
         """Start a run, or find the one that this request id has started."""
+        return _outcome(lambda: self._claim(start, admit))
+
+    def _claim(self, start: Start, admit: Admit) -> Claim:
         known = self._state.run_of_request.get(start.request_id)
         if known is not None:
             return _same_payload(start, self._state.run(known))
@@ -52,8 +58,11 @@ class MemoryJournal:
         self._state.runs.add(run.id, stored)
         self._state.run_of_request[start.request_id] = run.id
         if queued:
-            interrupts = active.run.id if active and start.spec.conflict_policy is ConflictPolicy.INTERRUPT else None
-            return replace(claim_of(stored, created=True), interrupts=interrupts)
+            claim = claim_of(stored, created=True)
+            if active is None or start.spec.conflict_policy is not ConflictPolicy.INTERRUPT:
+                return claim
+            active.cancel_requested = True
+            return replace(claim, interrupts=active.run.id)
         stored.owner, stored.lease_end = self._owner, self._clock.now() + self._lease_time
         start_run(self._state, self._codec, stored, start.opening(run), self._clock.time_ns())
         messages = tuple(self._state.messages[conversation.id])
@@ -65,17 +74,7 @@ class MemoryJournal:
 
     def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> asyncio.Future[None]:
         """Store events, and the state that they and the changes mean."""
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[None] = loop.create_future()
-        try:
-            self._append(lease, events, changes)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the awaitable
-            outcome.set_exception(error)
-            # Looked at here: asyncio would otherwise complain about an append that nobody awaits.
-            outcome.exception()
-        else:
-            loop.call_soon(_complete, outcome)
-        return outcome
+        return _outcome(lambda: self._append(lease, events, changes))
 
     def _append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change]) -> None:
         stored = self._state.runs.find(lease.run_id)
@@ -87,8 +86,11 @@ class MemoryJournal:
         store_events(self._state, self._codec, stored, events, self._clock.time_ns())
         store_changes(self._state, stored, changes, self._clock.now())
 
-    async def request_cancel(self, run_id: RunId) -> Claim:
+    def request_cancel(self, run_id: RunId) -> asyncio.Future[Claim]:
         """Store that the run is to end, and return it."""
+        return _outcome(lambda: self._request_cancel(run_id))
+
+    def _request_cancel(self, run_id: RunId) -> Claim:
         stored = self._state.run(run_id)
         if not stored.run.state.is_final:
             stored.cancel_requested = True
@@ -98,10 +100,25 @@ class MemoryJournal:
         return claim_of(stored, created=False)
 
 
-def _complete(outcome: asyncio.Future[None]) -> None:
-    # The awaiting task may have been cancelled meanwhile, and its future with it; what it appended is stored all the same.
+def _outcome(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Do the work now; return a future of what it gave or raised, which completes in the loop's next turn."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+    try:
+        result = work()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever waits
+        outcome.set_exception(error)
+        # Looked at here: asyncio would otherwise complain about one that nobody waits for.
+        outcome.exception()
+    else:
+        loop.call_soon(_complete, outcome, result)
+    return outcome
+
+
+def _complete(outcome: asyncio.Future[T], result: T) -> None:
+    # The waiting task may have been cancelled meanwhile, and its future with it; what it asked for is stored all the same.
     if not outcome.done():
-        outcome.set_result(None)
+        outcome.set_result(result)
 
 
 def _same_payload(start: Start, stored: StoredRun) -> Claim:

@@ -8,10 +8,11 @@ from letta_grpc.adapters.sql.queries import (
     ADD_RUN,
     AGENT,
     AGENT_BLOCKS,
-    CONVERSATION,
-    DEFAULT_CONVERSATION,
+    AGENT_WIDTH,
+    DEFAULT_PLACE,
     FIRST_MESSAGES,
     OPEN_RUNS_OF_CONVERSATION,
+    PLACE,
     RUN_OF_REQUEST,
 )
 from letta_grpc.adapters.sql.rows import (
@@ -29,7 +30,7 @@ from letta_grpc.adapters.sql.rows import (
 from letta_grpc.adapters.sql.session import Session
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ConversationNotFound, QueueFull, RequestIdReused
-from letta_grpc.domain.ids import AgentId, ConversationId, RunId
+from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
@@ -80,8 +81,7 @@ def claim_of(row: Row, last: int | None, lease: Lease | None = None) -> Claim:
 
 def store_start(session: Session, start: Start, admit: Admit, ownership: Ownership) -> StoredStart:
     """Store a start whose request id is new, by the spec's policy."""
-    agent = _agent(session, start.agent_id)
-    conversation = _conversation(session, start, agent)
+    agent, conversation = _place(session, start)
     run = admit(agent, conversation)
     others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     if not others:
@@ -101,22 +101,16 @@ def _short_context(session: Session, agent: Agent, conversation: Conversation) -
     return AgentContext(agent=agent, conversation=conversation, messages=tuple(message_of(row) for row in rows))
 
 
-def _agent(session: Session, agent_id: AgentId) -> Agent:
-    row = session.first(AGENT, {"the_agent": agent_id})
+def _place(session: Session, start: Start) -> tuple[Agent, Conversation]:
+    """Return where the run is to be. Raises AgentNotFound, ConversationNotFound."""
+    values = {"the_agent": start.agent_id, "the_conversation": start.conversation_id}
+    row = session.first(DEFAULT_PLACE if start.conversation_id is None else PLACE, values)
     if row is None:
-        raise AgentNotFound(agent_id=agent_id)
-    return agent_of(row, [block_of(block) for block in session.fetch(AGENT_BLOCKS, {"the_agent": agent_id})])
-
-
-def _conversation(session: Session, start: Start, agent: Agent) -> Conversation:
-    if start.conversation_id is None:
-        row = session.first(DEFAULT_CONVERSATION, {"the_agent": agent.id})
-    else:
-        row = session.first(CONVERSATION, {"the_conversation": start.conversation_id})
-    conversation = None if row is None else conversation_of(row)
-    if conversation is None or conversation.agent_id != agent.id:
+        if session.first(AGENT, values) is None:
+            raise AgentNotFound(agent_id=start.agent_id)
         raise ConversationNotFound(conversation_id=start.conversation_id or "default")
-    return conversation
+    blocks = [block_of(block) for block in session.fetch(AGENT_BLOCKS, values)]
+    return agent_of(row[:AGENT_WIDTH], blocks), conversation_of(row[AGENT_WIDTH:])
 
 
 def _may_wait(start: Start, conversation_id: ConversationId, others: list[Row]) -> RunId | None:

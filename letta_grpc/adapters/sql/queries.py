@@ -37,6 +37,15 @@ AGENT_BLOCKS = (
 )
 CONVERSATION = select(conversations).where(conversations.c.id == _the("conversation"))
 DEFAULT_CONVERSATION = select(conversations).where(conversations.c.agent_id == _the("agent"), conversations.c.is_default)
+# An agent with one of its conversations: the agent's columns, then the conversation's.
+_PLACES = (
+    select(*agents.c, *conversations.c)
+    .join(conversations, conversations.c.agent_id == agents.c.id)
+    .where(agents.c.id == _the("agent"))
+)
+AGENT_WIDTH = len(agents.c)
+PLACE = _PLACES.where(conversations.c.id == _the("conversation"))
+DEFAULT_PLACE = _PLACES.where(conversations.c.is_default)
 
 FIRST_MESSAGES = (
     select(messages)

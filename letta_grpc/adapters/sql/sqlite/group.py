@@ -88,6 +88,8 @@ class Group:
         self._row: JournalRow | None = None
         self._dropped = False
         self._begun = False
+        # A job that failed half-way could not be undone by itself.
+        self.is_spoiled = False
 
     @property
     def session(self) -> SqliteSession:
@@ -218,8 +220,8 @@ class Group:
 
     @property
     def is_broken(self) -> bool:
-        """Whether SQLite has undone the transaction by itself."""
-        return self._begun and not self.state.driver.in_transaction
+        """Whether the transaction cannot go on: SQLite has undone it by itself, or half of a job stands in it."""
+        return self.is_spoiled or (self._begun and not self.state.driver.in_transaction)
 
     def fail(self) -> None:
         """Undo the transaction; the runs that it touched are dead."""

@@ -31,11 +31,27 @@ class Call(Generic[T]):
             return self.function(group)
 
 
-async def call(writer: Writer, function: Callable[[Group], T]) -> T:
-    """Run a function in the next transaction; return once it is durable."""
+def call(writer: Writer, function: Callable[[Group], T]) -> "asyncio.Future[T]":
+    """Run a function in the next transaction; the future completes once it is durable."""
     future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     writer.submit(Call(future, function))
-    return await future
+    return future
+
+
+@dataclass(slots=True)
+class Checked(Call[T]):
+    """A function that raises before it writes, if it raises: so there is nothing to undo, and no savepoint to pay for."""
+
+    def run(self, group: Group) -> T:
+        """Call it."""
+        group.begin()
+        before = group.state.driver.total_changes
+        try:
+            return self.function(group)
+        except BaseException:
+            # It had written after all, because the database itself failed: the group cannot be told from a half of it.
+            group.is_spoiled = group.state.driver.total_changes != before
+            raise
 
 
 @dataclass(slots=True)

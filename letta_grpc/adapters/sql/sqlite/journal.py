@@ -11,7 +11,7 @@ from letta_grpc.adapters.sql.claiming import Ownership, StoredStart, claim_of, f
 from letta_grpc.adapters.sql.queries import REQUEST_CANCEL, RUN
 from letta_grpc.adapters.sql.rows import run_of
 from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.jobs import Append, call
+from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.recovery import current
 from letta_grpc.adapters.sql.sqlite.writer import Writer
@@ -33,11 +33,13 @@ class SqliteJournal:
         self._owner = owner
         self._lease_time = lease_time
 
-    async def claim(self, start: Start, admit: Admit) -> Claim:
+    def claim(self, start: Start, admit: Admit) -> Future[Claim]:
         """Start a run, or find the one that this request id has started."""
         ownership = Ownership(owner=self._owner, until=self._clock.now() + self._lease_time)
         time_ns = self._clock.time_ns()
-        return await call(self._writer, lambda group: _claim(group, start, admit, ownership, time_ns))
+        future: Future[Claim] = asyncio.get_running_loop().create_future()
+        self._writer.submit(Checked(future, lambda group: _claim(group, start, admit, ownership, time_ns)))
+        return future
 
     def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
         """Store events, and the state that they and the changes mean."""
@@ -45,18 +47,20 @@ class SqliteJournal:
         self._writer.submit(Append(future, lease, events, changes, self._clock.time_ns()))
         return future
 
-    async def request_cancel(self, run_id: RunId) -> Claim:
+    def request_cancel(self, run_id: RunId) -> Future[Claim]:
         """Store that the run is to end, and return it."""
         now, time_ns = self._clock.now(), self._clock.time_ns()
-        return await call(self._writer, lambda group: _request_cancel(group, run_id, now, time_ns))
+        return call(self._writer, lambda group: _request_cancel(group, run_id, now, time_ns))
 
 
 def _claim(group: Group, start: Start, admit: Admit, ownership: Ownership, time_ns: int) -> Claim:
-    known = find_start(group.session, start)
+    known = find_start(group.session, start) if start.is_repeatable else None
     if known is not None:
         run = group.state.runs.get(RunId(known[1]))
         return claim_of(known, None if run is None else run.last)
     stored = store_start(group.session, start, admit, ownership)
+    if stored.interrupts:
+        _mark_cancelled(group, stored.interrupts)
     return _open(group, start, stored, ownership, time_ns)
 
 
@@ -95,15 +99,21 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
     run = run_of(row)
     if run.state.is_final:
         return claim_of(row, None)
-    group.session.execute(REQUEST_CANCEL, values)
     if run.state is RunState.QUEUED:
         open_run = current(group, run_id)
         _end_in_queue(group, open_run, run, now, time_ns)
     else:
-        open_run = group.state.runs[run_id]
-        group.touched.add(open_run)
-        open_run.cancel_requested = True
+        open_run = _mark_cancelled(group, run_id)
     return claim_of(group.session.fetch(RUN, values)[0], open_run.last)
+
+
+def _mark_cancelled(group: Group, run_id: RunId) -> OpenRun:
+    """Store that a run at work is to end: from here on no tool starts in it."""
+    group.session.execute(REQUEST_CANCEL, {"the_run": run_id})
+    open_run = group.state.runs[run_id]
+    group.touched.add(open_run)
+    open_run.cancel_requested = True
+    return open_run
 
 
 def _end_in_queue(group: Group, open_run: OpenRun, run: Run, now: datetime, time_ns: int) -> None:
