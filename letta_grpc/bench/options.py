@@ -46,7 +46,7 @@ FULL = Sizes(
     waiting_streams=500,
     waiting_rounds=2,
     # More tokens than the events that the replay needs: two that the server reads at once are one event.
-    replay_tokens=10_500,
+    replay_tokens=12_000,
     attaches=20,
 )
 
@@ -66,7 +66,7 @@ QUICK = Sizes(
     short_streams=100,
     waiting_streams=250,
     waiting_rounds=1,
-    replay_tokens=10_500,
+    replay_tokens=12_000,
     attaches=10,
 )
 
