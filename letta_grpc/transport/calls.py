@@ -102,15 +102,7 @@ class Calls:
         deadline = self._recycle_time()
         async with aclosing(source) as responses:
             while True:
-                # Around the wait alone: a write that is cut half-way would leave nothing to send a status on.
-                limit = asyncio.timeout_at(deadline)
-                try:
-                    async with limit:
-                        response = await anext(responses, None)
-                except TimeoutError:
-                    if limit.expired():
-                        raise StreamRecycled from None
-                    raise
+                response = await (anext(responses, None) if deadline is None else _next_before(deadline, responses))
                 if response is None:
                     return
                 await wire.write(response.body)
@@ -198,6 +190,19 @@ class Calls:
         """Return once every handler has run to its very end."""
         while self._live:
             await asyncio.wait(self._live)
+
+
+async def _next_before(deadline: float, responses: AsyncGenerator[Response, None]) -> Response | None:
+    """Return the next response, None at the end; raise StreamRecycled at the deadline."""
+    # Around the wait alone: a write that is cut half-way would leave nothing to send a status on.
+    limit = asyncio.timeout_at(deadline)
+    try:
+        async with limit:
+            return await anext(responses, None)
+    except TimeoutError:
+        if limit.expired():
+            raise StreamRecycled from None
+        raise
 
 
 def _current_task() -> asyncio.Task[object]:
