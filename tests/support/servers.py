@@ -1,0 +1,119 @@
+"""Servers that can be struck down at any moment, and come back on the same database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+
+from letta_grpc.app import housed
+from letta_grpc.settings import Settings
+from tests.support.server_process import serving_process
+
+
+class MortalServer(Protocol):
+    """`life` counts from 1. A call that is cut by a strike fails; the next channel leads to the next life."""
+
+    life: int
+
+    async def channel(self) -> grpc.aio.Channel:
+        """Return a channel to the living server; wait while there is none."""
+        ...
+
+    def strike(self) -> None:
+        """Kill it, now."""
+        ...
+
+    async def revive(self) -> None:
+        """Start the next life."""
+        ...
+
+
+class MortalProcess:
+    """`letta-grpc serve`, killed by SIGKILL. Each life has a port of its own: between two, others could take it."""
+
+    def __init__(self, folder: Path, stack: ExitStack, channels: AsyncExitStack) -> None:
+        self.life = 0
+        self.address = ""
+        self.pid = 0
+        self._folder = folder
+        self._stack = stack
+        self._channels = channels
+        self._alive = asyncio.Event()
+
+    async def channel(self) -> grpc.aio.Channel:
+        await self._alive.wait()
+        return self._channel
+
+    def strike(self) -> None:
+        self._alive.clear()
+        self._process.kill()
+
+    async def revive(self) -> None:
+        serving = serving_process(self._folder)
+        self.address, self._process = await asyncio.to_thread(self._stack.enter_context, serving)
+        self._channel = await self._channels.enter_async_context(grpc.aio.insecure_channel(self.address))
+        self.pid = self._process.pid
+        self.life += 1
+        self._alive.set()
+
+
+class MortalHouse:
+    """The server in this process, over its local channel: calls are cut and the house is left, without any grace."""
+
+    def __init__(self, folder: Path, group: asyncio.TaskGroup) -> None:
+        self.life = 0
+        self._settings = Settings(database=f"sqlite:///{folder / 'letta.db'}")
+        self._group = group
+        self._living: asyncio.Task[None] | None = None
+        self._alive = asyncio.Event()
+
+    async def channel(self) -> grpc.aio.Channel:
+        await self._alive.wait()
+        return self._channel
+
+    def strike(self) -> None:
+        self._alive.clear()
+        if self._living:
+            self._living.cancel()
+
+    async def revive(self) -> None:
+        if self._living:
+            await asyncio.wait([self._living])
+        self._living = self._group.create_task(self._live(), name=f"life {self.life + 1}")
+        async with asyncio.timeout(30):
+            await self._alive.wait()
+
+    async def _live(self) -> None:
+        async with housed(self._settings, {}) as house, house.channel() as self._channel:
+            self.life += 1
+            self._alive.set()
+            await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def mortal_process(folder: Path) -> AsyncIterator[MortalProcess]:
+    """Start a server of its own process; its log is `server.log` in the folder."""
+    with ExitStack() as stack:
+        async with AsyncExitStack() as channels:
+            server = MortalProcess(folder, stack, channels)
+            await server.revive()
+            try:
+                yield server
+            finally:
+                # Here, so that leaving the stack finds nothing left to wait for.
+                server.strike()
+
+
+@asynccontextmanager
+async def mortal_house(folder: Path) -> AsyncIterator[MortalHouse]:
+    """Start a server in this process."""
+    async with asyncio.TaskGroup() as group:
+        server = MortalHouse(folder, group)
+        await server.revive()
+        try:
+            yield server
+        finally:
+            server.strike()
