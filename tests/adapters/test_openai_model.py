@@ -146,6 +146,19 @@ async def test_what_was_said_before_a_cut_is_given(connect: Connect) -> None:
     assert text_of(said) == "w0 w1 "
 
 
+async def test_what_came_before_a_cut_is_given_to_a_slow_reader_too(server: Upstream, connect: Connect) -> None:
+    """The connection may break while nobody reads, with words still in the buffer."""
+    said: list[Sequence[ModelChunk]] = []
+    async with aclosing(open_stream(connect().find("m"), user_request("x", "gated-cut"))) as batches:
+        said.append(await anext(batches))
+        await server.release()
+        await server.until(active=0)
+        with pytest.raises(InvalidModelOutput):  # noqa: PT012 - see below
+            async for batch in batches:
+                said.append(batch)  # noqa: PERF401 - a comprehension would lose what comes before the failure
+    assert text_of(said) == "w0 w1 "
+
+
 async def test_a_provider_without_stream_options_is_asked_without_them_from_then_on(
     server: Upstream, connect: Connect
 ) -> None:

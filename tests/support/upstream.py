@@ -24,6 +24,7 @@ or `with running_upstream() as up:` where there is no event loop. The model's na
                                 HTML; a word, then a frame that is no JSON; no HTTP; no body; a stream without a token
     cut-first  cut-token  cut-clean  cut-tool-call
                                 no answer; two words and half a frame; two words and a clean end without finish; half a call
+    gated-cut                   one word at once; after a release another one and no end
     error-first  error-in-stream    an error object as the first frame; behind a word in the same write
     reasoning-deepseek  -vllm  -openrouter  -details      "Let me think." in each spelling, then "Done."
     tool-NAME                   calls the tool, arguments are the user's text if that begins with {; after its return "Done."

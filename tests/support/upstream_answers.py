@@ -270,6 +270,15 @@ async def cut_token(answer: Answer) -> None:
     answer.keep_alive = False
 
 
+async def gated_cut(answer: Answer) -> None:
+    await answer.begin()
+    await answer.say(["w0 "])
+    await answer.gate.acquire()
+    await answer.say(["w1 "])
+    answer.writer.close()
+    answer.keep_alive = False
+
+
 async def cut_clean(answer: Answer) -> None:
     await answer.begin()
     await answer.say(numbered(2))
@@ -417,6 +426,7 @@ ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
     ("nothing", nothing),
     ("cut-first", cut_first),
     ("cut-token", cut_token),
+    ("gated-cut", gated_cut),
     ("cut-clean", cut_clean),
     ("cut-tool-call", cut_tool_call),
     ("error-first", error_first),
