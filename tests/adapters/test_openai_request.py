@@ -108,3 +108,13 @@ def test_settings_that_are_not_set_are_not_sent() -> None:
 
 def test_parallel_calls_are_not_spoken_of_where_there_are_no_tools() -> None:
     assert "parallel_tool_calls" not in body_of(settings=ModelSettings(parallel_tool_calls=True))
+
+
+def test_a_speakers_name_goes_out_where_vendors_take_it() -> None:
+    sent = body_of(message(Role.USER, "Hi", name="ada_1"), message(Role.SYSTEM, "Yo", name="Ada L."), message(Role.USER, "x"))
+    assert [each.get("name") for each in sent["messages"]] == ["ada_1", None, None]
+
+
+def test_tools_that_are_equal_are_written_alike_and_others_are_not_confused() -> None:
+    other = ToolDefinition(name="g", description="Does g.", parameters="{}")
+    assert body_of(tools=(TOOL, other))["tools"] == [*body_of(tools=(TOOL,))["tools"], *body_of(tools=(other,))["tools"]]

@@ -10,7 +10,15 @@ stream.py      the decoder over them     ┘
 complaints.py  a vendor's error text → what it means
 failures.py    status, error or exception → ModelFailure
 retries.py     when to ask again
-session.py     the connection pool
+address.py     a base URL, and the proxy before it
+head.py        the head of an HTTP request
+dial.py        names, sockets, TLS   ┐
+tunnel.py      through a proxy       │
+http1.py       one connection        │ HTTP, below the chat
+response.py    one response          │
+pool.py        kept connections      ┘
+faults.py      what can go wrong there
+session.py     all of that for one provider
 model.py       the call
 listing.py     which models there are
 provider.py    all of it under a name

@@ -6,6 +6,8 @@ A message says the provider, the status and, where the request is to blame, the 
 
 import logging
 import os
+import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +15,18 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-import aiohttp
-
 from letta_grpc.adapters.openai.complaints import Complaint, complaint_of, read_complaint
 from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
+from letta_grpc.adapters.openai.faults import (
+    ConnectTimeoutError,
+    DisconnectedError,
+    HttpError,
+    NotHttpError,
+    ProxyRefusedError,
+    SilenceError,
+    UnsafeHeaderError,
+    UnusableAddressError,
+)
 from letta_grpc.domain.errors import (
     ContextWindowExceeded,
     InsufficientCredits,
@@ -60,32 +70,22 @@ class CallFailures:
             failure.retry_delay_seconds = 0.0
         return failure
 
-    def unreachable(self, error: aiohttp.ClientError | OSError) -> ModelFailure:
+    def unreachable(self, error: HttpError | OSError) -> ModelFailure:
         """Return what it means that there was no answer."""
         logger.warning("%s: a call of %s got no answer: %r", self.endpoint.name, self.model, error)
-        name = self.endpoint.name
+        name, about = self.endpoint.name, self._metadata(None)
         match error:
-            case aiohttp.ServerTimeoutError():
-                return self._again(ModelTimeout(f"{name} did not accept a connection in time", **self._metadata(None)))
-            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-                return ModelOverloaded(f"no secure connection to {name} is possible", **self._metadata(None))
-            case aiohttp.InvalidURL():
-                return ModelBadRequest(f"the base URL of {name} is not valid", **self._metadata(None))
-            case aiohttp.ClientResponseError():
+            case SilenceError():
+                return ModelTimeout(f"{name} sent nothing for {error.seconds:g} seconds", **about)
+            case ConnectTimeoutError():
+                return self._again(ModelTimeout(f"{name} did not accept a connection in time", **about))
+            case ssl.SSLError():
+                return ModelOverloaded(f"no secure connection to {name} is possible", **about)
+            case UnusableAddressError() | UnsafeHeaderError():
+                return ModelBadRequest(f"{name} cannot be asked: {error}", **about)
+            case NotHttpError():
                 return self.invalid("no HTTP")
-            case aiohttp.ServerDisconnectedError():
-                why = "closed the connection without an answer"
-            case aiohttp.ClientConnectorDNSError():
-                why = "cannot be reached: its host name is not known"
-            case OSError(errno=int(number)):
-                why = f"cannot be reached: {os.strerror(number).lower()}"
-            case _:
-                why = "cannot be reached"
-        return self._again(ModelOverloaded(f"{name} {why}", **self._metadata(None)))
-
-    def silent(self, seconds: float) -> ModelFailure:
-        """Return what it means that nothing came for so long."""
-        return ModelTimeout(f"{self.endpoint.name} sent nothing for {seconds:g} seconds", **self._metadata(None))
+        return self._again(ModelOverloaded(f"{name} {_obstacle(error)}", **about))
 
     def invalid(self, what: str) -> ModelFailure:
         """Return the failure for an answer that is none."""
@@ -132,6 +132,20 @@ class CallFailures:
     def _again(failure: ModelFailure) -> ModelFailure:
         failure.retry_delay_seconds = 0.0
         return failure
+
+
+def _obstacle(error: HttpError | OSError) -> str:
+    match error:
+        case DisconnectedError():
+            return "closed the connection without an answer"
+        case ProxyRefusedError():
+            return f"cannot be reached: its proxy does not connect, {error}"
+        case socket.gaierror():
+            return "cannot be reached: its host name is not known"
+        case OSError(errno=int(number)):
+            return f"cannot be reached: {os.strerror(number).lower()}"
+        case _:
+            return "cannot be reached"
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

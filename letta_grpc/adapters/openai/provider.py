@@ -13,7 +13,7 @@ class OpenAIProvider:
 
     def __init__(self, endpoint: OpenAIEndpoint, clock: Clock) -> None:
         self._endpoint = endpoint
-        self._session = Session(endpoint)
+        self._session = Session(endpoint, "chat/completions")
         self._model = OpenAIModel(endpoint, self._session, clock)
 
     @property

@@ -1,6 +1,8 @@
 """ModelRequest → the body of a chat completion."""
 
+import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -10,6 +12,9 @@ from letta_grpc.domain.completions import ModelRequest, ToolDefinition
 from letta_grpc.domain.context import package_return
 from letta_grpc.domain.messages import Message, Role, ToolCall
 
+# Vendors refuse a whole request for a name of another form.
+_SENDABLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
 
 def encode_request(request: ModelRequest, *, token_limit_field: str, ask_for_usage: bool) -> bytes:
     """Return the JSON body. Reasoning is left out: vendors refuse it, or count it as the assistant's words."""
@@ -17,7 +22,7 @@ def encode_request(request: ModelRequest, *, token_limit_field: str, ask_for_usa
     if ask_for_usage:
         body["stream_options"] = {"include_usage": True}
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = _tools(request.tools)
     body.update(_settings(request.settings, token_limit_field, has_tools=bool(request.tools)))
     return orjson.dumps(body)
 
@@ -30,6 +35,12 @@ def _settings(settings: ModelSettings, token_limit_field: str, *, has_tools: boo
     # Refused by OpenAI where there are no tools.
     if settings.parallel_tool_calls is not None and has_tools:
         yield "parallel_tool_calls", settings.parallel_tool_calls
+
+
+@lru_cache(maxsize=128)
+def _tools(tools: tuple[ToolDefinition, ...]) -> orjson.Fragment:
+    """Return the tools, written once: most of a short request, and the same from call to call."""
+    return orjson.Fragment(orjson.dumps([_tool(tool) for tool in tools]))
 
 
 def _tool(tool: ToolDefinition) -> dict[str, Any]:
@@ -50,7 +61,14 @@ def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
                 sent_ids.update(ids)
                 yield from _assistant(message, ids)
             case Role.USER | Role.SYSTEM:
-                yield {"role": message.role.value, "content": message.text}
+                yield _said(message)
+
+
+def _said(message: Message) -> dict[str, Any]:
+    said = {"role": message.role.value, "content": message.text}
+    if message.name and _SENDABLE_NAME.fullmatch(message.name):
+        said["name"] = message.name
+    return said
 
 
 def _returns(message: Message, sent_ids: dict[str, str], timezone: str) -> Iterator[dict[str, Any]]:
