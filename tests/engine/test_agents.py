@@ -1,0 +1,161 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, DEFAULT_SYSTEM
+from letta_grpc.domain.blocks import DEFAULT_BLOCK_LIMIT
+from letta_grpc.domain.context import estimate_tokens
+from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, ConversationNotFound, InvalidRequest, ModelUnknown
+from letta_grpc.domain.ids import new_block_id
+from letta_grpc.domain.messages import ToolCall
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.engine.agents import NewAgent
+from letta_grpc.engine.blocks import Blocks, NewBlock
+from letta_grpc.engine.conversations import Conversations
+from tests.support.engine import DirectedTools, Engine, OneModel, engine, say
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[Engine]:
+    async def echo(call: ToolCall) -> str:
+        return call.arguments
+
+    async with asyncio.timeout(10), engine(tools=DirectedTools({"echo": echo})) as running:
+        yield running
+
+
+@pytest.fixture
+def blocks(house: Engine) -> Blocks:
+    return Blocks(house.database.blocks, house.database.memory, house.clock)
+
+
+@pytest.fixture
+def conversations(house: Engine) -> Conversations:
+    return Conversations(house.database.conversations, OneModel(house.model), house.clock)
+
+
+async def test_a_new_agent_has_what_it_was_given_and_sensible_values_for_the_rest(house: Engine) -> None:
+    agent = await house.agents.create(NewAgent(model="test/model", memory_blocks=(NewBlock(label="human", value="Ada"),)))
+    assert agent.name == agent.id[:14]
+    assert (agent.system, agent.tools) == (DEFAULT_SYSTEM, ("echo",))
+    assert [(b.label, b.value, b.limit) for b in agent.memory_blocks] == [("human", "Ada", DEFAULT_BLOCK_LIMIT)]
+    assert await house.agents.get(agent.id) == agent
+
+
+async def test_an_agent_can_have_no_tools_and_a_block_that_exists(house: Engine, blocks: Blocks) -> None:
+    shared = await blocks.create(NewBlock(label="team", value="us"))
+    wish = NewAgent(name="ada", system="Hi.", model="test/model", tools=(), memory_blocks=(NewBlock(id=shared.id),))
+    agent = await house.agents.create(wish)
+    assert (agent.name, agent.system, agent.tools, agent.memory_blocks) == ("ada", "Hi.", (), (shared,))
+
+
+def _with(*blocks: NewBlock) -> NewAgent:
+    return NewAgent(model="test/model", memory_blocks=blocks)
+
+
+@pytest.mark.parametrize(
+    ("wish", "path"),
+    [
+        (NewAgent(model="test/model", tools=("echo", "fly")), "agent.tools[1]"),
+        (
+            NewAgent(model="test/model", memory_blocks=(NewBlock(label="a", value="xx", limit=1),)),
+            "agent.memory_blocks[0].value",
+        ),
+        (
+            NewAgent(model="test/model", memory_blocks=(NewBlock(label="a"), NewBlock(label="a"))),
+            "agent.memory_blocks[1].label",
+        ),
+    ],
+)
+async def test_a_wish_that_cannot_be_is_refused_by_its_field(house: Engine, wish: NewAgent, path: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        await house.agents.create(wish)
+    assert path in refusal.value.fields
+    assert len((await house.agents.list(PageRequest())).items) == 1
+
+
+async def test_models_and_blocks_that_are_not_there_are_refused(house: Engine) -> None:
+    with pytest.raises(ModelUnknown):
+        await house.agents.create(NewAgent(model="nobody/nothing"))
+    with pytest.raises(BlockNotFound):
+        await house.agents.create(NewAgent(model="test/model", memory_blocks=(NewBlock(id=new_block_id()),)))
+
+
+async def test_a_change_is_checked_as_a_new_agent_is(house: Engine) -> None:
+    changed = await house.agents.update(house.agent.id, {"name": "b", "model": "test/other", "tools": ()})
+    assert (changed.name, changed.model, changed.tools) == ("b", "test/other", ())
+    with pytest.raises(ModelUnknown):
+        await house.agents.update(house.agent.id, {"model": "nobody/nothing"})
+    with pytest.raises(InvalidRequest):
+        await house.agents.update(house.agent.id, {"tools": ("fly",)})
+    assert (await house.agents.update(house.agent.id, {"description": "x"})).description == "x"
+
+
+async def test_agents_are_listed_by_name_and_deleted(house: Engine) -> None:
+    other = await house.agents.create(NewAgent(name="other", model="test/model"))
+    assert (await house.agents.list(PageRequest(), name="other")).items == (other,)
+    await house.agents.delete(other.id)
+    with pytest.raises(AgentNotFound):
+        await house.agents.get(other.id)
+
+
+async def test_a_block_is_found_and_changed_by_its_agent_and_label(house: Engine) -> None:
+    agent = await house.agents.create(NewAgent(model="test/model", memory_blocks=(NewBlock(label="human"),)))
+    changed = await house.agents.update_block(agent.id, "human", {"value": "Ada"})
+    assert changed == await house.agents.get_block(agent.id, "human")
+    assert changed.value == "Ada"
+    with pytest.raises(BlockNotFound):
+        await house.agents.get_block(agent.id, "nothing")
+
+
+async def test_blocks_live_by_themselves_too(house: Engine, blocks: Blocks) -> None:
+    block = await blocks.create(NewBlock(label="team", value="us"))
+    assert await blocks.get(block.id) == block
+    assert (await blocks.attach(house.agent.id, block.id)).memory_blocks == (block,)
+    assert (await blocks.list(PageRequest(), agent_id=house.agent.id)).items == (block,)
+    assert (await blocks.detach(house.agent.id, block.id)).memory_blocks == ()
+    assert (await blocks.update(block.id, {"value": "all"})).value == "all"
+    await blocks.delete(block.id)
+    with pytest.raises(BlockNotFound):
+        await blocks.get(block.id)
+
+
+async def test_the_next_context_is_shown_with_the_cost_of_each_part(house: Engine) -> None:
+    await house.play(say("hello back"))
+    await house.agents.update(house.agent.id, {"system": "Be kind."})
+    context = await house.agents.context(house.agent.id, None)
+    assert context.system == "Be kind."
+    assert [message.text for message in context.messages] == ["hello", "hello back"]
+    costs = {part.name: part.estimated_tokens for part in context.parts}
+    assert costs["instructions"] == estimate_tokens("Be kind.")
+    assert (costs["memory"], costs["messages"]) == (0, estimate_tokens("hello") + estimate_tokens("hello back"))
+    assert context.estimated_tokens == sum(costs.values())
+
+
+async def test_the_window_is_the_agents_else_the_models_else_a_default(house: Engine) -> None:
+    assert (await house.agents.context(house.agent.id, None)).context_window == DEFAULT_CONTEXT_WINDOW
+    await house.agents.update(house.agent.id, {"model": "test/known"})
+    assert (await house.agents.context(house.agent.id, None)).context_window == 1000
+    await house.agents.update(house.agent.id, {"context_window": 10})
+    assert (await house.agents.context(house.agent.id, None)).context_window == 10
+
+
+async def test_threads_are_opened_changed_listed_and_closed(house: Engine, conversations: Conversations) -> None:
+    thread = await conversations.create(house.agent.id, title="a", model="", metadata={"k": "v"})
+    other = await conversations.create(house.agent.id, title="b", model="test/other", metadata={})
+    assert await conversations.get(thread.id) == thread
+    assert [each.title for each in (await conversations.list(house.agent.id, PageRequest())).items] == ["", "a", "b"]
+    assert (await conversations.update(thread.id, {"title": "c", "model": ""})).title == "c"
+    assert (await conversations.update(thread.id, {"model": "test/other"})).model == "test/other"
+    await conversations.delete(other.id)
+    with pytest.raises(ConversationNotFound):
+        await conversations.get(other.id)
+
+
+async def test_a_thread_cannot_have_an_unknown_model(house: Engine, conversations: Conversations) -> None:
+    with pytest.raises(ModelUnknown):
+        await conversations.create(house.agent.id, title="", model="nobody/nothing", metadata={})
+    thread = await conversations.create(house.agent.id, title="", model="", metadata={})
+    with pytest.raises(ModelUnknown):
+        await conversations.update(thread.id, {"model": "nobody/nothing"})
