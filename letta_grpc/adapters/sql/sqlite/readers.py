@@ -47,13 +47,16 @@ class Readers:
 
     def __init__(self, path: Path) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sqlite-reader")
+        self._is_closed = False
         self._idle: SimpleQueue[Reader] = SimpleQueue()
         for _ in range(_THREADS):
             driver = connect_reader(path)
             self._idle.put(Reader(driver, SqliteSession(driver), core_connection(driver)))
 
     async def run(self, query: Callable[[Reader], T]) -> T:
-        """Run a query on one consistent state. What the driver raises becomes StoreUnavailable."""
+        """Run a query on one consistent state. What the driver raises becomes StoreUnavailable; so does a closed database."""
+        if self._is_closed:
+            raise StoreUnavailable
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query)
 
     def _run(self, query: Callable[[Reader], T]) -> T:
@@ -69,6 +72,7 @@ class Readers:
 
     def close(self) -> None:
         """Let running queries end and close the connections."""
+        self._is_closed = True
         self._threads.shutdown()
         for _ in range(_THREADS):
             reader = self._idle.get()
