@@ -52,7 +52,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STREAM_RECYCLED: _ErrorReason.ValueType  # 31
     """ABORTED, with RetryInfo: the server ended the stream to spread connections. Attach again."""
     ERROR_REASON_RESOURCE_IN_USE: _ErrorReason.ValueType  # 32
-    """FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id`."""
+    """FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id` and its `conversation_id`, or
+    `conversation_id` alone for the default conversation of an agent.
+    """
     ERROR_REASON_CONCURRENT_CHANGE: _ErrorReason.ValueType  # 33
     """ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`."""
     ERROR_REASON_EVENTS_EXPIRED: _ErrorReason.ValueType  # 40
@@ -124,7 +126,9 @@ ERROR_REASON_CONVERSATION_BUSY: ErrorReason.ValueType  # 30
 ERROR_REASON_STREAM_RECYCLED: ErrorReason.ValueType  # 31
 """ABORTED, with RetryInfo: the server ended the stream to spread connections. Attach again."""
 ERROR_REASON_RESOURCE_IN_USE: ErrorReason.ValueType  # 32
-"""FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id`."""
+"""FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id` and its `conversation_id`, or
+`conversation_id` alone for the default conversation of an agent.
+"""
 ERROR_REASON_CONCURRENT_CHANGE: ErrorReason.ValueType  # 33
 """ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`."""
 ERROR_REASON_EVENTS_EXPIRED: ErrorReason.ValueType  # 40
