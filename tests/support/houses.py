@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from pydantic import SecretStr
 
 from letta_grpc.app import House, housed, serving
 from letta_grpc.settings import Provider, Settings
@@ -47,7 +48,7 @@ async def wired(way: Way, folder: Path, **settings: Any) -> AsyncIterator[Wire]:
 
 def provider_of(upstream: Upstream, key: str | None = "any") -> dict[str, Provider]:
     """The settings that make the upstream's models `up/…`."""
-    return {PROVIDER: Provider(base_url=upstream.base_url, api_key=key)}  # type: ignore[arg-type]  # pydantic hides the key
+    return {PROVIDER: Provider(base_url=upstream.base_url, api_key=SecretStr(key) if key else None)}
 
 
 def text_input(text: str) -> messages_pb2.InputMessage:
