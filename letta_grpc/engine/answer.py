@@ -64,8 +64,17 @@ class Answer:
             self._started = True
             events.insert(0, MessageStarted(self.message_id, self._step_id, Role.ASSISTANT))
         if self._characters > MAX_ANSWER_CHARACTERS:
+            self._shorten()
             raise InvalidModelOutput(f"The model's answer is longer than {MAX_ANSWER_CHARACTERS} characters.")
         return events
+
+    def _shorten(self) -> None:
+        """Keep only as much as may be stored: one chunk can have any size."""
+        room = MAX_ANSWER_CHARACTERS
+        for _, texts in self._parts:
+            kept = "".join(texts)[:room]
+            texts[:] = [kept]
+            room -= len(kept)
 
     def _extend(self, kind: type[TextPart] | type[ReasoningPart], text: str) -> int:
         if not self._parts or self._parts[-1][0] is not kind:

@@ -30,7 +30,7 @@ or `with running_upstream() as up:` where there is no event loop. The model's na
     tool-NAME                   calls the tool, arguments are the user's text if that begins with {; after its return "Done."
     parallel-NAME-N  same-ids-NAME  bad-arguments-NAME
                                 N calls at once; two calls with the same id; arguments that are no JSON
-    huge  bytewise              one frame of 300 000 characters; "Grüße 👋" byte by byte
+    huge  huge-N  bytewise      one frame of 300 000 characters; of N; "Grüße 👋" byte by byte
     finish-REASON  no-finish    two words and this finish reason, or none
     json-body                   a whole answer instead of a stream
 

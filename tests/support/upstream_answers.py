@@ -365,9 +365,9 @@ async def same_ids(answer: Answer, name: str) -> None:
     await answer.end("tool_calls", completion=2)
 
 
-async def huge(answer: Answer) -> None:
+async def huge(answer: Answer, characters: str | int = BIG_FRAME) -> None:
     await answer.begin()
-    await answer.frames(chunk({"content": "x" * BIG_FRAME}))
+    await answer.frames(chunk({"content": "x" * int(characters)}))
     await answer.end(completion=1)
 
 
@@ -437,6 +437,7 @@ ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
     (r"bad-arguments-(\w+)", bad_arguments),
     (r"same-ids-(\w+)", same_ids),
     ("huge", huge),
+    (r"huge-(\d+)", huge),
     ("bytewise", bytewise),
     (r"finish-(\w+)", finish),
     ("no-finish", no_finish),

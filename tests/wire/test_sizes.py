@@ -5,7 +5,7 @@ import pytest
 
 from letta_grpc.v1 import agent_service_pb2, events_pb2, messages_pb2, run_service_pb2, runs_pb2
 from tests.requirements.registry import requirement
-from tests.support.houses import Wire, run_of, spec_of, talk
+from tests.support.houses import Wire, run_of, said, spec_of, talk
 from tests.support.wires import failure_of, info_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -49,6 +49,18 @@ async def test_the_log_of_large_answers_comes_in_shorter_pages_and_responses(wir
         listed += page.events
         token = page.next_page_token
     assert listed == followed
+
+
+@requirement("sizes", "model_failure_keeps")
+async def test_an_answer_that_is_too_large_for_any_client_is_cut_before_it_is_stored(wire: Wire) -> None:
+    one = await talk(wire, "up/huge-5000000")
+    events = await one.ask("go")
+    error = run_of(events).error
+    assert (error.reason, error.message) == ("INVALID_MODEL_OUTPUT", "The model's answer is longer than 400000 characters.")
+    assert [len(text) for _, text in said(await one.history())] == [2, 400_000]
+    call = wire.runs.AttachRun(run_service_pb2.AttachRunRequest(run_id=run_of(events).id))
+    assert [event async for response in call for event in response.events] == events
+    await one.goes_on()
 
 
 @requirement("sizes")
