@@ -1,8 +1,8 @@
 """Ids: `<kind>-<uuid4>`, each kind a type of its own."""
 
+import os
 import re
 from typing import NewType
-from uuid import uuid4
 
 AgentId = NewType("AgentId", str)
 BlockId = NewType("BlockId", str)
@@ -18,37 +18,56 @@ DEFAULT_CONVERSATION = "default"
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
+# Random bytes for ids to come. Reading some for each id would be a system call that lets another thread take the GIL.
+_random: list[bytes] = []
+# A child of this process must not give the ids that its parent gives.
+os.register_at_fork(after_in_child=_random.clear)
+
+
+def _uuid4() -> str:
+    """Return a random UUID (RFC 9562, version 4). Threads may call it: a list's pop and extend are atomic."""
+    try:
+        number = int.from_bytes(_random.pop())
+    except IndexError:
+        fresh = os.urandom(16 * 256)
+        number = int.from_bytes(fresh[:16])
+        _random.extend(fresh[start : start + 16] for start in range(16, len(fresh), 16))
+    number = number & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
 def new_agent_id() -> AgentId:
-    return AgentId(f"agent-{uuid4()}")
+    return AgentId(f"agent-{_uuid4()}")
 
 
 def new_block_id() -> BlockId:
-    return BlockId(f"block-{uuid4()}")
+    return BlockId(f"block-{_uuid4()}")
 
 
 def new_conversation_id() -> ConversationId:
-    return ConversationId(f"conv-{uuid4()}")
+    return ConversationId(f"conv-{_uuid4()}")
 
 
 def new_message_id() -> MessageId:
-    return MessageId(f"message-{uuid4()}")
+    return MessageId(f"message-{_uuid4()}")
 
 
 def new_passage_id() -> PassageId:
-    return PassageId(f"passage-{uuid4()}")
+    return PassageId(f"passage-{_uuid4()}")
 
 
 def new_run_id() -> RunId:
-    return RunId(f"run-{uuid4()}")
+    return RunId(f"run-{_uuid4()}")
 
 
 def new_step_id() -> StepId:
-    return StepId(f"step-{uuid4()}")
+    return StepId(f"step-{_uuid4()}")
 
 
 def new_tool_call_id() -> str:
     """Return an id for a call whose provider gave none, or one that the conversation already has."""
-    return f"call_{uuid4().hex}"
+    return f"call_{_uuid4()}"
 
 
 def is_id(kind: str, text: str) -> bool:

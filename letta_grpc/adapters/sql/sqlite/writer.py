@@ -24,9 +24,11 @@ from letta_grpc.domain.ids import RunId
 
 logger = logging.getLogger(__name__)
 
-# A commit on the loop that takes longer has met a busy disk; for so long the loop then leaves them to the thread.
-_SLOW_SECONDS = 0.005
-_PAUSE_SECONDS = 5.0
+# A commit on the loop that takes longer than its jobs should has met a busy disk; for so long the loop then leaves them to
+# the thread.
+_SLOW_SECONDS = 0.01
+_SLOW_SECONDS_A_JOB = 0.001
+_PAUSE_SECONDS = 2.0
 
 
 class Job(Protocol):
@@ -120,7 +122,7 @@ class Writer:
         begin = self._loop.time()
         outcome = commit(self._state, jobs)
         end = self._loop.time()
-        if end - begin > _SLOW_SECONDS:
+        if end - begin > _SLOW_SECONDS + _SLOW_SECONDS_A_JOB * len(jobs):
             self._on_loop_from = max(self._on_loop_from, end + _PAUSE_SECONDS)
         self._show(outcome)
         if self._checkpoints.are_due():
