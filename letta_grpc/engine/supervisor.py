@@ -6,6 +6,7 @@ A run outlives the call that began it, and a server that stops leaves its runs o
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -120,7 +121,8 @@ class Supervisor:
 
     def _stop(self, run_id: RunId) -> None:
         if active := self._runs.get(run_id):
-            active[2].cancel()
+            # Not at once: a task that is cancelled before its first step never gets to write the end of its run.
+            asyncio.get_running_loop().call_soon(active[2].cancel)
 
     def _begin(self, claim: Claim, lease: Lease) -> None:
         run = claim.run
@@ -135,17 +137,27 @@ class Supervisor:
     async def _supervise(self, claim: Claim, lease: Lease) -> None:
         run = claim.run
         try:
-            if lease.attempt == 1:
-                progress = _just_started(claim)
-            else:
-                progress = await progress_of(run.id, self._log, self._codec)
-            await self._work(RunRecord(claim, lease, progress, self._journal, self._clock))
+            await self._work(await self._record(claim, lease))
         except LeaseLost:
             logger.warning("run was taken over by another server", extra={"run_id": run.id})
         except StoreUnavailable:
             logger.warning("run is left open: the store failed", extra={"run_id": run.id}, exc_info=True)
         except Exception:
             logger.exception("run is left open: its end could not be written", extra={"run_id": run.id})
+
+    async def _record(self, claim: Claim, lease: Lease) -> RunRecord:
+        while True:
+            try:
+                if lease.attempt == 1:
+                    progress = _just_started(claim)
+                else:
+                    progress = await progress_of(claim.run.id, self._log, self._codec)
+                return RunRecord(claim, lease, progress, self._journal, self._clock)
+            except asyncio.CancelledError:
+                if self._stopping:
+                    raise
+                # Only who knows how far the run has come can write its end.
+                claim = replace(claim, cancel_requested=True)
 
     async def _work(self, record: RunRecord) -> None:
         with self._tracing.run(record.run, record.claim.traceparent) as span:

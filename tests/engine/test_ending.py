@@ -13,7 +13,7 @@ from letta_grpc.domain.errors import RunNotFound, ServerDraining
 from letta_grpc.domain.events import MessageCompleted, RunFinished, StepCompleted, ToolExecutionStarted, ToolReturned
 from letta_grpc.domain.ids import new_run_id
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
-from letta_grpc.domain.runs import DisconnectPolicy, RunState, StopReason
+from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunState, StopReason
 from tests.support.engine import DONE, DirectedTools, Engine, call, end, engine, kinds, of, say
 
 
@@ -80,6 +80,15 @@ async def test_a_run_cancelled_while_a_tool_runs_stops_the_tool_and_gives_its_ca
     await house.supervisor.idle()
     roles = [message.role for message in house.model.asked[-1].messages]
     assert roles == [Role.USER, Role.ASSISTANT, Role.TOOL, Role.USER]
+
+
+async def test_a_run_that_is_cancelled_before_its_first_step_has_an_end_all_the_same(house: Engine) -> None:
+    house.model.turns += [say("done"), say("done")]
+    async with asyncio.TaskGroup() as group:
+        busy = group.create_task(house.start("one", conflict_policy=ConflictPolicy.ENQUEUE))
+        next_one = group.create_task(house.start("two", conflict_policy=ConflictPolicy.INTERRUPT))
+    assert end(await house.events(busy.result().id)).state is RunState.CANCELLED
+    assert end(await house.events(next_one.result().id)).state is RunState.COMPLETED
 
 
 async def test_no_tool_starts_once_a_cancel_has_returned(house: Engine, gate: Gate) -> None:

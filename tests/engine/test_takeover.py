@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from letta_grpc.adapters.memory.log import MemoryEventLog
+from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.completions import TextChunk
 from letta_grpc.domain.events import (
     MessageCompleted,
@@ -22,6 +24,7 @@ from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, ConflictPolicy, Run, RunState
+from letta_grpc.ports.log import LogPage
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, Play, call, end, engine, of, say
 
 LEASE_SECONDS = 31
@@ -58,6 +61,37 @@ async def test_a_step_without_its_answer_is_asked_again_and_what_it_had_said_is_
     assert starts[0] == starts[1]
     assert [(e.message.text, e.message.id != void) for e in of(MessageCompleted, events)] == [("anew", True)]
     assert (end(events).state, end(events).attempt) == (RunState.COMPLETED, 2)
+
+
+class SlowLog(MemoryEventLog):
+    """A log whose first read lasts until it is cancelled."""
+
+    def __init__(self, state: MemoryState) -> None:
+        super().__init__(state)
+        self.asked, self.given_up = asyncio.Event(), asyncio.Event()
+
+    async def read(self, run_id: RunId, after: int, max_bytes: int) -> LogPage:
+        self.asked.set()
+        try:
+            await self.given_up.wait()
+        except asyncio.CancelledError:
+            self.given_up.set()
+            raise
+        return await super().read(run_id, after, max_bytes)
+
+
+async def test_a_run_that_is_cancelled_before_it_is_known_how_far_it_came_has_an_end_all_the_same() -> None:
+    async with engine() as first:
+        first.model.turns += [[[TextChunk("so f")], asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+    left(first)
+    first.database.log = log = SlowLog(first.database.log._state)  # noqa: SLF001 - the same state, read by another log
+    async with next_server(first, say("too late")) as second:
+        await log.asked.wait()
+        await second.runs.cancel(run.id)
+        assert end(await second.events(run.id)).state is RunState.CANCELLED
+        assert second.model.asked == []
 
 
 async def test_a_finished_step_is_not_asked_again() -> None:
