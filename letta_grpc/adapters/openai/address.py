@@ -31,7 +31,8 @@ class Address:
         """Take a URL apart. Raises UnusableAddressError."""
         try:
             parts = urlsplit(url)
-            port = parts.port or _DEFAULT_PORTS[parts.scheme]
+            implied = _DEFAULT_PORTS[parts.scheme]
+            port = parts.port or implied
             host = _host(parts.hostname or "")
         except (ValueError, KeyError) as error:
             raise UnusableAddressError("its base URL is not valid") from error

@@ -24,6 +24,7 @@ class ConnectionPool:
         self._idle: dict[Connection, None] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._is_empty = asyncio.Event()
+        self._is_closed = False
 
     def take(self) -> Connection | None:
         """Return an idle connection."""
@@ -36,15 +37,15 @@ class ConnectionPool:
 
     async def open(self) -> Connection:
         """Return a new connection. Raises HttpError or OSError."""
+        if self._is_closed:
+            raise DisconnectedError("the pool is closed")
         connection = Connection(self)
         try:
             await self._dial(lambda: connection)
+            self._admit(connection)
         except BaseException:
             connection.abort()
             raise
-        if not connection.is_open:
-            raise DisconnectedError("the connection ended before the request")
-        self._all.add(connection)
         return connection
 
     def take_back(self, connection: Connection) -> None:
@@ -58,20 +59,25 @@ class ConnectionPool:
         """Drop a connection that is gone."""
         self._all.discard(connection)
         self._idle.pop(connection, None)
-        if not self._all:
+        if self._is_closed and not self._all:
             self._is_empty.set()
 
     async def close(self) -> None:
-        """Break all connections; return when they are gone."""
+        """Break all connections; return when they are gone. There will be no other."""
+        self._is_closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        self._is_empty.clear()
         for connection in tuple(self._all):
             connection.abort()
         if self._all:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._is_empty.wait()
+
+    def _admit(self, connection: Connection) -> None:
+        if self._is_closed or not connection.is_open:
+            raise DisconnectedError("the connection ended before the request")
+        self._all.add(connection)
 
     def _sweep_in(self, seconds: float) -> None:
         self._sweep = asyncio.get_running_loop().call_later(seconds, self._close_old)
