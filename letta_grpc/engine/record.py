@@ -11,6 +11,7 @@ from letta_grpc.domain.events import (
     RunEvent,
     RunFinished,
     StepCompleted,
+    StepRestarted,
     ToolReturned,
 )
 from letta_grpc.domain.ids import new_message_id
@@ -131,6 +132,10 @@ class RunRecord:
 
     async def finish(self, end: RunEnd) -> None:
         """Write the run's last event, and before it whatever makes its history whole: partial text, missing returns."""
+        if self.answer is None and self.progress.open_message_ids:
+            # Another attempt was saying it, and nobody knows all that it had said.
+            void = tuple(self.progress.open_message_ids)
+            self.add(StepRestarted(self.progress.step_id, self.lease.attempt, void))
         self.add_answer(with_calls=False)
         if self.progress.phase is Phase.RUNNING_TOOLS:
             for call in self.progress.open_calls:

@@ -94,6 +94,20 @@ async def test_a_run_that_is_cancelled_before_it_is_known_how_far_it_came_has_an
         assert second.model.asked == []
 
 
+async def test_what_was_said_by_a_run_whose_server_died_before_it_could_be_cancelled_is_void() -> None:
+    async with engine() as first:
+        first.model.turns += [[[TextChunk("so f")], asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+    left(first)
+    await first.database.journal.request_cancel(run.id)
+    async with next_server(first) as second:
+        events = await second.events(run.id)
+    (void,) = {delta.message_id for delta in of(TextDelta, events)}
+    assert [event.void_message_ids for event in of(StepRestarted, events)] == [(void,)]
+    assert (end(events).state, end(events).attempt) == (RunState.CANCELLED, 2)
+
+
 async def test_a_finished_step_is_not_asked_again() -> None:
     async def echo(_call: ToolCall) -> str:
         return "fine"
