@@ -1,6 +1,9 @@
 # ruff: noqa: ANN401 - vendors' JSON, and fields passed through by name
 
+import errno
 import json
+import socket
+import ssl
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,10 +11,22 @@ import pytest
 
 from letta_grpc.adapters.openai import OpenAIEndpoint
 from letta_grpc.adapters.openai.failures import CallFailures, retry_after
+from letta_grpc.adapters.openai.faults import (
+    ConnectTimeoutError,
+    DisconnectedError,
+    HttpError,
+    NotHttpError,
+    ProxyRefusedError,
+    SilenceError,
+    StaleError,
+    UnsafeHeaderError,
+    UnusableAddressError,
+)
 from letta_grpc.adapters.openai.retries import retry_delay
 from letta_grpc.domain.errors import (
     ContextWindowExceeded,
     InsufficientCredits,
+    InvalidModelOutput,
     ModelAuthFailed,
     ModelBadRequest,
     ModelFailure,
@@ -190,3 +205,38 @@ def test_waits_grow_and_end_after_two_retries() -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
 def test_what_is_the_requests_fault_is_not_asked_again(status: int) -> None:
     assert retry_delay(refused(status), 0) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (ConnectTimeoutError(), ModelTimeout, "did not accept a connection in time"),
+        (SilenceError(0.5), ModelTimeout, "sent nothing for 0.5 seconds"),
+        (DisconnectedError(), ModelOverloaded, "closed the connection without an answer"),
+        (StaleError(), ModelOverloaded, "closed the connection without an answer"),
+        (NotHttpError("bad"), InvalidModelOutput, "sent no HTTP"),
+        (ProxyRefusedError("it answered 407"), ModelOverloaded, "its proxy does not connect: it answered 407"),
+        (UnusableAddressError("its base URL is not valid"), ModelBadRequest, "its base URL is not valid"),
+        (UnsafeHeaderError("the header 'x' cannot be sent"), ModelBadRequest, "the header 'x' cannot be sent"),
+        (ssl.SSLCertVerificationError("self-signed"), ModelOverloaded, "no secure connection to acme is possible"),
+        (socket.gaierror(-2, "Name or service not known"), ModelOverloaded, "its host name is not known"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), ModelOverloaded, "cannot be reached: connection refused"),
+        (OSError("Multiple exceptions"), ModelOverloaded, "acme cannot be reached"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_a_call_without_an_answer_has_its_reason(error: HttpError | OSError, kind: type[ModelFailure], words: str) -> None:
+    failure = CallFailures(ENDPOINT, "m1").unreachable(error)
+    assert type(failure) is kind
+    assert words in failure.message
+    assert failure.metadata == {"provider": "acme", "model": "m1"}
+
+
+@pytest.mark.parametrize("error", [ConnectTimeoutError(), DisconnectedError(), ConnectionResetError()])
+def test_a_connection_that_did_not_hold_may_be_tried_again(error: HttpError | OSError) -> None:
+    assert retry_delay(CallFailures(ENDPOINT, "m1").unreachable(error), 0) is not None
+
+
+@pytest.mark.parametrize("error", [SilenceError(1), ssl.SSLError(), UnusableAddressError(), NotHttpError()])
+def test_what_another_try_would_not_mend_is_not_tried_again(error: HttpError | OSError) -> None:
+    assert retry_delay(CallFailures(ENDPOINT, "m1").unreachable(error), 0) is None

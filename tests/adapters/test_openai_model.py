@@ -270,6 +270,20 @@ async def test_a_base_url_that_is_none_is_said_so(connect: Connect) -> None:
     assert isinstance(await failure_of(connect(base_url="http://[::1/v1"), "m"), ModelBadRequest)
 
 
+async def test_a_header_that_breaks_out_of_its_line_is_not_sent(server: Upstream, connect: Connect) -> None:
+    request = replace(user_request("x", "words-1"), headers={"traceparent": "00\r\nAuthorization: Bearer other"})
+    with pytest.raises(ModelBadRequest):
+        await read_all(connect().find("m"), request)
+    assert (await server.state()).requests == []
+
+
+async def test_a_key_with_a_line_break_is_said_so_without_the_key(connect: Connect) -> None:
+    failure = await failure_of(connect(api_key="sk-secret\n"), "words-1")
+    assert isinstance(failure, ModelBadRequest)
+    assert "Authorization" in failure.message
+    assert "secret" not in failure.message
+
+
 async def test_a_vendor_that_wants_a_key_is_not_even_asked_without_one(connect: Connect) -> None:
     provider = connect(base_url="https://api.openai.com/v1", api_key=None)
     assert "set TEST_API_KEY" in (await failure_of(provider, "gpt")).message

@@ -139,7 +139,7 @@ def _obstacle(error: HttpError | OSError) -> str:
         case DisconnectedError():
             return "closed the connection without an answer"
         case ProxyRefusedError():
-            return f"cannot be reached: its proxy does not connect, {error}"
+            return f"cannot be reached: its proxy does not connect: {error}"
         case socket.gaierror():
             return "cannot be reached: its host name is not known"
         case OSError(errno=int(number)):
