@@ -1,7 +1,5 @@
 """Building what the model is shown."""
 
-from collections.abc import Mapping
-
 from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, Agent
 from letta_grpc.domain.completions import ModelRequest, ToolDefinition
 from letta_grpc.domain.context import (
@@ -22,9 +20,7 @@ def tools_of(agent: Agent, tools: Tools) -> tuple[ToolDefinition, ...]:
     return tuple(definition for name in agent.tools if (definition := tools.find(name)))
 
 
-def model_request(
-    context: AgentContext, *, model: str, system: str | None, tools: Tools, headers: Mapping[str, str]
-) -> ModelRequest:
+def model_request(context: AgentContext, *, model: str, system: str | None, tools: Tools) -> ModelRequest:
     """Return the call of the model that continues a conversation. `model` is the provider's name of it."""
     agent = context.agent
     return ModelRequest(
@@ -34,7 +30,6 @@ def model_request(
         tools=tools_of(agent, tools),
         settings=agent.model_settings,
         timezone=agent.timezone,
-        headers=headers,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished
 from letta_grpc.domain.errors import InvalidModelOutput
@@ -72,10 +73,10 @@ class AgentLoop:
         model, name = self._models.resolve(handle)
         known_ids = (call.id for message in context.messages for call in message.tool_calls)
         record.answer = answer = Answer(record.run.id, record.progress.step_id, handle, known_ids)
-        request = model_request(
-            context, model=name, system=record.claim.spec.system, tools=self._tools, headers=self._tracing.headers()
-        )
+        request = model_request(context, model=name, system=record.claim.spec.system, tools=self._tools)
         with self._tracing.model_call(handle, request) as span:
+            if headers := self._tracing.headers():
+                request = replace(request, headers=headers)
             async with aclosing(model.stream(request)) as batches:
                 async for batch in batches:
                     await self._take(record, answer, batch, (span, run_span))

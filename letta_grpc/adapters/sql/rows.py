@@ -6,6 +6,7 @@ A row is a tuple in its table's order of columns, as `select(table)` gives it, f
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -64,6 +65,22 @@ def _plain(value: object) -> object:
             raise TypeError(type(value).__name__)
 
 
+@lru_cache(maxsize=1024)
+def _settings_of(text: str) -> ModelSettings:
+    return ModelSettings(**from_json(text))
+
+
+@lru_cache(maxsize=1024)
+def _names_of(text: str) -> tuple[str, ...]:
+    return tuple(from_json(text))
+
+
+@lru_cache(maxsize=256)
+def _shared(text: str) -> str:
+    # Many agents have the same instructions, and each run that waits for its model holds on to its agent's.
+    return text
+
+
 def agent_of(row: Row, blocks: Sequence[Block]) -> Agent:
     """Return the agent of a row of `agents`, with these blocks."""
     (_, id_, name, description, system, model, settings, tools, tags, metadata, window, timezone, created, updated) = row
@@ -71,12 +88,12 @@ def agent_of(row: Row, blocks: Sequence[Block]) -> Agent:
         id=id_,
         name=name,
         description=description,
-        system=system,
+        system=_shared(system),
         model=model,
-        model_settings=ModelSettings(**from_json(settings)),
+        model_settings=_settings_of(settings),
         memory_blocks=tuple(blocks),
-        tools=tuple(from_json(tools)),
-        tags=tuple(from_json(tags)),
+        tools=_names_of(tools),
+        tags=_names_of(tags),
         metadata=from_json(metadata),
         context_window=window,
         timezone=timezone,
