@@ -12,6 +12,8 @@ import pytest
 
 from letta_grpc.adapters.openai import OpenAIEndpoint
 from letta_grpc.adapters.openai.faults import ConnectTimeoutError, DisconnectedError, HttpError, ProxyRefusedError
+from letta_grpc.adapters.openai.http1 import Connection
+from letta_grpc.adapters.openai.pool import ConnectionPool
 from letta_grpc.adapters.openai.response import MAX_BUFFERED_BYTES
 from letta_grpc.adapters.openai.session import Session
 from tests.support.http_lines import OK, Line, client_tls, server_tls, serving
@@ -177,6 +179,19 @@ async def test_closing_the_session_ends_idle_connections_and_calls_under_way(con
         assert isinstance(task.result(), DisconnectedError)
         await served.until(connected=0)
         assert served.lines == 1
+
+
+async def test_a_connection_that_comes_about_when_all_are_closed_is_not_kept() -> None:
+    async with serving(answer_each) as served:
+
+        async def dial(factory: Callable[[], Connection]) -> None:
+            await asyncio.get_running_loop().create_connection(factory, "127.0.0.1", served.port)
+            await pool.close()
+
+        pool = ConnectionPool(dial)
+        with pytest.raises(DisconnectedError):
+            await pool.open()
+        await served.until(connected=0)
 
 
 async def test_a_body_that_cannot_be_made_leaves_no_connection(connect: Connect) -> None:
