@@ -190,11 +190,16 @@ class StreamDecoder:
 
     def _take_delta(self, delta: dict[str, Any], batch: Batch) -> None:
         get = delta.get
+        content = get("content")
+        if len(delta) == 1 and content.__class__ is str:
+            # Nearly every chunk of nearly every vendor.
+            if content:
+                batch.words(TextChunk, content)
+            return
         # OpenRouter says the same thing in two fields, vLLM during a change of spelling too: the first that has it counts.
         reasoning = get("reasoning_content") or get("reasoning") or get("reasoning_details")
         if reasoning and (text := reasoning if isinstance(reasoning, str) else _detailed(reasoning)):
             batch.words(ReasoningChunk, text)
-        content = get("content")
         if content:
             if isinstance(content, str):
                 batch.words(TextChunk, content)
