@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished
+from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished, ModelRequest
 from letta_grpc.domain.errors import InvalidModelOutput
 from letta_grpc.domain.events import StepRestarted, StepStarted
 from letta_grpc.domain.ids import new_step_id
@@ -38,14 +38,14 @@ class AgentLoop:
         end = None
         if progress.phase is Phase.RUNNING_TOOLS:
             context = await self._history.load(record.run.conversation_id)
-            end = await self._after_answer(record, progress.assistant, context)
+            end = await self._after_answer(record, progress.assistant, context.agent.tools)
         elif progress.phase is Phase.ASKING_MODEL:
             if record.lease.attempt > 1:
                 await self._restart_step(record)
-            end = await self._step(record, record.claim.context, span)
+            end = await self._step(record, record.take_context(), span)
         while end is None:
             index = progress.step_index + 1
-            if index >= record.claim.spec.max_steps:
+            if index >= record.spec.max_steps:
                 return completed(StopReason.MAX_STEPS)
             await record.write(StepStarted(new_step_id(), index, record.run.model))
             end = await self._step(record, None, span)
@@ -61,35 +61,42 @@ class AgentLoop:
     async def _step(self, record: RunRecord, context: AgentContext | None, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, record.progress.step_index):
             context = context or await self._history.load(record.run.conversation_id)
-            finish = await self._ask(record, context, run_span)
+            tools, request = context.agent.tools, self._open_answer(record, context)
+            # Many runs wait for their models at once: none keeps a history in memory meanwhile.
+            del context
+            finish = await self._ask(record, request, run_span)
             message = record.add_answer()
             if message is None or not message.tool_calls:
                 record.add_step_end()
                 return completed(StopReason.MAX_TOKENS if finish.reason is FinishReason.LENGTH else StopReason.END_TURN)
-            return await self._after_answer(record, message, context)
+            return await self._after_answer(record, message, tools)
 
-    async def _ask(self, record: RunRecord, context: AgentContext, run_span: Span) -> ModelFinished:
-        handle = record.run.model
-        model, name = self._models.resolve(handle)
+    def _open_answer(self, record: RunRecord, context: AgentContext) -> ModelRequest:
+        """Begin the step's answer; return the call of the model that asks for it."""
+        _, name = self._models.resolve(record.run.model)
         known_ids = (call.id for message in context.messages for call in message.tool_calls)
-        record.answer = answer = Answer(record.run.id, record.progress.step_id, handle, known_ids)
-        request = model_request(context, model=name, system=record.claim.spec.system, tools=self._tools)
-        with self._tracing.model_call(handle, request) as span:
+        record.answer = Answer(record.run.id, record.progress.step_id, record.run.model, known_ids)
+        return model_request(context, model=name, system=record.spec.system, tools=self._tools)
+
+    async def _ask(self, record: RunRecord, request: ModelRequest, run_span: Span) -> ModelFinished:
+        model, _ = self._models.resolve(record.run.model)
+        with self._tracing.model_call(record.run.model, request) as span:
             if headers := self._tracing.headers():
                 request = replace(request, headers=headers)
             async with aclosing(model.stream(request)) as batches:
                 async for batch in batches:
-                    await self._take(record, answer, batch, (span, run_span))
-            if answer.finish is None:
+                    await self._take(record, batch, (span, run_span))
+            if record.answer is None or record.answer.finish is None:
                 raise InvalidModelOutput("The model's answer has no end.")
-            record.answer_usage = answer.usage
+            record.answer_usage = record.answer.usage
             span.used(record.answer_usage)
-            return answer.finish
+            return record.answer.finish
 
     @staticmethod
-    async def _take(record: RunRecord, answer: Answer, batch: Sequence[ModelChunk], spans: tuple[Span, ...]) -> None:
-        events = answer.take(batch)
-        if not events:
+    async def _take(record: RunRecord, batch: Sequence[ModelChunk], spans: tuple[Span, ...]) -> None:
+        answer = record.answer
+        events = answer.take(batch) if answer else []
+        if answer is None or not events:
             return
         if record.progress.step_first_token_ns is None:
             for span in spans:
@@ -101,7 +108,7 @@ class AgentLoop:
             # One write at a time: what the model says meanwhile comes in one read, and so in one event.
             await record.write(*events)
 
-    async def _after_answer(self, record: RunRecord, message: Message | None, context: AgentContext) -> RunEnd | None:
-        await self._tool_calls.run_all(record, context.agent.tools)
+    async def _after_answer(self, record: RunRecord, message: Message | None, tools: Sequence[str]) -> RunEnd | None:
+        await self._tool_calls.run_all(record, tools)
         record.add_step_end()
         return None if message and message.tool_calls else completed(StopReason.END_TURN)

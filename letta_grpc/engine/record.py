@@ -24,6 +24,7 @@ from letta_grpc.engine.answer import Answer
 from letta_grpc.engine.ends import RunEnd
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Change, Claim, Journal, Lease, RecordStep
+from letta_grpc.ports.stores import AgentContext
 
 _NOT_RETURNED = "Error: the run ended before this tool returned."
 
@@ -36,21 +37,23 @@ class RunRecord:
     """
 
     def __init__(self, claim: Claim, lease: Lease, progress: Progress, journal: Journal, clock: Clock) -> None:
-        self.claim = claim
+        self.run, self.spec = claim.run, claim.spec
+        self.cancel_requested, self.traceparent = claim.cancel_requested, claim.traceparent
         self.lease = lease
         self.progress = progress
         # The answer that is coming in, and what the last complete one cost.
         self.answer: Answer | None = None
         self.answer_usage = Usage(step_count=1)
+        self._context = claim.context
         self._journal = journal
         self._clock = clock
         self._events: list[RunEvent] = []
         self._changes: list[Change] = []
 
-    @property
-    def run(self) -> Run:
-        """The run as it started."""
-        return self.claim.run
+    def take_context(self) -> AgentContext | None:
+        """Return what the journal had at hand for the first step; from then on only the step has it."""
+        context, self._context = self._context, None
+        return context
 
     def add(self, *events: RunEvent, changes: Sequence[Change] = ()) -> None:
         """Take events that the next write stores, in its transaction. Raises IllegalEvent."""

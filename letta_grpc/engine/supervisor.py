@@ -6,7 +6,7 @@ A run outlives the call that began it, and a server that stops leaves its runs o
 
 import asyncio
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -15,7 +15,7 @@ from letta_grpc.domain.errors import CancelRequested, LeaseLost, LettaError, Run
 from letta_grpc.domain.events import RunStarted, StepStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.progress import Progress
-from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run
+from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run, RunSpec
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
@@ -28,6 +28,15 @@ from letta_grpc.ports.log import EventLog
 from letta_grpc.ports.tracing import Span, Tracing
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A run that this server works on."""
+
+    spec: RunSpec
+    lease: Lease
+    task: asyncio.Task[None]
 
 
 class Supervisor:
@@ -58,7 +67,7 @@ class Supervisor:
         self._lease_seconds = lease_seconds
         self._event_retention = event_retention
         self._group = asyncio.TaskGroup()
-        self._runs: dict[RunId, tuple[Claim, Lease, asyncio.Task[None]]] = {}
+        self._runs: dict[RunId, Active] = {}
         self._grace: dict[RunId, asyncio.Task[None]] = {}
         self._busy: set[ConversationId] = set()
         self._waiting: set[ConversationId] = set()
@@ -78,7 +87,7 @@ class Supervisor:
         """End all tasks. Open runs stay open, for the next server."""
         self._stopping = True
         self._housekeeper.cancel()
-        for task in (*self._grace.values(), *(task for _, _, task in self._runs.values())):
+        for task in (*self._grace.values(), *(active.task for active in self._runs.values())):
             task.cancel()
         # A group wraps whatever error passes through it, cancellation alone excepted; this one is not about its tasks.
         passing = (kind, error, trace) if isinstance(error, asyncio.CancelledError) else (None, None, None)
@@ -92,7 +101,7 @@ class Supervisor:
     async def idle(self) -> None:
         """Return once no run is being worked on."""
         while self._runs:
-            await asyncio.wait([task for _, _, task in self._runs.values()])
+            await asyncio.wait([active.task for active in self._runs.values()])
 
     async def start(self, start: Start, admit: Admit) -> Run:
         """Claim a run and begin to work on it, both or neither, also if the caller is cancelled meanwhile."""
@@ -122,14 +131,14 @@ class Supervisor:
     def _stop(self, run_id: RunId) -> None:
         if active := self._runs.get(run_id):
             # Not at once: a task that is cancelled before its first step never gets to write the end of its run.
-            asyncio.get_running_loop().call_soon(active[2].cancel)
+            asyncio.get_running_loop().call_soon(active.task.cancel)
 
     def _begin(self, claim: Claim, lease: Lease) -> None:
         run = claim.run
         task = self._group.create_task(self._supervise(claim, lease), name=run.id)
         # Not a `finally` of the task: one that is cancelled before its first step never gets there.
         task.add_done_callback(lambda _task: self._ended(run))
-        self._runs[run.id] = claim, lease, task
+        self._runs[run.id] = Active(claim.spec, lease, task)
         self._busy.add(run.conversation_id)
         if not self._readers.count(run.id):
             self._readers_gone(run.id)
@@ -137,7 +146,10 @@ class Supervisor:
     async def _supervise(self, claim: Claim, lease: Lease) -> None:
         run = claim.run
         try:
-            await self._work(await self._record(claim, lease))
+            record = await self._record(claim, lease)
+            # A run may wait for long: of what it began with it holds only what it still needs.
+            del claim
+            await self._work(record)
         except LeaseLost:
             logger.warning("run was taken over by another server", extra={"run_id": run.id})
         except StoreUnavailable:
@@ -160,7 +172,7 @@ class Supervisor:
                 claim = replace(claim, cancel_requested=True)
 
     async def _work(self, record: RunRecord) -> None:
-        with self._tracing.run(record.run, record.claim.traceparent) as span:
+        with self._tracing.run(record.run, record.traceparent) as span:
             try:
                 async with asyncio.timeout(self._remaining_seconds(record)) as limit:
                     end = await self._end_of(record, span)
@@ -185,7 +197,7 @@ class Supervisor:
             span.used(record.progress.usage)
 
     async def _end_of(self, record: RunRecord, span: Span) -> RunEnd:
-        if record.claim.cancel_requested:
+        if record.cancel_requested:
             return CANCELLED
         if record.progress.attempts_without_progress >= MAX_ATTEMPTS_WITHOUT_PROGRESS:
             raise RunLost(attempts=str(record.lease.attempt))
@@ -194,7 +206,7 @@ class Supervisor:
     def _remaining_seconds(self, record: RunRecord) -> float:
         run = record.run
         elapsed = self._clock.now() - (run.start_time or run.create_time)
-        return (record.claim.spec.run_timeout - elapsed).total_seconds()
+        return (record.spec.run_timeout - elapsed).total_seconds()
 
     def _ended(self, run: Run) -> None:
         self._runs.pop(run.id, None)
@@ -234,11 +246,11 @@ class Supervisor:
                 logger.warning("housekeeping failed and is tried again", exc_info=True)
 
     async def _renew(self) -> None:
-        leases = [lease for _, lease, _ in self._runs.values()]
+        leases = [active.lease for active in self._runs.values()]
         until = self._clock.now() + timedelta(seconds=self._lease_seconds)
         for lease in await self._leases.renew(leases, until):
             if active := self._runs.get(lease.run_id):
-                active[2].cancel()
+                active.task.cancel()
 
     async def _take_over(self) -> None:
         for claim in await self._leases.take_over(self._clock.now()):
@@ -257,9 +269,9 @@ class Supervisor:
 
     def _readers_gone(self, run_id: RunId) -> None:
         active = self._runs.get(run_id)
-        if active is None or self._stopping or active[0].spec.disconnect_policy is not DisconnectPolicy.CANCEL:
+        if active is None or self._stopping or active.spec.disconnect_policy is not DisconnectPolicy.CANCEL:
             return
-        grace = active[0].spec.disconnect_grace.total_seconds()
+        grace = active.spec.disconnect_grace.total_seconds()
         self._grace[run_id] = self._group.create_task(self._cancel_after(run_id, grace), name=f"grace {run_id}")
 
     async def _cancel_after(self, run_id: RunId, seconds: float) -> None:

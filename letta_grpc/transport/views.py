@@ -62,17 +62,16 @@ def follow_seconds(view: View) -> float | None:
     return view.heartbeat_seconds / 2
 
 
+def plain(page: LogPage, clock: Clock) -> Response:
+    """Return a page as a reader without options gets it."""
+    if page.frames:
+        return Response(page.frames, page.last - page.first + 1)
+    return Response(heartbeat_frame(page.last, clock.time_ns()), 0)
+
+
 def shaped(pages: AsyncIterator[LogPage], view: View, clock: Clock) -> AsyncGenerator[Response, None]:
     """Yield the events of the pages as this reader wants them. Does not close the pages."""
-    return _plain(pages, clock) if view.is_plain else _Shaper(view, clock).run(pages)
-
-
-async def _plain(pages: AsyncIterator[LogPage], clock: Clock) -> AsyncGenerator[Response, None]:
-    async for page in pages:
-        if page.frames:
-            yield Response(page.frames, page.last - page.first + 1)
-        else:
-            yield Response(heartbeat_frame(page.last, clock.time_ns()), 0)
+    return _Shaper(view, clock).run(pages)
 
 
 class _Shaper:

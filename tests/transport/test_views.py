@@ -13,7 +13,7 @@ from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from letta_grpc.transport.convert.requests import View
 from letta_grpc.transport.methods import Response
-from letta_grpc.transport.views import follow_seconds, shaped
+from letta_grpc.transport.views import follow_seconds, plain, shaped
 from letta_grpc.v1 import events_pb2, run_service_pb2
 from tests.support.values import run as plain_run
 
@@ -60,21 +60,20 @@ async def seen(view: View, *pages: LogPage, clock: FakeClock | None = None) -> l
     return [told(response) async for response in shaped(each(pages), view, clock or FakeClock())]
 
 
-async def test_a_view_without_options_sends_pages_as_they_are() -> None:
-    responses = [response async for response in shaped(each([page(1, 3), silence(3), page(4, 8)]), View(), FakeClock())]
+def test_a_view_without_options_sends_pages_as_they_are() -> None:
+    responses = [plain(part, FakeClock()) for part in (page(1, 3), silence(3), page(4, 8))]
     assert responses[0] == Response(page(1, 3).frames, 3)
     assert [told(response) for response in responses] == [[1, 2, 3], ["♥3"], [4, 5, 6, 7, 8]]
 
 
-async def test_a_view_without_options_looks_into_no_event() -> None:
+def test_a_view_without_options_looks_into_no_event() -> None:
     broken = LogPage(1, 2, b"\x1a\x03???\x1a\x01?", ended=True)
-    assert [response async for response in shaped(each([broken]), View(), FakeClock())] == [Response(broken.frames, 2)]
+    assert plain(broken, FakeClock()) == Response(broken.frames, 2)
 
 
-async def test_a_heartbeat_bears_its_time_and_no_number_of_its_own() -> None:
+def test_a_heartbeat_bears_its_time_and_no_number_of_its_own() -> None:
     clock = FakeClock()
-    (response,) = [one async for one in shaped(each([silence(0)]), View(), clock)]
-    (event,) = run_service_pb2.StreamRunResponse.FromString(response.body).events
+    (event,) = run_service_pb2.StreamRunResponse.FromString(plain(silence(0), clock).body).events
     assert (event.sequence_number, event.HasField("heartbeat")) == (0, True)
     assert event.create_time.ToNanoseconds() == clock.time_ns()
 

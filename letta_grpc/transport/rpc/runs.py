@@ -2,7 +2,7 @@
 
 # ruff: noqa: N802 - methods are named as the contract names them
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from letta_grpc.domain.frames import split_frames
@@ -25,7 +25,7 @@ from letta_grpc.transport.convert.requests import (
 from letta_grpc.transport.convert.runs import run_to_pb, step_to_pb
 from letta_grpc.transport.methods import Call, Response
 from letta_grpc.transport.rpc.pages import fitting
-from letta_grpc.transport.views import follow_seconds, shaped
+from letta_grpc.transport.views import follow_seconds, plain, shaped
 from letta_grpc.v1 import run_service_pb2 as pb
 
 _PAGE_BYTES = 1024 * 1024
@@ -40,32 +40,35 @@ class RunServicer:
         self._runs = runs
         self._clock = clock
 
-    async def StreamRun(self, request: pb.StreamRunRequest, call: Call) -> AsyncGenerator[Response, None]:
+    def StreamRun(self, request: pb.StreamRunRequest, call: Call) -> AsyncGenerator[Response, None]:
         """Start a run and follow it."""
         start, view = stream_from_pb(request, call.traceparent)
-        run = await self._runs.start(start)
-        async with aclosing(self._responses(run, 0, view, call)) as responses:
-            async for response in responses:
-                yield response
+        return self._responses(lambda: self._runs.start(start), 0, view, call)
 
-    async def AttachRun(self, request: pb.AttachRunRequest, call: Call) -> AsyncGenerator[Response, None]:
+    def AttachRun(self, request: pb.AttachRunRequest, call: Call) -> AsyncGenerator[Response, None]:
         """Follow a run."""
         run_id, after, view = attach_from_pb(request)
-        run = await self._runs.get(run_id)
-        async with aclosing(self._responses(run, after, view, call)) as responses:
-            async for response in responses:
-                yield response
+        return self._responses(lambda: self._runs.get(run_id), after, view, call)
 
-    async def _responses(self, run: Run, after: int, view: View, call: Call) -> AsyncGenerator[Response, None]:
+    async def _responses(
+        self, find: Callable[[], Awaitable[Run]], after: int, view: View, call: Call
+    ) -> AsyncGenerator[Response, None]:
         """Yield the run's stored bytes, framed; nothing is encoded again."""
+        run = await find()
         await call.announce(run.id)
-        ids = pb.StreamRunResponse(run_id=run.id, agent_id=run.agent_id).SerializeToString()
-        async with (
-            aclosing(self._runs.follow(run.id, after, follow_seconds(view))) as pages,
-            aclosing(shaped(pages, view, self._clock)) as responses,
-        ):
-            async for body, events in responses:
-                yield Response(ids + body, events)
+        run_id, ids = run.id, pb.StreamRunResponse(run_id=run.id, agent_id=run.agent_id).SerializeToString()
+        # A stream lives long: it holds no more of how it began than its ids.
+        del run, find
+        async with aclosing(self._runs.follow(run_id, after, follow_seconds(view))) as pages:
+            if view.is_plain:
+                # By far the most common view, on the path of every token.
+                async for page in pages:
+                    body, events = plain(page, self._clock)
+                    yield Response(ids + body, events)
+                return
+            async with aclosing(shaped(pages, view, self._clock)) as responses:
+                async for body, events in responses:
+                    yield Response(ids + body, events)
 
     async def ExecuteRun(self, request: pb.ExecuteRunRequest, call: Call) -> pb.ExecuteRunResponse:
         """Start a run and wait for its end."""
