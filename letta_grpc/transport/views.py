@@ -131,8 +131,10 @@ class _Shaper:
         if not rate or not is_delta:
             return
         while (left := self._left_seconds()) > 0:
-            await self._clock.sleep(min(left, self._view.heartbeat_seconds or left))
-            if self._left_seconds() > 0:
+            pause = min(left, self._view.heartbeat_seconds or left)
+            await self._clock.sleep(pause)
+            # Not by the clock: one that wakes a little early leaves something, and that is no silence.
+            if pause < left:
                 yield self._sending(Response(heartbeat_frame(unit.before, self._clock.time_ns()), 0))
         self._paid(unit)
 

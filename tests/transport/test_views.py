@@ -175,6 +175,30 @@ async def test_a_pace_that_takes_long_is_bridged_by_heartbeats_that_promise_only
     assert seen_so_far == [[1], ["♥1"], ["♥1"], [2]]
 
 
+class HastyClock(FakeClock):
+    """Wakes its sleepers a little early, as the timers of some event loops do."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds * 0.9 if seconds > 0.01 else seconds)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("heartbeat_seconds", [None, 10])
+async def test_a_clock_that_wakes_early_makes_no_heartbeats(heartbeat_seconds: float | None) -> None:
+    clock, seen_so_far = HastyClock(), []
+    frames = b"".join(CODEC.encode(number, 0, TextDelta(MESSAGE, 0, "x" * 20)) for number in (1, 2, 3))
+
+    async def read() -> None:
+        view = View(max_tokens_per_second=1, heartbeat_seconds=heartbeat_seconds)
+        async for response in shaped(each([LogPage(1, 3, frames, ended=True)]), view, clock):
+            seen_so_far.append(told(response))  # noqa: PERF401 - as far as it comes
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(read())
+        await clock.run_for(30)
+    assert seen_so_far == [[1], [2], [3]]
+
+
 VIEWS = st.builds(
     View,
     kinds=st.none() | st.frozensets(st.sampled_from([number for number in events_pb2.EventKind.values() if number])),
