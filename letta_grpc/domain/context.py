@@ -25,7 +25,8 @@ def compile_system(instructions: str, blocks: Sequence[Block]) -> str:
 def _block_text(block: Block) -> str:
     access = ' read_only="true"' if block.read_only else ""
     description = f"{block.description}\n" if block.description else ""
-    return f'<block label="{block.label}" characters="{len(block.value)}/{block.limit}"{access}>\n{description}{block.value}\n</block>'
+    opening = f'<block label="{block.label}" characters="{len(block.value)}/{block.limit}"{access}>'
+    return f"{opening}\n{description}{block.value}\n</block>"
 
 
 def make_whole(messages: Iterable[Message]) -> tuple[Message, ...]:

@@ -173,8 +173,9 @@ class Supervisor:
 
     async def _work(self, record: RunRecord) -> None:
         with self._tracing.run(record.run, record.traceparent) as span:
+            limit = asyncio.timeout(self._remaining_seconds(record))
             try:
-                async with asyncio.timeout(self._remaining_seconds(record)) as limit:
+                async with limit:
                     end = await self._end_of(record, span)
             except asyncio.CancelledError:
                 if self._stopping:

@@ -24,7 +24,7 @@ from letta_grpc.domain.runs import RunState, StopReason
 from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS
-from tests.support.engine import DONE, DirectedTools, Engine, Move, call, end, engine, kinds, of, say
+from tests.support.engine import DONE, DirectedTools, Engine, Turn, call, end, engine, kinds, of, say
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ async def test_an_answer_streams_as_deltas_of_one_message_that_is_then_stored(ho
         RunStarted, StepStarted, MessageStarted, TextDelta, TextDelta, MessageCompleted, StepCompleted, RunFinished,
     ]  # fmt: skip
     message = of(MessageCompleted, events)[0].message
-    assert {event.message_id for event in events if hasattr(event, "message_id")} == {message.id}
+    assert [event.message_id for event in of(MessageStarted, events)] == [message.id]
+    assert {event.message_id for event in of(TextDelta, events)} == {message.id}
     assert message.text == "Hello"
     assert (end(events).state, end(events).stop_reason) == (RunState.COMPLETED, StopReason.END_TURN)
     history = await house.database.history.list(end(events).conversation_id, PageRequest())
@@ -56,7 +57,7 @@ async def test_the_input_is_stored_under_the_ids_that_the_run_names(house: Engin
 
 
 async def test_reasoning_and_text_are_parts_in_the_order_in_which_they_came(house: Engine) -> None:
-    turn: list[Move] = [[ReasoningChunk("hm"), TextChunk("a")], [TextChunk("b")], [ReasoningChunk("so"), TextChunk("c"), DONE]]
+    turn: Turn = [[ReasoningChunk("hm"), TextChunk("a")], [TextChunk("b")], [ReasoningChunk("so"), TextChunk("c"), DONE]]
     events = await house.play(turn)
     assert of(MessageCompleted, events)[0].message.content == (
         ReasoningPart("hm"), TextPart("ab"), ReasoningPart("so"), TextPart("c"),
@@ -126,7 +127,7 @@ async def test_repeated_and_missing_call_ids_are_replaced_and_the_providers_kept
 
 
 async def test_a_call_is_announced_once_its_name_is_known(house: Engine) -> None:
-    turn: list[Move] = [
+    turn: Turn = [
         [ToolCallChunk(0, "id", None, '{"a"')],
         [ToolCallChunk(0, None, "echo", ":")],
         [ToolCallChunk(0, None, None, "1}"), DONE],

@@ -25,7 +25,7 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.log import LogPage
-from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, Play, call, end, engine, of, say
+from tests.support.engine import DirectedModel, DirectedTools, Engine, Play, Turn, call, end, engine, of, say
 
 LEASE_SECONDS = 31
 
@@ -41,7 +41,7 @@ def left(house: Engine) -> None:
     house.clock.advance(LEASE_SECONDS)
 
 
-def next_server(first: Engine, *turns: list[Move], tools: DirectedTools | None = None) -> AbstractAsyncContextManager[Engine]:
+def next_server(first: Engine, *turns: Turn, tools: DirectedTools | None = None) -> AbstractAsyncContextManager[Engine]:
     """The server that comes after one that died, over the same database."""
     return engine(database=first.database, clock=first.clock, agent=first.agent, model=DirectedModel(list(turns)), tools=tools)
 

@@ -15,7 +15,7 @@ from tests.support.servers import MortalServer
 PAGE = 100
 
 
-async def play(server: MortalServer, plan: Plan, *, seconds: float = 60) -> History:
+async def play(server: MortalServer, plan: Plan, *, seconds: float = 50) -> History:
     """Do what the plan says; return what happened."""
     board = Board(History())
     async with asyncio.timeout(seconds):

@@ -42,6 +42,7 @@ from tests.support.values import spec as plain_spec
 E = TypeVar("E")
 # A batch of chunks to send, an event to wait for, or an error to raise.
 Move = Sequence[ModelChunk] | asyncio.Event | Exception
+Turn = Sequence[Move]
 DONE = ModelFinished(FinishReason.STOP)
 
 
@@ -77,7 +78,7 @@ def end(events: list[RunEvent]) -> Run:
 class DirectedModel:
     """Plays its turns one after the other; `asked` holds what it was asked, `reached` is set when it comes to wait."""
 
-    turns: list[list[Move]] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
     asked: list[ModelRequest] = field(default_factory=list)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     closed: int = 0
@@ -185,7 +186,7 @@ class Engine:
             found += [self.codec.decode(frame).event for frame in split_frames(page.frames)]
         return found
 
-    async def play(self, *turns: list[Move], **spec: Any) -> list[RunEvent]:  # noqa: ANN401 - as for `start`
+    async def play(self, *turns: Turn, **spec: Any) -> list[RunEvent]:  # noqa: ANN401 - as for `start`
         """Start a run of these turns and return its events."""
         self.model.turns += turns
         run = await self.start(**spec)
