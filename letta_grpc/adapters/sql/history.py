@@ -23,7 +23,7 @@ _CONVERSATION: BindParameter[str] = bindparam("the_conversation")
 # JSON is looked at as text here, which every database can; rows.py writes it without spaces.
 _REPORTED_USAGE = (
     select(steps.c.usage)
-    .join(messages, messages.c.step_id == steps.c.id)
+    .join(messages, (messages.c.run_id == steps.c.run_id) & (messages.c.step_id == steps.c.id))
     .where(messages.c.conversation_id == _CONVERSATION, steps.c.usage.not_like('%"context_tokens":null%'))
     .order_by(messages.c.position.desc())
     .limit(1)

@@ -165,12 +165,14 @@ _OPEN = text("state IN ('queued', 'running')")
 Index("ix_runs_open", runs.c.conversation_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
 # `position` is also the order within a conversation: only one run at a time writes into one.
+# Messages and steps are written in every run, so they have no index that no query needs, and no AUTOINCREMENT: they are only
+# removed together with their whole conversation, after which nobody pages behind them.
 # `body` holds content, calls and returns; `search_text` the text parts, casefolded.
 messages = Table(
     "messages",
     metadata,
     _position(),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", Text, nullable=False),
     _belongs_to("conversations"),
     _belongs_to("runs"),
     Column("step_id", Text),
@@ -178,14 +180,13 @@ messages = Table(
     Column("body", Text, nullable=False),
     Column("search_text", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
-    sqlite_autoincrement=True,
 )
 
 steps = Table(
     "steps",
     metadata,
     _position(),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", Text, nullable=False),
     _belongs_to("runs"),
     Column("step_index", Integer, nullable=False),
     Column("model", Text, nullable=False),
@@ -193,7 +194,6 @@ steps = Table(
     Column("timing", Text, nullable=False),
     Column("message_ids", Text, nullable=False),
     Column("complete_time", BigInteger, nullable=False),
-    sqlite_autoincrement=True,
 )
 
 # `search_text` is the text, casefolded; `tags` a JSON list.

@@ -174,8 +174,6 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_messages_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_messages")),
-        sa.UniqueConstraint("id", name=op.f("uq_messages_id")),
-        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_messages_conversation_id"), "messages", ["conversation_id"], unique=False)
     op.create_index(op.f("ix_messages_run_id"), "messages", ["run_id"], unique=False)
@@ -201,7 +199,5 @@ def upgrade() -> None:
         sa.Column("complete_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_steps_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_steps")),
-        sa.UniqueConstraint("id", name=op.f("uq_steps_id")),
-        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_steps_run_id"), "steps", ["run_id"], unique=False)
