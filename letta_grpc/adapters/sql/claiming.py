@@ -1,5 +1,6 @@
 """How a start becomes a run, a queued run, or a refusal."""
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from letta_grpc.adapters.sql.queries import (
     AGENT,
     AGENT_BLOCKS,
     AGENT_WIDTH,
+    CONVERSATION,
+    DEFAULT_CONVERSATION,
     DEFAULT_PLACE,
     FIRST_MESSAGES,
     OPEN_RUNS_OF_CONVERSATION,
@@ -30,7 +33,7 @@ from letta_grpc.adapters.sql.rows import (
 from letta_grpc.adapters.sql.session import Session
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ConversationNotFound, QueueFull, RequestIdReused
-from letta_grpc.domain.ids import ConversationId, RunId
+from letta_grpc.domain.ids import AgentId, ConversationId, RunId
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
@@ -79,9 +82,11 @@ def claim_of(row: Row, last: int | None, lease: Lease | None = None) -> Claim:
     )
 
 
-def store_start(session: Session, start: Start, admit: Admit, ownership: Ownership) -> StoredStart:
-    """Store a start whose request id is new, by the spec's policy."""
-    agent, conversation = _place(session, start)
+def store_start(
+    session: Session, start: Start, admit: Admit, ownership: Ownership, known: MutableMapping[AgentId, Agent]
+) -> StoredStart:
+    """Store a start whose request id is new, by the spec's policy. `known` are agents as they are stored now, and grows."""
+    agent, conversation = _place(session, start, known)
     run = admit(agent, conversation)
     others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     if not others:
@@ -101,16 +106,23 @@ def _short_context(session: Session, agent: Agent, conversation: Conversation) -
     return AgentContext(agent=agent, conversation=conversation, messages=tuple(message_of(row) for row in rows))
 
 
-def _place(session: Session, start: Start) -> tuple[Agent, Conversation]:
+def _place(session: Session, start: Start, known: MutableMapping[AgentId, Agent]) -> tuple[Agent, Conversation]:
     """Return where the run is to be. Raises AgentNotFound, ConversationNotFound."""
     values = {"the_agent": start.agent_id, "the_conversation": start.conversation_id}
+    agent = known.get(start.agent_id)
+    if agent is not None:
+        row = session.first(DEFAULT_CONVERSATION if start.conversation_id is None else CONVERSATION, values)
+        conversation = row and conversation_of(row)
+        if conversation and conversation.agent_id == agent.id:
+            return agent, conversation
     row = session.first(DEFAULT_PLACE if start.conversation_id is None else PLACE, values)
     if row is None:
         if session.first(AGENT, values) is None:
             raise AgentNotFound(agent_id=start.agent_id)
         raise ConversationNotFound(conversation_id=start.conversation_id or "default")
     blocks = [block_of(block) for block in session.fetch(AGENT_BLOCKS, values)]
-    return agent_of(row[:AGENT_WIDTH], blocks), conversation_of(row[AGENT_WIDTH:])
+    known[start.agent_id] = agent = agent_of(row[:AGENT_WIDTH], blocks)
+    return agent, conversation_of(row[AGENT_WIDTH:])
 
 
 def _may_wait(start: Start, conversation_id: ConversationId, others: list[Row]) -> RunId | None:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from letta_grpc.adapters.sql.queries import ADD_JOURNAL_ROW, ADD_SEGMENT, DROP_JOURNAL_ROWS
 from letta_grpc.adapters.sql.sqlite.open_runs import JournalRow, JournalRows, OpenRun, pack
 from letta_grpc.adapters.sql.sqlite.session import SqliteSession
+from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.events import RunEvent
-from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.ids import AgentId, RunId
 from letta_grpc.ports.codec import EventCodec
 
 SEGMENT_BYTES = 64 * 1024
@@ -19,6 +20,7 @@ SEGMENT_BYTES = 64 * 1024
 JOURNAL_BYTES = 4 * 2**20
 # Rows that nobody needs are dropped this many bytes at a time.
 _DROP_BYTES = 256 * 1024
+_KNOWN_AGENTS = 1000
 
 
 @dataclass(slots=True)
@@ -68,6 +70,8 @@ class State:
     owner: str
     runs: dict[RunId, OpenRun] = field(default_factory=dict)
     rows: JournalRows = field(default_factory=JournalRows)
+    # Agents with their blocks, as the file has them: most runs are of an agent that has just had one.
+    agents: dict[AgentId, Agent] = field(default_factory=dict)
 
 
 class Group:
@@ -102,7 +106,19 @@ class Group:
         """The transaction, for query functions."""
         self.begin()
         self.used_core = True
+        self.forget_agents()
         return self.state.core
+
+    @property
+    def agents(self) -> dict[AgentId, Agent]:
+        """The agents that are known as they are stored; whoever learns one adds it."""
+        if len(self.state.agents) >= _KNOWN_AGENTS:
+            self.state.agents.clear()
+        return self.state.agents
+
+    def forget_agents(self) -> None:
+        """Know no agent any more: one of them, or of its blocks, may be another from here on."""
+        self.state.agents.clear()
 
     def begin(self) -> None:
         """Begin the transaction. A group of nothing but plain events is one statement and needs none."""
@@ -228,6 +244,7 @@ class Group:
         driver = self.state.driver
         if driver.in_transaction:
             driver.execute("ROLLBACK")
+        self.forget_agents()
         for run in self.touched:
             run.dead = True
         for run in self.opened:

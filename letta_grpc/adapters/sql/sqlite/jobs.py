@@ -13,7 +13,7 @@ from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, StoreUnavailable
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
-from letta_grpc.ports.journal import Change, Lease
+from letta_grpc.ports.journal import Change, EditBlock, Lease
 
 T = TypeVar("T")
 
@@ -105,6 +105,8 @@ class Append:
             # One statement is all or nothing by itself.
             with nullcontext() if statements == 1 else group.all_or_nothing():
                 store_changes(group.session, self.changes, self.time_ns // 1000)
+                if any(isinstance(change, EditBlock) for change in self.changes):
+                    group.forget_agents()
                 store_meaning(group.session, run.conversation_id, self.events, run.last + len(self.events))
         except sqlite3.Error:
             run.dead = True

@@ -58,7 +58,7 @@ def _claim(group: Group, start: Start, admit: Admit, ownership: Ownership, time_
     if known is not None:
         run = group.state.runs.get(RunId(known[1]))
         return claim_of(known, None if run is None else run.last)
-    stored = store_start(group.session, start, admit, ownership)
+    stored = store_start(group.session, start, admit, ownership, group.agents)
     if stored.interrupts:
         _mark_cancelled(group, stored.interrupts)
     return _open(group, start, stored, ownership, time_ns)

@@ -1,0 +1,57 @@
+"""The journal remembers agents between starts: what a start is given is what is stored, whoever changed it last."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from letta_grpc.domain.agents import Agent
+from letta_grpc.domain.errors import AgentNotFound
+from letta_grpc.ports.journal import EditBlock
+from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.stores.world import World
+from tests.support.sqlite_worlds import opened
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(tmp_path / "known.db", FakeClock()) as it:
+        yield it.world
+
+
+async def seen_by_a_start(world: World, agent: Agent) -> Agent:
+    """The agent as the next start is given it."""
+    conversation = await world.conversations.get(agent.id, None)
+    claim = await world.start(conversation, "hello")
+    assert claim.lease is not None
+    assert claim.context is not None
+    await world.finish(claim)
+    return claim.context.agent
+
+
+async def test_a_start_sees_every_change_of_its_agent(world: World) -> None:
+    agent = await world.agent()
+    assert await seen_by_a_start(world, agent) == agent
+    assert await seen_by_a_start(world, agent) == agent
+    changed = await world.agents.update(agent.id, {"system": "Be brief."}, world.time())
+    assert await seen_by_a_start(world, agent) == changed
+
+
+async def test_a_start_sees_an_edit_that_another_run_made_of_a_block(world: World) -> None:
+    block = await world.block("notes", "a")
+    agent = await world.agent(block)
+    other = await world.agent()
+    assert [b.value for b in (await seen_by_a_start(world, agent)).memory_blocks] == ["a"]
+    claim = await world.start(await world.conversations.get(other.id, None), "edit")
+    assert claim.lease is not None
+    await world.journal.append(claim.lease, [], [EditBlock(block.id, block.version, "b")])
+    assert [b.value for b in (await seen_by_a_start(world, agent)).memory_blocks] == ["b"]
+
+
+async def test_a_start_of_an_agent_that_was_deleted_is_refused(world: World) -> None:
+    agent = await world.agent()
+    conversation = await world.conversations.get(agent.id, None)
+    await seen_by_a_start(world, agent)
+    await world.agents.delete(agent.id)
+    with pytest.raises(AgentNotFound):
+        await world.start(conversation, "hello")
