@@ -133,7 +133,7 @@ async def _open_database(stack: AsyncExitStack, settings: Settings, clock: Clock
     try:
         return await stack.enter_async_context(opening)
     except DatabaseUnusableError as error:
-        raise StartupError(str(error)) from error
+        raise StartupError(f"{error} ({error.reason})") from error
 
 
 def _providers(settings: Settings, clock: Clock) -> list[ModelProvider]:

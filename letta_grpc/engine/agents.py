@@ -13,6 +13,7 @@ from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.engine.blocks import NewBlock, new_block
 from letta_grpc.engine.contexts import describe_context
+from letta_grpc.engine.models import check_model
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.stores import AgentStore, BlockStore, ConversationStore, HistoryStore, MemoryStore
@@ -65,7 +66,7 @@ class Agents:
 
         Raises ModelUnknown, BlockNotFound for a block named by id, InvalidRequest for tools, labels or values.
         """
-        self._models.resolve(wish.model)
+        check_model(self._models, wish.model, "agent.model")
         tools = tuple(self._tools.base_tools()) if wish.tools is None else wish.tools
         self._check_tools(tools)
         agent_id, now = new_agent_id(), self._clock.now()
@@ -123,7 +124,7 @@ class Agents:
     async def update(self, agent_id: AgentId, changes: Mapping[str, object]) -> Agent:
         """Set the named fields. Raises AgentNotFound, ModelUnknown, InvalidRequest for tools."""
         if isinstance(model := changes.get("model"), str):
-            self._models.resolve(model)
+            check_model(self._models, model, "agent.model")
         if isinstance(tools := changes.get("tools"), tuple):
             self._check_tools(tools)
         return await self._agents.update(agent_id, changes, self._clock.now())

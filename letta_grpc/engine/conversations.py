@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from letta_grpc.domain.agents import Conversation
 from letta_grpc.domain.ids import AgentId, ConversationId, new_conversation_id
 from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.engine.models import check_model
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.stores import ConversationStore
@@ -21,7 +22,7 @@ class Conversations:
     async def create(self, agent_id: AgentId, *, title: str, model: str, metadata: Mapping[str, str]) -> Conversation:
         """Open another thread. Raises AgentNotFound, ModelUnknown."""
         if model:
-            self._models.resolve(model)
+            check_model(self._models, model, "conversation.model")
         now = self._clock.now()
         conversation = Conversation(
             id=new_conversation_id(),
@@ -45,7 +46,7 @@ class Conversations:
     async def update(self, conversation_id: ConversationId, changes: Mapping[str, object]) -> Conversation:
         """Set the named fields. Raises ConversationNotFound, ModelUnknown."""
         if isinstance(model := changes.get("model"), str) and model:
-            self._models.resolve(model)
+            check_model(self._models, model, "conversation.model")
         return await self._conversations.update(conversation_id, changes, self._clock.now())
 
     async def delete(self, conversation_id: ConversationId) -> None:

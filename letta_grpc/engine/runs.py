@@ -9,6 +9,7 @@ from letta_grpc.domain.ids import AgentId, ConversationId, RunId, new_message_id
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.runs import Run, RunSpec, RunState, Step
+from letta_grpc.engine.models import check_model
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.ports.clock import Clock
@@ -81,7 +82,9 @@ class Runs:
 
         def admit(agent: Agent, conversation: Conversation) -> Run:
             handle = spec.model or conversation.model or agent.model
-            self._models.resolve(handle)
+            # Each model is told by the field of the request that brought it.
+            path = "run.model" if spec.model else "conversation_id" if conversation.model else "agent_id"
+            check_model(self._models, handle, path)
             now = self._clock.now()
             return Run(
                 id=start.run_id,

@@ -36,6 +36,7 @@ def test_a_second_server_on_the_same_file_or_port_refuses_to_start(tmp_path: Pat
         same_port = letta_grpc("serve", "--listen", address, "--database", f"sqlite:///{tmp_path / 'other.db'}")
     assert (same_file.returncode, same_port.returncode) == (5, 5)
     assert "in use by another server" in same_file.stderr
+    assert same_file.stderr.endswith("(DATABASE_IN_USE)\n")
     assert address in same_port.stderr
     for refused in (same_file, same_port):
         assert refused.stdout == ""

@@ -76,8 +76,9 @@ async def test_a_wish_that_cannot_be_is_refused_by_its_field(house: Engine, wish
 
 
 async def test_models_and_blocks_that_are_not_there_are_refused(house: Engine) -> None:
-    with pytest.raises(ModelUnknown):
+    with pytest.raises(ModelUnknown) as unknown:
         await house.agents.create(NewAgent(model="nobody/nothing"))
+    assert list(unknown.value.fields) == ["agent.model"]
     with pytest.raises(BlockNotFound):
         await house.agents.create(NewAgent(model="test/model", memory_blocks=(NewBlock(id=new_block_id()),)))
 
@@ -85,8 +86,9 @@ async def test_models_and_blocks_that_are_not_there_are_refused(house: Engine) -
 async def test_a_change_is_checked_as_a_new_agent_is(house: Engine) -> None:
     changed = await house.agents.update(house.agent.id, {"name": "b", "model": "test/other", "tools": ()})
     assert (changed.name, changed.model, changed.tools) == ("b", "test/other", ())
-    with pytest.raises(ModelUnknown):
+    with pytest.raises(ModelUnknown) as unknown:
         await house.agents.update(house.agent.id, {"model": "nobody/nothing"})
+    assert list(unknown.value.fields) == ["agent.model"]
     with pytest.raises(InvalidRequest):
         await house.agents.update(house.agent.id, {"tools": ("fly",)})
     assert (await house.agents.update(house.agent.id, {"description": "x"})).description == "x"
@@ -154,8 +156,9 @@ async def test_threads_are_opened_changed_listed_and_closed(house: Engine, conve
 
 
 async def test_a_thread_cannot_have_an_unknown_model(house: Engine, conversations: Conversations) -> None:
-    with pytest.raises(ModelUnknown):
+    with pytest.raises(ModelUnknown) as unknown:
         await conversations.create(house.agent.id, title="", model="nobody/nothing", metadata={})
+    assert list(unknown.value.fields) == ["conversation.model"]
     thread = await conversations.create(house.agent.id, title="", model="", metadata={})
     with pytest.raises(ModelUnknown):
         await conversations.update(thread.id, {"model": "nobody/nothing"})

@@ -126,8 +126,9 @@ async def test_a_request_id_for_another_payload_is_refused(house: Engine) -> Non
 
 
 async def test_an_unknown_model_claims_nothing(house: Engine) -> None:
-    with pytest.raises(ModelUnknown):
+    with pytest.raises(ModelUnknown) as unknown:
         await house.start("one", request_id=ONE, model="nobody/nothing")
+    assert list(unknown.value.fields) == ["run.model"]
     assert (await house.runs.list(PageRequest(), RunFilter())).items == ()
     house.model.turns += [say("hi")]
     await house.start("one", request_id=ONE)

@@ -170,8 +170,10 @@ async def test_a_model_or_provider_that_is_not_configured_is_told_those_that_are
     one = await talk(wire)
     wish = agent_service_pb2.CreateAgentRequest()
     wish.agent.model = handle
-    for call in (wire.runs.StreamRun(one.start("hi", model=handle)), wire.agents.CreateAgent(wish)):
+    calls = {"run.model": wire.runs.StreamRun(one.start("hi", model=handle)), "agent.model": wire.agents.CreateAgent(wish)}
+    for path, call in calls.items():
         error = await failure_of(call)
+        assert fields_of(error) == {path: message}
         assert info_of(error) == (INVALID, "MODEL_UNKNOWN", {"model": handle})
         assert error.details() == message
     await check_untouched(one)
