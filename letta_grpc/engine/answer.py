@@ -13,6 +13,10 @@ from letta_grpc.domain.usage import Usage
 
 # The stored message must fit into one event of 2 MiB, even if each character takes four bytes.
 MAX_ANSWER_CHARACTERS = 400_000
+# No tool has a longer name, and no provider needs longer ids.
+_MAX_NAME_CHARACTERS = 256
+# What a call counts for beside its arguments: its name, two ids and their framing.
+_CALL_CHARACTERS = 1000
 
 
 @dataclass(slots=True)
@@ -78,23 +82,32 @@ class Answer:
 
     def _extend(self, kind: type[TextPart] | type[ReasoningPart], text: str) -> int:
         if not self._parts or self._parts[-1][0] is not kind:
+            # The framing of a part that follows another one counts too: there can be as many parts as characters.
+            self._characters += bool(self._parts)
             self._parts.append((kind, []))
         self._parts[-1][1].append(text)
         self._characters += len(text)
         return len(self._parts) - 1
 
     def _take_call(self, chunk: ToolCallChunk) -> list[RunEvent]:
-        call = self._calls.setdefault(chunk.index, _Call(position=len(self._calls)))
-        call.provider_id = call.provider_id or chunk.id
+        call = self._call(chunk.index)
+        call.provider_id = call.provider_id or _bounded(chunk.id)
         call.arguments.append(chunk.arguments)
         self._characters += len(chunk.arguments)
         if call.id:
             return [ToolCallDelta(self.message_id, call.position, call.id, call.name, chunk.arguments)]
-        if not chunk.name:
+        call.name = _bounded(chunk.name) or ""
+        if not call.name:
             return []
-        call.name = chunk.name
         call.id = self._unique(call.provider_id)
         return [ToolCallDelta(self.message_id, call.position, call.id, call.name, "".join(call.arguments))]
+
+    def _call(self, index: int) -> _Call:
+        call = self._calls.get(index)
+        if call is None:
+            call = self._calls[index] = _Call(position=len(self._calls))
+            self._characters += _CALL_CHARACTERS
+        return call
 
     def _unique(self, provider_id: str | None) -> str:
         # Some providers number the calls of each answer anew, or give none: returns could not be told apart.
@@ -124,3 +137,8 @@ class Answer:
     def _tool_call(call: _Call) -> ToolCall:
         replaced = call.provider_id if call.provider_id and call.provider_id != call.id else None
         return ToolCall(id=call.id, name=call.name, arguments="".join(call.arguments), provider_id=replaced)
+
+
+def _bounded(name: str | None) -> str | None:
+    """Return a name or an id, None for one that is too long to be any."""
+    return name if name and len(name) <= _MAX_NAME_CHARACTERS else None

@@ -1,7 +1,8 @@
 """Running the tool calls of one step, side by side."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from itertools import accumulate, takewhile
 
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ToolExecutionStarted
@@ -71,12 +72,16 @@ class ToolCalls:
 
 
 def _returned(call: ToolCall, result: ToolResult, limit: int) -> ToolReturn:
+    """Return what fits: the text first, then the lines of both outputs as far as there is room."""
+    room = max(0, limit - len(result.text))
+    stdout = _cut_lines(result.stdout, room)
+    room = max(0, room - _size(stdout))
     return ToolReturn(
         tool_call_id=call.id,
         status=result.status,
         text=_cut(result.text, limit),
-        stdout=result.stdout,
-        stderr=result.stderr,
+        stdout=stdout,
+        stderr=_cut_lines(result.stderr, room),
     )
 
 
@@ -84,6 +89,18 @@ def _cut(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     return f"{text[:limit]}\n[cut: {limit} of {len(text)} characters are shown]"
+
+
+def _cut_lines(lines: tuple[str, ...], room: int) -> tuple[str, ...]:
+    if _size(lines) <= room:
+        return lines
+    shown = list(takewhile(lambda end: end <= room, accumulate(len(line) + 1 for line in lines)))
+    return (*lines[: len(shown)], f"[cut: {len(shown)} of {len(lines)} lines are shown]")
+
+
+def _size(lines: Iterable[str]) -> int:
+    # The end of a line counts too: there can be as many lines as characters.
+    return sum(len(line) + 1 for line in lines)
 
 
 async def _side_by_side(*runs: Coroutine[object, object, None]) -> None:

@@ -1,9 +1,9 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from letta_grpc.domain.completions import FinishReason, ModelFinished, ReasoningChunk, TextChunk, ToolCallChunk
+from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished, ReasoningChunk, TextChunk, ToolCallChunk
 from letta_grpc.domain.errors import InsufficientCredits, InvalidModelOutput, LettaError, ModelOverloaded
 from letta_grpc.domain.events import (
     MessageCompleted,
@@ -24,6 +24,7 @@ from letta_grpc.domain.runs import RunState, StopReason
 from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS
+from letta_grpc.ports.tools import ToolResult
 from tests.support.engine import DONE, DirectedTools, Engine, Turn, call, end, engine, kinds, of, say
 
 
@@ -212,6 +213,48 @@ async def test_a_long_return_is_cut_and_says_so(house: Engine) -> None:
     text = of(ToolReturned, events)[0].tool_return.text
     assert text.endswith("[cut: 400000 of 3000000 characters are shown]")
     assert len(text) < 401_000
+
+
+async def test_long_outputs_of_a_tool_are_cut_by_lines_once_the_text_has_its_room(house: Engine) -> None:
+    async def flood(_call: ToolCall) -> ToolResult:
+        out, err = ("o" * 99_999,) * 3, ("e" * 49_999, "", "e" * 49_999)
+        return ToolResult(status=ToolReturnStatus.SUCCESS, text="x" * 50_000, stdout=out, stderr=err)
+
+    house.tools.plays["flood"] = flood
+    agent = await house.agents.create(NewAgent(model="test/model"))
+    events = await house.play(call("flood"), say("done"), agent=agent)
+    returned = of(ToolReturned, events)[0].tool_return
+    assert len(returned.text) == 50_000
+    assert returned.stdout == ("o" * 99_999,) * 3
+    assert returned.stderr == ("e" * 49_999, "[cut: 1 of 3 lines are shown]")
+
+
+async def test_a_name_too_long_for_any_tool_is_no_name_and_an_id_too_long_is_replaced(house: Engine) -> None:
+    turn: Turn = [
+        [ToolCallChunk(0, "i" * 257, "echo", "{}"), ToolCallChunk(1, "id", "n" * 257, "{}")],
+        [ModelFinished(FinishReason.TOOL_CALLS)],
+    ]
+    events = await house.play(turn, say("done"))
+    calls = [c for e in of(MessageCompleted, events) for c in e.message.tool_calls]
+    assert [(c.name, c.provider_id) for c in calls] == [("echo", None)]
+    assert len(calls[0].id) < 64
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        [ToolCallChunk(index, None, "echo", "") for index in range(1000)],
+        [chunk for _ in range(150_000) for chunk in (TextChunk("𝄞"), ReasoningChunk("𝄞"))],
+    ],
+    ids=["calls", "parts"],
+)
+async def test_an_answer_of_too_many_pieces_is_stopped_however_short_they_are(
+    house: Engine, flood: Sequence[ModelChunk]
+) -> None:
+    # One read gives as much as a provider sends at once, never all of this.
+    events = await house.play([*(flood[start : start + 500] for start in range(0, len(flood), 500)), [DONE]])
+    assert end(events).stop_reason is StopReason.INVALID_MODEL_OUTPUT
+    assert max(len(house.codec.encode(1, 0, event)) for event in events) < 2 * 2**20
 
 
 async def test_usage_and_timing_are_told_at_step_and_run(house: Engine) -> None:
