@@ -1,4 +1,4 @@
-"""What the writer thread is asked to do."""
+"""What the writer is asked to do."""
 
 import asyncio
 import sqlite3
