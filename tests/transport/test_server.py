@@ -149,6 +149,43 @@ async def test_reflection_answers_under_both_of_its_names(house: Engine, name: s
     assert "letta_grpc/v1/run_service.proto" in {file.name for file in files}
 
 
+@pytest.mark.parametrize(
+    ("asked", "file"),
+    [
+        ({"file_containing_symbol": "letta_grpc.v1.RunService.StreamRun"}, "letta_grpc/v1/run_service.proto"),
+        ({"file_containing_symbol": "letta_grpc.v1.Run"}, "letta_grpc/v1/runs.proto"),
+        ({"file_containing_symbol": V1}, "grpc_reflection/v1/reflection.proto"),
+        ({"file_containing_symbol": f"{V1}.ServerReflectionInfo"}, "grpc_reflection/v1/reflection.proto"),
+        ({"file_by_filename": "grpc_reflection/v1/reflection.proto"}, "grpc_reflection/v1/reflection.proto"),
+        ({"file_containing_symbol": V1ALPHA}, "grpc_reflection/v1alpha/reflection.proto"),
+        ({"file_by_filename": "google/protobuf/timestamp.proto"}, "google/protobuf/timestamp.proto"),
+    ],
+)
+async def test_reflection_finds_the_file_of_all_that_it_lists(house: Engine, asked: dict[str, str], file: str) -> None:
+    request = reflection_pb2.ServerReflectionRequest(**asked)  # type: ignore[arg-type]  # a field of the request by name
+    async with serving(house_calls(house)) as (_, address):
+        described = await reflect(address, V1, request)
+    found = FileDescriptorProto.FromString(described.file_descriptor_response.file_descriptor_proto[0])
+    assert found.name == file
+    assert all(f".{found.package}." in method.input_type for service in found.service for method in service.method)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"file_containing_symbol": "letta_grpc.v1.RunService.Nothing"},
+        {"file_containing_symbol": "nothing"},
+        {"file_by_filename": "nothing.proto"},
+        {"all_extension_numbers_of_type": "nothing"},
+    ],
+)
+async def test_reflection_says_what_it_does_not_find(house: Engine, asked: dict[str, str]) -> None:
+    request = reflection_pb2.ServerReflectionRequest(**asked)  # type: ignore[arg-type]  # a field of the request by name
+    async with serving(house_calls(house)) as (_, address):
+        answer = await reflect(address, V1, request)
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+
+
 async def test_reflection_wants_a_key_where_there_are_keys(house: Engine) -> None:
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     async with serving(house_calls(house, api_keys=KEYS)) as (_, address):
