@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 
 import pytest
 
@@ -18,13 +19,15 @@ from letta_grpc.domain.events import (
     ToolExecutionStarted,
     ToolReturned,
 )
+from letta_grpc.domain.ids import new_run_id, new_step_id
 from letta_grpc.domain.messages import ReasoningPart, Role, TextPart, ToolCall, ToolReturnStatus
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState, StopReason
 from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.agents import NewAgent
-from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS
+from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS, Answer
 from letta_grpc.ports.tools import ToolResult
+from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.support.engine import DONE, DirectedTools, Engine, Turn, call, end, engine, kinds, of, say
 
 
@@ -241,20 +244,24 @@ async def test_a_name_too_long_for_any_tool_is_no_name_and_an_id_too_long_is_rep
 
 
 @pytest.mark.parametrize(
-    "flood",
+    "pieces",
     [
         [ToolCallChunk(index, None, "echo", "") for index in range(1000)],
-        [chunk for _ in range(150_000) for chunk in (TextChunk("𝄞"), ReasoningChunk("𝄞"))],
+        [TextChunk("𝄞"), ReasoningChunk("𝄞")] * 150_000,
     ],
     ids=["calls", "parts"],
 )
-async def test_an_answer_of_too_many_pieces_is_stopped_however_short_they_are(
-    house: Engine, flood: Sequence[ModelChunk]
-) -> None:
-    # One read gives as much as a provider sends at once, never all of this.
-    events = await house.play([*(flood[start : start + 500] for start in range(0, len(flood), 500)), [DONE]])
-    assert end(events).stop_reason is StopReason.INVALID_MODEL_OUTPUT
-    assert max(len(house.codec.encode(1, 0, event)) for event in events) < 2 * 2**20
+def test_an_answer_of_too_many_pieces_is_stopped_however_short_they_are(pieces: Sequence[ModelChunk]) -> None:
+    answer, time = Answer(new_run_id(), new_step_id(), "test/model", ()), datetime(2030, 1, 1, tzinfo=UTC)
+    # As many in one read as a provider may send at once.
+    reads = (pieces[start : start + 50] for start in range(0, len(pieces), 50))
+    with pytest.raises(InvalidModelOutput):
+        for read in reads:
+            answer.take(read)
+    assert next(reads, None)
+    message = answer.message(time)
+    assert message is not None
+    assert len(ProtoEventCodec().encode(1, 0, MessageCompleted(message))) < 2 * 2**20
 
 
 async def test_usage_and_timing_are_told_at_step_and_run(house: Engine) -> None:
