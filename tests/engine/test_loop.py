@@ -255,7 +255,7 @@ def test_an_answer_of_too_many_pieces_is_stopped_however_short_they_are(pieces: 
     answer, time = Answer(new_run_id(), new_step_id(), "test/model", ()), datetime(2030, 1, 1, tzinfo=UTC)
     # As many in one read as a provider may send at once.
     reads = (pieces[start : start + 50] for start in range(0, len(pieces), 50))
-    with pytest.raises(InvalidModelOutput):
+    with pytest.raises(InvalidModelOutput):  # noqa: PT012 - one of many reads is one too many
         for read in reads:
             answer.take(read)
     assert next(reads, None)
