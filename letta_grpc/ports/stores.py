@@ -23,7 +23,7 @@ class AgentStore(Protocol):
     async def create(self, agent: Agent, conversation: Conversation) -> Agent:
         """Store an agent with its default conversation, and its memory blocks: those that are not stored yet are made.
 
-        A block id that is stored already attaches that block (its stored value wins).
+        A block id that is stored already attaches that block (its stored value wins). What `check_block_limits` raises.
         """
         ...
 
@@ -92,7 +92,7 @@ class BlockStore(Protocol):
         """Set the named fields and raise the version.
 
         The value must fit the limit as both will be: otherwise InvalidRequest. A new label that another block of one of
-        its agents has: NameTaken. Raises BlockNotFound.
+        its agents has: NameTaken. A higher limit than an agent may hold: InvalidRequest. Raises BlockNotFound.
         """
         ...
 
@@ -105,7 +105,10 @@ class MemoryStore(Protocol):
     """Which agent has which blocks."""
 
     async def attach(self, agent_id: AgentId, block_id: BlockId) -> Agent:
-        """Attach a block; again changes nothing. Raises AgentNotFound, BlockNotFound, NameTaken for a label in use."""
+        """Attach a block; again changes nothing.
+
+        Raises AgentNotFound, BlockNotFound, NameTaken for a label in use, and what `check_block_limits` raises.
+        """
         ...
 
     async def detach(self, agent_id: AgentId, block_id: BlockId) -> Agent:

@@ -106,11 +106,13 @@ class Agent(_message.Message):
     name: _builtins.str
     """For people; need not be unique. At most 256 characters; the server makes one up when it is empty."""
     description: _builtins.str
-    """For people."""
+    """For people. At most 4096 characters."""
     system: _builtins.str
-    """The instructions. The memory blocks are appended to them in every context. Default: the server's own text."""
+    """The instructions. The memory blocks are appended to them in every context. At most 256 KiB. Default: the
+    server's own text.
+    """
     model: _builtins.str
-    """The model's handle, `provider/model`."""
+    """The model's handle, `provider/model`. At most 256 characters."""
     context_window: _builtins.int
     """How many tokens the context may hold. 0 takes the model's own window, or 32768 where that is not known."""
     timezone: _builtins.str
@@ -121,19 +123,23 @@ class Agent(_message.Message):
 
     @_builtins.property
     def memory_blocks(self) -> _containers.RepeatedCompositeFieldContainer[_blocks_pb2.Block]:
-        """What the agent always sees. On creation, a block with an id attaches that block; one without makes a new one."""
+        """What the agent always sees. On creation, a block with an id attaches that block; one without makes a new one.
+        At most 64, and their limits add up to at most 500000 characters.
+        """
 
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the server tools that it may call. On creation an empty list means the base tools."""
+        """Names of the server tools that it may call. At most 64. On creation an empty list means the
+        base tools.
+        """
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """For listings. At most 64."""
+        """For listings. At most 64, each of at most 256 characters."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """For the caller's own use. At most 64 entries."""
+        """For the caller's own use. At most 64 entries and 64 KiB in all."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -61,14 +61,14 @@ class Block(_message.Message):
     value: _builtins.str
     """The text. At most `limit` characters."""
     description: _builtins.str
-    """Tells the agent what the block is for."""
+    """Tells the agent what the block is for. At most 4096 characters."""
     limit: _builtins.int
-    """How many characters the text may have. 1 to 1000000; default 20000."""
+    """How many characters the text may have. 1 to 100000; default 20000. Of all blocks of one agent together: at most 500000."""
     read_only: _builtins.bool
     """Agents cannot edit it; the API can."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """For the caller's own use. At most 64 entries."""
+        """For the caller's own use. At most 64 entries and 8 KiB in all."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -62,10 +62,10 @@ class Conversation(_message.Message):
     is_default: _builtins.bool
     """The thread that is meant when no conversation id is given. An agent has exactly one."""
     model: _builtins.str
-    """The model for this thread, in place of the agent's; empty for the agent's."""
+    """The model for this thread, in place of the agent's; empty for the agent's. At most 256 characters."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """For the caller's own use. At most 64 entries."""
+        """For the caller's own use. At most 64 entries and 64 KiB in all."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

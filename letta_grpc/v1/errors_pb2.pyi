@@ -66,7 +66,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 51
     """RESOURCE_EXHAUSTED, with RetryInfo: as many runs wait for the conversation as it takes. Metadata: `limit`."""
     ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 52
-    """RESOURCE_EXHAUSTED: the request is larger than the server takes. Metadata: `size`, `limit`, in bytes."""
+    """RESOURCE_EXHAUSTED: the request is larger than the server takes, or its answer than clients take. Metadata:
+    `size`, `limit`, in bytes.
+    """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 60
     """UNAVAILABLE, with RetryInfo: the server is stopping; attach elsewhere or again."""
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 61
@@ -140,7 +142,9 @@ ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 50
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 51
 """RESOURCE_EXHAUSTED, with RetryInfo: as many runs wait for the conversation as it takes. Metadata: `limit`."""
 ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 52
-"""RESOURCE_EXHAUSTED: the request is larger than the server takes. Metadata: `size`, `limit`, in bytes."""
+"""RESOURCE_EXHAUSTED: the request is larger than the server takes, or its answer than clients take. Metadata:
+`size`, `limit`, in bytes.
+"""
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 60
 """UNAVAILABLE, with RetryInfo: the server is stopping; attach elsewhere or again."""
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 61

@@ -210,9 +210,11 @@ class RunSpec(_message.Message):
     disconnect_policy: Global___DisconnectPolicy.ValueType
     """What to do when nobody reads. Default CONTINUE."""
     model: _builtins.str
-    """The model for this run, in place of the agent's."""
+    """The model for this run, in place of the agent's. Not empty; at most 256 characters."""
     system: _builtins.str
-    """The system prompt for this run, in place of the agent's; memory blocks are still appended."""
+    """The system prompt for this run, in place of the agent's; memory blocks are still appended. At most
+    1 MiB.
+    """
     background: _builtins.bool
     """Marks the run as background work, for listings. Every run goes on without its caller."""
     @_builtins.property
@@ -229,7 +231,7 @@ class RunSpec(_message.Message):
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Kept with the run, for the caller's own use. At most 64 entries."""
+        """Kept with the run, for the caller's own use. At most 64 entries and 64 KiB in all."""
 
     def __init__(
         self,

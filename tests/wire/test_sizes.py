@@ -1,12 +1,24 @@
 """No answer is larger than what clients take by default, which is 4 MiB; these clients take exactly that."""
 
+from typing import Any
+
 import grpc
 import pytest
 
-from letta_grpc.v1 import agent_service_pb2, events_pb2, messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.domain.blocks import MAX_AGENT_BLOCK_LIMITS, MAX_AGENT_BLOCKS
+from letta_grpc.v1 import (
+    agent_service_pb2,
+    agents_pb2,
+    block_service_pb2,
+    blocks_pb2,
+    events_pb2,
+    messages_pb2,
+    run_service_pb2,
+    runs_pb2,
+)
 from tests.requirements.registry import requirement
 from tests.support.houses import Wire, run_of, said, spec_of, talk
-from tests.support.wires import failure_of, info_of
+from tests.support.wires import failure_of, fields_of, info_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -95,3 +107,60 @@ async def test_what_cannot_come_in_pages_is_refused_in_words_when_it_is_too_larg
     assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
     assert int(facts["size"]) > int(facts["limit"])
     await one.goes_on()
+
+
+def large_block(index: int, limit: int) -> blocks_pb2.Block:
+    """A block that is as large as one of this limit can be; each character takes four bytes."""
+    metadata = {f"{number:02}": "m" * 126 for number in range(64)}
+    return blocks_pb2.Block(label=f"{index:064}", value="𝄞" * limit, limit=limit, description="𝄞" * 4096, metadata=metadata)
+
+
+def large_agent() -> agents_pb2.Agent:
+    """An agent that is at every one of its limits."""
+    rest = MAX_AGENT_BLOCKS - 4
+    limits = [100_000] * 4 + [(MAX_AGENT_BLOCK_LIMITS - 400_000) // rest] * rest
+    return agents_pb2.Agent(
+        name="𝄞" * 256,
+        description="𝄞" * 4096,
+        system="𝄞" * (262_144 // 4),
+        model="scripted/echo",
+        tags=["𝄞" * 254 + f"{number:02}" for number in range(64)],
+        metadata={f"{number:02}": "m" * 1022 for number in range(64)},
+        memory_blocks=[large_block(index, limit) for index, limit in enumerate(limits)],
+    )
+
+
+@requirement("sizes")
+async def test_an_agent_at_all_its_limits_comes_through(wire: Wire) -> None:
+    wish = large_agent()
+    made = (await wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish))).agent
+    assert [block.value for block in made.memory_blocks] == [block.value for block in wish.memory_blocks]
+    got = await wire.agents.GetAgent(agent_service_pb2.GetAgentRequest(agent_id=made.id))
+    assert got.agent == made
+    assert 3.5 * 2**20 < got.ByteSize() < WHAT_CLIENTS_TAKE
+    listed = await wire.agents.ListAgents(agent_service_pb2.ListAgentsRequest(name=wish.name, page_size=1000))
+    assert list(listed.agents) == [made]
+    shown = await wire.blocks.GetBlock(block_service_pb2.GetBlockRequest(block_id=made.memory_blocks[0].id))
+    assert shown.block == made.memory_blocks[0]
+    await wire.agents.DeleteAgent(agent_service_pb2.DeleteAgentRequest(agent_id=made.id))
+
+
+@requirement("sizes")
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("agent.description", {"description": "x" * 4097}),
+        ("agent.system", {"system": "x" * 262_145}),
+        ("agent.memory_blocks[0].limit", {"memory_blocks": [blocks_pb2.Block(label="b", limit=100_001)]}),
+        ("agent.memory_blocks[0].description", {"memory_blocks": [blocks_pb2.Block(label="b", description="x" * 4097)]}),
+        ("agent.memory_blocks[0].metadata", {"memory_blocks": [blocks_pb2.Block(label="b", metadata={"k": "m" * 8192})]}),
+        ("agent.memory_blocks", {"memory_blocks": [blocks_pb2.Block(label=f"b{n}", limit=100_000) for n in range(6)]}),
+        ("agent.memory_blocks", {"memory_blocks": [blocks_pb2.Block(label=f"b{n}", limit=1) for n in range(65)]}),
+        ("agent.tools", {"tools": ["any"] * 65}),
+    ],
+)
+async def test_an_agent_beyond_a_limit_is_refused_by_its_field(wire: Wire, path: str, more: dict[str, Any]) -> None:
+    wish = agents_pb2.Agent(model="scripted/echo", **more)
+    error = await failure_of(wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish)))
+    assert info_of(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    assert path in fields_of(error)

@@ -7,6 +7,7 @@ from typing import Any
 
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.blocks import check_block_limits
 from letta_grpc.domain.errors import NameTaken
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.paging import Page, PageRequest
@@ -26,6 +27,7 @@ class MemoryAgentStore:
         for label in labels:
             if labels.count(label) > 1:
                 raise NameTaken("Two blocks of the agent have the same label.", name=label)
+        check_block_limits([block.limit for block in blocks.values()], "agent.memory_blocks")
         for block in blocks.values():
             if block.id not in state.blocks:
                 state.blocks.add(block.id, block)

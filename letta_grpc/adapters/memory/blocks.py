@@ -7,7 +7,7 @@ from typing import Any
 
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent
-from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.blocks import Block, check_block_limits
 from letta_grpc.domain.errors import BlockNotFound, InvalidRequest, NameTaken
 from letta_grpc.domain.ids import AgentId, BlockId
 from letta_grpc.domain.paging import Page, PageRequest
@@ -42,6 +42,8 @@ class MemoryBlockStore:
             raise InvalidRequest(fields={"block.value": rule})
         if changed.label != block.label:
             self._check_label(changed)
+        if changed.limit > block.limit:
+            self._check_limits(changed)
         self._state.blocks.replace(block_id, changed)
         return changed
 
@@ -49,6 +51,12 @@ class MemoryBlockStore:
         for agent_id, attached in self._state.attachments.items():
             if changed.id in attached and any(b.label == changed.label for b in self._state.blocks_of(agent_id)):
                 raise NameTaken("An agent that has the block has another one of this label.", name=changed.label)
+
+    def _check_limits(self, changed: Block) -> None:
+        for agent_id, attached in self._state.attachments.items():
+            if changed.id in attached:
+                others = [block.limit for block in self._state.blocks_of(agent_id) if block.id != changed.id]
+                check_block_limits([*others, changed.limit], "block.limit")
 
     async def delete(self, block_id: BlockId) -> None:
         """Remove a block, from all agents too."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from letta_grpc.adapters.memory.table import Table
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.blocks import Block, check_block_limits
 from letta_grpc.domain.errors import (
     AgentNotFound,
     BlockNotFound,
@@ -87,6 +87,7 @@ class MemoryState:
             return
         if any(other.label == block.label for other in self.blocks_of(agent_id)):
             raise NameTaken("The agent has another block of this label.", name=block.label)
+        check_block_limits([each.limit for each in (*self.blocks_of(agent_id), block)], "block_id")
         attached.append(block.id)
 
     def conversation(self, conversation_id: ConversationId) -> Conversation:

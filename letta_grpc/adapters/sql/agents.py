@@ -16,7 +16,7 @@ from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agent_blocks, agent_tags, agents, blocks, conversations, runs
 from letta_grpc.adapters.sql.values import agent_values, conversation_values
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.blocks import Block, check_block_limits
 from letta_grpc.domain.errors import AgentNotFound, NameTaken
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.paging import Page, PageRequest
@@ -73,6 +73,7 @@ def _create(connection: Connection, agent: Agent, conversation: Conversation) ->
     stored = find_blocks(connection, (block.id for block in agent.memory_blocks))
     attached = {block.id: stored.get(block.id, block) for block in agent.memory_blocks}
     _check_labels([block.label for block in attached.values()])
+    check_block_limits([block.limit for block in attached.values()], "agent.memory_blocks")
     connection.execute(insert(agents), agent_values(agent))
     _add_tags(connection, agent)
     add_blocks(connection, [block for block in attached.values() if block.id not in stored])

@@ -5,14 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
 from letta_grpc.adapters.sql.rows import block_of
 from letta_grpc.adapters.sql.schema import agent_blocks, blocks
 from letta_grpc.adapters.sql.values import block_values
-from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.blocks import Block, check_block_limits
 from letta_grpc.domain.errors import BlockNotFound, InvalidRequest, NameTaken
 from letta_grpc.domain.ids import AgentId, BlockId
 from letta_grpc.domain.paging import Page, PageRequest
@@ -81,8 +81,23 @@ def _update(connection: Connection, block_id: BlockId, changes: Mapping[str, Any
         raise InvalidRequest(fields={"block.value": rule})
     if changed.label != block.label and _label_is_taken(connection, changed):
         raise NameTaken("An agent that has the block has another one of this label.", name=changed.label)
+    if changed.limit > block.limit:
+        _check_limits(connection, changed, changed.limit - block.limit)
     connection.execute(update(blocks).where(blocks.c.id == block_id).values(block_values(changed)))
     return changed
+
+
+def _check_limits(connection: Connection, changed: Block, growth: int) -> None:
+    """Raise InvalidRequest if an agent that has the block would hold too much with its new limit."""
+    mine = select(agent_blocks.c.agent_id).where(agent_blocks.c.block_id == changed.id)
+    query = (
+        select(func.sum(blocks.c.character_limit))
+        .join(agent_blocks, agent_blocks.c.block_id == blocks.c.id)
+        .where(agent_blocks.c.agent_id.in_(mine))
+        .group_by(agent_blocks.c.agent_id)
+    )
+    for total in connection.scalars(query):
+        check_block_limits([total + growth], "block.limit")
 
 
 def _label_is_taken(connection: Connection, changed: Block) -> bool:

@@ -8,7 +8,7 @@ from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.rows import block_of
 from letta_grpc.adapters.sql.schema import agent_blocks, blocks
 from letta_grpc.domain.agents import Agent
-from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.blocks import Block, check_block_limits
 from letta_grpc.domain.errors import BlockNotFound, NameTaken
 from letta_grpc.domain.ids import AgentId, BlockId
 
@@ -38,6 +38,7 @@ def _attach(connection: Connection, agent_id: AgentId, block_id: BlockId) -> Age
         return agent
     if any(attached.label == block.label for attached in agent.memory_blocks):
         raise NameTaken("The agent has another block of this label.", name=block.label)
+    check_block_limits([each.limit for each in (*agent.memory_blocks, block)], "block_id")
     attach_blocks(connection, agent_id, [block])
     return get_agent(connection, agent_id)
 

@@ -1,9 +1,12 @@
 """What a MemoryStore promises."""
 # ruff: noqa: S101 - assert is what a contract does
 
+from dataclasses import replace
+
 import pytest
 
-from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, NameTaken
+from letta_grpc.domain.blocks import MAX_AGENT_BLOCK_LIMITS, MAX_AGENT_BLOCKS
+from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, InvalidRequest, NameTaken
 from letta_grpc.domain.ids import new_agent_id, new_block_id
 from letta_grpc.testing.stores.world import World
 
@@ -31,6 +34,34 @@ class MemoryStoreContract:
         with pytest.raises(NameTaken) as caught:
             await world.memory.attach(agent.id, other.id)
         assert caught.value.metadata == {"name": "human"}
+        assert await world.agents.get(agent.id) == agent
+
+    async def test_the_limits_of_an_agents_blocks_are_bounded_together(self, world: World) -> None:
+        """On creation, on attachment and when a limit is raised; what is refused changes nothing."""
+        large, small = await world.block("large", limit=MAX_AGENT_BLOCK_LIMITS - 1), await world.block("small", limit=1)
+        extra = await world.block("extra", limit=2)
+        agent = await world.agent(large)
+        assert (await world.memory.attach(agent.id, small.id)).memory_blocks == (large, small)
+        for path, beyond, refused in (
+            ("agent.memory_blocks", 1, world.agent(large, extra)),
+            ("block_id", 2, world.memory.attach(agent.id, extra.id)),
+            ("block.limit", 1, world.blocks.update(small.id, {"limit": 2}, world.time())),
+        ):
+            with pytest.raises(InvalidRequest, match=f"{path}: .* {MAX_AGENT_BLOCK_LIMITS + beyond}$"):
+                await refused
+        assert await world.agents.get(agent.id) == replace(agent, memory_blocks=(large, small))
+        smaller = await world.blocks.update(large.id, {"limit": 1}, world.time())
+        raised = await world.blocks.update(small.id, {"limit": 2}, world.time())
+        assert (await world.memory.attach(agent.id, extra.id)).memory_blocks == (smaller, raised, extra)
+
+    async def test_an_agent_has_only_so_many_blocks(self, world: World) -> None:
+        """However small they are."""
+        agent = await world.agent(*(world.new_block(f"b{n}", limit=1) for n in range(MAX_AGENT_BLOCKS)))
+        one_more = await world.block("more", limit=1)
+        with pytest.raises(InvalidRequest, match=f"{MAX_AGENT_BLOCKS + 1}"):
+            await world.memory.attach(agent.id, one_more.id)
+        with pytest.raises(InvalidRequest, match=f"{MAX_AGENT_BLOCKS + 1}"):
+            await world.agent(*agent.memory_blocks, one_more)
         assert await world.agents.get(agent.id) == agent
 
     async def test_a_detached_block_stays(self, world: World) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.agents import Agent, ModelSettings
@@ -14,13 +14,16 @@ from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, chec
 from letta_grpc.transport.convert.conversations import optional_conversation
 from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
-from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
 from letta_grpc.transport.convert.times import timestamp_to_pb
 from letta_grpc.v1 import agent_service_pb2, blocks_pb2
 from letta_grpc.v1 import agents_pb2 as pb
 
 _MAX_NAME = 256
 _MAX_TAGS = 64
+_MAX_TOOLS = 64
+# An agent with all its blocks comes in one response, and clients take 4 MiB.
+_MAX_SYSTEM_BYTES = 262_144
 _MAX_TEMPERATURE = 2.0
 _INT32_MAX = 2**31 - 1
 
@@ -57,12 +60,12 @@ def new_agent_from_pb(request: agent_service_pb2.CreateAgentRequest) -> NewAgent
     with Rules() as rules:
         return NewAgent(
             name=rules.text("agent.name", agent.name, _MAX_NAME),
-            description=rules.long_text("agent.description", agent.description),
-            system=rules.long_text("agent.system", agent.system),
+            description=rules.text("agent.description", agent.description, MAX_DESCRIPTION),
+            system=rules.long_text("agent.system", agent.system, _MAX_SYSTEM_BYTES),
             model=rules.text("agent.model", agent.model, _MAX_NAME, required=True),
             model_settings=_settings(rules, agent.model_settings),
             memory_blocks=_new_blocks(rules, agent.memory_blocks),
-            tools=None if wants_base_tools else _names(rules, "agent.tools", agent.tools),
+            tools=None if wants_base_tools else _tools(rules, agent.tools),
             tags=_tags(rules, agent.tags),
             metadata=rules.metadata("agent.metadata", agent.metadata),
             context_window=rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
@@ -80,11 +83,11 @@ def agent_update_from_pb(request: agent_service_pb2.UpdateAgentRequest) -> tuple
             request.update_mask,
             {
                 "name": lambda: rules.text("agent.name", agent.name, _MAX_NAME, required=True),
-                "description": lambda: rules.long_text("agent.description", agent.description),
-                "system": lambda: rules.long_text("agent.system", agent.system),
+                "description": lambda: rules.text("agent.description", agent.description, MAX_DESCRIPTION),
+                "system": lambda: rules.long_text("agent.system", agent.system, _MAX_SYSTEM_BYTES),
                 "model": lambda: rules.text("agent.model", agent.model, _MAX_NAME, required=True),
                 "model_settings": lambda: _settings(rules, agent.model_settings),
-                "tools": lambda: _names(rules, "agent.tools", agent.tools),
+                "tools": lambda: _tools(rules, agent.tools),
                 "tags": lambda: _tags(rules, agent.tags),
                 "metadata": lambda: rules.metadata("agent.metadata", agent.metadata),
                 "context_window": lambda: rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
@@ -117,6 +120,12 @@ def _new_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[NewBl
 
 def _names(rules: Rules, path: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(rules.text(f"{path}[{index}]", name, _MAX_NAME, required=True) for index, name in enumerate(names))
+
+
+def _tools(rules: Rules, tools: Sequence[str]) -> tuple[str, ...]:
+    if len(tools) > _MAX_TOOLS:
+        rules.broken("agent.tools", f"must have at most {_MAX_TOOLS}, has {len(tools)}")
+    return _names(rules, "agent.tools", tools)
 
 
 def _tags(rules: Rules, tags: Iterable[str]) -> tuple[str, ...]:

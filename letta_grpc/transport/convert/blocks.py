@@ -10,12 +10,14 @@ from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.blocks import NewBlock
 from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
-from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
 from letta_grpc.transport.convert.times import timestamp_to_pb
 from letta_grpc.v1 import block_service_pb2
 from letta_grpc.v1 import blocks_pb2 as pb
 
-MAX_BLOCK_LIMIT = 1_000_000
+MAX_BLOCK_LIMIT = 100_000
+# An agent may have 64 blocks, and all of them come in one response.
+_MAX_METADATA_BYTES = 8192
 _LABEL = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -50,10 +52,10 @@ def new_block(rules: Rules, path: str, block: pb.Block) -> NewBlock:
         id=BlockId(stored) if stored else None,
         label=label,
         value=value,
-        description=rules.long_text(f"{path}.description", block.description),
+        description=rules.text(f"{path}.description", block.description, MAX_DESCRIPTION),
         limit=limit,
         read_only=block.read_only,
-        metadata=rules.metadata(f"{path}.metadata", block.metadata),
+        metadata=rules.metadata(f"{path}.metadata", block.metadata, _MAX_METADATA_BYTES),
     )
 
 
@@ -76,10 +78,10 @@ def block_changes(rules: Rules, block: pb.Block, mask: FieldMask) -> dict[str, o
         {
             "label": lambda: checked_label(rules, "block.label", block.label),
             "value": lambda: rules.text("block.value", block.value, MAX_BLOCK_LIMIT),
-            "description": lambda: rules.long_text("block.description", block.description),
+            "description": lambda: rules.text("block.description", block.description, MAX_DESCRIPTION),
             "limit": lambda: _limit(rules, "block.limit", block) if block.HasField("limit") else DEFAULT_BLOCK_LIMIT,
             "read_only": lambda: block.read_only,
-            "metadata": lambda: rules.metadata("block.metadata", block.metadata),
+            "metadata": lambda: rules.metadata("block.metadata", block.metadata, _MAX_METADATA_BYTES),
         },
     )
 

@@ -8,6 +8,8 @@ from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import is_id
 
 MAX_METADATA_ENTRIES = 64
+# A description stands in every answer that shows its agent or block.
+MAX_DESCRIPTION = 4096
 # Metadata of a run stands in its first and last event, and one event is at most 2 MiB.
 MAX_METADATA_BYTES = 65_536
 # Events and messages must fit into what any gRPC client takes by default, which is 4 MiB.
@@ -65,19 +67,19 @@ class Rules:
             self.broken(path, f"must have at most {max_characters} characters, has {len(value)}")
         return value
 
-    def long_text(self, path: str, value: str) -> str:
+    def long_text(self, path: str, value: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
         """Return a text that fits into an event and into a message."""
         size = len(value.encode())
-        if size > MAX_TEXT_BYTES:
-            self.broken(path, f"must have at most {MAX_TEXT_BYTES} bytes, has {size}")
+        if size > max_bytes:
+            self.broken(path, f"must have at most {max_bytes} bytes, has {size}")
         return value
 
-    def metadata(self, path: str, value: Mapping[str, str]) -> dict[str, str]:
+    def metadata(self, path: str, value: Mapping[str, str], max_bytes: int = MAX_METADATA_BYTES) -> dict[str, str]:
         """Return metadata of limited size."""
         entries = dict(value)
         if len(entries) > MAX_METADATA_ENTRIES:
             self.broken(path, f"must have at most {MAX_METADATA_ENTRIES} entries, has {len(entries)}")
         size = sum(len(key.encode()) + len(text.encode()) for key, text in entries.items())
-        if size > MAX_METADATA_BYTES:
-            self.broken(path, f"must have at most {MAX_METADATA_BYTES} bytes in all, has {size}")
+        if size > max_bytes:
+            self.broken(path, f"must have at most {max_bytes} bytes in all, has {size}")
         return entries
