@@ -1,1 +1,1 @@
-"""SQLite: one file, one server. One writer commits what all runs have waiting as one group."""
+"""SQLite: one file, one server. One writer thread commits what all runs have waiting as one group."""

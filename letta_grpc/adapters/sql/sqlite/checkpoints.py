@@ -17,7 +17,7 @@ _COMMITS_BETWEEN_LOOKS = 32
 
 
 class Checkpointer:
-    """Watches the log's length after each commit, and copies on a thread of its own."""
+    """Watches the log's length from the writer's thread and copies on its own."""
 
     def __init__(self, path: Path, sync: Sync, writer: sqlite3.Connection) -> None:
         self._writer = writer
@@ -32,20 +32,18 @@ class Checkpointer:
         self._thread = threading.Thread(target=self._work, name="sqlite-checkpoints", daemon=True)
         self._thread.start()
 
-    def are_due(self) -> bool:
-        """Take note of a commit; say whether the log has become long."""
+    def committed(self) -> None:
+        """Take note of a commit, on the writer's thread."""
         self._commits += 1
         if self._copying or self._commits % _COMMITS_BETWEEN_LOOKS:
-            return False
-        return self._log_bytes() > WAL_BYTES
-
-    def make(self) -> None:
-        """Have the log copied, on the writer's thread. One that the last copy has left too long is first started again."""
-        if self._copied and self._log_bytes() > _TOO_LONG_BYTES:
+            return
+        size = self._log_bytes()
+        if self._copied and size > _TOO_LONG_BYTES:
             self._start_log_again()
-            self._copied = False
-        else:
-            self._copied, self._copying = False, True
+            size = 0
+        self._copied = False
+        if size > WAL_BYTES:
+            self._copying = True
             self._wanted.set()
 
     def _start_log_again(self) -> None:

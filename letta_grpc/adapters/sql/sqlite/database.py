@@ -42,7 +42,7 @@ class SqliteDatabase:
         for run in file.state.runs.values():
             self._live.load(snapshot_of(run))
         self._readers = file.readers
-        self._writer = Writer(file.state, self._committed, file.checkpointer, on_loop=file.sync == "normal")
+        self._writer = Writer(file.state, self._committed, file.checkpointer.committed)
         owner = file.state.owner
         self.journal = SqliteJournal(self._writer, clock, owner=owner, lease_time=lease_time)
         self.leases = SqliteLeases(self._writer, self._readers, clock, owner=owner, lease_time=lease_time)
@@ -89,7 +89,6 @@ class _File:
     state: State
     readers: Readers
     checkpointer: Checkpointer
-    sync: Sync
     closing: ExitStack
 
 
@@ -109,7 +108,7 @@ def _open_file(path: Path, codec: EventCodec, sync: Sync) -> _File:
         stack.callback(readers.close)
         checkpointer = Checkpointer(path, sync, driver)
         stack.callback(checkpointer.close)
-        return _File(state=state, readers=readers, checkpointer=checkpointer, sync=sync, closing=stack.pop_all())
+        return _File(state=state, readers=readers, checkpointer=checkpointer, closing=stack.pop_all())
     raise AssertionError("unreachable")  # ExitStack may swallow an exception, as far as type checkers know.
 
 

@@ -1,4 +1,4 @@
-"""One group commit, while the writer makes it."""
+"""One group commit, while the writer thread makes it."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -61,7 +61,7 @@ def snapshot_of(run: OpenRun) -> Snapshot:
 
 @dataclass(slots=True)
 class State:
-    """What the writer owns: the connection, and every open run by id."""
+    """What the writer thread owns: the connection, and every open run by id."""
 
     driver: sqlite3.Connection
     session: SqliteSession

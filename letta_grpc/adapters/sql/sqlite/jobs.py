@@ -1,4 +1,4 @@
-"""What the writer is asked to do."""
+"""What the writer thread is asked to do."""
 
 import asyncio
 import sqlite3
@@ -25,11 +25,6 @@ class Call(Generic[T]):
     future: "asyncio.Future[T]"
     function: Callable[[Group], T]
 
-    @property
-    def is_small(self) -> bool:
-        """Nobody knows what it does."""
-        return False
-
     def run(self, group: Group) -> T:
         """Call it."""
         with group.all_or_nothing():
@@ -45,12 +40,7 @@ def call(writer: Writer, function: Callable[[Group], T]) -> "asyncio.Future[T]":
 
 @dataclass(slots=True)
 class Checked(Call[T]):
-    """A small function that raises before it writes, if it raises: there is nothing to undo, and no savepoint to pay for."""
-
-    @property
-    def is_small(self) -> bool:
-        """It is."""
-        return True
+    """A function that raises before it writes, if it raises: so there is nothing to undo, and no savepoint to pay for."""
 
     def run(self, group: Group) -> T:
         """Call it."""
@@ -73,11 +63,6 @@ class Append:
     events: Sequence[RunEvent]
     changes: Sequence[Change]
     time_ns: int
-
-    @property
-    def is_small(self) -> bool:
-        """It is."""
-        return True
 
     def run(self, group: Group) -> None:
         """Number and store them. Numbers are given here, where nothing can come between the check and the storing."""

@@ -25,7 +25,7 @@ from letta_grpc.ports.journal import Admit, Change, Claim, Lease, Start
 
 
 class SqliteJournal:
-    """Every call is one job of the writer; jobs that wait together are committed together."""
+    """Every call is one job of the writer thread; jobs that wait together are committed together."""
 
     def __init__(self, writer: Writer, clock: Clock, *, owner: str, lease_time: timedelta) -> None:
         self._writer = writer

@@ -1,4 +1,4 @@
-"""What the writer keeps of every open run, and the journal rows that hold its newest events."""
+"""What the writer thread keeps of every open run, and the journal rows that hold its newest events."""
 
 from collections import deque
 from collections.abc import Iterator

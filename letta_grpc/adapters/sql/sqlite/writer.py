@@ -1,14 +1,7 @@
-"""The writer: what all tasks have waiting becomes one transaction, on the loop or on a thread.
-
-A small commit of `sync="normal"` costs less than telling a thread of it: it goes into the page cache and waits for nothing. So
-it is made on the loop, until one takes long. Then the disk is busy, and for a while the thread makes them all. What may take
-long anyway (queries of the stores, `sync="full"`, copying the log) always goes to the thread. Only one of the two is ever at
-work: the loop commits only while the thread has nothing.
-"""
+"""The thread that writes: what all tasks have waiting becomes one transaction."""
 
 import asyncio
 import logging
-import math
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -24,12 +17,6 @@ from letta_grpc.domain.ids import RunId
 
 logger = logging.getLogger(__name__)
 
-# A commit on the loop that takes longer than its jobs should has met a busy disk; for so long the loop then leaves them to
-# the thread.
-_SLOW_SECONDS = 0.01
-_SLOW_SECONDS_A_JOB = 0.001
-_PAUSE_SECONDS = 2.0
-
 
 class Job(Protocol):
     """Something to do in the next transaction, and who waits for it."""
@@ -39,13 +26,8 @@ class Job(Protocol):
         """What completes, on the loop, when the job is durable or has failed."""
         ...
 
-    @property
-    def is_small(self) -> bool:
-        """Whether it takes no longer than an append does."""
-        ...
-
     def run(self, group: Group) -> object:
-        """Do it, on the loop or on the writer's thread. Raising undoes this job alone."""
+        """Do it, on the writer's thread. Raising undoes this job alone."""
         ...
 
 
@@ -61,34 +43,17 @@ class Outcome:
     errors: list[tuple[Job, Exception]] = field(default_factory=list)
 
 
-class Checkpoints(Protocol):
-    """Copies the write-ahead log."""
-
-    def are_due(self) -> bool:
-        """Take note of a commit; say whether the log wants to be copied."""
-        ...
-
-    def make(self) -> None:
-        """Copy it, or have it copied; may take long."""
-        ...
-
-
 class Writer:
-    """Takes jobs on the loop and commits them in the order in which they came.
+    """Takes jobs on the loop and commits them on a thread of its own, in the order in which they came.
 
     What waits while one commit is made is the next one: under load commits grow instead of queues.
     """
 
-    def __init__(
-        self, state: State, listen: Callable[[Outcome], None], checkpoints: Checkpoints, *, on_loop: bool = True
-    ) -> None:
+    def __init__(self, state: State, listen: Callable[[Outcome], None], committed: Callable[[], None]) -> None:
         self._state = state
         self._listen = listen
-        self._checkpoints = checkpoints
+        self._committed = committed
         self._loop = asyncio.get_running_loop()
-        # From when on the loop may commit, by its clock.
-        self._on_loop_from = 0.0 if on_loop else math.inf
-        self._with_thread = 0
         self._pending: list[Job] = []
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._closed = False
@@ -106,64 +71,39 @@ class Writer:
         self._pending.append(job)
 
     def _flush(self) -> None:
-        jobs, self._pending = self._pending, []
-        if not jobs:
-            return
-        if self._with_thread or self._loop.time() < self._on_loop_from or not all(job.is_small for job in jobs):
-            self._hand_over(jobs)
-        else:
-            self._commit_here(jobs)
-
-    def _hand_over(self, jobs: list[Job]) -> None:
-        self._with_thread += 1
-        self._queue.put(jobs)
-
-    def _commit_here(self, jobs: list[Job]) -> None:
-        begin = self._loop.time()
-        outcome = commit(self._state, jobs)
-        end = self._loop.time()
-        if end - begin > _SLOW_SECONDS + _SLOW_SECONDS_A_JOB * len(jobs):
-            self._on_loop_from = max(self._on_loop_from, end + _PAUSE_SECONDS)
-        self._show(outcome)
-        if self._checkpoints.are_due():
-            self._hand_over([])
+        if self._pending:
+            self._queue.put(self._pending)
+            self._pending = []
 
     async def close(self) -> None:
         """Commit what waits and end the thread."""
-        self._flush()
         self._closed = True
+        self._flush()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
         while (jobs := self._queue.get()) is not None:
-            lists, is_last = self._gather(jobs)
+            is_last = not self._gather(jobs)
             outcome = commit(self._state, jobs)
-            if self._checkpoints.are_due():
-                self._checkpoints.make()
             try:
-                self._loop.call_soon_threadsafe(self._deliver, outcome, lists)
+                self._loop.call_soon_threadsafe(self._deliver, outcome)
             except RuntimeError:  # The loop is closed: nobody waits any more.
                 return
+            self._committed()
             if is_last:
                 return
 
-    def _gather(self, jobs: list[Job]) -> tuple[int, bool]:
-        """Add what else waits; return how many lists that makes, and whether they are the last."""
-        lists = 1
+    def _gather(self, jobs: list[Job]) -> bool:
+        """Add what else waits; return whether more may come."""
         try:
             while (more := self._queue.get_nowait()) is not None:
                 jobs += more
-                lists += 1
         except Empty:
-            return lists, False
-        return lists, True
+            return True
+        return False
 
-    def _deliver(self, outcome: Outcome, lists: int) -> None:
-        self._with_thread -= lists
-        self._show(outcome)
-
-    def _show(self, outcome: Outcome) -> None:
+    def _deliver(self, outcome: Outcome) -> None:
         self._listen(outcome)
         for job, result in outcome.results:
             if not job.future.done():
