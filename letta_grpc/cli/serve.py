@@ -35,7 +35,7 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what is 
     """Serve agents over gRPC, from one SQLite file."""
     settings = read_settings(flags)
     configure_logging(settings)
-    # A server makes and drops objects all the time and next to no cycles: looking for them less often is worth 5 % of its time.
+    # A server makes and drops objects all the time and next to no cycles: looking for them less often saves 5 % of its time.
     gc.set_threshold(20_000, 20, 50)
     raise typer.Exit(uvloop.run(_serve(settings)))
 
