@@ -112,7 +112,7 @@ def _place(session: Session, start: Start, known: MutableMapping[AgentId, Agent]
     agent = known.get(start.agent_id)
     if agent is not None:
         row = session.first(DEFAULT_CONVERSATION if start.conversation_id is None else CONVERSATION, values)
-        conversation = row and conversation_of(row)
+        conversation = conversation_of(row) if row else None
         if conversation and conversation.agent_id == agent.id:
             return agent, conversation
     row = session.first(DEFAULT_PLACE if start.conversation_id is None else PLACE, values)
