@@ -359,7 +359,7 @@ class StepRestarted(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     VOID_MESSAGE_IDS_FIELD_NUMBER: _builtins.int
     step_id: _builtins.str
-    """The step that begins again; its `step_started` follows."""
+    """The step that begins again; its `step_started` follows, or the end of the run."""
     attempt: _builtins.int
     """The new attempt."""
     @_builtins.property
