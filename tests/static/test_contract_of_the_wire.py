@@ -48,6 +48,7 @@ def test_the_protos_break_nothing_that_was_accepted(copy: Path) -> None:
         ("runs.proto", "string request_id = 4;", "string start_id = 4;", 'changed name from "request_id"'),
         ("runs.proto", "int32 attempt = 9;", "int64 attempt = 9;", "changed type"),
         ("events.proto", "  int32 sequence_number = 1;\n", "", "was deleted"),
+        ("model_service.proto", "rpc ListProviders(", "rpc ShowProviders(", 'RPC "ListProviders"'),
     ],
 )
 def test_a_change_that_breaks_callers_is_found(copy: Path, file: str, old: str, new: str, complaint: str) -> None:
