@@ -61,42 +61,44 @@ class AgentLoop:
     async def _step(self, record: RunRecord, context: AgentContext | None, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, record.progress.step_index):
             context = context or await self._history.load(record.run.conversation_id)
-            tools, request = context.agent.tools, self._open_answer(record, context)
-            # Many runs wait for their models at once: none keeps a history in memory meanwhile.
+            tools, answer, request = context.agent.tools, self._open_answer(record, context), self._request(record, context)
+            # Many runs wait for their models at once: each holds its request, which a retry needs, and no more.
             del context
-            finish = await self._ask(record, request, run_span)
+            finish = await self._ask(record, answer, request, run_span)
             message = record.add_answer()
             if message is None or not message.tool_calls:
                 record.add_step_end()
                 return completed(StopReason.MAX_TOKENS if finish.reason is FinishReason.LENGTH else StopReason.END_TURN)
             return await self._after_answer(record, message, tools)
 
-    def _open_answer(self, record: RunRecord, context: AgentContext) -> ModelRequest:
-        """Begin the step's answer; return the call of the model that asks for it."""
-        _, name = self._models.resolve(record.run.model)
+    @staticmethod
+    def _open_answer(record: RunRecord, context: AgentContext) -> Answer:
         known_ids = (call.id for message in context.messages for call in message.tool_calls)
-        record.answer = Answer(record.run.id, record.progress.step_id, record.run.model, known_ids)
+        record.answer = answer = Answer(record.run.id, record.progress.step_id, record.run.model, known_ids)
+        return answer
+
+    def _request(self, record: RunRecord, context: AgentContext) -> ModelRequest:
+        _, name = self._models.resolve(record.run.model)
         return model_request(context, model=name, system=record.spec.system, tools=self._tools)
 
-    async def _ask(self, record: RunRecord, request: ModelRequest, run_span: Span) -> ModelFinished:
+    async def _ask(self, record: RunRecord, answer: Answer, request: ModelRequest, run_span: Span) -> ModelFinished:
         model, _ = self._models.resolve(record.run.model)
         with self._tracing.model_call(record.run.model, request) as span:
             if headers := self._tracing.headers():
                 request = replace(request, headers=headers)
             async with aclosing(model.stream(request)) as batches:
                 async for batch in batches:
-                    await self._take(record, batch, (span, run_span))
-            if record.answer is None or record.answer.finish is None:
+                    await self._take(record, answer, batch, (span, run_span))
+            if answer.finish is None:
                 raise InvalidModelOutput("The model's answer has no end.")
-            record.answer_usage = record.answer.usage
+            record.answer_usage = answer.usage
             span.used(record.answer_usage)
-            return record.answer.finish
+            return answer.finish
 
     @staticmethod
-    async def _take(record: RunRecord, batch: Sequence[ModelChunk], spans: tuple[Span, ...]) -> None:
-        answer = record.answer
-        events = answer.take(batch) if answer else []
-        if answer is None or not events:
+    async def _take(record: RunRecord, answer: Answer, batch: Sequence[ModelChunk], spans: tuple[Span, ...]) -> None:
+        events = answer.take(batch)
+        if not events:
             return
         if record.progress.step_first_token_ns is None:
             for span in spans:
