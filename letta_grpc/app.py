@@ -22,6 +22,7 @@ from letta_grpc.adapters.sql.conversations import SqlConversationStore
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.memory import SqlMemoryStore
+from letta_grpc.adapters.sql.migrate import migrate as migrate_database
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
@@ -133,7 +134,7 @@ async def _open_database(stack: AsyncExitStack, settings: Settings, clock: Clock
     try:
         return await stack.enter_async_context(opening)
     except DatabaseUnusableError as error:
-        raise StartupError(f"{error} ({error.reason})") from error
+        raise _unusable(error) from error
 
 
 def _providers(settings: Settings, clock: Clock) -> list[ModelProvider]:
@@ -238,10 +239,12 @@ def _server_options(settings: Settings) -> ServerOptions:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database's schema up to date. Raises StartupError."""
+    """Bring the database's schema up to date, without serving it. Raises StartupError."""
+    try:
+        migrate_database(settings.database)
+    except DatabaseUnusableError as error:
+        raise _unusable(error) from error
 
-    async def open_and_close() -> None:
-        async with AsyncExitStack() as stack:
-            await _open_database(stack, settings, SystemClock())
 
-    asyncio.run(open_and_close())
+def _unusable(error: DatabaseUnusableError) -> StartupError:
+    return StartupError(f"{error} ({error.reason})")
