@@ -73,7 +73,9 @@ def draw(report: BenchReport, path: Path) -> None:
     axes.barh(range(len(lines)), shares, color=["#3a7d44" if line.met else "#b23a48" for line in lines])
     for place, line in enumerate(lines):
         if line.goal.stretch:
-            at = _share(line, line.goal.target) / _share(line, line.goal.stretch)
+            # Of the goals alone: a tiny run can measure nothing at all.
+            at = line.goal.stretch / line.goal.target
+            at = 1 / at if line.goal.at_least else at
             axes.plot([at, at], [place - 0.4, place + 0.4], color="#222222", linewidth=2)
     axes.axvline(1, color="#222222", linestyle="--", linewidth=1)
     axes.set_yticks(range(len(lines)), [f"{line.goal.row}  {line.goal.measure}" for line in lines])
