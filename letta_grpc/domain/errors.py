@@ -2,25 +2,26 @@
 
     LettaError                      whose fault, and would a retry help?
     ├── InvalidRequest              the caller's; no       (with the paths of the fields)
-    │   └── ModelUnknown
+    │   └── ModelUnknown · ToolSourceInvalid
     ├── Unauthenticated             the caller's; with another key
     │   ├── CredentialsMissing
     │   └── CredentialsInvalid
     ├── NotFound                    the caller's; no
-    │   ├── AgentNotFound · BlockNotFound · ConversationNotFound · RunNotFound
+    │   └── AgentNotFound · BlockNotFound · ConversationNotFound · McpServerNotFound · PassageNotFound · RunNotFound ·
+    │       ToolNotFound
     ├── AlreadyExists               the caller's; no
     │   ├── RequestIdReused · NameTaken
     ├── Conflict                    nobody's; yes, later
     │   ├── ConversationBusy · ConcurrentChange · StreamRecycled
     ├── FailedPrecondition          the caller's; after another call
-    │   └── ResourceInUse
+    │   └── ResourceInUse · ApprovalPending · ApprovalExpired · ApprovalAlreadyResolved · ToolSandboxUnavailable
     ├── OutOfRange                  the caller's; from another number
     │   ├── EventsExpired · CursorAhead
     ├── Exhausted                   nobody's; yes, later
     │   ├── QueueFull · TooManyStreams
     ├── MessageTooLarge             the caller's; no
     ├── Unavailable                 the server's; yes
-    │   ├── ServerDraining · StoreUnavailable
+    │   └── ServerDraining · StoreUnavailable · McpServerFailed
     ├── Internal                    the server's; no
     └── RunFailure                  ends a run, never a call
         ├── ModelFailure            ModelRateLimited · ModelOverloaded · ModelTimeout · ModelAuthFailed ·
@@ -64,6 +65,12 @@ class ModelUnknown(InvalidRequest):
     reason = "MODEL_UNKNOWN"
 
 
+class ToolSourceInvalid(InvalidRequest):
+    """The source code does not define a tool."""
+
+    reason = "TOOL_SOURCE_INVALID"
+
+
 class Unauthenticated(LettaError):
     """The caller is not known."""
 
@@ -102,10 +109,28 @@ class ConversationNotFound(NotFound):
     reason = "CONVERSATION_NOT_FOUND"
 
 
+class McpServerNotFound(NotFound):
+    """There is no such MCP server."""
+
+    reason = "MCP_SERVER_NOT_FOUND"
+
+
+class PassageNotFound(NotFound):
+    """There is no such passage."""
+
+    reason = "PASSAGE_NOT_FOUND"
+
+
 class RunNotFound(NotFound):
     """There is no such run."""
 
     reason = "RUN_NOT_FOUND"
+
+
+class ToolNotFound(NotFound):
+    """There is no such tool."""
+
+    reason = "TOOL_NOT_FOUND"
 
 
 class AlreadyExists(LettaError):
@@ -158,6 +183,30 @@ class ResourceInUse(FailedPrecondition):
     """It is in use."""
 
     reason = "RESOURCE_IN_USE"
+
+
+class ApprovalPending(FailedPrecondition):
+    """The conversation waits for answers to tool calls: answer them, or start with ENQUEUE or INTERRUPT."""
+
+    reason = "APPROVAL_PENDING"
+
+
+class ApprovalExpired(FailedPrecondition):
+    """The call was denied before this answer came: it waited too long, or was given up."""
+
+    reason = "APPROVAL_EXPIRED"
+
+
+class ApprovalAlreadyResolved(FailedPrecondition):
+    """The call has had another answer."""
+
+    reason = "APPROVAL_ALREADY_RESOLVED"
+
+
+class ToolSandboxUnavailable(FailedPrecondition):
+    """This server cannot contain tools, and is not allowed to run them uncontained."""
+
+    reason = "TOOL_SANDBOX_UNAVAILABLE"
 
 
 class OutOfRange(LettaError):
@@ -217,6 +266,12 @@ class StoreUnavailable(Unavailable):
     """The database did not take or give the data."""
 
     reason = "STORE_UNAVAILABLE"
+
+
+class McpServerFailed(Unavailable):
+    """The MCP server did not answer as it should."""
+
+    reason = "MCP_SERVER_FAILED"
 
 
 class Internal(LettaError):

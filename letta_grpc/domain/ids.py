@@ -7,10 +7,12 @@ from typing import NewType
 AgentId = NewType("AgentId", str)
 BlockId = NewType("BlockId", str)
 ConversationId = NewType("ConversationId", str)
+McpServerId = NewType("McpServerId", str)
 MessageId = NewType("MessageId", str)
 PassageId = NewType("PassageId", str)
 RunId = NewType("RunId", str)
 StepId = NewType("StepId", str)
+ToolId = NewType("ToolId", str)
 
 # What a request may say instead of the id of an agent's default conversation.
 DEFAULT_CONVERSATION = "default"
@@ -49,6 +51,10 @@ def new_conversation_id() -> ConversationId:
     return ConversationId(f"conv-{_uuid4()}")
 
 
+def new_mcp_server_id() -> McpServerId:
+    return McpServerId(f"mcp-{_uuid4()}")
+
+
 def new_message_id() -> MessageId:
     return MessageId(f"message-{_uuid4()}")
 
@@ -63,6 +69,10 @@ def new_run_id() -> RunId:
 
 def new_step_id() -> StepId:
     return StepId(f"step-{_uuid4()}")
+
+
+def new_tool_id() -> ToolId:
+    return ToolId(f"tool-{_uuid4()}")
 
 
 def new_tool_call_id() -> str:

@@ -14,6 +14,10 @@ class Role(Enum):
     SYSTEM = "system"
     ASSISTANT = "assistant"
     TOOL = "tool"
+    # An assistant's calls that wait for an answer, and the answers.
+    APPROVAL = "approval"
+    # What stands in the context in place of older messages.
+    SUMMARY = "summary"
 
 
 class ToolReturnStatus(Enum):
@@ -31,13 +35,43 @@ class TextPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture: base64 `data` of a `media_type`, or, before it was fetched, a `url`."""
+
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReasoningPart:
-    """The model's own reasoning, where the provider discloses it."""
+    """The model's own reasoning, where the provider discloses it. `signature` proves it to that provider."""
+
+    text: str
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedReasoningPart:
+    """Reasoning that only the provider can read."""
+
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class OmittedReasoningPart:
+    """The model reasoned, and the provider does not say what."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummarizedReasoningPart:
+    """The provider's summary of reasoning that it keeps."""
 
     text: str
 
 
-ContentPart = TextPart | ReasoningPart
+InputPart = TextPart | ImagePart
+ContentPart = InputPart | ReasoningPart | RedactedReasoningPart | OmittedReasoningPart | SummarizedReasoningPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +89,33 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolReturn:
-    """What one tool call gave."""
+    """What one tool call gave. `content` are parts that text alone cannot say; then `text` is their text."""
 
     tool_call_id: str
     status: ToolReturnStatus
     text: str
+    content: tuple[InputPart, ...] = ()
     stdout: tuple[str, ...] = ()
     stderr: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """Let a call run. `arguments`, if given, is the JSON text to run it with in place of the model's."""
+
+    tool_call_id: str
+    arguments: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deny:
+    """Do not let a call run. The model is told the reason."""
+
+    tool_call_id: str
+    reason: str = ""
+
+
+Decision = Approve | Deny
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +127,7 @@ class Message:
     content: tuple[ContentPart, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_returns: tuple[ToolReturn, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     otid: str | None = None
     name: str | None = None
     run_id: RunId
@@ -87,9 +142,28 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputMessage:
-    """A message as a caller sends it."""
+class SpokenInput:
+    """What a user or the system says, as a caller sends it."""
 
     role: Role
-    content: tuple[TextPart, ...]
+    content: tuple[InputPart, ...]
     otid: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalInput:
+    """Decisions about calls that wait for approval."""
+
+    decisions: tuple[Decision, ...]
+    otid: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnsInput:
+    """What tools gave that the client ran."""
+
+    tool_returns: tuple[ToolReturn, ...]
+    otid: str | None = None
+
+
+InputMessage = SpokenInput | ApprovalInput | ReturnsInput
