@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.ids import AgentId, ConversationId
+from letta_grpc.domain.tool_rules import ToolRule
 
 DEFAULT_CONTEXT_WINDOW = 32_768
 
@@ -25,11 +27,34 @@ class ModelSettings:
     temperature: float | None = None
     max_output_tokens: int | None = None
     parallel_tool_calls: bool | None = None
+    # `none`, `minimal`, `low`, `medium`, `high` or `xhigh`, as far as the model knows them.
+    reasoning_effort: str | None = None
+
+
+class AgentKind(Enum):
+    """How an agent speaks."""
+
+    # In plain words; tools beside them; a turn ends when no tool is called.
+    REACT = "react"
+    # By tools alone: `send_message` speaks, `request_heartbeat` goes on, inner thoughts are an argument.
+    MEMGPT = "memgpt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sleeptime:
+    """Agents that work on shared memory in the background after every so many turns."""
+
+    agent_ids: tuple[AgentId, ...] = ()
+    every_turns: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """A model, instructions, memory and tools. `context_window` is in tokens; 0 means the model's own."""
+    """A model, instructions, memory and tools. `context_window` is in tokens; 0 means the model's own.
+
+    `tool_approvals` overrides per tool whether it needs approval. `secrets` are given to tools that declare their names; they
+    are never shown.
+    """
 
     id: AgentId
     name: str
@@ -38,7 +63,12 @@ class Agent:
     model: str
     model_settings: ModelSettings = ModelSettings()
     memory_blocks: tuple[Block, ...] = ()
+    kind: AgentKind = AgentKind.REACT
     tools: tuple[str, ...] = ()
+    tool_rules: tuple[ToolRule, ...] = ()
+    tool_approvals: Mapping[str, bool] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sleeptime: Sleeptime | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     context_window: int = 0

@@ -13,23 +13,37 @@ from letta_grpc.domain.usage import Usage
 class ToolDefinition:
     """A tool as the model is told of it. `parameters` is a JSON Schema as text.
 
-    `idempotent`: running it twice does what running it once does, so that a takeover may run it again.
+    `idempotent`: running it twice does what running it once does, so that a takeover may run it again. `parallel`: it may
+    run beside other calls of its step. `return_char_limit`: how much of its answer is kept.
     """
 
     name: str
     description: str
     parameters: str
     idempotent: bool = False
+    parallel: bool = True
+    requires_approval: bool = False
+    return_char_limit: int = 50_000
+
+
+# The tool choice of a call that must not be answered in plain words.
+ANY_TOOL = "required"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """One call of a model. `model` is the provider's own name, `headers` go out with the call (trace context)."""
+    """One call of a model. `model` is the provider's own name, `headers` go out with the call (trace context).
+
+    `tool_choice`: a tool's name, ANY_TOOL if some tool must be called, None to let the model decide.
+    `response_format` is a JSON Schema as text.
+    """
 
     model: str
     system: str
     messages: tuple[Message, ...]
     tools: tuple[ToolDefinition, ...] = ()
+    tool_choice: str | None = None
+    response_format: str | None = None
     settings: ModelSettings = ModelSettings()
     timezone: str = "UTC"
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from letta_grpc.domain.ids import MessageId, StepId
+from letta_grpc.domain.approvals import PendingAction
+from letta_grpc.domain.ids import AgentId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import Message, Role, ToolReturn
 from letta_grpc.domain.runs import Run
+from letta_grpc.domain.tools import OutputStream
 from letta_grpc.domain.usage import Timing, Usage
 
 
@@ -76,6 +78,55 @@ class ToolExecutionStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolOutputDelta:
+    """A running tool wrote something."""
+
+    tool_call_id: str
+    stream: OutputStream
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRunStarted:
+    """A tool has another agent run. Its events are in its own stream."""
+
+    tool_call_id: str
+    run_id: RunId
+    agent_id: AgentId
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested:
+    """The run cannot go on without answers to these calls, and ends INTERRUPTED."""
+
+    actions: tuple[PendingAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextCompacted:
+    """Older messages left the context; `summary` stands there in their place.
+
+    `kept_from` is the first older message that stays, None if none does. `by_model` is False for the fallback, which drops
+    messages without a summary of what they said. Token counts are estimates.
+    """
+
+    summary: Message
+    kept_from: MessageId | None
+    dropped_messages: int
+    tokens_before: int
+    tokens_after: int
+    by_model: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """Something that only the caller understands. `json` is JSON text."""
+
+    name: str
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolReturned:
     """A tool ended."""
 
@@ -116,7 +167,12 @@ RunEvent = (
     | ToolCallDelta
     | MessageCompleted
     | ToolExecutionStarted
+    | ToolOutputDelta
     | ToolReturned
+    | ChildRunStarted
+    | ApprovalRequested
+    | ContextCompacted
+    | Custom
     | StepCompleted
     | StepRestarted
     | RunFinished

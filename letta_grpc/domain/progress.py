@@ -38,7 +38,11 @@ class Progress:
     # Announced in this step and neither completed nor voided.
     open_message_ids: list[MessageId] = field(default_factory=list)
     step_message_ids: list[MessageId] = field(default_factory=list)
+    # The assistant's message of this step, and the calls of it that wait for answers.
     assistant: Message | None = None
+    asked: Message | None = None
+    # The calls whose returns are due now: the step's, or those of an earlier run that were answered. In the model's order.
+    due: tuple[ToolCall, ...] = ()
     begun: Counter[str] = field(default_factory=Counter)
     returns: dict[str, ToolReturn] = field(default_factory=dict)
     usage: Usage = Usage()
@@ -79,7 +83,8 @@ class Progress:
         self.fruitless_attempts = self.fruitless_attempts + 1 if restarted else 1
         self.step_id, self.step_index, self.step_model = event.step_id, event.index, event.model
         self.step_start_ns, self.step_first_token_ns = time_ns, None
-        self.assistant = None
+        self.assistant = self.asked = None
+        self.due = ()
         self.step_message_ids.clear()
         self.begun.clear()
         self.returns.clear()
@@ -89,19 +94,30 @@ class Progress:
         self.step_message_ids.append(message.id)
         if message.id in self.open_message_ids:
             self.open_message_ids.remove(message.id)
-        if message.role is Role.ASSISTANT:
-            self.assistant = message
+        match message.role:
+            case Role.ASSISTANT:
+                self.assistant, self.due = message, message.tool_calls
+            case Role.APPROVAL:
+                self.asked = message
+            case Role.TOOL:
+                self.due = ()
+                self.returns.clear()
+            case _:
+                pass
+
+    def give_up_waiting(self) -> None:
+        """Make the calls due that would wait for answers: the run ends before anybody can be asked."""
+        if self.asked:
+            self.due += tuple(call for call in self.asked.tool_calls if call not in self.due)
 
     @property
     def open_calls(self) -> tuple[ToolCall, ...]:
-        """The calls of this step that have no return yet, in the model's order."""
-        if self.assistant is None:
-            return ()
-        return tuple(call for call in self.assistant.tool_calls if call.id not in self.returns)
+        """The due calls that have no return yet, in the model's order."""
+        return tuple(call for call in self.due if call.id not in self.returns)
 
     @property
     def attempts_without_progress(self) -> int:
         """How many attempts in a row have committed nothing of the model's or of a tool's."""
-        if self.phase is Phase.RUNNING_TOOLS:
+        if self.phase in (Phase.RUNNING_TOOLS, Phase.SETTLING_CALLS):
             return max((self.begun[call.id] for call in self.open_calls), default=0)
         return self.fruitless_attempts

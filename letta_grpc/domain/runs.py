@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from letta_grpc.domain.approvals import PendingAction
+from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import InputMessage
 from letta_grpc.domain.usage import Timing, Usage
@@ -19,6 +21,8 @@ class RunState(Enum):
     QUEUED = "queued"
     RUNNING = "running"
     COMPLETED = "completed"
+    # Waits for answers to tool calls; an answer is a new run.
+    INTERRUPTED = "interrupted"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
@@ -28,7 +32,7 @@ class RunState(Enum):
         return self in FINAL_STATES
 
 
-FINAL_STATES = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED})
+FINAL_STATES = frozenset({RunState.COMPLETED, RunState.INTERRUPTED, RunState.FAILED, RunState.CANCELLED})
 OPEN_STATES = frozenset(RunState) - FINAL_STATES
 
 
@@ -38,6 +42,9 @@ class StopReason(Enum):
     END_TURN = "end_turn"
     MAX_STEPS = "max_steps"
     MAX_TOKENS = "max_tokens"
+    TOOL_RULE = "tool_rule"
+    REQUIRES_APPROVAL = "requires_approval"
+    REQUIRES_CLIENT_TOOL = "requires_client_tool"
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"
     MODEL_ERROR = "model_error"
@@ -62,6 +69,17 @@ class DisconnectPolicy(Enum):
     CANCEL = "cancel"
 
 
+class RunKind(Enum):
+    """What a run is for."""
+
+    # The agent answers its input.
+    TURN = "turn"
+    # The conversation's older messages are put into a summary.
+    COMPACTION = "compaction"
+    # A turn that happened elsewhere is put into the conversation.
+    CAPTURE = "capture"
+
+
 MAX_QUEUED_RUNS = 100
 # A run that is taken over this often without one new event from model or tool is given up.
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5
@@ -69,7 +87,12 @@ MAX_ATTEMPTS_WITHOUT_PROGRESS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """What to run: the payload that a request id stands for."""
+    """What to run: the payload that a request id stands for.
+
+    `messages` are input; those of a CAPTURE may be an assistant's too. `response_format` is a JSON Schema as text.
+    An answer to waiting calls takes `client_tools`, `model`, `system` and `response_format` from the run that waits, where it
+    says nothing.
+    """
 
     messages: tuple[InputMessage, ...]
     max_steps: int = 50
@@ -77,8 +100,12 @@ class RunSpec:
     conflict_policy: ConflictPolicy = ConflictPolicy.REJECT
     disconnect_policy: DisconnectPolicy = DisconnectPolicy.CONTINUE
     disconnect_grace: timedelta = timedelta(seconds=5)
+    approval_timeout: timedelta = timedelta(hours=24)
+    client_tools: tuple[ToolDefinition, ...] = ()
     model: str | None = None
     system: str | None = None
+    response_format: str | None = None
+    kind: RunKind = RunKind.TURN
     metadata: Mapping[str, str] = field(default_factory=dict)
     background: bool = False
 
@@ -94,12 +121,19 @@ class RunError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run as it stands. `start_time` is when it left the queue."""
+    """A run as it stands. `start_time` is when it left the queue.
+
+    `resumes_run_id`: the run whose waiting calls this one answers. `parent_run_ids`: the runs whose tools have called this
+    one, the outermost first. `pending_actions`: the calls that it still waits for.
+    """
 
     id: RunId
     agent_id: AgentId
     conversation_id: ConversationId
     request_id: str
+    resumes_run_id: RunId | None = None
+    parent_run_ids: tuple[RunId, ...] = ()
+    kind: RunKind = RunKind.TURN
     model: str
     state: RunState
     stop_reason: StopReason | None = None
@@ -109,6 +143,7 @@ class Run:
     end_time: datetime | None = None
     usage: Usage = Usage()
     timing: Timing | None = None
+    pending_actions: tuple[PendingAction, ...] = ()
     input_message_ids: tuple[MessageId, ...] = ()
     error: RunError | None = None
     last_sequence_number: int | None = None

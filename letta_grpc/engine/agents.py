@@ -1,16 +1,17 @@
 """Agents, their memory and their messages."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from letta_grpc.domain.agents import DEFAULT_SYSTEM, Agent, Conversation, ModelSettings
+from letta_grpc.domain.agents import DEFAULT_SYSTEM, Agent, AgentKind, Conversation, ModelSettings, Sleeptime
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.context import Context
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import AgentId, ConversationId, new_agent_id, new_conversation_id
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
+from letta_grpc.domain.tool_rules import ToolRule
 from letta_grpc.engine.blocks import NewBlock, new_block
 from letta_grpc.engine.contexts import describe_context
 from letta_grpc.engine.models import check_model
@@ -35,6 +36,11 @@ class NewAgent:
     metadata: Mapping[str, str] = field(default_factory=dict)
     context_window: int = 0
     timezone: str = "UTC"
+    kind: AgentKind = AgentKind.REACT
+    tool_rules: tuple[ToolRule, ...] = ()
+    tool_approvals: Mapping[str, bool] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sleeptime: Sleeptime | None = None
 
 
 class Agents:
@@ -68,7 +74,7 @@ class Agents:
         """
         check_model(self._models, wish.model, "agent.model")
         tools = tuple(self._tools.base_tools()) if wish.tools is None else wish.tools
-        self._check_tools(tools)
+        await self._check_tools(tools)
         agent_id, now = new_agent_id(), self._clock.now()
         agent = Agent(
             id=agent_id,
@@ -83,17 +89,23 @@ class Agents:
             metadata=wish.metadata,
             context_window=wish.context_window,
             timezone=wish.timezone,
+            kind=wish.kind,
+            tool_rules=wish.tool_rules,
+            tool_approvals=wish.tool_approvals,
+            secrets=wish.secrets,
+            sleeptime=wish.sleeptime,
             create_time=now,
             update_time=now,
         )
         default = Conversation(id=new_conversation_id(), agent_id=agent_id, is_default=True, create_time=now, update_time=now)
         return await self._agents.create(agent, default)
 
-    def _check_tools(self, names: Iterable[str]) -> None:
+    async def _check_tools(self, names: Sequence[str]) -> None:
+        known = await self._tools.load(names)
         unknown = {
             f"agent.tools[{index}]": f"this server has no tool {name!r}"
             for index, name in enumerate(names)
-            if self._tools.find(name) is None
+            if name not in known
         }
         if unknown:
             raise InvalidRequest(fields=unknown)
@@ -126,7 +138,7 @@ class Agents:
         if isinstance(model := changes.get("model"), str):
             check_model(self._models, model, "agent.model")
         if isinstance(tools := changes.get("tools"), tuple):
-            self._check_tools(tools)
+            await self._check_tools(tools)
         return await self._agents.update(agent_id, changes, self._clock.now())
 
     async def delete(self, agent_id: AgentId) -> None:
@@ -152,4 +164,5 @@ class Agents:
     async def context(self, agent_id: AgentId, conversation_id: ConversationId | None) -> Context:
         """Return what the model would be shown now. Raises AgentNotFound, ConversationNotFound."""
         conversation = await self._conversations.get(agent_id, conversation_id)
-        return describe_context(await self._history.load(conversation.id), self._tools, self._models)
+        context = await self._history.load(conversation.id)
+        return describe_context(context, await self._tools.load(context.agent.tools), self._models)

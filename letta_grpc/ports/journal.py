@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Protocol
 
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.events import RunEvent, RunStarted, StepStarted
+from letta_grpc.domain.approvals import OpenBatch
+from letta_grpc.domain.events import MessageCompleted, RunEvent, RunStarted, StepStarted, ToolReturned
 from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, RunId, StepId
+from letta_grpc.domain.messages import Message
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunSpec, Step
 from letta_grpc.ports.stores import AgentContext
@@ -33,13 +35,21 @@ class Start:
     spec: RunSpec
     is_repeatable: bool = True
     first_step_id: StepId | None = None
+    parent_run_ids: tuple[RunId, ...] = ()
     traceparent: str | None = None
 
-    def opening(self, run: Run) -> tuple[RunEvent, ...]:
-        """Return the first events of the run that this starts."""
-        if self.first_step_id is None:
-            return (RunStarted(run),)
-        return RunStarted(run), StepStarted(self.first_step_id, 0, run.model)
+    def opening(self, run: Run, denied: Message | None = None) -> tuple[RunEvent, ...]:
+        """Return the first events of the run that this starts.
+
+        `denied`: the tool message by which an INTERRUPT start denied the calls that waited. A run that answers waiting calls
+        begins with those, so its first step comes later.
+        """
+        started: tuple[RunEvent, ...] = (RunStarted(run),)
+        if denied:
+            started += (*(ToolReturned(returned) for returned in denied.tool_returns), MessageCompleted(denied))
+        if self.first_step_id is None or run.resumes_run_id:
+            return started
+        return (*started, StepStarted(self.first_step_id, 0, run.model))
 
 
 # Builds the run, in state RUNNING, once agent and conversation are known; may raise to refuse the start.
@@ -62,7 +72,8 @@ class Claim:
 
     `lease` is there only when the caller is to work on the run now. `interrupts` is the active run that an INTERRUPT start
     waits for. `last_sequence_number` is that of the newest stored event. `first_step_id`: the step that was started with the
-    run. `context`: what its first step is built from, where the journal had it at hand.
+    run. `context`: what its first step is built from, where the journal had it at hand. `batch`: the calls that this run
+    settles, each with its answer.
     """
 
     run: Run
@@ -74,6 +85,7 @@ class Claim:
     last_sequence_number: int = 0
     first_step_id: StepId | None = None
     context: AgentContext | None = None
+    batch: OpenBatch | None = None
     traceparent: str | None = None
 
 
@@ -111,10 +123,17 @@ class Journal(Protocol):
 
         In this order, in one transaction: a known request id gives its run (`created` False) or raises RequestIdReused (of a
         start that is not repeatable the id is new for certain); AgentNotFound, ConversationNotFound (also for a conversation
-        of another agent); `admit`; then, if the conversation has an open run, by the spec's policy: REJECT raises
+        of another agent); for a start that answers waiting calls, `approvals.settle` on the conversation's open batch, which
+        may give an earlier run; `admit`; then, for another start while a batch is open, by the spec's policy: REJECT raises
+        ApprovalPending{run_id, tool_call_ids}, ENQUEUE stores the run as QUEUED, INTERRUPT denies the calls and starts; then,
+        if the conversation has an active run (or, unless the start is an answer, any open one), by the policy: REJECT raises
         ConversationBusy, ENQUEUE and INTERRUPT store the run as QUEUED without a lease (QueueFull beyond MAX_QUEUED_RUNS),
         INTERRUPT also that the active run is to end; otherwise the run, its input messages and its opening events (number 1
         on) are stored and the claim has a lease. A refused start stores nothing.
+
+        An answer that leaves calls open ends in the same transaction: `run_started`, `approval_request` with those calls,
+        `run_finished` INTERRUPTED; it waits from then on in place of the run that it resumed. An answer's spec is completed
+        from that run's, as RunSpec says.
         """
         ...
 
@@ -122,8 +141,9 @@ class Journal(Protocol):
         """Store events, and the state that they and the changes mean, in one transaction.
 
         Numbers follow the order of the calls; one that is not awaited is still stored, before later ones of the run.
-        The state that events mean: MessageCompleted puts the message into the conversation; RunFinished stores the run as
-        it carries it and ends the lease. The future completes when all is durable. It raises LeaseLost for a lease that
+        The state that events mean: MessageCompleted puts the message into the conversation; ContextCompacted puts its summary
+        there, in place of what it dropped from the context; RunFinished stores the run as it carries it, opens the batch of
+        its pending actions and ends the lease. The future completes when all is durable. It raises LeaseLost for a lease that
         was taken over or has ended, CancelRequested if a tool would start in a run that is being cancelled,
         ConcurrentChange for an EditBlock that came too late (nothing of the call is stored then), StoreUnavailable if the
         store failed (nothing more of this lease is stored then).
@@ -133,7 +153,8 @@ class Journal(Protocol):
     def request_cancel(self, run_id: RunId) -> Future[Claim]:
         """Store that the run is to end, and return it. A queued run ends at once (`run_finished` is its only event).
 
-        Changes nothing on a finished run. Raises RunNotFound.
+        The calls that an INTERRUPTED run waits for are denied, in a run of the server's own that ends CANCELLED. Changes
+        nothing on another finished run. Raises RunNotFound.
         """
         ...
 
@@ -148,12 +169,20 @@ class Leases(Protocol):
     async def start_next(self, conversation_id: ConversationId) -> Claim | None:
         """Start the conversation's next queued run: its input enters the conversation and `run_started` is stored.
 
-        INTERRUPT starts come first, then in order of acceptance. None while a run is active or when nothing waits.
+        INTERRUPT starts come first, then in order of acceptance. None while a run is active or when nothing waits; while calls
+        wait for answers, only an INTERRUPT start, which denies them.
         """
         ...
 
     async def waiting_conversations(self) -> tuple[ConversationId, ...]:
         """Return the conversations in which a run is queued and none is active."""
+        ...
+
+    async def expire_calls(self, now: datetime) -> tuple[ConversationId, ...]:
+        """Deny the waiting calls whose time had come at `now`, each batch in a run of the server's own that ends CANCELLED.
+
+        Returns their conversations, in which queued runs may start now.
+        """
         ...
 
     async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:

@@ -1,14 +1,11 @@
 """Where tools that people wrote run. The contract: `letta_grpc.testing.sandboxes`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from letta_grpc.domain.tools import OutputStream, PythonSource, ToolSignature
-from letta_grpc.ports.tools import ToolResult
-
-# Takes what a tool writes while it runs, in order, on the event loop's thread. It must be quick.
-Output = Callable[[OutputStream, str], None]
+from letta_grpc.domain.tools import PythonSource, ToolSignature
+from letta_grpc.ports.tools import Output, ToolResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,10 @@ class MemoryStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentContext:
-    """What a context is built from: the agent with its blocks as they are now, and the conversation's messages in context."""
+    """What a context is built from: the agent with its blocks as they are now, and the conversation's messages in context.
+
+    Where older messages were dropped, the first message is their summary.
+    """
 
     agent: Agent
     conversation: Conversation
@@ -167,6 +170,7 @@ class RunFilter:
     states: tuple[RunState, ...] = ()
     stop_reasons: tuple[StopReason, ...] = ()
     background: bool | None = None
+    has_pending_actions: bool | None = None
     create_time_from: datetime | None = None
     create_time_before: datetime | None = None
 

@@ -1,12 +1,13 @@
 """Tools that the server runs. The contract: `letta_grpc.testing.tools`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId
-from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
+from letta_grpc.domain.messages import InputPart, ToolCall, ToolReturnStatus
+from letta_grpc.domain.tools import OutputStream
 from letta_grpc.ports.journal import Change
 
 
@@ -17,33 +18,44 @@ class ToolContext:
     agent_id: AgentId
     conversation_id: ConversationId
     run_id: RunId
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """What a tool gave. Its `changes` are stored together with its return, or not at all."""
+    """What a tool gave. Its `changes` are stored together with its return, or not at all.
+
+    `content` are parts that text alone cannot say.
+    """
 
     status: ToolReturnStatus
     text: str
+    content: tuple[InputPart, ...] = ()
     stdout: tuple[str, ...] = ()
     stderr: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
 
 
+# Takes what a tool writes while it runs, in order, on the event loop's thread. Quick; never raises.
+Output = Callable[[OutputStream, str], None]
+
+
 class Tools(Protocol):
     """The tools of this server, by name."""
 
-    def find(self, name: str) -> ToolDefinition | None:
-        """Return a tool's definition, None if there is no such tool."""
+    async def load(self, names: Sequence[str]) -> Mapping[str, ToolDefinition]:
+        """Return the definitions of these tools, in this order; a name without a tool is left out."""
         ...
 
     def base_tools(self) -> Sequence[str]:
         """Return the names of the tools that a new agent gets."""
         ...
 
-    async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
-        """Run a tool. Whatever is wrong with the call or happens in the tool is a result with status ERROR, never raised.
+    async def run(self, call: ToolCall, context: ToolContext, output: Output) -> ToolResult:
+        """Run a tool, and give what it writes meanwhile to `output`.
 
-        A result with changes can be asked for again: the tool itself has changed nothing.
+        Whatever is wrong with the call or happens in the tool is a result with status ERROR, never raised. A result with
+        changes can be asked for again: the tool itself has changed nothing. A cancelled call has stopped for good when the
+        cancellation goes on.
         """
         ...

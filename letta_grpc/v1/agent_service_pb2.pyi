@@ -207,7 +207,9 @@ class UpdateAgentRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Of name, description, system, model, model_settings, tools, tags, metadata, context_window, timezone. Required."""
+        """Of name, description, system, model, model_settings, tools, tool_rules, tool_approvals, secrets, sleeptime, tags, metadata,
+        context_window, timezone. Required.
+        """
 
     def __init__(
         self,

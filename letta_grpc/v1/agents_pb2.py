@@ -26,19 +26,59 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from letta_grpc.v1 import blocks_pb2 as letta__grpc_dot_v1_dot_blocks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aletta_grpc/v1/agents.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aletta_grpc/v1/blocks.proto\"\xa9\x01\n\rModelSettings\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11max_output_tokens\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12 \n\x13parallel_tool_calls\x18\x03 \x01(\x08H\x02\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x14\n\x12_max_output_tokensB\x16\n\x14_parallel_tool_calls\"\xc8\x03\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0e\n\x06system\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x34\n\x0emodel_settings\x18\x06 \x01(\x0b\x32\x1c.letta_grpc.v1.ModelSettings\x12+\n\rmemory_blocks\x18\x07 \x03(\x0b\x32\x14.letta_grpc.v1.Block\x12\r\n\x05tools\x18\x08 \x03(\t\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x34\n\x08metadata\x18\n \x03(\x0b\x32\".letta_grpc.v1.Agent.MetadataEntry\x12\x16\n\x0e\x63ontext_window\x18\x0b \x01(\x05\x12\x10\n\x08timezone\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aletta_grpc/v1/agents.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aletta_grpc/v1/blocks.proto\"\xdd\x01\n\rModelSettings\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11max_output_tokens\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12 \n\x13parallel_tool_calls\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x1d\n\x10reasoning_effort\x18\x04 \x01(\tH\x03\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x14\n\x12_max_output_tokensB\x16\n\x14_parallel_tool_callsB\x13\n\x11_reasoning_effort\"4\n\x0cRunFirstRule\x12\x16\n\targuments\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_arguments\"\x0e\n\x0c\x45xitLoopRule\"\x12\n\x10\x43ontinueLoopRule\"\x9d\x01\n\x12\x43onstrainChildRule\x12\x10\n\x08\x63hildren\x18\x01 \x03(\t\x12\x43\n\targuments\x18\x02 \x03(\x0b\x32\x30.letta_grpc.v1.ConstrainChildRule.ArgumentsEntry\x1a\x30\n\x0e\x41rgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\"\n\x0eParentLastRule\x12\x10\n\x08\x63hildren\x18\x01 \x03(\t\"\xd5\x01\n\x0f\x43onditionalRule\x12H\n\x0enext_by_output\x18\x01 \x03(\x0b\x32\x30.letta_grpc.v1.ConditionalRule.NextByOutputEntry\x12\x19\n\x0c\x64\x65\x66\x61ult_next\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0frequire_mapping\x18\x03 \x01(\x08\x1a\x33\n\x11NextByOutputEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_default_next\"\x1d\n\x0cMaxCountRule\x12\r\n\x05limit\x18\x01 \x01(\x05\"\x18\n\x16RequiredBeforeExitRule\"\x16\n\x14RequiresApprovalRule\"\xa4\x04\n\x08ToolRule\x12\x0c\n\x04tool\x18\x01 \x01(\t\x12\x30\n\trun_first\x18\x02 \x01(\x0b\x32\x1b.letta_grpc.v1.RunFirstRuleH\x00\x12\x30\n\texit_loop\x18\x03 \x01(\x0b\x32\x1b.letta_grpc.v1.ExitLoopRuleH\x00\x12\x38\n\rcontinue_loop\x18\x04 \x01(\x0b\x32\x1f.letta_grpc.v1.ContinueLoopRuleH\x00\x12<\n\x0f\x63onstrain_child\x18\x05 \x01(\x0b\x32!.letta_grpc.v1.ConstrainChildRuleH\x00\x12\x34\n\x0bparent_last\x18\x06 \x01(\x0b\x32\x1d.letta_grpc.v1.ParentLastRuleH\x00\x12\x35\n\x0b\x63onditional\x18\x07 \x01(\x0b\x32\x1e.letta_grpc.v1.ConditionalRuleH\x00\x12\x30\n\tmax_count\x18\x08 \x01(\x0b\x32\x1b.letta_grpc.v1.MaxCountRuleH\x00\x12\x45\n\x14required_before_exit\x18\t \x01(\x0b\x32%.letta_grpc.v1.RequiredBeforeExitRuleH\x00\x12@\n\x11requires_approval\x18\n \x01(\x0b\x32#.letta_grpc.v1.RequiresApprovalRuleH\x00\x42\x06\n\x04kind\"H\n\tSleeptime\x12\x11\n\tagent_ids\x18\x01 \x03(\t\x12\x18\n\x0b\x65very_turns\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x0e\n\x0c_every_turns\"\xa5\x06\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0e\n\x06system\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x34\n\x0emodel_settings\x18\x06 \x01(\x0b\x32\x1c.letta_grpc.v1.ModelSettings\x12+\n\rmemory_blocks\x18\x07 \x03(\x0b\x32\x14.letta_grpc.v1.Block\x12\r\n\x05tools\x18\x08 \x03(\t\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x34\n\x08metadata\x18\n \x03(\x0b\x32\".letta_grpc.v1.Agent.MetadataEntry\x12\x16\n\x0e\x63ontext_window\x18\x0b \x01(\x05\x12\x10\n\x08timezone\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x04kind\x18\x0f \x01(\x0e\x32\x18.letta_grpc.v1.AgentKind\x12+\n\ntool_rules\x18\x10 \x03(\x0b\x32\x17.letta_grpc.v1.ToolRule\x12?\n\x0etool_approvals\x18\x11 \x03(\x0b\x32\'.letta_grpc.v1.Agent.ToolApprovalsEntry\x12\x32\n\x07secrets\x18\x12 \x03(\x0b\x32!.letta_grpc.v1.Agent.SecretsEntry\x12+\n\tsleeptime\x18\x13 \x01(\x0b\x32\x18.letta_grpc.v1.Sleeptime\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12ToolApprovalsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x08:\x02\x38\x01\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*T\n\tAgentKind\x12\x1a\n\x16\x41GENT_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41GENT_KIND_REACT\x10\x01\x12\x15\n\x11\x41GENT_KIND_MEMGPT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.agents_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CONSTRAINCHILDRULE_ARGUMENTSENTRY']._loaded_options = None
+  _globals['_CONSTRAINCHILDRULE_ARGUMENTSENTRY']._serialized_options = b'8\001'
+  _globals['_CONDITIONALRULE_NEXTBYOUTPUTENTRY']._loaded_options = None
+  _globals['_CONDITIONALRULE_NEXTBYOUTPUTENTRY']._serialized_options = b'8\001'
   _globals['_AGENT_METADATAENTRY']._loaded_options = None
   _globals['_AGENT_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_AGENT_TOOLAPPROVALSENTRY']._loaded_options = None
+  _globals['_AGENT_TOOLAPPROVALSENTRY']._serialized_options = b'8\001'
+  _globals['_AGENT_SECRETSENTRY']._loaded_options = None
+  _globals['_AGENT_SECRETSENTRY']._serialized_options = b'8\001'
+  _globals['_AGENTKIND']._serialized_start=2346
+  _globals['_AGENTKIND']._serialized_end=2430
   _globals['_MODELSETTINGS']._serialized_start=107
-  _globals['_MODELSETTINGS']._serialized_end=276
-  _globals['_AGENT']._serialized_start=279
-  _globals['_AGENT']._serialized_end=735
-  _globals['_AGENT_METADATAENTRY']._serialized_start=688
-  _globals['_AGENT_METADATAENTRY']._serialized_end=735
+  _globals['_MODELSETTINGS']._serialized_end=328
+  _globals['_RUNFIRSTRULE']._serialized_start=330
+  _globals['_RUNFIRSTRULE']._serialized_end=382
+  _globals['_EXITLOOPRULE']._serialized_start=384
+  _globals['_EXITLOOPRULE']._serialized_end=398
+  _globals['_CONTINUELOOPRULE']._serialized_start=400
+  _globals['_CONTINUELOOPRULE']._serialized_end=418
+  _globals['_CONSTRAINCHILDRULE']._serialized_start=421
+  _globals['_CONSTRAINCHILDRULE']._serialized_end=578
+  _globals['_CONSTRAINCHILDRULE_ARGUMENTSENTRY']._serialized_start=530
+  _globals['_CONSTRAINCHILDRULE_ARGUMENTSENTRY']._serialized_end=578
+  _globals['_PARENTLASTRULE']._serialized_start=580
+  _globals['_PARENTLASTRULE']._serialized_end=614
+  _globals['_CONDITIONALRULE']._serialized_start=617
+  _globals['_CONDITIONALRULE']._serialized_end=830
+  _globals['_CONDITIONALRULE_NEXTBYOUTPUTENTRY']._serialized_start=762
+  _globals['_CONDITIONALRULE_NEXTBYOUTPUTENTRY']._serialized_end=813
+  _globals['_MAXCOUNTRULE']._serialized_start=832
+  _globals['_MAXCOUNTRULE']._serialized_end=861
+  _globals['_REQUIREDBEFOREEXITRULE']._serialized_start=863
+  _globals['_REQUIREDBEFOREEXITRULE']._serialized_end=887
+  _globals['_REQUIRESAPPROVALRULE']._serialized_start=889
+  _globals['_REQUIRESAPPROVALRULE']._serialized_end=911
+  _globals['_TOOLRULE']._serialized_start=914
+  _globals['_TOOLRULE']._serialized_end=1462
+  _globals['_SLEEPTIME']._serialized_start=1464
+  _globals['_SLEEPTIME']._serialized_end=1536
+  _globals['_AGENT']._serialized_start=1539
+  _globals['_AGENT']._serialized_end=2344
+  _globals['_AGENT_METADATAENTRY']._serialized_start=2195
+  _globals['_AGENT_METADATAENTRY']._serialized_end=2242
+  _globals['_AGENT_TOOLAPPROVALSENTRY']._serialized_start=2244
+  _globals['_AGENT_TOOLAPPROVALSENTRY']._serialized_end=2296
+  _globals['_AGENT_SECRETSENTRY']._serialized_start=2298
+  _globals['_AGENT_SECRETSENTRY']._serialized_end=2344
 # @@protoc_insertion_point(module_scope)

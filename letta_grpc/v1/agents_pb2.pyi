@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from letta_grpc.v1 import blocks_pb2 as _blocks_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _AgentKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AgentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgentKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AGENT_KIND_UNSPECIFIED: _AgentKind.ValueType  # 0
+    """Means REACT."""
+    AGENT_KIND_REACT: _AgentKind.ValueType  # 1
+    """In plain words, with tools beside them; the turn ends when no tool is called."""
+    AGENT_KIND_MEMGPT: _AgentKind.ValueType  # 2
+    """By tools alone: `send_message` speaks, the argument `request_heartbeat` goes on, inner thoughts are an argument."""
+
+class AgentKind(_AgentKind, metaclass=_AgentKindEnumTypeWrapper):
+    """How an agent speaks."""
+
+AGENT_KIND_UNSPECIFIED: AgentKind.ValueType  # 0
+"""Means REACT."""
+AGENT_KIND_REACT: AgentKind.ValueType  # 1
+"""In plain words, with tools beside them; the turn ends when no tool is called."""
+AGENT_KIND_MEMGPT: AgentKind.ValueType  # 2
+"""By tools alone: `send_message` speaks, the argument `request_heartbeat` goes on, inner thoughts are an argument."""
+Global___AgentKind: _TypeAlias = AgentKind  # noqa: Y015
+
 @_typing.final
 class ModelSettings(_message.Message):
     """How the model is asked. What is absent is left to the provider."""
@@ -29,27 +54,33 @@ class ModelSettings(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     PARALLEL_TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    REASONING_EFFORT_FIELD_NUMBER: _builtins.int
     temperature: _builtins.float
     """0 to 2."""
     max_output_tokens: _builtins.int
     """How many tokens one answer may have; at least 1."""
     parallel_tool_calls: _builtins.bool
     """Whether the model may ask for several tools at once."""
+    reasoning_effort: _builtins.str
+    """`none`, `minimal`, `low`, `medium`, `high` or `xhigh`, as far as the model knows them."""
     def __init__(
         self,
         *,
         temperature: _builtins.float | None = ...,
         max_output_tokens: _builtins.int | None = ...,
         parallel_tool_calls: _builtins.bool | None = ...,
+        reasoning_effort: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_output_tokens", b"_max_output_tokens", "_parallel_tool_calls", b"_parallel_tool_calls", "_temperature", b"_temperature", "max_output_tokens", b"max_output_tokens", "parallel_tool_calls", b"parallel_tool_calls", "temperature", b"temperature"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_output_tokens", b"_max_output_tokens", "_parallel_tool_calls", b"_parallel_tool_calls", "_reasoning_effort", b"_reasoning_effort", "_temperature", b"_temperature", "max_output_tokens", b"max_output_tokens", "parallel_tool_calls", b"parallel_tool_calls", "reasoning_effort", b"reasoning_effort", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_output_tokens", b"_max_output_tokens", "_parallel_tool_calls", b"_parallel_tool_calls", "_temperature", b"_temperature", "max_output_tokens", b"max_output_tokens", "parallel_tool_calls", b"parallel_tool_calls", "temperature", b"temperature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_output_tokens", b"_max_output_tokens", "_parallel_tool_calls", b"_parallel_tool_calls", "_reasoning_effort", b"_reasoning_effort", "_temperature", b"_temperature", "max_output_tokens", b"max_output_tokens", "parallel_tool_calls", b"parallel_tool_calls", "reasoning_effort", b"reasoning_effort", "temperature", b"temperature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_output_tokens: _TypeAlias = _typing.Literal["max_output_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_output_tokens: _TypeAlias = _typing.Literal["_max_output_tokens", b"_max_output_tokens"]  # noqa: Y015
     _WhichOneofReturnType__parallel_tool_calls: _TypeAlias = _typing.Literal["parallel_tool_calls"]  # noqa: Y015
     _WhichOneofArgType__parallel_tool_calls: _TypeAlias = _typing.Literal["_parallel_tool_calls", b"_parallel_tool_calls"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning_effort: _TypeAlias = _typing.Literal["reasoning_effort"]  # noqa: Y015
+    _WhichOneofArgType__reasoning_effort: _TypeAlias = _typing.Literal["_reasoning_effort", b"_reasoning_effort"]  # noqa: Y015
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
     @_typing.overload
@@ -57,9 +88,361 @@ class ModelSettings(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__parallel_tool_calls) -> _WhichOneofReturnType__parallel_tool_calls | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_effort) -> _WhichOneofReturnType__reasoning_effort | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
 
 Global___ModelSettings: _TypeAlias = ModelSettings  # noqa: Y015
+
+@_typing.final
+class RunFirstRule(_message.Message):
+    """The turn begins with this tool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    arguments: _builtins.str
+    """JSON text of its arguments; absent: the model writes them."""
+    def __init__(
+        self,
+        *,
+        arguments: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_arguments", b"_arguments", "arguments", b"arguments"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_arguments", b"_arguments", "arguments", b"arguments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__arguments: _TypeAlias = _typing.Literal["arguments"]  # noqa: Y015
+    _WhichOneofArgType__arguments: _TypeAlias = _typing.Literal["_arguments", b"_arguments"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__arguments) -> _WhichOneofReturnType__arguments | None: ...
+
+Global___RunFirstRule: _TypeAlias = RunFirstRule  # noqa: Y015
+
+@_typing.final
+class ExitLoopRule(_message.Message):
+    """The turn ends after this tool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExitLoopRule: _TypeAlias = ExitLoopRule  # noqa: Y015
+
+@_typing.final
+class ContinueLoopRule(_message.Message):
+    """The turn goes on after this tool, also where it would end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContinueLoopRule: _TypeAlias = ContinueLoopRule  # noqa: Y015
+
+@_typing.final
+class ConstrainChildRule(_message.Message):
+    """After this tool only these may come next."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CHILDREN_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def children(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tools; at least one."""
+
+    @_builtins.property
+    def arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """JSON text of arguments by tool; of a tool that is not here the model writes them."""
+
+    def __init__(
+        self,
+        *,
+        children: _abc.Iterable[_builtins.str] | None = ...,
+        arguments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "children", b"children"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConstrainChildRule: _TypeAlias = ConstrainChildRule  # noqa: Y015
+
+@_typing.final
+class ParentLastRule(_message.Message):
+    """These tools may come only right after this tool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHILDREN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def children(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tools; at least one."""
+
+    def __init__(
+        self,
+        *,
+        children: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["children", b"children"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParentLastRule: _TypeAlias = ParentLastRule  # noqa: Y015
+
+@_typing.final
+class ConditionalRule(_message.Message):
+    """What this tool returned says which tool comes next."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class NextByOutputEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NEXT_BY_OUTPUT_FIELD_NUMBER: _builtins.int
+    DEFAULT_NEXT_FIELD_NUMBER: _builtins.int
+    REQUIRE_MAPPING_FIELD_NUMBER: _builtins.int
+    default_next: _builtins.str
+    """The next tool where no entry fits; absent: any."""
+    require_mapping: _builtins.bool
+    """A return that no entry fits is an error."""
+    @_builtins.property
+    def next_by_output(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The next tool by the text that this one returned; at least one entry."""
+
+    def __init__(
+        self,
+        *,
+        next_by_output: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        default_next: _builtins.str | None = ...,
+        require_mapping: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_default_next", b"_default_next", "default_next", b"default_next"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_default_next", b"_default_next", "default_next", b"default_next", "next_by_output", b"next_by_output", "require_mapping", b"require_mapping"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__default_next: _TypeAlias = _typing.Literal["default_next"]  # noqa: Y015
+    _WhichOneofArgType__default_next: _TypeAlias = _typing.Literal["_default_next", b"_default_next"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default_next) -> _WhichOneofReturnType__default_next | None: ...
+
+Global___ConditionalRule: _TypeAlias = ConditionalRule  # noqa: Y015
+
+@_typing.final
+class MaxCountRule(_message.Message):
+    """In one turn this tool may be called at most so often."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """At least 1."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaxCountRule: _TypeAlias = MaxCountRule  # noqa: Y015
+
+@_typing.final
+class RequiredBeforeExitRule(_message.Message):
+    """The turn may not end before this tool was called."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequiredBeforeExitRule: _TypeAlias = RequiredBeforeExitRule  # noqa: Y015
+
+@_typing.final
+class RequiresApprovalRule(_message.Message):
+    """Calls of this tool wait for approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequiresApprovalRule: _TypeAlias = RequiresApprovalRule  # noqa: Y015
+
+@_typing.final
+class ToolRule(_message.Message):
+    """A rule about one tool. A call that breaks a rule gets an error return, and the turn goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_FIELD_NUMBER: _builtins.int
+    RUN_FIRST_FIELD_NUMBER: _builtins.int
+    EXIT_LOOP_FIELD_NUMBER: _builtins.int
+    CONTINUE_LOOP_FIELD_NUMBER: _builtins.int
+    CONSTRAIN_CHILD_FIELD_NUMBER: _builtins.int
+    PARENT_LAST_FIELD_NUMBER: _builtins.int
+    CONDITIONAL_FIELD_NUMBER: _builtins.int
+    MAX_COUNT_FIELD_NUMBER: _builtins.int
+    REQUIRED_BEFORE_EXIT_FIELD_NUMBER: _builtins.int
+    REQUIRES_APPROVAL_FIELD_NUMBER: _builtins.int
+    tool: _builtins.str
+    """The tool's name."""
+    @_builtins.property
+    def run_first(self) -> Global___RunFirstRule:
+        """It comes first."""
+
+    @_builtins.property
+    def exit_loop(self) -> Global___ExitLoopRule:
+        """It ends the turn."""
+
+    @_builtins.property
+    def continue_loop(self) -> Global___ContinueLoopRule:
+        """It never ends the turn."""
+
+    @_builtins.property
+    def constrain_child(self) -> Global___ConstrainChildRule:
+        """It says what may follow."""
+
+    @_builtins.property
+    def parent_last(self) -> Global___ParentLastRule:
+        """Others need it right before them."""
+
+    @_builtins.property
+    def conditional(self) -> Global___ConditionalRule:
+        """Its return says what follows."""
+
+    @_builtins.property
+    def max_count(self) -> Global___MaxCountRule:
+        """It has a limit."""
+
+    @_builtins.property
+    def required_before_exit(self) -> Global___RequiredBeforeExitRule:
+        """It is needed."""
+
+    @_builtins.property
+    def requires_approval(self) -> Global___RequiresApprovalRule:
+        """It waits for approval."""
+
+    def __init__(
+        self,
+        *,
+        tool: _builtins.str = ...,
+        run_first: Global___RunFirstRule | None = ...,
+        exit_loop: Global___ExitLoopRule | None = ...,
+        continue_loop: Global___ContinueLoopRule | None = ...,
+        constrain_child: Global___ConstrainChildRule | None = ...,
+        parent_last: Global___ParentLastRule | None = ...,
+        conditional: Global___ConditionalRule | None = ...,
+        max_count: Global___MaxCountRule | None = ...,
+        required_before_exit: Global___RequiredBeforeExitRule | None = ...,
+        requires_approval: Global___RequiresApprovalRule | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conditional", b"conditional", "constrain_child", b"constrain_child", "continue_loop", b"continue_loop", "exit_loop", b"exit_loop", "kind", b"kind", "max_count", b"max_count", "parent_last", b"parent_last", "required_before_exit", b"required_before_exit", "requires_approval", b"requires_approval", "run_first", b"run_first"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditional", b"conditional", "constrain_child", b"constrain_child", "continue_loop", b"continue_loop", "exit_loop", b"exit_loop", "kind", b"kind", "max_count", b"max_count", "parent_last", b"parent_last", "required_before_exit", b"required_before_exit", "requires_approval", b"requires_approval", "run_first", b"run_first", "tool", b"tool"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["run_first", "exit_loop", "continue_loop", "constrain_child", "parent_last", "conditional", "max_count", "required_before_exit", "requires_approval"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___ToolRule: _TypeAlias = ToolRule  # noqa: Y015
+
+@_typing.final
+class Sleeptime(_message.Message):
+    """Agents that work on shared memory in the background."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_IDS_FIELD_NUMBER: _builtins.int
+    EVERY_TURNS_FIELD_NUMBER: _builtins.int
+    every_turns: _builtins.int
+    """After every so many turns. 1 to 1000; default 5."""
+    @_builtins.property
+    def agent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Agents that are told what was said. At most 16."""
+
+    def __init__(
+        self,
+        *,
+        agent_ids: _abc.Iterable[_builtins.str] | None = ...,
+        every_turns: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_every_turns", b"_every_turns", "every_turns", b"every_turns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_every_turns", b"_every_turns", "agent_ids", b"agent_ids", "every_turns", b"every_turns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__every_turns: _TypeAlias = _typing.Literal["every_turns"]  # noqa: Y015
+    _WhichOneofArgType__every_turns: _TypeAlias = _typing.Literal["_every_turns", b"_every_turns"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__every_turns) -> _WhichOneofReturnType__every_turns | None: ...
+
+Global___Sleeptime: _TypeAlias = Sleeptime  # noqa: Y015
 
 @_typing.final
 class Agent(_message.Message):
@@ -69,6 +452,46 @@ class Agent(_message.Message):
 
     @_typing.final
     class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ToolApprovalsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.bool
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SecretsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -101,6 +524,11 @@ class Agent(_message.Message):
     TIMEZONE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TOOL_RULES_FIELD_NUMBER: _builtins.int
+    TOOL_APPROVALS_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    SLEEPTIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`agent-<uuid4>`."""
     name: _builtins.str
@@ -117,6 +545,8 @@ class Agent(_message.Message):
     """How many tokens the context may hold. 0 takes the model's own window, or 32768 where that is not known."""
     timezone: _builtins.str
     """IANA name of the time zone in which the agent is told the time. Default UTC."""
+    kind: Global___AgentKind.ValueType
+    """How it speaks. Default REACT. Cannot be changed."""
     @_builtins.property
     def model_settings(self) -> Global___ModelSettings:
         """How the model is asked."""
@@ -149,6 +579,24 @@ class Agent(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed."""
 
+    @_builtins.property
+    def tool_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolRule]:
+        """Rules about its tools. At most 64."""
+
+    @_builtins.property
+    def tool_approvals(self) -> _containers.ScalarMap[_builtins.str, _builtins.bool]:
+        """Whether calls of a tool wait for approval, by its name; of others the tool itself says so. At most 64."""
+
+    @_builtins.property
+    def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. At most 64
+        entries and 64 KiB in all.
+        """
+
+    @_builtins.property
+    def sleeptime(self) -> Global___Sleeptime:
+        """Agents that work in the background after its turns."""
+
     def __init__(
         self,
         *,
@@ -166,10 +614,15 @@ class Agent(_message.Message):
         timezone: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___AgentKind.ValueType = ...,
+        tool_rules: _abc.Iterable[Global___ToolRule] | None = ...,
+        tool_approvals: _abc.Mapping[_builtins.str, _builtins.bool] | None = ...,
+        secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        sleeptime: Global___Sleeptime | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "model_settings", b"model_settings", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "model_settings", b"model_settings", "sleeptime", b"sleeptime", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_window", b"context_window", "create_time", b"create_time", "description", b"description", "id", b"id", "memory_blocks", b"memory_blocks", "metadata", b"metadata", "model", b"model", "model_settings", b"model_settings", "name", b"name", "system", b"system", "tags", b"tags", "timezone", b"timezone", "tools", b"tools", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_window", b"context_window", "create_time", b"create_time", "description", b"description", "id", b"id", "kind", b"kind", "memory_blocks", b"memory_blocks", "metadata", b"metadata", "model", b"model", "model_settings", b"model_settings", "name", b"name", "secrets", b"secrets", "sleeptime", b"sleeptime", "system", b"system", "tags", b"tags", "timezone", b"timezone", "tool_approvals", b"tool_approvals", "tool_rules", b"tool_rules", "tools", b"tools", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

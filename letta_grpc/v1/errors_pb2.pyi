@@ -31,6 +31,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the request breaks a rule; BadRequest names the fields."""
     ERROR_REASON_MODEL_UNKNOWN: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT: no configured provider has the model. Metadata: `model`."""
+    ERROR_REASON_TOOL_SOURCE_INVALID: _ErrorReason.ValueType  # 5
+    """INVALID_ARGUMENT: the source code does not define a tool; the message says what is wrong."""
     ERROR_REASON_CREDENTIALS_MISSING: _ErrorReason.ValueType  # 3
     """UNAUTHENTICATED: the server wants an API key and got none."""
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 4
@@ -43,6 +45,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. Metadata: `conversation_id`."""
     ERROR_REASON_BLOCK_NOT_FOUND: _ErrorReason.ValueType  # 13
     """NOT_FOUND. Metadata: `block_id`, or `agent_id` and `label`."""
+    ERROR_REASON_TOOL_NOT_FOUND: _ErrorReason.ValueType  # 14
+    """NOT_FOUND. Metadata: `tool_id` or `name`."""
+    ERROR_REASON_MCP_SERVER_NOT_FOUND: _ErrorReason.ValueType  # 15
+    """NOT_FOUND. Metadata: `mcp_server_id`."""
+    ERROR_REASON_PASSAGE_NOT_FOUND: _ErrorReason.ValueType  # 16
+    """NOT_FOUND. Metadata: `passage_id`."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 20
     """ALREADY_EXISTS: the request id was used for another payload. Metadata: `request_id`, `run_id`."""
     ERROR_REASON_NAME_TAKEN: _ErrorReason.ValueType  # 21
@@ -57,6 +65,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CONCURRENT_CHANGE: _ErrorReason.ValueType  # 33
     """ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`."""
+    ERROR_REASON_APPROVAL_PENDING: _ErrorReason.ValueType  # 34
+    """FAILED_PRECONDITION: tool calls of the conversation wait for answers. Metadata: `run_id`, `tool_call_ids` (comma list)."""
+    ERROR_REASON_APPROVAL_EXPIRED: _ErrorReason.ValueType  # 35
+    """FAILED_PRECONDITION: the call was denied before the answer came. Metadata: `tool_call_id`, `run_id`."""
+    ERROR_REASON_APPROVAL_ALREADY_RESOLVED: _ErrorReason.ValueType  # 36
+    """FAILED_PRECONDITION: the call has had another answer. Metadata: `tool_call_id`, `run_id`."""
+    ERROR_REASON_TOOL_SANDBOX_UNAVAILABLE: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION: this server cannot contain tools."""
     ERROR_REASON_EVENTS_EXPIRED: _ErrorReason.ValueType  # 40
     """OUT_OF_RANGE: the events after the given number are no longer kept. Metadata: `run_id`, `oldest`, `last`."""
     ERROR_REASON_CURSOR_AHEAD: _ErrorReason.ValueType  # 41
@@ -73,6 +89,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE, with RetryInfo: the server is stopping; attach elsewhere or again."""
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 61
     """UNAVAILABLE, with RetryInfo: the database did not take or give the data."""
+    ERROR_REASON_MCP_SERVER_FAILED: _ErrorReason.ValueType  # 62
+    """UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 70
     """INTERNAL: a fault of the server's. Nothing about it is disclosed; its log has the details."""
     ERROR_REASON_MODEL_RATE_LIMITED: _ErrorReason.ValueType  # 80
@@ -107,6 +125,8 @@ ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT: the request breaks a rule; BadRequest names the fields."""
 ERROR_REASON_MODEL_UNKNOWN: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT: no configured provider has the model. Metadata: `model`."""
+ERROR_REASON_TOOL_SOURCE_INVALID: ErrorReason.ValueType  # 5
+"""INVALID_ARGUMENT: the source code does not define a tool; the message says what is wrong."""
 ERROR_REASON_CREDENTIALS_MISSING: ErrorReason.ValueType  # 3
 """UNAUTHENTICATED: the server wants an API key and got none."""
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 4
@@ -119,6 +139,12 @@ ERROR_REASON_CONVERSATION_NOT_FOUND: ErrorReason.ValueType  # 12
 """NOT_FOUND. Metadata: `conversation_id`."""
 ERROR_REASON_BLOCK_NOT_FOUND: ErrorReason.ValueType  # 13
 """NOT_FOUND. Metadata: `block_id`, or `agent_id` and `label`."""
+ERROR_REASON_TOOL_NOT_FOUND: ErrorReason.ValueType  # 14
+"""NOT_FOUND. Metadata: `tool_id` or `name`."""
+ERROR_REASON_MCP_SERVER_NOT_FOUND: ErrorReason.ValueType  # 15
+"""NOT_FOUND. Metadata: `mcp_server_id`."""
+ERROR_REASON_PASSAGE_NOT_FOUND: ErrorReason.ValueType  # 16
+"""NOT_FOUND. Metadata: `passage_id`."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 20
 """ALREADY_EXISTS: the request id was used for another payload. Metadata: `request_id`, `run_id`."""
 ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 21
@@ -133,6 +159,14 @@ ERROR_REASON_RESOURCE_IN_USE: ErrorReason.ValueType  # 32
 """
 ERROR_REASON_CONCURRENT_CHANGE: ErrorReason.ValueType  # 33
 """ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`."""
+ERROR_REASON_APPROVAL_PENDING: ErrorReason.ValueType  # 34
+"""FAILED_PRECONDITION: tool calls of the conversation wait for answers. Metadata: `run_id`, `tool_call_ids` (comma list)."""
+ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 35
+"""FAILED_PRECONDITION: the call was denied before the answer came. Metadata: `tool_call_id`, `run_id`."""
+ERROR_REASON_APPROVAL_ALREADY_RESOLVED: ErrorReason.ValueType  # 36
+"""FAILED_PRECONDITION: the call has had another answer. Metadata: `tool_call_id`, `run_id`."""
+ERROR_REASON_TOOL_SANDBOX_UNAVAILABLE: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION: this server cannot contain tools."""
 ERROR_REASON_EVENTS_EXPIRED: ErrorReason.ValueType  # 40
 """OUT_OF_RANGE: the events after the given number are no longer kept. Metadata: `run_id`, `oldest`, `last`."""
 ERROR_REASON_CURSOR_AHEAD: ErrorReason.ValueType  # 41
@@ -149,6 +183,8 @@ ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 60
 """UNAVAILABLE, with RetryInfo: the server is stopping; attach elsewhere or again."""
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 61
 """UNAVAILABLE, with RetryInfo: the database did not take or give the data."""
+ERROR_REASON_MCP_SERVER_FAILED: ErrorReason.ValueType  # 62
+"""UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 70
 """INTERNAL: a fault of the server's. Nothing about it is disclosed; its log has the details."""
 ERROR_REASON_MODEL_RATE_LIMITED: ErrorReason.ValueType  # 80

@@ -59,6 +59,16 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """`step_restarted`; passes every filter."""
     EVENT_KIND_RUN_FINISHED: _EventKind.ValueType  # 15
     """`run_finished`; passes every filter."""
+    EVENT_KIND_TOOL_OUTPUT_DELTA: _EventKind.ValueType  # 16
+    """`tool_output_delta`."""
+    EVENT_KIND_APPROVAL_REQUEST: _EventKind.ValueType  # 17
+    """`approval_request`; passes every filter."""
+    EVENT_KIND_CONTEXT_COMPACTED: _EventKind.ValueType  # 18
+    """`context_compacted`."""
+    EVENT_KIND_CHILD_RUN_STARTED: _EventKind.ValueType  # 19
+    """`child_run_started`."""
+    EVENT_KIND_CUSTOM: _EventKind.ValueType  # 20
+    """`custom`."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """Names the payloads of RunEvent, for filters."""
@@ -89,7 +99,41 @@ EVENT_KIND_STEP_RESTARTED: EventKind.ValueType  # 14
 """`step_restarted`; passes every filter."""
 EVENT_KIND_RUN_FINISHED: EventKind.ValueType  # 15
 """`run_finished`; passes every filter."""
+EVENT_KIND_TOOL_OUTPUT_DELTA: EventKind.ValueType  # 16
+"""`tool_output_delta`."""
+EVENT_KIND_APPROVAL_REQUEST: EventKind.ValueType  # 17
+"""`approval_request`; passes every filter."""
+EVENT_KIND_CONTEXT_COMPACTED: EventKind.ValueType  # 18
+"""`context_compacted`."""
+EVENT_KIND_CHILD_RUN_STARTED: EventKind.ValueType  # 19
+"""`child_run_started`."""
+EVENT_KIND_CUSTOM: EventKind.ValueType  # 20
+"""`custom`."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
+
+class _OutputStream:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutputStreamEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutputStream.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTPUT_STREAM_UNSPECIFIED: _OutputStream.ValueType  # 0
+    """Never sent by the server."""
+    OUTPUT_STREAM_STDOUT: _OutputStream.ValueType  # 1
+    """Standard output."""
+    OUTPUT_STREAM_STDERR: _OutputStream.ValueType  # 2
+    """Standard error."""
+
+class OutputStream(_OutputStream, metaclass=_OutputStreamEnumTypeWrapper):
+    """Where a tool writes while it runs."""
+
+OUTPUT_STREAM_UNSPECIFIED: OutputStream.ValueType  # 0
+"""Never sent by the server."""
+OUTPUT_STREAM_STDOUT: OutputStream.ValueType  # 1
+"""Standard output."""
+OUTPUT_STREAM_STDERR: OutputStream.ValueType  # 2
+"""Standard error."""
+Global___OutputStream: _TypeAlias = OutputStream  # noqa: Y015
 
 @_typing.final
 class RunStarted(_message.Message):
@@ -159,7 +203,7 @@ class MessageStarted(_message.Message):
     step_id: _builtins.str
     """The step that makes it."""
     role: _messages_pb2.Role.ValueType
-    """Who speaks: the model."""
+    """Who speaks: ASSISTANT, or APPROVAL for calls that will wait for an answer."""
     def __init__(
         self,
         *,
@@ -316,6 +360,160 @@ class ToolExecutionStarted(_message.Message):
 Global___ToolExecutionStarted: _TypeAlias = ToolExecutionStarted  # noqa: Y015
 
 @_typing.final
+class ToolOutputDelta(_message.Message):
+    """A running tool wrote something. Its return has all of it again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    tool_call_id: _builtins.str
+    """The call that it serves."""
+    stream: Global___OutputStream.ValueType
+    """Where it wrote."""
+    text: _builtins.str
+    """The text to append."""
+    def __init__(
+        self,
+        *,
+        tool_call_id: _builtins.str = ...,
+        stream: Global___OutputStream.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stream", b"stream", "text", b"text", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolOutputDelta: _TypeAlias = ToolOutputDelta  # noqa: Y015
+
+@_typing.final
+class ChildRunStarted(_message.Message):
+    """A tool has another agent run. The child's events are in its own stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    tool_call_id: _builtins.str
+    """The call that it serves."""
+    run_id: _builtins.str
+    """The child run."""
+    agent_id: _builtins.str
+    """Its agent."""
+    def __init__(
+        self,
+        *,
+        tool_call_id: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "run_id", b"run_id", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChildRunStarted: _TypeAlias = ChildRunStarted  # noqa: Y015
+
+@_typing.final
+class ApprovalRequest(_message.Message):
+    """The run cannot go on without answers to these calls: `run_finished` INTERRUPTED follows. A later answer is a new run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedCompositeFieldContainer[_runs_pb2.PendingAction]:
+        """Every call that waits, in the model's order."""
+
+    def __init__(
+        self,
+        *,
+        actions: _abc.Iterable[_runs_pb2.PendingAction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalRequest: _TypeAlias = ApprovalRequest  # noqa: Y015
+
+@_typing.final
+class ContextCompacted(_message.Message):
+    """Older messages left the context. History keeps them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    KEPT_FROM_FIELD_NUMBER: _builtins.int
+    DROPPED_MESSAGES_FIELD_NUMBER: _builtins.int
+    TOKENS_BEFORE_FIELD_NUMBER: _builtins.int
+    TOKENS_AFTER_FIELD_NUMBER: _builtins.int
+    BY_MODEL_FIELD_NUMBER: _builtins.int
+    kept_from: _builtins.str
+    """The first older message that stays in the context; empty if none does."""
+    dropped_messages: _builtins.int
+    """How many messages left."""
+    tokens_before: _builtins.int
+    """The context's length before, in tokens by estimate."""
+    tokens_after: _builtins.int
+    """And after."""
+    by_model: _builtins.bool
+    """Whether the model wrote the summary; false for the fallback, which only says how much left."""
+    @_builtins.property
+    def summary(self) -> _messages_pb2.Message:
+        """Stands in the context in their place, as its first message."""
+
+    def __init__(
+        self,
+        *,
+        summary: _messages_pb2.Message | None = ...,
+        kept_from: _builtins.str = ...,
+        dropped_messages: _builtins.int = ...,
+        tokens_before: _builtins.int = ...,
+        tokens_after: _builtins.int = ...,
+        by_model: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_model", b"by_model", "dropped_messages", b"dropped_messages", "kept_from", b"kept_from", "summary", b"summary", "tokens_after", b"tokens_after", "tokens_before", b"tokens_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContextCompacted: _TypeAlias = ContextCompacted  # noqa: Y015
+
+@_typing.final
+class Custom(_message.Message):
+    """Something that only the caller understands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    JSON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it is."""
+    json: _builtins.str
+    """JSON text."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Custom: _TypeAlias = Custom  # noqa: Y015
+
+@_typing.final
 class StepCompleted(_message.Message):
     """A step is done: its messages are stored and its tools have returned."""
 
@@ -443,6 +641,11 @@ class RunEvent(_message.Message):
     STEP_COMPLETED_FIELD_NUMBER: _builtins.int
     STEP_RESTARTED_FIELD_NUMBER: _builtins.int
     RUN_FINISHED_FIELD_NUMBER: _builtins.int
+    TOOL_OUTPUT_DELTA_FIELD_NUMBER: _builtins.int
+    APPROVAL_REQUEST_FIELD_NUMBER: _builtins.int
+    CONTEXT_COMPACTED_FIELD_NUMBER: _builtins.int
+    CHILD_RUN_STARTED_FIELD_NUMBER: _builtins.int
+    CUSTOM_FIELD_NUMBER: _builtins.int
     sequence_number: _builtins.int
     """From 1, per run. A heartbeat bears the number of the last event delivered, and none of its own."""
     @_builtins.property
@@ -501,6 +704,26 @@ class RunEvent(_message.Message):
     def run_finished(self) -> Global___RunFinished:
         """The run ended."""
 
+    @_builtins.property
+    def tool_output_delta(self) -> Global___ToolOutputDelta:
+        """A tool wrote something."""
+
+    @_builtins.property
+    def approval_request(self) -> Global___ApprovalRequest:
+        """Calls wait for answers."""
+
+    @_builtins.property
+    def context_compacted(self) -> Global___ContextCompacted:
+        """Older messages left the context."""
+
+    @_builtins.property
+    def child_run_started(self) -> Global___ChildRunStarted:
+        """Another agent runs."""
+
+    @_builtins.property
+    def custom(self) -> Global___Custom:
+        """The caller knows."""
+
     def __init__(
         self,
         *,
@@ -519,12 +742,17 @@ class RunEvent(_message.Message):
         step_completed: Global___StepCompleted | None = ...,
         step_restarted: Global___StepRestarted | None = ...,
         run_finished: Global___RunFinished | None = ...,
+        tool_output_delta: Global___ToolOutputDelta | None = ...,
+        approval_request: Global___ApprovalRequest | None = ...,
+        context_compacted: Global___ContextCompacted | None = ...,
+        child_run_started: Global___ChildRunStarted | None = ...,
+        custom: Global___Custom | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "heartbeat", b"heartbeat", "message_completed", b"message_completed", "message_started", b"message_started", "payload", b"payload", "reasoning_delta", b"reasoning_delta", "run_finished", b"run_finished", "run_started", b"run_started", "step_completed", b"step_completed", "step_restarted", b"step_restarted", "step_started", b"step_started", "text_delta", b"text_delta", "tool_call_delta", b"tool_call_delta", "tool_execution_started", b"tool_execution_started", "tool_return", b"tool_return"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_request", b"approval_request", "child_run_started", b"child_run_started", "context_compacted", b"context_compacted", "create_time", b"create_time", "custom", b"custom", "heartbeat", b"heartbeat", "message_completed", b"message_completed", "message_started", b"message_started", "payload", b"payload", "reasoning_delta", b"reasoning_delta", "run_finished", b"run_finished", "run_started", b"run_started", "step_completed", b"step_completed", "step_restarted", b"step_restarted", "step_started", b"step_started", "text_delta", b"text_delta", "tool_call_delta", b"tool_call_delta", "tool_execution_started", b"tool_execution_started", "tool_output_delta", b"tool_output_delta", "tool_return", b"tool_return"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "heartbeat", b"heartbeat", "message_completed", b"message_completed", "message_started", b"message_started", "payload", b"payload", "reasoning_delta", b"reasoning_delta", "run_finished", b"run_finished", "run_started", b"run_started", "sequence_number", b"sequence_number", "step_completed", b"step_completed", "step_restarted", b"step_restarted", "step_started", b"step_started", "text_delta", b"text_delta", "tool_call_delta", b"tool_call_delta", "tool_execution_started", b"tool_execution_started", "tool_return", b"tool_return"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_request", b"approval_request", "child_run_started", b"child_run_started", "context_compacted", b"context_compacted", "create_time", b"create_time", "custom", b"custom", "heartbeat", b"heartbeat", "message_completed", b"message_completed", "message_started", b"message_started", "payload", b"payload", "reasoning_delta", b"reasoning_delta", "run_finished", b"run_finished", "run_started", b"run_started", "sequence_number", b"sequence_number", "step_completed", b"step_completed", "step_restarted", b"step_restarted", "step_started", b"step_started", "text_delta", b"text_delta", "tool_call_delta", b"tool_call_delta", "tool_execution_started", b"tool_execution_started", "tool_output_delta", b"tool_output_delta", "tool_return", b"tool_return"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["text_delta", "reasoning_delta", "tool_call_delta", "heartbeat", "run_started", "step_started", "message_started", "message_completed", "tool_execution_started", "tool_return", "step_completed", "step_restarted", "run_finished"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["text_delta", "reasoning_delta", "tool_call_delta", "heartbeat", "run_started", "step_started", "message_started", "message_completed", "tool_execution_started", "tool_return", "step_completed", "step_restarted", "run_finished", "tool_output_delta", "approval_request", "context_compacted", "child_run_started", "custom"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

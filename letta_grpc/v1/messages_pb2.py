@@ -25,31 +25,43 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cletta_grpc/v1/messages.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\":\n\x0b\x43ontentPart\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x13\n\treasoning\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"4\n\x07\x43ontent\x12)\n\x05parts\x18\x01 \x03(\x0b\x32\x1a.letta_grpc.v1.ContentPart\"a\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x12\x18\n\x0bprovider_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_provider_id\"\xb6\x01\n\nToolReturn\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.letta_grpc.v1.ToolReturnStatus\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x12\x0e\n\x06stdout\x18\x05 \x03(\t\x12\x0e\n\x06stderr\x18\x06 \x03(\tB\x06\n\x04\x62ody\"\xce\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.letta_grpc.v1.Role\x12+\n\x07\x63ontent\x18\x03 \x03(\x0b\x32\x1a.letta_grpc.v1.ContentPart\x12+\n\ntool_calls\x18\x04 \x03(\x0b\x32\x17.letta_grpc.v1.ToolCall\x12/\n\x0ctool_returns\x18\x05 \x03(\x0b\x32\x19.letta_grpc.v1.ToolReturn\x12\x11\n\x04otid\x18\x07 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\x0e\n\x06run_id\x18\t \x01(\t\x12\x0f\n\x07step_id\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_otid\"N\n\tUserInput\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x42\x06\n\x04\x62ody\"P\n\x0bSystemInput\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x42\x06\n\x04\x62ody\"\x8a\x01\n\x0cInputMessage\x12\x11\n\x04otid\x18\x01 \x01(\tH\x01\x88\x01\x01\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x18.letta_grpc.v1.UserInputH\x00\x12,\n\x06system\x18\x03 \x01(\x0b\x32\x1a.letta_grpc.v1.SystemInputH\x00\x42\x06\n\x04kindB\x07\n\x05_otid*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0f\n\x0bROLE_SYSTEM\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*t\n\x10ToolReturnStatus\x12\"\n\x1eTOOL_RETURN_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTOOL_RETURN_STATUS_SUCCESS\x10\x01\x12\x1c\n\x18TOOL_RETURN_STATUS_ERROR\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cletta_grpc/v1/messages.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x01\n\x0b\x43ontentPart\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x13\n\treasoning\x18\x02 \x01(\tH\x00\x12\x1c\n\x12redacted_reasoning\x18\x03 \x01(\tH\x00\x12\x1b\n\x11omitted_reasoning\x18\x04 \x01(\x08H\x00\x12\x1e\n\x14summarized_reasoning\x18\x05 \x01(\tH\x00\x12%\n\x05image\x18\x06 \x01(\x0b\x32\x14.letta_grpc.v1.ImageH\x00\x12\x11\n\tsignature\x18\x07 \x01(\tB\x06\n\x04kind\"D\n\x05Image\x12\r\n\x03url\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x12\n\nmedia_type\x18\x03 \x01(\tB\x08\n\x06source\"4\n\x07\x43ontent\x12)\n\x05parts\x18\x01 \x03(\x0b\x32\x1a.letta_grpc.v1.ContentPart\"a\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x12\x18\n\x0bprovider_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_provider_id\"\xb6\x01\n\nToolReturn\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.letta_grpc.v1.ToolReturnStatus\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x12\x0e\n\x06stdout\x18\x05 \x03(\t\x12\x0e\n\x06stderr\x18\x06 \x03(\tB\x06\n\x04\x62ody\"x\n\x08\x44\x65\x63ision\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12)\n\x07\x61pprove\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ApproveH\x00\x12#\n\x04\x64\x65ny\x18\x03 \x01(\x0b\x32\x13.letta_grpc.v1.DenyH\x00\x42\x06\n\x04kind\"/\n\x07\x41pprove\x12\x16\n\targuments\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_arguments\"\x16\n\x04\x44\x65ny\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xfa\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.letta_grpc.v1.Role\x12+\n\x07\x63ontent\x18\x03 \x03(\x0b\x32\x1a.letta_grpc.v1.ContentPart\x12+\n\ntool_calls\x18\x04 \x03(\x0b\x32\x17.letta_grpc.v1.ToolCall\x12/\n\x0ctool_returns\x18\x05 \x03(\x0b\x32\x19.letta_grpc.v1.ToolReturn\x12*\n\tdecisions\x18\x06 \x03(\x0b\x32\x17.letta_grpc.v1.Decision\x12\x11\n\x04otid\x18\x07 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\x0e\n\x06run_id\x18\t \x01(\t\x12\x0f\n\x07step_id\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_otid\"N\n\tUserInput\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x42\x06\n\x04\x62ody\"P\n\x0bSystemInput\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12)\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.ContentH\x00\x42\x06\n\x04\x62ody\"\xf5\x01\n\x0cInputMessage\x12\x11\n\x04otid\x18\x01 \x01(\tH\x01\x88\x01\x01\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x18.letta_grpc.v1.UserInputH\x00\x12,\n\x06system\x18\x03 \x01(\x0b\x32\x1a.letta_grpc.v1.SystemInputH\x00\x12\x30\n\x08\x61pproval\x18\x04 \x01(\x0b\x32\x1c.letta_grpc.v1.ApprovalInputH\x00\x12\x37\n\x0ctool_returns\x18\x05 \x01(\x0b\x32\x1f.letta_grpc.v1.ToolReturnsInputH\x00\x42\x06\n\x04kindB\x07\n\x05_otid\";\n\rApprovalInput\x12*\n\tdecisions\x18\x01 \x03(\x0b\x32\x17.letta_grpc.v1.Decision\">\n\x10ToolReturnsInput\x12*\n\x07returns\x18\x01 \x03(\x0b\x32\x19.letta_grpc.v1.ToolReturn*\x84\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0f\n\x0bROLE_SYSTEM\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04\x12\x11\n\rROLE_APPROVAL\x10\x05\x12\x10\n\x0cROLE_SUMMARY\x10\x06*t\n\x10ToolReturnStatus\x12\"\n\x1eTOOL_RETURN_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTOOL_RETURN_STATUS_SUCCESS\x10\x01\x12\x1c\n\x18TOOL_RETURN_STATUS_ERROR\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.messages_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1118
-  _globals['_ROLE']._serialized_end=1213
-  _globals['_TOOLRETURNSTATUS']._serialized_start=1215
-  _globals['_TOOLRETURNSTATUS']._serialized_end=1331
-  _globals['_CONTENTPART']._serialized_start=80
-  _globals['_CONTENTPART']._serialized_end=138
-  _globals['_CONTENT']._serialized_start=140
-  _globals['_CONTENT']._serialized_end=192
-  _globals['_TOOLCALL']._serialized_start=194
-  _globals['_TOOLCALL']._serialized_end=291
-  _globals['_TOOLRETURN']._serialized_start=294
-  _globals['_TOOLRETURN']._serialized_end=476
-  _globals['_MESSAGE']._serialized_start=479
-  _globals['_MESSAGE']._serialized_end=813
-  _globals['_USERINPUT']._serialized_start=815
-  _globals['_USERINPUT']._serialized_end=893
-  _globals['_SYSTEMINPUT']._serialized_start=895
-  _globals['_SYSTEMINPUT']._serialized_end=975
-  _globals['_INPUTMESSAGE']._serialized_start=978
-  _globals['_INPUTMESSAGE']._serialized_end=1116
+  _globals['_ROLE']._serialized_start=1810
+  _globals['_ROLE']._serialized_end=1942
+  _globals['_TOOLRETURNSTATUS']._serialized_start=1944
+  _globals['_TOOLRETURNSTATUS']._serialized_end=2060
+  _globals['_CONTENTPART']._serialized_start=81
+  _globals['_CONTENTPART']._serialized_end=288
+  _globals['_IMAGE']._serialized_start=290
+  _globals['_IMAGE']._serialized_end=358
+  _globals['_CONTENT']._serialized_start=360
+  _globals['_CONTENT']._serialized_end=412
+  _globals['_TOOLCALL']._serialized_start=414
+  _globals['_TOOLCALL']._serialized_end=511
+  _globals['_TOOLRETURN']._serialized_start=514
+  _globals['_TOOLRETURN']._serialized_end=696
+  _globals['_DECISION']._serialized_start=698
+  _globals['_DECISION']._serialized_end=818
+  _globals['_APPROVE']._serialized_start=820
+  _globals['_APPROVE']._serialized_end=867
+  _globals['_DENY']._serialized_start=869
+  _globals['_DENY']._serialized_end=891
+  _globals['_MESSAGE']._serialized_start=894
+  _globals['_MESSAGE']._serialized_end=1272
+  _globals['_USERINPUT']._serialized_start=1274
+  _globals['_USERINPUT']._serialized_end=1352
+  _globals['_SYSTEMINPUT']._serialized_start=1354
+  _globals['_SYSTEMINPUT']._serialized_end=1434
+  _globals['_INPUTMESSAGE']._serialized_start=1437
+  _globals['_INPUTMESSAGE']._serialized_end=1682
+  _globals['_APPROVALINPUT']._serialized_start=1684
+  _globals['_APPROVALINPUT']._serialized_end=1743
+  _globals['_TOOLRETURNSINPUT']._serialized_start=1745
+  _globals['_TOOLRETURNSINPUT']._serialized_end=1807
 # @@protoc_insertion_point(module_scope)

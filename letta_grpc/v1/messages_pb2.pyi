@@ -36,6 +36,10 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """The model's answer: text, reasoning, tool calls."""
     ROLE_TOOL: _Role.ValueType  # 4
     """What the tools of one step returned."""
+    ROLE_APPROVAL: _Role.ValueType  # 5
+    """Calls that wait for an answer, or the answer to such calls."""
+    ROLE_SUMMARY: _Role.ValueType  # 6
+    """A summary that stands in the context in place of older messages."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Who speaks in a message."""
@@ -50,6 +54,10 @@ ROLE_ASSISTANT: Role.ValueType  # 3
 """The model's answer: text, reasoning, tool calls."""
 ROLE_TOOL: Role.ValueType  # 4
 """What the tools of one step returned."""
+ROLE_APPROVAL: Role.ValueType  # 5
+"""Calls that wait for an answer, or the answer to such calls."""
+ROLE_SUMMARY: Role.ValueType  # 6
+"""A summary that stands in the context in place of older messages."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 class _ToolReturnStatus:
@@ -84,25 +92,79 @@ class ContentPart(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     REASONING_FIELD_NUMBER: _builtins.int
+    REDACTED_REASONING_FIELD_NUMBER: _builtins.int
+    OMITTED_REASONING_FIELD_NUMBER: _builtins.int
+    SUMMARIZED_REASONING_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Plain text, shown to the person."""
     reasoning: _builtins.str
     """The model's own reasoning, where the provider discloses it. Never sent back to the model as text."""
+    redacted_reasoning: _builtins.str
+    """Reasoning that only the provider can read."""
+    omitted_reasoning: _builtins.bool
+    """The model reasoned, and the provider does not say what: always true."""
+    summarized_reasoning: _builtins.str
+    """The provider's summary of the model's reasoning."""
+    signature: _builtins.str
+    """The provider's proof of a piece of reasoning, which it wants to have back. Empty for other pieces."""
+    @_builtins.property
+    def image(self) -> Global___Image:
+        """A picture."""
+
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         reasoning: _builtins.str = ...,
+        redacted_reasoning: _builtins.str = ...,
+        omitted_reasoning: _builtins.bool = ...,
+        summarized_reasoning: _builtins.str = ...,
+        image: Global___Image | None = ...,
+        signature: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "reasoning", b"reasoning", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "kind", b"kind", "omitted_reasoning", b"omitted_reasoning", "reasoning", b"reasoning", "redacted_reasoning", b"redacted_reasoning", "summarized_reasoning", b"summarized_reasoning", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "reasoning", b"reasoning", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "kind", b"kind", "omitted_reasoning", b"omitted_reasoning", "reasoning", b"reasoning", "redacted_reasoning", b"redacted_reasoning", "signature", b"signature", "summarized_reasoning", b"summarized_reasoning", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "reasoning"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "reasoning", "redacted_reasoning", "omitted_reasoning", "summarized_reasoning", "image"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___ContentPart: _TypeAlias = ContentPart  # noqa: Y015
+
+@_typing.final
+class Image(_message.Message):
+    """A picture. In a stored message it always has its data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """An http or https address, fetched once when the run is accepted."""
+    data: _builtins.bytes
+    """The bytes."""
+    media_type: _builtins.str
+    """`image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; of a url it is what its server says."""
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        data: _builtins.bytes = ...,
+        media_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "source", b"source", "url", b"url"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "media_type", b"media_type", "source", b"source", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["url", "data"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___Image: _TypeAlias = Image  # noqa: Y015
 
 @_typing.final
 class Content(_message.Message):
@@ -215,6 +277,88 @@ class ToolReturn(_message.Message):
 Global___ToolReturn: _TypeAlias = ToolReturn  # noqa: Y015
 
 @_typing.final
+class Decision(_message.Message):
+    """An answer to a call that waits for approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    APPROVE_FIELD_NUMBER: _builtins.int
+    DENY_FIELD_NUMBER: _builtins.int
+    tool_call_id: _builtins.str
+    """The call; one that the run lists in its pending actions."""
+    @_builtins.property
+    def approve(self) -> Global___Approve:
+        """The call may run."""
+
+    @_builtins.property
+    def deny(self) -> Global___Deny:
+        """The call may not run."""
+
+    def __init__(
+        self,
+        *,
+        tool_call_id: _builtins.str = ...,
+        approve: Global___Approve | None = ...,
+        deny: Global___Deny | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approve", b"approve", "deny", b"deny", "kind", b"kind"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve", b"approve", "deny", b"deny", "kind", b"kind", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["approve", "deny"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+@_typing.final
+class Approve(_message.Message):
+    """Lets a call run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    arguments: _builtins.str
+    """JSON text to run it with in place of the model's arguments. Absent: as the model wrote them."""
+    def __init__(
+        self,
+        *,
+        arguments: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_arguments", b"_arguments", "arguments", b"arguments"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_arguments", b"_arguments", "arguments", b"arguments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__arguments: _TypeAlias = _typing.Literal["arguments"]  # noqa: Y015
+    _WhichOneofArgType__arguments: _TypeAlias = _typing.Literal["_arguments", b"_arguments"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__arguments) -> _WhichOneofReturnType__arguments | None: ...
+
+Global___Approve: _TypeAlias = Approve  # noqa: Y015
+
+@_typing.final
+class Deny(_message.Message):
+    """Does not let a call run. Its return is an error."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The model is told why. At most 4096 characters."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Deny: _TypeAlias = Deny  # noqa: Y015
+
+@_typing.final
 class Message(_message.Message):
     """A stored message. Its id is the same in deltas, in `message_completed` and in the history."""
 
@@ -225,6 +369,7 @@ class Message(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     TOOL_CALLS_FIELD_NUMBER: _builtins.int
     TOOL_RETURNS_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
     OTID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     RUN_ID_FIELD_NUMBER: _builtins.int
@@ -251,11 +396,15 @@ class Message(_message.Message):
 
     @_builtins.property
     def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolCall]:
-        """The calls of an assistant message, in the model's order."""
+        """The calls of an assistant message, or of an approval message that asks, in the model's order."""
 
     @_builtins.property
     def tool_returns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolReturn]:
         """The returns of a tool message, in the order of the calls."""
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
+        """The decisions of an approval message that answers calls."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -269,6 +418,7 @@ class Message(_message.Message):
         content: _abc.Iterable[Global___ContentPart] | None = ...,
         tool_calls: _abc.Iterable[Global___ToolCall] | None = ...,
         tool_returns: _abc.Iterable[Global___ToolReturn] | None = ...,
+        decisions: _abc.Iterable[Global___Decision] | None = ...,
         otid: _builtins.str | None = ...,
         name: _builtins.str = ...,
         run_id: _builtins.str = ...,
@@ -278,7 +428,7 @@ class Message(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_otid", b"_otid", "create_time", b"create_time", "otid", b"otid"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_otid", b"_otid", "content", b"content", "create_time", b"create_time", "id", b"id", "model", b"model", "name", b"name", "otid", b"otid", "role", b"role", "run_id", b"run_id", "step_id", b"step_id", "tool_calls", b"tool_calls", "tool_returns", b"tool_returns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_otid", b"_otid", "content", b"content", "create_time", b"create_time", "decisions", b"decisions", "id", b"id", "model", b"model", "name", b"name", "otid", b"otid", "role", b"role", "run_id", b"run_id", "step_id", b"step_id", "tool_calls", b"tool_calls", "tool_returns", b"tool_returns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__otid: _TypeAlias = _typing.Literal["otid"]  # noqa: Y015
     _WhichOneofArgType__otid: _TypeAlias = _typing.Literal["_otid", b"_otid"]  # noqa: Y015
@@ -298,7 +448,7 @@ class UserInput(_message.Message):
     """Plain text."""
     @_builtins.property
     def content(self) -> Global___Content:
-        """Parts; only text parts are input."""
+        """Parts; only text and image parts are input."""
 
     def __init__(
         self,
@@ -328,7 +478,7 @@ class SystemInput(_message.Message):
     """Plain text."""
     @_builtins.property
     def content(self) -> Global___Content:
-        """Parts; only text parts are input."""
+        """Parts; only text and image parts are input."""
 
     def __init__(
         self,
@@ -355,6 +505,8 @@ class InputMessage(_message.Message):
     OTID_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     SYSTEM_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    TOOL_RETURNS_FIELD_NUMBER: _builtins.int
     otid: _builtins.str
     """The sender's id of this message, kept with it. At most 128 characters."""
     @_builtins.property
@@ -365,20 +517,30 @@ class InputMessage(_message.Message):
     def system(self) -> Global___SystemInput:
         """An instruction."""
 
+    @_builtins.property
+    def approval(self) -> Global___ApprovalInput:
+        """Decisions about calls that wait for approval."""
+
+    @_builtins.property
+    def tool_returns(self) -> Global___ToolReturnsInput:
+        """What tools gave that the client ran."""
+
     def __init__(
         self,
         *,
         otid: _builtins.str | None = ...,
         user: Global___UserInput | None = ...,
         system: Global___SystemInput | None = ...,
+        approval: Global___ApprovalInput | None = ...,
+        tool_returns: Global___ToolReturnsInput | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_otid", b"_otid", "kind", b"kind", "otid", b"otid", "system", b"system", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_otid", b"_otid", "approval", b"approval", "kind", b"kind", "otid", b"otid", "system", b"system", "tool_returns", b"tool_returns", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_otid", b"_otid", "kind", b"kind", "otid", b"otid", "system", b"system", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_otid", b"_otid", "approval", b"approval", "kind", b"kind", "otid", b"otid", "system", b"system", "tool_returns", b"tool_returns", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__otid: _TypeAlias = _typing.Literal["otid"]  # noqa: Y015
     _WhichOneofArgType__otid: _TypeAlias = _typing.Literal["_otid", b"_otid"]  # noqa: Y015
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["user", "system"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["user", "system", "approval", "tool_returns"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__otid) -> _WhichOneofReturnType__otid | None: ...
@@ -386,3 +548,51 @@ class InputMessage(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___InputMessage: _TypeAlias = InputMessage  # noqa: Y015
+
+@_typing.final
+class ApprovalInput(_message.Message):
+    """Decisions. They need not cover all calls that wait; those that remain go on waiting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
+        """At least one; each call once."""
+
+    def __init__(
+        self,
+        *,
+        decisions: _abc.Iterable[Global___Decision] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalInput: _TypeAlias = ApprovalInput  # noqa: Y015
+
+@_typing.final
+class ToolReturnsInput(_message.Message):
+    """Returns of client tools. They need not cover all calls that wait."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETURNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def returns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolReturn]:
+        """At least one; each call once."""
+
+    def __init__(
+        self,
+        *,
+        returns: _abc.Iterable[Global___ToolReturn] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["returns", b"returns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolReturnsInput: _TypeAlias = ToolReturnsInput  # noqa: Y015

@@ -42,7 +42,7 @@ class StreamOptions(_message.Message):
     """Slows this reader's deltas down to so many tokens (by estimate, 4 characters) a second. Default 0: as fast as they come."""
     @_builtins.property
     def event_kinds(self) -> _containers.RepeatedScalarFieldContainer[_events_pb2.EventKind.ValueType]:
-        """The kinds to send; empty means all. `run_started`, `step_restarted` and `run_finished` always pass."""
+        """The kinds to send; empty means all. `run_started`, `step_restarted`, `approval_request` and `run_finished` always pass."""
 
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
@@ -391,6 +391,7 @@ class ListRunsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DESCENDING_FIELD_NUMBER: _builtins.int
+    HAS_PENDING_ACTIONS_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Only runs of this agent."""
     conversation_id: _builtins.str
@@ -403,6 +404,8 @@ class ListRunsRequest(_message.Message):
     """`next_page_token` of the page before."""
     descending: _builtins.bool
     """Newest first."""
+    has_pending_actions: _builtins.bool
+    """Only runs that wait for answers to tool calls, or only others."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_runs_pb2.RunState.ValueType]:
         """Only runs in one of these states."""
@@ -432,14 +435,20 @@ class ListRunsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         descending: _builtins.bool = ...,
+        has_pending_actions: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "background", b"background", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_has_pending_actions", b"_has_pending_actions", "background", b"background", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "has_pending_actions", b"has_pending_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "agent_id", b"agent_id", "background", b"background", "conversation_id", b"conversation_id", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "descending", b"descending", "page_size", b"page_size", "page_token", b"page_token", "states", b"states", "stop_reasons", b"stop_reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_has_pending_actions", b"_has_pending_actions", "agent_id", b"agent_id", "background", b"background", "conversation_id", b"conversation_id", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "descending", b"descending", "has_pending_actions", b"has_pending_actions", "page_size", b"page_size", "page_token", b"page_token", "states", b"states", "stop_reasons", b"stop_reasons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__background: _TypeAlias = _typing.Literal["background"]  # noqa: Y015
     _WhichOneofArgType__background: _TypeAlias = _typing.Literal["_background", b"_background"]  # noqa: Y015
+    _WhichOneofReturnType__has_pending_actions: _TypeAlias = _typing.Literal["has_pending_actions"]  # noqa: Y015
+    _WhichOneofArgType__has_pending_actions: _TypeAlias = _typing.Literal["_has_pending_actions", b"_has_pending_actions"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__background) -> _WhichOneofReturnType__background | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__has_pending_actions) -> _WhichOneofReturnType__has_pending_actions | None: ...
 
 Global___ListRunsRequest: _TypeAlias = ListRunsRequest  # noqa: Y015
 

@@ -101,7 +101,7 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteRun(self, request, context):
-        """Starts a run and waits for its end. OK also when the run FAILED or was CANCELLED. The deadline ends the wait, not the run.
+        """Starts a run and waits for its end. OK also when the run FAILED, was INTERRUPTED or CANCELLED. The deadline ends the wait, not the run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,7 +152,8 @@ class RunServiceServicer:
 
     def CancelRun(self, request, context):
         """Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
-        stream tells the end. Changes nothing on a finished run.
+        stream tells the end. On an INTERRUPTED run it denies the calls that wait, in a run of the server's own that ends
+        CANCELLED. Changes nothing on another finished run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class RunServiceStub:
     on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
     """
     ExecuteRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ExecuteRunRequest, _run_service_pb2.ExecuteRunResponse]
-    """Starts a run and waits for its end. OK also when the run FAILED or was CANCELLED. The deadline ends the wait, not the run."""
+    """Starts a run and waits for its end. OK also when the run FAILED, was INTERRUPTED or CANCELLED. The deadline ends the wait, not the run."""
     CreateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_service_pb2.CreateRunResponse]
     """Starts a run and returns at once; it goes on by itself."""
     AttachRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.AttachRunRequest, _run_service_pb2.AttachRunResponse]
@@ -59,7 +59,8 @@ class RunServiceStub:
     """Lists a run's completed steps."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]
     """Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
-    stream tells the end. Changes nothing on a finished run.
+    stream tells the end. On an INTERRUPTED run it denies the calls that wait, in a run of the server's own that ends
+    CANCELLED. Changes nothing on another finished run.
     """
 
 @_typing.type_check_only
@@ -76,7 +77,7 @@ class RunServiceAsyncStub(RunServiceStub):
     on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
     """
     ExecuteRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ExecuteRunRequest, _run_service_pb2.ExecuteRunResponse]  # type: ignore[assignment]
-    """Starts a run and waits for its end. OK also when the run FAILED or was CANCELLED. The deadline ends the wait, not the run."""
+    """Starts a run and waits for its end. OK also when the run FAILED, was INTERRUPTED or CANCELLED. The deadline ends the wait, not the run."""
     CreateRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_service_pb2.CreateRunResponse]  # type: ignore[assignment]
     """Starts a run and returns at once; it goes on by itself."""
     AttachRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.AttachRunRequest, _run_service_pb2.AttachRunResponse]  # type: ignore[assignment]
@@ -93,7 +94,8 @@ class RunServiceAsyncStub(RunServiceStub):
     """Lists a run's completed steps."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
-    stream tells the end. Changes nothing on a finished run.
+    stream tells the end. On an INTERRUPTED run it denies the calls that wait, in a run of the server's own that ends
+    CANCELLED. Changes nothing on another finished run.
     """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,7 +121,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ExecuteRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ExecuteRunResponse, _abc.Awaitable[_run_service_pb2.ExecuteRunResponse]]:
-        """Starts a run and waits for its end. OK also when the run FAILED or was CANCELLED. The deadline ends the wait, not the run."""
+        """Starts a run and waits for its end. OK also when the run FAILED, was INTERRUPTED or CANCELLED. The deadline ends the wait, not the run."""
 
     @_abc_1.abstractmethod
     def CreateRun(
@@ -178,7 +180,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CancelRunResponse, _abc.Awaitable[_run_service_pb2.CancelRunResponse]]:
         """Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
-        stream tells the end. Changes nothing on a finished run.
+        stream tells the end. On an INTERRUPTED run it denies the calls that wait, in a run of the server's own that ends
+        CANCELLED. Changes nothing on another finished run.
         """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

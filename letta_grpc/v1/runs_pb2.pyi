@@ -37,13 +37,15 @@ class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.Val
     """At work, on some server."""
     RUN_STATE_COMPLETED: _RunState.ValueType  # 3
     """Ended by a rule of the loop."""
+    RUN_STATE_INTERRUPTED: _RunState.ValueType  # 4
+    """Waits for answers to tool calls, which `pending_actions` lists. An answer is a new run."""
     RUN_STATE_FAILED: _RunState.ValueType  # 5
     """Ended by an error; `error` says which."""
     RUN_STATE_CANCELLED: _RunState.ValueType  # 6
     """Ended by CancelRun, by an INTERRUPT start or by its disconnect policy."""
 
 class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
-    """Where a run stands. COMPLETED, FAILED and CANCELLED are final."""
+    """Where a run stands. COMPLETED, INTERRUPTED, FAILED and CANCELLED are final."""
 
 RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
 """Never sent by the server."""
@@ -53,6 +55,8 @@ RUN_STATE_RUNNING: RunState.ValueType  # 2
 """At work, on some server."""
 RUN_STATE_COMPLETED: RunState.ValueType  # 3
 """Ended by a rule of the loop."""
+RUN_STATE_INTERRUPTED: RunState.ValueType  # 4
+"""Waits for answers to tool calls, which `pending_actions` lists. An answer is a new run."""
 RUN_STATE_FAILED: RunState.ValueType  # 5
 """Ended by an error; `error` says which."""
 RUN_STATE_CANCELLED: RunState.ValueType  # 6
@@ -73,6 +77,12 @@ class _StopReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopReason
     """The run took its `max_steps`."""
     STOP_REASON_MAX_TOKENS: _StopReason.ValueType  # 3
     """The model reached its output limit."""
+    STOP_REASON_TOOL_RULE: _StopReason.ValueType  # 4
+    """A tool rule ended the turn."""
+    STOP_REASON_REQUIRES_APPROVAL: _StopReason.ValueType  # 5
+    """A tool call waits for approval."""
+    STOP_REASON_REQUIRES_CLIENT_TOOL: _StopReason.ValueType  # 6
+    """A tool call waits for the client to run it."""
     STOP_REASON_CANCELLED: _StopReason.ValueType  # 7
     """Somebody cancelled it."""
     STOP_REASON_TIMEOUT: _StopReason.ValueType  # 8
@@ -99,6 +109,12 @@ STOP_REASON_MAX_STEPS: StopReason.ValueType  # 2
 """The run took its `max_steps`."""
 STOP_REASON_MAX_TOKENS: StopReason.ValueType  # 3
 """The model reached its output limit."""
+STOP_REASON_TOOL_RULE: StopReason.ValueType  # 4
+"""A tool rule ended the turn."""
+STOP_REASON_REQUIRES_APPROVAL: StopReason.ValueType  # 5
+"""A tool call waits for approval."""
+STOP_REASON_REQUIRES_CLIENT_TOOL: StopReason.ValueType  # 6
+"""A tool call waits for the client to run it."""
 STOP_REASON_CANCELLED: StopReason.ValueType  # 7
 """Somebody cancelled it."""
 STOP_REASON_TIMEOUT: StopReason.ValueType  # 8
@@ -167,6 +183,136 @@ DISCONNECT_POLICY_CANCEL: DisconnectPolicy.ValueType  # 2
 """It is cancelled once it has had no reader for `disconnect_grace`."""
 Global___DisconnectPolicy: _TypeAlias = DisconnectPolicy  # noqa: Y015
 
+class _RunKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RunKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUN_KIND_UNSPECIFIED: _RunKind.ValueType  # 0
+    """Never sent by the server."""
+    RUN_KIND_TURN: _RunKind.ValueType  # 1
+    """The agent answers its input."""
+    RUN_KIND_COMPACTION: _RunKind.ValueType  # 2
+    """Older messages of the conversation are put into a summary."""
+    RUN_KIND_CAPTURE: _RunKind.ValueType  # 3
+    """A turn that happened elsewhere is put into the conversation."""
+
+class RunKind(_RunKind, metaclass=_RunKindEnumTypeWrapper):
+    """What a run is for."""
+
+RUN_KIND_UNSPECIFIED: RunKind.ValueType  # 0
+"""Never sent by the server."""
+RUN_KIND_TURN: RunKind.ValueType  # 1
+"""The agent answers its input."""
+RUN_KIND_COMPACTION: RunKind.ValueType  # 2
+"""Older messages of the conversation are put into a summary."""
+RUN_KIND_CAPTURE: RunKind.ValueType  # 3
+"""A turn that happened elsewhere is put into the conversation."""
+Global___RunKind: _TypeAlias = RunKind  # noqa: Y015
+
+class _ActionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ActionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACTION_KIND_UNSPECIFIED: _ActionKind.ValueType  # 0
+    """Never sent by the server."""
+    ACTION_KIND_APPROVAL: _ActionKind.ValueType  # 1
+    """A decision: approve or deny."""
+    ACTION_KIND_CLIENT_TOOL: _ActionKind.ValueType  # 2
+    """The return of a tool that the client runs."""
+
+class ActionKind(_ActionKind, metaclass=_ActionKindEnumTypeWrapper):
+    """What a call waits for."""
+
+ACTION_KIND_UNSPECIFIED: ActionKind.ValueType  # 0
+"""Never sent by the server."""
+ACTION_KIND_APPROVAL: ActionKind.ValueType  # 1
+"""A decision: approve or deny."""
+ACTION_KIND_CLIENT_TOOL: ActionKind.ValueType  # 2
+"""The return of a tool that the client runs."""
+Global___ActionKind: _TypeAlias = ActionKind  # noqa: Y015
+
+@_typing.final
+class ClientTool(_message.Message):
+    """A tool that the client runs. For this run it shadows a server tool of the same name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What the model calls it. 1 to 64 letters, digits, `_` and `-`."""
+    description: _builtins.str
+    """What the model is told of it. At most 4096 characters."""
+    parameters: _builtins.str
+    """JSON Schema of the arguments, an object, as text. Default: an object without properties."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        parameters: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name", "parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientTool: _TypeAlias = ClientTool  # noqa: Y015
+
+@_typing.final
+class PendingAction(_message.Message):
+    """A tool call that waits for an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    tool_call_id: _builtins.str
+    """The call. Answers name it."""
+    kind: Global___ActionKind.ValueType
+    """What it waits for."""
+    name: _builtins.str
+    """The tool's name."""
+    arguments: _builtins.str
+    """The arguments as JSON text, as the model wrote them."""
+    message_id: _builtins.str
+    """The approval message that holds the call."""
+    step_id: _builtins.str
+    """The step that asked for it."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is denied if nobody has answered."""
+
+    def __init__(
+        self,
+        *,
+        tool_call_id: _builtins.str = ...,
+        kind: Global___ActionKind.ValueType = ...,
+        name: _builtins.str = ...,
+        arguments: _builtins.str = ...,
+        message_id: _builtins.str = ...,
+        step_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "expire_time", b"expire_time", "kind", b"kind", "message_id", b"message_id", "name", b"name", "step_id", b"step_id", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PendingAction: _TypeAlias = PendingAction  # noqa: Y015
+
 @_typing.final
 class RunSpec(_message.Message):
     """What to run. Part of the payload that a request id stands for."""
@@ -199,8 +345,11 @@ class RunSpec(_message.Message):
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     DISCONNECT_POLICY_FIELD_NUMBER: _builtins.int
     DISCONNECT_GRACE_FIELD_NUMBER: _builtins.int
+    APPROVAL_TIMEOUT_FIELD_NUMBER: _builtins.int
+    CLIENT_TOOLS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     SYSTEM_FIELD_NUMBER: _builtins.int
+    RESPONSE_FORMAT_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
     max_steps: _builtins.int
@@ -215,6 +364,8 @@ class RunSpec(_message.Message):
     """The system prompt for this run, in place of the agent's; memory blocks are still appended. At most
     1 MiB.
     """
+    response_format: _builtins.str
+    """JSON Schema as text: the model's answer is JSON of this shape. At most 64 KiB."""
     background: _builtins.bool
     """Marks the run as background work, for listings. Every run goes on without its caller."""
     @_builtins.property
@@ -230,6 +381,16 @@ class RunSpec(_message.Message):
         """How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s."""
 
     @_builtins.property
+    def approval_timeout(self) -> _duration_pb2.Duration:
+        """How long calls may wait for answers before they are denied. 1 s to 30 days; default 24 h."""
+
+    @_builtins.property
+    def client_tools(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClientTool]:
+        """Tools that the client runs. At most 64. An answer to waiting calls that declares none keeps those of the run that waits; so
+        with `model`, `system` and `response_format`.
+        """
+
+    @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Kept with the run, for the caller's own use. At most 64 entries and 64 KiB in all."""
 
@@ -242,25 +403,32 @@ class RunSpec(_message.Message):
         conflict_policy: Global___ConflictPolicy.ValueType = ...,
         disconnect_policy: Global___DisconnectPolicy.ValueType = ...,
         disconnect_grace: _duration_pb2.Duration | None = ...,
+        approval_timeout: _duration_pb2.Duration | None = ...,
+        client_tools: _abc.Iterable[Global___ClientTool] | None = ...,
         model: _builtins.str | None = ...,
         system: _builtins.str | None = ...,
+        response_format: _builtins.str | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         background: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_model", b"_model", "_system", b"_system", "disconnect_grace", b"disconnect_grace", "max_steps", b"max_steps", "model", b"model", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "disconnect_grace", b"disconnect_grace", "max_steps", b"max_steps", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_model", b"_model", "_system", b"_system", "background", b"background", "conflict_policy", b"conflict_policy", "disconnect_grace", b"disconnect_grace", "disconnect_policy", b"disconnect_policy", "max_steps", b"max_steps", "messages", b"messages", "metadata", b"metadata", "model", b"model", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "background", b"background", "client_tools", b"client_tools", "conflict_policy", b"conflict_policy", "disconnect_grace", b"disconnect_grace", "disconnect_policy", b"disconnect_policy", "max_steps", b"max_steps", "messages", b"messages", "metadata", b"metadata", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_steps: _TypeAlias = _typing.Literal["max_steps"]  # noqa: Y015
     _WhichOneofArgType__max_steps: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__response_format: _TypeAlias = _typing.Literal["response_format"]  # noqa: Y015
+    _WhichOneofArgType__response_format: _TypeAlias = _typing.Literal["_response_format", b"_response_format"]  # noqa: Y015
     _WhichOneofReturnType__system: _TypeAlias = _typing.Literal["system"]  # noqa: Y015
     _WhichOneofArgType__system: _TypeAlias = _typing.Literal["_system", b"_system"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_steps) -> _WhichOneofReturnType__max_steps | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__response_format) -> _WhichOneofReturnType__response_format | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__system) -> _WhichOneofReturnType__system | None: ...
 
@@ -413,6 +581,8 @@ class Run(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESUMES_RUN_ID_FIELD_NUMBER: _builtins.int
+    PARENT_RUN_IDS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     STOP_REASON_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
@@ -421,12 +591,14 @@ class Run(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     TIMING_FIELD_NUMBER: _builtins.int
+    PENDING_ACTIONS_FIELD_NUMBER: _builtins.int
     INPUT_MESSAGE_IDS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`run-<uuid4>`."""
     agent_id: _builtins.str
@@ -435,6 +607,8 @@ class Run(_message.Message):
     """The conversation that it runs in."""
     request_id: _builtins.str
     """The id under which it was started; the server's own where the caller gave none."""
+    resumes_run_id: _builtins.str
+    """The run whose waiting calls this one answers."""
     state: Global___RunState.ValueType
     """Where it stands."""
     stop_reason: Global___StopReason.ValueType
@@ -447,6 +621,12 @@ class Run(_message.Message):
     """As in RunSpec."""
     model: _builtins.str
     """The handle of the model that the run was started with."""
+    kind: Global___RunKind.ValueType
+    """What it is for."""
+    @_builtins.property
+    def parent_run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The runs whose tools have called this one, the outermost first."""
+
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
@@ -468,6 +648,10 @@ class Run(_message.Message):
         """Absent until it has ended."""
 
     @_builtins.property
+    def pending_actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PendingAction]:
+        """The calls that it waits for, while it does. In `run_finished`, those that it began to wait for."""
+
+    @_builtins.property
     def input_message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The stored messages of its input."""
 
@@ -486,6 +670,8 @@ class Run(_message.Message):
         agent_id: _builtins.str = ...,
         conversation_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        resumes_run_id: _builtins.str | None = ...,
+        parent_run_ids: _abc.Iterable[_builtins.str] | None = ...,
         state: Global___RunState.ValueType = ...,
         stop_reason: Global___StopReason.ValueType = ...,
         attempt: _builtins.int = ...,
@@ -494,20 +680,27 @@ class Run(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         usage: Global___Usage | None = ...,
         timing: Global___Timing | None = ...,
+        pending_actions: _abc.Iterable[Global___PendingAction] | None = ...,
         input_message_ids: _abc.Iterable[_builtins.str] | None = ...,
         error: _errors_pb2.RunError | None = ...,
         last_sequence_number: _builtins.int | None = ...,
         background: _builtins.bool = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         model: _builtins.str = ...,
+        kind: Global___RunKind.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "last_sequence_number", b"last_sequence_number", "start_time", b"start_time", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number", "_resumes_run_id", b"_resumes_run_id", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "last_sequence_number", b"last_sequence_number", "resumes_run_id", b"resumes_run_id", "start_time", b"start_time", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number", "agent_id", b"agent_id", "attempt", b"attempt", "background", b"background", "conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "input_message_ids", b"input_message_ids", "last_sequence_number", b"last_sequence_number", "metadata", b"metadata", "model", b"model", "request_id", b"request_id", "start_time", b"start_time", "state", b"state", "stop_reason", b"stop_reason", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number", "_resumes_run_id", b"_resumes_run_id", "agent_id", b"agent_id", "attempt", b"attempt", "background", b"background", "conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "input_message_ids", b"input_message_ids", "kind", b"kind", "last_sequence_number", b"last_sequence_number", "metadata", b"metadata", "model", b"model", "parent_run_ids", b"parent_run_ids", "pending_actions", b"pending_actions", "request_id", b"request_id", "resumes_run_id", b"resumes_run_id", "start_time", b"start_time", "state", b"state", "stop_reason", b"stop_reason", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_sequence_number: _TypeAlias = _typing.Literal["last_sequence_number"]  # noqa: Y015
     _WhichOneofArgType__last_sequence_number: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number"]  # noqa: Y015
+    _WhichOneofReturnType__resumes_run_id: _TypeAlias = _typing.Literal["resumes_run_id"]  # noqa: Y015
+    _WhichOneofArgType__resumes_run_id: _TypeAlias = _typing.Literal["_resumes_run_id", b"_resumes_run_id"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__last_sequence_number) -> _WhichOneofReturnType__last_sequence_number | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__resumes_run_id) -> _WhichOneofReturnType__resumes_run_id | None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
 

@@ -2,26 +2,30 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from letta_grpc.domain.agents import Agent, ModelSettings
+from letta_grpc.domain.agents import Agent, AgentKind, ModelSettings, Sleeptime
 from letta_grpc.domain.ids import AgentId, ConversationId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
 from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, checked_label, new_block
 from letta_grpc.transport.convert.conversations import optional_conversation
+from letta_grpc.transport.convert.enums import AGENT_KINDS
 from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
 from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
 from letta_grpc.transport.convert.times import timestamp_to_pb
+from letta_grpc.transport.convert.tool_rules import tool_rule_to_pb, tool_rules_from_pb
 from letta_grpc.v1 import agent_service_pb2, blocks_pb2
 from letta_grpc.v1 import agents_pb2 as pb
 
 _MAX_NAME = 256
 _MAX_TAGS = 64
 _MAX_TOOLS = 64
+_MAX_SLEEPTIME_AGENTS = 16
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 # An agent with all its blocks comes in one response, and clients take 4 MiB.
 _MAX_SYSTEM_BYTES = 262_144
 _MAX_TEMPERATURE = 2.0
@@ -41,6 +45,7 @@ def agent_to_pb(agent: Agent) -> pb.Agent:
             temperature=settings.temperature,
             max_output_tokens=settings.max_output_tokens,
             parallel_tool_calls=settings.parallel_tool_calls,
+            reasoning_effort=settings.reasoning_effort,
         ),
         memory_blocks=[block_to_pb(block) for block in agent.memory_blocks],
         tools=agent.tools,
@@ -48,6 +53,12 @@ def agent_to_pb(agent: Agent) -> pb.Agent:
         metadata=agent.metadata,
         context_window=agent.context_window,
         timezone=agent.timezone,
+        kind=AGENT_KINDS.to_pb[agent.kind],
+        tool_rules=[tool_rule_to_pb(rule) for rule in agent.tool_rules],
+        tool_approvals=agent.tool_approvals,
+        # Which there are may be seen, what they are may not.
+        secrets=dict.fromkeys(agent.secrets, ""),
+        sleeptime=_sleeptime_to_pb(agent.sleeptime) if agent.sleeptime else None,
         create_time=timestamp_to_pb(agent.create_time),
         update_time=timestamp_to_pb(agent.update_time),
     )
@@ -70,6 +81,11 @@ def new_agent_from_pb(request: agent_service_pb2.CreateAgentRequest) -> NewAgent
             metadata=rules.metadata("agent.metadata", agent.metadata),
             context_window=rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
             timezone=_timezone(rules, agent.timezone),
+            kind=AGENT_KINDS.checked(rules, "agent.kind", agent.kind, AgentKind.REACT),
+            tool_rules=tool_rules_from_pb(rules, "agent.tool_rules", agent.tool_rules),
+            tool_approvals=_approvals(rules, agent.tool_approvals),
+            secrets=rules.metadata("agent.secrets", agent.secrets),
+            sleeptime=_sleeptime(rules, agent),
         )
 
 
@@ -92,6 +108,10 @@ def agent_update_from_pb(request: agent_service_pb2.UpdateAgentRequest) -> tuple
                 "metadata": lambda: rules.metadata("agent.metadata", agent.metadata),
                 "context_window": lambda: rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
                 "timezone": lambda: _timezone(rules, agent.timezone),
+                "tool_rules": lambda: tool_rules_from_pb(rules, "agent.tool_rules", agent.tool_rules),
+                "tool_approvals": lambda: _approvals(rules, agent.tool_approvals),
+                "secrets": lambda: rules.metadata("agent.secrets", agent.secrets),
+                "sleeptime": lambda: _sleeptime(rules, agent),
             },
         )
     return AgentId(agent_id), changes
@@ -106,7 +126,35 @@ def _settings(rules: Rules, settings: pb.ModelSettings) -> ModelSettings:
     if tokens is not None:
         rules.at_least(f"{path}.max_output_tokens", tokens, 1)
     parallel = settings.parallel_tool_calls if settings.HasField("parallel_tool_calls") else None
-    return ModelSettings(temperature=temperature, max_output_tokens=tokens, parallel_tool_calls=parallel)
+    effort = settings.reasoning_effort if settings.HasField("reasoning_effort") else None
+    if effort is not None and effort not in _EFFORTS:
+        rules.broken(f"{path}.reasoning_effort", f"must be one of {', '.join(_EFFORTS)}")
+    return ModelSettings(
+        temperature=temperature, max_output_tokens=tokens, parallel_tool_calls=parallel, reasoning_effort=effort
+    )
+
+
+def _approvals(rules: Rules, approvals: Mapping[str, bool]) -> dict[str, bool]:
+    if len(approvals) > _MAX_TOOLS:
+        rules.broken("agent.tool_approvals", f"must have at most {_MAX_TOOLS}, has {len(approvals)}")
+    return dict(approvals)
+
+
+def _sleeptime_to_pb(sleeptime: Sleeptime) -> pb.Sleeptime:
+    return pb.Sleeptime(agent_ids=sleeptime.agent_ids, every_turns=sleeptime.every_turns)
+
+
+def _sleeptime(rules: Rules, agent: pb.Agent) -> Sleeptime | None:
+    if not agent.HasField("sleeptime") or not agent.sleeptime.agent_ids:
+        return None
+    sent, path = agent.sleeptime, "agent.sleeptime"
+    if len(sent.agent_ids) > _MAX_SLEEPTIME_AGENTS:
+        rules.broken(f"{path}.agent_ids", f"must have at most {_MAX_SLEEPTIME_AGENTS}, has {len(sent.agent_ids)}")
+    ids = (rules.id(f"{path}.agent_ids[{index}]", "agent", id_) for index, id_ in enumerate(sent.agent_ids))
+    every = sent.every_turns if sent.HasField("every_turns") else Sleeptime().every_turns
+    return Sleeptime(
+        agent_ids=tuple(AgentId(id_) for id_ in ids), every_turns=rules.number(f"{path}.every_turns", every, 1, 1000)
+    )
 
 
 def _new_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[NewBlock, ...]:

@@ -3,6 +3,10 @@
 from typing import assert_never
 
 from letta_grpc.domain.events import (
+    ApprovalRequested,
+    ChildRunStarted,
+    ContextCompacted,
+    Custom,
     MessageCompleted,
     MessageStarted,
     NumberedEvent,
@@ -16,10 +20,12 @@ from letta_grpc.domain.events import (
     TextDelta,
     ToolCallDelta,
     ToolExecutionStarted,
+    ToolOutputDelta,
     ToolReturned,
 )
-from letta_grpc.domain.ids import MessageId, StepId
-from letta_grpc.transport.convert.enums import ROLES
+from letta_grpc.domain.ids import AgentId, MessageId, RunId, StepId
+from letta_grpc.transport.convert.actions import action_from_pb, action_to_pb
+from letta_grpc.transport.convert.enums import OUTPUT_STREAMS, ROLES
 from letta_grpc.transport.convert.messages import message_from_pb, message_to_pb, tool_return_from_pb, tool_return_to_pb
 from letta_grpc.transport.convert.runs import run_from_pb, run_to_pb
 from letta_grpc.transport.convert.times import NANOS
@@ -36,7 +42,12 @@ PAYLOADS: dict[type[RunEvent], str] = {
     ToolCallDelta: "tool_call_delta",
     MessageCompleted: "message_completed",
     ToolExecutionStarted: "tool_execution_started",
+    ToolOutputDelta: "tool_output_delta",
     ToolReturned: "tool_return",
+    ChildRunStarted: "child_run_started",
+    ApprovalRequested: "approval_request",
+    ContextCompacted: "context_compacted",
+    Custom: "custom",
     StepCompleted: "step_completed",
     StepRestarted: "step_restarted",
     RunFinished: "run_finished",
@@ -70,8 +81,19 @@ def _payload_to_pb(event: RunEvent) -> pb.RunEvent:  # noqa: C901, PLR0911, PLR0
             return pb.RunEvent(message_completed=pb.MessageCompleted(message=message_to_pb(message)))
         case ToolExecutionStarted(tool_call_id=id_):
             return pb.RunEvent(tool_execution_started=pb.ToolExecutionStarted(tool_call_id=id_))
+        case ToolOutputDelta(tool_call_id=id_, stream=stream, text=text):
+            delta = pb.ToolOutputDelta(tool_call_id=id_, stream=OUTPUT_STREAMS.to_pb[stream], text=text)
+            return pb.RunEvent(tool_output_delta=delta)
         case ToolReturned(tool_return=returned):
             return pb.RunEvent(tool_return=tool_return_to_pb(returned))
+        case ChildRunStarted(tool_call_id=id_, run_id=run_id, agent_id=agent_id):
+            return pb.RunEvent(child_run_started=pb.ChildRunStarted(tool_call_id=id_, run_id=run_id, agent_id=agent_id))
+        case ApprovalRequested(actions=actions):
+            return pb.RunEvent(approval_request=pb.ApprovalRequest(actions=[action_to_pb(action) for action in actions]))
+        case ContextCompacted():
+            return pb.RunEvent(context_compacted=_compacted_to_pb(event))
+        case Custom(name=name, json=json):
+            return pb.RunEvent(custom=pb.Custom(name=name, json=json))
         case StepCompleted(step_id=id_, usage=usage, timing=timing):
             completed = pb.StepCompleted(step_id=id_, usage=usage_to_pb(usage), timing=timing_to_pb(timing))
             return pb.RunEvent(step_completed=completed)
@@ -90,6 +112,28 @@ def _tool_call_delta(delta: ToolCallDelta) -> pb.ToolCallDelta:
         tool_call_id=delta.tool_call_id,
         name=delta.name,
         arguments=delta.arguments,
+    )
+
+
+def _compacted_to_pb(event: ContextCompacted) -> pb.ContextCompacted:
+    return pb.ContextCompacted(
+        summary=message_to_pb(event.summary),
+        kept_from=event.kept_from or "",
+        dropped_messages=event.dropped_messages,
+        tokens_before=event.tokens_before,
+        tokens_after=event.tokens_after,
+        by_model=event.by_model,
+    )
+
+
+def _compacted_from_pb(event: pb.ContextCompacted) -> ContextCompacted:
+    return ContextCompacted(
+        summary=message_from_pb(event.summary),
+        kept_from=MessageId(event.kept_from) if event.kept_from else None,
+        dropped_messages=event.dropped_messages,
+        tokens_before=event.tokens_before,
+        tokens_after=event.tokens_after,
+        by_model=event.by_model,
     )
 
 
@@ -121,8 +165,20 @@ def _payload_from_pb(message: pb.RunEvent) -> RunEvent:  # noqa: C901, PLR0911, 
             return MessageCompleted(message_from_pb(message.message_completed.message))
         case "tool_execution_started":
             return ToolExecutionStarted(message.tool_execution_started.tool_call_id)
+        case "tool_output_delta":
+            output = message.tool_output_delta
+            return ToolOutputDelta(output.tool_call_id, OUTPUT_STREAMS.from_pb[output.stream], output.text)
         case "tool_return":
             return ToolReturned(tool_return_from_pb(message.tool_return))
+        case "child_run_started":
+            child = message.child_run_started
+            return ChildRunStarted(child.tool_call_id, RunId(child.run_id), AgentId(child.agent_id))
+        case "approval_request":
+            return ApprovalRequested(tuple(action_from_pb(action) for action in message.approval_request.actions))
+        case "context_compacted":
+            return _compacted_from_pb(message.context_compacted)
+        case "custom":
+            return Custom(message.custom.name, message.custom.json)
         case "step_completed":
             done = message.step_completed
             return StepCompleted(StepId(done.step_id), usage_from_pb(done.usage), timing_from_pb(done.timing))

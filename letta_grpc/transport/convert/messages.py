@@ -1,25 +1,28 @@
-"""Messages."""
+"""Stored messages."""
 
-from collections.abc import Iterable
+from base64 import b64decode, b64encode
 from typing import assert_never
 
 from letta_grpc.domain.ids import MessageId, RunId, StepId
 from letta_grpc.domain.messages import (
+    Approve,
     ContentPart,
-    InputMessage,
+    Decision,
+    Deny,
+    ImagePart,
+    InputPart,
     Message,
+    OmittedReasoningPart,
     ReasoningPart,
-    Role,
+    RedactedReasoningPart,
+    SummarizedReasoningPart,
     TextPart,
     ToolCall,
     ToolReturn,
 )
 from letta_grpc.transport.convert.enums import ROLES, TOOL_RETURN_STATUSES
-from letta_grpc.transport.convert.rules import MAX_TEXT_BYTES, Rules
 from letta_grpc.transport.convert.times import timestamp_from_pb, timestamp_to_pb
 from letta_grpc.v1 import messages_pb2 as pb
-
-_MAX_OTID = 128
 
 
 def message_to_pb(message: Message) -> pb.Message:
@@ -30,6 +33,7 @@ def message_to_pb(message: Message) -> pb.Message:
         content=[_part_to_pb(part) for part in message.content],
         tool_calls=[_call_to_pb(call) for call in message.tool_calls],
         tool_returns=[tool_return_to_pb(returned) for returned in message.tool_returns],
+        decisions=[_decision_to_pb(decision) for decision in message.decisions],
         otid=message.otid,
         name=message.name or "",
         run_id=message.run_id,
@@ -40,13 +44,14 @@ def message_to_pb(message: Message) -> pb.Message:
 
 
 def message_from_pb(message: pb.Message) -> Message:
-    """Return a message that the server wrote. The provider's own ids of tool calls are not on the wire."""
+    """Return a message that the server wrote."""
     return Message(
         id=MessageId(message.id),
         role=ROLES.from_pb[message.role],
         content=tuple(_part_from_pb(part) for part in message.content),
         tool_calls=tuple(_call_from_pb(call) for call in message.tool_calls),
         tool_returns=tuple(tool_return_from_pb(returned) for returned in message.tool_returns),
+        decisions=tuple(_decision_from_pb(decision) for decision in message.decisions),
         otid=message.otid if message.HasField("otid") else None,
         name=message.name or None,
         run_id=RunId(message.run_id),
@@ -69,85 +74,100 @@ def _part_to_pb(part: ContentPart) -> pb.ContentPart:
     match part:
         case TextPart(text=text):
             return pb.ContentPart(text=text)
-        case ReasoningPart(text=text):
-            return pb.ContentPart(reasoning=text)
+        case ReasoningPart(text=text, signature=signature):
+            return pb.ContentPart(reasoning=text, signature=signature)
+        case ImagePart():
+            return pb.ContentPart(image=_image_to_pb(part))
+        case RedactedReasoningPart(data=data):
+            return pb.ContentPart(redacted_reasoning=data)
+        case OmittedReasoningPart():
+            return pb.ContentPart(omitted_reasoning=True)
+        case SummarizedReasoningPart(text=text):
+            return pb.ContentPart(summarized_reasoning=text)
         case _:
             assert_never(part)
 
 
 def _part_from_pb(part: pb.ContentPart) -> ContentPart:
-    return ReasoningPart(part.reasoning) if part.WhichOneof("kind") == "reasoning" else TextPart(part.text)
+    match part.WhichOneof("kind"):
+        case "text" | None:
+            return TextPart(part.text)
+        case "reasoning":
+            return ReasoningPart(part.reasoning, part.signature)
+        case "image":
+            return _image_from_pb(part.image)
+        case "redacted_reasoning":
+            return RedactedReasoningPart(part.redacted_reasoning)
+        case "omitted_reasoning":
+            return OmittedReasoningPart()
+        case "summarized_reasoning":
+            return SummarizedReasoningPart(part.summarized_reasoning)
+        case other:
+            assert_never(other)
+
+
+def _image_to_pb(image: ImagePart) -> pb.Image:
+    if image.url:
+        return pb.Image(url=image.url, media_type=image.media_type)
+    return pb.Image(data=b64decode(image.data), media_type=image.media_type)
+
+
+def _image_from_pb(image: pb.Image) -> ImagePart:
+    return ImagePart(media_type=image.media_type, data=b64encode(image.data).decode(), url=image.url)
+
+
+def input_part_from_pb(part: pb.ContentPart) -> InputPart | None:
+    """Return a piece that a caller may send, None for one that only the model writes."""
+    if part.WhichOneof("kind") not in ("text", "image"):
+        return None
+    return _image_from_pb(part.image) if part.HasField("image") else TextPart(part.text)
+
+
+def _decision_to_pb(decision: Decision) -> pb.Decision:
+    match decision:
+        case Approve(tool_call_id=call_id, arguments=arguments):
+            return pb.Decision(tool_call_id=call_id, approve=pb.Approve(arguments=arguments))
+        case Deny(tool_call_id=call_id, reason=reason):
+            return pb.Decision(tool_call_id=call_id, deny=pb.Deny(reason=reason))
+        case _:
+            assert_never(decision)
+
+
+def _decision_from_pb(decision: pb.Decision) -> Decision:
+    if decision.HasField("deny"):
+        return Deny(tool_call_id=decision.tool_call_id, reason=decision.deny.reason)
+    return approve_from_pb(decision)
+
+
+def approve_from_pb(decision: pb.Decision) -> Approve:
+    """Return a decision that lets a call run."""
+    edited = decision.approve.arguments if decision.approve.HasField("arguments") else None
+    return Approve(tool_call_id=decision.tool_call_id, arguments=edited)
 
 
 def tool_return_to_pb(returned: ToolReturn) -> pb.ToolReturn:
     """Return what a tool gave."""
-    return pb.ToolReturn(
+    sent = pb.ToolReturn(
         tool_call_id=returned.tool_call_id,
         status=TOOL_RETURN_STATUSES.to_pb[returned.status],
         text=returned.text,
         stdout=returned.stdout,
         stderr=returned.stderr,
     )
+    if returned.content:
+        sent.content.parts.extend(_part_to_pb(part) for part in returned.content)
+    return sent
 
 
 def tool_return_from_pb(returned: pb.ToolReturn) -> ToolReturn:
     """Return what a tool gave."""
+    parts = tuple(part for sent in returned.content.parts if (part := input_part_from_pb(sent)))
+    text = "\n".join(part.text for part in parts if isinstance(part, TextPart)) if parts else returned.text
     return ToolReturn(
         tool_call_id=returned.tool_call_id,
         status=TOOL_RETURN_STATUSES.from_pb[returned.status],
-        text=returned.text,
+        text=text,
+        content=parts,
         stdout=tuple(returned.stdout),
         stderr=tuple(returned.stderr),
     )
-
-
-def input_from_pb(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) -> tuple[InputMessage, ...]:
-    """Return the input of a run; at least one message."""
-    parsed = tuple(_input_message(rules, f"{path}[{index}]", message) for index, message in enumerate(messages))
-    if not parsed:
-        rules.broken(path, "must have at least one message")
-    return parsed
-
-
-def _input_message(rules: Rules, path: str, message: pb.InputMessage) -> InputMessage:
-    otid = rules.text(f"{path}.otid", message.otid, _MAX_OTID) if message.HasField("otid") else None
-    match message.WhichOneof("kind"):
-        case "user":
-            return InputMessage(role=Role.USER, content=_body(rules, f"{path}.user", message.user), otid=otid)
-        case "system":
-            return InputMessage(role=Role.SYSTEM, content=_body(rules, f"{path}.system", message.system), otid=otid)
-        case _:
-            rules.broken(path, "must have user or system")
-            return InputMessage(role=Role.USER, content=())
-
-
-def _body(rules: Rules, path: str, body: pb.UserInput | pb.SystemInput) -> tuple[TextPart, ...]:
-    match body.WhichOneof("body"):
-        case "text":
-            return (TextPart(_input_text(rules, f"{path}.text", body.text)),)
-        case "content":
-            return _input_parts(rules, f"{path}.content.parts", body.content)
-        case _:
-            rules.broken(path, "must have text or content")
-            return ()
-
-
-def _input_text(rules: Rules, path: str, text: str) -> str:
-    if not text:
-        rules.broken(path, "must not be empty")
-    return rules.long_text(path, text)
-
-
-def _input_parts(rules: Rules, path: str, content: pb.Content) -> tuple[TextPart, ...]:
-    # Each part may be small and the message yet larger than any list could return.
-    if (size := content.ByteSize()) > MAX_TEXT_BYTES:
-        rules.broken(path, f"must have at most {MAX_TEXT_BYTES} bytes in all, has {size}")
-    texts = []
-    for index, part in enumerate(content.parts):
-        if part.WhichOneof("kind") != "text":
-            rules.broken(f"{path}[{index}]", "must have text")
-        else:
-            texts.append(TextPart(_input_text(rules, f"{path}[{index}].text", part.text)))
-    if not texts:
-        rules.broken(path, "must have at least one part")
-    return tuple(texts)

@@ -165,6 +165,7 @@ def runs_query_from_pb(request: pb.ListRunsRequest) -> tuple[PageRequest, RunFil
             states=RUN_STATES.checked_all(rules, "states", request.states),
             stop_reasons=STOP_REASONS.checked_all(rules, "stop_reasons", request.stop_reasons),
             background=request.background if request.HasField("background") else None,
+            has_pending_actions=request.has_pending_actions if request.HasField("has_pending_actions") else None,
             create_time_from=time_from if request.HasField("create_time_from") else None,
             create_time_before=time_before if request.HasField("create_time_before") else None,
         )

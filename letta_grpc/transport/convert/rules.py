@@ -1,5 +1,6 @@
 """Collecting every rule that a request breaks."""
 
+import json
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -72,6 +73,17 @@ class Rules:
         size = len(value.encode())
         if size > max_bytes:
             self.broken(path, f"must have at most {max_bytes} bytes, has {size}")
+        return value
+
+    def json_object(self, path: str, value: str, max_bytes: int) -> str:
+        """Return the JSON text of an object."""
+        self.long_text(path, value, max_bytes)
+        try:
+            is_object = isinstance(json.loads(value), dict)
+        except (ValueError, RecursionError):
+            is_object = False
+        if not is_object:
+            self.broken(path, "must be the JSON text of an object")
         return value
 
     def metadata(self, path: str, value: Mapping[str, str], max_bytes: int = MAX_METADATA_BYTES) -> dict[str, str]:

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
-from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunError, RunSpec, Step
-from letta_grpc.transport.convert.enums import CONFLICT_POLICIES, DISCONNECT_POLICIES, RUN_STATES, STOP_REASONS
-from letta_grpc.transport.convert.messages import input_from_pb
+from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunError, RunKind, RunSpec, Step
+from letta_grpc.transport.convert.actions import action_from_pb, action_to_pb, client_tools_from_pb
+from letta_grpc.transport.convert.enums import CONFLICT_POLICIES, DISCONNECT_POLICIES, RUN_KINDS, RUN_STATES, STOP_REASONS
+from letta_grpc.transport.convert.inputs import input_from_pb
 from letta_grpc.transport.convert.rules import Rules
 from letta_grpc.transport.convert.times import checked_duration, timestamp_from_pb, timestamp_to_pb
 from letta_grpc.transport.convert.usage import timing_from_pb, timing_to_pb, usage_from_pb, usage_to_pb
@@ -13,6 +14,7 @@ from letta_grpc.v1 import errors_pb2
 from letta_grpc.v1 import runs_pb2 as pb
 
 MAX_STEPS = 1000
+_MAX_SCHEMA_BYTES = 65_536
 _DEFAULT = RunSpec(messages=())
 
 
@@ -23,6 +25,9 @@ def run_to_pb(run: Run) -> pb.Run:
         agent_id=run.agent_id,
         conversation_id=run.conversation_id,
         request_id=run.request_id,
+        resumes_run_id=run.resumes_run_id,
+        parent_run_ids=run.parent_run_ids,
+        kind=RUN_KINDS.to_pb[run.kind],
         state=RUN_STATES.to_pb[run.state],
         stop_reason=STOP_REASONS.to_pb[run.stop_reason] if run.stop_reason else pb.STOP_REASON_UNSPECIFIED,
         attempt=run.attempt,
@@ -31,6 +36,7 @@ def run_to_pb(run: Run) -> pb.Run:
         end_time=timestamp_to_pb(run.end_time) if run.end_time else None,
         usage=usage_to_pb(run.usage),
         timing=timing_to_pb(run.timing) if run.timing else None,
+        pending_actions=[action_to_pb(action) for action in run.pending_actions],
         input_message_ids=run.input_message_ids,
         error=_error_to_pb(run.error) if run.error else None,
         last_sequence_number=run.last_sequence_number,
@@ -47,6 +53,10 @@ def run_from_pb(run: pb.Run) -> Run:
         agent_id=AgentId(run.agent_id),
         conversation_id=ConversationId(run.conversation_id),
         request_id=run.request_id,
+        resumes_run_id=RunId(run.resumes_run_id) if run.HasField("resumes_run_id") else None,
+        parent_run_ids=tuple(RunId(id_) for id_ in run.parent_run_ids),
+        # Runs of before there were kinds have none.
+        kind=RUN_KINDS.from_pb.get(run.kind, RunKind.TURN),
         state=RUN_STATES.from_pb[run.state],
         stop_reason=STOP_REASONS.from_pb.get(run.stop_reason),
         attempt=run.attempt,
@@ -55,6 +65,7 @@ def run_from_pb(run: pb.Run) -> Run:
         end_time=timestamp_from_pb(run.end_time) if run.HasField("end_time") else None,
         usage=usage_from_pb(run.usage),
         timing=timing_from_pb(run.timing) if run.HasField("timing") else None,
+        pending_actions=tuple(action_from_pb(action) for action in run.pending_actions),
         input_message_ids=tuple(MessageId(id_) for id_ in run.input_message_ids),
         error=_error_from_pb(run.error) if run.HasField("error") else None,
         last_sequence_number=run.last_sequence_number if run.HasField("last_sequence_number") else None,
@@ -111,8 +122,11 @@ def spec_from_pb(rules: Rules, path: str, spec: pb.RunSpec) -> RunSpec:
         conflict_policy=CONFLICT_POLICIES.checked(rules, f"{path}.conflict_policy", spec.conflict_policy, conflict),
         disconnect_policy=DISCONNECT_POLICIES.checked(rules, f"{path}.disconnect_policy", spec.disconnect_policy, disconnect),
         disconnect_grace=_disconnect_grace(rules, f"{path}.disconnect_grace", spec),
+        approval_timeout=_approval_timeout(rules, f"{path}.approval_timeout", spec),
+        client_tools=client_tools_from_pb(rules, f"{path}.client_tools", spec.client_tools),
         model=rules.text(f"{path}.model", spec.model, 256, required=True) if spec.HasField("model") else None,
         system=rules.long_text(f"{path}.system", spec.system) if spec.HasField("system") else None,
+        response_format=_response_format(rules, f"{path}.response_format", spec),
         metadata=rules.metadata(f"{path}.metadata", spec.metadata),
         background=spec.background,
     )
@@ -122,6 +136,18 @@ def _run_timeout(rules: Rules, path: str, spec: pb.RunSpec) -> timedelta:
     if not spec.HasField("run_timeout"):
         return _DEFAULT.run_timeout
     return checked_duration(rules, path, spec.run_timeout, timedelta(seconds=1), timedelta(hours=24))
+
+
+def _approval_timeout(rules: Rules, path: str, spec: pb.RunSpec) -> timedelta:
+    if not spec.HasField("approval_timeout"):
+        return _DEFAULT.approval_timeout
+    return checked_duration(rules, path, spec.approval_timeout, timedelta(seconds=1), timedelta(days=30))
+
+
+def _response_format(rules: Rules, path: str, spec: pb.RunSpec) -> str | None:
+    if not spec.HasField("response_format"):
+        return None
+    return rules.json_object(path, spec.response_format, _MAX_SCHEMA_BYTES)
 
 
 def _disconnect_grace(rules: Rules, path: str, spec: pb.RunSpec) -> timedelta:

@@ -1,0 +1,179 @@
+"""Calls that wait for an answer: from a person who approves or denies them, or from a client that runs them.
+
+Rule: a conversation has at most one open batch, the calls of one step; while it is open nothing but answers may start.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+
+from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, InvalidRequest
+from letta_grpc.domain.ids import MessageId, RunId, StepId
+from letta_grpc.domain.messages import (
+    ApprovalInput,
+    Approve,
+    Deny,
+    InputMessage,
+    ReturnsInput,
+    ToolCall,
+    ToolReturn,
+    ToolReturnStatus,
+)
+
+Answer = Approve | Deny | ToolReturn
+
+
+class ActionKind(Enum):
+    """What a call waits for."""
+
+    APPROVAL = "approval"
+    CLIENT_TOOL = "client_tool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingAction:
+    """A call that waits. It stands in the approval message `message_id`; at `expire_time` it is denied."""
+
+    tool_call_id: str
+    kind: ActionKind
+    name: str
+    arguments: str
+    message_id: MessageId
+    step_id: StepId
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBatch:
+    """The calls of one step that wait for answers, in the model's order, and the answers that are there.
+
+    `run_id` is the run that waits: the newest of those that were interrupted because of these calls.
+    """
+
+    run_id: RunId
+    actions: tuple[PendingAction, ...]
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> tuple[PendingAction, ...]:
+        """The calls that have no answer yet."""
+        return tuple(action for action in self.actions if action.tool_call_id not in self.answers)
+
+    @property
+    def step_id(self) -> StepId:
+        """The step that asked for the calls."""
+        return self.actions[0].step_id
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls as they are to be run: with the arguments as approved."""
+        return tuple(self._call(action) for action in self.actions)
+
+    def _call(self, action: PendingAction) -> ToolCall:
+        answer = self.answers.get(action.tool_call_id)
+        edited = answer.arguments if isinstance(answer, Approve) else None
+        arguments = action.arguments if edited is None else edited
+        return ToolCall(id=action.tool_call_id, name=action.name, arguments=arguments)
+
+    def given_returns(self) -> dict[str, ToolReturn]:
+        """Return what is known without running anything: the denials, and what the client's tools gave."""
+        returns = {}
+        for call_id, answer in self.answers.items():
+            if isinstance(answer, Deny):
+                returns[call_id] = denied_return(call_id, answer.reason)
+            elif isinstance(answer, ToolReturn):
+                returns[call_id] = answer
+        return returns
+
+    def closing_returns(self, reason: str) -> tuple[ToolReturn, ...]:
+        """Return one return for each call, if nothing more is to run: approved ones are denied like those that still wait."""
+        given = self.given_returns()
+        ids = (action.tool_call_id for action in self.actions)
+        return tuple(given.get(call_id) or denied_return(call_id, reason) for call_id in ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAnswer:
+    """An answer that a call has had, and the run that brought it. None: the server denied the call itself."""
+
+    answer: Answer | None
+    run_id: RunId
+
+
+def denied_return(tool_call_id: str, reason: str) -> ToolReturn:
+    """Return what the model is told of a call that was denied."""
+    because = f" User reason: {reason}" if reason else ""
+    text = f"Error: request to call tool denied.{because}"
+    return ToolReturn(tool_call_id=tool_call_id, status=ToolReturnStatus.ERROR, text=text)
+
+
+def answers_in(messages: Sequence[InputMessage]) -> dict[str, tuple[str, Answer]]:
+    """Return the answers of an input by tool call, each with its place in it."""
+    answers: dict[str, tuple[str, Answer]] = {}
+    for index, message in enumerate(messages):
+        match message:
+            case ApprovalInput(decisions=decisions):
+                for place, decision in enumerate(decisions):
+                    answers[decision.tool_call_id] = (f"run.messages[{index}].approval.decisions[{place}]", decision)
+            case ReturnsInput(tool_returns=returns):
+                for place, returned in enumerate(returns):
+                    answers[returned.tool_call_id] = (f"run.messages[{index}].tool_returns.returns[{place}]", returned)
+            case _:
+                pass
+    return answers
+
+
+def settle(messages: Sequence[InputMessage], batch: OpenBatch | None, known: Mapping[str, KnownAnswer]) -> OpenBatch | RunId:
+    """Return the batch with these answers added, or, if they were all given before, the run that the last of them made.
+
+    `known` are the answers that calls of the conversation have had. Raises InvalidRequest for an id that is neither open nor
+    known and for an answer of the wrong kind, ApprovalExpired, ApprovalAlreadyResolved.
+    """
+    answers = answers_in(messages)
+    open_actions = {action.tool_call_id: action for action in batch.pending} if batch else {}
+    repeated = _repeated(answers, open_actions, known)
+    if batch is None or len(repeated) == len(answers):
+        return repeated[-1]
+    fresh = {call_id: answer for call_id, (_, answer) in answers.items() if call_id in open_actions}
+    _check_kinds(answers, open_actions)
+    return replace(batch, answers={**batch.answers, **fresh})
+
+
+def _repeated(
+    answers: Mapping[str, tuple[str, Answer]],
+    open_actions: Mapping[str, PendingAction],
+    known: Mapping[str, KnownAnswer],
+) -> list[RunId]:
+    """Return the runs that brought those answers which were given before."""
+    unknown = {path: call_id for call_id, (path, _) in answers.items() if call_id not in open_actions and call_id not in known}
+    if unknown:
+        waiting = ", ".join(open_actions) or "none"
+        raise InvalidRequest(
+            fields={
+                f"{path}.tool_call_id": f"{call_id!r} waits for no answer; open are: {waiting}"
+                for path, call_id in unknown.items()
+            }
+        )
+    runs = []
+    for call_id, (_, answer) in answers.items():
+        if call_id in open_actions:
+            continue
+        earlier = known[call_id]
+        if earlier.answer is None:
+            raise ApprovalExpired(tool_call_id=call_id, run_id=earlier.run_id)
+        if earlier.answer != answer:
+            raise ApprovalAlreadyResolved(tool_call_id=call_id, run_id=earlier.run_id)
+        runs.append(earlier.run_id)
+    return runs
+
+
+def _check_kinds(answers: Mapping[str, tuple[str, Answer]], open_actions: Mapping[str, PendingAction]) -> None:
+    broken = {}
+    for call_id, action in open_actions.items():
+        path, answer = answers.get(call_id, ("", None))
+        if isinstance(answer, Approve) and action.kind is ActionKind.CLIENT_TOOL:
+            broken[path] = f"{action.name} is the client's to run: send its return, or deny it"
+        if isinstance(answer, ToolReturn) and action.kind is ActionKind.APPROVAL:
+            broken[path] = f"{action.name} is the server's to run: approve or deny it"
+    if broken:
+        raise InvalidRequest(fields=broken)

@@ -1,0 +1,91 @@
+"""Rules about which tools an agent may call when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFirst:
+    """The turn begins with this tool, with these arguments (JSON text) if any are given."""
+
+    tool: str
+    arguments: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitLoop:
+    """The turn ends after this tool."""
+
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinueLoop:
+    """The turn goes on after this tool, also where it would end."""
+
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstrainChild:
+    """After this tool only one of `children` may come next, with these arguments (JSON text by tool) if any are given."""
+
+    tool: str
+    children: tuple[str, ...]
+    arguments: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentLast:
+    """`children` may come only right after this tool."""
+
+    tool: str
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditional:
+    """What this tool returned says which tool comes next; `default` where no entry fits (None: any tool).
+
+    `require_mapping`: a return that no entry fits is an error.
+    """
+
+    tool: str
+    next_by_output: Mapping[str, str]
+    default: str | None = None
+    require_mapping: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxCount:
+    """In one turn this tool may be called at most so often."""
+
+    tool: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequiredBeforeExit:
+    """The turn may not end before this tool was called."""
+
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequiresApproval:
+    """Calls of this tool wait for approval."""
+
+    tool: str
+
+
+ToolRule = (
+    RunFirst
+    | ExitLoop
+    | ContinueLoop
+    | ConstrainChild
+    | ParentLast
+    | Conditional
+    | MaxCount
+    | RequiredBeforeExit
+    | RequiresApproval
+)

@@ -1,0 +1,78 @@
+"""Calls that wait for an answer, and the tools that clients run."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from letta_grpc.domain.approvals import PendingAction
+from letta_grpc.domain.completions import ToolDefinition
+from letta_grpc.domain.ids import MessageId, StepId
+from letta_grpc.transport.convert.enums import ACTION_KINDS
+from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
+from letta_grpc.transport.convert.times import timestamp_from_pb, timestamp_to_pb
+from letta_grpc.v1 import runs_pb2 as pb
+
+MAX_CLIENT_TOOLS = 64
+_MAX_SCHEMA_BYTES = 65_536
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NO_PARAMETERS = '{"type":"object","properties":{}}'
+
+
+def action_to_pb(action: PendingAction) -> pb.PendingAction:
+    """Return a call that waits."""
+    return pb.PendingAction(
+        tool_call_id=action.tool_call_id,
+        kind=ACTION_KINDS.to_pb[action.kind],
+        name=action.name,
+        arguments=action.arguments,
+        message_id=action.message_id,
+        step_id=action.step_id,
+        expire_time=timestamp_to_pb(action.expire_time),
+    )
+
+
+def action_from_pb(action: pb.PendingAction) -> PendingAction:
+    """Return a waiting call that the server wrote."""
+    return PendingAction(
+        tool_call_id=action.tool_call_id,
+        kind=ACTION_KINDS.from_pb[action.kind],
+        name=action.name,
+        arguments=action.arguments,
+        message_id=MessageId(action.message_id),
+        step_id=StepId(action.step_id),
+        expire_time=timestamp_from_pb(action.expire_time),
+    )
+
+
+def client_tools_from_pb(rules: Rules, path: str, tools: Sequence[pb.ClientTool]) -> tuple[ToolDefinition, ...]:
+    """Return the tools that the client runs."""
+    if len(tools) > MAX_CLIENT_TOOLS:
+        rules.broken(path, f"must have at most {MAX_CLIENT_TOOLS}, has {len(tools)}")
+    counts = Counter(tool.name for tool in tools)
+    for index, tool in enumerate(tools):
+        if not _NAME.fullmatch(tool.name):
+            rules.broken(f"{path}[{index}].name", "must be 1 to 64 letters, digits, _ and -")
+        elif counts[tool.name] > 1:
+            rules.broken(f"{path}[{index}].name", f"{tool.name!r} is there more than once")
+    return tuple(_client_tool(rules, f"{path}[{index}]", tool) for index, tool in enumerate(tools))
+
+
+def _client_tool(rules: Rules, path: str, tool: pb.ClientTool) -> ToolDefinition:
+    return ToolDefinition(
+        name=tool.name,
+        description=rules.text(f"{path}.description", tool.description, MAX_DESCRIPTION),
+        parameters=object_schema(rules, f"{path}.parameters", tool.parameters) if tool.parameters else _NO_PARAMETERS,
+    )
+
+
+def object_schema(rules: Rules, path: str, text: str) -> str:
+    """Return a JSON Schema of an object, as text."""
+    rules.long_text(path, text, _MAX_SCHEMA_BYTES)
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError):
+        schema = None
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        rules.broken(path, 'must be the JSON text of a JSON Schema with "type": "object"')
+    return text
