@@ -19,6 +19,7 @@ DEFAULT_CONVERSATION = "default"
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # Random bytes for ids to come. Reading some for each id would be a system call that lets another thread take the GIL.
 _random: list[bytes] = []
@@ -78,6 +79,20 @@ def new_tool_id() -> ToolId:
 def new_tool_call_id() -> str:
     """Return an id for a call whose provider gave none, or one that the conversation already has."""
     return f"call_{_uuid4()}"
+
+
+def previous_message_id(message_id: MessageId) -> MessageId:
+    """Return the id one below: under it the calls wait that belong to this message and need an answer.
+
+    Deterministic, so that what streams and what is stored agree. Raises ValueError for what is not a message's id, and for
+    the lowest UUID, which has none below it.
+    """
+    prefix, _, digits = message_id.partition("-")
+    number = int(digits.replace("-", ""), 16) - 1 if prefix == "message" and _UUID.fullmatch(digits) else -1
+    if number < 0:
+        raise ValueError(f"there is no id below {message_id!r}")
+    text = f"{number:032x}"
+    return MessageId(f"message-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
 
 
 def is_id(kind: str, text: str) -> bool:

@@ -3,12 +3,12 @@
 Rule: every event of a run is a row of TRANSITIONS; nothing else compares phases.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from letta_grpc.domain.approvals import PendingAction
+from letta_grpc.domain.approvals import ActionKind, PendingAction
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import InputMessage
@@ -83,6 +83,12 @@ class RunKind(Enum):
 MAX_QUEUED_RUNS = 100
 # A run that is taken over this often without one new event from model or tool is given up.
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5
+
+
+def waiting_reason(actions: Iterable[PendingAction]) -> StopReason:
+    """Return why a run ends that waits for these calls: a person's decision comes before a client's work."""
+    approval = any(action.kind is ActionKind.APPROVAL for action in actions)
+    return StopReason.REQUIRES_APPROVAL if approval else StopReason.REQUIRES_CLIENT_TOOL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,14 @@
-"""A model's answer as it comes: chunks in, events out, and in the end the message."""
+"""A model's answer as it comes: chunks in, events out, and in the end its messages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from letta_grpc.domain.approvals import ActionKind
 from letta_grpc.domain.completions import ModelChunk, ModelFinished, ReasoningChunk, TextChunk, ToolCallChunk
 from letta_grpc.domain.errors import InvalidModelOutput
 from letta_grpc.domain.events import MessageStarted, ReasoningDelta, RunEvent, TextDelta, ToolCallDelta
-from letta_grpc.domain.ids import MessageId, RunId, StepId, new_message_id, new_tool_call_id
+from letta_grpc.domain.ids import MessageId, RunId, StepId, new_message_id, new_tool_call_id, previous_message_id
 from letta_grpc.domain.messages import ContentPart, Message, ReasoningPart, Role, TextPart, ToolCall
 from letta_grpc.domain.usage import Usage
 
@@ -21,9 +22,13 @@ _CALL_CHARACTERS = 1000
 
 @dataclass(slots=True)
 class _Call:
-    """A tool call whose arguments still come. `id` is empty until the name is known and the call can be announced."""
+    """A tool call whose arguments still come. `id` is empty until the name is known and the call can be announced.
 
-    position: int
+    `message_id` is the message that holds it, at `position`.
+    """
+
+    message_id: MessageId
+    position: int = 0
     provider_id: str | None = None
     id: str = ""
     name: str = ""
@@ -31,18 +36,32 @@ class _Call:
 
 
 class Answer:
-    """Accumulates one answer. Ids are the same in its events and in its message."""
+    """Accumulates one answer. Ids are the same in its events and in its messages.
 
-    def __init__(self, run_id: RunId, step_id: StepId, model: str, known_call_ids: Iterable[str]) -> None:
+    Text, reasoning and calls that run at once make the assistant's message; calls that `waits_for` something stand under the
+    id below in an approval message.
+    """
+
+    def __init__(
+        self,
+        run_id: RunId,
+        step_id: StepId,
+        model: str,
+        known_call_ids: Iterable[str],
+        waits_for: Callable[[str], ActionKind | None],
+    ) -> None:
         self.message_id: MessageId = new_message_id()
+        self.asking_id: MessageId = previous_message_id(self.message_id)
         self.finish: ModelFinished | None = None
         self._run_id = run_id
         self._step_id = step_id
         self._model = model
         self._known_call_ids = set(known_call_ids)
-        self._started = False
+        self._waits_for = waits_for
+        self._started: set[MessageId] = set()
         self._parts: list[tuple[type[TextPart | ReasoningPart], list[str]]] = []
         self._calls: dict[int, _Call] = {}
+        self._announced: list[_Call] = []
         self._characters = 0
 
     @property
@@ -56,21 +75,26 @@ class Answer:
         for chunk in chunks:
             match chunk:
                 case TextChunk(text=text):
+                    self._start(self.message_id, events)
                     events.append(TextDelta(self.message_id, self._extend(TextPart, text), text))
                 case ReasoningChunk(text=text):
+                    self._start(self.message_id, events)
                     self._extend(ReasoningPart, text)
                     events.append(ReasoningDelta(self.message_id, text))
                 case ToolCallChunk():
-                    events.extend(self._take_call(chunk))
+                    self._take_call(chunk, events)
                 case ModelFinished():
                     self.finish = chunk
-        if events and not self._started:
-            self._started = True
-            events.insert(0, MessageStarted(self.message_id, self._step_id, Role.ASSISTANT))
         if self._characters > MAX_ANSWER_CHARACTERS:
             self._shorten()
             raise InvalidModelOutput(f"The model's answer is longer than {MAX_ANSWER_CHARACTERS} characters.")
         return events
+
+    def _start(self, message_id: MessageId, events: list[RunEvent]) -> None:
+        if message_id not in self._started:
+            self._started.add(message_id)
+            role = Role.APPROVAL if message_id == self.asking_id else Role.ASSISTANT
+            events.append(MessageStarted(message_id, self._step_id, role))
 
     def _shorten(self) -> None:
         """Keep only as much as may be stored: one chunk can have any size."""
@@ -89,23 +113,32 @@ class Answer:
         self._characters += len(text)
         return len(self._parts) - 1
 
-    def _take_call(self, chunk: ToolCallChunk) -> list[RunEvent]:
+    def _take_call(self, chunk: ToolCallChunk, events: list[RunEvent]) -> None:
         call = self._call(chunk.index)
         call.provider_id = call.provider_id or _bounded(chunk.id)
         call.arguments.append(chunk.arguments)
         self._characters += len(chunk.arguments)
-        if call.id:
-            return [ToolCallDelta(self.message_id, call.position, call.id, call.name, chunk.arguments)]
-        call.name = _bounded(chunk.name) or ""
-        if not call.name:
-            return []
+        arguments = chunk.arguments
+        if not call.id:
+            call.name = _bounded(chunk.name) or ""
+            if not call.name:
+                return
+            self._announce(call, events)
+            arguments = "".join(call.arguments)
+        events.append(ToolCallDelta(call.message_id, call.position, call.id, call.name, arguments))
+
+    def _announce(self, call: _Call, events: list[RunEvent]) -> None:
         call.id = self._unique(call.provider_id)
-        return [ToolCallDelta(self.message_id, call.position, call.id, call.name, "".join(call.arguments))]
+        if self._waits_for(call.name):
+            call.message_id = self.asking_id
+        call.position = sum(other.message_id == call.message_id for other in self._announced)
+        self._announced.append(call)
+        self._start(call.message_id, events)
 
     def _call(self, index: int) -> _Call:
         call = self._calls.get(index)
         if call is None:
-            call = self._calls[index] = _Call(position=len(self._calls))
+            call = self._calls[index] = _Call(self.message_id)
             self._characters += _CALL_CHARACTERS
         return call
 
@@ -116,15 +149,29 @@ class Answer:
         self._known_call_ids.add(call_id)
         return call_id
 
-    def message(self, time: datetime, *, with_calls: bool = True) -> Message | None:
-        """Return the message so far, None if there is nothing in it. An answer that was cut is kept without its calls."""
+    def messages(self, time: datetime, *, with_calls: bool = True) -> tuple[Message, ...]:
+        """Return the messages so far; those with nothing in them are left out.
+
+        The assistant's comes first, then the one whose calls wait. An answer that was cut is kept without its calls.
+        """
         content: tuple[ContentPart, ...] = tuple(kind("".join(texts)) for kind, texts in self._parts)
-        calls = tuple(self._tool_call(call) for call in self._calls.values() if call.id) if with_calls else ()
-        if not content and not calls:
-            return None
+        free, asked = self._calls_of(self.message_id, with_calls), self._calls_of(self.asking_id, with_calls)
+        messages = []
+        if content or free:
+            messages.append(self._message(self.message_id, Role.ASSISTANT, content, free, time))
+        if asked:
+            messages.append(self._message(self.asking_id, Role.APPROVAL, (), asked, time))
+        return tuple(messages)
+
+    def _calls_of(self, message_id: MessageId, wanted: bool) -> tuple[ToolCall, ...]:  # noqa: FBT001 - one word at two places
+        return tuple(self._tool_call(call) for call in self._announced if wanted and call.message_id == message_id)
+
+    def _message(
+        self, id_: MessageId, role: Role, content: tuple[ContentPart, ...], calls: tuple[ToolCall, ...], time: datetime
+    ) -> Message:
         return Message(
-            id=self.message_id,
-            role=Role.ASSISTANT,
+            id=id_,
+            role=role,
             content=content,
             tool_calls=calls,
             run_id=self._run_id,

@@ -1,6 +1,8 @@
 """Building what the model is shown."""
 
-from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, Agent
+from collections.abc import Mapping
+
+from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW
 from letta_grpc.domain.completions import ModelRequest, ToolDefinition
 from letta_grpc.domain.context import (
     Context,
@@ -10,34 +12,31 @@ from letta_grpc.domain.context import (
     estimate_tokens,
     make_whole,
 )
+from letta_grpc.domain.runs import RunSpec
+from letta_grpc.engine.toolbox import Toolbox
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.stores import AgentContext
-from letta_grpc.ports.tools import Tools
 
 
-def tools_of(agent: Agent, tools: Tools) -> tuple[ToolDefinition, ...]:
-    """Return the definitions of an agent's tools; a name that this server does not know is left out."""
-    return tuple(definition for name in agent.tools if (definition := tools.find(name)))
-
-
-def model_request(context: AgentContext, *, model: str, system: str | None, tools: Tools) -> ModelRequest:
+def model_request(context: AgentContext, spec: RunSpec, *, model: str, toolbox: Toolbox) -> ModelRequest:
     """Return the call of the model that continues a conversation. `model` is the provider's name of it."""
     agent = context.agent
     return ModelRequest(
         model=model,
-        system=compile_system(agent.system if system is None else system, agent.memory_blocks),
+        system=compile_system(agent.system if spec.system is None else spec.system, agent.memory_blocks),
         messages=make_whole(context.messages),
-        tools=tools_of(agent, tools),
+        tools=tuple(toolbox.definitions.values()),
+        response_format=spec.response_format,
         settings=agent.model_settings,
         timezone=agent.timezone,
     )
 
 
-def describe_context(context: AgentContext, tools: Tools, models: Models) -> Context:
-    """Return what the model would be shown now, and what each part costs."""
+def describe_context(context: AgentContext, tools: Mapping[str, ToolDefinition], models: Models) -> Context:
+    """Return what the model would be shown now, and what each part costs. `tools` are the agent's."""
     agent = context.agent
     system = compile_system(agent.system, agent.memory_blocks)
-    definitions = tools_of(agent, tools)
+    definitions = tuple(tools.values())
     messages = make_whole(context.messages)
     costs = {
         "instructions": estimate_tokens(agent.system),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from letta_grpc.domain.approvals import PendingAction
 from letta_grpc.domain.errors import (
     ContextWindowExceeded,
     InsufficientCredits,
@@ -11,16 +12,17 @@ from letta_grpc.domain.errors import (
     ModelFailure,
     RunTimeout,
 )
-from letta_grpc.domain.runs import RunError, RunState, StopReason
+from letta_grpc.domain.runs import RunError, RunState, StopReason, waiting_reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """State, stop reason and, for a failed run, its error."""
+    """State, stop reason and, for a failed run, its error, for an interrupted one the calls that it waits for."""
 
     state: RunState
     stop_reason: StopReason
     error: RunError | None = None
+    pending_actions: tuple[PendingAction, ...] = ()
 
 
 CANCELLED = RunEnd(state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED)
@@ -29,6 +31,11 @@ CANCELLED = RunEnd(state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED)
 def completed(stop_reason: StopReason) -> RunEnd:
     """Return the end of a run that ended by a rule of the loop."""
     return RunEnd(state=RunState.COMPLETED, stop_reason=stop_reason)
+
+
+def interrupted(actions: tuple[PendingAction, ...]) -> RunEnd:
+    """Return the end of a run that cannot go on without answers to these calls."""
+    return RunEnd(state=RunState.INTERRUPTED, stop_reason=waiting_reason(actions), pending_actions=actions)
 
 
 def failed(error: LettaError) -> RunEnd:

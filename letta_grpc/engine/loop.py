@@ -8,14 +8,14 @@ from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinishe
 from letta_grpc.domain.errors import InvalidModelOutput
 from letta_grpc.domain.events import StepRestarted, StepStarted
 from letta_grpc.domain.ids import new_step_id
-from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import StopReason
 from letta_grpc.domain.transitions import Phase
 from letta_grpc.engine.answer import Answer
 from letta_grpc.engine.contexts import model_request
-from letta_grpc.engine.ends import RunEnd, completed
+from letta_grpc.engine.ends import RunEnd, completed, interrupted
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.tool_calls import ToolCalls
+from letta_grpc.engine.toolbox import Toolbox, toolbox_of
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.stores import AgentContext, HistoryStore
 from letta_grpc.ports.tools import Tools
@@ -35,14 +35,7 @@ class AgentLoop:
     async def run(self, record: RunRecord, span: Span) -> RunEnd:
         """Work on a run from wherever it stands; return the end that a rule of the loop gives it, to be written."""
         progress = record.progress
-        end = None
-        if progress.phase is Phase.RUNNING_TOOLS:
-            context = await self._history.load(record.run.conversation_id)
-            end = await self._after_answer(record, progress.assistant, context.agent.tools)
-        elif progress.phase is Phase.ASKING_MODEL:
-            if record.lease.attempt > 1:
-                await self._restart_step(record)
-            end = await self._step(record, record.take_context(), span)
+        end = await self._pick_up(record, span)
         while end is None:
             index = progress.step_index + 1
             if index >= record.spec.max_steps:
@@ -50,6 +43,24 @@ class AgentLoop:
             await record.write(StepStarted(new_step_id(), index, record.run.model))
             end = await self._step(record, None, span)
         return end
+
+    async def _pick_up(self, record: RunRecord, span: Span) -> RunEnd | None:
+        """Do what is left of whatever the run was at: a step, or the calls that it was started to settle."""
+        progress = record.progress
+        match progress.phase:
+            case Phase.RUNNING_TOOLS:
+                return await self._after_answer(record, await self._toolbox(record))
+            case Phase.ASKING_MODEL:
+                if record.lease.attempt > 1:
+                    await self._restart_step(record)
+                return await self._step(record, record.take_context(), span)
+            case _ if progress.due:
+                await self._tool_calls.run_all(record, await self._toolbox(record))
+        return None
+
+    async def _toolbox(self, record: RunRecord) -> Toolbox:
+        context = await self._history.load(record.run.conversation_id)
+        return await toolbox_of(context.agent, record.spec, self._tools)
 
     @staticmethod
     async def _restart_step(record: RunRecord) -> None:
@@ -61,25 +72,26 @@ class AgentLoop:
     async def _step(self, record: RunRecord, context: AgentContext | None, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, record.progress.step_index):
             context = context or await self._history.load(record.run.conversation_id)
-            tools, answer, request = context.agent.tools, self._open_answer(record, context), self._request(record, context)
+            toolbox = await toolbox_of(context.agent, record.spec, self._tools)
+            answer, request = self._open_answer(record, context, toolbox), self._request(record, context, toolbox)
             # Many runs wait for their models at once: each holds its request, which a retry needs, and no more.
             del context
             finish = await self._ask(record, answer, request, run_span)
-            message = record.add_answer()
-            if message is None or not message.tool_calls:
-                record.add_step_end()
-                return completed(StopReason.MAX_TOKENS if finish.reason is FinishReason.LENGTH else StopReason.END_TURN)
-            return await self._after_answer(record, message, tools)
+            if record.add_answer():
+                return await self._after_answer(record, toolbox)
+            record.add_step_end()
+            return completed(StopReason.MAX_TOKENS if finish.reason is FinishReason.LENGTH else StopReason.END_TURN)
 
     @staticmethod
-    def _open_answer(record: RunRecord, context: AgentContext) -> Answer:
+    def _open_answer(record: RunRecord, context: AgentContext, toolbox: Toolbox) -> Answer:
         known_ids = (call.id for message in context.messages for call in message.tool_calls)
-        record.answer = answer = Answer(record.run.id, record.progress.step_id, record.run.model, known_ids)
+        step_id, model = record.progress.step_id, record.run.model
+        record.answer = answer = Answer(record.run.id, step_id, model, known_ids, toolbox.waits_for)
         return answer
 
-    def _request(self, record: RunRecord, context: AgentContext) -> ModelRequest:
+    def _request(self, record: RunRecord, context: AgentContext, toolbox: Toolbox) -> ModelRequest:
         _, name = self._models.resolve(record.run.model)
-        return model_request(context, model=name, system=record.spec.system, tools=self._tools)
+        return model_request(context, record.spec, model=name, toolbox=toolbox)
 
     async def _ask(self, record: RunRecord, answer: Answer, request: ModelRequest, run_span: Span) -> ModelFinished:
         model, _ = self._models.resolve(record.run.model)
@@ -110,7 +122,12 @@ class AgentLoop:
             # One write at a time: what the model says meanwhile comes in one read, and so in one event.
             await record.write(*events)
 
-    async def _after_answer(self, record: RunRecord, message: Message | None, tools: Sequence[str]) -> RunEnd | None:
-        await self._tool_calls.run_all(record, tools)
+    async def _after_answer(self, record: RunRecord, toolbox: Toolbox) -> RunEnd | None:
+        """Run the calls that need no answer; then the run waits for the others, or goes on."""
+        progress = record.progress
+        await self._tool_calls.run_all(record, toolbox)
+        has_calls = any(message and message.tool_calls for message in (progress.assistant, progress.asked))
         record.add_step_end()
-        return None if message and message.tool_calls else completed(StopReason.END_TURN)
+        if actions := record.add_approval_request(toolbox.waits_for):
+            return interrupted(actions)
+        return None if has_calls else completed(StopReason.END_TURN)

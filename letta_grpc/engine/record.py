@@ -2,11 +2,13 @@
 
 import asyncio
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from letta_grpc.domain.approvals import ActionKind, PendingAction
 from letta_grpc.domain.events import (
+    ApprovalRequested,
     MessageCompleted,
     RunEvent,
     RunFinished,
@@ -15,7 +17,7 @@ from letta_grpc.domain.events import (
     ToolReturned,
 )
 from letta_grpc.domain.ids import new_message_id
-from letta_grpc.domain.messages import Message, Role, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.messages import Message, Role, ToolCall, ToolReturn, ToolReturnStatus
 from letta_grpc.domain.progress import Progress
 from letta_grpc.domain.runs import Run, Step
 from letta_grpc.domain.transitions import Phase
@@ -39,6 +41,7 @@ class RunRecord:
     def __init__(self, claim: Claim, lease: Lease, progress: Progress, journal: Journal, clock: Clock) -> None:
         self.run, self.spec = claim.run, claim.spec
         self.cancel_requested, self.traceparent = claim.cancel_requested, claim.traceparent
+        self.batch = claim.batch
         self.lease = lease
         self.progress = progress
         # The answer that is coming in, and what the last complete one cost.
@@ -92,28 +95,50 @@ class RunRecord:
         self._changes.clear()
         return stored
 
-    def add_answer(self, *, with_calls: bool = True) -> Message | None:
-        """Add the stored form of the answer; return it, None for an empty one."""
+    def add_answer(self, *, with_calls: bool = True) -> bool:
+        """Add the stored form of the answer; say whether it has calls."""
         answer, self.answer = self.answer, None
-        message = answer.message(self._clock.now(), with_calls=with_calls) if answer else None
-        if message:
-            self.add(MessageCompleted(message))
-        return message
+        messages = answer.messages(self._clock.now(), with_calls=with_calls) if answer else ()
+        self.add(*(MessageCompleted(message) for message in messages))
+        return any(message.tool_calls for message in messages)
 
     def add_tool_message(self) -> None:
-        """Add the message that gathers the returns of the step's calls, in the order of the calls."""
-        assistant, returns = self.progress.assistant, self.progress.returns
-        if assistant is None or not assistant.tool_calls or self.progress.step_message_ids != [assistant.id]:
+        """Add the message that gathers the returns of the calls that were due, in the order of the calls."""
+        progress = self.progress
+        if not progress.due:
             return
+        settles = self.batch and progress.phase is Phase.SETTLING_CALLS
         message = Message(
             id=new_message_id(),
             role=Role.TOOL,
-            tool_returns=tuple(returns[call.id] for call in assistant.tool_calls),
+            tool_returns=tuple(progress.returns[call.id] for call in progress.due),
             run_id=self.run.id,
-            step_id=assistant.step_id,
+            step_id=self.batch.step_id if self.batch and settles else progress.step_id,
             create_time=self._clock.now(),
         )
         self.add(MessageCompleted(message))
+
+    def add_approval_request(self, waits_for: Callable[[str], ActionKind | None]) -> tuple[PendingAction, ...]:
+        """Add the request for answers to the calls of this step that wait, and return them."""
+        asked = self.progress.asked
+        if asked is None:
+            return ()
+        expire_time = self._clock.now() + self.spec.approval_timeout
+        actions = tuple(
+            PendingAction(
+                tool_call_id=call.id,
+                # An agent's tools may have changed since: what was asked for is asked for.
+                kind=waits_for(call.name) or ActionKind.APPROVAL,
+                name=call.name,
+                arguments=call.arguments,
+                message_id=asked.id,
+                step_id=self.progress.step_id,
+                expire_time=expire_time,
+            )
+            for call in asked.tool_calls
+        )
+        self.add(ApprovalRequested(actions))
+        return actions
 
     def add_step_end(self) -> None:
         """Add the completion of the step that is under way."""
@@ -140,12 +165,19 @@ class RunRecord:
             void = tuple(self.progress.open_message_ids)
             self.add(StepRestarted(self.progress.step_id, self.lease.attempt, void))
         self.add_answer(with_calls=False)
+        if not end.pending_actions:
+            self.progress.give_up_waiting()
+        for call in self.progress.open_calls:
+            self.add(ToolReturned(self._given_up(call)))
+        self.add_tool_message()
         if self.progress.phase is Phase.RUNNING_TOOLS:
-            for call in self.progress.open_calls:
-                self.add(ToolReturned(ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=_NOT_RETURNED)))
-            self.add_tool_message()
             self.add_step_end()
         await self.write(RunFinished(self._ended(end)))
+
+    def _given_up(self, call: ToolCall) -> ToolReturn:
+        """Return what a call gets that the run has no more time for: what is known of it without running it, or an error."""
+        given = self.batch.given_returns().get(call.id) if self.batch else None
+        return given or ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=_NOT_RETURNED)
 
     def _ended(self, end: RunEnd) -> Run:
         progress, usage = self.progress, self.progress.usage
@@ -155,6 +187,7 @@ class RunRecord:
             state=end.state,
             stop_reason=end.stop_reason,
             error=end.error,
+            pending_actions=end.pending_actions,
             attempt=self.lease.attempt,
             end_time=self._clock.now(),
             usage=usage,

@@ -91,6 +91,8 @@ class Runs:
                 agent_id=agent.id,
                 conversation_id=conversation.id,
                 request_id=start.request_id,
+                parent_run_ids=start.parent_run_ids,
+                kind=spec.kind,
                 model=handle,
                 state=RunState.RUNNING,
                 create_time=now,

@@ -15,7 +15,7 @@ from letta_grpc.domain.errors import CancelRequested, LeaseLost, LettaError, Run
 from letta_grpc.domain.events import RunStarted, StepStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.progress import Progress
-from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run, RunSpec
+from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run, RunSpec, RunState
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
@@ -36,7 +36,7 @@ class Active:
 
     spec: RunSpec
     lease: Lease
-    task: asyncio.Task[None]
+    task: asyncio.Task[bool]
 
 
 class Supervisor:
@@ -115,7 +115,7 @@ class Supervisor:
         claim = claimed.result()
         if claim.lease:
             self._begin(claim, claim.lease)
-        elif claim.created:
+        elif claim.run.state is RunState.QUEUED and claim.created:
             self._waiting.add(claim.run.conversation_id)
             if claim.interrupts:
                 self._stop(claim.interrupts)
@@ -125,8 +125,17 @@ class Supervisor:
     async def cancel(self, run_id: RunId) -> Run:
         """Store that a run is to end, and end its task. Returns the run as it is."""
         stored = self._journal.request_cancel(run_id)
-        stored.add_done_callback(lambda done: None if done.cancelled() or done.exception() else self._stop(run_id))
+        stored.add_done_callback(self._cancelled)
         return (await asyncio.shield(stored)).run
+
+    def _cancelled(self, stored: asyncio.Future[Claim]) -> None:
+        if stored.cancelled() or stored.exception() or self._stopping:
+            return
+        run = stored.result().run
+        self._stop(run.id)
+        if run.state is RunState.INTERRUPTED and run.conversation_id in self._waiting:
+            # Its calls wait no longer: what is queued behind them may start.
+            self._group.create_task(self._start_next(run.conversation_id), name=f"next in {run.conversation_id}")
 
     def _stop(self, run_id: RunId) -> None:
         if active := self._runs.get(run_id):
@@ -135,27 +144,29 @@ class Supervisor:
 
     def _begin(self, claim: Claim, lease: Lease) -> None:
         run = claim.run
-        task = self._group.create_task(self._supervise(claim, lease), name=run.id)
+        task: asyncio.Task[bool] = self._group.create_task(self._supervise(claim, lease), name=run.id)
         # Not a `finally` of the task: one that is cancelled before its first step never gets there.
-        task.add_done_callback(lambda _task: self._ended(run))
+        task.add_done_callback(lambda task: self._ended(run, task))
         self._runs[run.id] = Active(claim.spec, lease, task)
         self._busy.add(run.conversation_id)
         if not self._readers.count(run.id):
             self._readers_gone(run.id)
 
-    async def _supervise(self, claim: Claim, lease: Lease) -> None:
+    async def _supervise(self, claim: Claim, lease: Lease) -> bool:
+        """Work on a run to its end; say whether calls of it wait for answers from then on."""
         run = claim.run
         try:
             record = await self._record(claim, lease)
             # A run may wait for long: of what it began with it holds only what it still needs.
             del claim
-            await self._work(record)
+            return await self._work(record)
         except LeaseLost:
             logger.warning("run was taken over by another server", extra={"run_id": run.id})
         except StoreUnavailable:
             logger.warning("run is left open: the store failed", extra={"run_id": run.id}, exc_info=True)
         except Exception:
             logger.exception("run is left open: its end could not be written", extra={"run_id": run.id})
+        return False
 
     async def _record(self, claim: Claim, lease: Lease) -> RunRecord:
         while True:
@@ -163,7 +174,8 @@ class Supervisor:
                 if lease.attempt == 1:
                     progress = _just_started(claim)
                 else:
-                    progress = await progress_of(claim.run.id, self._log, self._codec)
+                    due = claim.batch.calls() if claim.batch else ()
+                    progress = await progress_of(claim.run.id, due, self._log, self._codec)
                 return RunRecord(claim, lease, progress, self._journal, self._clock)
             except asyncio.CancelledError:
                 if self._stopping:
@@ -171,7 +183,7 @@ class Supervisor:
                 # Only who knows how far the run has come can write its end.
                 claim = replace(claim, cancel_requested=True)
 
-    async def _work(self, record: RunRecord) -> None:
+    async def _work(self, record: RunRecord) -> bool:
         with self._tracing.run(record.run, record.traceparent) as span:
             limit = asyncio.timeout(self._remaining_seconds(record))
             try:
@@ -196,6 +208,7 @@ class Supervisor:
                 span.fail(end.error.reason)
             await record.finish(end)
             span.used(record.progress.usage)
+            return bool(end.pending_actions)
 
     async def _end_of(self, record: RunRecord, span: Span) -> RunEnd:
         if record.cancel_requested:
@@ -209,17 +222,19 @@ class Supervisor:
         elapsed = self._clock.now() - (run.start_time or run.create_time)
         return (record.spec.run_timeout - elapsed).total_seconds()
 
-    def _ended(self, run: Run) -> None:
+    def _ended(self, run: Run, task: asyncio.Task[bool]) -> None:
         self._runs.pop(run.id, None)
         self._busy.discard(run.conversation_id)
         if grace := self._grace.pop(run.id, None):
             grace.cancel()
         if run.conversation_id in self._waiting and not self._stopping:
-            self._group.create_task(self._work_off(run.conversation_id), name=f"next in {run.conversation_id}")
+            waits_for_answers = not task.cancelled() and not task.exception() and task.result()
+            working_off = self._work_off(run.conversation_id, waits_for_answers=waits_for_answers)
+            self._group.create_task(working_off, name=f"next in {run.conversation_id}")
 
-    async def _work_off(self, conversation_id: ConversationId) -> None:
-        # While anything waits, no start is let past it: so when there is no next run, nothing waits.
-        if not await self._start_next(conversation_id):
+    async def _work_off(self, conversation_id: ConversationId, *, waits_for_answers: bool) -> None:
+        # While anything waits, no start is let past it: so when there is no next run, nothing waits. But for answers all wait.
+        if not await self._start_next(conversation_id) and not waits_for_answers:
             self._waiting.discard(conversation_id)
 
     async def _start_next(self, conversation_id: ConversationId) -> bool:
@@ -242,6 +257,7 @@ class Supervisor:
             try:
                 await self._renew()
                 await self._take_over()
+                await self._expire_calls()
                 await self._log.trim(self._clock.now() - self._event_retention)
             except LettaError:
                 logger.warning("housekeeping failed and is tried again", exc_info=True)
@@ -264,6 +280,11 @@ class Supervisor:
             self._waiting.add(conversation_id)
             await self._start_next(conversation_id)
 
+    async def _expire_calls(self) -> None:
+        for conversation_id in await self._leases.expire_calls(self._clock.now()):
+            if conversation_id in self._waiting:
+                await self._start_next(conversation_id)
+
     def _reader_came(self, run_id: RunId) -> None:
         if grace := self._grace.pop(run_id, None):
             grace.cancel()
@@ -285,7 +306,7 @@ class Supervisor:
 
 
 def _just_started(claim: Claim) -> Progress:
-    progress = Progress()
+    progress = Progress(due=claim.batch.calls() if claim.batch else ())
     time_ns = nanoseconds(claim.run.start_time or claim.run.create_time)
     progress.apply(RunStarted(claim.run), time_ns)
     if claim.first_step_id:

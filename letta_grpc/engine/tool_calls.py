@@ -1,13 +1,16 @@
 """Running the tool calls of one step, side by side."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from itertools import accumulate, takewhile
 
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ToolExecutionStarted
 from letta_grpc.domain.messages import ToolCall, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.tools import OutputStream
 from letta_grpc.engine.record import RunRecord
+from letta_grpc.engine.toolbox import Toolbox
 from letta_grpc.ports.tools import ToolContext, ToolResult, Tools
 from letta_grpc.ports.tracing import Tracing
 
@@ -18,7 +21,7 @@ _MAX_RETURN_CHARACTERS = 400_000
 _MAX_CONFLICTS = 50
 
 _LOST = "Error: the server stopped while this tool ran. It may have had its effect; it was not run again."
-_NOT_ATTACHED = "Error: there is no tool {name!r}. The tools are: {names}."
+_CONFLICT = "Error: others keep changing the same memory block. Try again later."
 
 
 class ToolCalls:
@@ -28,37 +31,40 @@ class ToolCalls:
         self._tools = tools
         self._tracing = tracing
 
-    async def run_all(self, record: RunRecord, allowed: Sequence[str]) -> None:
-        """Give every open call of the step its return, each as it comes, then add the tool message.
+    async def run_all(self, record: RunRecord, toolbox: Toolbox) -> None:
+        """Give every call that is due its return, each as it comes, then add the tool message.
 
         A call that an earlier attempt had begun is answered with an error, unless its tool is idempotent.
         """
         calls = record.progress.open_calls
-        runnable = [call for call in calls if call.name in allowed and not self._is_lost(record, call)]
+        given = record.batch.given_returns() if record.batch else {}
+        limit = _MAX_RETURN_CHARACTERS // max(1, len(calls))
+        runnable = []
         for call in calls:
-            if call not in runnable:
-                await self._refuse(record, call, allowed)
+            definition = toolbox.definitions.get(call.name)
+            if returned := given.get(call.id):
+                await record.write_return(_cut_return(returned, limit), ())
+            elif definition is None or call.name in toolbox.client_tools:
+                await record.write_return(_error(call, _not_attached(call, toolbox)), ())
+            elif record.progress.begun[call.id] and not definition.idempotent:
+                await record.write_return(_error(call, _LOST), ())
+            else:
+                runnable.append((call, min(limit, definition.return_char_limit)))
         if runnable:
             # Apart from the starts: those the journal refuses once the run is being cancelled, the answer it never does.
             record.write_soon()
-            await record.write(*(ToolExecutionStarted(call.id) for call in runnable))
-            limit = _MAX_RETURN_CHARACTERS // len(calls)
-            await _side_by_side(*(self._run(record, call, limit) for call in runnable))
+            await record.write(*(ToolExecutionStarted(call.id) for call, _ in runnable))
+            await _side_by_side(*(self._run(record, call, toolbox, limit) for call, limit in runnable))
         record.add_tool_message()
 
-    def _is_lost(self, record: RunRecord, call: ToolCall) -> bool:
-        definition = self._tools.find(call.name)
-        return record.progress.begun[call.id] > 0 and not (definition and definition.idempotent)
-
-    async def _refuse(self, record: RunRecord, call: ToolCall, allowed: Sequence[str]) -> None:
-        text = _LOST if call.name in allowed else _NOT_ATTACHED.format(name=call.name, names=", ".join(allowed) or "none")
-        await record.write_return(ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=text), ())
-
-    async def _run(self, record: RunRecord, call: ToolCall, limit: int) -> None:
-        context = ToolContext(agent_id=record.run.agent_id, conversation_id=record.run.conversation_id, run_id=record.run.id)
+    async def _run(self, record: RunRecord, call: ToolCall, toolbox: Toolbox, limit: int) -> None:
+        run = record.run
+        context = ToolContext(
+            agent_id=run.agent_id, conversation_id=run.conversation_id, run_id=run.id, secrets=toolbox.secrets
+        )
         with self._tracing.tool_call(call) as span:
             for _ in range(_MAX_CONFLICTS):
-                result = await self._tools.run(call, context)
+                result = await self._tools.run(call, context, _unheard)
                 try:
                     await record.write_return(_returned(call, result, limit), result.changes)
                 except ConcurrentChange:
@@ -67,22 +73,40 @@ class ToolCalls:
                     span.fail("TOOL_ERROR")
                 return
             span.fail("TOOL_ERROR")
-            conflict = "Error: others keep changing the same memory block. Try again later."
-            await record.write_return(ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=conflict), ())
+            await record.write_return(_error(call, _CONFLICT), ())
+
+
+def _unheard(_stream: OutputStream, _text: str) -> None:
+    """Take what a tool writes while it runs; its return has it again."""
+
+
+def _error(call: ToolCall, text: str) -> ToolReturn:
+    return ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=text)
+
+
+def _not_attached(call: ToolCall, toolbox: Toolbox) -> str:
+    names = ", ".join(toolbox.definitions) or "none"
+    return f"Error: there is no tool {call.name!r}. The tools are: {names}."
 
 
 def _returned(call: ToolCall, result: ToolResult, limit: int) -> ToolReturn:
-    """Return what fits: the text first, then the lines of both outputs as far as there is room."""
-    room = max(0, limit - len(result.text))
-    stdout = _cut_lines(result.stdout, room)
-    room = max(0, room - _size(stdout))
-    return ToolReturn(
+    whole = ToolReturn(
         tool_call_id=call.id,
         status=result.status,
-        text=_cut(result.text, limit),
-        stdout=stdout,
-        stderr=_cut_lines(result.stderr, room),
+        text=result.text,
+        content=result.content,
+        stdout=result.stdout,
+        stderr=result.stderr,
     )
+    return _cut_return(whole, limit)
+
+
+def _cut_return(returned: ToolReturn, limit: int) -> ToolReturn:
+    """Return what fits: the text first, then the lines of both outputs as far as there is room."""
+    room = max(0, limit - len(returned.text))
+    stdout = _cut_lines(returned.stdout, room)
+    room = max(0, room - _size(stdout))
+    return replace(returned, text=_cut(returned.text, limit), stdout=stdout, stderr=_cut_lines(returned.stderr, room))
 
 
 def _cut(text: str, limit: int) -> str:

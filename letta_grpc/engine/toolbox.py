@@ -1,0 +1,40 @@
+"""The tools of one run: what the model is shown of them, and what a call of one waits for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from letta_grpc.domain.agents import Agent
+from letta_grpc.domain.approvals import ActionKind
+from letta_grpc.domain.completions import ToolDefinition
+from letta_grpc.domain.runs import RunSpec
+from letta_grpc.domain.tool_rules import RequiresApproval
+from letta_grpc.ports.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """Tools by name. One of the client's shadows one of the server's. `secrets` are the agent's."""
+
+    definitions: Mapping[str, ToolDefinition]
+    client_tools: frozenset[str] = frozenset()
+    needing_approval: frozenset[str] = frozenset()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def waits_for(self, name: str) -> ActionKind | None:
+        """Return what a call of this tool waits for, None if the server runs it at once."""
+        if name in self.client_tools:
+            return ActionKind.CLIENT_TOOL
+        return ActionKind.APPROVAL if name in self.needing_approval else None
+
+
+async def toolbox_of(agent: Agent, spec: RunSpec, tools: Tools) -> Toolbox:
+    """Return the tools that a run of this agent has; a name that this server does not know is left out."""
+    definitions = dict(await tools.load(agent.tools))
+    ruled = {rule.tool for rule in agent.tool_rules if isinstance(rule, RequiresApproval)}
+    approval = frozenset(
+        name
+        for name, definition in definitions.items()
+        if agent.tool_approvals.get(name, definition.requires_approval or name in ruled)
+    )
+    definitions |= {tool.name: tool for tool in spec.client_tools}
+    return Toolbox(definitions, frozenset(tool.name for tool in spec.client_tools), approval, agent.secrets)
