@@ -1,0 +1,99 @@
+"""Requests to MCP servers over HTTP: where they may go, and what a failure says about the call that it belongs to."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import CONNECTION_CLOSED
+
+from letta_grpc.adapters.mcp.policy import PRIVATE_REFUSED, is_private
+from letta_grpc.adapters.mcp.streams import Streams
+from letta_grpc.domain.tools import HttpEndpoint
+
+# Error codes of our own, in the range that JSON-RPC leaves to implementations. NOT_DELIVERED: the server has surely not seen
+# the request.
+NOT_DELIVERED = -32090
+REFUSED = -32091
+
+_SESSION_HEADER = "mcp-session-id"
+# No bound for reading: every call has its own, and a tool may be silent for as long as that.
+_TIMEOUT = httpx2.Timeout(10, read=None)
+# Leaving a session that its server may have forgotten is a courtesy.
+_PARTING_SECONDS = 2.0
+
+
+@asynccontextmanager
+async def http_streams(endpoint: HttpEndpoint, *, allow_private_addresses: bool) -> AsyncIterator[Streams]:
+    """Speak to a server over streamable HTTP. Redirects are followed within the server's origin alone."""
+    transport = GuardedTransport(allow_private_addresses=allow_private_addresses)
+    async with (
+        httpx2.AsyncClient(headers=endpoint.headers, timeout=_TIMEOUT, transport=transport) as client,
+        streamable_http_client(endpoint.url, http_client=client) as streams,
+    ):
+        yield streams
+
+
+class GuardedTransport(httpx2.AsyncBaseTransport):
+    """Sends requests; a failure becomes an answer with a JSON-RPC error.
+
+    An exception in one request would end the whole session in the mcp package, with every other call that is under way.
+    """
+
+    def __init__(self, *, allow_private_addresses: bool) -> None:
+        self._inner = httpx2.AsyncHTTPTransport()
+        self._allow_private_addresses = allow_private_addresses
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request."""
+        if request.method == "DELETE":
+            request.extensions["timeout"] = httpx2.Timeout(_PARTING_SECONDS).as_dict()
+        try:
+            response = await self._inner.handle_async_request(await self._pinned(request))
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            return _failed(NOT_DELIVERED, "it cannot be reached")
+        except httpx2.TransportError:
+            return _failed(CONNECTION_CLOSED, "the connection ended")
+        if response.status_code in (401, 403):
+            await response.aclose()
+            return _failed(REFUSED, f"it refused the credentials (HTTP {response.status_code})")
+        if response.status_code == 404 and _SESSION_HEADER in request.headers:  # noqa: PLR2004 - a status has no better name
+            await response.aclose()
+            return _failed(NOT_DELIVERED, "it has ended the session")
+        return response
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._inner.aclose()
+
+    async def _pinned(self, request: httpx2.Request) -> httpx2.Request:
+        """Return the request for the address that was looked at: a second look-up may tell another one."""
+        if self._allow_private_addresses:
+            return request
+        host = request.url.host
+        addresses = await _addresses(host, request.url.port)
+        if any(is_private(address) for address in addresses):
+            raise httpx2.ConnectError(PRIVATE_REFUSED)
+        return httpx2.Request(
+            request.method,
+            request.url.copy_with(host=addresses[0]),
+            headers=request.headers,
+            stream=request.stream,
+            extensions=request.extensions | {"sni_hostname": host},
+        )
+
+
+async def _addresses(host: str, port: int | None) -> list[str]:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpx2.ConnectError("the name is not known") from error
+    return [str(entry[4][0]) for entry in found]
+
+
+def _failed(code: int, message: str) -> httpx2.Response:
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
+    return httpx2.Response(502, headers={"content-type": "application/json"}, content=json.dumps(body).encode())

@@ -1,0 +1,88 @@
+"""What a tool of an MCP server answers, as a result of ours."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from mcp import types
+
+from letta_grpc.domain.messages import ImagePart, InputPart, TextPart, ToolReturnStatus
+from letta_grpc.domain.tools import ToolSignature
+from letta_grpc.ports.tools import ToolResult
+
+# An answer must fit into an event of 2 MiB, together with those of the other calls of its step.
+MAX_TEXT_CHARACTERS = 400_000
+MAX_IMAGE_CHARACTERS = 1_000_000
+MAX_DESCRIPTION_CHARACTERS = 4096
+
+
+def signature_of(tool: types.Tool) -> ToolSignature:
+    """Return what a server says of a tool."""
+    return ToolSignature(
+        name=tool.name,
+        description=(tool.description or tool.title or "")[:MAX_DESCRIPTION_CHARACTERS],
+        parameters=json.dumps(tool.input_schema, ensure_ascii=False),
+    )
+
+
+def result_of(answer: types.CallToolResult) -> ToolResult:
+    """Return a result. What a model cannot be shown is named in its place; what is too large is cut, and says so.
+
+    Structured content is shown where the answer has no text: servers are asked to send it as text too.
+    """
+    parts = list(_parts(answer.content))
+    if answer.structured_content is not None and not any(isinstance(part, TextPart) for part in parts):
+        parts.append(TextPart(json.dumps(answer.structured_content, ensure_ascii=False)))
+    fitting = tuple(_fitting(parts))
+    has_images = any(isinstance(part, ImagePart) for part in fitting)
+    return ToolResult(
+        status=ToolReturnStatus.ERROR if answer.is_error else ToolReturnStatus.SUCCESS,
+        text="\n".join(part.text for part in fitting if isinstance(part, TextPart)),
+        content=fitting if has_images else (),
+    )
+
+
+def failure(text: str) -> ToolResult:
+    """Return an error that the model is told."""
+    return ToolResult(status=ToolReturnStatus.ERROR, text=f"Error: {text}")
+
+
+def _parts(blocks: Sequence[types.ContentBlock]) -> Iterator[InputPart]:
+    for block in blocks:
+        match block:
+            case types.TextContent():
+                yield TextPart(block.text)
+            case types.ImageContent():
+                yield ImagePart(media_type=block.mime_type, data=block.data)
+            case types.AudioContent():
+                yield TextPart(f"[audio, {block.mime_type}: not shown]")
+            case types.ResourceLink():
+                yield TextPart(f"[resource {block.name}: {block.uri}]")
+            case types.EmbeddedResource():
+                yield _resource_part(block.resource)
+
+
+def _resource_part(resource: types.TextResourceContents | types.BlobResourceContents) -> InputPart:
+    match resource:
+        case types.TextResourceContents():
+            return TextPart(resource.text)
+        case types.BlobResourceContents(mime_type=str(media_type)) if media_type.startswith("image/"):
+            return ImagePart(media_type=media_type, data=resource.blob)
+        case types.BlobResourceContents():
+            return TextPart(f"[resource {resource.uri}, {resource.mime_type or 'of unknown type'}: not shown]")
+
+
+def _fitting(parts: Sequence[InputPart]) -> Iterator[InputPart]:
+    room_for_text, room_for_images = MAX_TEXT_CHARACTERS, MAX_IMAGE_CHARACTERS
+    for part in parts:
+        match part:
+            case TextPart(text) if len(text) > room_for_text:
+                yield TextPart(f"{text[:room_for_text]}\n[cut: {room_for_text} of {len(text)} characters are shown]")
+                room_for_text = 0
+            case TextPart(text):
+                room_for_text -= len(text)
+                yield part
+            case ImagePart(data=data) if len(data) > room_for_images:
+                yield TextPart(f"[an image of {len(data) * 3 // 4} bytes is left out: it is too large]")
+            case ImagePart(data=data):
+                room_for_images -= len(data)
+                yield part
