@@ -55,6 +55,19 @@ class Conditional:
     default: str | None = None
     require_mapping: bool = False
 
+    def next_after(self, output: str | None) -> tuple[str, ...] | None:
+        """Return what has to follow this output: a tool, or nothing at all; None where anything may.
+
+        Nothing may while the output is not known, nor where the mapping is required and no entry fits.
+        """
+        if output is None:
+            return ()
+        if (fit := _fit(self.next_by_output, output)) is not None:
+            return (fit,)
+        if self.require_mapping:
+            return ()
+        return None if self.default is None else (self.default,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxCount:
@@ -89,3 +102,25 @@ ToolRule = (
     | RequiredBeforeExit
     | RequiresApproval
 )
+
+
+def _fit(next_by_output: Mapping[str, str], output: str) -> str | None:
+    """Return the entry for an output: of the same text, or else of the same truth, number or nothing in another spelling."""
+    text = output.strip()
+    if text in next_by_output:
+        return next_by_output[text]
+    value = _scalar(text)
+    return None if value is None else next((tool for key, tool in next_by_output.items() if _scalar(key) == value), None)
+
+
+def _scalar(text: str) -> tuple[str, object] | None:
+    """Return a constant as JSON or Python spells it, or a number, each with its kind: 1 and true are not the same."""
+    lowered = text.strip().lower()
+    if lowered in ("true", "false"):
+        return "truth", lowered
+    if lowered in ("null", "none"):
+        return "nothing", None
+    try:
+        return "number", float(lowered)
+    except ValueError:
+        return None

@@ -1,0 +1,27 @@
+"""The arguments of tool calls: JSON text that a model wrote, and not always JSON."""
+
+import json
+
+
+def object_in(text: str) -> dict[str, object] | None:
+    """Return the object that arguments are, None where they are none. Empty arguments are an object without members.
+
+    Control characters stand in strings as they are: many models write line ends so.
+    """
+    try:
+        value = json.loads(text or "{}", strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def text_of(members: dict[str, object]) -> str:
+    """Return an object as the text of arguments. Half a surrogate pair becomes a question mark."""
+    return json.dumps(members, ensure_ascii=False).encode(errors="replace").decode()
+
+
+def merged(written: str, given: str | None) -> str:
+    """Return the arguments that the model wrote with those that a rule gives over them; what is not an object gives way."""
+    if not given:
+        return written
+    return text_of({**(object_in(written) or {}), **(object_in(given) or {})})

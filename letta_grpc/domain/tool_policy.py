@@ -1,0 +1,191 @@
+"""What an agent's tool rules allow now, and whether they let the turn end.
+
+A turn is a run that somebody's words began, with the runs that answer its open calls. Rules see the calls that were *made* in
+it: those that were run, whatever came of it. A refused or a denied call was not made. A rule about a tool that the agent does
+not have says nothing.
+
+Rules of precedence: what restricts wins (rules about one tool apply together); what is owed wins over what ends, and what
+ends over what goes on. A turn in which nothing may be called any more can always end.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from letta_grpc.domain.arguments import merged
+from letta_grpc.domain.completions import ANY_TOOL
+from letta_grpc.domain.messages import ToolCall
+from letta_grpc.domain.tool_rules import (
+    Conditional,
+    ConstrainChild,
+    ContinueLoop,
+    ExitLoop,
+    MaxCount,
+    ParentLast,
+    RequiredBeforeExit,
+    RequiresApproval,
+    RunFirst,
+    ToolRule,
+)
+from letta_grpc.domain.turns import DEMAND, MadeCall, refusal_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What the model may call now. `arguments` (JSON text by tool) replace what it writes under the same names."""
+
+    tools: tuple[str, ...]
+    must_call: bool = False
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def choice(self) -> str | None:
+        """The tool choice of the request: the one tool, ANY_TOOL, or None where the model is free to call none."""
+        if not self.must_call or not self.tools:
+            return None
+        return self.tools[0] if len(self.tools) == 1 else ANY_TOOL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The calls of an answer, each as it is to be kept, and by id why those that break a rule are not run."""
+
+    calls: tuple[ToolCall, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOn:
+    """The model is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The turn ends. `by_rule`: not because the model had nothing more to do."""
+
+    by_rule: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Owes:
+    """The turn would end, and may not: the model is told which of these tools it has to call, and asked again."""
+
+    tools: tuple[str, ...]
+
+    @property
+    def demand(self) -> str:
+        """What the model is told."""
+        return f"{DEMAND} You must call {' and '.join(self.tools)} before you finish."
+
+
+Verdict = GoesOn | Ends | Owes
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """An agent's rules over the tools it has in this run. Every method is pure and knows an answer for any history."""
+
+    rules: tuple[ToolRule, ...]
+    tools: tuple[str, ...]
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it matters which of two calls comes first: then those of one answer run one after the other."""
+        return any(not isinstance(rule, RequiresApproval) for rule in self._known())
+
+    def offer(self, made: Sequence[MadeCall]) -> Offer:
+        """Return what may be called after these calls."""
+        if not made and (first := self._first()):
+            return Offer(tools=self._allowed(made, first), must_call=True, arguments=first)
+        next_up = self._next_up(made[-1]) if made else None
+        if next_up is None:
+            return Offer(tools=self._allowed(made, self.tools))
+        return Offer(tools=self._allowed(made, next_up), must_call=True, arguments=next_up)
+
+    def judge(self, made: Sequence[MadeCall], calls: Sequence[ToolCall]) -> Judgement:
+        """Say which calls of one answer may run, in the order in which they would.
+
+        Each is judged as if those before it that may run had been made and had returned nothing yet. Behind a call that ends
+        the turn, or whose return says what comes next, none may run.
+        """
+        so_far, kept, refused = list(made), [], {}
+        closed = False
+        for call in calls:
+            offer = Offer(tools=()) if closed else self.offer(so_far)
+            if call.name not in offer.tools:
+                kept.append(call)
+                if call.name in self.tools:
+                    refused[call.id] = refusal_text(call.name, offer.tools)
+                continue
+            kept.append(replace(call, arguments=merged(call.arguments, offer.arguments.get(call.name))))
+            so_far.append(MadeCall(tool=call.name))
+            closed = self._names(ExitLoop, [call.name]) or self._names(Conditional, [call.name])
+        return Judgement(calls=tuple(kept), refused=refused)
+
+    def after(self, made: Sequence[MadeCall], last_step: Sequence[str], *, wants_more: bool) -> Verdict:
+        """Say how the turn stands after a step.
+
+        `made` includes the calls of the step, whose tools are `last_step`; `wants_more`: without any rule it would go on.
+        """
+        offer = self.offer(made)
+        owed = self.owed(made)
+        ended = self._names(ExitLoop, last_step)
+        if not ended and (wants_more or self._names(ContinueLoop, last_step)):
+            return GoesOn()
+        if not offer.tools:
+            return Ends(by_rule=ended)
+        if owed:
+            return Owes(owed)
+        if ended:
+            return Ends(by_rule=True)
+        if offer.must_call:
+            return GoesOn() if last_step else Owes(offer.tools)
+        return Ends(by_rule=False)
+
+    def owed(self, made: Sequence[MadeCall]) -> tuple[str, ...]:
+        """Return the tools that must be called before the turn may end, in the order of the rules."""
+        called = {call.tool for call in made}
+        required = (rule.tool for rule in self._known() if isinstance(rule, RequiredBeforeExit))
+        return tuple(dict.fromkeys(tool for tool in required if tool not in called))
+
+    def _known(self) -> Iterable[ToolRule]:
+        return (rule for rule in self.rules if rule.tool in self.tools)
+
+    def _names(self, kind: type[ToolRule], tools: Collection[str]) -> bool:
+        return any(isinstance(rule, kind) and rule.tool in tools for rule in self.rules)
+
+    def _first(self) -> dict[str, str]:
+        """Return the tools that a turn begins with: one of them, if there are several; each with its arguments."""
+        return {rule.tool: rule.arguments or "" for rule in self._known() if isinstance(rule, RunFirst)}
+
+    def _next_up(self, last: MadeCall) -> dict[str, str] | None:
+        """Return the tools one of which has to follow, each with its arguments; None if nothing has to."""
+        result: dict[str, str] | None = None
+        for rule in self.rules:
+            if rule.tool != last.tool:
+                continue
+            match rule:
+                case ConstrainChild():
+                    given = rule.arguments or {}
+                    children = {child: given.get(child, "") for child in rule.children}
+                case Conditional():
+                    follower = rule.next_after(last.output)
+                    if follower is None:
+                        continue
+                    children = dict.fromkeys(follower, "")
+                case _:
+                    continue
+            result = (
+                children if result is None else {tool: result[tool] or children[tool] for tool in result if tool in children}
+            )
+        return result
+
+    def _allowed(self, made: Sequence[MadeCall], candidates: Iterable[str]) -> tuple[str, ...]:
+        wanted = set(candidates)
+        return tuple(tool for tool in self.tools if tool in wanted and self._may_come(tool, made))
+
+    def _may_come(self, tool: str, made: Sequence[MadeCall]) -> bool:
+        last = made[-1].tool if made else None
+        parents = [rule.tool for rule in self._known() if isinstance(rule, ParentLast) and tool in rule.children]
+        limits = [rule.limit for rule in self._known() if isinstance(rule, MaxCount) and rule.tool == tool]
+        count = sum(call.tool == tool for call in made)
+        return (not parents or last in parents) and all(count < limit for limit in limits)

@@ -1,0 +1,235 @@
+import json
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from letta_grpc.domain.completions import ANY_TOOL
+from letta_grpc.domain.messages import ToolCall
+from letta_grpc.domain.tool_policy import Ends, GoesOn, Offer, Owes, ToolPolicy
+from letta_grpc.domain.tool_rules import (
+    Conditional,
+    ConstrainChild,
+    ContinueLoop,
+    ExitLoop,
+    MaxCount,
+    ParentLast,
+    RequiredBeforeExit,
+    RequiresApproval,
+    RunFirst,
+    ToolRule,
+)
+from letta_grpc.domain.turns import DEMAND, REFUSAL, MadeCall
+
+TOOLS = ("a", "b", "c")
+
+
+def policy(*rules: ToolRule, tools: tuple[str, ...] = TOOLS) -> ToolPolicy:
+    return ToolPolicy(rules=rules, tools=tools)
+
+
+def made(*tools: str, output: str = "done") -> list[MadeCall]:
+    return [MadeCall(tool=tool, output=output) for tool in tools]
+
+
+def calls(*names: str, arguments: str = "{}") -> list[ToolCall]:
+    return [ToolCall(id=f"{name}-{index}", name=name, arguments=arguments) for index, name in enumerate(names)]
+
+
+def test_without_rules_everything_may_be_called_and_nothing_must() -> None:
+    assert policy().offer(made("a", "a")) == Offer(tools=TOOLS)
+    assert policy().offer([]).choice is None
+
+
+def test_a_turn_begins_with_one_of_the_tools_that_run_first() -> None:
+    assert policy(RunFirst(tool="b")).offer([]).choice == "b"
+    either = policy(RunFirst(tool="b"), RunFirst(tool="c"))
+    assert either.offer([]).tools == ("b", "c")
+    assert either.offer([]).choice == ANY_TOOL
+    assert either.offer(made("c")) == Offer(tools=TOOLS)
+
+
+def test_given_arguments_stand_over_those_that_the_model_writes() -> None:
+    rules = policy(RunFirst(tool="b", arguments='{"x": 1}'))
+    kept = rules.judge([], calls("b", arguments='{"x": 2, "y": "ü"}')).calls[0]
+    assert kept.arguments == '{"x": 1, "y": "ü"}'
+    assert rules.judge([], calls("b", arguments='{"x')).calls[0].arguments == '{"x": 1}'
+    assert rules.judge(made("b"), calls("b", arguments='{"x": 2}')).calls[0].arguments == '{"x": 2}'
+
+
+def test_after_its_parent_one_of_the_children_must_come() -> None:
+    rules = policy(ConstrainChild(tool="a", children=("b", "c", "gone"), arguments={"c": '{"x": 1}'}))
+    assert rules.offer(made("a")).tools == ("b", "c")
+    assert rules.offer(made("a")).choice == ANY_TOOL
+    assert json.loads(rules.judge(made("a"), calls("c")).calls[0].arguments) == {"x": 1}
+    assert rules.offer(made("a", "b")) == Offer(tools=TOOLS)
+
+
+def test_two_rules_for_one_parent_hold_together() -> None:
+    rules = policy(
+        ConstrainChild(tool="a", children=("a", "b"), arguments={"b": '{"x": 1}'}),
+        ConstrainChild(tool="a", children=("b", "c"), arguments={"b": '{"x": 2}'}),
+    )
+    assert rules.offer(made("a")) == Offer(tools=("b",), must_call=True, arguments={"b": '{"x": 1}'})
+
+
+def test_a_child_comes_only_right_after_its_parent() -> None:
+    rules = policy(ParentLast(tool="a", children=("b",)))
+    assert rules.offer([]).tools == ("a", "c")
+    assert rules.offer(made("a")).tools == TOOLS
+    assert rules.offer(made("a", "c")).tools == ("a", "c")
+
+
+def test_any_of_several_parents_will_do() -> None:
+    rules = policy(ParentLast(tool="a", children=("b",)), ParentLast(tool="c", children=("b",)))
+    assert rules.offer(made("c")).tools == TOOLS
+
+
+def test_what_a_tool_returned_says_which_comes_next() -> None:
+    rules = policy(Conditional(tool="a", next_by_output={"true": "b", "7": "c"}))
+    assert rules.offer(made("a", output="True ")).choice == "b"
+    assert rules.offer(made("a", output="7.0")).choice == "c"
+    assert rules.offer(made("a", output="else")) == Offer(tools=TOOLS)
+    assert policy(Conditional(tool="a", next_by_output={"x": "b"}, default="c")).offer(made("a")).choice == "c"
+    assert policy(Conditional(tool="a", next_by_output={"None": "b"})).offer(made("a", output="null")).choice == "b"
+
+
+def test_where_the_mapping_is_required_nothing_follows_an_unexpected_output() -> None:
+    rules = policy(Conditional(tool="a", next_by_output={"x": "b"}, require_mapping=True, default="c"))
+    assert rules.offer(made("a")) == Offer(tools=(), must_call=True)
+    assert rules.offer(made("a")).choice is None
+    assert rules.after(made("a"), [], wants_more=False) == Ends(by_rule=False)
+
+
+def test_a_tool_is_offered_only_so_often() -> None:
+    rules = policy(MaxCount(tool="a", limit=2))
+    assert "a" in rules.offer(made("a", "b")).tools
+    assert "a" not in rules.offer(made("a", "b", "a")).tools
+
+
+def test_calls_of_one_answer_count_for_each_other() -> None:
+    judgement = policy(MaxCount(tool="a", limit=1)).judge([], calls("a", "a", "b"))
+    assert set(judgement.refused) == {"a-1"}
+    assert judgement.refused["a-1"].startswith(REFUSAL)
+    assert "[b, c]" in judgement.refused["a-1"]
+    assert [call.id for call in judgement.calls] == ["a-0", "a-1", "b-2"]
+
+
+def test_behind_a_call_that_ends_the_turn_or_decides_what_follows_none_may_run() -> None:
+    assert set(policy(ExitLoop(tool="a")).judge([], calls("b", "a", "c")).refused) == {"c-2"}
+    assert set(policy(Conditional(tool="a", next_by_output={"x": "b"})).judge([], calls("a", "b")).refused) == {"b-1"}
+
+
+def test_rules_say_nothing_of_tools_that_the_agent_does_not_have() -> None:
+    rules = policy(RunFirst(tool="gone"), RequiredBeforeExit(tool="gone"), ParentLast(tool="gone", children=("a",)))
+    assert rules.offer([]) == Offer(tools=TOOLS)
+    assert rules.after([], [], wants_more=False) == Ends(by_rule=False)
+    assert rules.judge([], calls("gone")).refused == {}
+    assert not rules.in_order
+
+
+def test_order_matters_for_every_rule_but_approval() -> None:
+    assert not policy(RequiresApproval(tool="a")).in_order
+    assert policy(RequiresApproval(tool="a"), MaxCount(tool="a", limit=3)).in_order
+
+
+def test_a_turn_goes_on_while_there_is_more_and_ends_when_there_is_not() -> None:
+    assert policy().after(made("a"), ["a"], wants_more=True) == GoesOn()
+    assert policy().after([], [], wants_more=False) == Ends(by_rule=False)
+
+
+def test_a_turn_ends_after_a_tool_that_exits() -> None:
+    rules = policy(ExitLoop(tool="a"), ContinueLoop(tool="a"))
+    assert rules.after(made("b"), ["b"], wants_more=True) == GoesOn()
+    assert rules.after(made("b", "a"), ["a"], wants_more=True) == Ends(by_rule=True)
+    assert rules.after(made("a"), [], wants_more=False) == Ends(by_rule=False)
+
+
+def test_a_turn_goes_on_after_a_tool_that_continues() -> None:
+    assert policy(ContinueLoop(tool="a")).after(made("a"), ["a"], wants_more=False) == GoesOn()
+
+
+def test_a_required_tool_is_demanded_before_the_turn_may_end() -> None:
+    rules = policy(ExitLoop(tool="a"), RequiredBeforeExit(tool="b"), RequiredBeforeExit(tool="c"))
+    verdict = rules.after(made("a"), ["a"], wants_more=True)
+    assert verdict == Owes(("b", "c"))
+    assert verdict.demand.startswith(DEMAND)
+    assert "b and c" in verdict.demand
+    assert rules.after(made("b"), [], wants_more=False) == Owes(("c",))
+    assert rules.after(made("b", "c"), [], wants_more=False) == Ends(by_rule=False)
+
+
+def test_words_do_not_stand_for_a_call_that_must_come() -> None:
+    assert policy(RunFirst(tool="a")).after([], [], wants_more=False) == Owes(("a",))
+    assert policy(ConstrainChild(tool="a", children=("b",))).after(made("a"), ["a"], wants_more=False) == GoesOn()
+
+
+NAMES = st.sampled_from("abcd")
+RULES = st.one_of(
+    st.builds(RunFirst, tool=NAMES),
+    st.builds(ExitLoop, tool=NAMES),
+    st.builds(ContinueLoop, tool=NAMES),
+    st.builds(ConstrainChild, tool=NAMES, children=st.lists(NAMES, min_size=1, max_size=3).map(tuple)),
+    st.builds(ParentLast, tool=NAMES, children=st.lists(NAMES, min_size=1, max_size=3).map(tuple)),
+    st.builds(
+        Conditional,
+        tool=NAMES,
+        next_by_output=st.dictionaries(st.sampled_from(["x", "true", "1"]), NAMES, min_size=1),
+        default=st.none() | NAMES,
+        require_mapping=st.booleans(),
+    ),
+    st.builds(MaxCount, tool=NAMES, limit=st.integers(1, 3)),
+    st.builds(RequiredBeforeExit, tool=NAMES),
+    st.builds(RequiresApproval, tool=NAMES),
+)
+ANSWER = st.lists(st.tuples(NAMES, st.sampled_from(["x", "True", "1.0", "y"])), max_size=3)
+
+
+@given(st.lists(RULES, max_size=6), st.lists(ANSWER, max_size=12))
+def test_whatever_the_model_does_no_rule_is_broken(rules: list[ToolRule], answers: list[list[tuple[str, str]]]) -> None:
+    solver = policy(*rules)
+    history: list[MadeCall] = []
+    for answer in answers:
+        offer = solver.offer(history)
+        judgement = solver.judge(history, calls(*(name for name, _ in answer)))
+        assert judgement == solver.judge(tuple(history), tuple(calls(*(name for name, _ in answer))))
+        ran = [
+            MadeCall(tool=call.name, output=output)
+            for call, (name, output) in zip(judgement.calls, answer, strict=True)
+            if call.id not in judgement.refused and name in TOOLS
+        ]
+        assert not ran or ran[0].tool in offer.tools
+        history += ran
+        _no_rule_is_broken(rules, history)
+        verdict = solver.after(history, [call.tool for call in ran], wants_more=bool(answer))
+        if isinstance(verdict, Ends):
+            assert not solver.owed(history) or not solver.offer(history).tools
+            return
+
+
+def _no_rule_is_broken(rules: list[ToolRule], history: list[MadeCall]) -> None:
+    names = [call.tool for call in history]
+    known = [rule for rule in rules if rule.tool in TOOLS]
+    first = {rule.tool for rule in known if isinstance(rule, RunFirst)}
+    assert not names or not first or names[0] in first
+    for rule in known:
+        following = [after for before, after in pairwise(names) if before == rule.tool]
+        match rule:
+            case MaxCount():
+                assert names.count(rule.tool) <= rule.limit
+            case ConstrainChild():
+                assert set(following) <= set(rule.children)
+            case Conditional() if rule.require_mapping or rule.default:
+                assert set(following) <= {*rule.next_by_output.values(), rule.default}
+            case _:
+                pass
+    for child in TOOLS:
+        parents = {rule.tool for rule in known if isinstance(rule, ParentLast) and child in rule.children}
+        before = {earlier for earlier, later in zip([None, *names], names, strict=False) if later == child}
+        assert not parents or before <= parents
+
+
+@given(st.lists(RULES, max_size=6))
+def test_a_model_that_calls_what_it_must_comes_to_an_end(rules: list[ToolRule]) -> None:
+    solver = policy(*(rule for rule in rules if not isinstance(rule, ContinueLoop)))
+    assert isinstance(solver.after(made("a", "b", "c"), [], wants_more=False), Ends | Owes)
