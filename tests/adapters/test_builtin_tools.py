@@ -22,7 +22,7 @@ from letta_grpc.domain.passages import Passage
 from letta_grpc.ports.journal import AddPassage, EditBlock
 from letta_grpc.ports.tools import ToolContext, ToolResult, Tools
 from letta_grpc.testing.clocks import FakeClock
-from letta_grpc.testing.tools import ToolsContract, assert_refused
+from letta_grpc.testing.tools import ToolsContract, assert_refused, unheard
 from tests.support.values import AGENT_ID, CONVERSATION_ID, NOW, RUN_ID, run, spec
 
 CONTEXT = ToolContext(agent_id=AGENT_ID, conversation_id=CONVERSATION_ID, run_id=RUN_ID)
@@ -84,7 +84,7 @@ class Desk:
         self.state.passages.add(note.id, note)
 
     async def use(self, tool: str, /, **arguments: object) -> ToolResult:
-        return await self.tools.run(ToolCall(id="call", name=tool, arguments=json.dumps(arguments)), CONTEXT)
+        return await self.tools.run(ToolCall(id="call", name=tool, arguments=json.dumps(arguments)), CONTEXT, unheard)
 
     async def value_after(self, tool: str, /, **arguments: object) -> str:
         result = await self.use(tool, **arguments)
@@ -125,9 +125,9 @@ def test_a_new_agent_gets_the_tools_for_memory_conversation_and_archive(desk: De
     )
 
 
-def test_every_tool_may_run_again_after_a_takeover(desk: Desk) -> None:
-    definitions = [desk.tools.find(name) for name in desk.tools.base_tools()]
-    assert all(definition and definition.idempotent for definition in definitions)
+async def test_every_tool_may_run_again_after_a_takeover(desk: Desk) -> None:
+    definitions = await desk.tools.load(desk.tools.base_tools())
+    assert all(definition.idempotent for definition in definitions.values())
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ async def test_an_agent_without_blocks_is_told_so(desk: Desk) -> None:
 )
 async def test_wrong_arguments_are_told_in_one_short_sentence(desk: Desk, arguments: str, complaint: str) -> None:
     desk.remember(block("human"))
-    result = await desk.tools.run(ToolCall(id="call", name="memory_insert", arguments=arguments), CONTEXT)
+    result = await desk.tools.run(ToolCall(id="call", name="memory_insert", arguments=arguments), CONTEXT, unheard)
     assert_refused(result)
     assert complaint in result.text
 
@@ -355,7 +355,7 @@ async def test_a_store_that_fails_is_a_neutral_error_and_the_log_has_the_rest(
 ) -> None:
     memory, history = MemoryMemoryStore(desk.state), MemoryHistoryStore(desk.state)
     tools = BuiltinTools(memory=memory, history=history, passages=FailingPassages(desk.state), clock=desk.clock)
-    result = await tools.run(ToolCall(id="call", name="archival_memory_search", arguments="{}"), CONTEXT)
+    result = await tools.run(ToolCall(id="call", name="archival_memory_search", arguments="{}"), CONTEXT, unheard)
     assert_refused(result)
     assert "secret" not in result.text
     assert "secret path" in caplog.text
@@ -373,7 +373,7 @@ async def test_a_tool_that_is_cancelled_ends_at_once(desk: Desk) -> None:
     tools = BuiltinTools(memory=memory, history=history, passages=Waiting(desk.state), clock=desk.clock)
     call = ToolCall(id="call", name="archival_memory_search", arguments="{}")
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(tools.run(call, CONTEXT))
+        running = tasks.create_task(tools.run(call, CONTEXT, unheard))
         await searching.wait()
         running.cancel()
     assert running.cancelled()

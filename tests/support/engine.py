@@ -1,7 +1,7 @@
 """The engine over the in-memory adapters, with a model and tools whose every move a test decides."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,7 +33,7 @@ from letta_grpc.engine.runs import Runs, StartRequest
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.ports.journal import Change
 from letta_grpc.ports.models import ChatModel
-from letta_grpc.ports.tools import ToolContext, ToolResult
+from letta_grpc.ports.tools import Output, ToolContext, ToolResult
 from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
@@ -125,21 +125,29 @@ Play = Callable[[ToolCall], Awaitable[str | ToolResult]]
 
 @dataclass
 class DirectedTools:
-    """Tools that are functions of the test. Those named in `idempotent` may be run again after a takeover."""
+    """Tools that are functions of the test. Those named in `idempotent` may be run again, those in `guarded` need approval."""
 
     plays: dict[str, Play] = field(default_factory=dict)
     idempotent: set[str] = field(default_factory=set)
+    guarded: set[str] = field(default_factory=set)
     ran: list[str] = field(default_factory=list)
 
-    def find(self, name: str) -> ToolDefinition | None:
-        if name not in self.plays:
-            return None
-        return ToolDefinition(name=name, description=name, parameters="{}", idempotent=name in self.idempotent)
+    async def load(self, names: Sequence[str]) -> Mapping[str, ToolDefinition]:
+        return {name: self._definition(name) for name in names if name in self.plays}
+
+    def _definition(self, name: str) -> ToolDefinition:
+        return ToolDefinition(
+            name=name,
+            description=name,
+            parameters="{}",
+            idempotent=name in self.idempotent,
+            requires_approval=name in self.guarded,
+        )
 
     def base_tools(self) -> Sequence[str]:
         return tuple(self.plays)
 
-    async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:  # noqa: ARG002 - the port's shape
+    async def run(self, call: ToolCall, context: ToolContext, output: Output) -> ToolResult:  # noqa: ARG002 - the port's shape
         self.ran.append(call.id)
         result = await self.plays[call.name](call)
         return result if isinstance(result, ToolResult) else success(result)

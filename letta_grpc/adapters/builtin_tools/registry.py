@@ -1,7 +1,7 @@
 """The tools by name."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from letta_grpc.adapters.builtin_tools.memory import memory_insert, memory_replace, memory_rethink
 from letta_grpc.adapters.builtin_tools.recall import archival_memory_insert, archival_memory_search, conversation_search
@@ -11,7 +11,7 @@ from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.messages import ToolCall
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.stores import HistoryStore, MemoryStore, PassageStore
-from letta_grpc.ports.tools import ToolContext, ToolResult
+from letta_grpc.ports.tools import Output, ToolContext, ToolResult
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +35,16 @@ class BuiltinTools:
         self._clock = clock
         self._tools = {tool.definition.name: tool for tool in map(SignedTool.of, FUNCTIONS)}
 
-    def find(self, name: str) -> ToolDefinition | None:
-        """Return a tool's definition, None if there is no such tool."""
-        tool = self._tools.get(name)
-        return tool.definition if tool else None
+    async def load(self, names: Sequence[str]) -> Mapping[str, ToolDefinition]:
+        """Return the definitions of those of these tools that there are."""
+        return {name: tool.definition for name in names if (tool := self._tools.get(name))}
 
     def base_tools(self) -> Sequence[str]:
         """Return the names of the tools that a new agent gets: all of these."""
         return tuple(self._tools)
 
-    async def run(self, call: ToolCall, context: ToolContext) -> ToolResult:
-        """Run a tool. Whatever is wrong is a result with status ERROR."""
+    async def run(self, call: ToolCall, context: ToolContext, output: Output) -> ToolResult:  # noqa: ARG002 - the port's shape
+        """Run a tool. None of these writes anything meanwhile. Whatever is wrong is a result with status ERROR."""
         try:
             return await self._tool(call.name).run(self._workplace(context), call.arguments)
         except ToolError as error:
