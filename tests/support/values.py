@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from letta_grpc.domain.events import RunEvent
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import (
-    InputMessage,
     Message,
     Role,
+    SpokenInput,
     TextPart,
     ToolCall,
     ToolReturn,
@@ -46,9 +46,9 @@ def _register() -> None:
 _register()
 
 
-def text(words: str, role: Role = Role.USER) -> InputMessage:
+def text(words: str, role: Role = Role.USER) -> SpokenInput:
     """An input message of plain text."""
-    return InputMessage(role=role, content=(TextPart(words),))
+    return SpokenInput(role=role, content=(TextPart(words),))
 
 
 def spec(words: str = "hello", **changes: Any) -> RunSpec:  # noqa: ANN401 - any field

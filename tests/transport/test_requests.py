@@ -15,7 +15,7 @@ from letta_grpc.domain.agents import ModelSettings
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.context import Context
 from letta_grpc.domain.errors import InvalidRequest
-from letta_grpc.domain.messages import InputMessage, Role, TextPart
+from letta_grpc.domain.messages import Role, SpokenInput, TextPart
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunSpec, RunState, StopReason
 from letta_grpc.transport.convert import agents, blocks, conversations, requests
@@ -61,7 +61,7 @@ def broken_start(**spec: object) -> set[str]:
 
 def test_a_bare_start_gets_the_defaults_of_the_contract() -> None:
     wanted, view = requests.stream_from_pb(start(), "trace")
-    assert wanted.spec == RunSpec(messages=(InputMessage(role=Role.USER, content=(TextPart("hi"),)),))
+    assert wanted.spec == RunSpec(messages=(SpokenInput(role=Role.USER, content=(TextPart("hi"),)),))
     assert (wanted.agent_id, wanted.conversation_id, wanted.request_id, wanted.traceparent) == (AGENT, None, None, "trace")
     assert view == requests.View()
     assert (view.is_plain, view.heartbeat_seconds) == (True, 15.0)
@@ -93,7 +93,7 @@ def test_all_that_a_start_says_arrives() -> None:
         run_service_pb2.CreateRunRequest(agent_id=AGENT, conversation_id=CONVERSATION, request_id=REQUEST_ID, run=spec), None
     )
     assert wanted.spec == RunSpec(
-        messages=(InputMessage(role=Role.SYSTEM, content=(TextPart("a"), TextPart("b")), otid="mine"),),
+        messages=(SpokenInput(role=Role.SYSTEM, content=(TextPart("a"), TextPart("b")), otid="mine"),),
         max_steps=3,
         run_timeout=timedelta(seconds=2.5),
         conflict_policy=ConflictPolicy.ENQUEUE,

@@ -8,7 +8,7 @@ from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.events import NumberedEvent, RunEvent, TextDelta
 from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import RunId, new_message_id, new_run_id
-from letta_grpc.domain.messages import InputMessage, Role, TextPart
+from letta_grpc.domain.messages import Role, SpokenInput, TextPart
 from letta_grpc.domain.runs import Run, RunSpec, RunState
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Claim, Start
@@ -33,7 +33,7 @@ def new_start(world: World, like: Claim | None = None, **fields: object) -> Star
         "conversation_id": like.run.conversation_id if like else None,
         "request_id": f"request of {run_id}",
         "fingerprint": "payload",
-        "spec": RunSpec(messages=(InputMessage(role=Role.USER, content=(TextPart("hello"),)),)),
+        "spec": RunSpec(messages=(SpokenInput(role=Role.USER, content=(TextPart("hello"),)),)),
     }
     return Start(**(values | fields))  # type: ignore[arg-type]  # the fields that a test names
 

@@ -19,7 +19,7 @@ from letta_grpc.domain.ids import (
     new_run_id,
     new_step_id,
 )
-from letta_grpc.domain.messages import InputMessage, Message, Role, TextPart
+from letta_grpc.domain.messages import Message, Role, SpokenInput, TextPart
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunSpec, RunState, Step, StopReason
 from letta_grpc.domain.usage import Timing, Usage
@@ -92,7 +92,7 @@ class World:
 
     async def start(self, conversation: Conversation, *texts: str, **fields: Any) -> Claim:  # noqa: ANN401 - any field of RunSpec
         """Start a run."""
-        spec = RunSpec(messages=tuple(InputMessage(role=Role.USER, content=(TextPart(text),)) for text in texts), **fields)
+        spec = RunSpec(messages=tuple(SpokenInput(role=Role.USER, content=(TextPart(text),)) for text in texts), **fields)
         start = Start(
             run_id=new_run_id(),
             agent_id=conversation.agent_id,
