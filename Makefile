@@ -49,13 +49,16 @@ types: $(EVERYTHING)
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 
-proto: generate fmt ## Generate letta_grpc/v1 from protos/, and the synchronous client from the asynchronous one
+proto: generate fmt ## Generate from protos/ letta_grpc/v1 and the gateway's contract, and the synchronous client from the asynchronous one
 
 generate: $(EVERYTHING) .buf/googleapis
 	@mkdir -p $(OUT)/letta_grpc/v1
 	@rm -f $(OUT)/letta_grpc/v1/*_pb2*.py $(OUT)/letta_grpc/v1/*_pb2*.pyi
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.buf/googleapis \
 		--python_out=$(OUT) --mypy_out=$(OUT) --grpc_python_out=$(OUT) --mypy_grpc_out=$(OUT) $(PROTOS) 2>&1 | sed '/^Writing mypy/d'
+	@mkdir -p $(OUT)/letta_grpc/gateway/contract
+	@$(BIN)/python -m grpc_tools.protoc -Iprotos -I.buf/googleapis --include_imports --include_source_info \
+		--descriptor_set_out=$(OUT)/letta_grpc/gateway/contract/v1.binpb $(PROTOS)
 	@mkdir -p $(OUT)/letta_grpc/client/_sync
 	@$(BIN)/python letta_grpc/client/_unasync.py $(OUT)/letta_grpc/client/_sync
 

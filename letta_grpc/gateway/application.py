@@ -1,0 +1,91 @@
+"""The gateway as an ASGI application: native routes under `/api`, the faces, the documentation."""
+
+import logging
+from collections.abc import Sequence
+
+import grpc
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from letta_grpc.gateway.descriptors import Contract, own_contract
+from letta_grpc.gateway.documentation import documentation_routes
+from letta_grpc.gateway.face import Face, Ground
+from letta_grpc.gateway.faces import FACES
+from letta_grpc.gateway.failures import Failure, refused, unexpected
+from letta_grpc.gateway.guards import Guards
+from letta_grpc.gateway.metadata import RUN_ID_KEY
+from letta_grpc.gateway.options import GatewayOptions
+from letta_grpc.gateway.transcoder import Transcoder
+
+logger = logging.getLogger(__name__)
+
+API = "/api"
+_CORS_MAX_AGE_SECONDS = 600
+
+
+def gateway_app(
+    channel: grpc.aio.Channel,
+    options: GatewayOptions | None = None,
+    contract: Contract | None = None,
+    faces: Sequence[Face] = FACES,
+) -> ASGIApp:
+    """Return the gateway over a channel. `contract` is by default that of `letta_grpc.v1`."""
+    chosen, known = options or GatewayOptions(), contract or own_contract()
+    transcoder = Transcoder(channel, known, chosen)
+    own: list[BaseRoute] = [
+        Mount(API, transcoder),
+        *documentation_routes(known, transcoder.routes, API),
+        Route("/", _status),
+    ]
+    return Starlette(
+        routes=[*(route for face in faces for route in face(Ground(channel, chosen))), *own],
+        middleware=_middleware(chosen),
+        exception_handlers={Failure: _told, HTTPException: _told_http, Exception: _told_unexpected},
+    )
+
+
+def _middleware(options: GatewayOptions) -> list[Middleware]:
+    guards = Middleware(Guards, options)
+    if not options.cors_origins:
+        return [guards]
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=options.cors_origins,
+        allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+        allow_headers=("authorization", "content-type", "last-event-id", "traceparent", "tracestate"),
+        expose_headers=(RUN_ID_KEY, "retry-after"),
+        max_age=_CORS_MAX_AGE_SECONDS,
+    )
+    return [cors, guards]
+
+
+async def _status(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _told(_request: Request, error: Exception) -> Response:
+    failure = error if isinstance(error, Failure) else unexpected()
+    return JSONResponse(failure.as_dict(), failure.http, failure.headers)
+
+
+async def _told_http(request: Request, error: Exception) -> Response:
+    """Tell what Starlette's own routing finds in the form of all failures."""
+    status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
+    if status == 404:  # noqa: PLR2004 - not found
+        failure = refused(f"Nothing answers at {request.url.path}.", http=404, code=grpc.StatusCode.NOT_FOUND)
+    else:
+        message = f"{request.method} is not allowed here."
+        failure = refused(message, http=status, code=grpc.StatusCode.UNIMPLEMENTED, headers=headers)
+    return await _told(request, failure)
+
+
+async def _told_unexpected(request: Request, error: Exception) -> Response:
+    # Starlette raises it again behind this, and uvicorn logs it whole.
+    logger.error("request failed", extra={"path": request.url.path, "error": type(error).__name__})
+    return await _told(request, unexpected())

@@ -1,0 +1,109 @@
+"""The two forms of a stream over HTTP: server-sent events, and one JSON a line.
+
+Source of the first: HTML Living Standard, "Server-sent events".
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from letta_grpc.gateway.failures import Failure, refused
+from letta_grpc.gateway.frames import Frame
+
+_KEEPALIVE = b": keepalive\n\n"
+
+
+class StreamFormat(Protocol):
+    """How frames are written."""
+
+    @property
+    def content_type(self) -> str:
+        """The media type."""
+        ...
+
+    def opening(self) -> bytes:
+        """What comes before all frames."""
+        ...
+
+    def frames(self, frames: Iterable[Frame]) -> bytes:
+        """Frames."""
+        ...
+
+    def failure(self, failure: Failure) -> bytes:
+        """The last thing of a stream that failed on its way."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSentEvents:
+    """`text/event-stream`. A heartbeat is a comment; a failure has no id, so that a reader goes on from the last event."""
+
+    retry_ms: int
+    content_type: str = "text/event-stream"
+
+    def opening(self) -> bytes:
+        """Tell how long to wait before coming back."""
+        return b"retry: %d\n\n" % self.retry_ms
+
+    def frames(self, frames: Iterable[Frame]) -> bytes:
+        """Write each frame as an event."""
+        return b"".join([_KEEPALIVE if frame.is_heartbeat else _event(frame) for frame in frames])
+
+    def failure(self, failure: Failure) -> bytes:
+        """Write an event of its own."""
+        return b"event: error\ndata: %b\n\n" % failure.as_json()
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """`application/x-ndjson`. A heartbeat is a line like any other: the format knows no comments."""
+
+    content_type: str = "application/x-ndjson"
+
+    def opening(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def frames(self, frames: Iterable[Frame]) -> bytes:
+        """Write each frame as a line."""
+        return b"".join([frame.json + b"\n" for frame in frames])
+
+    def failure(self, failure: Failure) -> bytes:
+        """Write a line that has `error` alone."""
+        return failure.as_json() + b"\n"
+
+
+def _event(frame: Frame) -> bytes:
+    named = b"event: %b\ndata: %b\n\n" % (frame.event.encode(), frame.json) if frame.event else b"data: %b\n\n" % frame.json
+    return named if frame.id is None else b"id: %d\n%b" % (frame.id, named)
+
+
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+_EVENTS = frozenset({"text/event-stream", "text/*", "*/*", ""})
+
+
+def format_for(accept: str, retry_ms: int) -> StreamFormat:
+    """Return what an Accept header asks for: events unless it wants lines more. Raises Failure."""
+    for kind in _by_preference(accept):
+        if kind in _EVENTS:
+            return ServerSentEvents(retry_ms)
+        if kind in _LINES or kind == "application/*":
+            return JsonLines()
+    raise refused("This answers with a stream: accept `text/event-stream` or `application/x-ndjson`.", http=406)
+
+
+def _by_preference(accept: str) -> list[str]:
+    weighed = []
+    for order, part in enumerate(accept.split(",")):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((_weight(piece[2:]) for piece in parameters if piece.startswith("q=")), 1.0)
+        if weight > 0:
+            weighed.append((-weight, order, kind))
+    return [kind for _, _, kind in sorted(weighed)]
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

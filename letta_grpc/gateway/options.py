@@ -1,0 +1,24 @@
+"""What a gateway is told when it is made."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayOptions:
+    """Limits and names. Sizes are in bytes.
+
+    `cors_origins`: pages of these origins may call; none by default. `any_host`: whether requests may name any host; if not,
+    only this machine's, as a page that points its own name at us (DNS rebinding) cannot. `opening_seconds`: how long a stream
+    that the server has accepted may be silent before its headers go out without an event.
+    """
+
+    cors_origins: tuple[str, ...] = ()
+    any_host: bool = False
+    max_body_bytes: int = 8 * 1024 * 1024
+    max_json_depth: int = 64
+    max_head_bytes: int = 32 * 1024
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    keep_alive_seconds: int = 60
+    opening_seconds: float = 1.0
+    retry_ms: int = 1000

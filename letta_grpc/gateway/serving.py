@@ -1,0 +1,105 @@
+"""The gateway on a socket: uvicorn inside a loop that is somebody else's."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from letta_grpc.gateway.http1 import guarded
+from letta_grpc.gateway.options import GatewayOptions
+
+# How long a peer that acknowledges nothing is believed to be there.
+_VANISHED_MS = 30_000
+_STOP_SECONDS = 1
+
+
+class BindError(Exception):
+    """The gateway cannot listen on an address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """PEM files that make it HTTPS."""
+
+    chain: Path
+    key: Path
+
+
+@asynccontextmanager
+async def http_serving(
+    app: ASGIApp, listen: str, options: GatewayOptions, certificate: Certificate | None = None
+) -> AsyncIterator[str]:
+    """Serve an application on `host:port`; yield its URL once it accepts. Raises BindError.
+
+    On leaving, no connection is taken any more, answers under way have a second to end, and the rest is cut.
+    """
+    listener = _bound(listen)
+    host, port = listener.getsockname()[:2]
+    server = _Server(_config(app, options, certificate))
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve([listener]), name="http")
+        ready = group.create_task(server.ready.wait(), name="http ready")
+        await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        try:
+            yield f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        finally:
+            server.should_exit = True
+
+
+def _config(app: ASGIApp, options: GatewayOptions, certificate: Certificate | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=guarded(options),
+        ws="websockets-sansio",
+        ws_max_size=options.max_body_bytes,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=options.keep_alive_seconds,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        ssl_certfile=certificate.chain if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
+    )
+
+
+def _bound(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    name = host.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit these: a client that lost its power is noticed, where the kernel alone would wait for hours.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _VANISHED_MS)
+        listener.bind((name, int(port)))
+    except OSError as error:
+        listener.close()
+        raise BindError(f"cannot listen on {listen}: {error.strerror}") from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signals of its own, which says when it has begun."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield

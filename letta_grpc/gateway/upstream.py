@@ -1,0 +1,116 @@
+"""Calls over any channel of grpc.aio's shape. Requests and responses are bytes: messages are made and read out here alone."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import grpc
+
+from letta_grpc.gateway.descriptors import Rpc
+from letta_grpc.gateway.failures import Failure, failure_from
+from letta_grpc.gateway.metadata import RUN_ID_KEY, Metadata
+
+T = TypeVar("T")
+
+
+async def settled(answer: Awaitable[T]) -> T:
+    """Wait for grpc. Raises Failure; CancelledError only if the waiting task itself is cancelled."""
+    try:
+        return await answer
+    except grpc.aio.AioRpcError as error:
+        # Without grpc's frames: they hold the call, and the call its connection.
+        raise failure_from(error) from error.with_traceback(None)
+    except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+        raise _closed() from error.with_traceback(None)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # The channel was closed under the call.
+        raise _closed() from None
+    finally:
+        del answer
+
+
+def _closed() -> Failure:
+    return Failure(grpc.StatusCode.UNAVAILABLE, "The server behind this gateway is stopping.", http=503)
+
+
+class UnaryCall:
+    """A call with one answer."""
+
+    def __init__(self, channel: grpc.aio.Channel, rpc: Rpc, body: bytes, metadata: Metadata) -> None:
+        method: Any = channel.unary_unary(f"/{rpc.name}")
+        self._call = method(body, metadata=metadata)
+
+    async def answer(self) -> bytes:
+        """Return the answer. Raises Failure."""
+        body: bytes = await settled(self._call)
+        return body
+
+    async def run_id(self) -> str | None:
+        """Return the run that the call started, if it did."""
+        return await _run_id(self._call)
+
+    def close(self) -> None:
+        """End the call for good."""
+        self._call.cancel()
+
+
+class StreamCall:
+    """A call that answers with a stream."""
+
+    def __init__(self, channel: grpc.aio.Channel, rpc: Rpc, body: bytes, metadata: Metadata) -> None:
+        method: Any = channel.unary_stream(f"/{rpc.name}")
+        self._call = method(body, metadata=metadata)
+
+    async def read(self) -> bytes | None:
+        """Return the next response; None behind the last of a call that ended well. Raises Failure."""
+        response: Any = await settled(self._call.read())
+        return None if response is grpc.aio.EOF else response
+
+    async def run_id(self) -> str | None:
+        """Return the run that the stream follows, if the server says so ahead; waits until it has accepted the call."""
+        return await _run_id(self._call)
+
+    def close(self) -> None:
+        """End the call for good."""
+        self._call.cancel()
+
+
+class BidiCall(StreamCall):
+    """A call that streams both ways, or only from the client: then its one answer is read like a stream of one."""
+
+    def __init__(self, channel: grpc.aio.Channel, rpc: Rpc, metadata: Metadata) -> None:
+        kind = channel.stream_stream if rpc.server_streaming else channel.stream_unary
+        method: Any = kind(f"/{rpc.name}")
+        self._call = method(metadata=metadata)
+        self._single = not rpc.server_streaming
+        self._answered = False
+
+    async def read(self) -> bytes | None:
+        """Return the next response; None behind the last of a call that ended well. Raises Failure."""
+        if not self._single:
+            return await super().read()
+        if self._answered:
+            return None
+        self._answered = True
+        body: bytes = await settled(self._call)
+        return body
+
+    async def write(self, request: bytes) -> None:
+        """Send a request; waits while the server does not read. Raises Failure once the call has ended."""
+        await settled(self._call.write(request))
+
+    async def done_writing(self) -> None:
+        """Say that no more requests come. Raises Failure."""
+        await settled(self._call.done_writing())
+
+
+async def _run_id(call: Any) -> str | None:  # noqa: ANN401 - a call of any shape
+    try:
+        metadata = await settled(call.initial_metadata())
+    except Failure:
+        # Whoever reads on is told.
+        return None
+    return next((str(value) for key, value in metadata or () if key == RUN_ID_KEY), None)
