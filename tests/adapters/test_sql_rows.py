@@ -1,6 +1,7 @@
 """What is stored in SQLite is what is read from it, whatever it is."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ from sqlalchemy.pool import StaticPool
 
 from letta_grpc.adapters.sql.passages import passage_of
 from letta_grpc.adapters.sql.rows import (
+    ANSWER,
+    SPEC,
     Row,
     Values,
     agent_of,
@@ -24,12 +27,12 @@ from letta_grpc.adapters.sql.rows import (
     run_values,
     spec_of,
     step_values,
-    to_json,
 )
 from letta_grpc.adapters.sql.runs import step_of
 from letta_grpc.adapters.sql.schema import agents, blocks, conversations, messages, metadata, passages, runs, steps
 from letta_grpc.adapters.sql.values import agent_values, block_values, conversation_values
 from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.approvals import Answer
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.passages import Passage
@@ -95,8 +98,17 @@ def test_a_run_survives_its_row(database: Connection, run: Run) -> None:
     assert stored_and_read(database, runs, values, run_of) == run
 
 
-@given(
-    st.builds(RunSpec, messages=any_of(RunSpec).map(lambda s: s.messages), run_timeout=_durations, disconnect_grace=_durations)
-)
-def test_a_spec_survives_its_column(spec: RunSpec) -> None:
-    assert spec_of(to_json(spec)) == spec
+@given(any_of(RunSpec), st.tuples(_durations, _durations, _durations))
+def test_a_spec_survives_its_column(spec: RunSpec, durations: tuple[timedelta, timedelta, timedelta]) -> None:
+    timeout, grace, patience = durations
+    spec = replace(spec, run_timeout=timeout, disconnect_grace=grace, approval_timeout=patience)
+    assert spec_of(SPEC.dump(spec)) == spec
+
+
+@given(any_of(Answer))
+def test_an_answer_survives_its_column(answer: Answer) -> None:
+    assert ANSWER.load(ANSWER.dump(answer)) == answer
+
+
+def test_what_has_its_default_takes_no_room_in_a_spec() -> None:
+    assert SPEC.dump(RunSpec(messages=())) == '{"messages":[]}'

@@ -8,7 +8,7 @@ from typing import assert_never
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished
-from letta_grpc.domain.messages import Message
+from letta_grpc.domain.inputs import input_messages
 from letta_grpc.domain.runs import Run, RunState, StopReason
 from letta_grpc.domain.usage import Timing
 from letta_grpc.ports.codec import EventCodec
@@ -42,15 +42,7 @@ def start_run(state: MemoryState, codec: EventCodec, stored: StoredRun, opening:
     """Let the input of a run enter its conversation, and its first events its log."""
     run = stored.run
     messages = state.messages[run.conversation_id]
-    for message_id, given in zip(run.input_message_ids, stored.spec.messages, strict=True):
-        message = Message(
-            id=message_id,
-            role=given.role,
-            content=given.content,
-            otid=given.otid,
-            run_id=run.id,
-            create_time=run.start_time or run.create_time,
-        )
+    for message in input_messages(run, stored.spec):
         messages.add(message.id, message)
     store_events(state, codec, stored, opening, time_ns)
 

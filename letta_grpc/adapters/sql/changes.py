@@ -9,7 +9,7 @@ from letta_grpc.adapters.sql.session import Session
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished
 from letta_grpc.domain.ids import ConversationId
-from letta_grpc.domain.messages import Message
+from letta_grpc.domain.inputs import input_messages
 from letta_grpc.domain.runs import Run, RunSpec
 from letta_grpc.ports.journal import AddPassage, Change, EditBlock, RecordStep
 
@@ -47,13 +47,5 @@ def store_meaning(session: Session, conversation_id: ConversationId, events: Ite
 
 def store_input(session: Session, run: Run, spec: RunSpec) -> None:
     """Put a run's input into its conversation."""
-    for message_id, given in zip(run.input_message_ids, spec.messages, strict=True):
-        message = Message(
-            id=message_id,
-            role=given.role,
-            content=given.content,
-            otid=given.otid,
-            run_id=run.id,
-            create_time=run.start_time or run.create_time,
-        )
+    for message in input_messages(run, spec):
         session.execute(ADD_MESSAGE, message_values(message, run.conversation_id))

@@ -19,6 +19,7 @@ from letta_grpc.adapters.sql.queries import (
     RUN_OF_REQUEST,
 )
 from letta_grpc.adapters.sql.rows import (
+    SPEC,
     Row,
     agent_of,
     block_of,
@@ -27,10 +28,9 @@ from letta_grpc.adapters.sql.rows import (
     run_of,
     run_values,
     spec_of,
-    to_json,
-    to_micros,
 )
 from letta_grpc.adapters.sql.session import Session
+from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ConversationNotFound, QueueFull, RequestIdReused
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId
@@ -141,7 +141,7 @@ def _add_run(session: Session, start: Start, run: Run, ownership: Ownership | No
     interrupts = start.spec.conflict_policy is ConflictPolicy.INTERRUPT
     values = run_values(run) | {
         "fingerprint": start.fingerprint,
-        "spec": to_json(start.spec),
+        "spec": SPEC.dump(start.spec),
         "traceparent": start.traceparent,
         "queue_rank": 0 if interrupts else 1,
         "owner": ownership and ownership.owner,

@@ -7,8 +7,9 @@ from itertools import islice
 from sqlalchemy import Connection, select
 
 from letta_grpc.adapters.sql.database import Database
-from letta_grpc.adapters.sql.rows import Row, from_json, from_micros
+from letta_grpc.adapters.sql.rows import Row, from_json
 from letta_grpc.adapters.sql.schema import passages
+from letta_grpc.adapters.sql.times import from_micros
 from letta_grpc.adapters.sql.words import has_words, narrow, words_of
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.passages import Passage

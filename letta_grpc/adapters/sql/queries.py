@@ -90,6 +90,7 @@ _AS_RUN_SAYS = (
     "timing",
     "error",
     "metadata",
+    "pending_actions",
     "last_sequence_number",
 )
 FINISH_RUN = (

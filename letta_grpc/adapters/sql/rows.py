@@ -5,48 +5,40 @@ A row is a tuple in its table's order of columns, as `select(table)` gives it, f
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from letta_grpc.domain.agents import Agent, Conversation, ModelSettings
+from letta_grpc.adapters.sql.tagged import form_of
+from letta_grpc.adapters.sql.times import from_micros, to_micros
+from letta_grpc.domain.agents import Agent, AgentKind, Conversation, ModelSettings, Sleeptime
+from letta_grpc.domain.approvals import Answer, PendingAction
 from letta_grpc.domain.blocks import Block
-from letta_grpc.domain.messages import (
-    ContentPart,
-    InputMessage,
-    Message,
-    ReasoningPart,
-    Role,
-    TextPart,
-    ToolCall,
-    ToolReturn,
-    ToolReturnStatus,
-)
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.messages import ContentPart, Decision, Message, Role, ToolCall, ToolReturn
 from letta_grpc.domain.passages import Passage
-from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunError, RunSpec, RunState, Step, StopReason
+from letta_grpc.domain.runs import Run, RunError, RunKind, RunSpec, RunState, Step, StopReason
+from letta_grpc.domain.tool_rules import ToolRule
 from letta_grpc.domain.usage import Timing, Usage
 
 Row = Sequence[Any]
 Values = dict[str, Any]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def to_micros(time: datetime) -> int:
-    """Return a time as the tables keep it."""
-    return (time - _EPOCH) // _MICROSECOND
-
-
-def from_micros(micros: int) -> datetime:
-    """Return the time that a table keeps."""
-    return _EPOCH + timedelta(microseconds=micros)
+SPEC = form_of(RunSpec)
+ACTION = form_of(PendingAction)
+ANSWER = form_of(Answer)
+ACTIONS = form_of(tuple[PendingAction, ...])
+TOOL_RULES = form_of(tuple[ToolRule, ...])
+SLEEPTIME = form_of(Sleeptime)
+_CONTENT = form_of(tuple[ContentPart, ...])
+_CALLS = form_of(tuple[ToolCall, ...])
+_RETURNS = form_of(tuple[ToolReturn, ...])
+_DECISIONS = form_of(tuple[Decision, ...])
 
 
 def to_json(value: object) -> str:
-    """Return JSON text; dataclasses become objects, enums their values, timedeltas seconds."""
+    """Return JSON text; dataclasses become objects with all their fields, enums their values."""
     return orjson.dumps(value, default=_plain).decode()
 
 
@@ -56,13 +48,9 @@ def from_json(text: str) -> Any:  # noqa: ANN401 - whatever the JSON says
 
 
 def _plain(value: object) -> object:
-    match value:
-        case timedelta():
-            return value.total_seconds()
-        case Mapping():
-            return dict(value)
-        case _:
-            raise TypeError(type(value).__name__)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(type(value).__name__)
 
 
 @lru_cache(maxsize=1024)
@@ -75,6 +63,12 @@ def _names_of(text: str) -> tuple[str, ...]:
     return tuple(from_json(text))
 
 
+@lru_cache(maxsize=1024)
+def _rules_of(text: str) -> tuple[ToolRule, ...]:
+    rules: tuple[ToolRule, ...] = TOOL_RULES.load(text)
+    return rules
+
+
 @lru_cache(maxsize=256)
 def _shared(text: str) -> str:
     # Many agents have the same instructions, and each run that waits for its model holds on to its agent's.
@@ -83,7 +77,8 @@ def _shared(text: str) -> str:
 
 def agent_of(row: Row, blocks: Sequence[Block]) -> Agent:
     """Return the agent of a row of `agents`, with these blocks."""
-    (_, id_, name, description, system, model, settings, tools, tags, metadata, window, timezone, created, updated) = row
+    (_, id_, name, description, system, model, settings, kind, tools, rules, approvals, secrets, sleeptime) = row[:13]
+    (tags, metadata, window, timezone, created, updated) = row[13:]
     return Agent(
         id=id_,
         name=name,
@@ -92,7 +87,12 @@ def agent_of(row: Row, blocks: Sequence[Block]) -> Agent:
         model=model,
         model_settings=_settings_of(settings),
         memory_blocks=tuple(blocks),
+        kind=AgentKind(kind),
         tools=_names_of(tools),
+        tool_rules=_rules_of(rules),
+        tool_approvals=from_json(approvals),
+        secrets=from_json(secrets),
+        sleeptime=None if sleeptime is None else SLEEPTIME.load(sleeptime),
         tags=_names_of(tags),
         metadata=from_json(metadata),
         context_window=window,
@@ -103,8 +103,8 @@ def agent_of(row: Row, blocks: Sequence[Block]) -> Agent:
 
 
 def conversation_of(row: Row) -> Conversation:
-    """Return the conversation of a row of `conversations`."""
-    _, id_, agent_id, title, is_default, model, metadata, created, updated = row
+    """Return the conversation of a row of `conversations`; the journal alone looks at the rest of it."""
+    _, id_, agent_id, title, is_default, model, metadata, created, updated = row[:9]
     return Conversation(
         id=id_,
         agent_id=agent_id,
@@ -141,9 +141,10 @@ def message_of(row: Row) -> Message:
     return Message(
         id=id_,
         role=Role(role),
-        content=tuple(_part_of(kind, text) for kind, text in fields.get("content", ())),
-        tool_calls=tuple(ToolCall(**call) for call in fields.get("tool_calls", ())),
-        tool_returns=tuple(_return_of(returned) for returned in fields.get("tool_returns", ())),
+        content=_CONTENT.read(fields.get("content", ())),
+        tool_calls=_CALLS.read(fields.get("tool_calls", ())),
+        tool_returns=_RETURNS.read(fields.get("tool_returns", ())),
+        decisions=_DECISIONS.read(fields.get("decisions", ())),
         otid=fields.get("otid"),
         name=fields.get("name"),
         run_id=run_id,
@@ -156,9 +157,10 @@ def message_of(row: Row) -> Message:
 def message_values(message: Message, conversation_id: str) -> Values:
     """Return the row of a message."""
     body = {
-        "content": [(_kind_of(part), part.text) for part in message.content],
-        "tool_calls": message.tool_calls,
-        "tool_returns": message.tool_returns,
+        "content": _CONTENT.write(message.content),
+        "tool_calls": _CALLS.write(message.tool_calls),
+        "tool_returns": _RETURNS.write(message.tool_returns),
+        "decisions": _DECISIONS.write(message.decisions),
         "otid": message.otid,
         "name": message.name,
         "model": message.model,
@@ -169,59 +171,31 @@ def message_values(message: Message, conversation_id: str) -> Values:
         "run_id": message.run_id,
         "step_id": message.step_id,
         "role": message.role.value,
-        "body": to_json({name: value for name, value in body.items() if value not in (None, [], ())}),
+        "body": to_json({name: value for name, value in body.items() if value not in (None, [])}),
         "search_text": message.text.casefold(),
         "create_time": to_micros(message.create_time),
     }
 
 
-def _kind_of(part: ContentPart) -> str:
-    return "text" if isinstance(part, TextPart) else "reasoning"
-
-
-def _part_of(kind: str, text: str) -> ContentPart:
-    return TextPart(text) if kind == "text" else ReasoningPart(text)
-
-
-def _return_of(fields: Values) -> ToolReturn:
-    return ToolReturn(
-        tool_call_id=fields["tool_call_id"],
-        status=ToolReturnStatus(fields["status"]),
-        text=fields["text"],
-        stdout=tuple(fields["stdout"]),
-        stderr=tuple(fields["stderr"]),
-    )
-
-
 def spec_of(text: str) -> RunSpec:
     """Return the spec that a run's row keeps."""
-    fields = from_json(text)
-    return RunSpec(
-        **fields
-        | {
-            "messages": tuple(_input_of(given) for given in fields["messages"]),
-            "run_timeout": timedelta(seconds=fields["run_timeout"]),
-            "conflict_policy": ConflictPolicy(fields["conflict_policy"]),
-            "disconnect_policy": DisconnectPolicy(fields["disconnect_policy"]),
-            "disconnect_grace": timedelta(seconds=fields["disconnect_grace"]),
-        }
-    )
-
-
-def _input_of(fields: Values) -> InputMessage:
-    content = tuple(TextPart(part["text"]) for part in fields["content"])
-    return InputMessage(role=Role(fields["role"]), content=content, otid=fields["otid"])
+    spec: RunSpec = SPEC.load(text)
+    return spec
 
 
 def run_of(row: Row, last_sequence_number: int | None = None) -> Run:
     """Return the run of a row of `runs`; an open run's last number is known to its log alone."""
     (_, id_, agent_id, conversation_id, request_id, _, _, _, model, state, stop_reason, _, attempt, _, _, _) = row[:16]
-    (created, started, ended, usage, timing, input_ids, error, last, background, metadata) = row[16:]
+    (created, started, ended, usage, timing, input_ids, error, last, background, metadata) = row[16:26]
+    (resumes_run_id, parent_run_ids, kind, pending_actions) = row[26:]
     return Run(
         id=id_,
         agent_id=agent_id,
         conversation_id=conversation_id,
         request_id=request_id,
+        resumes_run_id=resumes_run_id,
+        parent_run_ids=tuple(map(RunId, _names_of(parent_run_ids))),
+        kind=RunKind(kind),
         model=model,
         state=RunState(state),
         stop_reason=None if stop_reason is None else StopReason(stop_reason),
@@ -231,6 +205,7 @@ def run_of(row: Row, last_sequence_number: int | None = None) -> Run:
         end_time=None if ended is None else from_micros(ended),
         usage=Usage(**from_json(usage)),
         timing=None if timing is None else Timing(**from_json(timing)),
+        pending_actions=ACTIONS.load(pending_actions) if pending_actions else (),
         input_message_ids=tuple(from_json(input_ids)),
         error=None if error is None else RunError(**from_json(error)),
         last_sequence_number=last if last_sequence_number is None else last_sequence_number,
@@ -259,6 +234,10 @@ def run_values(run: Run) -> Values:
         "error": None if run.error is None else to_json(run.error),
         "background": run.background,
         "metadata": to_json(run.metadata),
+        "resumes_run_id": run.resumes_run_id,
+        "parent_run_ids": to_json(run.parent_run_ids),
+        "kind": run.kind.value,
+        "pending_actions": ACTIONS.dump(run.pending_actions) if run.pending_actions else None,
     }
 
 

@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Connection, select
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
 from letta_grpc.adapters.sql.queries import RUN
-from letta_grpc.adapters.sql.rows import Row, from_json, from_micros, run_of, to_micros
+from letta_grpc.adapters.sql.rows import Row, from_json, run_of
 from letta_grpc.adapters.sql.schema import runs, steps
+from letta_grpc.adapters.sql.times import from_micros, to_micros
 from letta_grpc.domain.errors import ResourceInUse, RunNotFound
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.paging import Page, PageRequest

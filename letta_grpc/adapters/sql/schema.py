@@ -59,7 +59,12 @@ agents = Table(
     Column("system", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("model_settings", Text, nullable=False),
+    Column("kind", Text, nullable=False),
     Column("tools", Text, nullable=False),
+    Column("tool_rules", Text, nullable=False),
+    Column("tool_approvals", Text, nullable=False),
+    Column("secrets", Text, nullable=False),
+    Column("sleeptime", Text),
     Column("tags", Text, nullable=False),
     Column("metadata", Text, nullable=False),
     Column("context_window", BigInteger, nullable=False),
@@ -78,6 +83,8 @@ agent_tags = Table(
     PrimaryKeyConstraint("agent_id", "tag"),
 )
 
+# While calls wait for answers, `waiting_run_id` is the run that shows them. `context_start` is the position of the oldest
+# message in context; the summary at `summary_position`, if that is not 0, stands before it.
 conversations = Table(
     "conversations",
     metadata,
@@ -90,6 +97,9 @@ conversations = Table(
     Column("metadata", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
+    Column("waiting_run_id", Text),
+    Column("context_start", BigInteger, nullable=False, server_default="0"),
+    Column("summary_position", BigInteger, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 Index(
@@ -129,7 +139,7 @@ agent_blocks = Table(
 )
 
 # `queue_rank` puts INTERRUPT starts (0) before ENQUEUE starts (1). An open run's `last_sequence_number` is NULL here: its log
-# knows it. A run that has ended and has no segments was trimmed.
+# knows it. A run that has ended and has no segments was trimmed. `pending_actions` is NULL where nothing waits.
 runs = Table(
     "runs",
     metadata,
@@ -159,15 +169,40 @@ runs = Table(
     Column("last_sequence_number", BigInteger),
     Column("background", Boolean, nullable=False),
     Column("metadata", Text, nullable=False),
+    Column("resumes_run_id", Text),
+    Column("parent_run_ids", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("pending_actions", Text),
     sqlite_autoincrement=True,
 )
 _OPEN = text("state IN ('queued', 'running')")
 Index("ix_runs_open", runs.c.conversation_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
+_WAITS = text("pending_actions IS NOT NULL")
+Index("ix_runs_waiting", runs.c.conversation_id, sqlite_where=_WAITS, postgresql_where=_WAITS)
+
+# Every call that has ever waited for an answer: by it a late or repeated answer is told from a wrong one. The calls of one
+# step are a batch, open until `settled_run_id` says which run took care of it; `answer_run_id` is the run that brought the
+# answer.
+waiting_calls = Table(
+    "waiting_calls",
+    metadata,
+    _position(),
+    _belongs_to("conversations", index=False),
+    Column("tool_call_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("expire_time", BigInteger, nullable=False),
+    Column("answer", Text),
+    Column("answer_run_id", Text),
+    Column("settled_run_id", Text),
+)
+Index(None, waiting_calls.c.conversation_id, waiting_calls.c.tool_call_id)
+_UNSETTLED = text("settled_run_id IS NULL")
+Index("ix_waiting_calls_open", waiting_calls.c.expire_time, sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED)
 
 # `position` is also the order within a conversation: only one run at a time writes into one.
 # Messages and steps are written in every run, so they have no index that no query needs, and no AUTOINCREMENT: they are only
 # removed together with their whole conversation, after which nobody pages behind them.
-# `body` holds content, calls and returns; `search_text` the text parts, casefolded.
+# `body` holds content, calls, returns and decisions; `search_text` the text parts, casefolded.
 messages = Table(
     "messages",
     metadata,

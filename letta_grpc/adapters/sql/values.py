@@ -1,6 +1,7 @@
 """What an insert or update of agents, conversations and blocks binds, by column."""
 
-from letta_grpc.adapters.sql.rows import Values, to_json, to_micros
+from letta_grpc.adapters.sql.rows import SLEEPTIME, TOOL_RULES, Values, to_json
+from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.blocks import Block
 
@@ -14,7 +15,12 @@ def agent_values(agent: Agent) -> Values:
         "system": agent.system,
         "model": agent.model,
         "model_settings": to_json(agent.model_settings),
+        "kind": agent.kind.value,
         "tools": to_json(agent.tools),
+        "tool_rules": TOOL_RULES.dump(agent.tool_rules),
+        "tool_approvals": to_json(agent.tool_approvals),
+        "secrets": to_json(agent.secrets),
+        "sleeptime": agent.sleeptime and SLEEPTIME.dump(agent.sleeptime),
         "tags": to_json(agent.tags),
         "metadata": to_json(agent.metadata),
         "context_window": agent.context_window,

@@ -15,12 +15,13 @@ from letta_grpc.adapters.sql.queries import (
     START_RUN,
     WAITING_CONVERSATIONS,
 )
-from letta_grpc.adapters.sql.rows import run_of, spec_of, to_micros
+from letta_grpc.adapters.sql.rows import run_of, spec_of
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import call
 from letta_grpc.adapters.sql.sqlite.readers import Readers
 from letta_grpc.adapters.sql.sqlite.recovery import current
 from letta_grpc.adapters.sql.sqlite.writer import Writer
+from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.domain.events import RunStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.runs import RunState

@@ -4,13 +4,13 @@ from contextlib import closing
 from datetime import datetime
 
 from letta_grpc.adapters.sql.queries import DROP_SEGMENTS, KEPT_ENDED_RUNS, RUN_END, SEGMENTS_FROM
-from letta_grpc.adapters.sql.rows import to_micros
 from letta_grpc.adapters.sql.session import Session
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import call
 from letta_grpc.adapters.sql.sqlite.live import Chunk, LiveRuns, join, wait_for_more
 from letta_grpc.adapters.sql.sqlite.readers import Readers
 from letta_grpc.adapters.sql.sqlite.writer import Writer
+from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.domain.errors import CursorAhead, EventsExpired, RunNotFound
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import RunState

@@ -15,7 +15,12 @@ def upgrade() -> None:
         sa.Column("system", sa.Text(), nullable=False),
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("model_settings", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("tools", sa.Text(), nullable=False),
+        sa.Column("tool_rules", sa.Text(), nullable=False),
+        sa.Column("tool_approvals", sa.Text(), nullable=False),
+        sa.Column("secrets", sa.Text(), nullable=False),
+        sa.Column("sleeptime", sa.Text(), nullable=True),
         sa.Column("tags", sa.Text(), nullable=False),
         sa.Column("metadata", sa.Text(), nullable=False),
         sa.Column("context_window", sa.BigInteger(), nullable=False),
@@ -82,6 +87,9 @@ def upgrade() -> None:
         sa.Column("metadata", sa.Text(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.Column("update_time", sa.BigInteger(), nullable=False),
+        sa.Column("waiting_run_id", sa.Text(), nullable=True),
+        sa.Column("context_start", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("summary_position", sa.BigInteger(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_conversations_agent_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_conversations")),
         sa.UniqueConstraint("id", name=op.f("uq_conversations_id")),
@@ -139,6 +147,10 @@ def upgrade() -> None:
         sa.Column("last_sequence_number", sa.BigInteger(), nullable=True),
         sa.Column("background", sa.Boolean(), nullable=False),
         sa.Column("metadata", sa.Text(), nullable=False),
+        sa.Column("resumes_run_id", sa.Text(), nullable=True),
+        sa.Column("parent_run_ids", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("pending_actions", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_runs_agent_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversations.id"], name=op.f("fk_runs_conversation_id"), ondelete="CASCADE"
@@ -157,6 +169,43 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state IN ('queued', 'running')"),
         postgresql_where=sa.text("state IN ('queued', 'running')"),
+    )
+    op.create_index(
+        "ix_runs_waiting",
+        "runs",
+        ["conversation_id"],
+        unique=False,
+        sqlite_where=sa.text("pending_actions IS NOT NULL"),
+        postgresql_where=sa.text("pending_actions IS NOT NULL"),
+    )
+    op.create_table(
+        "waiting_calls",
+        sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("conversation_id", sa.Text(), nullable=False),
+        sa.Column("tool_call_id", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("expire_time", sa.BigInteger(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("answer_run_id", sa.Text(), nullable=True),
+        sa.Column("settled_run_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name=op.f("fk_waiting_calls_conversation_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_waiting_calls")),
+    )
+    op.create_index(
+        op.f("ix_waiting_calls_conversation_id_tool_call_id"),
+        "waiting_calls",
+        ["conversation_id", "tool_call_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_waiting_calls_open",
+        "waiting_calls",
+        ["expire_time"],
+        unique=False,
+        sqlite_where=sa.text("settled_run_id IS NULL"),
+        postgresql_where=sa.text("settled_run_id IS NULL"),
     )
     op.create_table(
         "messages",

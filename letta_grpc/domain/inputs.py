@@ -1,0 +1,45 @@
+"""The input of a run: what it becomes in the conversation, and what an answer takes over from the run that waits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from letta_grpc.domain.ids import MessageId
+from letta_grpc.domain.messages import ApprovalInput, InputMessage, Message, ReturnsInput, Role, SpokenInput
+from letta_grpc.domain.runs import Run, RunSpec
+
+
+def is_answer(messages: Sequence[InputMessage]) -> bool:
+    """Say whether an input answers waiting calls. Such an input has nothing else in it."""
+    return any(isinstance(message, ApprovalInput | ReturnsInput) for message in messages)
+
+
+def input_messages(run: Run, spec: RunSpec) -> Iterator[Message]:
+    """Yield the messages that a run's input becomes once the run starts."""
+    for message_id, given in zip(run.input_message_ids, spec.messages, strict=True):
+        yield _stored(run, message_id, given)
+
+
+def _stored(run: Run, message_id: MessageId, given: InputMessage) -> Message:
+    time = run.start_time or run.create_time
+    plain = Message(id=message_id, role=Role.APPROVAL, otid=given.otid, run_id=run.id, create_time=time)
+    match given:
+        case SpokenInput(role=role, content=content):
+            return replace(plain, role=role, content=content)
+        case ApprovalInput(decisions=decisions):
+            return replace(plain, decisions=decisions)
+        case ReturnsInput(tool_returns=returns):
+            return replace(plain, tool_returns=returns)
+        case _:
+            assert_never(given)
+
+
+def completed(spec: RunSpec, resumed: RunSpec) -> RunSpec:
+    """Return the spec of an answer with what it does not say itself taken from that of the run that waits."""
+    return replace(
+        spec,
+        client_tools=spec.client_tools or resumed.client_tools,
+        model=spec.model or resumed.model,
+        system=spec.system or resumed.system,
+        response_format=spec.response_format or resumed.response_format,
+    )
