@@ -105,17 +105,19 @@ class Supervisor:
 
     async def start(self, start: Start, admit: Admit) -> Run:
         """Claim a run and begin to work on it, both or neither, also if the caller is cancelled meanwhile."""
-        claimed = self._journal.claim(start, admit)
-        claimed.add_done_callback(self._claimed)
+        claimed = self._journal.claim(start, admit, self._granted)
+        claimed.add_done_callback(lambda claimed: self._claimed(start.run_id, claimed))
         return (await asyncio.shield(claimed)).run
 
-    def _claimed(self, claimed: asyncio.Future[Claim]) -> None:
-        if claimed.cancelled() or claimed.exception() or self._stopping:
-            return
-        claim = claimed.result()
-        if claim.lease:
+    def _granted(self, claim: Claim) -> None:
+        # The model is asked while the claim is being stored: until that has happened nobody sees anything of the run.
+        if claim.lease and not self._stopping:
             self._begin(claim, claim.lease)
-        elif claim.run.state is RunState.QUEUED and claim.created:
+
+    def _claimed(self, run_id: RunId, claimed: asyncio.Future[Claim]) -> None:
+        if claimed.cancelled() or claimed.exception():
+            self._drop(run_id)
+        elif not self._stopping and (claim := claimed.result()).created and claim.run.state is RunState.QUEUED:
             self._waiting.add(claim.run.conversation_id)
             if claim.interrupts:
                 self._stop(claim.interrupts)
@@ -136,6 +138,11 @@ class Supervisor:
         if run.state is RunState.INTERRUPTED and run.conversation_id in self._waiting:
             # Its calls wait no longer: what is queued behind them may start.
             self._group.create_task(self._start_next(run.conversation_id), name=f"next in {run.conversation_id}")
+
+    def _drop(self, run_id: RunId) -> None:
+        """End the task of a run that was granted and could not be stored: there is nothing to write the end of."""
+        if active := self._runs.pop(run_id, None):
+            active.task.cancel()
 
     def _stop(self, run_id: RunId) -> None:
         if active := self._runs.get(run_id):
@@ -168,6 +175,10 @@ class Supervisor:
             logger.exception("run is left open: its end could not be written", extra={"run_id": run.id})
         return False
 
+    def _is_left(self, run: Run) -> bool:
+        """Say whether a cancelled run is not to be ended: it stays open for the next server, or was never stored."""
+        return self._stopping or run.id not in self._runs
+
     async def _record(self, claim: Claim, lease: Lease) -> RunRecord:
         while True:
             try:
@@ -178,7 +189,7 @@ class Supervisor:
                     progress = await progress_of(claim.run.id, due, self._log, self._codec)
                 return RunRecord(claim, lease, progress, self._journal, self._clock)
             except asyncio.CancelledError:
-                if self._stopping:
+                if self._is_left(claim.run):
                     raise
                 # Only who knows how far the run has come can write its end.
                 claim = replace(claim, cancel_requested=True)
@@ -190,7 +201,7 @@ class Supervisor:
                 async with limit:
                     end = await self._end_of(record, span)
             except asyncio.CancelledError:
-                if self._stopping:
+                if self._is_left(record.run):
                     raise
                 end = CANCELLED
             except CancelRequested:

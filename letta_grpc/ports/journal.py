@@ -56,6 +56,9 @@ class Start:
 # Is called inside the transaction, on whatever thread that has: it must be quick and pure.
 Admit = Callable[[Agent, Conversation], Run]
 
+# Takes a claim that has a lease, to begin to work on it.
+Begin = Callable[["Claim"], None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -118,7 +121,7 @@ Change = EditBlock | AddPassage | RecordStep
 class Journal(Protocol):
     """Takes what happens in runs. What a call has returned is durable, and only then do readers see it."""
 
-    def claim(self, start: Start, admit: Admit) -> Future[Claim]:
+    def claim(self, start: Start, admit: Admit, begin: Begin | None = None) -> Future[Claim]:
         """Start a run, or find the one that this request id has started. It happens whether or not anybody waits for it.
 
         In this order, in one transaction: a known request id gives its run (`created` False) or raises RequestIdReused (of a
@@ -134,6 +137,10 @@ class Journal(Protocol):
         An answer that leaves calls open ends in the same transaction: `run_started`, `approval_request` with those calls,
         `run_finished` INTERRUPTED; it waits from then on in place of the run that it resumed. An answer's spec is completed
         from that run's, as RunSpec says.
+
+        `begin` is given a claim that has a lease, on the event loop, before the future completes. It may be on its way into the
+        store then: what is appended meanwhile is stored behind it. If it could not be stored after all, the future raises, and
+        nothing of its lease is.
         """
         ...
 

@@ -16,7 +16,7 @@ from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
-from letta_grpc.ports.journal import Admit, Change, Claim, EditBlock, Journal, Lease, Leases, Start
+from letta_grpc.ports.journal import Admit, Begin, Change, Claim, EditBlock, Journal, Lease, Leases, Start
 from letta_grpc.ports.tools import ToolResult
 from tests.support.engine import DONE, DirectedTools, Engine, call, end, engine, of, say, success
 
@@ -29,8 +29,8 @@ class FragileJournal:
         self.fails_on: type[RunEvent] | None = None
         self.cancel_fails = False
 
-    def claim(self, start: Start, admit: Admit) -> Future[Claim]:
-        return self.inner.claim(start, admit)
+    def claim(self, start: Start, admit: Admit, begin: Begin | None = None) -> Future[Claim]:
+        return self.inner.claim(start, admit, begin)
 
     def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
         if self.fails_on and any(isinstance(event, self.fails_on) for event in events):

@@ -23,7 +23,7 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
-from letta_grpc.ports.journal import Admit, Change, Claim, Lease, Start
+from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
 
 T = TypeVar("T")
@@ -39,9 +39,16 @@ class MemoryJournal:
         self._owner = owner
         self._lease_time = lease_time
 
-    def claim(self, start: Start, admit: Admit) -> asyncio.Future[Claim]:
+    def claim(self, start: Start, admit: Admit, begin: Begin | None = None) -> asyncio.Future[Claim]:
         """Start a run, or find the one that this request id has started."""
-        return _outcome(lambda: self._claim(start, admit))
+
+        def work() -> Claim:
+            claim = self._claim(start, admit)
+            if claim.lease and begin:
+                asyncio.get_running_loop().call_soon(begin, claim)
+            return claim
+
+        return _outcome(work)
 
     def _claim(self, start: Start, admit: Admit) -> Claim:
         known = self._state.run_of_request.get(start.request_id)

@@ -34,6 +34,8 @@ from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ConversationNotFound, QueueFull, RequestIdReused
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId
+from letta_grpc.domain.inputs import input_messages
+from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
@@ -51,11 +53,10 @@ class Ownership:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredStart:
-    """A start that was stored, at a position: as RUNNING with its input, or as QUEUED."""
+class Admitted:
+    """What a start becomes: a RUNNING run, with what its first step is built from, or a QUEUED one."""
 
     run: Run
-    position: int
     context: AgentContext | None = None
     interrupts: RunId | None = None
 
@@ -82,28 +83,38 @@ def claim_of(row: Row, last: int | None, lease: Lease | None = None) -> Claim:
     )
 
 
-def store_start(
-    session: Session, start: Start, admit: Admit, ownership: Ownership, known: MutableMapping[AgentId, Agent]
-) -> StoredStart:
-    """Store a start whose request id is new, by the spec's policy. `known` are agents as they are stored now, and grows."""
+def admit_start(session: Session, start: Start, admit: Admit, known: MutableMapping[AgentId, Agent]) -> Admitted:
+    """Return what a start whose request id is new becomes, by the spec's policy. Stores nothing.
+
+    `known` are agents as they are stored now, and grows.
+    """
     agent, conversation = _place(session, start, known)
     run = admit(agent, conversation)
     others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     if not others:
-        position = _add_run(session, start, run, ownership)
-        store_input(session, run, start.spec)
-        return StoredStart(run=run, position=position, context=_short_context(session, agent, conversation))
+        given = tuple(input_messages(run, start.spec))
+        return Admitted(run=run, context=_short_context(session, agent, conversation, given))
     interrupts = _may_wait(start, run.conversation_id, others)
-    run = replace(run, state=RunState.QUEUED, start_time=None)
-    return StoredStart(run=run, position=_add_run(session, start, run, None), interrupts=interrupts)
+    return Admitted(run=replace(run, state=RunState.QUEUED, start_time=None), interrupts=interrupts)
 
 
-def _short_context(session: Session, agent: Agent, conversation: Conversation) -> AgentContext | None:
+def store_start(session: Session, start: Start, run: Run, ownership: Ownership | None) -> int:
+    """Store an admitted start, with its input if it is owned; return its position."""
+    position = _add_run(session, start, run, ownership)
+    if ownership:
+        store_input(session, run, start.spec)
+    return position
+
+
+def _short_context(
+    session: Session, agent: Agent, conversation: Conversation, given: tuple[Message, ...]
+) -> AgentContext | None:
     """Return what the first step is built from, None for a long conversation: other runs' commits wait behind this."""
     rows = session.fetch(FIRST_MESSAGES, {"the_conversation": conversation.id, "the_limit": _SHORT_CONTEXT_MESSAGES + 1})
     if len(rows) > _SHORT_CONTEXT_MESSAGES:
         return None
-    return AgentContext(agent=agent, conversation=conversation, messages=tuple(message_of(row) for row in rows))
+    messages = (*(message_of(row) for row in rows), *given)
+    return AgentContext(agent=agent, conversation=conversation, messages=messages)
 
 
 def _place(session: Session, start: Start, known: MutableMapping[AgentId, Agent]) -> tuple[Agent, Conversation]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from letta_grpc.adapters.sql.changes import store_meaning
-from letta_grpc.adapters.sql.claiming import Ownership, StoredStart, claim_of, find_start, store_start
+from letta_grpc.adapters.sql.claiming import Admitted, Ownership, admit_start, claim_of, find_start, store_start
 from letta_grpc.adapters.sql.queries import REQUEST_CANCEL, RUN
-from letta_grpc.adapters.sql.rows import run_of
+from letta_grpc.adapters.sql.rows import Row, run_of
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
@@ -21,7 +21,7 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import Run, RunState, StopReason
 from letta_grpc.domain.usage import Timing
 from letta_grpc.ports.clock import Clock
-from letta_grpc.ports.journal import Admit, Change, Claim, Lease, Start
+from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
 
 
 class SqliteJournal:
@@ -33,12 +33,26 @@ class SqliteJournal:
         self._owner = owner
         self._lease_time = lease_time
 
-    def claim(self, start: Start, admit: Admit) -> Future[Claim]:
+    def claim(self, start: Start, admit: Admit, begin: Begin | None = None) -> Future[Claim]:
         """Start a run, or find the one that this request id has started."""
         ownership = Ownership(owner=self._owner, until=self._clock.now() + self._lease_time)
         time_ns = self._clock.time_ns()
-        future: Future[Claim] = asyncio.get_running_loop().create_future()
-        self._writer.submit(Checked(future, lambda group: _claim(group, start, admit, ownership, time_ns)))
+        loop = asyncio.get_running_loop()
+        future: Future[Claim] = loop.create_future()
+
+        def claim(group: Group) -> Claim:
+            known = find_start(group.session, start) if start.is_repeatable else None
+            if known is not None:
+                return _found(group, known)
+            admitted = admit_start(group.session, start, admit, group.agents)
+            claim = _new_claim(start, admitted, ownership)
+            if claim.lease and begin:
+                # The loop goes on with it while this thread is at the statements.
+                loop.call_soon_threadsafe(begin, claim)
+            _store(group, start, claim, ownership, time_ns)
+            return claim
+
+        self._writer.submit(Checked(future, claim))
         return future
 
     def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
@@ -53,42 +67,42 @@ class SqliteJournal:
         return call(self._writer, lambda group: _request_cancel(group, run_id, now, time_ns))
 
 
-def _claim(group: Group, start: Start, admit: Admit, ownership: Ownership, time_ns: int) -> Claim:
-    known = find_start(group.session, start) if start.is_repeatable else None
-    if known is not None:
-        run = group.state.runs.get(RunId(known[1]))
-        return claim_of(known, None if run is None else run.last)
-    stored = store_start(group.session, start, admit, ownership, group.agents)
-    if stored.interrupts:
-        _mark_cancelled(group, stored.interrupts)
-    return _open(group, start, stored, ownership, time_ns)
+def _found(group: Group, row: Row) -> Claim:
+    run = group.state.runs.get(RunId(row[1]))
+    return claim_of(row, None if run is None else run.last)
 
 
-def _open(group: Group, start: Start, stored: StoredStart, ownership: Ownership, time_ns: int) -> Claim:
-    run = stored.run
+def _new_claim(start: Start, admitted: Admitted, ownership: Ownership) -> Claim:
+    run = admitted.run
     runs_now = run.state is RunState.RUNNING
-    open_run = OpenRun(
-        position=stored.position,
-        run_id=run.id,
-        conversation_id=run.conversation_id,
-        owner=ownership.owner if runs_now else None,
-        attempt=run.attempt,
-    )
-    frames = group.encode(open_run, start.opening(run), time_ns) if runs_now else []
-    group.open(open_run)
-    if frames:
-        group.add(open_run, frames)
     return Claim(
         run=run,
         spec=start.spec,
         created=True,
         lease=Lease(run_id=run.id, owner=ownership.owner, attempt=run.attempt) if runs_now else None,
-        interrupts=stored.interrupts,
-        last_sequence_number=open_run.last,
+        interrupts=admitted.interrupts,
+        last_sequence_number=len(start.opening(run)) if runs_now else 0,
         first_step_id=start.first_step_id if runs_now else None,
-        context=stored.context,
+        context=admitted.context,
         traceparent=start.traceparent,
     )
+
+
+def _store(group: Group, start: Start, claim: Claim, ownership: Ownership, time_ns: int) -> None:
+    run = claim.run
+    open_run = OpenRun(
+        position=store_start(group.session, start, run, ownership if claim.lease else None),
+        run_id=run.id,
+        conversation_id=run.conversation_id,
+        owner=ownership.owner if claim.lease else None,
+        attempt=run.attempt,
+    )
+    if claim.interrupts:
+        _mark_cancelled(group, claim.interrupts)
+    frames = group.encode(open_run, start.opening(run), time_ns) if claim.lease else []
+    group.open(open_run)
+    if frames:
+        group.add(open_run, frames)
 
 
 def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) -> Claim:
