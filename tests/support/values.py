@@ -1,5 +1,7 @@
 """Values of the domain for tests: any of them by Hypothesis, and plain ones to begin from."""
 
+from base64 import b64encode
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from letta_grpc.domain.events import RunEvent
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import (
+    ImagePart,
     Message,
     Role,
     SpokenInput,
@@ -35,11 +38,35 @@ def any_of(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - unions are no
     return st.from_type(kind)
 
 
+def _images() -> st.SearchStrategy[ImagePart]:
+    return st.builds(
+        ImagePart,
+        media_type=st.just("image/png"),
+        data=st.binary(max_size=9).map(lambda data: b64encode(data).decode()),
+        url=st.just(""),
+    )
+
+
+def _returns() -> st.SearchStrategy[ToolReturn]:
+    return st.builds(ToolReturn, content=st.just(()))
+
+
+def _returns_of_parts() -> st.SearchStrategy[ToolReturn]:
+    """Returns of more than text: their text is that of the parts."""
+    parts = st.lists(st.one_of(_images(), st.from_type(TextPart)), min_size=1, max_size=3).map(tuple)
+    return st.builds(ToolReturn, content=parts, text=st.just("")).map(
+        lambda given: replace(given, text="\n".join(part.text for part in given.content if isinstance(part, TextPart)))
+    )
+
+
 def _register() -> None:
     moments = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
     st.register_type_strategy(datetime, moments)
     st.register_type_strategy(int, st.integers(min_value=0, max_value=2**31 - 1))
     st.register_type_strategy(float, st.integers(min_value=0, max_value=10**9).map(lambda n: n / 1000))
+    st.register_type_strategy(bytes, st.binary(max_size=20))
+    st.register_type_strategy(ImagePart, st.one_of(_images(), st.builds(ImagePart, url=st.just("https://example.com/a.png"))))
+    st.register_type_strategy(ToolReturn, st.one_of(_returns(), _returns_of_parts()))
     st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20))
 
 

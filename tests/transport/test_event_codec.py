@@ -9,7 +9,12 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from letta_grpc.domain.approvals import ActionKind, PendingAction
 from letta_grpc.domain.events import (
+    ApprovalRequested,
+    ChildRunStarted,
+    ContextCompacted,
+    Custom,
     MessageCompleted,
     MessageStarted,
     NumberedEvent,
@@ -23,17 +28,30 @@ from letta_grpc.domain.events import (
     TextDelta,
     ToolCallDelta,
     ToolExecutionStarted,
+    ToolOutputDelta,
     ToolReturned,
 )
 from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import MessageId
-from letta_grpc.domain.messages import Message, ReasoningPart, Role, TextPart, ToolCall, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.messages import (
+    Approve,
+    Deny,
+    ImagePart,
+    Message,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCall,
+    ToolReturn,
+    ToolReturnStatus,
+)
 from letta_grpc.domain.runs import RunError, RunState, StopReason
+from letta_grpc.domain.tools import OutputStream
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.transport.convert.codec import ProtoEventCodec, body_of
 from letta_grpc.transport.convert.events import PAYLOADS
 from letta_grpc.v1 import events_pb2, run_service_pb2
-from tests.support.values import NOW, RUN_ID, STEP_ID, events
+from tests.support.values import AGENT_ID, NOW, RUN_ID, STEP_ID, events
 from tests.support.values import run as plain_run
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -43,6 +61,15 @@ MESSAGE_ID = MessageId("message-00000000-0000-4000-8000-000000000001")
 RETURN = ToolReturn(
     tool_call_id="call_1", status=ToolReturnStatus.ERROR, text="no such block", stdout=("looking",), stderr=("not there",)
 )
+ACTION = PendingAction(
+    tool_call_id="call_1",
+    kind=ActionKind.APPROVAL,
+    name="delete_file",
+    arguments='{"path": "a"}',
+    message_id=MESSAGE_ID,
+    step_id=STEP_ID,
+    expire_time=NOW,
+)
 ENDED = plain_run(
     state=RunState.FAILED,
     stop_reason=StopReason.MODEL_ERROR,
@@ -51,6 +78,9 @@ ENDED = plain_run(
     end_time=NOW,
     usage=Usage(prompt_tokens=0, completion_tokens=7),
     timing=Timing(time_to_first_token=0.25, total=1.5, tokens_per_second=5.6),
+    pending_actions=(ACTION,),
+    resumes_run_id=RUN_ID,
+    parent_run_ids=(RUN_ID,),
     input_message_ids=(MESSAGE_ID,),
     error=RunError(reason="MODEL_OVERLOADED", message="busy", metadata={"provider": "openai"}),
     background=True,
@@ -67,9 +97,10 @@ EXAMPLES: tuple[RunEvent, ...] = (
         Message(
             id=MESSAGE_ID,
             role=Role.ASSISTANT,
-            content=(ReasoningPart("Hm."), TextPart("Grüße")),
+            content=(ReasoningPart("Hm.", "proof"), TextPart("Grüße"), ImagePart(media_type="image/png", data="AAEC")),
             tool_calls=(ToolCall(id="call_1", name="memory_insert", arguments='{"label": "human"}', provider_id="0"),),
             tool_returns=(RETURN,),
+            decisions=(Approve(tool_call_id="call_1", arguments="{}"), Deny(tool_call_id="call_2", reason="no")),
             otid="mine-1",
             name="ada",
             run_id=RUN_ID,
@@ -79,7 +110,19 @@ EXAMPLES: tuple[RunEvent, ...] = (
         )
     ),
     ToolExecutionStarted("call_1"),
+    ToolOutputDelta("call_1", OutputStream.STDERR, "50 %\n"),
     ToolReturned(RETURN),
+    ChildRunStarted("call_1", RUN_ID, AGENT_ID),
+    ApprovalRequested((ACTION,)),
+    ContextCompacted(
+        summary=Message(id=MESSAGE_ID, role=Role.SUMMARY, content=(TextPart("So far."),), run_id=RUN_ID, create_time=NOW),
+        kept_from=MESSAGE_ID,
+        dropped_messages=12,
+        tokens_before=30_000,
+        tokens_after=9000,
+        by_model=True,
+    ),
+    Custom("progress", '{"done": 3}'),
     StepCompleted(STEP_ID, Usage(total_tokens=9, step_count=1), Timing(total=0.5)),
     StepRestarted(STEP_ID, 2, (MESSAGE_ID,)),
     RunFinished(ENDED),
@@ -88,11 +131,18 @@ EXAMPLES: tuple[RunEvent, ...] = (
 
 def as_the_wire_tells(event: RunEvent) -> RunEvent:
     """No name and an empty one are the same there."""
-    if not isinstance(event, MessageCompleted):
-        return event
-    message = event.message
+    match event:
+        case MessageCompleted(message=message):
+            return MessageCompleted(message_as_the_wire_tells(message))
+        case ContextCompacted(summary=summary, kept_from=kept_from):
+            return replace(event, summary=message_as_the_wire_tells(summary), kept_from=kept_from or None)
+        case _:
+            return event
+
+
+def message_as_the_wire_tells(message: Message) -> Message:
     told = {"name": message.name or None, "step_id": message.step_id or None, "model": message.model or None}
-    return MessageCompleted(replace(message, **told))  # type: ignore[arg-type]  # fields by name
+    return replace(message, **told)  # type: ignore[arg-type]  # fields by name
 
 
 @settings(max_examples=60, deadline=None)
