@@ -138,9 +138,9 @@ class Journal(Protocol):
         `run_finished` INTERRUPTED; it waits from then on in place of the run that it resumed. An answer's spec is completed
         from that run's, as RunSpec says.
 
-        `begin` is given a claim that has a lease, on the event loop, before the future completes. It may be on its way into the
-        store then: what is appended meanwhile is stored behind it. If it could not be stored after all, the future raises, and
-        nothing of its lease is.
+        `begin` is given a claim that has a lease, on the event loop, before the future completes. It may be on its way into
+        the store then: what is appended meanwhile is stored behind it. If it could not be stored after all, the future raises,
+        and nothing of its lease is.
         """
         ...
 
