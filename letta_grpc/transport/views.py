@@ -20,7 +20,14 @@ from letta_grpc.transport.methods import Response
 from letta_grpc.v1 import events_pb2 as pb
 
 _DELTAS = frozenset({pb.EVENT_KIND_TEXT_DELTA, pb.EVENT_KIND_REASONING_DELTA, pb.EVENT_KIND_TOOL_CALL_DELTA})
-_ALWAYS = frozenset({pb.EVENT_KIND_RUN_STARTED, pb.EVENT_KIND_STEP_RESTARTED, pb.EVENT_KIND_RUN_FINISHED})
+_ALWAYS = frozenset(
+    {
+        pb.EVENT_KIND_RUN_STARTED,
+        pb.EVENT_KIND_STEP_RESTARTED,
+        pb.EVENT_KIND_APPROVAL_REQUEST,
+        pb.EVENT_KIND_RUN_FINISHED,
+    }
+)
 # A unit is sent once it is this large, however few characters it has: a response holds at most 1 MiB.
 _MAX_UNIT_BYTES = 256 * 1024
 
