@@ -69,10 +69,11 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that accepts calls at `address`."""
+    """A server that accepts calls at `address`, and over HTTP at the URL `http`, if it was told to."""
 
     house: House
     address: str
+    http: str | None = None
 
 
 @asynccontextmanager
@@ -90,11 +91,44 @@ async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -
         # What is here now stays; the collector need not look at it again.
         gc.freeze()
         try:
-            yield RunningServer(house, address)
+            async with _gateway(house, settings) as url:
+                try:
+                    yield RunningServer(house, address, url)
+                finally:
+                    await server.drain()
+                    await _let_runs_end(house.supervisor, settings.drain_seconds)
         finally:
-            await server.drain()
-            await _let_runs_end(house.supervisor, settings.drain_seconds)
             await server.stop(grace_seconds=1)
+
+
+@asynccontextmanager
+async def _gateway(house: House, settings: Settings) -> AsyncIterator[str | None]:
+    """Serve HTTP over the house's own channel, if the settings say where; yield the URL."""
+    if settings.http is None:
+        yield None
+        return
+    # On first use: a server without a gateway need not load one.
+    from letta_grpc.gateway.application import gateway_app  # noqa: PLC0415 - see above
+    from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
+    from letta_grpc.gateway.serving import BindError, Certificate, http_serving  # noqa: PLC0415 - see above
+
+    options = GatewayOptions(
+        cors_origins=settings.cors_origins,
+        # Without keys, whoever gets through to it may do all: so only by a name that no foreign page can have.
+        any_host=bool(settings.api_keys),
+        # JSON is larger than what it says: base64 by a third, short fields by their names.
+        max_body_bytes=2 * settings.max_message_bytes,
+    )
+    certificate = None
+    if settings.tls_certificate_file and settings.tls_key_file:
+        certificate = Certificate(chain=settings.tls_certificate_file, key=settings.tls_key_file)
+    async with house.channel() as channel, AsyncExitStack() as stack:
+        serving_http = http_serving(gateway_app(channel, options), settings.http, options, certificate)
+        try:
+            url = await stack.enter_async_context(serving_http)
+        except BindError as error:
+            raise StartupError(str(error)) from error
+        yield url
 
 
 async def _let_runs_end(supervisor: Supervisor, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -42,6 +43,15 @@ class Settings(BaseSettings):
         default="127.0.0.1:50051",
         pattern=r"^(unix:.+|.+:\d{1,5})$",
         description="Address to serve gRPC on, `host:port`; port 0 picks a free one.",
+    )
+    http: str | None = Field(
+        default=None,
+        pattern=r"^.+:\d{1,5}$",
+        description="Address to serve HTTP on, `host:port`; port 0 picks a free one. Without it there is no gateway.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins whose pages may call over HTTP, comma separated, as `https://app.example`; `*` for all.",
     )
     database: str = Field(default="sqlite:///letta.db", description="Where everything is kept: `sqlite:///path/to/file`.")
     database_sync: Literal["normal", "full"] = Field(
@@ -103,6 +113,17 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise ValueError(f"`{origin}` is not an origin: give scheme and host, as `https://app.example`")
+        return origins
+
     @field_validator("providers")
     @classmethod
     def _refuse_reserved(cls, value: dict[str, Provider]) -> dict[str, Provider]:
@@ -114,11 +135,12 @@ class Settings(BaseSettings):
     def _check_exposure(self) -> Self:
         if (self.tls_certificate_file is None) != (self.tls_key_file is None):
             raise ValueError(f"{PREFIX}TLS_CERTIFICATE_FILE and {PREFIX}TLS_KEY_FILE belong together: set both or neither")
-        if not self.api_keys and not is_loopback(self.listen):
-            raise ValueError(
-                f"{PREFIX}LISTEN={self.listen} lets other machines connect: set {PREFIX}API_KEYS to the keys they must show, "
-                "or listen on 127.0.0.1"
-            )
+        for name, address in (("LISTEN", self.listen), ("HTTP", self.http)):
+            if address and not self.api_keys and not is_loopback(address):
+                raise ValueError(
+                    f"{PREFIX}{name}={address} lets other machines connect: set {PREFIX}API_KEYS to the keys they must show, "
+                    "or listen on 127.0.0.1"
+                )
         return self
 
 

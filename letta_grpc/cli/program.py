@@ -2,7 +2,7 @@
 
 import typer
 
-from letta_grpc.cli import chat, demo, serve
+from letta_grpc.cli import chat, demo, gateway, serve
 from letta_grpc.cli.agents import agents
 from letta_grpc.cli.bench import bench
 from letta_grpc.cli.exits import EXIT_CODES
@@ -21,6 +21,7 @@ program = typer.Typer(
     pretty_exceptions_enable=False,
 )
 program.command(epilog=serve.EPILOG)(serve.serve)
+program.command(epilog=gateway.EPILOG)(gateway.gateway)
 program.command()(demo.demo)
 program.command(epilog=chat.EPILOG)(chat.chat)
 program.add_typer(agents)

@@ -17,13 +17,14 @@ from letta_grpc.settings import Settings
 logger = logging.getLogger(__name__)
 
 EPILOG = """
-Prints one line on stdout once it accepts calls: listening grpc=127.0.0.1:50051. Logs go to stderr. SIGTERM and Ctrl-C
-drain it: new runs are refused, open streams end with a status that says to attach again, runs at work may finish. A second
-one ends it at once.
+Prints one line on stdout once it accepts calls: listening grpc=127.0.0.1:50051, and http=http://… behind it with --http.
+Logs go to stderr. SIGTERM and Ctrl-C drain it: new runs are refused, open streams end with a status that says to attach
+again, runs at work may finish. A second one ends it at once.
 
 \b
 Examples:
   letta-grpc serve
+  letta-grpc serve --http 127.0.0.1:8283
   letta-grpc serve --listen 127.0.0.1:0 --database sqlite:////var/lib/letta/letta.db
   OPENAI_API_KEY=sk-… letta-grpc serve
   LETTA_GRPC_API_KEYS=first,second letta-grpc serve --listen 0.0.0.0:50051
@@ -32,7 +33,7 @@ Examples:
 
 @with_settings()
 def serve(**flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what is in it
-    """Serve agents over gRPC, from one SQLite file."""
+    """Serve agents over gRPC, and over HTTP with --http, from one SQLite file."""
     settings = read_settings(flags)
     configure_logging(settings)
     # A server makes and drops objects all the time and next to no cycles: looking for them less often saves 5 % of its time.
@@ -50,7 +51,7 @@ async def _serve(settings: Settings) -> Exit:
         loop.add_signal_handler(number, stop.set)
     try:
         async with app.serving(settings) as server:
-            typer.echo(f"listening grpc={server.address}")
+            typer.echo(f"listening grpc={server.address}" + (f" http={server.http}" if server.http else ""))
             await stop.wait()
             logger.info("draining")
             for number in signals:

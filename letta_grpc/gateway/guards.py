@@ -40,7 +40,9 @@ class Guards:
     def __init__(self, app: ASGIApp, options: GatewayOptions) -> None:
         self._app = app
         self._origins = frozenset(options.cors_origins)
-        self._any_host = options.any_host or any(origin == "*" for origin in options.cors_origins)
+        self._any_host = options.any_host
+        # Whoever names a page's origin trusts its name.
+        self._hosts = frozenset(urlsplit(origin).netloc for origin in options.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -65,9 +67,9 @@ class Guards:
                 f"`{name}` in the URL: URLs are logged and remembered. Send the key as `authorization: Bearer <key>`.",
             )
         host = header(scope, b"host")
-        if not self._any_host and not _is_this_machine(host):
+        if not (self._any_host or host in self._hosts or _is_this_machine(host)):
             return _forbidden(
-                f"This server is called by the name {host!r}, and has no API keys: it answers to this machine only."
+                f"{host!r} is no name of this server's: it answers to localhost, and to hosts in --cors-origins."
             )
         origin = header(scope, b"origin")
         if origin and self._is_foreign(origin, host) and (scope["type"] == "websocket" or scope["method"] not in _SAFE):

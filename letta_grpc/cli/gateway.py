@@ -1,0 +1,65 @@
+"""`letta-grpc gateway`."""
+
+import asyncio
+import logging
+import signal
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.flags import read_settings, with_settings
+from letta_grpc.cli.logs import configure_logging
+from letta_grpc.cli.server import DEFAULT_TARGET, Target, Tls
+from letta_grpc.settings import Settings, is_loopback
+
+logger = logging.getLogger(__name__)
+
+EPILOG = """
+Prints one line on stdout once it accepts calls: listening http=http://127.0.0.1:8283. It keeps nothing: any number of them may
+stand in front of a server, and a stream that one was cut off with is resumed at another. Callers' keys are passed on.
+
+\b
+Examples:
+  letta-grpc gateway --target 127.0.0.1:50051
+  letta-grpc gateway --target agents.internal:50051 --tls --http 0.0.0.0:8283
+"""
+
+Http = Annotated[str, typer.Option("--http", envvar="LETTA_GRPC_HTTP", help="Address to serve HTTP on; port 0 picks one.")]
+
+
+@with_settings("cors_origins", "max_message_bytes", "tls_certificate_file", "tls_key_file", "log_level", "log_format")
+def gateway(target: Target = DEFAULT_TARGET, tls: Tls = False, http: Http = "127.0.0.1:8283", **flags: Any) -> None:  # noqa: ANN401, FBT002 - `with_settings` says what is in it; --tls is off by default
+    """Serve HTTP in front of a server that runs elsewhere."""
+    # The addresses of a server, which this is none, do not count here.
+    settings = read_settings(flags, listen="127.0.0.1:0", http="")
+    configure_logging(settings)
+    raise typer.Exit(uvloop.run(_serve(target, http, settings, tls=tls)))
+
+
+async def _serve(target: str, listen: str, settings: Settings, *, tls: bool) -> Exit:
+    from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - only who runs one pays for loading it
+    from letta_grpc.gateway.serving import BindError, Certificate  # noqa: PLC0415 - see above
+    from letta_grpc.gateway.standalone import standing_alone  # noqa: PLC0415 - see above
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    options = GatewayOptions(
+        cors_origins=settings.cors_origins,
+        # Whether the server behind it wants keys is not known here; on this machine's own address, no other name will do.
+        any_host=not is_loopback(listen),
+        max_body_bytes=2 * settings.max_message_bytes,
+    )
+    certificate = None
+    if settings.tls_certificate_file and settings.tls_key_file:
+        certificate = Certificate(chain=settings.tls_certificate_file, key=settings.tls_key_file)
+    try:
+        async with standing_alone(target, listen, options, tls=tls, certificate=certificate) as url:
+            typer.echo(f"listening http={url}")
+            await stop.wait()
+    except BindError as error:
+        typer.echo(f"letta-grpc: {error}", err=True)
+        return Exit.CANNOT_START
+    return Exit.OK

@@ -1,0 +1,21 @@
+"""The gateway by itself, in front of a remote server. It keeps nothing: killing it loses nothing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from letta_grpc.gateway.application import gateway_app
+from letta_grpc.gateway.options import GatewayOptions
+from letta_grpc.gateway.remote import open_channel
+from letta_grpc.gateway.serving import Certificate, http_serving
+
+
+@asynccontextmanager
+async def standing_alone(
+    target: str, listen: str, options: GatewayOptions, *, tls: bool = False, certificate: Certificate | None = None
+) -> AsyncIterator[str]:
+    """Serve HTTP on `listen` by calls to `target`; yield the URL. `tls` is the way to the target. Raises BindError."""
+    async with (
+        open_channel(target, tls=tls) as channel,
+        http_serving(gateway_app(channel, options), listen, options, certificate) as url,
+    ):
+        yield url
