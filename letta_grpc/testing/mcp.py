@@ -120,7 +120,7 @@ class UnreachableMcpServerContract:
         with pytest.raises(McpServerFailed) as caught:
             await client.list_tools(unreachable)
         assert unreachable.name in caught.value.message
-        assert caught.value.metadata == {"server_id": unreachable.id}
+        assert caught.value.metadata == {"mcp_server_id": unreachable.id}
 
     async def test_calling_is_an_error(self, client: McpClient, unreachable: McpServer) -> None:
         """The model is told which server it is."""

@@ -1,4 +1,4 @@
-"""An MCP server of the official package, run as a process: `mcp_server.py stdio`, or `mcp_server.py http <port>`.
+"""An MCP server of the official package, run as a process: `mcp_server.py stdio`, or `mcp_server.py http <port> [legacy]`.
 
 What its tools did is told by files in the folder MCP_TEST_FOLDER: a test sees them without asking the server.
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 import uvicorn
 from mcp.server.mcpserver import Image, MCPServer
 from mcp.types import BlobResourceContents, CallToolResult, EmbeddedResource, ResourceLink, TextContent, TextResourceContents
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 FOLDER = Path(os.environ.get("MCP_TEST_FOLDER", "."))
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
@@ -96,16 +98,32 @@ def pid() -> int:
     return os.getpid()
 
 
-def serve_http(port: int) -> None:
+def guarded(app: ASGIApp, key: str, *, legacy: bool) -> ASGIApp:
+    """Want a key, if there is one; know nothing of the protocol of 2026, if it is to be an old server."""
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await app(scope, receive, send)
+        headers = dict(scope["headers"])
+        if key and headers.get(b"x-key") != key.encode():
+            return await Response(status_code=401)(scope, receive, send)
+        if legacy and headers.get(b"mcp-method") == b"server/discover":
+            return await Response(status_code=400)(scope, receive, send)
+        return await app(scope, receive, send)
+
+    return guard
+
+
+def serve_http(port: int, key: str, *, legacy: bool) -> None:
     listening = socket.create_server(("127.0.0.1", port))
-    app = server.streamable_http_app(host="127.0.0.1")
+    app = guarded(server.streamable_http_app(host="127.0.0.1"), key, legacy=legacy)
     print(listening.getsockname()[1], flush=True)  # noqa: T201 - how the test learns the port
     uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "http":
-        serve_http(int(sys.argv[2]))
+        serve_http(int(sys.argv[2]), os.environ.get("MCP_TEST_KEY", ""), legacy="legacy" in sys.argv)
     else:
         print("hello from stderr", file=sys.stderr, flush=True)  # noqa: T201 - what a test looks for
         server.run("stdio")

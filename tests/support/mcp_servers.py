@@ -32,10 +32,11 @@ class HttpProcess:
 
     process: "subprocess.Popen[str]"
     port: int
+    key: str = "opensesame"
 
     @property
     def endpoint(self) -> HttpEndpoint:
-        return HttpEndpoint(url=f"http://127.0.0.1:{self.port}/mcp", headers={"x-key": "opensesame"})
+        return HttpEndpoint(url=f"http://127.0.0.1:{self.port}/mcp", headers={"x-key": self.key})
 
     def kill(self) -> None:
         self.process.kill()
@@ -43,10 +44,10 @@ class HttpProcess:
 
 
 @contextmanager
-def http_process(folder: Path, port: int = 0) -> Iterator[HttpProcess]:
-    """Run a server; return once it accepts."""
-    command = [sys.executable, str(PROGRAM), "http", str(port)]
-    environment = {"MCP_TEST_FOLDER": str(folder), "PATH": ""}
+def http_process(folder: Path, port: int = 0, *, key: str = "", legacy: bool = False) -> Iterator[HttpProcess]:
+    """Run a server that may want a key and may be old; return once it accepts."""
+    command = [sys.executable, str(PROGRAM), "http", str(port), *(["legacy"] if legacy else [])]
+    environment = {"MCP_TEST_FOLDER": str(folder), "MCP_TEST_KEY": key, "PATH": ""}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603 - our own program
         try:
             assert process.stdout

@@ -58,6 +58,8 @@ class Connection:
                 self._client = client
                 self._opened.set()
                 await self._over.wait()
+                if not self._released:
+                    logger.info("the session with an MCP server ended", extra={"mcp_server": self._server.name})
         except Exception as error:  # The package raises groups of whatever the transport met.
             self._failure = _reason_of(error)
             logger.info("the session with an MCP server failed", exc_info=error, extra={"mcp_server": self._server.name})
@@ -120,13 +122,17 @@ class Connection:
     async def _usable(self) -> Client:
         await self._opened.wait()
         if self._failure is not None:
-            raise McpServerFailed(f"The MCP server {self._server.name!r} failed: {self._failure}.", server_id=self._server.id)
+            raise McpServerFailed(
+                f"The MCP server {self._server.name!r} failed: {self._failure}.", mcp_server_id=self._server.id
+            )
         if self._client is None or self._over.is_set():
             raise NotDeliveredError("the session has ended")
         return self._client
 
     def _failed(self, error: Exception) -> McpServerFailed:
-        return McpServerFailed(f"The MCP server {self._server.name!r} failed: {_reason_of(error)}.", server_id=self._server.id)
+        return McpServerFailed(
+            f"The MCP server {self._server.name!r} failed: {_reason_of(error)}.", mcp_server_id=self._server.id
+        )
 
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[Streams]:

@@ -71,7 +71,7 @@ class Sessions:
         try:
             return await ask(self._connection(server))
         except NotDeliveredError as error:
-            raise McpServerFailed(f"The MCP server {server.name!r} failed: {error}.", server_id=server.id) from error
+            raise McpServerFailed(f"The MCP server {server.name!r} failed: {error}.", mcp_server_id=server.id) from error
 
     def _connection(self, server: McpServer) -> Connection:
         connection = self._connections.get(server.id)
