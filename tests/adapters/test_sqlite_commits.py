@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,13 @@ from sqlalchemy import Table, func, select
 
 from letta_grpc.adapters.sql.schema import journal, segments
 from letta_grpc.adapters.sql.sqlite.group import JOURNAL_BYTES, SEGMENT_BYTES
-from letta_grpc.domain.errors import ConversationBusy, StoreUnavailable
+from letta_grpc.domain.errors import ConversationBusy, LeaseLost, RunNotFound, StoreUnavailable
 from letta_grpc.domain.events import MessageCompleted
+from letta_grpc.domain.messages import Role, SpokenInput, TextPart
+from letta_grpc.domain.runs import RunSpec
+from letta_grpc.ports.journal import Claim
 from letta_grpc.testing.clocks import FakeClock
-from letta_grpc.testing.journals.scenes import deltas, frames_of, running
+from letta_grpc.testing.journals.scenes import claim_with, deltas, frames_of, new_start, running
 from letta_grpc.testing.stores.world import held
 from tests.support.sqlite_worlds import Opened, opened
 
@@ -140,6 +145,27 @@ async def test_a_start_in_a_failed_commit_has_not_happened(file: Opened) -> None
         await file.world.start(conversation, "x" * 100_000)
     await _make_room(file)
     assert (await file.world.start(conversation, "hello")).lease is not None
+
+
+async def test_work_that_began_with_a_start_in_a_failed_commit_stores_nothing(file: Opened) -> None:
+    agent = await file.world.agent()
+    begun: list[Claim] = []
+    appended: list[Future[None]] = []
+
+    def begin(claim: Claim) -> None:
+        begun.append(claim)
+        appended.append(file.world.journal.append(held(claim), deltas(1)))
+
+    await _fill(file)
+    long = RunSpec(messages=(SpokenInput(role=Role.USER, content=(TextPart("x" * 100_000),)),))
+    with pytest.raises(StoreUnavailable):
+        await claim_with(file.world, replace(new_start(file.world), agent_id=agent.id, spec=long), begin)
+    with pytest.raises(LeaseLost):
+        await appended[0]
+    await _make_room(file)
+    with pytest.raises(RunNotFound):
+        await file.world.runs.get(begun[0].run.id)
+    assert (await file.world.start(await file.world.default(agent), "hello")).lease is not None
 
 
 async def _told(error: type[Exception], call: Awaitable[object]) -> bool:

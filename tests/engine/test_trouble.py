@@ -28,9 +28,12 @@ class FragileJournal:
         self.inner = inner
         self.fails_on: type[RunEvent] | None = None
         self.cancel_fails = False
+        # What a start is told instead of what became of its claim.
+        self.claimed: Future[Claim] | None = None
 
     def claim(self, start: Start, admit: Admit, begin: Begin | None = None) -> Future[Claim]:
-        return self.inner.claim(start, admit, begin)
+        claimed = self.inner.claim(start, admit, begin)
+        return self.claimed or claimed
 
     def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
         if self.fails_on and any(isinstance(event, self.fails_on) for event in events):
@@ -98,6 +101,25 @@ async def test_a_run_whose_events_cannot_be_stored_is_left_open_and_says_nothing
     await house.supervisor.idle()
     assert (await house.runs.get(run.id)).state is RunState.RUNNING
     assert "run is left open: the store failed" in caplog.text
+
+
+async def test_a_run_that_could_not_be_stored_after_all_ends_without_a_word(house: Engine, journal: FragileJournal) -> None:
+    journal.claimed = asyncio.get_running_loop().create_future()
+    house.model.turns += [[asyncio.Event()]]
+    async with asyncio.TaskGroup() as group:
+        starting = group.create_task(_refused(house))
+        await house.model.reached.wait()
+        assert not starting.done()
+        ((run_id, active),) = house.supervisor._runs.items()  # noqa: SLF001 - nobody has been told of the run yet
+        journal.claimed.set_exception(StoreUnavailable())
+    await asyncio.wait([active.task])
+    assert (house.supervisor.active, house.model.closed) == (0, 1)
+    assert (await house.runs.get(run_id)).state is RunState.RUNNING
+
+
+async def _refused(house: Engine) -> None:
+    with pytest.raises(StoreUnavailable):
+        await house.start()
 
 
 async def test_a_run_whose_end_cannot_be_written_is_left_open(

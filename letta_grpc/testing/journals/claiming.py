@@ -1,6 +1,8 @@
 """What `claim` promises."""
 # ruff: noqa: S101 - assert and expected numbers are what a contract is made of
 
+import asyncio
+from asyncio import Future
 from dataclasses import replace
 
 import pytest
@@ -15,15 +17,15 @@ from letta_grpc.domain.errors import (
     RequestIdReused,
     RunNotFound,
 )
-from letta_grpc.domain.events import RunStarted
+from letta_grpc.domain.events import RunStarted, TextDelta
 from letta_grpc.domain.ids import new_agent_id, new_conversation_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.codec import EventCodec
-from letta_grpc.ports.journal import Start
+from letta_grpc.ports.journal import Claim, Start
 from letta_grpc.ports.stores import RunFilter
-from letta_grpc.testing.journals.scenes import admitted, claim_with, events_of, new_start, running
-from letta_grpc.testing.stores.world import World
+from letta_grpc.testing.journals.scenes import admitted, claim_with, deltas, events_of, new_start, running
+from letta_grpc.testing.stores.world import World, held
 
 
 class ClaimContract:
@@ -56,6 +58,33 @@ class ClaimContract:
         claim = await world.journal.claim(start, admit)
         assert shown == [agent, default]
         assert claim.run.conversation_id == default.id
+
+    async def test_work_begins_before_the_claim_returns_and_is_stored_behind_it(self, world: World, codec: EventCodec) -> None:
+        """On the loop, with the same claim."""
+        begun: list[Claim] = []
+        appended: list[Future[None]] = []
+
+        def begin(claim: Claim) -> None:
+            asyncio.get_running_loop()
+            begun.append(claim)
+            appended.append(world.journal.append(held(claim), deltas(2)))
+
+        claim = await claim_with(world, replace(new_start(world), agent_id=(await world.agent()).id), begin)
+        assert begun == [claim]
+        await appended[0]
+        kinds = [type(numbered.event) for numbered in await events_of(world.log, codec, claim.run.id)]
+        assert kinds == [RunStarted, TextDelta, TextDelta]
+
+    async def test_nothing_begins_with_a_start_that_gets_no_lease(self, world: World) -> None:
+        """Because it was known, has to wait, or is refused."""
+        begun: list[Claim] = []
+        first = new_start(world, like=await running(world))
+        first = replace(first, spec=replace(first.spec, **_ENQUEUE))
+        await claim_with(world, first, begun.append)
+        await claim_with(world, first, begun.append)
+        with pytest.raises(AgentNotFound):
+            await claim_with(world, replace(new_start(world), agent_id=new_agent_id()), begun.append)
+        assert begun == []
 
     async def test_a_start_that_admit_refuses_stores_nothing(self, world: World) -> None:
         """Its request id is free, its conversation too."""

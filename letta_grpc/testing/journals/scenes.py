@@ -11,7 +11,7 @@ from letta_grpc.domain.ids import RunId, new_message_id, new_run_id
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart
 from letta_grpc.domain.runs import Run, RunSpec, RunState
 from letta_grpc.ports.codec import EventCodec
-from letta_grpc.ports.journal import Claim, Start
+from letta_grpc.ports.journal import Begin, Claim, Start
 from letta_grpc.ports.log import EventLog
 from letta_grpc.testing.stores.world import World
 
@@ -53,10 +53,10 @@ def admitted(start: Start, agent: Agent, conversation: Conversation, now: dateti
     )
 
 
-async def claim_with(world: World, start: Start) -> Claim:
+async def claim_with(world: World, start: Start, begin: Begin | None = None) -> Claim:
     """Claim a start and admit it."""
     now = world.time()
-    return await world.journal.claim(start, lambda agent, found: admitted(start, agent, found, now))
+    return await world.journal.claim(start, lambda agent, found: admitted(start, agent, found, now), begin)
 
 
 async def running(world: World, text: str = "hello") -> Claim:
