@@ -79,7 +79,7 @@ class ClaimContract:
         """Because it was known, has to wait, or is refused."""
         begun: list[Claim] = []
         first = new_start(world, like=await running(world))
-        first = replace(first, spec=replace(first.spec, **_ENQUEUE))
+        first = replace(first, spec=replace(first.spec, conflict_policy=ConflictPolicy.ENQUEUE))
         await claim_with(world, first, begun.append)
         await claim_with(world, first, begun.append)
         with pytest.raises(AgentNotFound):
