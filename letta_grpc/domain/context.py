@@ -1,17 +1,14 @@
-"""What the model is shown: instructions, memory blocks, and a history in which every tool call has its one return."""
+"""What the model is shown beside the history, and what all of it costs."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.completions import ToolDefinition
-from letta_grpc.domain.ids import MessageId
-from letta_grpc.domain.messages import Message, Role, ToolCall, ToolReturn, ToolReturnStatus
-
-LOST_RETURN = "Error: the server stopped before this tool returned. It may or may not have run."
+from letta_grpc.domain.messages import Message, ToolReturn, ToolReturnStatus
 
 
 def compile_system(instructions: str, blocks: Sequence[Block]) -> str:
@@ -27,40 +24,6 @@ def _block_text(block: Block) -> str:
     description = f"{block.description}\n" if block.description else ""
     opening = f'<block label="{block.label}" characters="{len(block.value)}/{block.limit}"{access}>'
     return f"{opening}\n{description}{block.value}\n</block>"
-
-
-def make_whole(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Return the history with a tool message after every assistant message whose calls lack returns, and no stray returns.
-
-    Providers refuse a context in which a call has no return, or a return no call, for ever after.
-    """
-    result: list[Message] = []
-    open_calls: dict[str, ToolCall] = {}
-    for message in messages:
-        if message.role is Role.TOOL:
-            known = tuple(r for r in message.tool_returns if open_calls.pop(r.tool_call_id, None))
-            if known:
-                result.append(replace(message, tool_returns=known))
-            continue
-        if open_calls:
-            result.append(_lost_returns(result[-1], open_calls.values()))
-        result.append(message)
-        open_calls = {call.id: call for call in message.tool_calls}
-    if open_calls:
-        result.append(_lost_returns(result[-1], open_calls.values()))
-    return tuple(result)
-
-
-def _lost_returns(after: Message, calls: Iterable[ToolCall]) -> Message:
-    returns = tuple(ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=LOST_RETURN) for call in calls)
-    return Message(
-        id=MessageId(f"{after.id}-lost"),
-        role=Role.TOOL,
-        tool_returns=returns,
-        run_id=after.run_id,
-        step_id=after.step_id,
-        create_time=after.create_time,
-    )
 
 
 def package_return(returned: ToolReturn, time: datetime, timezone: str) -> str:

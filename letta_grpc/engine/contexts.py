@@ -10,8 +10,8 @@ from letta_grpc.domain.context import (
     compile_system,
     estimate_message_tokens,
     estimate_tokens,
-    make_whole,
 )
+from letta_grpc.domain.history import make_whole
 from letta_grpc.domain.runs import RunSpec
 from letta_grpc.engine.toolbox import Toolbox
 from letta_grpc.ports.models import Models
