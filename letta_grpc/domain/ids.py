@@ -1,8 +1,10 @@
 """Ids: `<kind>-<uuid4>`, each kind a type of its own."""
 
+import hashlib
 import os
 import re
 from typing import NewType
+from uuid import UUID
 
 AgentId = NewType("AgentId", str)
 BlockId = NewType("BlockId", str)
@@ -74,6 +76,11 @@ def new_step_id() -> StepId:
 
 def new_tool_id() -> ToolId:
     return ToolId(f"tool-{_uuid4()}")
+
+
+def builtin_tool_id(name: str) -> ToolId:
+    """Return the id of a tool that is part of the server: the same on every server, so that it need not be kept anywhere."""
+    return ToolId(f"tool-{UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4)}")
 
 
 def new_tool_call_id() -> str:

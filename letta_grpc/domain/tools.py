@@ -1,13 +1,18 @@
 """Tools that the server runs: what is kept of one, and what its source says of itself."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum
 
+from letta_grpc.domain.agents import Agent
+from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import McpServerId, ToolId
 
 DEFAULT_RETURN_CHAR_LIMIT = 50_000
 DEFAULT_TOOL_TIMEOUT_SECONDS = 60.0
+# How many tools an agent may have.
+MAX_AGENT_TOOLS = 64
 
 
 class OutputStream(Enum):
@@ -49,8 +54,18 @@ class McpSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltinSource:
+    """A tool that is part of the server. It is not stored and cannot be changed."""
+
+
+ToolSource = PythonSource | McpSource | BuiltinSource
+# When built-in tools were made: before anything else.
+BUILTIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A stored tool. Names are unique.
+    """A tool. Names are unique.
 
     `idempotent`: running it twice does what running it once does, so that a takeover may run it again. `parallel`: it may
     run beside other calls of its step. `return_char_limit`: how much of its answer the model is shown.
@@ -60,7 +75,7 @@ class Tool:
     name: str
     description: str = ""
     parameters: str
-    source: PythonSource | McpSource
+    source: ToolSource
     tags: tuple[str, ...] = ()
     return_char_limit: int = DEFAULT_RETURN_CHAR_LIMIT
     requires_approval: bool = False
@@ -70,13 +85,36 @@ class Tool:
     update_time: datetime
 
 
+def with_tool(agent: Agent, name: str) -> Agent:
+    """Return the agent with a tool more, unless it has it. Raises InvalidRequest beyond MAX_AGENT_TOOLS."""
+    if name in agent.tools:
+        return agent
+    if len(agent.tools) >= MAX_AGENT_TOOLS:
+        raise InvalidRequest(fields={"name": f"the agent has {len(agent.tools)} tools, which is as many as it may have"})
+    return replace(agent, tools=(*agent.tools, name))
+
+
+def without_tool(agent: Agent, name: str) -> Agent:
+    """Return the agent without a tool."""
+    return replace(agent, tools=tuple(tool for tool in agent.tools if tool != name))
+
+
+def with_approval(agent: Agent, name: str, *, required: bool | None) -> Agent:
+    """Return the agent with a word of its own on whether calls of a tool wait for approval, or, for None, without one."""
+    others = {tool: needed for tool, needed in agent.tool_approvals.items() if tool != name}
+    return replace(agent, tool_approvals=others if required is None else {**others, name: required})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StdioEndpoint:
-    """An MCP server that is started as a child process and spoken to over its standard streams."""
+    """An MCP server that is started as a child process and spoken to over its standard streams.
+
+    The values of `environment` are secrets: never shown.
+    """
 
     command: str
     arguments: tuple[str, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +122,7 @@ class HttpEndpoint:
     """An MCP server that speaks streamable HTTP. `headers` go out with every request and are never shown."""
 
     url: str
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
