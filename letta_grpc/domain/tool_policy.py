@@ -9,11 +9,9 @@ ends over what goes on. A turn in which nothing may be called any more can alway
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from letta_grpc.domain.arguments import merged
 from letta_grpc.domain.completions import ANY_TOOL
-from letta_grpc.domain.messages import ToolCall
 from letta_grpc.domain.tool_rules import (
     Conditional,
     ConstrainChild,
@@ -26,7 +24,7 @@ from letta_grpc.domain.tool_rules import (
     RunFirst,
     ToolRule,
 )
-from letta_grpc.domain.turns import DEMAND, MadeCall, refusal_text
+from letta_grpc.domain.turns import DEMAND, MadeCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +41,6 @@ class Offer:
         if not self.must_call or not self.tools:
             return None
         return self.tools[0] if len(self.tools) == 1 else ANY_TOOL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """The calls of an answer, each as it is to be kept, and by id why those that break a rule are not run."""
-
-    calls: tuple[ToolCall, ...]
-    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +91,14 @@ class ToolPolicy:
             return Offer(tools=self._allowed(made, self.tools))
         return Offer(tools=self._allowed(made, next_up), must_call=True, arguments=next_up)
 
-    def judge(self, made: Sequence[MadeCall], calls: Sequence[ToolCall]) -> Judgement:
-        """Say which calls of one answer may run, in the order in which they would.
+    def within(self, made: Sequence[MadeCall], step: Sequence[MadeCall]) -> Offer:
+        """Return what may be called after these calls and, in the same answer, those of `step`.
 
-        Each is judged as if those before it that may run had been made and had returned nothing yet. Behind a call that ends
-        the turn, or whose return says what comes next, none may run.
+        Behind a call that ends the turn nothing may; behind one whose output says what follows, nothing until it is known.
         """
-        so_far, kept, refused = list(made), [], {}
-        closed = False
-        for call in calls:
-            offer = Offer(tools=()) if closed else self.offer(so_far)
-            if call.name not in offer.tools:
-                kept.append(call)
-                if call.name in self.tools:
-                    refused[call.id] = refusal_text(call.name, offer.tools)
-                continue
-            kept.append(replace(call, arguments=merged(call.arguments, offer.arguments.get(call.name))))
-            so_far.append(MadeCall(tool=call.name))
-            closed = self._names(ExitLoop, [call.name]) or self._names(Conditional, [call.name])
-        return Judgement(calls=tuple(kept), refused=refused)
+        if self._names(ExitLoop, [call.tool for call in step]):
+            return Offer(tools=())
+        return self.offer([*made, *step])
 
     def after(self, made: Sequence[MadeCall], last_step: Sequence[str], *, wants_more: bool) -> Verdict:
         """Say how the turn stands after a step.

@@ -7,6 +7,7 @@ whatever came of it; one that broke a rule or was denied was not made.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from letta_grpc.domain.ids import StepId
 from letta_grpc.domain.messages import Deny, Message, Role, ToolReturn, ToolReturnStatus
 
 # How the return of a call that broke a rule begins. Rule: no other return begins so, or a tool could hide its own call.
@@ -21,6 +22,7 @@ class MadeCall:
 
     tool: str
     output: str | None = None
+    step_id: StepId | None = None
 
 
 def made_in(messages: Iterable[Message], tools: Collection[str]) -> tuple[MadeCall, ...]:
@@ -35,7 +37,7 @@ def made_in(messages: Iterable[Message], tools: Collection[str]) -> tuple[MadeCa
             for returned in message.tool_returns:
                 name = names.get(returned.tool_call_id)
                 if name and returned.tool_call_id not in denied and not is_refusal(returned):
-                    made.append(MadeCall(tool=name, output=returned.text))
+                    made.append(MadeCall(tool=name, output=returned.text, step_id=message.step_id))
     return tuple(made)
 
 

@@ -19,3 +19,9 @@ def test_half_a_surrogate_pair_can_be_sent_on() -> None:
 def test_nothing_given_leaves_what_was_written() -> None:
     assert merged("{ }", None) == "{ }"
     assert merged("{ }", "") == "{ }"
+
+
+def test_given_arguments_stand_over_those_that_the_model_writes() -> None:
+    assert merged('{"x": 2, "y": "ü"}', '{"x": 1}') == '{"x": 1, "y": "ü"}'
+    assert merged('{"x', '{"x": 1}') == '{"x": 1}'
+    assert merged('{"y": 2}', "[1]") == '{"y": 2}'

@@ -1,11 +1,9 @@
-import json
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from letta_grpc.domain.completions import ANY_TOOL
-from letta_grpc.domain.messages import ToolCall
 from letta_grpc.domain.tool_policy import Ends, GoesOn, Offer, Owes, ToolPolicy
 from letta_grpc.domain.tool_rules import (
     Conditional,
@@ -19,7 +17,7 @@ from letta_grpc.domain.tool_rules import (
     RunFirst,
     ToolRule,
 )
-from letta_grpc.domain.turns import DEMAND, REFUSAL, MadeCall
+from letta_grpc.domain.turns import DEMAND, MadeCall
 
 TOOLS = ("a", "b", "c")
 
@@ -30,10 +28,6 @@ def policy(*rules: ToolRule, tools: tuple[str, ...] = TOOLS) -> ToolPolicy:
 
 def made(*tools: str, output: str = "done") -> list[MadeCall]:
     return [MadeCall(tool=tool, output=output) for tool in tools]
-
-
-def calls(*names: str, arguments: str = "{}") -> list[ToolCall]:
-    return [ToolCall(id=f"{name}-{index}", name=name, arguments=arguments) for index, name in enumerate(names)]
 
 
 def test_without_rules_everything_may_be_called_and_nothing_must() -> None:
@@ -49,19 +43,17 @@ def test_a_turn_begins_with_one_of_the_tools_that_run_first() -> None:
     assert either.offer(made("c")) == Offer(tools=TOOLS)
 
 
-def test_given_arguments_stand_over_those_that_the_model_writes() -> None:
+def test_arguments_can_be_given_to_what_runs_first() -> None:
     rules = policy(RunFirst(tool="b", arguments='{"x": 1}'))
-    kept = rules.judge([], calls("b", arguments='{"x": 2, "y": "ü"}')).calls[0]
-    assert kept.arguments == '{"x": 1, "y": "ü"}'
-    assert rules.judge([], calls("b", arguments='{"x')).calls[0].arguments == '{"x": 1}'
-    assert rules.judge(made("b"), calls("b", arguments='{"x": 2}')).calls[0].arguments == '{"x": 2}'
+    assert rules.offer([]).arguments == {"b": '{"x": 1}'}
+    assert rules.offer(made("b")).arguments == {}
 
 
 def test_after_its_parent_one_of_the_children_must_come() -> None:
     rules = policy(ConstrainChild(tool="a", children=("b", "c", "gone"), arguments={"c": '{"x": 1}'}))
     assert rules.offer(made("a")).tools == ("b", "c")
     assert rules.offer(made("a")).choice == ANY_TOOL
-    assert json.loads(rules.judge(made("a"), calls("c")).calls[0].arguments) == {"x": 1}
+    assert rules.offer(made("a")).arguments["c"] == '{"x": 1}'
     assert rules.offer(made("a", "b")) == Offer(tools=TOOLS)
 
 
@@ -108,23 +100,27 @@ def test_a_tool_is_offered_only_so_often() -> None:
 
 
 def test_calls_of_one_answer_count_for_each_other() -> None:
-    judgement = policy(MaxCount(tool="a", limit=1)).judge([], calls("a", "a", "b"))
-    assert set(judgement.refused) == {"a-1"}
-    assert judgement.refused["a-1"].startswith(REFUSAL)
-    assert "[b, c]" in judgement.refused["a-1"]
-    assert [call.id for call in judgement.calls] == ["a-0", "a-1", "b-2"]
+    rules = policy(MaxCount(tool="a", limit=1))
+    assert rules.within([], made("a")).tools == ("b", "c")
 
 
-def test_behind_a_call_that_ends_the_turn_or_decides_what_follows_none_may_run() -> None:
-    assert set(policy(ExitLoop(tool="a")).judge([], calls("b", "a", "c")).refused) == {"c-2"}
-    assert set(policy(Conditional(tool="a", next_by_output={"x": "b"})).judge([], calls("a", "b")).refused) == {"b-1"}
+def test_behind_a_call_that_ends_the_turn_none_may_run() -> None:
+    rules = policy(ExitLoop(tool="a"))
+    assert rules.within([], made("b")).tools == TOOLS
+    assert rules.within([], made("b", "a")).tools == ()
+    assert rules.within(made("a"), []).tools == TOOLS
+
+
+def test_what_follows_an_output_waits_until_it_is_known() -> None:
+    rules = policy(Conditional(tool="a", next_by_output={"x": "b"}))
+    assert rules.within([], [MadeCall(tool="a")]).tools == ()
+    assert rules.within([], made("a", output="x")).tools == ("b",)
 
 
 def test_rules_say_nothing_of_tools_that_the_agent_does_not_have() -> None:
     rules = policy(RunFirst(tool="gone"), RequiredBeforeExit(tool="gone"), ParentLast(tool="gone", children=("a",)))
     assert rules.offer([]) == Offer(tools=TOOLS)
     assert rules.after([], [], wants_more=False) == Ends(by_rule=False)
-    assert rules.judge([], calls("gone")).refused == {}
     assert not rules.in_order
 
 
@@ -191,18 +187,16 @@ def test_whatever_the_model_does_no_rule_is_broken(rules: list[ToolRule], answer
     solver = policy(*rules)
     history: list[MadeCall] = []
     for answer in answers:
-        offer = solver.offer(history)
-        judgement = solver.judge(history, calls(*(name for name, _ in answer)))
-        assert judgement == solver.judge(tuple(history), tuple(calls(*(name for name, _ in answer))))
-        ran = [
-            MadeCall(tool=call.name, output=output)
-            for call, (name, output) in zip(judgement.calls, answer, strict=True)
-            if call.id not in judgement.refused and name in TOOLS
-        ]
-        assert not ran or ran[0].tool in offer.tools
-        history += ran
+        step: list[MadeCall] = []
+        for name, output in answer:
+            offer = solver.within(history, step)
+            assert offer == solver.within(tuple(history), tuple(step))
+            assert set(offer.tools) <= set(TOOLS)
+            if name in offer.tools:
+                step.append(MadeCall(tool=name, output=output))
+        history += step
         _no_rule_is_broken(rules, history)
-        verdict = solver.after(history, [call.tool for call in ran], wants_more=bool(answer))
+        verdict = solver.after(history, [call.tool for call in step], wants_more=bool(answer))
         if isinstance(verdict, Ends):
             assert not solver.owed(history) or not solver.offer(history).tools
             return

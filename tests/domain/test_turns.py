@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from letta_grpc.domain.messages import Deny, Message, Role, ToolReturnStatus
 from letta_grpc.domain.turns import MadeCall, made_in, refusal_text
-from tests.support.values import assistant, returned, tool_message
+from tests.support.values import STEP_ID, assistant, returned, tool_message
 
 
 def decided(*denied: str) -> Message:
@@ -31,4 +31,4 @@ def test_calls_that_broke_a_rule_were_not_made() -> None:
     broken = replace(returned("1"), status=ToolReturnStatus.ERROR, text=refusal_text("tool", ["other"]))
     failed = replace(returned("2"), status=ToolReturnStatus.ERROR, text="Error")
     message = replace(tool_message("b"), tool_returns=(broken, failed))
-    assert made_in([assistant("a", "1", "2"), message], ["tool"]) == (MadeCall(tool="tool", output="Error"),)
+    assert made_in([assistant("a", "1", "2"), message], ["tool"]) == (MadeCall(tool="tool", output="Error", step_id=STEP_ID),)
