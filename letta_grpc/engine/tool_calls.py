@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from itertools import accumulate, takewhile
 
+from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ToolExecutionStarted
 from letta_grpc.domain.messages import ToolCall, ToolReturn, ToolReturnStatus
@@ -43,21 +44,21 @@ class ToolCalls:
         for call in calls:
             definition = toolbox.definitions.get(call.name)
             if returned := given.get(call.id):
-                await record.write_return(_cut_return(returned, limit), ())
+                await record.write_return(_cut_return(returned, limit, limit), ())
             elif definition is None or call.name in toolbox.client_tools:
                 await record.write_return(_error(call, _not_attached(call, toolbox)), ())
             elif record.progress.begun[call.id] and not definition.idempotent:
                 await record.write_return(_error(call, _LOST), ())
             else:
-                runnable.append((call, min(limit, definition.return_char_limit)))
+                runnable.append((call, definition))
         if runnable:
             # Apart from the starts: those the journal refuses once the run is being cancelled, the answer it never does.
             record.write_soon()
             await record.write(*(ToolExecutionStarted(call.id) for call, _ in runnable))
-            await _side_by_side(*(self._run(record, call, toolbox, limit) for call, limit in runnable))
+            await _side_by_side(*(self._run(record, call, definition, toolbox, limit) for call, definition in runnable))
         record.add_tool_message()
 
-    async def _run(self, record: RunRecord, call: ToolCall, toolbox: Toolbox, limit: int) -> None:
+    async def _run(self, record: RunRecord, call: ToolCall, definition: ToolDefinition, toolbox: Toolbox, limit: int) -> None:
         run = record.run
         context = ToolContext(
             agent_id=run.agent_id, conversation_id=run.conversation_id, run_id=run.id, secrets=toolbox.secrets
@@ -66,7 +67,8 @@ class ToolCalls:
             for _ in range(_MAX_CONFLICTS):
                 result = await self._tools.run(call, context, _unheard)
                 try:
-                    await record.write_return(_returned(call, result, limit), result.changes)
+                    returned = _cut_return(_returned(call, result), min(limit, definition.return_char_limit), limit)
+                    await record.write_return(returned, result.changes)
                 except ConcurrentChange:
                     continue  # What the tool saw is no longer so: it looks again.
                 if result.status is ToolReturnStatus.ERROR:
@@ -89,8 +91,8 @@ def _not_attached(call: ToolCall, toolbox: Toolbox) -> str:
     return f"Error: there is no tool {call.name!r}. The tools are: {names}."
 
 
-def _returned(call: ToolCall, result: ToolResult, limit: int) -> ToolReturn:
-    whole = ToolReturn(
+def _returned(call: ToolCall, result: ToolResult) -> ToolReturn:
+    return ToolReturn(
         tool_call_id=call.id,
         status=result.status,
         text=result.text,
@@ -98,15 +100,15 @@ def _returned(call: ToolCall, result: ToolResult, limit: int) -> ToolReturn:
         stdout=result.stdout,
         stderr=result.stderr,
     )
-    return _cut_return(whole, limit)
 
 
-def _cut_return(returned: ToolReturn, limit: int) -> ToolReturn:
+def _cut_return(returned: ToolReturn, text_limit: int, limit: int) -> ToolReturn:
     """Return what fits: the text first, then the lines of both outputs as far as there is room."""
-    room = max(0, limit - len(returned.text))
+    text = _cut(returned.text, text_limit)
+    room = max(0, limit - len(text))
     stdout = _cut_lines(returned.stdout, room)
     room = max(0, room - _size(stdout))
-    return replace(returned, text=_cut(returned.text, limit), stdout=stdout, stderr=_cut_lines(returned.stderr, room))
+    return replace(returned, text=text, stdout=stdout, stderr=_cut_lines(returned.stderr, room))
 
 
 def _cut(text: str, limit: int) -> str:
