@@ -9,10 +9,12 @@ from letta_grpc.testing.stores import (
     BlockStoreContract,
     ConversationStoreContract,
     HistoryStoreContract,
+    McpServerStoreContract,
     MemoryStoreContract,
     PassageStoreContract,
     RunStoreContract,
     SearchContract,
+    ToolStoreContract,
     World,
 )
 from letta_grpc.transport.convert.codec import ProtoEventCodec
@@ -53,4 +55,12 @@ class TestMemoryPassageStore(PassageStoreContract):
 
 
 class TestMemoryRunStore(RunStoreContract):
+    pass
+
+
+class TestMemoryMcpServerStore(McpServerStoreContract):
+    pass
+
+
+class TestMemoryToolStore(ToolStoreContract):
     pass

@@ -11,10 +11,12 @@ from letta_grpc.testing.stores import (
     BlockStoreContract,
     ConversationStoreContract,
     HistoryStoreContract,
+    McpServerStoreContract,
     MemoryStoreContract,
     PassageStoreContract,
     RunStoreContract,
     SearchContract,
+    ToolStoreContract,
     World,
 )
 from tests.support.sqlite_worlds import opened
@@ -55,4 +57,12 @@ class TestSqlPassageStore(PassageStoreContract):
 
 
 class TestSqlRunStore(RunStoreContract):
+    pass
+
+
+class TestSqlMcpServerStore(McpServerStoreContract):
+    pass
+
+
+class TestSqlToolStore(ToolStoreContract):
     pass

@@ -14,6 +14,10 @@ def world_of(database: MemoryDatabase) -> World:
         blocks=database.blocks,
         memory=database.memory,
         history=database.history,
+        mcp_servers=database.mcp_servers,
         passages=database.passages,
         runs=database.runs,
+        tools=database.tools,
+        named_tools=database.tools,
+        agent_tools=database.agent_tools,
     )

@@ -10,10 +10,12 @@ from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.blocks import SqlBlockStore
 from letta_grpc.adapters.sql.conversations import SqlConversationStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
+from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
 from letta_grpc.adapters.sql.memory import SqlMemoryStore
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.ports.clock import Clock
 from letta_grpc.testing.stores import World
 from letta_grpc.transport.convert.codec import ProtoEventCodec
@@ -44,6 +46,10 @@ def world_of(database: SqliteDatabase) -> World:
         blocks=SqlBlockStore(database),
         memory=SqlMemoryStore(database),
         history=SqlHistoryStore(database),
+        mcp_servers=SqlMcpServerStore(database),
         passages=SqlPassageStore(database),
         runs=SqlRunStore(database),
+        tools=SqlToolStore(database),
+        named_tools=SqlToolStore(database),
+        agent_tools=SqlAgentTools(database),
     )

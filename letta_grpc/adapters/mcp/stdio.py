@@ -25,7 +25,7 @@ async def stdio_streams(endpoint: StdioEndpoint, name: str) -> AsyncIterator[Str
     """
     language = {"LANG": value} if (value := os.environ.get("LANG")) else {}
     parameters = StdioServerParameters(
-        command=endpoint.command, args=list(endpoint.arguments), env=language | endpoint.environment
+        command=endpoint.command, args=list(endpoint.arguments), env=language | dict(endpoint.environment)
     )
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as errors:

@@ -9,9 +9,11 @@ from letta_grpc.adapters.memory.history import MemoryHistoryStore
 from letta_grpc.adapters.memory.journal import MemoryJournal
 from letta_grpc.adapters.memory.leases import MemoryLeases
 from letta_grpc.adapters.memory.log import MemoryEventLog
+from letta_grpc.adapters.memory.mcp_servers import MemoryMcpServerStore
 from letta_grpc.adapters.memory.passages import MemoryPassageStore
 from letta_grpc.adapters.memory.runs import MemoryRunStore
 from letta_grpc.adapters.memory.state import MemoryState
+from letta_grpc.adapters.memory.tools import MemoryAgentTools, MemoryToolStore
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 
@@ -33,5 +35,8 @@ class MemoryDatabase:
         self.blocks = MemoryBlockStore(state)
         self.memory = MemoryMemoryStore(state)
         self.history = MemoryHistoryStore(state)
+        self.mcp_servers = MemoryMcpServerStore(state)
         self.passages = MemoryPassageStore(state)
         self.runs = MemoryRunStore(state)
+        self.tools = MemoryToolStore(state)
+        self.agent_tools = MemoryAgentTools(state)

@@ -16,11 +16,12 @@ from letta_grpc.domain.errors import (
     ResourceInUse,
     RunNotFound,
 )
-from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, MessageId, PassageId, RunId
-from letta_grpc.domain.messages import Message
+from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, McpServerId, MessageId, PassageId, RunId, ToolId
+from letta_grpc.domain.messages import Message, Role
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunSpec, RunState, Step
 
+from letta_grpc.domain.tools import McpServer, Tool
 
 @dataclass(slots=True, kw_only=True)
 class StoredRun:
@@ -69,11 +70,13 @@ class MemoryState:
             raise AgentNotFound(agent_id=agent_id)
         return replace(agent, memory_blocks=self.blocks_of(agent_id))
 
+    mcp_servers: Table[McpServerId, McpServer] = field(default_factory=Table)
     def blocks_of(self, agent_id: AgentId) -> tuple[Block, ...]:
         """Return an agent's blocks in the order of attachment."""
         return tuple(self.block(block_id) for block_id in self.attachments[agent_id])
 
     def block(self, block_id: BlockId) -> Block:
+    tools: Table[ToolId, Tool] = field(default_factory=Table)
         """Return a block."""
         block = self.blocks.find(block_id)
         if block is None:

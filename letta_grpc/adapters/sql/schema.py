@@ -251,6 +251,47 @@ segments = Table(
     metadata,
     Column("run", _Position, ForeignKey("runs.position", ondelete="CASCADE"), nullable=False),
     Column("first", BigInteger, nullable=False),
+# `source` is tagged with what it is. Agents know tools by name, built-in ones too, so nothing here refers to agents.
+tools = Table(
+    "tools",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("description", Text, nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("return_char_limit", BigInteger, nullable=False),
+    Column("requires_approval", Boolean, nullable=False),
+    Column("idempotent", Boolean, nullable=False),
+    Column("parallel", Boolean, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What tools are found by; the tags in their order stand in the tool's row.
+tool_tags = Table(
+    "tool_tags",
+    metadata,
+    _belongs_to("tools", index=False),
+    Column("tag", Text, nullable=False, index=True),
+    PrimaryKeyConstraint("tool_id", "tag"),
+)
+
+# `endpoint` is JSON text, with the secrets that it was registered with.
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("endpoint", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
     Column("last", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run", "first"),

@@ -15,7 +15,7 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 import orjson
 
 from letta_grpc.adapters.sql.times import from_micros, to_micros
-from letta_grpc.domain import messages, tool_rules
+from letta_grpc.domain import messages, tool_rules, tools
 
 # Rule: a tag that was ever stored keeps its meaning.
 TAGS: Mapping[type, str] = {
@@ -40,6 +40,11 @@ TAGS: Mapping[type, str] = {
     tool_rules.MaxCount: "max_count",
     tool_rules.RequiredBeforeExit: "required_before_exit",
     tool_rules.RequiresApproval: "requires_approval",
+    tools.PythonSource: "python",
+    tools.McpSource: "mcp",
+    tools.BuiltinSource: "builtin",
+    tools.StdioEndpoint: "stdio",
+    tools.HttpEndpoint: "http",
 }
 _TAG = "type"
 

@@ -4,10 +4,12 @@ from letta_grpc.testing.stores.agents import AgentStoreContract
 from letta_grpc.testing.stores.blocks import BlockStoreContract
 from letta_grpc.testing.stores.conversations import ConversationStoreContract
 from letta_grpc.testing.stores.history import HistoryStoreContract
+from letta_grpc.testing.stores.mcp_servers import McpServerStoreContract
 from letta_grpc.testing.stores.memory import MemoryStoreContract
 from letta_grpc.testing.stores.passages import PassageStoreContract
 from letta_grpc.testing.stores.runs import RunStoreContract
 from letta_grpc.testing.stores.search import SearchContract
+from letta_grpc.testing.stores.tools import ToolStoreContract
 from letta_grpc.testing.stores.world import World
 
 __all__ = [
@@ -15,9 +17,11 @@ __all__ = [
     "BlockStoreContract",
     "ConversationStoreContract",
     "HistoryStoreContract",
+    "McpServerStoreContract",
     "MemoryStoreContract",
     "PassageStoreContract",
     "RunStoreContract",
     "SearchContract",
+    "ToolStoreContract",
     "World",
 ]

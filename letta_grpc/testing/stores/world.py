@@ -18,13 +18,16 @@ from letta_grpc.domain.ids import (
     new_passage_id,
     new_run_id,
     new_step_id,
+    new_tool_id,
 )
 from letta_grpc.domain.messages import Message, Role, SpokenInput, TextPart
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunSpec, RunState, Step, StopReason
+from letta_grpc.domain.tools import PythonSource, Tool
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.ports.journal import AddPassage, Change, Claim, Journal, Lease, RecordStep, Start
 from letta_grpc.ports.log import EventLog
+from letta_grpc.ports.mcp import McpServerStore
 from letta_grpc.ports.stores import (
     AgentStore,
     BlockStore,
@@ -34,6 +37,7 @@ from letta_grpc.ports.stores import (
     PassageStore,
     RunStore,
 )
+from letta_grpc.ports.tool_store import AgentTools, NamedTools, ToolStore
 
 _BEGINNING = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -49,8 +53,12 @@ class World:
     blocks: BlockStore
     memory: MemoryStore
     history: HistoryStore
+    mcp_servers: McpServerStore
     passages: PassageStore
     runs: RunStore
+    tools: ToolStore
+    named_tools: NamedTools
+    agent_tools: AgentTools
     _seconds: "count[int]" = field(default_factory=count)
 
     def time(self) -> datetime:
@@ -65,6 +73,18 @@ class World:
     async def block(self, label: str, value: str = "", **fields: Any) -> Block:  # noqa: ANN401 - any field of Block
         """Store a block."""
         return await self.blocks.create(self.new_block(label, value, **fields))
+
+    def new_tool(self, name: str, **fields: Any) -> Tool:  # noqa: ANN401 - any field of Tool
+        """Return a tool that is not stored yet."""
+        now = self.time()
+        plain = Tool(
+            id=new_tool_id(), name=name, parameters="{}", source=PythonSource(code=""), create_time=now, update_time=now
+        )
+        return replace(plain, **fields)
+
+    async def tool(self, name: str, **fields: Any) -> Tool:  # noqa: ANN401 - any field of Tool
+        """Store a tool."""
+        return await self.tools.create(self.new_tool(name, **fields))
 
     def new_agent(self, *blocks: Block, **fields: Any) -> Agent:  # noqa: ANN401 - any field of Agent
         """Return an agent that is not stored yet."""

@@ -57,6 +57,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("pk_journal")),
     )
     op.create_table(
+        "mcp_servers",
+        sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_mcp_servers")),
+        sa.UniqueConstraint("id", name=op.f("uq_mcp_servers_id")),
+        sa.UniqueConstraint("name", name=op.f("uq_mcp_servers_name")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "agent_blocks",
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("agent_id", sa.Text(), nullable=False),
@@ -119,6 +131,34 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_passages_agent_id"), "passages", ["agent_id"], unique=False)
+    op.create_table(
+        "tools",
+        sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("parameters", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("return_char_limit", sa.BigInteger(), nullable=False),
+        sa.Column("requires_approval", sa.Boolean(), nullable=False),
+        sa.Column("idempotent", sa.Boolean(), nullable=False),
+        sa.Column("parallel", sa.Boolean(), nullable=False),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.Column("update_time", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_tools")),
+        sa.UniqueConstraint("id", name=op.f("uq_tools_id")),
+        sa.UniqueConstraint("name", name=op.f("uq_tools_name")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "tool_tags",
+        sa.Column("tool_id", sa.Text(), nullable=False),
+        sa.Column("tag", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["tool_id"], ["tools.id"], name=op.f("fk_tool_tags_tool_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("tool_id", "tag", name=op.f("pk_tool_tags")),
+    )
+    op.create_index(op.f("ix_tool_tags_tag"), "tool_tags", ["tag"], unique=False)
     op.create_table(
         "runs",
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
