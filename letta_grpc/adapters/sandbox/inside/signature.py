@@ -1,0 +1,190 @@
+"""A tool's source as a function: which one it is, what it takes, and a call with what a model wrote."""
+
+import ast
+import asyncio
+import inspect
+import json
+import linecache
+import sys
+import typing
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from types import ModuleType
+from typing import Annotated, Any, cast
+
+import docstring_parser
+import typing_extensions
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+
+FILE_NAME = "tool.py"
+_MODULE_NAME = "tool"
+Function = Callable[..., Any]
+
+
+class SourceInvalid(Exception):  # noqa: N818 - named like the error that it becomes
+    """The source code does not define a tool."""
+
+
+class ArgumentsInvalid(Exception):  # noqa: N818 - a verdict, for the model to read
+    """The arguments are not what the tool takes."""
+
+
+def find_function(code: str, name: str) -> Function:
+    """Run the source and return the tool: the function of this name or else the last public one at the top level."""
+    names = _public_functions(code)
+    if not names:
+        raise SourceInvalid("the source defines no public function at its top level: def my_tool(...)")
+    _replace_typed_dict()
+    module = ModuleType(_MODULE_NAME)
+    # Pydantic, dataclasses and pickle look for the module by its name; tracebacks for its lines.
+    sys.modules[_MODULE_NAME] = module
+    linecache.cache[FILE_NAME] = (len(code), None, code.splitlines(keepends=True), FILE_NAME)
+    exec(compile(code, FILE_NAME, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - what the sandbox is for
+    function = module.__dict__.get(name if name in names else names[-1])
+    if not callable(function):
+        raise SourceInvalid(f"{names[-1]} is not a function when the source has run")
+    return cast("Function", function)
+
+
+def _replace_typed_dict() -> None:
+    """Let tools write typing.TypedDict: before Python 3.12 it does not tell pydantic which keys are required."""
+    if sys.version_info < (3, 12):
+        typing.TypedDict = typing_extensions.TypedDict  # this process is the tool's alone
+
+
+def _public_functions(code: str) -> list[str]:
+    try:
+        body = ast.parse(code, FILE_NAME).body
+    except SyntaxError as error:
+        where = f"line {error.lineno}: " if error.lineno else ""
+        raise SourceInvalid(f"{where}{error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SourceInvalid(f"the source cannot be parsed: {error}") from None
+    functions = (node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [node.name for node in functions if not node.name.startswith("_")]
+
+
+def describe(function: Function) -> dict[str, str]:
+    """Return name, description and the JSON Schema of the parameters."""
+    doc = _docstring(function)
+    description = "\n\n".join(filter(None, (doc.short_description, doc.long_description)))
+    for name, hint, _ in _parameters(function):
+        _schema_of_one(name, hint)
+    schema = _adapter(function).json_schema(schema_generator=_PlainSchema)
+    # Without parameters, pydantic leaves out what providers insist on.
+    schema = {"type": "object", "properties": {}, **schema}
+    return {"name": _name(function), "description": description, "parameters": json.dumps(schema)}
+
+
+class _PlainSchema(GenerateJsonSchema):
+    """Without titles: they repeat the names, and a model reads every word."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002 - pydantic's
+        return False
+
+    def emit_warning(self, kind: Any, detail: str) -> None:  # noqa: ANN401 - pydantic's
+        """Keep quiet about defaults that JSON has no word for: they are left out."""
+
+    def generate(self, schema: Any, mode: Any = "validation") -> JsonSchemaValue:  # noqa: ANN401 - pydantic's
+        result = super().generate(schema, mode)
+        for definition in result.get("$defs", {}).values():
+            definition.pop("title", None)
+        return result
+
+
+def _schema_of_one(name: str, hint: Any) -> None:  # noqa: ANN401 - a type hint
+    try:
+        TypeAdapter(hint).json_schema(schema_generator=_PlainSchema)
+    except PydanticUserError as error:
+        raise SourceInvalid(f"parameter {name}: its type has no JSON Schema: {str(error).splitlines()[0]}") from None
+
+
+def call(function: Function, arguments: str) -> object:
+    """Call the function with the arguments that a model wrote. A coroutine is run to its end."""
+    positional, named = bind(function, arguments)
+    value = function(*positional, **named)
+    return asyncio.run(_wait_for(value)) if inspect.isawaitable(value) else value
+
+
+async def _wait_for(value: Awaitable[object]) -> object:
+    return await value
+
+
+def bind(function: Function, arguments: str) -> tuple[list[object], dict[str, object]]:
+    """Return the arguments as the hints want them."""
+    try:
+        given = json.loads(arguments) if arguments.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise ArgumentsInvalid(f"The arguments are not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise ArgumentsInvalid("The arguments are not a JSON object.")
+    try:
+        named = _adapter(function).validate_json(json.dumps(given))
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        told = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
+        raise ArgumentsInvalid(f"The arguments do not fit: {told}") from None
+    parameters = inspect.signature(function).parameters.values()
+    first = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_ONLY]
+    return [named.pop(name) for name in first], named
+
+
+def _adapter(function: Function) -> TypeAdapter[dict[str, object]]:
+    """Return what checks arguments: all of them by name, whatever the function's own kinds of parameters are."""
+
+    def collect(**named: object) -> dict[str, object]:
+        return named
+
+    described = {parameter.arg_name: parameter.description for parameter in _docstring(function).params}
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[hint, Field(description=described[name])] if described.get(name) else hint,
+            default=default,
+        )
+        for name, hint, default in _parameters(function)
+    ]
+    collect.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
+    collect.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # A function is no type to the checkers; pydantic takes it as the schema of its parameters.
+        return TypeAdapter(cast("Any", collect))
+
+
+def _parameters(function: Function) -> Iterator[tuple[str, Any, object]]:
+    """Give name, type and default of each parameter."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError, NameError) as error:
+        raise SourceInvalid(f"the function has no signature: {error}") from None
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise SourceInvalid(f"parameter {parameter.name}: a tool takes named parameters only, no * or **")
+        if parameter.annotation is parameter.empty:
+            raise SourceInvalid(f"parameter {parameter.name} has no type hint")
+        yield parameter.name, _resolve(function, parameter), parameter.default
+
+
+def _resolve(function: Function, parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - a type hint
+    holder = type("Holder", (), {"__annotations__": {parameter.name: parameter.annotation}})
+    try:
+        names = getattr(inspect.unwrap(function), "__globals__", {})
+        return typing.get_type_hints(holder, globalns=names, include_extras=True)[parameter.name]
+    except Exception as error:  # noqa: BLE001 - a hint in quotes is code: it can raise anything
+        raise SourceInvalid(f"parameter {parameter.name}: its type hint does not work: {error}") from None
+
+
+def _docstring(function: Function) -> docstring_parser.Docstring:
+    style = docstring_parser.DocstringStyle.GOOGLE
+    try:
+        return docstring_parser.parse(inspect.getdoc(function) or "", style=style)
+    except docstring_parser.ParseError:
+        return docstring_parser.Docstring(style=style)
+
+
+def _name(function: Function) -> str:
+    return getattr(inspect.unwrap(function), "__name__", _MODULE_NAME)
