@@ -78,9 +78,7 @@ class Runs:
         return await self._supervisor.start(start, self._admit(start))
 
     def _admit(self, start: Start) -> Admit:
-        spec = start.spec
-
-        def admit(agent: Agent, conversation: Conversation) -> Run:
+        def admit(agent: Agent, conversation: Conversation, spec: RunSpec) -> Run:
             handle = spec.model or conversation.model or agent.model
             # Each model is told by the field of the request that brought it.
             path = "run.model" if spec.model else "conversation_id" if conversation.model else "agent_id"

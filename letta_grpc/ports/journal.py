@@ -52,9 +52,10 @@ class Start:
         return (*started, StepStarted(self.first_step_id, 0, run.model))
 
 
-# Builds the run, in state RUNNING, once agent and conversation are known; may raise to refuse the start.
+# Builds the run, in state RUNNING, once agent and conversation are known; may raise to refuse the start. The spec is the
+# start's; that of an answer is completed from the run that waits.
 # Is called inside the transaction, on whatever thread that has: it must be quick and pure.
-Admit = Callable[[Agent, Conversation], Run]
+Admit = Callable[[Agent, Conversation, RunSpec], Run]
 
 # Takes a claim that has a lease, to begin to work on it.
 Begin = Callable[["Claim"], None]

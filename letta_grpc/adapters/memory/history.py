@@ -1,6 +1,6 @@
 """Messages in memory."""
 
-from itertools import islice
+from itertools import islice, takewhile
 
 from letta_grpc.adapters.memory.matching import has_words
 from letta_grpc.adapters.memory.state import MemoryState
@@ -23,7 +23,7 @@ class MemoryHistoryStore:
         return AgentContext(
             agent=self._state.agent(conversation.agent_id),
             conversation=conversation,
-            messages=tuple(self._messages(conversation_id)),
+            messages=self._state.in_context(conversation_id),
             reported_tokens=self._reported_tokens(conversation_id),
         )
 
@@ -31,14 +31,16 @@ class MemoryHistoryStore:
         return self._state.messages.get(conversation_id) or Table()
 
     def _reported_tokens(self, conversation_id: ConversationId) -> int | None:
-        """Return the count of the newest message whose step is recorded with one."""
+        """Return the count of the newest message whose step is recorded with one, unless the context was compacted since."""
         counts: dict[StepId | None, int] = {
             step.id: step.usage.context_tokens
             for stored in self._state.runs_in(conversation_id)
             for step in stored.steps
             if step.usage.context_tokens is not None
         }
-        newest_first = reversed(self._messages(conversation_id))
+        compaction = self._state.compactions.get(conversation_id)
+        before = compaction and compaction.summary.id
+        newest_first = takewhile(lambda message: message.id != before, reversed(self._messages(conversation_id)))
         return next((counts[m.step_id] for m in newest_first if m.step_id in counts), None)
 
     async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
+from letta_grpc.adapters.memory.starting import Admitted, admit_start
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
+from letta_grpc.adapters.memory.waiting import close_batch, deny_batch, store_answers
 from letta_grpc.adapters.memory.writing import (
     check_changes,
     claim_of,
@@ -17,10 +19,11 @@ from letta_grpc.adapters.memory.writing import (
     store_changes,
     store_events,
 )
-from letta_grpc.domain.errors import CancelRequested, ConversationBusy, LeaseLost, QueueFull, RequestIdReused
+from letta_grpc.domain.errors import CancelRequested, LeaseLost, RequestIdReused
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
 from letta_grpc.domain.ids import RunId
-from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
+from letta_grpc.domain.runs import ConflictPolicy, RunState
+from letta_grpc.domain.waiting import CANCELLED
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
@@ -54,29 +57,36 @@ class MemoryJournal:
         known = self._state.run_of_request.get(start.request_id)
         if known is not None:
             return _same_payload(start, self._state.run(known))
-        agent = self._state.agent(start.agent_id)
-        conversation = self._state.conversation_of(start.agent_id, start.conversation_id)
-        run = admit(agent, conversation)
+        admitted = admit_start(self._state, start, admit)
+        if not isinstance(admitted, Admitted):
+            return claim_of(self._state.run(admitted), created=False)
+        run = admitted.run
         active = self._state.active_run(run.conversation_id)
-        queued = _must_wait(self._state, start, run)
-        stored = StoredRun(run=run, spec=start.spec, fingerprint=start.fingerprint, traceparent=start.traceparent)
-        if queued:
-            stored.run = replace(run, state=RunState.QUEUED, start_time=None)
+        stored = StoredRun(run=run, spec=admitted.spec, fingerprint=start.fingerprint, traceparent=start.traceparent)
         self._state.runs.add(run.id, stored)
         self._state.run_of_request[start.request_id] = run.id
-        if queued:
+        if run.state is RunState.QUEUED:
             claim = claim_of(stored, created=True)
             if active is None or start.spec.conflict_policy is not ConflictPolicy.INTERRUPT:
                 return claim
             active.cancel_requested = True
             return replace(claim, interrupts=active.run.id)
+        return self._begin(start, admitted, stored)
+
+    def _begin(self, start: Start, admitted: Admitted, stored: StoredRun) -> Claim:
+        if admitted.batch and admitted.denied:
+            close_batch(self._state, admitted.batch, stored.run)
+        elif admitted.batch:
+            store_answers(self._state, admitted.batch, stored)
+        start_run(self._state, self._codec, stored, admitted.events, self._clock.time_ns(), denied=admitted.denied)
+        if stored.run.state.is_final:
+            return claim_of(stored, created=True)
         stored.owner, stored.lease_end = self._owner, self._clock.now() + self._lease_time
-        start_run(self._state, self._codec, stored, start.opening(run), self._clock.time_ns())
-        messages = tuple(self._state.messages[conversation.id])
+        messages = self._state.in_context(stored.run.conversation_id)
         return replace(
             claim_of(stored, created=True, lease=lease_of(stored)),
-            first_step_id=start.first_step_id,
-            context=AgentContext(agent=agent, conversation=conversation, messages=messages),
+            first_step_id=None if stored.batch else start.first_step_id,
+            context=AgentContext(agent=admitted.agent, conversation=admitted.conversation, messages=messages),
         )
 
     def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> asyncio.Future[None]:
@@ -104,6 +114,9 @@ class MemoryJournal:
         if stored.run.state is RunState.QUEUED:
             finished = RunFinished(finished_before_start(stored.run, self._clock.now()))
             store_events(self._state, self._codec, stored, [finished], self._clock.time_ns())
+        elif batch := self._state.batches.get(stored.run.conversation_id) if stored.run.pending_actions else None:
+            now, time_ns = self._clock.now(), self._clock.time_ns()
+            deny_batch(self._state, self._codec, batch, CANCELLED, time=now, time_ns=time_ns)
         return claim_of(stored, created=False)
 
 
@@ -132,17 +145,3 @@ def _same_payload(start: Start, stored: StoredRun) -> Claim:
     if stored.fingerprint != start.fingerprint:
         raise RequestIdReused(request_id=start.request_id, run_id=stored.run.id)
     return claim_of(stored, created=False)
-
-
-def _must_wait(state: MemoryState, start: Start, run: Run) -> bool:
-    """Say whether the run must queue behind open ones; raise if its policy or the queue's length forbids that."""
-    open_runs = [s for s in state.runs_in(run.conversation_id) if not s.run.state.is_final]
-    if not open_runs:
-        return False
-    if start.spec.conflict_policy is ConflictPolicy.REJECT:
-        active = state.active_run(run.conversation_id) or open_runs[0]
-        raise ConversationBusy(conversation_id=run.conversation_id, active_run_id=active.run.id)
-    waiting = sum(s.run.state is RunState.QUEUED for s in open_runs)
-    if waiting >= MAX_QUEUED_RUNS:
-        raise QueueFull(f"{MAX_QUEUED_RUNS} runs are waiting in this conversation already.", limit=str(MAX_QUEUED_RUNS))
-    return True

@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
+from letta_grpc.adapters.memory.waiting import close_batch, deny_batch
 from letta_grpc.adapters.memory.writing import claim_of, holds, lease_of, start_run
 from letta_grpc.domain.events import RunStarted
 from letta_grpc.domain.ids import ConversationId
 from letta_grpc.domain.runs import ConflictPolicy, RunState
+from letta_grpc.domain.waiting import SUPERSEDED, UNANSWERED, denial, denial_events
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Claim, Lease
@@ -46,16 +48,31 @@ class MemoryLeases:
             return None
         # min() gives the first of equals, and the queue is in order of acceptance.
         stored = min(queue, key=lambda s: s.spec.conflict_policy is not ConflictPolicy.INTERRUPT)
+        batch = self._state.batches.get(conversation_id)
+        if batch and stored.spec.conflict_policy is not ConflictPolicy.INTERRUPT:
+            return None
         now = self._clock.now()
         started = replace(stored.run, state=RunState.RUNNING, start_time=now)
         stored.run = started
-        start_run(self._state, self._codec, stored, [RunStarted(started)], self._clock.time_ns())
+        denied = denial(batch, SUPERSEDED, started) if batch else None
+        if batch:
+            close_batch(self._state, batch, started)
+        opening = [RunStarted(started), *(denial_events(denied) if denied else ())]
+        start_run(self._state, self._codec, stored, opening, self._clock.time_ns(), denied=denied)
         return self._give(stored, now)
 
     async def waiting_conversations(self) -> tuple[ConversationId, ...]:
         """Return the conversations in which a run is queued and none is active."""
         queued = dict.fromkeys(s.run.conversation_id for s in self._state.runs if s.run.state is RunState.QUEUED)
         return tuple(conversation_id for conversation_id in queued if self._state.active_run(conversation_id) is None)
+
+    async def expire_calls(self, now: datetime) -> tuple[ConversationId, ...]:
+        """Deny the waiting calls whose time had come; return their conversations."""
+        batches = self._state.batches
+        expired = tuple(id_ for id_ in batches if any(action.expire_time <= now for action in batches[id_].pending))
+        for conversation_id in expired:
+            deny_batch(self._state, self._codec, batches[conversation_id], UNANSWERED, time=now, time_ns=self._clock.time_ns())
+        return expired
 
     async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
         """Extend leases; return those that were lost."""

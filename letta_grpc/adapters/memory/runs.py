@@ -34,6 +34,7 @@ def _matches(run: Run, where: RunFilter) -> bool:
         and (not where.states or run.state in where.states)
         and (not where.stop_reasons or run.stop_reason in where.stop_reasons)
         and where.background in (None, run.background)
+        and where.has_pending_actions in (None, bool(run.pending_actions))
         and (where.create_time_from is None or run.create_time >= where.create_time_from)
         and (where.create_time_before is None or run.create_time < where.create_time_before)
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from letta_grpc.adapters.memory.table import Table
 from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.approvals import KnownAnswer, OpenBatch
 from letta_grpc.domain.blocks import Block, check_block_limits
 from letta_grpc.domain.errors import (
     AgentNotFound,
@@ -20,8 +21,8 @@ from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, McpServerId,
 from letta_grpc.domain.messages import Message, Role
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunSpec, RunState, Step
-
 from letta_grpc.domain.tools import McpServer, Tool
+
 
 @dataclass(slots=True, kw_only=True)
 class StoredRun:
@@ -34,6 +35,8 @@ class StoredRun:
     owner: str = ""
     lease_end: datetime | None = None
     cancel_requested: bool = False
+    # The calls that it settles, with their answers.
+    batch: OpenBatch | None = None
     frames: list[bytes] = field(default_factory=list)
     # More than there are frames once the run has been trimmed.
     last_sequence_number: int = 0
@@ -51,6 +54,14 @@ class StoredRun:
 
 
 @dataclass(slots=True)
+class Compaction:
+    """Where a conversation's context begins: with the summary, then at the kept message."""
+
+    summary: Message
+    kept_from: MessageId | None
+
+
+@dataclass(slots=True)
 class MemoryState:
     """The tables. Agents are kept without their blocks."""
 
@@ -59,8 +70,13 @@ class MemoryState:
     blocks: Table[BlockId, Block] = field(default_factory=Table)
     conversations: Table[ConversationId, Conversation] = field(default_factory=Table)
     messages: dict[ConversationId, Table[MessageId, Message]] = field(default_factory=dict)
+    mcp_servers: Table[McpServerId, McpServer] = field(default_factory=Table)
     passages: Table[PassageId, Passage] = field(default_factory=Table)
+    compactions: dict[ConversationId, Compaction] = field(default_factory=dict)
+    batches: dict[ConversationId, OpenBatch] = field(default_factory=dict)
+    answers: dict[ConversationId, dict[str, KnownAnswer]] = field(default_factory=dict)
     runs: Table[RunId, StoredRun] = field(default_factory=Table)
+    tools: Table[ToolId, Tool] = field(default_factory=Table)
     run_of_request: dict[str, RunId] = field(default_factory=dict)
 
     def agent(self, agent_id: AgentId) -> Agent:
@@ -70,13 +86,11 @@ class MemoryState:
             raise AgentNotFound(agent_id=agent_id)
         return replace(agent, memory_blocks=self.blocks_of(agent_id))
 
-    mcp_servers: Table[McpServerId, McpServer] = field(default_factory=Table)
     def blocks_of(self, agent_id: AgentId) -> tuple[Block, ...]:
         """Return an agent's blocks in the order of attachment."""
         return tuple(self.block(block_id) for block_id in self.attachments[agent_id])
 
     def block(self, block_id: BlockId) -> Block:
-    tools: Table[ToolId, Tool] = field(default_factory=Table)
         """Return a block."""
         block = self.blocks.find(block_id)
         if block is None:
@@ -119,10 +133,22 @@ class MemoryState:
         """Remove a conversation with all that hangs on it."""
         self.conversations.remove(conversation_id)
         del self.messages[conversation_id]
+        for rest in (self.compactions, self.batches, self.answers):
+            rest.pop(conversation_id, None)
         for stored in list(self.runs_in(conversation_id)):
             self.runs.remove(stored.run.id)
             del self.run_of_request[stored.run.request_id]
             stored.wake_followers()
+
+    def in_context(self, conversation_id: ConversationId) -> tuple[Message, ...]:
+        """Return the messages of a conversation's context."""
+        messages = tuple(self.messages.get(conversation_id) or ())
+        compaction = self.compactions.get(conversation_id)
+        if compaction is None:
+            return messages
+        ids = [message.id for message in messages]
+        start = ids.index(compaction.kept_from or compaction.summary.id)
+        return (compaction.summary, *(message for message in messages[start:] if message.role is not Role.SUMMARY))
 
     def run(self, run_id: RunId) -> StoredRun:
         """Return a run."""

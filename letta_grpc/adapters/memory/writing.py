@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from letta_grpc.adapters.memory.state import MemoryState, StoredRun
+from letta_grpc.adapters.memory.state import Compaction, MemoryState, StoredRun
+from letta_grpc.domain.approvals import OpenBatch
 from letta_grpc.domain.errors import ConcurrentChange
-from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished
+from letta_grpc.domain.events import ContextCompacted, MessageCompleted, RunEvent, RunFinished
 from letta_grpc.domain.inputs import input_messages
+from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import Run, RunState, StopReason
 from letta_grpc.domain.usage import Timing
 from letta_grpc.ports.codec import EventCodec
@@ -34,34 +36,54 @@ def claim_of(stored: StoredRun, *, created: bool, lease: Lease | None = None) ->
         lease=lease,
         cancel_requested=stored.cancel_requested,
         last_sequence_number=stored.last_sequence_number,
+        batch=stored.batch if lease else None,
         traceparent=stored.traceparent,
     )
 
 
-def start_run(state: MemoryState, codec: EventCodec, stored: StoredRun, opening: Sequence[RunEvent], time_ns: int) -> None:
-    """Let the input of a run enter its conversation, and its first events its log."""
+def start_run(
+    state: MemoryState,
+    codec: EventCodec,
+    stored: StoredRun,
+    opening: Sequence[RunEvent],
+    time_ns: int,
+    *,
+    denied: Message | None = None,
+) -> None:
+    """Let the input of a run enter its conversation, behind the tool message by which it denied calls; and open its log."""
     run = stored.run
     messages = state.messages[run.conversation_id]
-    for message in input_messages(run, stored.spec):
+    for message in (*([denied] if denied else []), *input_messages(run, stored.spec)):
         messages.add(message.id, message)
-    store_events(state, codec, stored, opening, time_ns)
+    add_frames(codec, stored, opening, time_ns)
 
 
 def store_events(state: MemoryState, codec: EventCodec, stored: StoredRun, events: Sequence[RunEvent], time_ns: int) -> None:
-    """Number the events and store them with what they mean, then wake the followers."""
+    """Store events with what they mean."""
+    add_frames(codec, stored, events, time_ns)
+    messages = state.messages[stored.run.conversation_id]
+    for event in events:
+        match event:
+            case MessageCompleted(message=message):
+                messages.add(message.id, message)
+            case ContextCompacted(summary=summary, kept_from=kept_from):
+                messages.add(summary.id, summary)
+                state.compactions[stored.run.conversation_id] = Compaction(summary, kept_from)
+            case RunFinished(run=run):
+                stored.run, stored.owner, stored.lease_end = run, "", None
+                if run.pending_actions:
+                    state.batches[run.conversation_id] = OpenBatch(run_id=run.id, actions=run.pending_actions)
+            case _:  # The others change nothing but the log.
+                pass
+
+
+def add_frames(codec: EventCodec, stored: StoredRun, events: Sequence[RunEvent], time_ns: int) -> None:
+    """Number the events and put them into the log, then wake the followers."""
     first = stored.last_sequence_number + 1
     # All are encoded before one is stored: if an encoder fails, nothing has happened.
     frames = [codec.encode(number, time_ns, event) for number, event in enumerate(events, start=first)]
     stored.frames += frames
     stored.last_sequence_number += len(frames)
-    for event in events:
-        match event:
-            case MessageCompleted(message=message):
-                state.messages[stored.run.conversation_id].add(message.id, message)
-            case RunFinished(run=run):
-                stored.run, stored.owner, stored.lease_end = run, "", None
-            case _:  # The others change nothing but the log.
-                pass
     stored.wake_followers()
 
 

@@ -3,18 +3,30 @@
 from collections.abc import Iterable
 from typing import assert_never
 
-from letta_grpc.adapters.sql.queries import ADD_MESSAGE, ADD_PASSAGE, ADD_STEP, EDIT_BLOCK, FINISH_RUN
+from letta_grpc.adapters.sql.queries import ADD_MESSAGE, ADD_PASSAGE, ADD_STEP, COMPACT, EDIT_BLOCK, FINISH_RUN
 from letta_grpc.adapters.sql.rows import message_values, passage_values, run_values, step_values
 from letta_grpc.adapters.sql.session import Session
+from letta_grpc.adapters.sql.waiting import open_batch
 from letta_grpc.domain.errors import ConcurrentChange
-from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished
+from letta_grpc.domain.events import ContextCompacted, MessageCompleted, RunEvent, RunFinished
 from letta_grpc.domain.ids import ConversationId
 from letta_grpc.domain.inputs import input_messages
 from letta_grpc.domain.runs import Run, RunSpec
 from letta_grpc.ports.journal import AddPassage, Change, EditBlock, RecordStep
 
 # Events that mean more than themselves.
-STATEFUL = frozenset({MessageCompleted, RunFinished})
+STATEFUL = frozenset({MessageCompleted, ContextCompacted, RunFinished})
+
+
+def statements_of(event: RunEvent) -> int:
+    """Return how many statements the meaning of a stateful event takes at least."""
+    match event:
+        case ContextCompacted():
+            return 2
+        case RunFinished(run=run):
+            return 1 + len(run.pending_actions)
+        case _:
+            return 1
 
 
 def store_changes(session: Session, changes: Iterable[Change], micros: int) -> None:
@@ -39,8 +51,13 @@ def store_meaning(session: Session, conversation_id: ConversationId, events: Ite
         match event:
             case MessageCompleted(message=message):
                 session.execute(ADD_MESSAGE, message_values(message, conversation_id))
+            case ContextCompacted(summary=summary, kept_from=kept_from):
+                session.execute(ADD_MESSAGE, message_values(summary, conversation_id))
+                session.execute(COMPACT, {"the_conversation": conversation_id, "the_kept": kept_from})
             case RunFinished(run=run):
                 session.execute(FINISH_RUN, run_values(run) | {"the_run": run.id, "last_sequence_number": last})
+                if run.pending_actions:
+                    open_batch(session, run)
             case _:  # The others stand in the log alone.
                 pass
 

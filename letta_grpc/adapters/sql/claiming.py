@@ -6,6 +6,7 @@ from datetime import datetime
 
 from letta_grpc.adapters.sql.changes import store_input
 from letta_grpc.adapters.sql.queries import (
+    ADD_MESSAGE,
     ADD_RUN,
     AGENT,
     AGENT_BLOCKS,
@@ -16,27 +17,43 @@ from letta_grpc.adapters.sql.queries import (
     FIRST_MESSAGES,
     OPEN_RUNS_OF_CONVERSATION,
     PLACE,
+    RUN,
     RUN_OF_REQUEST,
 )
 from letta_grpc.adapters.sql.rows import (
     SPEC,
     Row,
+    Thread,
+    Values,
     agent_of,
     block_of,
+    context_of,
     conversation_of,
-    message_of,
+    message_values,
     run_of,
     run_values,
     spec_of,
+    thread_of,
 )
 from letta_grpc.adapters.sql.session import Session
 from letta_grpc.adapters.sql.times import to_micros
+from letta_grpc.adapters.sql.waiting import find_batch, known_answers, settle_batch, store_answers
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ConversationNotFound, QueueFull, RequestIdReused
+from letta_grpc.domain.approvals import OpenBatch, answers_in, settle
+from letta_grpc.domain.errors import (
+    AgentNotFound,
+    ApprovalPending,
+    ConversationBusy,
+    ConversationNotFound,
+    QueueFull,
+    RequestIdReused,
+)
+from letta_grpc.domain.events import RunEvent
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId
-from letta_grpc.domain.inputs import input_messages
+from letta_grpc.domain.inputs import completed, input_messages, is_answer
 from letta_grpc.domain.messages import Message
-from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
+from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
+from letta_grpc.domain.waiting import SUPERSEDED, denial, still_waiting
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
 
@@ -54,11 +71,25 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """What a start becomes: a RUNNING run, with what its first step is built from, or a QUEUED one."""
+    """What a start becomes: a RUNNING run, with what its first step is built from; a QUEUED one; or one that waits again.
+
+    `events` are its first ones. `batch`: the calls that it brings answers of, or, with the tool message `denied`, denies.
+    """
 
     run: Run
+    spec: RunSpec
+    events: tuple[RunEvent, ...] = ()
     context: AgentContext | None = None
     interrupts: RunId | None = None
+    batch: OpenBatch | None = None
+    denied: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    agent: Agent
+    conversation: Conversation
+    thread: Thread
 
 
 def find_start(session: Session, start: Start) -> Row | None:
@@ -69,7 +100,7 @@ def find_start(session: Session, start: Start) -> Row | None:
     return row
 
 
-def claim_of(row: Row, last: int | None, lease: Lease | None = None) -> Claim:
+def claim_of(row: Row, last: int | None, lease: Lease | None = None, batch: OpenBatch | None = None) -> Claim:
     """Return a stored run as a claim. `last` is its newest event's number if it is open."""
     run = run_of(row, last)
     return Claim(
@@ -79,53 +110,95 @@ def claim_of(row: Row, last: int | None, lease: Lease | None = None) -> Claim:
         lease=lease,
         cancel_requested=bool(row[_CANCEL_REQUESTED]),
         last_sequence_number=run.last_sequence_number or 0,
+        batch=batch,
         traceparent=row[_TRACEPARENT],
     )
 
 
-def admit_start(session: Session, start: Start, admit: Admit, known: MutableMapping[AgentId, Agent]) -> Admitted:
-    """Return what a start whose request id is new becomes, by the spec's policy. Stores nothing.
+def admit_start(session: Session, start: Start, admit: Admit, known: MutableMapping[AgentId, Agent]) -> Admitted | RunId:
+    """Return what a start whose request id is new becomes, or the run that brought its answers before. Stores nothing.
 
     `known` are agents as they are stored now, and grows.
     """
-    agent, conversation = _place(session, start, known)
-    run = admit(agent, conversation)
+    place = _place(session, start, known)
+    batch = find_batch(session, place.conversation.id, place.thread.waiting_run_id)
+    if is_answer(start.spec.messages):
+        return _admit_answer(session, start, admit, place, batch)
+    run = admit(place.agent, place.conversation, start.spec)
     others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
-    if not others:
-        given = tuple(input_messages(run, start.spec))
-        return Admitted(run=run, context=_short_context(session, agent, conversation, given))
+    if batch and start.spec.conflict_policy is ConflictPolicy.INTERRUPT and not _interrupts_wait(others):
+        denied = denial(batch, SUPERSEDED, run)
+        begun = _begun(session, start, place, run, (denied, *input_messages(run, start.spec)))
+        return replace(begun, events=start.opening(run, denied), batch=batch, denied=denied)
+    if not others and not batch:
+        return _begun(session, start, place, run, tuple(input_messages(run, start.spec)))
+    if batch and start.spec.conflict_policy is ConflictPolicy.REJECT:
+        raise ApprovalPending(run_id=batch.run_id, tool_call_ids=",".join(action.tool_call_id for action in batch.pending))
     interrupts = _may_wait(start, run.conversation_id, others)
-    return Admitted(run=replace(run, state=RunState.QUEUED, start_time=None), interrupts=interrupts)
+    return Admitted(run=replace(run, state=RunState.QUEUED, start_time=None), spec=start.spec, interrupts=interrupts)
 
 
-def store_start(session: Session, start: Start, run: Run, ownership: Ownership | None) -> int:
-    """Store an admitted start, with its input if it is owned; return its position."""
-    position = _add_run(session, start, run, ownership)
-    if ownership:
-        store_input(session, run, start.spec)
+def _interrupts_wait(others: list[Row]) -> bool:
+    """Say whether INTERRUPT starts are queued already: the first of them is to deny what waits."""
+    return any(rank == 0 for _, _, rank in others)
+
+
+def _admit_answer(session: Session, start: Start, admit: Admit, place: _Place, batch: OpenBatch | None) -> Admitted | RunId:
+    messages = start.spec.messages
+    settled = settle(messages, batch, known_answers(session, place.conversation.id, answers_in(messages)))
+    if not isinstance(settled, OpenBatch):
+        return settled
+    spec = completed(start.spec, spec_of(session.fetch(RUN, {"the_run": settled.run_id})[0][_SPEC]))
+    run = replace(admit(place.agent, place.conversation, spec), resumes_run_id=settled.run_id)
+    if settled.pending:
+        waiting = still_waiting(run, settled)
+        return Admitted(run=waiting.run, spec=spec, events=waiting.events, batch=settled)
+    begun = _begun(session, start, place, run, tuple(input_messages(run, spec)))
+    return replace(begun, spec=spec, batch=settled)
+
+
+def _begun(session: Session, start: Start, place: _Place, run: Run, given: tuple[Message, ...]) -> Admitted:
+    context = _short_context(session, place, given)
+    return Admitted(run=run, spec=start.spec, events=start.opening(run), context=context)
+
+
+def store_start(session: Session, start: Start, admitted: Admitted, ownership: Ownership | None) -> int:
+    """Store an admitted start, with its input unless it is queued; return its position."""
+    run, batch, spec = admitted.run, admitted.batch, admitted.spec
+    values: Values = {"fingerprint": start.fingerprint, "traceparent": start.traceparent}
+    if run.state is RunState.INTERRUPTED:
+        values["last_sequence_number"] = len(admitted.events)
+    position = add_run(session, run, spec, ownership, values)
+    if admitted.denied and batch:
+        settle_batch(session, batch, run)
+        session.execute(ADD_MESSAGE, message_values(admitted.denied, run.conversation_id))
+    elif batch:
+        store_answers(session, batch, run)
+    if run.state is not RunState.QUEUED:
+        store_input(session, run, spec)
     return position
 
 
-def _short_context(
-    session: Session, agent: Agent, conversation: Conversation, given: tuple[Message, ...]
-) -> AgentContext | None:
+def _short_context(session: Session, place: _Place, given: tuple[Message, ...]) -> AgentContext | None:
     """Return what the first step is built from, None for a long conversation: other runs' commits wait behind this."""
-    rows = session.fetch(FIRST_MESSAGES, {"the_conversation": conversation.id, "the_limit": _SHORT_CONTEXT_MESSAGES + 1})
-    if len(rows) > _SHORT_CONTEXT_MESSAGES:
+    thread, limit = place.thread, _SHORT_CONTEXT_MESSAGES + 1
+    values = {"the_conversation": place.conversation.id, "the_start": thread.context_start, "the_limit": limit}
+    rows = session.fetch(FIRST_MESSAGES, values)
+    if len(rows) == limit:
         return None
-    messages = (*(message_of(row) for row in rows), *given)
-    return AgentContext(agent=agent, conversation=conversation, messages=messages)
+    messages = (*context_of(rows, thread.summary_position), *given)
+    return AgentContext(agent=place.agent, conversation=place.conversation, messages=messages)
 
 
-def _place(session: Session, start: Start, known: MutableMapping[AgentId, Agent]) -> tuple[Agent, Conversation]:
+def _place(session: Session, start: Start, known: MutableMapping[AgentId, Agent]) -> _Place:
     """Return where the run is to be. Raises AgentNotFound, ConversationNotFound."""
     values = {"the_agent": start.agent_id, "the_conversation": start.conversation_id}
     agent = known.get(start.agent_id)
     if agent is not None:
         row = session.first(DEFAULT_CONVERSATION if start.conversation_id is None else CONVERSATION, values)
         conversation = conversation_of(row) if row else None
-        if conversation and conversation.agent_id == agent.id:
-            return agent, conversation
+        if row and conversation and conversation.agent_id == agent.id:
+            return _Place(agent, conversation, thread_of(row))
     row = session.first(DEFAULT_PLACE if start.conversation_id is None else PLACE, values)
     if row is None:
         if session.first(AGENT, values) is None:
@@ -133,12 +206,13 @@ def _place(session: Session, start: Start, known: MutableMapping[AgentId, Agent]
         raise ConversationNotFound(conversation_id=start.conversation_id or "default")
     blocks = [block_of(block) for block in session.fetch(AGENT_BLOCKS, values)]
     known[start.agent_id] = agent = agent_of(row[:AGENT_WIDTH], blocks)
-    return agent, conversation_of(row[AGENT_WIDTH:])
+    rest = row[AGENT_WIDTH:]
+    return _Place(agent, conversation_of(rest), thread_of(rest))
 
 
 def _may_wait(start: Start, conversation_id: ConversationId, others: list[Row]) -> RunId | None:
     """Return the active run that the start interrupts; raise if it may not wait behind the others, the active one first."""
-    first_id, first_state = others[0]
+    first_id, first_state, _ = others[0] if others else ("", "", 0)
     is_active = first_state == RunState.RUNNING.value
     if start.spec.conflict_policy is ConflictPolicy.REJECT:
         raise ConversationBusy(active_run_id=first_id, conversation_id=conversation_id)
@@ -148,17 +222,17 @@ def _may_wait(start: Start, conversation_id: ConversationId, others: list[Row]) 
     return RunId(first_id) if interrupts else None
 
 
-def _add_run(session: Session, start: Start, run: Run, ownership: Ownership | None) -> int:
-    interrupts = start.spec.conflict_policy is ConflictPolicy.INTERRUPT
-    values = run_values(run) | {
-        "fingerprint": start.fingerprint,
-        "spec": SPEC.dump(start.spec),
-        "traceparent": start.traceparent,
-        "queue_rank": 0 if interrupts else 1,
+def add_run(session: Session, run: Run, spec: RunSpec, ownership: Ownership | None, values: Values) -> int:
+    """Store a run with what the journal knows of it; return its position."""
+    journals = {
+        "fingerprint": "",
+        "spec": SPEC.dump(spec),
+        "traceparent": None,
+        "queue_rank": 0 if spec.conflict_policy is ConflictPolicy.INTERRUPT else 1,
         "owner": ownership and ownership.owner,
         "lease_expires_at": ownership and to_micros(ownership.until),
         "cancel_requested": False,
         "last_sequence_number": None,
     }
-    rows = session.fetch(ADD_RUN, values)
+    rows = session.fetch(ADD_RUN, run_values(run) | journals | values)
     return int(rows[0][0])

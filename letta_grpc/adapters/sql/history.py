@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
 from letta_grpc.adapters.sql.queries import AGENT_BLOCKS
-from letta_grpc.adapters.sql.rows import agent_of, block_of, conversation_of, from_json, message_of
+from letta_grpc.adapters.sql.rows import agent_of, block_of, context_of, conversation_of, from_json, message_of, thread_of
 from letta_grpc.adapters.sql.schema import agents, conversations, messages, steps
 from letta_grpc.adapters.sql.words import has_words, narrow, words_of
 from letta_grpc.domain.errors import ConversationNotFound
@@ -19,12 +19,17 @@ from letta_grpc.ports.stores import AgentContext
 
 _CONVERSATION: BindParameter[str] = bindparam("the_conversation")
 
-# The newest message whose step is recorded with a count: read from the end, so that a long conversation costs no more.
+# The newest message whose step is recorded with a count, unless the context was compacted since: read from the end, so that a
+# long conversation costs no more.
 # JSON is looked at as text here, which every database can; rows.py writes it without spaces.
 _REPORTED_USAGE = (
     select(steps.c.usage)
     .join(messages, (messages.c.run_id == steps.c.run_id) & (messages.c.step_id == steps.c.id))
-    .where(messages.c.conversation_id == _CONVERSATION, steps.c.usage.not_like('%"context_tokens":null%'))
+    .where(
+        messages.c.conversation_id == _CONVERSATION,
+        messages.c.position > conversations.c.summary_position,
+        steps.c.usage.not_like('%"context_tokens":null%'),
+    )
     .order_by(messages.c.position.desc())
     .limit(1)
     .scalar_subquery()
@@ -35,7 +40,11 @@ _CONTEXT = (
     .where(conversations.c.id == _CONVERSATION)
 )
 _AGENT_AT = 1 + len(conversations.c)
-_MESSAGES = select(messages).where(messages.c.conversation_id == _CONVERSATION).order_by(messages.c.position)
+_MESSAGES = (
+    select(messages)
+    .where(messages.c.conversation_id == _CONVERSATION, messages.c.position >= bindparam("the_start"))
+    .order_by(messages.c.position)
+)
 
 
 class SqlHistoryStore:
@@ -69,13 +78,13 @@ def _load(connection: Connection, conversation_id: ConversationId) -> AgentConte
     row = connection.execute(_CONTEXT, {"the_conversation": conversation_id}).first()
     if row is None:
         raise ConversationNotFound(conversation_id=conversation_id)
-    usage, conversation = row[0], conversation_of(row[1:_AGENT_AT])
+    usage, conversation, thread = row[0], conversation_of(row[1:_AGENT_AT]), thread_of(row[1:_AGENT_AT])
     blocks = connection.execute(AGENT_BLOCKS, {"the_agent": conversation.agent_id}).all()
-    stored = connection.execute(_MESSAGES, {"the_conversation": conversation_id}).all()
+    values = {"the_conversation": conversation_id, "the_start": thread.context_start}
     return AgentContext(
         agent=agent_of(row[_AGENT_AT:], [block_of(block) for block in blocks]),
         conversation=conversation,
-        messages=tuple(message_of(message) for message in stored),
+        messages=context_of(connection.execute(_MESSAGES, values).all(), thread.summary_position),
         reported_tokens=None if usage is None else from_json(usage)["context_tokens"],
     )
 

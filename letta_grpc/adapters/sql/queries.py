@@ -18,6 +18,7 @@ from letta_grpc.adapters.sql.schema import (
     runs,
     segments,
     steps,
+    waiting_calls,
 )
 
 
@@ -49,7 +50,7 @@ DEFAULT_PLACE = _PLACES.where(conversations.c.is_default)
 
 FIRST_MESSAGES = (
     select(messages)
-    .where(messages.c.conversation_id == _the("conversation"))
+    .where(messages.c.conversation_id == _the("conversation"), messages.c.position >= _the("start"))
     .order_by(messages.c.position)
     .limit(_the("limit"))
 )
@@ -57,7 +58,7 @@ RUN = select(runs).where(runs.c.id == _the("run"))
 RUN_OF_REQUEST = select(runs).where(runs.c.request_id == _the("request"))
 # The active one first, then the queue in its order.
 OPEN_RUNS_OF_CONVERSATION = (
-    select(runs.c.id, runs.c.state)
+    select(runs.c.id, runs.c.state, runs.c.queue_rank)
     .where(runs.c.conversation_id == _the("conversation"), _OPEN)
     .order_by(runs.c.state.desc(), runs.c.queue_rank, runs.c.position)
 )
@@ -108,6 +109,51 @@ RENEW_LEASE = (
     update(runs)
     .where(runs.c.id == _the("run"), runs.c.attempt == _the("attempt"))
     .values(lease_expires_at=bindparam("lease_expires_at"))
+)
+
+_CALLS = select(waiting_calls.c.tool_call_id, waiting_calls.c.action, waiting_calls.c.answer).order_by(
+    waiting_calls.c.position
+)
+_OF_CONVERSATION = waiting_calls.c.conversation_id == _the("conversation")
+_UNSETTLED = waiting_calls.c.settled_run_id.is_(None)
+OPEN_CALLS = _CALLS.where(_OF_CONVERSATION, _UNSETTLED)
+SETTLED_CALLS = _CALLS.where(_OF_CONVERSATION, waiting_calls.c.settled_run_id == _the("run"))
+# The newest of this id, should a provider have given one twice.
+CALL = (
+    select(waiting_calls.c.answer, waiting_calls.c.answer_run_id, waiting_calls.c.settled_run_id)
+    .where(_OF_CONVERSATION, waiting_calls.c.tool_call_id == _the("call"))
+    .order_by(waiting_calls.c.position.desc())
+    .limit(1)
+)
+EXPIRED_CALLS = (
+    select(waiting_calls.c.conversation_id)
+    .where(_UNSETTLED, waiting_calls.c.answer.is_(None), waiting_calls.c.expire_time <= _the("now"))
+    .distinct()
+)
+ADD_CALL = insert(waiting_calls).values(
+    {name: bindparam(name) for name in ("conversation_id", "tool_call_id", "action", "expire_time")}
+)
+ANSWER_CALL = (
+    update(waiting_calls)
+    .where(_OF_CONVERSATION, _UNSETTLED, waiting_calls.c.tool_call_id == _the("call"), waiting_calls.c.answer.is_(None))
+    .values(answer=bindparam("answer"), answer_run_id=bindparam("answer_run_id"))
+)
+SETTLE_CALLS = update(waiting_calls).where(_OF_CONVERSATION, _UNSETTLED).values(settled_run_id=bindparam("settled_run_id"))
+SET_WAITING_RUN = (
+    update(conversations).where(conversations.c.id == _the("conversation")).values(waiting_run_id=bindparam("waiting_run_id"))
+)
+FORGET_ACTIONS = update(runs).where(runs.c.id == _the("run")).values(pending_actions=null())
+
+_POSITIONS = select(messages.c.position).where(messages.c.conversation_id == _the("conversation"))
+_NEWEST = _POSITIONS.order_by(messages.c.position.desc()).limit(1).scalar_subquery()
+# The newest message becomes the summary. The context goes on at the kept one, or behind the summary.
+COMPACT = (
+    update(conversations)
+    .where(conversations.c.id == _the("conversation"))
+    .values(
+        summary_position=_NEWEST,
+        context_start=func.coalesce(_POSITIONS.where(messages.c.id == _the("kept")).scalar_subquery(), _NEWEST),
+    )
 )
 
 ADD_MESSAGE = insert(messages).values({c: bindparam(c.name) for c in messages.c if c.name != "position"})

@@ -5,6 +5,7 @@ A row is a tuple in its table's order of columns, as `select(table)` gives it, f
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +34,7 @@ TOOL_RULES = form_of(tuple[ToolRule, ...])
 SLEEPTIME = form_of(Sleeptime)
 _CONTENT = form_of(tuple[ContentPart, ...])
 _CALLS = form_of(tuple[ToolCall, ...])
+_ROLE = 5
 _RETURNS = form_of(tuple[ToolReturn, ...])
 _DECISIONS = form_of(tuple[Decision, ...])
 
@@ -115,6 +117,27 @@ def conversation_of(row: Row) -> Conversation:
         create_time=from_micros(created),
         update_time=from_micros(updated),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """What a row of `conversations` says besides the conversation: the run whose calls wait, and where the context begins."""
+
+    waiting_run_id: RunId | None
+    context_start: int
+    summary_position: int
+
+
+def thread_of(row: Row) -> Thread:
+    """Return the rest of a row of `conversations`."""
+    return Thread(*row[9:])
+
+
+def context_of(rows: Sequence[Row], summary_position: int) -> tuple[Message, ...]:
+    """Return the messages of a context: the summary first, if there is one, and no older summary."""
+    summary = [row for row in rows if row[0] == summary_position]
+    others = [row for row in rows if row[_ROLE] != Role.SUMMARY.value]
+    return tuple(message_of(row) for row in (*summary, *others))
 
 
 def block_of(row: Row) -> Block:

@@ -77,6 +77,8 @@ def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool]]:
         yield runs.c.stop_reason.in_([reason.value for reason in where.stop_reasons])
     if where.background is not None:
         yield runs.c.background == where.background
+    if where.has_pending_actions is not None:
+        yield runs.c.pending_actions.is_not(None) if where.has_pending_actions else runs.c.pending_actions.is_(None)
     if where.create_time_from is not None:
         yield runs.c.create_time >= to_micros(where.create_time_from)
     if where.create_time_before is not None:

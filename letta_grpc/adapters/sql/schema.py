@@ -197,7 +197,13 @@ waiting_calls = Table(
 )
 Index(None, waiting_calls.c.conversation_id, waiting_calls.c.tool_call_id)
 _UNSETTLED = text("settled_run_id IS NULL")
-Index("ix_waiting_calls_open", waiting_calls.c.expire_time, sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED)
+Index(
+    "ix_waiting_calls_open",
+    waiting_calls.c.conversation_id,
+    waiting_calls.c.expire_time,
+    sqlite_where=_UNSETTLED,
+    postgresql_where=_UNSETTLED,
+)
 
 # `position` is also the order within a conversation: only one run at a time writes into one.
 # Messages and steps are written in every run, so they have no index that no query needs, and no AUTOINCREMENT: they are only
@@ -245,12 +251,6 @@ passages = Table(
     sqlite_autoincrement=True,
 )
 
-# The events `first` to `last` of the run at position `run`, as frames one behind the other.
-segments = Table(
-    "segments",
-    metadata,
-    Column("run", _Position, ForeignKey("runs.position", ondelete="CASCADE"), nullable=False),
-    Column("first", BigInteger, nullable=False),
 # `source` is tagged with what it is. Agents know tools by name, built-in ones too, so nothing here refers to agents.
 tools = Table(
     "tools",
@@ -292,6 +292,12 @@ mcp_servers = Table(
     sqlite_autoincrement=True,
 )
 
+# The events `first` to `last` of the run at position `run`, as frames one behind the other.
+segments = Table(
+    "segments",
+    metadata,
+    Column("run", _Position, ForeignKey("runs.position", ondelete="CASCADE"), nullable=False),
+    Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run", "first"),

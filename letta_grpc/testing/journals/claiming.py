@@ -20,7 +20,7 @@ from letta_grpc.domain.errors import (
 from letta_grpc.domain.events import RunStarted, TextDelta
 from letta_grpc.domain.ids import new_agent_id, new_conversation_id
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunState
+from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Claim, Start
 from letta_grpc.ports.stores import RunFilter
@@ -50,13 +50,13 @@ class ClaimContract:
         default = await world.default(agent)
         shown: list[object] = []
 
-        def admit(agent: Agent, conversation: Conversation) -> Run:
-            shown.extend((agent, conversation))
-            return admitted(start, agent, conversation, agent.create_time)
+        def admit(agent: Agent, conversation: Conversation, spec: RunSpec) -> Run:
+            shown.extend((agent, conversation, spec))
+            return admitted(start, agent, conversation, spec, agent.create_time)
 
         start = replace(new_start(world), agent_id=agent.id)
         claim = await world.journal.claim(start, admit)
-        assert shown == [agent, default]
+        assert shown == [agent, default, start.spec]
         assert claim.run.conversation_id == default.id
 
     async def test_work_begins_before_the_claim_returns_and_is_stored_behind_it(self, world: World, codec: EventCodec) -> None:
@@ -91,7 +91,7 @@ class ClaimContract:
         agent = await world.agent()
         start = replace(new_start(world), agent_id=agent.id)
 
-        def refuse(agent: Agent, conversation: Conversation) -> Run:  # noqa: ARG001 - the shape of Admit
+        def refuse(agent: Agent, conversation: Conversation, spec: RunSpec) -> Run:  # noqa: ARG001 - the shape of Admit
             raise ModelUnknown
 
         with pytest.raises(ModelUnknown):

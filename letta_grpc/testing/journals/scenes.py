@@ -38,25 +38,25 @@ def new_start(world: World, like: Claim | None = None, **fields: object) -> Star
     return Start(**(values | fields))  # type: ignore[arg-type]  # the fields that a test names
 
 
-def admitted(start: Start, agent: Agent, conversation: Conversation, now: datetime) -> Run:
+def admitted(start: Start, agent: Agent, conversation: Conversation, spec: RunSpec, now: datetime) -> Run:
     """Return the run that a start becomes."""
     return Run(
         id=start.run_id,
         agent_id=agent.id,
         conversation_id=conversation.id,
         request_id=start.request_id,
-        model=agent.model,
+        model=spec.model or agent.model,
         state=RunState.RUNNING,
         create_time=now,
         start_time=now,
-        input_message_ids=tuple(new_message_id() for _ in start.spec.messages),
+        input_message_ids=tuple(new_message_id() for _ in spec.messages),
     )
 
 
 async def claim_with(world: World, start: Start, begin: Begin | None = None) -> Claim:
     """Claim a start and admit it."""
     now = world.time()
-    return await world.journal.claim(start, lambda agent, found: admitted(start, agent, found, now), begin)
+    return await world.journal.claim(start, lambda agent, found, spec: admitted(start, agent, found, spec, now), begin)
 
 
 async def running(world: World, text: str = "hello") -> Claim:

@@ -122,7 +122,7 @@ class World:
             spec=spec,
         )
         now = self.time()
-        return await self.journal.claim(start, lambda agent, found: _admitted(start, agent, found, now))
+        return await self.journal.claim(start, lambda agent, found, spec: _admitted(start, agent, found, spec, now))
 
     async def answer(self, claim: Claim, *events: RunEvent, changes: Sequence[Change] = ()) -> None:
         """Append to a run that was started."""
@@ -176,19 +176,20 @@ class World:
         return passage
 
 
-def _admitted(start: Start, agent: Agent, conversation: Conversation, now: datetime) -> Run:
+def _admitted(start: Start, agent: Agent, conversation: Conversation, spec: RunSpec, now: datetime) -> Run:
     return Run(
         id=start.run_id,
         agent_id=agent.id,
         conversation_id=conversation.id,
         request_id=start.request_id,
-        model=agent.model,
+        kind=spec.kind,
+        model=spec.model or agent.model,
         state=RunState.RUNNING,
         create_time=now,
         start_time=now,
-        input_message_ids=tuple(new_message_id() for _ in start.spec.messages),
-        background=start.spec.background,
-        metadata=start.spec.metadata,
+        input_message_ids=tuple(new_message_id() for _ in spec.messages),
+        background=spec.background,
+        metadata=spec.metadata,
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from letta_grpc.adapters.sql.changes import STATEFUL, store_changes, store_meaning
+from letta_grpc.adapters.sql.changes import STATEFUL, statements_of, store_changes, store_meaning
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.writer import Writer
@@ -68,7 +68,7 @@ class Append:
         """Number and store them. Numbers are given here, where nothing can come between the check and the storing."""
         run = self._check(group)
         frames = group.encode(run, self.events, self.time_ns)
-        statements = len(self.changes) + sum(type(event) in STATEFUL for event in self.events)
+        statements = len(self.changes) + sum(statements_of(event) for event in self.events if type(event) in STATEFUL)
         if statements:
             self._store(group, run, statements)
         group.add(run, frames)

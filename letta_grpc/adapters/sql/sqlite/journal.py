@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from letta_grpc.adapters.sql.changes import store_meaning
 from letta_grpc.adapters.sql.claiming import Admitted, Ownership, admit_start, claim_of, find_start, store_start
+from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.queries import REQUEST_CANCEL, RUN
 from letta_grpc.adapters.sql.rows import Row, run_of
+from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
@@ -20,6 +22,7 @@ from letta_grpc.domain.events import RunEvent, RunFinished
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import Run, RunState, StopReason
 from letta_grpc.domain.usage import Timing
+from letta_grpc.domain.waiting import CANCELLED
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
 
@@ -45,11 +48,13 @@ class SqliteJournal:
             if known is not None:
                 return _found(group, known)
             admitted = admit_start(group.session, start, admit, group.agents)
+            if not isinstance(admitted, Admitted):
+                return _found(group, group.session.fetch(RUN, {"the_run": admitted})[0])
             claim = _new_claim(start, admitted, ownership)
             if claim.lease and begin:
                 # The loop goes on with it while this thread is at the statements.
                 loop.call_soon_threadsafe(begin, claim)
-            _store(group, start, claim, ownership, time_ns)
+            _store(group, start, admitted, ownership if claim.lease else None, time_ns)
             return claim
 
         self._writer.submit(Checked(future, claim))
@@ -77,30 +82,32 @@ def _new_claim(start: Start, admitted: Admitted, ownership: Ownership) -> Claim:
     runs_now = run.state is RunState.RUNNING
     return Claim(
         run=run,
-        spec=start.spec,
+        spec=admitted.spec,
         created=True,
         lease=Lease(run_id=run.id, owner=ownership.owner, attempt=run.attempt) if runs_now else None,
         interrupts=admitted.interrupts,
-        last_sequence_number=len(start.opening(run)) if runs_now else 0,
-        first_step_id=start.first_step_id if runs_now else None,
+        last_sequence_number=len(admitted.events),
+        first_step_id=start.first_step_id if runs_now and not run.resumes_run_id else None,
         context=admitted.context,
+        batch=admitted.batch if runs_now and not admitted.denied else None,
         traceparent=start.traceparent,
     )
 
 
-def _store(group: Group, start: Start, claim: Claim, ownership: Ownership, time_ns: int) -> None:
-    run = claim.run
+def _store(group: Group, start: Start, admitted: Admitted, ownership: Ownership | None, time_ns: int) -> None:
+    run = admitted.run
     open_run = OpenRun(
-        position=store_start(group.session, start, run, ownership if claim.lease else None),
+        position=store_start(group.session, start, admitted, ownership),
         run_id=run.id,
         conversation_id=run.conversation_id,
-        owner=ownership.owner if claim.lease else None,
+        owner=ownership.owner if ownership else None,
         attempt=run.attempt,
     )
-    if claim.interrupts:
-        _mark_cancelled(group, claim.interrupts)
-    frames = group.encode(open_run, start.opening(run), time_ns) if claim.lease else []
+    if admitted.interrupts:
+        _mark_cancelled(group, admitted.interrupts)
+    frames = group.encode(open_run, admitted.events, time_ns)
     group.open(open_run)
+    open_run.ended = run.state.is_final
     if frames:
         group.add(open_run, frames)
 
@@ -112,6 +119,9 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
         raise RunNotFound(run_id=run_id)
     run = run_of(row)
     if run.state.is_final:
+        if run.pending_actions and (batch := batch_in(group.session, run.conversation_id)):
+            add_brief(group, deny_batch(group.session, batch, CANCELLED, now), time_ns)
+            row = group.session.fetch(RUN, values)[0]
         return claim_of(row, None)
     if run.state is RunState.QUEUED:
         open_run = current(group, run_id)

@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 
 from letta_grpc.adapters.sql.changes import store_input
 from letta_grpc.adapters.sql.claiming import Ownership, claim_of
+from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.queries import (
+    ADD_MESSAGE,
+    EXPIRED_CALLS,
     EXPIRED_RUNS,
     LEASE_RUN,
     OPEN_RUNS_OF_CONVERSATION,
@@ -15,20 +18,25 @@ from letta_grpc.adapters.sql.queries import (
     START_RUN,
     WAITING_CONVERSATIONS,
 )
-from letta_grpc.adapters.sql.rows import run_of, spec_of
+from letta_grpc.adapters.sql.rows import message_values, run_of, spec_of
+from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import call
 from letta_grpc.adapters.sql.sqlite.readers import Readers
 from letta_grpc.adapters.sql.sqlite.recovery import current
 from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.adapters.sql.times import to_micros
+from letta_grpc.adapters.sql.waiting import settle_batch, settled_batch
 from letta_grpc.domain.events import RunStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.runs import RunState
+from letta_grpc.domain.waiting import SUPERSEDED, UNANSWERED, denial, denial_events
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Claim, Lease
 
 _SPEC = 6
+# The writer denies so many conversations' calls in one transaction: live runs wait behind it.
+_CONVERSATIONS_AT_ONCE = 50
 
 
 class SqliteLeases:
@@ -57,6 +65,19 @@ class SqliteLeases:
         rows = await self._readers.run(lambda reader: reader.session.fetch(WAITING_CONVERSATIONS, {}))
         return tuple(ConversationId(row[0]) for row in rows)
 
+    async def expire_calls(self, now: datetime) -> tuple[ConversationId, ...]:
+        """Deny the waiting calls whose time had come; return their conversations."""
+        values = {"the_now": to_micros(now)}
+        rows = await self._readers.run(lambda reader: reader.session.fetch(EXPIRED_CALLS, values))
+        expired = tuple(ConversationId(row[0]) for row in rows)
+        for start in range(0, len(expired), _CONVERSATIONS_AT_ONCE):
+            await self._expire(expired[start : start + _CONVERSATIONS_AT_ONCE], now)
+        return expired
+
+    async def _expire(self, conversation_ids: Sequence[ConversationId], now: datetime) -> None:
+        time_ns = self._clock.time_ns()
+        await call(self._writer, lambda group: _expire(group, conversation_ids, now, time_ns))
+
     async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
         """Extend leases; return those that were lost."""
         return await call(self._writer, lambda group: _renew(group, leases, until))
@@ -80,7 +101,8 @@ def _next_attempt(group: Group, run_id: RunId, ownership: Ownership) -> Claim | 
     group.session.execute(LEASE_RUN, values | {"the_run": run_id})
     run.owner, run.attempt = ownership.owner, run.attempt + 1
     row = group.session.fetch(RUN, {"the_run": run_id})[0]
-    return claim_of(row, run.last, Lease(run_id=run_id, owner=ownership.owner, attempt=run.attempt))
+    lease = Lease(run_id=run_id, owner=ownership.owner, attempt=run.attempt)
+    return claim_of(row, run.last, lease, settled_batch(group.session, run_of(row)))
 
 
 def _start_next(
@@ -89,18 +111,33 @@ def _start_next(
     others = group.session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": conversation_id})
     if not others or others[0][1] == RunState.RUNNING.value:
         return None
-    run_id = RunId(others[0][0])
+    run_id, _, rank = others[0]
+    batch = batch_in(group.session, conversation_id)
+    if batch and rank:
+        return None
     row = group.session.fetch(RUN, {"the_run": run_id})[0]
     run = replace(run_of(row), state=RunState.RUNNING, start_time=now)
     times = {"start_time": to_micros(now), "lease_expires_at": to_micros(ownership.until)}
     group.session.execute(START_RUN, {"the_run": run_id, "state": run.state.value, "owner": ownership.owner} | times)
+    denied = denial(batch, SUPERSEDED, run) if batch else None
+    if batch and denied:
+        settle_batch(group.session, batch, run)
+        group.session.execute(ADD_MESSAGE, message_values(denied, conversation_id))
     store_input(group.session, run, spec_of(row[_SPEC]))
     open_run = current(group, run_id)
-    frames = group.encode(open_run, [RunStarted(run)], time_ns)
+    frames = group.encode(open_run, [RunStarted(run), *(denial_events(denied) if denied else ())], time_ns)
     open_run.owner = ownership.owner
     group.add(open_run, frames)
     row = group.session.fetch(RUN, {"the_run": run_id})[0]
     return claim_of(row, open_run.last, Lease(run_id=run_id, owner=ownership.owner, attempt=run.attempt))
+
+
+def _expire(group: Group, conversation_ids: Sequence[ConversationId], now: datetime, time_ns: int) -> None:
+    for conversation_id in conversation_ids:
+        # An answer, or a deletion, may have come since the conversation was found.
+        batch = batch_in(group.session, conversation_id)
+        if batch and any(action.expire_time <= now for action in batch.pending):
+            add_brief(group, deny_batch(group.session, batch, UNANSWERED, now), time_ns)
 
 
 def _renew(group: Group, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:

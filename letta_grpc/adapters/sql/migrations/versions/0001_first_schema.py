@@ -242,7 +242,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_waiting_calls_open",
         "waiting_calls",
-        ["expire_time"],
+        ["conversation_id", "expire_time"],
         unique=False,
         sqlite_where=sa.text("settled_run_id IS NULL"),
         postgresql_where=sa.text("settled_run_id IS NULL"),

@@ -1,0 +1,76 @@
+"""Runs around calls that wait for answers: one that leaves some of them waiting, and those that deny them all."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from letta_grpc.domain.approvals import OpenBatch
+from letta_grpc.domain.events import ApprovalRequested, MessageCompleted, RunEvent, RunFinished, RunStarted, ToolReturned
+from letta_grpc.domain.ids import new_message_id, new_run_id
+from letta_grpc.domain.messages import Message, Role
+from letta_grpc.domain.runs import Run, RunState, StopReason, waiting_reason
+from letta_grpc.domain.usage import Timing
+
+# What the model is told of calls that nobody denied by a decision.
+UNANSWERED = "Nobody answered in time."
+CANCELLED = "The request was cancelled."
+SUPERSEDED = "Another message came instead of an answer."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """A run that is over as soon as it is stored: as it stands then, and all of its events."""
+
+    run: Run
+    events: tuple[RunEvent, ...]
+
+
+def still_waiting(run: Run, batch: OpenBatch) -> Brief:
+    """Return the run of an answer that leaves calls of the batch open."""
+    rest = batch.pending
+    ended = replace(
+        run,
+        state=RunState.INTERRUPTED,
+        stop_reason=waiting_reason(rest),
+        pending_actions=rest,
+        end_time=run.start_time,
+        timing=Timing(total=0.0),
+    )
+    return Brief(run=ended, events=(RunStarted(run), ApprovalRequested(rest), RunFinished(ended)))
+
+
+def denial(batch: OpenBatch, reason: str, run: Run) -> Message:
+    """Return the tool message by which a run denies what waits. It belongs to the step that asked."""
+    return Message(
+        id=new_message_id(),
+        role=Role.TOOL,
+        tool_returns=batch.closing_returns(reason),
+        run_id=run.id,
+        step_id=batch.step_id,
+        create_time=run.start_time or run.create_time,
+    )
+
+
+def denial_events(message: Message) -> tuple[RunEvent, ...]:
+    """Return what a reader sees of a denial."""
+    return (*(ToolReturned(returned) for returned in message.tool_returns), MessageCompleted(message))
+
+
+def denied_by_server(batch: OpenBatch, waiting: Run, reason: str, time: datetime) -> tuple[Brief, Message]:
+    """Return the server's own run that denies what `waiting` waits for, and its tool message."""
+    run_id = new_run_id()
+    run = Run(
+        id=run_id,
+        agent_id=waiting.agent_id,
+        conversation_id=waiting.conversation_id,
+        request_id=run_id.removeprefix("run-"),
+        resumes_run_id=batch.run_id,
+        model=waiting.model,
+        state=RunState.RUNNING,
+        create_time=time,
+        start_time=time,
+        background=waiting.background,
+    )
+    message = denial(batch, reason, run)
+    timing = Timing(total=0.0)
+    ended = replace(run, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED, end_time=time, timing=timing)
+    return Brief(run=ended, events=(RunStarted(run), *denial_events(message), RunFinished(ended))), message
