@@ -34,7 +34,7 @@ def close_batch(state: MemoryState, batch: OpenBatch, run: Run) -> None:
     del state.batches[run.conversation_id]
 
 
-def deny_batch(state: MemoryState, codec: EventCodec, batch: OpenBatch, reason: str, time: datetime, time_ns: int) -> None:
+def deny_batch(state: MemoryState, codec: EventCodec, batch: OpenBatch, reason: str, *, time: datetime, time_ns: int) -> None:
     """Deny all calls of a batch, in a run of the server's own."""
     brief, message = denied_by_server(batch, state.run(batch.run_id).run, reason, time)
     run = brief.run
