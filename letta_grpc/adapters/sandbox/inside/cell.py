@@ -52,8 +52,8 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         status_reader, status_writer = os.pipe()
         if house.limits.contained:
-            kernel.die_with_parent()
             _enter_cell(house, network=network)
+            kernel.die_with_parent()
         else:
             os.chdir(tempfile.mkdtemp(prefix="tool-"))
         warden = os.fork()

@@ -96,7 +96,6 @@ def _settle(limits: Limits, control: socket.socket) -> cell.House:
     if child:
         control.close()
         _wait_like(child)
-    kernel.die_with_parent()
     return cell.House(limits=limits, proc_fd=os.open("/proc", os.O_RDONLY | os.O_DIRECTORY), as_nobody=as_nobody)
 
 
@@ -124,6 +123,8 @@ def _close_doors(house: cell.House) -> cell.House:
         kernel.give_up_privileges()
         # Changing the user closed /proc/self of this process, where its children describe their users.
         kernel.set_dumpable(dumpable=True)
+        # Changing the user would have cleared this, too.
+        kernel.die_with_parent()
     gc.collect()
     gc.freeze()  # What is alive now is never collected: a fork shares it instead of copying it.
     return house

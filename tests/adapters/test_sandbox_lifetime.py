@@ -1,0 +1,166 @@
+"""What is left when a call, the warm process, the sandbox or the server ends: nothing."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.domain.messages import ToolReturnStatus
+from letta_grpc.domain.tools import OutputStream, PythonSource
+from letta_grpc.ports.sandbox import SandboxCall
+from letta_grpc.testing.sandboxes import ADD, PATIENCE_SECONDS, run, value_of
+
+ENDLESS = "import time\ndef tool():\n    print('begun')\n    time.sleep(1000)\n"
+# Serves one endless call and prints the process ids below it once the tool has begun.
+SERVER = f"""
+import asyncio, psutil
+from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.domain.tools import PythonSource
+from letta_grpc.ports.sandbox import SandboxCall
+
+def tell(stream, text):
+    print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
+
+call = SandboxCall(source=PythonSource(code={ENDLESS!r}), name="tool", arguments="{{}}")
+asyncio.run(NamespaceSandbox().run(call, tell))
+"""
+# Refuses namespaces to itself first, as many machines do.
+WITHOUT_NAMESPACES = """
+import asyncio, sys
+from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.adapters.sandbox.inside import filter, kernel
+from letta_grpc.domain.errors import ToolSandboxUnavailable
+from letta_grpc.testing.sandboxes import ADD, run
+
+async def main():
+    sandbox = NamespaceSandbox(allow_uncontained=sys.argv[1] == "allowed")
+    result = await run(sandbox, ADD, '{"left": 1}', "add")
+    print(sandbox.unavailable(), result.status.name, result.text, sep="\\n")
+    try:
+        print((await sandbox.describe(ADD)).name)
+    except ToolSandboxUnavailable as unavailable:
+        print(unavailable.reason)
+    await sandbox.aclose()
+
+kernel.give_up_privileges()
+filter.refuse_dangerous_calls()
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[NamespaceSandbox]:
+    sandbox = NamespaceSandbox()
+    yield sandbox
+    await sandbox.aclose()
+
+
+async def run_until_begun(sandbox: NamespaceSandbox, group: asyncio.TaskGroup) -> asyncio.Task[object]:
+    begun = asyncio.Event()
+
+    def look(_stream: OutputStream, _text: str) -> None:
+        begun.set()
+
+    call = SandboxCall(source=PythonSource(code=ENDLESS), name="tool", arguments="{}")
+    task: asyncio.Task[object] = group.create_task(sandbox.run(call, look))
+    await begun.wait()
+    return task
+
+
+def below(process: int) -> list[psutil.Process]:
+    return psutil.Process(process).children(recursive=True)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_calls_leave_no_process_and_no_descriptor(sandbox: NamespaceSandbox) -> None:
+    await value_of(sandbox, ADD, '{"left": 1}', "add")
+    assert sandbox.process_id
+    before = descriptors()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(6):
+            group.create_task(run(sandbox, ADD, '{"left": 1}', "add"))
+            group.create_task(run(sandbox, ENDLESS, timeout_seconds=0.3))
+    assert descriptors() == before
+    # What is left is the zygote; a supervisor that has reported may still be on its way out.
+    supervisors = below(sandbox.process_id)[1:]
+    _, alive = await asyncio.to_thread(psutil.wait_procs, supervisors, timeout=5)
+    assert not alive
+
+
+async def test_a_cancelled_call_is_gone_before_the_cancellation_goes_on(sandbox: NamespaceSandbox) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        task = await run_until_begun(sandbox, group)
+        assert sandbox.process_id
+        zygote, supervisor, *cell = below(sandbox.process_id)
+        assert len(cell) == 2
+        for _ in range(3):
+            task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert zygote.is_running()
+        assert not any(process.is_running() for process in cell)
+        await asyncio.to_thread(supervisor.wait, 5)
+
+
+async def test_the_loss_of_the_warm_process_is_an_error_and_the_next_call_has_a_new_one(sandbox: NamespaceSandbox) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        task = await run_until_begun(sandbox, group)
+        lost = sandbox.process_id
+        assert lost
+        processes = below(lost)
+        os.kill(lost, signal.SIGKILL)
+        result = await task
+    assert getattr(result, "status", None) is ToolReturnStatus.ERROR
+    assert "own process ended" in getattr(result, "text", "")
+    _, alive = await asyncio.to_thread(psutil.wait_procs, processes, timeout=5)
+    assert not alive
+    assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
+    assert sandbox.process_id != lost
+
+
+async def test_a_closed_sandbox_has_ended_its_calls_and_starts_again_when_used(sandbox: NamespaceSandbox) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        task = await run_until_begun(sandbox, group)
+        await sandbox.aclose()
+        await task
+    assert sandbox.process_id is None
+    assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
+
+
+def test_everything_ends_with_a_server_that_is_killed() -> None:
+    command = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - ourselves
+        assert server.stdout
+        below_it = [psutil.Process(int(word)) for word in server.stdout.readline().split()]
+        assert len(below_it) == 5
+        server.kill()
+        _, alive = psutil.wait_procs(below_it, timeout=10)
+    assert not alive
+
+
+def test_tools_are_contained_here() -> None:
+    assert NamespaceSandbox().unavailable() is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "status", "text", "described"),
+    [("refused", "ERROR", "TOOL_SANDBOX_UNAVAILABLE", "TOOL_SANDBOX_UNAVAILABLE"), ("allowed", "SUCCESS", "3", "add")],
+)
+def test_without_namespaces_tools_run_only_where_that_is_allowed(setting: str, status: str, text: str, described: str) -> None:
+    command = [sys.executable, "-c", WITHOUT_NAMESPACES, setting]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)  # noqa: S603 - ourselves
+    reason, *said = [line for line in done.stdout.splitlines() if "tools run uncontained" not in line]
+    assert "unshare" in reason
+    assert said[0] == status
+    assert said[1].startswith(text)
+    assert said[2] == described
