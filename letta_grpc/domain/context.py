@@ -8,7 +8,16 @@ from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.completions import ToolDefinition
-from letta_grpc.domain.messages import Message, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.messages import (
+    ContentPart,
+    ImagePart,
+    Message,
+    ReasoningPart,
+    RedactedReasoningPart,
+    TextPart,
+    ToolReturn,
+    ToolReturnStatus,
+)
 
 
 def compile_system(instructions: str, blocks: Sequence[Block]) -> str:
@@ -38,14 +47,49 @@ def package_return(returned: ToolReturn, time: datetime, timezone: str) -> str:
 
 
 def estimate_tokens(text: str) -> int:
-    """Return a rough count: four characters to a token, rounded up. The provider's usage is better wherever there is one."""
-    return -(-len(text) // 4)
+    """Return a rough count: four bytes to a token, rounded up. The provider's usage is better wherever there is one."""
+    length = len(text) if text.isascii() else len(text.encode(errors="replace"))
+    return -(-length // 4)
+
+
+# What vendors charge for a picture of usual size.
+IMAGE_TOKENS = 1000
+# The role of a message and the marks around it; name and id of a call; status and time around what a tool gave.
+_MESSAGE_TOKENS = 4
+_CALL_TOKENS = 8
+_RETURN_TOKENS = 30
 
 
 def estimate_message_tokens(message: Message) -> int:
-    """Return a rough count of what a message costs in a context."""
-    text = message.text + "".join(call.name + call.arguments for call in message.tool_calls)
-    return estimate_tokens(text + "".join(returned.text for returned in message.tool_returns))
+    """Return a rough count of what a message costs in a context. Reasoning that is not shown again costs nothing."""
+    parts = sum(_part_tokens(part) for part in message.content)
+    calls = sum(_CALL_TOKENS + estimate_tokens(call.name + call.arguments) for call in message.tool_calls)
+    returns = sum(
+        _RETURN_TOKENS
+        + estimate_tokens(returned.text)
+        + IMAGE_TOKENS * sum(isinstance(part, ImagePart) for part in returned.content)
+        for returned in message.tool_returns
+    )
+    return _MESSAGE_TOKENS + parts + calls + returns
+
+
+def _part_tokens(part: ContentPart) -> int:
+    match part:
+        case TextPart(text=text):
+            return estimate_tokens(text)
+        case ImagePart():
+            return IMAGE_TOKENS
+        case ReasoningPart(text=text, signature=signature):
+            return estimate_tokens(text + signature) if signature else 0
+        case RedactedReasoningPart(data=data):
+            return estimate_tokens(data)
+        case _:
+            return 0
+
+
+def estimate_tool_tokens(tool: ToolDefinition) -> int:
+    """Return a rough count of what a tool's definition costs."""
+    return _CALL_TOKENS + estimate_tokens(tool.name + tool.description + tool.parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

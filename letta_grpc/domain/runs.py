@@ -80,6 +80,15 @@ class RunKind(Enum):
     CAPTURE = "capture"
 
 
+class CompactionMode(Enum):
+    """What a COMPACTION run leaves in the context."""
+
+    # A summary and the newest messages.
+    SLIDING_WINDOW = "sliding_window"
+    # A summary of everything, and nothing else.
+    ALL = "all"
+
+
 MAX_QUEUED_RUNS = 100
 # A run that is taken over this often without one new event from model or tool is given up.
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 5
@@ -112,6 +121,7 @@ class RunSpec:
     system: str | None = None
     response_format: str | None = None
     kind: RunKind = RunKind.TURN
+    compaction: CompactionMode = CompactionMode.SLIDING_WINDOW
     metadata: Mapping[str, str] = field(default_factory=dict)
     background: bool = False
 

@@ -39,7 +39,8 @@ class Answer:
     """Accumulates one answer. Ids are the same in its events and in its messages.
 
     Text, reasoning and calls that run at once make the assistant's message; calls that `waits_for` something stand under the
-    id below in an approval message.
+    id below in an approval message. `known_call_ids` are those of the conversation, None where nobody knows them all: then
+    none of the provider's is used.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Answer:
         run_id: RunId,
         step_id: StepId,
         model: str,
-        known_call_ids: Iterable[str],
+        known_call_ids: Iterable[str] | None,
         waits_for: Callable[[str], ActionKind | None],
     ) -> None:
         self.message_id: MessageId = new_message_id()
@@ -56,7 +57,7 @@ class Answer:
         self._run_id = run_id
         self._step_id = step_id
         self._model = model
-        self._known_call_ids = set(known_call_ids)
+        self._known_call_ids = None if known_call_ids is None else set(known_call_ids)
         self._waits_for = waits_for
         self._started: set[MessageId] = set()
         self._parts: list[tuple[type[TextPart | ReasoningPart], list[str]]] = []
@@ -144,10 +145,10 @@ class Answer:
 
     def _unique(self, provider_id: str | None) -> str:
         # Some providers number the calls of each answer anew, or give none: returns could not be told apart.
-        taken = not provider_id or provider_id in self._known_call_ids
-        call_id = new_tool_call_id() if taken or provider_id is None else provider_id
-        self._known_call_ids.add(call_id)
-        return call_id
+        if not provider_id or self._known_call_ids is None or provider_id in self._known_call_ids:
+            return new_tool_call_id()
+        self._known_call_ids.add(provider_id)
+        return provider_id
 
     def messages(self, time: datetime, *, with_calls: bool = True) -> tuple[Message, ...]:
         """Return the messages so far; those with nothing in them are left out.

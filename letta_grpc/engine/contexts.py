@@ -1,6 +1,7 @@
 """Building what the model is shown."""
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW
 from letta_grpc.domain.completions import ModelRequest, ToolDefinition
@@ -10,8 +11,10 @@ from letta_grpc.domain.context import (
     compile_system,
     estimate_message_tokens,
     estimate_tokens,
+    estimate_tool_tokens,
 )
 from letta_grpc.domain.history import make_whole
+from letta_grpc.domain.messages import Role
 from letta_grpc.domain.runs import RunSpec
 from letta_grpc.engine.toolbox import Toolbox
 from letta_grpc.ports.models import Models
@@ -32,24 +35,45 @@ def model_request(context: AgentContext, spec: RunSpec, *, model: str, toolbox: 
     )
 
 
+def window_of(context: AgentContext, handle: str, models: Models) -> int:
+    """Return how many tokens fit into a context for this model: as the agent says, or else the model, or else a guess."""
+    return context.agent.context_window or models.context_window(handle) or DEFAULT_CONTEXT_WINDOW
+
+
+def estimate_request_tokens(request: ModelRequest) -> int:
+    """Return a rough count of a whole context."""
+    tools = sum(estimate_tool_tokens(tool) for tool in request.tools)
+    return estimate_tokens(request.system) + tools + sum(estimate_message_tokens(message) for message in request.messages)
+
+
+def context_tokens(context: AgentContext, request: ModelRequest) -> int:
+    """Return what a context costs: as the provider counted at the last call and what came since, by estimate without that."""
+    if context.reported_tokens is None:
+        return estimate_request_tokens(request)
+    since = takewhile(lambda message: message.role not in (Role.ASSISTANT, Role.APPROVAL), reversed(context.messages))
+    return context.reported_tokens + sum(estimate_message_tokens(message) for message in since)
+
+
 def describe_context(context: AgentContext, tools: Mapping[str, ToolDefinition], models: Models) -> Context:
     """Return what the model would be shown now, and what each part costs. `tools` are the agent's."""
     agent = context.agent
     system = compile_system(agent.system, agent.memory_blocks)
     definitions = tuple(tools.values())
     messages = make_whole(context.messages)
+    summaries = [message for message in context.messages if message.role is Role.SUMMARY]
+    summary = sum(estimate_message_tokens(message) for message in summaries)
     costs = {
         "instructions": estimate_tokens(agent.system),
         "memory": estimate_tokens(system[len(agent.system) :]),
-        "tools": sum(estimate_tokens(tool.name + tool.description + tool.parameters) for tool in definitions),
-        "messages": sum(estimate_message_tokens(message) for message in messages),
+        "tools": sum(estimate_tool_tokens(tool) for tool in definitions),
+        "summary": summary,
+        "messages": sum(estimate_message_tokens(message) for message in messages) - summary,
     }
-    handle = context.conversation.model or agent.model
     return Context(
         system=system,
         messages=messages,
         tools=definitions,
         parts=tuple(ContextPart(name=name, estimated_tokens=cost) for name, cost in costs.items()),
-        context_window=agent.context_window or models.context_window(handle) or DEFAULT_CONTEXT_WINDOW,
+        context_window=window_of(context, context.conversation.model or agent.model, models),
         reported_tokens=context.reported_tokens,
     )

@@ -4,20 +4,26 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from letta_grpc.domain.agents import Agent, AgentKind
+from letta_grpc.domain.compaction import KEPT_SHARES
 from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished, ModelRequest
-from letta_grpc.domain.errors import InvalidModelOutput
-from letta_grpc.domain.events import StepRestarted, StepStarted
+from letta_grpc.domain.errors import ContextWindowExceeded, InvalidModelOutput
+from letta_grpc.domain.events import ContextCompacted, StepRestarted, StepStarted
 from letta_grpc.domain.ids import new_step_id
-from letta_grpc.domain.runs import StopReason
+from letta_grpc.domain.messages import Role
+from letta_grpc.domain.runs import CompactionMode, RunKind, StopReason
 from letta_grpc.domain.transitions import Phase
 from letta_grpc.engine.answer import Answer
+from letta_grpc.engine.compaction import Compactor
 from letta_grpc.engine.contexts import model_request
 from letta_grpc.engine.ends import RunEnd, completed, interrupted
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.tool_calls import ToolCalls
-from letta_grpc.engine.toolbox import Toolbox, toolbox_of
+from letta_grpc.engine.toolbox import toolbox_of
+from letta_grpc.engine.turn import StepCalls, Turn, calls_before
 from letta_grpc.ports.models import Models
-from letta_grpc.ports.stores import AgentContext, HistoryStore
+from letta_grpc.ports.partial_json import PartialJson
+from letta_grpc.ports.stores import AgentContext, HistoryStore, RunStore
 from letta_grpc.ports.tools import Tools
 from letta_grpc.ports.tracing import Span, Tracing
 
@@ -25,11 +31,23 @@ from letta_grpc.ports.tracing import Span, Tracing
 class AgentLoop:
     """Works on runs until a rule ends them."""
 
-    def __init__(self, *, history: HistoryStore, models: Models, tools: Tools, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        *,
+        history: HistoryStore,
+        runs: RunStore,
+        models: Models,
+        tools: Tools,
+        partial_json: PartialJson,
+        tracing: Tracing,
+    ) -> None:
         self._history = history
+        self._runs = runs
+        self._partial_json = partial_json
         self._models = models
         self._tools = tools
         self._tool_calls = ToolCalls(tools, tracing)
+        self._compactor = Compactor(models, tracing)
         self._tracing = tracing
 
     async def run(self, record: RunRecord, span: Span) -> RunEnd:
@@ -49,18 +67,27 @@ class AgentLoop:
         progress = record.progress
         match progress.phase:
             case Phase.RUNNING_TOOLS:
-                return await self._after_answer(record, await self._toolbox(record))
+                return await self._after_answer(record, await self._turn(record))
             case Phase.ASKING_MODEL:
                 if record.lease.attempt > 1:
                     await self._restart_step(record)
+                if record.run.kind is RunKind.COMPACTION:
+                    return await self._compaction(record)
                 return await self._step(record, record.take_context(), span)
             case _ if progress.due:
-                await self._tool_calls.run_all(record, await self._toolbox(record))
+                turn = await self._turn(record)
+                return self._conclude(record, turn, await self._tool_calls.run_all(record, turn))
         return None
 
-    async def _toolbox(self, record: RunRecord) -> Toolbox:
-        context = await self._history.load(record.run.conversation_id)
-        return await toolbox_of(context.agent, record.spec, self._tools)
+    async def _turn(self, record: RunRecord, agent: Agent | None = None) -> Turn:
+        agent = agent or (await self._history.load(record.run.conversation_id)).agent
+        toolbox = await toolbox_of(agent, record.spec, self._tools)
+        if not toolbox.policy.in_order:
+            return Turn(toolbox)
+        if record.made is None:
+            is_new = record.lease.attempt == 1 and not record.run.resumes_run_id
+            record.made = [] if is_new else await calls_before(record.run, self._history, self._runs, toolbox.definitions)
+        return Turn(toolbox, tuple(record.made))
 
     @staticmethod
     async def _restart_step(record: RunRecord) -> None:
@@ -72,26 +99,69 @@ class AgentLoop:
     async def _step(self, record: RunRecord, context: AgentContext | None, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, record.progress.step_index):
             context = context or await self._history.load(record.run.conversation_id)
-            toolbox = await toolbox_of(context.agent, record.spec, self._tools)
-            answer, request = self._open_answer(record, context, toolbox), self._request(record, context, toolbox)
+            turn = await self._turn(record, context.agent)
+            request = self._request(record, context, turn)
+            if compacted := await self._compactor.relieve(record, context, request):
+                context, request = await self._compacted(record, turn, compacted)
+            answer = self._open_answer(record, context, turn)
             # Many runs wait for their models at once: each holds its request, which a retry needs, and no more.
             del context
-            finish = await self._ask(record, answer, request, run_span)
+            finish = await self._ask_within_window(record, answer, request, turn, run_span)
             if record.add_answer():
-                return await self._after_answer(record, toolbox)
+                return await self._after_answer(record, turn)
+            if finish.reason is not FinishReason.LENGTH:
+                return self._conclude(record, turn, StepCalls(step_id=record.step_id))
             record.add_step_end()
-            return completed(StopReason.MAX_TOKENS if finish.reason is FinishReason.LENGTH else StopReason.END_TURN)
+            return completed(StopReason.MAX_TOKENS)
 
-    @staticmethod
-    def _open_answer(record: RunRecord, context: AgentContext, toolbox: Toolbox) -> Answer:
-        known_ids = (call.id for message in context.messages for call in message.tool_calls)
+    async def _compaction(self, record: RunRecord) -> RunEnd:
+        """Do all that a run is for whose caller wants the conversation compacted."""
+        with self._tracing.step(record.run.id, record.progress.step_index):
+            context = await self._history.load(record.run.conversation_id)
+            request = self._request(record, context, await self._turn(record, context.agent))
+            keep_none = record.spec.compaction is CompactionMode.ALL
+            if compacted := await self._compactor.compact(record, context, request, keep_none=keep_none):
+                record.add(compacted)
+            record.add_step_end()
+            return completed(StopReason.END_TURN)
+
+    async def _compacted(
+        self, record: RunRecord, turn: Turn, compacted: ContextCompacted
+    ) -> tuple[AgentContext, ModelRequest]:
+        await record.write(compacted)
+        context = await self._history.load(record.run.conversation_id)
+        return context, self._request(record, context, turn)
+
+    def _open_answer(self, record: RunRecord, context: AgentContext, turn: Turn) -> Answer:
+        # The ids of calls that have left the context nobody has at hand: then all of the provider's may be taken.
+        is_complete = not context.messages or context.messages[0].role is not Role.SUMMARY
+        known_ids = {call.id for message in context.messages for call in message.tool_calls} if is_complete else None
         step_id, model = record.progress.step_id, record.run.model
-        record.answer = answer = Answer(record.run.id, step_id, model, known_ids, toolbox.waits_for)
+        record.answer = answer = Answer(record.run.id, step_id, model, known_ids, turn.admit, self._speech(turn))
         return answer
 
-    def _request(self, record: RunRecord, context: AgentContext, toolbox: Toolbox) -> ModelRequest:
+    def _speech(self, turn: Turn) -> PartialJson | None:
+        return self._partial_json if turn.toolbox.kind is AgentKind.MEMGPT else None
+
+    def _request(self, record: RunRecord, context: AgentContext, turn: Turn) -> ModelRequest:
         _, name = self._models.resolve(record.run.model)
-        return model_request(context, record.spec, model=name, toolbox=toolbox)
+        return model_request(context, record.spec, model=name, turn=turn)
+
+    async def _ask_within_window(
+        self, record: RunRecord, answer: Answer, request: ModelRequest, turn: Turn, run_span: Span
+    ) -> ModelFinished:
+        """Ask the model, with less and less of the conversation as long as it finds that too long."""
+        for kept_share in KEPT_SHARES:
+            try:
+                return await self._ask(record, answer, request, run_span)
+            except ContextWindowExceeded:
+                context = await self._history.load(record.run.conversation_id)
+                begun = record.progress.open_message_ids
+                compacted = None if begun else await self._compactor.shrink(record, context, request, kept_share)
+                if compacted is None:
+                    raise
+                _, request = await self._compacted(record, turn, compacted)
+        return await self._ask(record, answer, request, run_span)
 
     async def _ask(self, record: RunRecord, answer: Answer, request: ModelRequest, run_span: Span) -> ModelFinished:
         model, _ = self._models.resolve(record.run.model)
@@ -122,12 +192,21 @@ class AgentLoop:
             # One write at a time: what the model says meanwhile comes in one read, and so in one event.
             await record.write(*events)
 
-    async def _after_answer(self, record: RunRecord, toolbox: Toolbox) -> RunEnd | None:
+    async def _after_answer(self, record: RunRecord, turn: Turn) -> RunEnd | None:
         """Run the calls that need no answer; then the run waits for the others, or goes on."""
-        progress = record.progress
-        await self._tool_calls.run_all(record, toolbox)
-        has_calls = any(message and message.tool_calls for message in (progress.assistant, progress.asked))
+        step = await self._tool_calls.run_all(record, turn)
+        if not record.progress.asked:
+            return self._conclude(record, turn, step)
         record.add_step_end()
-        if actions := record.add_approval_request(toolbox.waits_for):
-            return interrupted(actions)
-        return None if has_calls else completed(StopReason.END_TURN)
+        return interrupted(record.add_approval_request(turn.toolbox.waits_for))
+
+    @staticmethod
+    def _conclude(record: RunRecord, turn: Turn, step: StepCalls) -> RunEnd | None:
+        """Close a step in which nothing waits for an answer; return the end of the run, if it is the last one."""
+        settled = record.progress.phase is Phase.BETWEEN_STEPS
+        end = turn.go_on(record, step)
+        if not settled:
+            record.add_step_end()
+        if record.made is not None:
+            record.made += step.made
+        return end

@@ -47,11 +47,20 @@ class RunRecord:
         # The answer that is coming in, and what the last complete one cost.
         self.answer: Answer | None = None
         self.answer_usage = Usage(step_count=1)
+        self._side_usage = Usage()
         self._context = claim.context
         self._journal = journal
         self._clock = clock
         self._events: list[RunEvent] = []
         self._changes: list[Change] = []
+
+    def now(self) -> datetime:
+        """Return the time by the run's clock."""
+        return self._clock.now()
+
+    def add_side_usage(self, usage: Usage) -> None:
+        """Take what a call cost that the step needs beside its answer."""
+        self._side_usage += replace(usage, context_tokens=None, step_count=None)
 
     def take_context(self) -> AgentContext | None:
         """Return what the journal had at hand for the first step; from then on only the step has it."""
@@ -142,9 +151,10 @@ class RunRecord:
 
     def add_step_end(self) -> None:
         """Add the completion of the step that is under way."""
-        progress, usage, now = self.progress, self.answer_usage, self._clock.now()
+        progress, now = self.progress, self._clock.now()
         first_ns, last_ns = progress.step_first_token_ns, progress.last_token_ns
-        timing = _timing(progress.step_start_ns, first_ns, last_ns, self._clock.time_ns(), usage)
+        timing = _timing(progress.step_start_ns, first_ns, last_ns, self._clock.time_ns(), self.answer_usage)
+        usage = self._side_usage + self.answer_usage
         step = Step(
             id=progress.step_id,
             run_id=self.run.id,
@@ -156,7 +166,7 @@ class RunRecord:
             complete_time=now,
         )
         self.add(StepCompleted(step.id, usage, timing), changes=[RecordStep(step)])
-        self.answer_usage = Usage(step_count=1)
+        self.answer_usage, self._side_usage = Usage(step_count=1), Usage()
 
     async def finish(self, end: RunEnd) -> None:
         """Write the run's last event, and before it whatever makes its history whole: partial text, missing returns."""

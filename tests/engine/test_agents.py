@@ -131,7 +131,7 @@ async def test_the_next_context_is_shown_with_the_cost_of_each_part(house: Engin
     assert [message.text for message in context.messages] == ["hello", "hello back"]
     costs = {part.name: part.estimated_tokens for part in context.parts}
     assert costs["instructions"] == estimate_tokens("Be kind.")
-    assert (costs["memory"], costs["messages"]) == (0, estimate_tokens("hello") + estimate_tokens("hello back"))
+    assert (costs["memory"], costs["messages"]) == (0, 4 + estimate_tokens("hello") + 4 + estimate_tokens("hello back"))
     assert context.estimated_tokens == sum(costs.values())
 
 

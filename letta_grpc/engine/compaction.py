@@ -1,0 +1,139 @@
+"""Making room in a context: older messages leave it, and a summary that the agent's own model writes stands in their place."""
+
+import logging
+from contextlib import aclosing
+from dataclasses import replace
+
+from letta_grpc.domain.agents import ModelSettings
+from letta_grpc.domain.compaction import (
+    FULL_SHARE,
+    KEPT_SHARES,
+    SUMMARIZER,
+    Cut,
+    cut,
+    is_worthwhile,
+    summary_by_model,
+    summary_by_rule,
+    summary_message,
+    tokens_of,
+    transcript,
+)
+from letta_grpc.domain.completions import ModelFinished, ModelRequest, TextChunk
+from letta_grpc.domain.errors import ContextWindowExceeded, ModelFailure
+from letta_grpc.domain.events import ContextCompacted
+from letta_grpc.domain.ids import new_message_id
+from letta_grpc.domain.messages import Message, Role, TextPart
+from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS
+from letta_grpc.engine.contexts import context_tokens, estimate_request_tokens, window_of
+from letta_grpc.engine.record import RunRecord
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.stores import AgentContext
+from letta_grpc.ports.tracing import Tracing
+
+logger = logging.getLogger(__name__)
+
+# What the summariser is shown may fill these shares of the window: the next one if the provider finds it too long.
+_TRANSCRIPT_SHARES = (0.6, 0.25, 0.1)
+
+
+class Compactor:
+    """Decides what leaves a context, and has it summarised."""
+
+    def __init__(self, models: Models, tracing: Tracing) -> None:
+        self._models = models
+        self._tracing = tracing
+
+    async def relieve(self, record: RunRecord, context: AgentContext, request: ModelRequest) -> ContextCompacted | None:
+        """Return the compaction that this context needs before the model is asked, None where it needs none or none helps."""
+        window = self._window(record, context)
+        if context_tokens(context, request) <= _room(window, request.settings):
+            return None
+        chosen = cut(context.messages, int(window * KEPT_SHARES[0]))
+        return await self._carry_out(record, context, request, chosen) if chosen and is_worthwhile(chosen, window) else None
+
+    async def shrink(
+        self, record: RunRecord, context: AgentContext, request: ModelRequest, kept_share: float
+    ) -> ContextCompacted | None:
+        """Return the compaction for a context that the provider found too long, None where nothing can leave it."""
+        chosen = cut(context.messages, int(self._window(record, context) * kept_share))
+        return await self._carry_out(record, context, request, chosen) if chosen else None
+
+    async def compact(
+        self, record: RunRecord, context: AgentContext, request: ModelRequest, *, keep_none: bool
+    ) -> ContextCompacted | None:
+        """Return the compaction that a caller asked for, whatever room there is; None where nothing can leave."""
+        size = min(self._window(record, context), tokens_of(context.messages))
+        chosen = cut(context.messages, 0 if keep_none else int(size * KEPT_SHARES[0]), may_keep_none=keep_none)
+        return await self._carry_out(record, context, request, chosen) if chosen else None
+
+    def _window(self, record: RunRecord, context: AgentContext) -> int:
+        return window_of(context, record.run.model, self._models)
+
+    async def _carry_out(
+        self, record: RunRecord, context: AgentContext, request: ModelRequest, chosen: Cut
+    ) -> ContextCompacted:
+        window = self._window(record, context)
+        written = await self._summarize(record, request, chosen, window)
+        content = summary_by_model(chosen, written, window) if written else summary_by_rule(chosen, window)
+        summary = summary_message(
+            content,
+            id_=new_message_id(),
+            run_id=record.run.id,
+            model=record.run.model if written else None,
+            time=record.now(),
+        )
+        before = estimate_request_tokens(request)
+        left = tokens_of([*chosen.dropped, *([chosen.summary] if chosen.summary else [])])
+        return ContextCompacted(
+            summary=summary,
+            kept_from=chosen.kept_from,
+            dropped_messages=len(chosen.dropped),
+            tokens_before=before,
+            tokens_after=max(0, before - left) + tokens_of([summary]),
+            by_model=bool(written),
+        )
+
+    async def _summarize(self, record: RunRecord, request: ModelRequest, chosen: Cut, window: int) -> str:
+        """Return what the model writes, empty if it writes nothing or fails: the run can go on without."""
+        for share in _TRANSCRIPT_SHARES:
+            text = transcript(chosen, window, share)
+            message = Message(
+                id=new_message_id(), role=Role.USER, content=(TextPart(text),), run_id=record.run.id, create_time=record.now()
+            )
+            asked = ModelRequest(
+                model=request.model,
+                system=SUMMARIZER,
+                messages=(message,),
+                settings=replace(request.settings, parallel_tool_calls=None),
+                timezone=request.timezone,
+            )
+            try:
+                return await self._ask(record, asked)
+            except ContextWindowExceeded:
+                continue
+            except ModelFailure as failure:
+                logger.warning("no summary was written", extra={"run_id": record.run.id, "reason": failure.reason})
+                return ""
+        return ""
+
+    async def _ask(self, record: RunRecord, request: ModelRequest) -> str:
+        model, _ = self._models.resolve(record.run.model)
+        texts: list[str] = []
+        with self._tracing.model_call(record.run.model, request) as span:
+            if headers := self._tracing.headers():
+                request = replace(request, headers=headers)
+            async with aclosing(model.stream(request)) as batches:
+                async for batch in batches:
+                    texts += [chunk.text for chunk in batch if isinstance(chunk, TextChunk)]
+                    if finish := next((chunk for chunk in batch if isinstance(chunk, ModelFinished)), None):
+                        record.add_side_usage(finish.usage)
+                        span.used(finish.usage)
+                    if sum(map(len, texts)) > MAX_ANSWER_CHARACTERS:
+                        break
+        return "".join(texts).strip()
+
+
+def _room(window: int, settings: ModelSettings) -> int:
+    """Return how much of the window a context may fill: what is left beside the longest answer that was asked for."""
+    room, answer = int(window * FULL_SHARE), settings.max_output_tokens or 0
+    return min(room, window - answer) if answer < window // 2 else room
