@@ -43,11 +43,14 @@ def gateway_app(
         *documentation_routes(known, transcoder.routes, API),
         Route("/", _status),
     ]
-    return Starlette(
+    app = Starlette(
         routes=[*(route for face in faces for route in face(Ground(channel, chosen))), *own],
         middleware=_middleware(chosen),
         exception_handlers={Failure: _told, HTTPException: _told_http, Exception: _told_unexpected},
     )
+    # A path that is wrong by a slash is wrong: clients do not follow redirects of a POST.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _middleware(options: GatewayOptions) -> list[Middleware]:

@@ -68,17 +68,17 @@ def header(scope: Scope, name: bytes) -> str:
     return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
-# The rest of such a body is not wanted: the connection cannot go on.
+# The rest of such a body may never come: the connection cannot go on.
 _CLOSE = {"connection": "close"}
 
 
 def _too_large(size: int, limit: int) -> Failure:
+    # The connection goes on, and uvicorn drops the rest: closed under a client that still sends, it would lose the answer.
     return refused(
         f"The body has {size} bytes or more; {limit} are allowed.",
         http=413,
         code=grpc.StatusCode.RESOURCE_EXHAUSTED,
         reason="MESSAGE_TOO_LARGE",
-        headers=_CLOSE,
         size=str(size),
         limit=str(limit),
     )

@@ -44,6 +44,7 @@ def _checked(kind: Descriptor, value: object, path: str, problems: dict[str, str
         problems[path or "(body)"] = "must be an object"
         return value
     known, tidy = fields_of(kind), {}
+    chosen: dict[str, str] = {}
     for name, part in value.items():
         field = known.get(name)
         here = f"{path}.{field.name if field else name}".lstrip(".")
@@ -52,6 +53,9 @@ def _checked(kind: Descriptor, value: object, path: str, problems: dict[str, str
         elif field.json_name in tidy:
             problems[here] = "is given twice, in both spellings"
         else:
+            one_of = field.containing_oneof
+            if one_of is not None and part is not None and (other := chosen.setdefault(one_of.name, field.name)) != field.name:
+                problems[here] = f"is given beside {other}, which excludes it"
             tidy[field.json_name] = _part(field, part, here, problems)
     return tidy
 
@@ -80,7 +84,8 @@ def _explained(text: str, kind: Descriptor) -> tuple[str, str]:
     rule = _STEP.sub("", text)
     if place:
         rule = _PLACE.sub("", rule.rstrip("."))
-    return _spelled(path, kind), rule.rstrip(".").partition("\n")[0]
+    plain = rule.rstrip(".").partition("\n")[0]
+    return _spelled(path, kind), "must be an integer" if plain.startswith("invalid literal for int()") else plain
 
 
 def _spelled(path: str, kind: Descriptor) -> str:

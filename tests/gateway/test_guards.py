@@ -1,0 +1,180 @@
+"""The edge: what may not pass, whatever it asks for, and what every answer bears."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from letta_grpc.gateway.options import GatewayOptions
+from tests.support.gateways import error_of, made_up_gateway, reason_of
+from tests.support.made_up import new
+
+SEARCH = "/api/v1/search"
+
+
+async def search(request: Any, _context: Any) -> Any:  # noqa: ANN401 - messages without stubs
+    return new("SearchResponse", heard=request)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    options = GatewayOptions(max_body_bytes=2000, max_json_depth=5, max_head_bytes=4000, head_seconds=0.2, body_seconds=0.2)
+    async with made_up_gateway({"Search": search}, options) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", ["api_key", "key", "access_token", "token", "API_KEY", "api%5Fkey"])
+async def test_a_key_in_the_url_is_refused_with_the_way_that_is_right(client: httpx2.AsyncClient, name: str) -> None:
+    for path in (f"{SEARCH}?{name}=secret", f"/openapi.json?{name}=secret"):
+        answer = await client.get(path)
+        assert answer.status_code == 400
+        assert "authorization: Bearer" in error_of(answer)["message"]
+        assert "secret" not in answer.text
+
+
+async def test_a_page_of_another_origin_may_not_start_anything(client: httpx2.AsyncClient) -> None:
+    for headers, status in (
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": str(client.base_url).rstrip("/")}, 200),
+        ({}, 200),
+    ):
+        answer = await client.post(SEARCH, json={}, headers=headers)
+        assert answer.status_code == status
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        if status == 403:
+            assert (error_of(answer)["status"], reason_of(error_of(answer))) == ("PERMISSION_DENIED", "ACCESS_DENIED")
+
+
+async def test_a_foreign_name_for_this_machine_is_refused() -> None:
+    cases = {
+        "evil.example:80": 403,
+        "localhost": 200,
+        "127.0.0.1:1": 200,
+        "[::1]:1": 200,
+        "app.example": 200,
+        "x.localhost": 200,
+    }
+    async with made_up_gateway({"Search": search}, GatewayOptions(cors_origins=("https://app.example",))) as client:
+        assert {host: (await client.get(SEARCH, headers={"host": host})).status_code for host in cases} == cases
+    async with made_up_gateway({"Search": search}, GatewayOptions(any_host=True)) as client:
+        assert (await client.get(SEARCH, headers={"host": "agents.example"})).status_code == 200
+
+
+async def test_pages_of_origins_that_are_named_may_call_and_are_told_so() -> None:
+    options = GatewayOptions(cors_origins=("https://app.example",))
+    async with made_up_gateway({"Search": search}, options) as client:
+        asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
+        preflight = await client.options(
+            SEARCH, headers=asked | {"access-control-request-headers": "authorization,last-event-id"}
+        )
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+        assert "access-control-allow-credentials" not in preflight.headers
+        answer = await client.post(SEARCH, json={}, headers={"origin": "https://app.example"})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://app.example")
+        assert "letta-run-id" in answer.headers["access-control-expose-headers"]
+        other = await client.options(SEARCH, headers=asked | {"origin": "https://evil.example"})
+        assert other.status_code == 400
+        assert (await client.post(SEARCH, json={}, headers={"origin": "https://evil.example"})).status_code == 403
+
+
+async def test_every_answer_forbids_what_a_page_need_not_do(client: httpx2.AsyncClient) -> None:
+    for path in (SEARCH, "/docs", "/openapi.json", "/", "/nothing", f"{SEARCH}?key=1"):
+        answer = await client.get(path)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "set-cookie" not in answer.headers
+        assert "server" not in answer.headers
+
+
+async def test_a_body_that_is_too_large_is_413_and_says_what_fits(client: httpx2.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            yield b"x" * 100
+
+    for content in (b"x" * 3000, pieces()):
+        answer = await client.post(SEARCH, content=content, headers={"content-type": "application/json"})
+        error = error_of(answer)
+        assert (answer.status_code, error["status"], reason_of(error)) == (413, "RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE")
+        assert error["details"][0]["metadata"]["limit"] == "2000"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        ("{}", "application/json", 200),
+        ("{}", "application/json; charset=utf-8", 200),
+        ("{}", "text/plain", 415),
+        ("{}", "application/x-www-form-urlencoded", 415),
+        ("{}", "", 415),
+        ("", "text/plain", 200),
+        ("{", "application/json", 400),
+        ('{"text": NaN}', "application/json", 400),
+        ('{"text": "\\ud800"}', "application/json", 400),
+        (b'{"text": "\xff"}', "application/json", 400),
+        ('{"nested": ' * 9 + "{}" + "}" * 9, "application/json", 400),
+        ('{"facts": {"a": ' + "[" * 2000 + "]" * 2000 + "}}", "application/json", 413),
+        ("[" * 900 + "]" * 900, "application/json", 400),
+    ],
+)
+async def test_a_body_is_json_of_a_bounded_depth_and_says_so(
+    client: httpx2.AsyncClient, content: str | bytes, kind: str, status: int
+) -> None:
+    answer = await client.post(SEARCH, content=content, headers={"content-type": kind} if kind else {})
+    assert answer.status_code == status, answer.text
+
+
+async def test_a_head_that_does_not_end_is_too_large_or_too_late(client: httpx2.AsyncClient) -> None:
+    start = f"GET {SEARCH} HTTP/1.1\r\nhost: localhost\r\n".encode()
+    for sent, status in (
+        (start, b"408"),
+        (b"", b"408"),
+        (start + b"x-long: " + b"x" * 9000, b"431"),
+        (start + b"x-long: " + b"x" * 9000 + b"\r\n\r\n", b"431"),
+        (start + b"".join(b"x-%d: y\r\n" % number for number in range(1000)) + b"\r\n", b"431"),
+    ):
+        assert (await raw(client, sent)).startswith(b"HTTP/1.1 " + status), sent[:80]
+
+
+async def test_a_body_that_does_not_come_is_too_late(client: httpx2.AsyncClient) -> None:
+    head = f"POST {SEARCH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+    answer = await raw(client, head.encode())
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["status"] == "DEADLINE_EXCEEDED"
+
+
+async def raw(client: httpx2.AsyncClient, sent: bytes) -> bytes:
+    """Send bytes; all that comes until the server closes."""
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        writer.write(sent)
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+async def test_the_callers_key_and_trace_are_passed_on_and_nothing_else() -> None:
+    seen: dict[str, Any] = {}
+
+    async def look(_request: Any, context: Any) -> Any:  # noqa: ANN401 - messages without stubs
+        seen.update(context.invocation_metadata())
+        return new("SearchResponse")
+
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    sent = {"authorization": "Bearer k", "traceparent": trace, "cookie": "session=1", "x-other": "1"}
+    async with made_up_gateway({"Search": look}) as client:
+        await client.get(SEARCH, headers=sent)
+    assert (seen["authorization"], seen["traceparent"]) == ("Bearer k", trace)
+    assert not {"cookie", "x-other"} & set(seen)
+
+
+async def test_a_header_that_grpc_cannot_carry_is_refused(client: httpx2.AsyncClient) -> None:
+    answer = await client.get(SEARCH, headers=[(b"authorization", b"Bearer \xe9")])
+    assert answer.status_code == 400

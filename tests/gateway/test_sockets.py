@@ -1,0 +1,179 @@
+"""RPCs whose client streams, as WebSockets."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import httpx2
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin, Subprotocol
+
+from letta_grpc.gateway.options import GatewayOptions
+from tests.support.gateways import error_of, fields_in, made_up_gateway
+from tests.support.made_up import Handlers, new
+
+TALK = "/api/v1/shelves/top:talk"
+
+
+async def talk(requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+    """Say each word back, and goodbye when there are no more."""
+    async for request in requests:
+        yield new("TalkResponse", word=f"{request.word} on {request.shelf}")
+    yield new("TalkResponse", word="bye")
+
+
+async def collect(requests: AsyncIterator[Any], _context: Any) -> Any:  # noqa: ANN401 - messages without stubs
+    return new("CollectResponse", words=[request.word async for request in requests])
+
+
+@asynccontextmanager
+async def socket(
+    handlers: Handlers,
+    path: str = TALK,
+    options: GatewayOptions | None = None,
+    **more: Any,  # noqa: ANN401 - what websockets takes
+) -> AsyncIterator[ClientConnection]:
+    async with (
+        made_up_gateway(handlers, options) as client,
+        asyncio.timeout(20),
+        connect(url_of(client, path), proxy=None, **more) as connection,
+    ):
+        yield connection
+
+
+def url_of(client: httpx2.AsyncClient, path: str) -> str:
+    return str(client.base_url.join(path)).replace("http://", "ws://")
+
+
+async def closed(connection: ClientConnection) -> tuple[list[Any], int | None]:
+    """What still comes, and the code that the server closes with."""
+    rest = []
+    try:
+        while True:
+            rest.append(json.loads(await connection.recv()))
+    except ConnectionClosed as end:
+        return rest, end.rcvd.code if end.rcvd else None
+
+
+async def test_a_message_is_a_request_and_an_answer_and_the_empty_one_ends_this_side() -> None:
+    async with socket({"Talk": talk}) as connection:
+        for word in ("one", "two"):
+            await connection.send(json.dumps({"word": word}))
+            assert json.loads(await connection.recv()) == {"word": f"{word} on top"}
+        await connection.send("")
+        assert await closed(connection) == ([{"word": "bye"}], 1000)
+
+
+async def test_an_rpc_with_one_answer_says_it_when_this_side_has_ended() -> None:
+    async with socket({"Collect": collect}, "/api/v1/collect") as connection:
+        for word in ("one", "two"):
+            await connection.send(json.dumps({"word": word}))
+        await connection.send("")
+        assert await closed(connection) == ([{"words": ["one", "two"]}], 1000)
+
+
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        ('{"bogus": 1}', ["bogus"]),
+        ('{"word": 1}', ["word"]),
+        ("[]", ["(body)"]),
+        ("{", None),
+        ("[" * 100 + "]" * 100, None),
+        (b"bytes", None),
+    ],
+)
+async def test_a_message_that_is_no_request_is_told_what_is_wrong_and_ends_the_call(
+    message: str | bytes, fields: list[str] | None
+) -> None:
+    ended = asyncio.Event()
+
+    async def listen(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        context.add_done_callback(lambda _: ended.set())
+        async for _ in requests:
+            yield new("TalkResponse")
+
+    async with socket({"Talk": listen}) as connection:
+        await connection.send("{}")
+        await connection.recv()
+        await connection.send(message)
+        (last,), code = await closed(connection)
+        assert (last["error"]["status"], code) == ("INVALID_ARGUMENT", 4400)
+        if fields:
+            assert list(fields_in(last["error"])) == fields
+        await ended.wait()
+
+
+async def test_a_call_that_fails_says_so_and_closes_with_its_http_status() -> None:
+    async def fail(_requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        yield new("TalkResponse", word="first")
+        await context.abort(grpc.StatusCode.ABORTED, "busy")
+
+    async with socket({"Talk": fail}) as connection:
+        messages, code = await closed(connection)
+    assert (messages[0], messages[1]["error"]["message"], code) == ({"word": "first"}, "busy", 4409)
+
+
+async def test_a_client_that_leaves_ends_the_call() -> None:
+    ended = asyncio.Event()
+
+    async def listen(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        context.add_done_callback(lambda _: ended.set())
+        async for _ in requests:
+            yield new("TalkResponse")
+
+    async with socket({"Talk": listen}) as connection:
+        await connection.send("{}")
+        await connection.recv()
+        await connection.close()
+        await ended.wait()
+
+
+async def test_a_key_comes_as_a_header_or_as_a_subprotocol_and_is_passed_on() -> None:
+    seen = []
+
+    async def look(_requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        seen.append(dict(context.invocation_metadata()).get("authorization"))
+        yield new("TalkResponse")
+
+    async with socket({"Talk": look}, additional_headers={"authorization": "Bearer one"}) as connection:
+        await closed(connection)
+    key = base64.urlsafe_b64encode(b"t/o+").decode().rstrip("=")
+    protocols = [Subprotocol("letta-grpc"), Subprotocol(f"bearer.{key}")]
+    async with socket({"Talk": look}, subprotocols=protocols) as connection:
+        assert connection.subprotocol == "letta-grpc"
+        await closed(connection)
+    assert seen == ["Bearer one", "Bearer t/o+"]
+
+
+async def test_a_page_of_another_origin_is_refused_before_the_upgrade() -> None:
+    async with made_up_gateway({"Talk": talk}) as client, asyncio.timeout(20):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url_of(client, TALK), proxy=None, origin=Origin("https://evil.example"))
+        assert refused.value.response.status_code == 403
+        own = Origin(str(client.base_url).rstrip("/"))
+        async with connect(url_of(client, TALK), proxy=None, origin=own) as connection:
+            await connection.send("")
+            assert (await closed(connection))[1] == 1000
+
+
+async def test_a_message_that_is_too_large_ends_the_connection() -> None:
+    async with socket({"Talk": talk}, options=GatewayOptions(max_body_bytes=1000)) as connection:
+        await connection.send(json.dumps({"word": "x" * 2000}))
+        assert (await closed(connection))[1] == 1009
+
+
+async def test_plain_http_is_told_to_upgrade_and_a_socket_elsewhere_is_not_found() -> None:
+    async with made_up_gateway({"Talk": talk}) as client, asyncio.timeout(20):
+        answer = await client.get(TALK)
+        assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+        assert "WebSocket" in error_of(answer)["message"]
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url_of(client, "/api/v1/search"), proxy=None)
+        assert refused.value.response.status_code == 404
