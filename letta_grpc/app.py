@@ -12,6 +12,8 @@ from datetime import timedelta
 from letta_grpc.adapters.builtin_tools.registry import BuiltinTools
 from letta_grpc.adapters.clock import SystemClock
 from letta_grpc.adapters.llama import LlamaProvider, LlamaServer, LlamaUnavailableError
+from letta_grpc.adapters.mcp.client import McpConnections
+from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.adapters.model_catalog import ModelCatalog, ModelProvider
 from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
 from letta_grpc.adapters.openai.provider import OpenAIProvider
@@ -21,15 +23,18 @@ from letta_grpc.adapters.sql.blocks import SqlBlockStore
 from letta_grpc.adapters.sql.conversations import SqlConversationStore
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.history import SqlHistoryStore
+from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
 from letta_grpc.adapters.sql.memory import SqlMemoryStore
 from letta_grpc.adapters.sql.migrate import migrate as migrate_database
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.adapters.sql.tools import SqlToolStore
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.loop import AgentLoop
+from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.runs import Runs
 from letta_grpc.engine.supervisor import Supervisor
@@ -151,7 +156,13 @@ async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) ->
         models = ModelCatalog(_providers(settings, clock))
         stack.push_async_callback(models.close)
         ground = _Ground(
-            settings=settings, database=database, models=models, clock=clock, telemetry=telemetry, readers=Readers()
+            settings=settings,
+            database=database,
+            models=models,
+            mcp=await stack.enter_async_context(McpConnections(_mcp_policy(settings))),
+            clock=clock,
+            telemetry=telemetry,
+            readers=Readers(),
         )
         supervisor = await stack.enter_async_context(_supervisor(ground))
         yield House(_calls(ground, supervisor), supervisor)
@@ -191,6 +202,15 @@ def _providers(settings: Settings, clock: Clock) -> list[ModelProvider]:
     return providers
 
 
+def _mcp_policy(settings: Settings) -> McpPolicy:
+    """Return what is set, and where nothing is: what does no harm as long as only this machine can ask for it."""
+
+    def allowed(chosen: bool | None) -> bool:  # noqa: FBT001 - a setting's value
+        return settings.is_for_this_machine_alone if chosen is None else chosen
+
+    return McpPolicy(allow_stdio=allowed(settings.mcp_stdio), allow_private_addresses=allowed(settings.mcp_private_addresses))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ground:
     """What the engine stands on."""
@@ -198,6 +218,7 @@ class _Ground:
     settings: Settings
     database: SqliteDatabase
     models: Models
+    mcp: McpConnections
     clock: Clock
     telemetry: Telemetry | None
     readers: Readers
@@ -254,6 +275,14 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
         ),
         conversations=Conversations(conversations, models, clock),
         blocks=Blocks(blocks, memory, clock),
+        mcp_servers=McpServers(
+            servers=SqlMcpServerStore(database),
+            client=ground.mcp,
+            tools=SqlToolStore(database),
+            named=SqlToolStore(database),
+            reserved=frozenset(ground.tools.base_tools()),
+            clock=clock,
+        ),
         models=models,
         clock=clock,
         api_keys=tuple(key.get_secret_value() for key in settings.api_keys),

@@ -79,12 +79,31 @@ class Settings(BaseSettings):
     local_model: Path | None = Field(
         default=None, description="GGUF file to run in this process as `local/…`; needs the extra `[local]`."
     )
+    mcp_stdio: bool | None = Field(
+        default=None,
+        description=(
+            "Whether callers may register MCP servers that are commands, run here with this server's rights. Default: "
+            "only while no other machine can connect; behind a proxy, say `false`."
+        ),
+    )
+    mcp_private_addresses: bool | None = Field(
+        default=None,
+        description=(
+            "Whether callers may register MCP servers at addresses of private networks. Default: only while no other machine "
+            "can connect; behind a proxy, say `false`."
+        ),
+    )
     reflection: bool = Field(default=True, description="Whether tools such as grpcurl may ask for the schema.")
     channelz: bool = Field(default=False, description="Whether gRPC's channel statistics are served.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged to stderr.")
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="`auto` means `console` on a terminal, else `json`."
     )
+
+    @property
+    def is_for_this_machine_alone(self) -> bool:
+        """Whether no other machine can connect."""
+        return all(is_loopback(address) for address in (self.listen, self.http) if address)
 
     @classmethod
     def settings_customise_sources(

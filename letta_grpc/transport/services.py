@@ -3,6 +3,7 @@
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
+from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.engine.runs import Runs
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
@@ -13,12 +14,14 @@ from letta_grpc.transport.observers import RpcObserver
 from letta_grpc.transport.rpc.agents import AgentServicer
 from letta_grpc.transport.rpc.blocks import BlockServicer
 from letta_grpc.transport.rpc.conversations import ConversationServicer
+from letta_grpc.transport.rpc.mcp import McpServicer
 from letta_grpc.transport.rpc.models import ModelServicer
 from letta_grpc.transport.rpc.runs import RunServicer
 from letta_grpc.v1 import (
     agent_service_pb2,
     block_service_pb2,
     conversation_service_pb2,
+    mcp_service_pb2,
     model_service_pb2,
     run_service_pb2,
 )
@@ -30,6 +33,7 @@ def calls_of(
     agents: Agents,
     conversations: Conversations,
     blocks: Blocks,
+    mcp_servers: McpServers,
     models: Models,
     clock: Clock,
     api_keys: tuple[str, ...] = (),
@@ -42,6 +46,7 @@ def calls_of(
         (agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"], AgentServicer(agents)),
         (conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"], ConversationServicer(conversations)),
         (block_service_pb2.DESCRIPTOR.services_by_name["BlockService"], BlockServicer(blocks)),
+        (mcp_service_pb2.DESCRIPTOR.services_by_name["McpService"], McpServicer(mcp_servers)),
         (model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(models)),
     )
     return Calls(methods_of(services), keys=ApiKeys(api_keys), limits=limits, observer=observer, on_drain=runs.drain)

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from letta_grpc.v1 import mcp_pb2 as letta__grpc_dot_v1_dot_mcp__pb2
+from letta_grpc.v1 import tools_pb2 as letta__grpc_dot_v1_dot_tools__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fletta_grpc/v1/mcp_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17letta_grpc/v1/mcp.proto\"B\n\x16\x43reateMcpServerRequest\x12(\n\x06server\x18\x01 \x01(\x0b\x32\x18.letta_grpc.v1.McpServer\"C\n\x17\x43reateMcpServerResponse\x12(\n\x06server\x18\x01 \x01(\x0b\x32\x18.letta_grpc.v1.McpServer\",\n\x13GetMcpServerRequest\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\"@\n\x14GetMcpServerResponse\x12(\n\x06server\x18\x01 \x01(\x0b\x32\x18.letta_grpc.v1.McpServer\"R\n\x15ListMcpServersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ndescending\x18\x03 \x01(\x08\"\\\n\x16ListMcpServersResponse\x12)\n\x07servers\x18\x01 \x03(\x0b\x32\x18.letta_grpc.v1.McpServer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x16\x44\x65leteMcpServerRequest\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteMcpServerResponse\",\n\x13ListMcpToolsRequest\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\"=\n\x14ListMcpToolsResponse\x12%\n\x05tools\x18\x01 \x03(\x0b\x32\x16.letta_grpc.v1.McpTool2\x9a\x05\n\nMcpService\x12|\n\x0f\x43reateMcpServer\x12%.letta_grpc.v1.CreateMcpServerRequest\x1a&.letta_grpc.v1.CreateMcpServerResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/mcp-servers:\x01*\x12\x80\x01\n\x0cGetMcpServer\x12\".letta_grpc.v1.GetMcpServerRequest\x1a#.letta_grpc.v1.GetMcpServerResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/mcp-servers/{mcp_server_id}\x12v\n\x0eListMcpServers\x12$.letta_grpc.v1.ListMcpServersRequest\x1a%.letta_grpc.v1.ListMcpServersResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/mcp-servers\x12\x89\x01\n\x0f\x44\x65leteMcpServer\x12%.letta_grpc.v1.DeleteMcpServerRequest\x1a&.letta_grpc.v1.DeleteMcpServerResponse\"\'\x82\xd3\xe4\x93\x02!*\x1f/v1/mcp-servers/{mcp_server_id}\x12\x86\x01\n\x0cListMcpTools\x12\".letta_grpc.v1.ListMcpToolsRequest\x1a#.letta_grpc.v1.ListMcpToolsResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/mcp-servers/{mcp_server_id}/toolsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fletta_grpc/v1/mcp_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17letta_grpc/v1/mcp.proto\x1a\x19letta_grpc/v1/tools.proto\"B\n\x16\x43reateMcpServerRequest\x12(\n\x06server\x18\x01 \x01(\x0b\x32\x18.letta_grpc.v1.McpServer\"C\n\x17\x43reateMcpServerResponse\x12(\n\x06server\x18\x01 \x01(\x0b\x32\x18.letta_grpc.v1.McpServer\",\n\x13GetMcpServerRequest\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\"@\n\x14GetMcpServerResponse\x12(\n\x06server\x18\x01 \x01(\x0b\x32\x18.letta_grpc.v1.McpServer\"R\n\x15ListMcpServersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ndescending\x18\x03 \x01(\x08\"\\\n\x16ListMcpServersResponse\x12)\n\x07servers\x18\x01 \x03(\x0b\x32\x18.letta_grpc.v1.McpServer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x16\x44\x65leteMcpServerRequest\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteMcpServerResponse\",\n\x13ListMcpToolsRequest\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\"=\n\x14ListMcpToolsResponse\x12%\n\x05tools\x18\x01 \x03(\x0b\x32\x16.letta_grpc.v1.McpTool\"J\n\x12\x41\x64\x64McpToolsRequest\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\"9\n\x13\x41\x64\x64McpToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.letta_grpc.v1.Tool2\xa7\x06\n\nMcpService\x12|\n\x0f\x43reateMcpServer\x12%.letta_grpc.v1.CreateMcpServerRequest\x1a&.letta_grpc.v1.CreateMcpServerResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/mcp-servers:\x01*\x12\x80\x01\n\x0cGetMcpServer\x12\".letta_grpc.v1.GetMcpServerRequest\x1a#.letta_grpc.v1.GetMcpServerResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/mcp-servers/{mcp_server_id}\x12v\n\x0eListMcpServers\x12$.letta_grpc.v1.ListMcpServersRequest\x1a%.letta_grpc.v1.ListMcpServersResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/mcp-servers\x12\x89\x01\n\x0f\x44\x65leteMcpServer\x12%.letta_grpc.v1.DeleteMcpServerRequest\x1a&.letta_grpc.v1.DeleteMcpServerResponse\"\'\x82\xd3\xe4\x93\x02!*\x1f/v1/mcp-servers/{mcp_server_id}\x12\x86\x01\n\x0cListMcpTools\x12\".letta_grpc.v1.ListMcpToolsRequest\x1a#.letta_grpc.v1.ListMcpToolsResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/mcp-servers/{mcp_server_id}/tools\x12\x8a\x01\n\x0b\x41\x64\x64McpTools\x12!.letta_grpc.v1.AddMcpToolsRequest\x1a\".letta_grpc.v1.AddMcpToolsResponse\"4\x82\xd3\xe4\x93\x02.\")/v1/mcp-servers/{mcp_server_id}/tools:add:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,26 +44,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MCPSERVICE'].methods_by_name['DeleteMcpServer']._serialized_options = b'\202\323\344\223\002!*\037/v1/mcp-servers/{mcp_server_id}'
   _globals['_MCPSERVICE'].methods_by_name['ListMcpTools']._loaded_options = None
   _globals['_MCPSERVICE'].methods_by_name['ListMcpTools']._serialized_options = b'\202\323\344\223\002\'\022%/v1/mcp-servers/{mcp_server_id}/tools'
-  _globals['_CREATEMCPSERVERREQUEST']._serialized_start=105
-  _globals['_CREATEMCPSERVERREQUEST']._serialized_end=171
-  _globals['_CREATEMCPSERVERRESPONSE']._serialized_start=173
-  _globals['_CREATEMCPSERVERRESPONSE']._serialized_end=240
-  _globals['_GETMCPSERVERREQUEST']._serialized_start=242
-  _globals['_GETMCPSERVERREQUEST']._serialized_end=286
-  _globals['_GETMCPSERVERRESPONSE']._serialized_start=288
-  _globals['_GETMCPSERVERRESPONSE']._serialized_end=352
-  _globals['_LISTMCPSERVERSREQUEST']._serialized_start=354
-  _globals['_LISTMCPSERVERSREQUEST']._serialized_end=436
-  _globals['_LISTMCPSERVERSRESPONSE']._serialized_start=438
-  _globals['_LISTMCPSERVERSRESPONSE']._serialized_end=530
-  _globals['_DELETEMCPSERVERREQUEST']._serialized_start=532
-  _globals['_DELETEMCPSERVERREQUEST']._serialized_end=579
-  _globals['_DELETEMCPSERVERRESPONSE']._serialized_start=581
-  _globals['_DELETEMCPSERVERRESPONSE']._serialized_end=606
-  _globals['_LISTMCPTOOLSREQUEST']._serialized_start=608
-  _globals['_LISTMCPTOOLSREQUEST']._serialized_end=652
-  _globals['_LISTMCPTOOLSRESPONSE']._serialized_start=654
-  _globals['_LISTMCPTOOLSRESPONSE']._serialized_end=715
-  _globals['_MCPSERVICE']._serialized_start=718
-  _globals['_MCPSERVICE']._serialized_end=1384
+  _globals['_MCPSERVICE'].methods_by_name['AddMcpTools']._loaded_options = None
+  _globals['_MCPSERVICE'].methods_by_name['AddMcpTools']._serialized_options = b'\202\323\344\223\002.\")/v1/mcp-servers/{mcp_server_id}/tools:add:\001*'
+  _globals['_CREATEMCPSERVERREQUEST']._serialized_start=132
+  _globals['_CREATEMCPSERVERREQUEST']._serialized_end=198
+  _globals['_CREATEMCPSERVERRESPONSE']._serialized_start=200
+  _globals['_CREATEMCPSERVERRESPONSE']._serialized_end=267
+  _globals['_GETMCPSERVERREQUEST']._serialized_start=269
+  _globals['_GETMCPSERVERREQUEST']._serialized_end=313
+  _globals['_GETMCPSERVERRESPONSE']._serialized_start=315
+  _globals['_GETMCPSERVERRESPONSE']._serialized_end=379
+  _globals['_LISTMCPSERVERSREQUEST']._serialized_start=381
+  _globals['_LISTMCPSERVERSREQUEST']._serialized_end=463
+  _globals['_LISTMCPSERVERSRESPONSE']._serialized_start=465
+  _globals['_LISTMCPSERVERSRESPONSE']._serialized_end=557
+  _globals['_DELETEMCPSERVERREQUEST']._serialized_start=559
+  _globals['_DELETEMCPSERVERREQUEST']._serialized_end=606
+  _globals['_DELETEMCPSERVERRESPONSE']._serialized_start=608
+  _globals['_DELETEMCPSERVERRESPONSE']._serialized_end=633
+  _globals['_LISTMCPTOOLSREQUEST']._serialized_start=635
+  _globals['_LISTMCPTOOLSREQUEST']._serialized_end=679
+  _globals['_LISTMCPTOOLSRESPONSE']._serialized_start=681
+  _globals['_LISTMCPTOOLSRESPONSE']._serialized_end=742
+  _globals['_ADDMCPTOOLSREQUEST']._serialized_start=744
+  _globals['_ADDMCPTOOLSREQUEST']._serialized_end=818
+  _globals['_ADDMCPTOOLSRESPONSE']._serialized_start=820
+  _globals['_ADDMCPTOOLSRESPONSE']._serialized_end=877
+  _globals['_MCPSERVICE']._serialized_start=880
+  _globals['_MCPSERVICE']._serialized_end=1687
 # @@protoc_insertion_point(module_scope)

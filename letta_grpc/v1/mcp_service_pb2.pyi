@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from letta_grpc.v1 import mcp_pb2 as _mcp_pb2
+from letta_grpc.v1 import tools_pb2 as _tools_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -255,3 +256,61 @@ class ListMcpToolsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListMcpToolsResponse: _TypeAlias = ListMcpToolsResponse  # noqa: Y015
+
+@_typing.final
+class AddMcpToolsRequest(_message.Message):
+    """Which tools to add."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MCP_SERVER_ID_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    mcp_server_id: _builtins.str
+    """The server."""
+    prefix: _builtins.str
+    """Put before each name, so that tools of several servers can be told apart. At most 32 of `a-z A-Z 0-9 _ -`. Agents know a
+    tool by prefix and name, in which all else than `a-z A-Z 0-9 _ -` becomes `_`, cut to 64 characters.
+    """
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tools, as the server calls them; at most 1000. Default: all."""
+
+    def __init__(
+        self,
+        *,
+        mcp_server_id: _builtins.str = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        prefix: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mcp_server_id", b"mcp_server_id", "names", b"names", "prefix", b"prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddMcpToolsRequest: _TypeAlias = AddMcpToolsRequest  # noqa: Y015
+
+@_typing.final
+class AddMcpToolsResponse(_message.Message):
+    """The tools."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedCompositeFieldContainer[_tools_pb2.Tool]:
+        """As stored, in the order of the request, or of the server."""
+
+    def __init__(
+        self,
+        *,
+        tools: _abc.Iterable[_tools_pb2.Tool] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tools", b"tools"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddMcpToolsResponse: _TypeAlias = AddMcpToolsResponse  # noqa: Y015

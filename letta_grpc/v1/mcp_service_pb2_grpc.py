@@ -60,6 +60,11 @@ class McpServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_mcp__service__pb2.ListMcpToolsRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_mcp__service__pb2.ListMcpToolsResponse.FromString,
                 _registered_method=True)
+        self.AddMcpTools = channel.unary_unary(
+                '/letta_grpc.v1.McpService/AddMcpTools',
+                request_serializer=letta__grpc_dot_v1_dot_mcp__service__pb2.AddMcpToolsRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_mcp__service__pb2.AddMcpToolsResponse.FromString,
+                _registered_method=True)
 
 
 class McpServiceServicer:
@@ -103,6 +108,15 @@ class McpServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddMcpTools(self, request, context):
+        """Stores tools of the server, so that agents can have them: attach them by name, as any tool. Adding again is how a change at
+        the server is taken in: stored tools get its newest description and parameters and keep everything else. It stores all
+        or, if it is refused, none. A name that another tool has: NAME_TAKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_McpServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +144,11 @@ def add_McpServiceServicer_to_server(servicer, server):
                     servicer.ListMcpTools,
                     request_deserializer=letta__grpc_dot_v1_dot_mcp__service__pb2.ListMcpToolsRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_mcp__service__pb2.ListMcpToolsResponse.SerializeToString,
+            ),
+            'AddMcpTools': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddMcpTools,
+                    request_deserializer=letta__grpc_dot_v1_dot_mcp__service__pb2.AddMcpToolsRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_mcp__service__pb2.AddMcpToolsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +287,33 @@ class McpService:
             '/letta_grpc.v1.McpService/ListMcpTools',
             letta__grpc_dot_v1_dot_mcp__service__pb2.ListMcpToolsRequest.SerializeToString,
             letta__grpc_dot_v1_dot_mcp__service__pb2.ListMcpToolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddMcpTools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.McpService/AddMcpTools',
+            letta__grpc_dot_v1_dot_mcp__service__pb2.AddMcpToolsRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_mcp__service__pb2.AddMcpToolsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,11 @@ class McpServiceStub:
     """Asks the server which tools it has now; at most 1000 are listed. One that does not answer within 30 seconds:
     MCP_SERVER_FAILED.
     """
+    AddMcpTools: _grpc.UnaryUnaryMultiCallable[_mcp_service_pb2.AddMcpToolsRequest, _mcp_service_pb2.AddMcpToolsResponse]
+    """Stores tools of the server, so that agents can have them: attach them by name, as any tool. Adding again is how a change at
+    the server is taken in: stored tools get its newest description and parameters and keep everything else. It stores all
+    or, if it is refused, none. A name that another tool has: NAME_TAKEN.
+    """
 
 @_typing.type_check_only
 class McpServiceAsyncStub(McpServiceStub):
@@ -66,6 +71,11 @@ class McpServiceAsyncStub(McpServiceStub):
     ListMcpTools: _aio.UnaryUnaryMultiCallable[_mcp_service_pb2.ListMcpToolsRequest, _mcp_service_pb2.ListMcpToolsResponse]  # type: ignore[assignment]
     """Asks the server which tools it has now; at most 1000 are listed. One that does not answer within 30 seconds:
     MCP_SERVER_FAILED.
+    """
+    AddMcpTools: _aio.UnaryUnaryMultiCallable[_mcp_service_pb2.AddMcpToolsRequest, _mcp_service_pb2.AddMcpToolsResponse]  # type: ignore[assignment]
+    """Stores tools of the server, so that agents can have them: attach them by name, as any tool. Adding again is how a change at
+    the server is taken in: stored tools get its newest description and parameters and keep everything else. It stores all
+    or, if it is refused, none. A name that another tool has: NAME_TAKEN.
     """
 
 class McpServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -113,6 +123,17 @@ class McpServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_mcp_service_pb2.ListMcpToolsResponse, _abc.Awaitable[_mcp_service_pb2.ListMcpToolsResponse]]:
         """Asks the server which tools it has now; at most 1000 are listed. One that does not answer within 30 seconds:
         MCP_SERVER_FAILED.
+        """
+
+    @_abc_1.abstractmethod
+    def AddMcpTools(
+        self,
+        request: _mcp_service_pb2.AddMcpToolsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mcp_service_pb2.AddMcpToolsResponse, _abc.Awaitable[_mcp_service_pb2.AddMcpToolsResponse]]:
+        """Stores tools of the server, so that agents can have them: attach them by name, as any tool. Adding again is how a change at
+        the server is taken in: stored tools get its newest description and parameters and keep everything else. It stores all
+        or, if it is refused, none. A name that another tool has: NAME_TAKEN.
         """
 
 def add_McpServiceServicer_to_server(servicer: McpServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

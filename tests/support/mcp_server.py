@@ -126,4 +126,5 @@ if __name__ == "__main__":
         serve_http(int(sys.argv[2]), os.environ.get("MCP_TEST_KEY", ""), legacy="legacy" in sys.argv)
     else:
         print("hello from stderr", file=sys.stderr, flush=True)  # noqa: T201 - what a test looks for
+        (FOLDER / "pid").write_text(str(os.getpid()))
         server.run("stdio")

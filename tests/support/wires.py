@@ -10,8 +10,11 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # nobody publishes stubs of it
 
+from letta_grpc.adapters.mcp.client import McpConnections
+from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
+from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.methods import Call, Method, Response, StreamMethod, UnaryMethod
@@ -21,6 +24,7 @@ from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.agent_service_pb2_grpc import AgentServiceStub
 from letta_grpc.v1.block_service_pb2_grpc import BlockServiceStub
 from letta_grpc.v1.conversation_service_pb2_grpc import ConversationServiceStub
+from letta_grpc.v1.mcp_service_pb2_grpc import McpServiceStub
 from letta_grpc.v1.model_service_pb2_grpc import ModelServiceStub
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
 from tests.support.engine import Engine, OneModel
@@ -73,6 +77,15 @@ def house_calls(
         agents=house.agents,
         conversations=Conversations(database.conversations, models, house.clock),
         blocks=Blocks(database.blocks, database.memory, house.clock),
+        mcp_servers=McpServers(
+            servers=database.mcp_servers,
+            # Not entered: it checks, and reaches nobody.
+            client=McpConnections(McpPolicy()),
+            tools=database.tools,
+            named=database.tools,
+            reserved=(),
+            clock=house.clock,
+        ),
         models=models,
         clock=house.clock,
         api_keys=api_keys,
@@ -128,6 +141,7 @@ class Stubs:
         self.agents = AgentServiceStub(channel)
         self.conversations = ConversationServiceStub(channel)
         self.blocks = BlockServiceStub(channel)
+        self.mcp = McpServiceStub(channel)
         self.models = ModelServiceStub(channel)
 
 

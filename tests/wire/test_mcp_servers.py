@@ -1,0 +1,188 @@
+"""MCP servers end to end: registered, asked for tools, and gone again."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from letta_grpc.v1 import mcp_pb2
+from letta_grpc.v1 import mcp_service_pb2 as pb
+from tests.requirements.registry import requirement
+from tests.support.houses import Wire
+from tests.support.mcp_servers import PROGRAM, HttpProcess, http_process
+from tests.support.wires import failure_of, fields_of, info_of
+from tests.wire.conftest import Connect
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
+
+NOBODY = "mcp-00000000-0000-4000-8000-00000000dead"
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpProcess]:
+    with http_process(tmp_path_factory.mktemp("mcp"), key="opensesame") as running:
+        yield running
+
+
+def child(folder: Path, **environment: str) -> mcp_pb2.StdioEndpoint:
+    environment["MCP_TEST_FOLDER"] = str(folder)
+    return mcp_pb2.StdioEndpoint(command=sys.executable, arguments=[str(PROGRAM), "stdio"], environment=environment)
+
+
+def listener(process: HttpProcess) -> mcp_pb2.HttpEndpoint:
+    return mcp_pb2.HttpEndpoint(url=process.endpoint.url, headers=process.endpoint.headers)
+
+
+async def registered(wire: Wire, server: mcp_pb2.McpServer) -> mcp_pb2.McpServer:
+    return (await wire.mcp.CreateMcpServer(pb.CreateMcpServerRequest(server=server))).server
+
+
+@asynccontextmanager
+async def keeping(wire: Wire, server: mcp_pb2.McpServer) -> AsyncIterator[mcp_pb2.McpServer]:
+    """Register a server for as long as a test takes."""
+    made = await registered(wire, server)
+    try:
+        yield made
+    finally:
+        await wire.mcp.DeleteMcpServer(pb.DeleteMcpServerRequest(mcp_server_id=made.id))
+
+
+@requirement("mcp_kept")
+async def test_a_server_is_kept_for_the_next_server_and_its_secrets_are_not_shown(
+    connect: Connect, process: HttpProcess, tmp_path: Path
+) -> None:
+    async with connect() as wire:
+        web = await registered(wire, mcp_pb2.McpServer(name="web", http=listener(process)))
+        own = await registered(wire, mcp_pb2.McpServer(name="own", stdio=child(tmp_path, TOKEN="hush")))
+        assert dict(web.http.headers) == {"x-key": ""}
+        assert dict(own.stdio.environment) == {"MCP_TEST_FOLDER": "", "TOKEN": ""}
+    async with connect() as wire:
+        assert (await wire.mcp.GetMcpServer(pb.GetMcpServerRequest(mcp_server_id=web.id))).server == web
+        listed = await wire.mcp.ListMcpServers(pb.ListMcpServersRequest(page_size=1, descending=True))
+        assert list(listed.servers) == [own]
+        rest = await wire.mcp.ListMcpServers(pb.ListMcpServersRequest(page_token=listed.next_page_token, descending=True))
+        assert list(rest.servers) == [web]
+        # The key is still known: without it the server would refuse.
+        assert (await wire.mcp.ListMcpTools(pb.ListMcpToolsRequest(mcp_server_id=web.id))).tools
+
+
+@requirement("mcp_tools")
+async def test_tools_are_listed_and_added_under_the_names_that_are_wished_for(wire: Wire, process: HttpProcess) -> None:
+    async with keeping(wire, mcp_pb2.McpServer(name="tools", http=listener(process))) as server:
+        listed = (await wire.mcp.ListMcpTools(pb.ListMcpToolsRequest(mcp_server_id=server.id))).tools
+        described = {tool.name: tool for tool in listed}
+        assert described["add"].description == "Add two numbers."
+        request = pb.AddMcpToolsRequest(mcp_server_id=server.id, names=["slow", "add"], prefix="t_")
+        slow, add = (await wire.mcp.AddMcpTools(request)).tools
+        assert (slow.name, add.name, add.mcp.remote_name, add.mcp.mcp_server_id) == ("t_slow", "t_add", "add", server.id)
+        assert (add.description, add.parameters) == (described["add"].description, described["add"].parameters)
+        assert add.mcp.timeout.seconds == 60
+        everything = await wire.mcp.AddMcpTools(pb.AddMcpToolsRequest(mcp_server_id=server.id, prefix="all_"))
+        assert [tool.name for tool in everything.tools] == [f"all_{tool.name}" for tool in listed]
+
+
+@requirement("mcp_added_again")
+async def test_adding_again_keeps_the_tool_and_a_name_that_is_taken_stores_nothing(wire: Wire, process: HttpProcess) -> None:
+    async with (
+        keeping(wire, mcp_pb2.McpServer(name="first", http=listener(process))) as first,
+        keeping(wire, mcp_pb2.McpServer(name="second", http=listener(process))) as second,
+    ):
+        request = pb.AddMcpToolsRequest(mcp_server_id=first.id, names=["add"])
+        (once,) = (await wire.mcp.AddMcpTools(request)).tools
+        (again,) = (await wire.mcp.AddMcpTools(request)).tools
+        assert (again.id, again.create_time) == (once.id, once.create_time)
+        both = pb.AddMcpToolsRequest(mcp_server_id=second.id, names=["slow", "add"])
+        for _ in range(2):
+            error = await failure_of(wire.mcp.AddMcpTools(both))
+            assert info_of(error) == (grpc.StatusCode.ALREADY_EXISTS, "NAME_TAKEN", {"name": "add"})
+        (free,) = (await wire.mcp.AddMcpTools(pb.AddMcpToolsRequest(mcp_server_id=first.id, names=["slow"]))).tools
+        assert free.name == "slow"
+        unknown = pb.AddMcpToolsRequest(mcp_server_id=first.id, names=["add", "nope"])
+        assert fields_of(await failure_of(wire.mcp.AddMcpTools(unknown))) == {"names[1]": "the server has no tool 'nope'"}
+
+
+@requirement("mcp_deleted")
+async def test_a_deleted_server_is_gone_with_its_tools_and_its_process(wire: Wire, tmp_path: Path) -> None:
+    server = await registered(wire, mcp_pb2.McpServer(name="own", stdio=child(tmp_path)))
+    add = pb.AddMcpToolsRequest(mcp_server_id=server.id, names=["pid"], prefix="gone_")
+    await wire.mcp.AddMcpTools(add)
+    pid = int((tmp_path / "pid").read_text())
+    os.kill(pid, 0)
+    await wire.mcp.DeleteMcpServer(pb.DeleteMcpServerRequest(mcp_server_id=server.id))
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    for call in (
+        wire.mcp.GetMcpServer(pb.GetMcpServerRequest(mcp_server_id=server.id)),
+        wire.mcp.ListMcpTools(pb.ListMcpToolsRequest(mcp_server_id=server.id)),
+        wire.mcp.DeleteMcpServer(pb.DeleteMcpServerRequest(mcp_server_id=server.id)),
+        wire.mcp.AddMcpTools(add),
+    ):
+        expected = (grpc.StatusCode.NOT_FOUND, "MCP_SERVER_NOT_FOUND", {"mcp_server_id": server.id})
+        assert info_of(await failure_of(call)) == expected
+    # Both names are free again.
+    async with keeping(wire, mcp_pb2.McpServer(name="own", stdio=child(tmp_path))) as other:
+        again = pb.AddMcpToolsRequest(mcp_server_id=other.id, names=["pid"], prefix="gone_")
+        assert [tool.name for tool in (await wire.mcp.AddMcpTools(again)).tools] == ["gone_pid"]
+
+
+@requirement("mcp_allowed")
+async def test_commands_and_private_addresses_are_refused_by_the_name_of_the_setting(
+    connect: Connect, process: HttpProcess, tmp_path: Path
+) -> None:
+    async with connect(mcp_stdio=False, mcp_private_addresses=False) as wire:
+        own = pb.CreateMcpServerRequest(server=mcp_pb2.McpServer(name="own", stdio=child(tmp_path)))
+        assert "LETTA_GRPC_MCP_STDIO=true" in fields_of(await failure_of(wire.mcp.CreateMcpServer(own)))["server.stdio"]
+        web = pb.CreateMcpServerRequest(server=mcp_pb2.McpServer(name="web", http=listener(process)))
+        refused = fields_of(await failure_of(wire.mcp.CreateMcpServer(web)))
+        assert "LETTA_GRPC_MCP_PRIVATE_ADDRESSES=true" in refused["server.http.url"]
+        assert not (await wire.mcp.ListMcpServers(pb.ListMcpServersRequest())).servers
+
+
+@requirement("mcp_failing")
+async def test_a_server_that_does_not_work_is_named_and_can_be_registered_all_the_same(wire: Wire) -> None:
+    async with keeping(wire, mcp_pb2.McpServer(name="broken", stdio=mcp_pb2.StdioEndpoint(command="/no/such"))) as server:
+        error = await failure_of(wire.mcp.ListMcpTools(pb.ListMcpToolsRequest(mcp_server_id=server.id)))
+        assert info_of(error) == (grpc.StatusCode.UNAVAILABLE, "MCP_SERVER_FAILED", {"mcp_server_id": server.id})
+        assert "'broken'" in (error.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [
+        (mcp_pb2.McpServer(name="a"), "server"),
+        (mcp_pb2.McpServer(name="a b", http=mcp_pb2.HttpEndpoint(url="http://a")), "server.name"),
+        (mcp_pb2.McpServer(name="a", http=mcp_pb2.HttpEndpoint()), "server.http.url"),
+        (mcp_pb2.McpServer(name="a", http=mcp_pb2.HttpEndpoint(url="ftp://a")), "server.http.url"),
+        (mcp_pb2.McpServer(name="a", http=mcp_pb2.HttpEndpoint(url="http://a", headers={"a b": "c"})), "server.http.headers"),
+        (
+            mcp_pb2.McpServer(name="a", http=mcp_pb2.HttpEndpoint(url="http://a", headers={"a": "b\r\nc"})),
+            "server.http.headers",
+        ),
+        (mcp_pb2.McpServer(name="a", stdio=mcp_pb2.StdioEndpoint()), "server.stdio.command"),
+        (mcp_pb2.McpServer(name="a", stdio=mcp_pb2.StdioEndpoint(command="a\0")), "server.stdio.command"),
+        (
+            mcp_pb2.McpServer(name="a", stdio=mcp_pb2.StdioEndpoint(command="a", arguments=["x"] * 65)),
+            "server.stdio.arguments",
+        ),
+        (mcp_pb2.McpServer(name="a", stdio=mcp_pb2.StdioEndpoint(command="a", arguments=["\0"])), "server.stdio.arguments[0]"),
+        (
+            mcp_pb2.McpServer(name="a", stdio=mcp_pb2.StdioEndpoint(command="a", environment={"A=B": ""})),
+            "server.stdio.environment",
+        ),
+    ],
+)
+async def test_what_breaks_a_rule_is_refused_with_its_path(wire: Wire, server: mcp_pb2.McpServer, path: str) -> None:
+    error = await failure_of(wire.mcp.CreateMcpServer(pb.CreateMcpServerRequest(server=server)))
+    assert info_of(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    assert list(fields_of(error)) == [path]
+
+
+async def test_requests_for_tools_are_checked(wire: Wire) -> None:
+    bad = pb.AddMcpToolsRequest(mcp_server_id="x", prefix="a b", names=["n"] * 1001)
+    assert fields_of(await failure_of(wire.mcp.AddMcpTools(bad))).keys() == {"mcp_server_id", "prefix", "names"}
+    error = await failure_of(wire.mcp.GetMcpServer(pb.GetMcpServerRequest(mcp_server_id=NOBODY)))
+    assert info_of(error)[1] == "MCP_SERVER_NOT_FOUND"
