@@ -59,3 +59,11 @@ class Tools(Protocol):
         cancellation goes on.
         """
         ...
+
+
+class OwnTools(Tools, Protocol):
+    """The tools that are part of the server. No other tool has one of their names."""
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all of them, always in the same order."""
+        ...
