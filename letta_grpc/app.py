@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from letta_grpc.adapters.builtin_tools.registry import BuiltinTools
 from letta_grpc.adapters.clock import SystemClock
+from letta_grpc.adapters.jiter import Jiter
 from letta_grpc.adapters.llama import LlamaProvider, LlamaServer, LlamaUnavailableError
 from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.policy import McpPolicy
@@ -237,7 +238,14 @@ def _supervisor(ground: _Ground) -> Supervisor:
     database, settings = ground.database, ground.settings
     tracing: Tracing = ground.telemetry.tracing if ground.telemetry else NoTracing()
     return Supervisor(
-        loop=AgentLoop(history=ground.history, models=ground.models, tools=ground.tools, tracing=tracing),
+        loop=AgentLoop(
+            history=ground.history,
+            runs=SqlRunStore(ground.database),
+            models=ground.models,
+            tools=ground.tools,
+            partial_json=Jiter(),
+            tracing=tracing,
+        ),
         journal=database.journal,
         leases=database.leases,
         log=database.log,

@@ -5,12 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from letta_grpc.domain.approvals import ActionKind
+from letta_grpc.domain.arguments import merged
 from letta_grpc.domain.completions import ModelChunk, ModelFinished, ReasoningChunk, TextChunk, ToolCallChunk
 from letta_grpc.domain.errors import InvalidModelOutput
 from letta_grpc.domain.events import MessageStarted, ReasoningDelta, RunEvent, TextDelta, ToolCallDelta
 from letta_grpc.domain.ids import MessageId, RunId, StepId, new_message_id, new_tool_call_id, previous_message_id
+from letta_grpc.domain.memgpt import SEND_MESSAGE, spoken
 from letta_grpc.domain.messages import ContentPart, Message, ReasoningPart, Role, TextPart, ToolCall
 from letta_grpc.domain.usage import Usage
+from letta_grpc.engine.speech import Said, Speech
+from letta_grpc.ports.partial_json import PartialJson
 
 # The stored message must fit into one event of 2 MiB, even if each character takes four bytes.
 MAX_ANSWER_CHARACTERS = 400_000
@@ -18,6 +22,14 @@ MAX_ANSWER_CHARACTERS = 400_000
 _MAX_NAME_CHARACTERS = 256
 # What a call counts for beside its arguments: its name, two ids and their framing.
 _CALL_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How a call is taken in when it is announced: what it waits for, and the arguments that a rule gives it."""
+
+    waits_for: ActionKind | None = None
+    arguments: str = ""
 
 
 @dataclass(slots=True)
@@ -33,14 +45,27 @@ class _Call:
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    given: str = ""
+    speech: Speech | None = None
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part of the content. `said_by` is the id of the call that says it, if one does: each is a part of its own."""
+
+    kind: type[TextPart | ReasoningPart]
+    said_by: str = ""
+    texts: list[str] = field(default_factory=list)
 
 
 class Answer:
     """Accumulates one answer. Ids are the same in its events and in its messages.
 
-    Text, reasoning and calls that run at once make the assistant's message; calls that `waits_for` something stand under the
-    id below in an approval message. `known_call_ids` are those of the conversation, None where nobody knows them all: then
-    none of the provider's is used.
+    Text, reasoning and calls that run at once make the assistant's message; calls that `admit` says wait for something stand
+    under the id below in an approval message. With `partial_json` calls are how the model thinks and speaks: what they say is
+    told as text and reasoning, and plain words are taken as a call that says them.
+
+    `known_call_ids` are those of the conversation, None where nobody knows them all: then none of the provider's is used.
     """
 
     def __init__(
@@ -49,7 +74,9 @@ class Answer:
         step_id: StepId,
         model: str,
         known_call_ids: Iterable[str] | None,
-        waits_for: Callable[[str], ActionKind | None],
+        *,
+        admit: Callable[[str], Admission],
+        partial_json: PartialJson | None = None,
     ) -> None:
         self.message_id: MessageId = new_message_id()
         self.asking_id: MessageId = previous_message_id(self.message_id)
@@ -58,9 +85,10 @@ class Answer:
         self._step_id = step_id
         self._model = model
         self._known_call_ids = None if known_call_ids is None else set(known_call_ids)
-        self._waits_for = waits_for
+        self._admit = admit
+        self._partial_json = partial_json
         self._started: set[MessageId] = set()
-        self._parts: list[tuple[type[TextPart | ReasoningPart], list[str]]] = []
+        self._parts: list[_Part] = []
         self._calls: dict[int, _Call] = {}
         self._announced: list[_Call] = []
         self._characters = 0
@@ -76,20 +104,27 @@ class Answer:
         for chunk in chunks:
             match chunk:
                 case TextChunk(text=text):
-                    self._start(self.message_id, events)
-                    events.append(TextDelta(self.message_id, self._extend(TextPart, text), text))
+                    self._take_text(text, events)
                 case ReasoningChunk(text=text):
-                    self._start(self.message_id, events)
-                    self._extend(ReasoningPart, text)
-                    events.append(ReasoningDelta(self.message_id, text))
+                    self._take_reasoning(text, events)
                 case ToolCallChunk():
                     self._take_call(chunk, events)
                 case ModelFinished():
+                    self._finish_speech(events)
                     self.finish = chunk
         if self._characters > MAX_ANSWER_CHARACTERS:
             self._shorten()
             raise InvalidModelOutput(f"The model's answer is longer than {MAX_ANSWER_CHARACTERS} characters.")
         return events
+
+    def _take_text(self, text: str, events: list[RunEvent], said_by: str = "") -> None:
+        self._start(self.message_id, events)
+        events.append(TextDelta(self.message_id, self._extend(TextPart, text, said_by), text))
+
+    def _take_reasoning(self, text: str, events: list[RunEvent]) -> None:
+        self._start(self.message_id, events)
+        self._extend(ReasoningPart, text)
+        events.append(ReasoningDelta(self.message_id, text))
 
     def _start(self, message_id: MessageId, events: list[RunEvent]) -> None:
         if message_id not in self._started:
@@ -100,17 +135,17 @@ class Answer:
     def _shorten(self) -> None:
         """Keep only as much as may be stored: one chunk can have any size."""
         room = MAX_ANSWER_CHARACTERS
-        for _, texts in self._parts:
-            kept = "".join(texts)[:room]
-            texts[:] = [kept]
+        for part in self._parts:
+            kept = "".join(part.texts)[:room]
+            part.texts[:] = [kept]
             room -= len(kept)
 
-    def _extend(self, kind: type[TextPart] | type[ReasoningPart], text: str) -> int:
-        if not self._parts or self._parts[-1][0] is not kind:
+    def _extend(self, kind: type[TextPart] | type[ReasoningPart], text: str, said_by: str = "") -> int:
+        if not self._parts or (self._parts[-1].kind, self._parts[-1].said_by) != (kind, said_by):
             # The framing of a part that follows another one counts too: there can be as many parts as characters.
             self._characters += bool(self._parts)
-            self._parts.append((kind, []))
-        self._parts[-1][1].append(text)
+            self._parts.append(_Part(kind, said_by))
+        self._parts[-1].texts.append(text)
         self._characters += len(text)
         return len(self._parts) - 1
 
@@ -126,15 +161,44 @@ class Answer:
                 return
             self._announce(call, events)
             arguments = "".join(call.arguments)
-        events.append(ToolCallDelta(call.message_id, call.position, call.id, call.name, arguments))
+        # What is told as text isn't told as arguments too.
+        if not call.speech or not call.speech.speaks:
+            events.append(ToolCallDelta(call.message_id, call.position, call.id, call.name, arguments))
+        if call.speech:
+            self._tell(call, call.speech.feed(arguments), events)
 
     def _announce(self, call: _Call, events: list[RunEvent]) -> None:
         call.id = self._unique(call.provider_id)
-        if self._waits_for(call.name):
+        admission = self._admit(call.name)
+        call.given = admission.arguments
+        if admission.waits_for:
             call.message_id = self.asking_id
         call.position = sum(other.message_id == call.message_id for other in self._announced)
         self._announced.append(call)
         self._start(call.message_id, events)
+        if self._partial_json:
+            call.speech = Speech(call.name, call.given, self._partial_json)
+            self._tell(call, call.speech.given, events)
+
+    def _tell(self, call: _Call, said: Iterable[Said], events: list[RunEvent]) -> None:
+        for kind, text in said:
+            if kind is TextPart:
+                self._take_text(text, events, call.id)
+            else:
+                self._take_reasoning(text, events)
+
+    def _finish_speech(self, events: list[RunEvent]) -> None:
+        for call in self._announced:
+            if call.speech:
+                self._tell(call, call.speech.finish(), events)
+        words = "".join(text for part in self._parts if part.kind is TextPart for text in part.texts)
+        if self._partial_json and words and not self._announced:
+            call = self._call(0)
+            call.name = SEND_MESSAGE
+            call.arguments.append(spoken(words))
+            self._characters += len(call.arguments[0])
+            call.id = self._unique(None)
+            self._announced.append(call)
 
     def _call(self, index: int) -> _Call:
         call = self._calls.get(index)
@@ -155,7 +219,7 @@ class Answer:
 
         The assistant's comes first, then the one whose calls wait. An answer that was cut is kept without its calls.
         """
-        content: tuple[ContentPart, ...] = tuple(kind("".join(texts)) for kind, texts in self._parts)
+        content: tuple[ContentPart, ...] = tuple(part.kind("".join(part.texts)) for part in self._parts)
         free, asked = self._calls_of(self.message_id, with_calls), self._calls_of(self.asking_id, with_calls)
         messages = []
         if content or free:
@@ -184,7 +248,8 @@ class Answer:
     @staticmethod
     def _tool_call(call: _Call) -> ToolCall:
         replaced = call.provider_id if call.provider_id and call.provider_id != call.id else None
-        return ToolCall(id=call.id, name=call.name, arguments="".join(call.arguments), provider_id=replaced)
+        arguments = merged("".join(call.arguments), call.given)
+        return ToolCall(id=call.id, name=call.name, arguments=arguments, provider_id=replaced)
 
 
 def _bounded(name: str | None) -> str | None:

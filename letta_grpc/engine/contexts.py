@@ -1,10 +1,11 @@
 """Building what the model is shown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 
-from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW
-from letta_grpc.domain.completions import ModelRequest, ToolDefinition
+from letta_grpc.domain import memgpt
+from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, AgentKind
+from letta_grpc.domain.completions import ANY_TOOL, ModelRequest, ToolDefinition
 from letta_grpc.domain.context import (
     Context,
     ContextPart,
@@ -14,25 +15,37 @@ from letta_grpc.domain.context import (
     estimate_tool_tokens,
 )
 from letta_grpc.domain.history import make_whole
-from letta_grpc.domain.messages import Role
+from letta_grpc.domain.messages import Message, Role
 from letta_grpc.domain.runs import RunSpec
-from letta_grpc.engine.toolbox import Toolbox
+from letta_grpc.engine.turn import Turn
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.stores import AgentContext
 
 
-def model_request(context: AgentContext, spec: RunSpec, *, model: str, toolbox: Toolbox) -> ModelRequest:
+def model_request(context: AgentContext, spec: RunSpec, *, model: str, turn: Turn) -> ModelRequest:
     """Return the call of the model that continues a conversation. `model` is the provider's name of it."""
-    agent = context.agent
+    agent, offer = context.agent, turn.offer()
+    tools = tuple(turn.toolbox.definitions[name] for name in offer.tools)
+    speaks_by_tools = agent.kind is AgentKind.MEMGPT and bool(tools)
     return ModelRequest(
         model=model,
         system=compile_system(agent.system if spec.system is None else spec.system, agent.memory_blocks),
-        messages=make_whole(context.messages),
-        tools=tuple(toolbox.definitions.values()),
+        messages=_shown_messages(context),
+        tools=_shown_tools(agent.kind, tools),
+        tool_choice=offer.choice or (ANY_TOOL if speaks_by_tools else None),
         response_format=spec.response_format,
         settings=agent.model_settings,
         timezone=agent.timezone,
     )
+
+
+def _shown_messages(context: AgentContext) -> tuple[Message, ...]:
+    messages = make_whole(context.messages)
+    return memgpt.as_shown(messages) if context.agent.kind is AgentKind.MEMGPT else messages
+
+
+def _shown_tools(kind: AgentKind, tools: Iterable[ToolDefinition]) -> tuple[ToolDefinition, ...]:
+    return tuple(memgpt.extended(tool) if kind is AgentKind.MEMGPT else tool for tool in tools)
 
 
 def window_of(context: AgentContext, handle: str, models: Models) -> int:
@@ -58,8 +71,9 @@ def describe_context(context: AgentContext, tools: Mapping[str, ToolDefinition],
     """Return what the model would be shown now, and what each part costs. `tools` are the agent's."""
     agent = context.agent
     system = compile_system(agent.system, agent.memory_blocks)
-    definitions = tuple(tools.values())
-    messages = make_whole(context.messages)
+    own = {memgpt.SEND_MESSAGE: memgpt.SEND_MESSAGE_TOOL} if agent.kind is AgentKind.MEMGPT else {}
+    definitions = _shown_tools(agent.kind, {**tools, **own}.values())
+    messages = _shown_messages(context)
     summaries = [message for message in context.messages if message.role is Role.SUMMARY]
     summary = sum(estimate_message_tokens(message) for message in summaries)
     costs = {

@@ -137,7 +137,9 @@ class AgentLoop:
         is_complete = not context.messages or context.messages[0].role is not Role.SUMMARY
         known_ids = {call.id for message in context.messages for call in message.tool_calls} if is_complete else None
         step_id, model = record.progress.step_id, record.run.model
-        record.answer = answer = Answer(record.run.id, step_id, model, known_ids, turn.admit, self._speech(turn))
+        record.answer = answer = Answer(
+            record.run.id, step_id, model, known_ids, admit=turn.admit, partial_json=self._speech(turn)
+        )
         return answer
 
     def _speech(self, turn: Turn) -> PartialJson | None:

@@ -16,11 +16,12 @@ from letta_grpc.domain.events import (
     StepRestarted,
     ToolReturned,
 )
-from letta_grpc.domain.ids import new_message_id
-from letta_grpc.domain.messages import Message, Role, ToolCall, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.ids import StepId, new_message_id
+from letta_grpc.domain.messages import Message, Role, TextPart, ToolCall, ToolReturn, ToolReturnStatus
 from letta_grpc.domain.progress import Progress
 from letta_grpc.domain.runs import Run, Step
 from letta_grpc.domain.transitions import Phase
+from letta_grpc.domain.turns import MadeCall
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.engine.answer import Answer
 from letta_grpc.engine.ends import RunEnd
@@ -47,12 +48,20 @@ class RunRecord:
         # The answer that is coming in, and what the last complete one cost.
         self.answer: Answer | None = None
         self.answer_usage = Usage(step_count=1)
+        # The calls that were made in the run's turn before this step; None until somebody has looked.
+        self.made: list[MadeCall] | None = None
         self._side_usage = Usage()
         self._context = claim.context
         self._journal = journal
         self._clock = clock
         self._events: list[RunEvent] = []
         self._changes: list[Change] = []
+
+    @property
+    def step_id(self) -> StepId:
+        """The step whose calls are due: that of an earlier run if these are calls that waited."""
+        settles = self.batch and self.progress.phase is Phase.SETTLING_CALLS
+        return self.batch.step_id if self.batch and settles else self.progress.step_id
 
     def now(self) -> datetime:
         """Return the time by the run's clock."""
@@ -116,14 +125,21 @@ class RunRecord:
         progress = self.progress
         if not progress.due:
             return
-        settles = self.batch and progress.phase is Phase.SETTLING_CALLS
         message = Message(
             id=new_message_id(),
             role=Role.TOOL,
             tool_returns=tuple(progress.returns[call.id] for call in progress.due),
             run_id=self.run.id,
-            step_id=self.batch.step_id if self.batch and settles else progress.step_id,
+            step_id=self.step_id,
             create_time=self._clock.now(),
+        )
+        self.add(MessageCompleted(message))
+
+    def add_word(self, text: str, step_id: StepId) -> None:
+        """Add a message in which the server tells the model why it is asked again."""
+        content, time = (TextPart(text),), self._clock.now()
+        message = Message(
+            id=new_message_id(), role=Role.USER, content=content, run_id=self.run.id, step_id=step_id, create_time=time
         )
         self.add(MessageCompleted(message))
 

@@ -1,17 +1,21 @@
 """Running the tool calls of one step, side by side."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate, takewhile
 
+from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ToolExecutionStarted
+from letta_grpc.domain.memgpt import as_run
 from letta_grpc.domain.messages import ToolCall, ToolReturn, ToolReturnStatus
 from letta_grpc.domain.tools import OutputStream
+from letta_grpc.domain.turns import is_refusal
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.toolbox import Toolbox
+from letta_grpc.engine.turn import StepCalls, Turn, step_calls
 from letta_grpc.ports.tools import ToolContext, ToolResult, Tools
 from letta_grpc.ports.tracing import Tracing
 
@@ -32,15 +36,23 @@ class ToolCalls:
         self._tools = tools
         self._tracing = tracing
 
-    async def run_all(self, record: RunRecord, toolbox: Toolbox) -> None:
-        """Give every call that is due its return, each as it comes, then add the tool message.
+    async def run_all(self, record: RunRecord, turn: Turn) -> StepCalls:
+        """Give every call that is due its return, each as it comes, then add the tool message; return what the calls were.
 
-        A call that an earlier attempt had begun is answered with an error, unless its tool is idempotent.
+        A call that an earlier attempt had begun is answered with an error, unless its tool is idempotent. Where a rule may
+        depend on the order of the calls they run one after the other, and each is looked at when its turn comes.
         """
         calls = record.progress.open_calls
-        given = record.batch.given_returns() if record.batch else {}
         limit = _MAX_RETURN_CHARACTERS // max(1, len(calls))
-        runnable = []
+        for group in [[call] for call in calls] if turn.toolbox.policy.in_order else [calls]:
+            await self._run_group(record, turn, group, limit)
+        step = step_calls(record)
+        record.add_tool_message()
+        return step
+
+    async def _run_group(self, record: RunRecord, turn: Turn, calls: Sequence[ToolCall], limit: int) -> None:
+        toolbox, runnable = turn.toolbox, []
+        given = record.batch.given_returns() if record.batch else {}
         for call in calls:
             definition = toolbox.definitions.get(call.name)
             if returned := given.get(call.id):
@@ -49,6 +61,8 @@ class ToolCalls:
                 await record.write_return(_error(call, _not_attached(call, toolbox)), ())
             elif record.progress.begun[call.id] and not definition.idempotent:
                 await record.write_return(_error(call, _LOST), ())
+            elif refusal := turn.refusal(record, call):
+                await record.write_return(_error(call, refusal), ())
             else:
                 runnable.append((call, definition))
         if runnable:
@@ -56,7 +70,6 @@ class ToolCalls:
             record.write_soon()
             await record.write(*(ToolExecutionStarted(call.id) for call, _ in runnable))
             await _side_by_side(*(self._run(record, call, definition, toolbox, limit) for call, definition in runnable))
-        record.add_tool_message()
 
     async def _run(self, record: RunRecord, call: ToolCall, definition: ToolDefinition, toolbox: Toolbox, limit: int) -> None:
         run = record.run
@@ -65,7 +78,7 @@ class ToolCalls:
         )
         with self._tracing.tool_call(call) as span:
             for _ in range(_MAX_CONFLICTS):
-                result = await self._tools.run(call, context, _unheard)
+                result = await self._result(call, context, toolbox)
                 try:
                     returned = _cut_return(_returned(call, result), min(limit, definition.return_char_limit), limit)
                     await record.write_return(returned, result.changes)
@@ -76,6 +89,14 @@ class ToolCalls:
                 return
             span.fail("TOOL_ERROR")
             await record.write_return(_error(call, _CONFLICT), ())
+
+    async def _result(self, call: ToolCall, context: ToolContext, toolbox: Toolbox) -> ToolResult:
+        if toolbox.speaks(call.name):
+            # What it says was heard while the model wrote it.
+            return ToolResult(status=ToolReturnStatus.SUCCESS, text="")
+        if toolbox.kind is AgentKind.MEMGPT:
+            call = as_run(call)
+        return await self._tools.run(call, context, _unheard)
 
 
 def _unheard(_stream: OutputStream, _text: str) -> None:
@@ -104,6 +125,9 @@ def _returned(call: ToolCall, result: ToolResult) -> ToolReturn:
 
 def _cut_return(returned: ToolReturn, text_limit: int, limit: int) -> ToolReturn:
     """Return what fits: the text first, then the lines of both outputs as far as there is room."""
+    if is_refusal(returned):
+        # A tool of the server's or the client's that says so would hide its own call from the rules.
+        returned = replace(returned, text=f"Error: {returned.text}")
     text = _cut(returned.text, text_limit)
     room = max(0, limit - len(text))
     stdout = _cut_lines(returned.stdout, room)

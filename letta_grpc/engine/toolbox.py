@@ -3,22 +3,39 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from letta_grpc.domain.agents import Agent
+from letta_grpc.domain.agents import Agent, AgentKind
 from letta_grpc.domain.approvals import ActionKind
 from letta_grpc.domain.completions import ToolDefinition
+from letta_grpc.domain.memgpt import SEND_MESSAGE, SEND_MESSAGE_TOOL
 from letta_grpc.domain.runs import RunSpec
-from letta_grpc.domain.tool_rules import RequiresApproval
+from letta_grpc.domain.tool_policy import ToolPolicy
+from letta_grpc.domain.tool_rules import RequiresApproval, ToolRule
 from letta_grpc.ports.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """Tools by name. One of the client's shadows one of the server's. `secrets` are the agent's."""
+    """Tools by name, and the agent's rules about them. One of the client's shadows one of the server's.
+
+    `secrets` and `timezone` are the agent's.
+    """
 
     definitions: Mapping[str, ToolDefinition]
     client_tools: frozenset[str] = frozenset()
     needing_approval: frozenset[str] = frozenset()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    rules: tuple[ToolRule, ...] = ()
+    kind: AgentKind = AgentKind.REACT
+    timezone: str = "UTC"
+
+    @property
+    def policy(self) -> ToolPolicy:
+        """The rules over these tools."""
+        return ToolPolicy(self.rules, tuple(self.definitions))
+
+    def speaks(self, name: str) -> bool:
+        """Say whether a call of this tool is how the agent speaks to the user."""
+        return self.kind is AgentKind.MEMGPT and name == SEND_MESSAGE and name not in self.client_tools
 
     def waits_for(self, name: str) -> ActionKind | None:
         """Return what a call of this tool waits for, None if the server runs it at once."""
@@ -30,6 +47,8 @@ class Toolbox:
 async def toolbox_of(agent: Agent, spec: RunSpec, tools: Tools) -> Toolbox:
     """Return the tools that a run of this agent has; a name that this server does not know is left out."""
     definitions = dict(await tools.load(agent.tools))
+    if agent.kind is AgentKind.MEMGPT:
+        definitions[SEND_MESSAGE] = SEND_MESSAGE_TOOL
     ruled = {rule.tool for rule in agent.tool_rules if isinstance(rule, RequiresApproval)}
     approval = frozenset(
         name
@@ -37,4 +56,5 @@ async def toolbox_of(agent: Agent, spec: RunSpec, tools: Tools) -> Toolbox:
         if agent.tool_approvals.get(name, definition.requires_approval or name in ruled)
     )
     definitions |= {tool.name: tool for tool in spec.client_tools}
-    return Toolbox(definitions, frozenset(tool.name for tool in spec.client_tools), approval, agent.secrets)
+    client_tools = frozenset(tool.name for tool in spec.client_tools)
+    return Toolbox(definitions, client_tools, approval, agent.secrets, agent.tool_rules, agent.kind, agent.timezone)

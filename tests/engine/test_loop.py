@@ -25,7 +25,7 @@ from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState, StopReason
 from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.agents import NewAgent
-from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS, Answer
+from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS, Admission, Answer
 from letta_grpc.ports.tools import ToolResult
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.support.engine import DONE, DirectedTools, Engine, Turn, call, end, engine, kinds, of, say
@@ -252,7 +252,7 @@ async def test_a_name_too_long_for_any_tool_is_no_name_and_an_id_too_long_is_rep
     ids=["calls", "parts"],
 )
 def test_an_answer_of_too_many_pieces_is_stopped_however_short_they_are(pieces: Sequence[ModelChunk]) -> None:
-    answer = Answer(new_run_id(), new_step_id(), "test/model", (), lambda _name: None)
+    answer = Answer(new_run_id(), new_step_id(), "test/model", (), admit=lambda _name: Admission())
     # As many in one read as a provider may send at once.
     reads = (pieces[start : start + 50] for start in range(0, len(pieces), 50))
     with pytest.raises(InvalidModelOutput):  # noqa: PT012 - one of many reads is one too many

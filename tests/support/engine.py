@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from letta_grpc.adapters.jiter import Jiter
 from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.completions import (
@@ -215,7 +216,14 @@ async def engine(
     database = database or MemoryDatabase(clock, codec)
     model, tools, tracing, readers = model or DirectedModel(), tools or DirectedTools(), NoTracing(), Readers()
     models = OneModel(model)
-    loop = AgentLoop(history=database.history, models=models, tools=tools, tracing=tracing)
+    loop = AgentLoop(
+        history=database.history,
+        runs=database.runs,
+        models=models,
+        tools=tools,
+        partial_json=Jiter(),
+        tracing=tracing,
+    )
     supervisor = Supervisor(
         loop=loop,
         journal=database.journal,

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from letta_grpc.adapters.jiter import Jiter
 from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.engine.agents import Agents, NewAgent
 from letta_grpc.engine.loop import AgentLoop
@@ -118,7 +119,14 @@ async def traced_engine(
     model, tools, readers = DirectedModel(list(turns)), tools or DirectedTools(), Readers()
     models, database = OneModel(model), at.database
     supervisor = Supervisor(
-        loop=AgentLoop(history=database.history, models=models, tools=tools, tracing=tracing),
+        loop=AgentLoop(
+            history=database.history,
+            runs=database.runs,
+            models=models,
+            tools=tools,
+            partial_json=Jiter(),
+            tracing=tracing,
+        ),
         journal=database.journal,
         leases=database.leases,
         log=database.log,

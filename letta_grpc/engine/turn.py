@@ -1,0 +1,135 @@
+"""How a run's turn stands at a step: what may be called, which calls break a rule, and whether the turn goes on after it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from letta_grpc.domain import memgpt
+from letta_grpc.domain.agents import AgentKind
+from letta_grpc.domain.ids import StepId
+from letta_grpc.domain.messages import Deny, ToolCall, ToolReturnStatus
+from letta_grpc.domain.runs import Run, StopReason
+from letta_grpc.domain.tool_policy import Ends, GoesOn, Offer, Owes, Verdict
+from letta_grpc.domain.transitions import Phase
+from letta_grpc.domain.turns import MadeCall, is_refusal, made_in, refusal_text
+from letta_grpc.engine.answer import Admission
+from letta_grpc.engine.ends import RunEnd, completed
+from letta_grpc.engine.record import RunRecord
+from letta_grpc.engine.toolbox import Toolbox
+from letta_grpc.ports.stores import HistoryStore, RunStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCalls:
+    """The calls of a step that have returned: those that were made, whether any failed, whether the model asked to go on."""
+
+    step_id: StepId
+    made: tuple[MadeCall, ...] = ()
+    any: bool = False
+    failed: bool = False
+    heartbeat: bool = False
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn at one step. `made` are the calls before it."""
+
+    toolbox: Toolbox
+    made: Sequence[MadeCall] = ()
+    _announced: list[MadeCall] = field(default_factory=list)
+
+    def offer(self) -> Offer:
+        """Return what the model may call in this step."""
+        return self.toolbox.policy.offer(self.made)
+
+    def admit(self, tool: str) -> Admission:
+        """Take in a call that the model begins to write. One that may not come now waits for nothing: it gets its refusal."""
+        policy = self.toolbox.policy
+        if not policy.in_order:
+            return Admission(self.toolbox.waits_for(tool))
+        offer = policy.within(self.made, self._announced)
+        if tool not in offer.tools:
+            return Admission()
+        self._announced.append(MadeCall(tool=tool))
+        return Admission(self.toolbox.waits_for(tool), offer.arguments.get(tool, ""))
+
+    def refusal(self, record: RunRecord, call: ToolCall) -> str | None:
+        """Return why a call that is due may not run now, None if it may."""
+        policy = self.toolbox.policy
+        if not policy.in_order:
+            return None
+        offer = policy.within(self.made, _made_now(record))
+        # What waits for an answer and was not asked for had been refused, whatever its turn would allow by now.
+        if call.name in offer.tools and (_is_answered(record, call.id) or not self.toolbox.waits_for(call.name)):
+            return None
+        return refusal_text(call.name, offer.tools)
+
+    def go_on(self, record: RunRecord, step: StepCalls) -> RunEnd | None:
+        """Return the end that the rules or the agent's kind give the turn, None if it goes on: then the model is told why."""
+        verdict = self._verdict(step)
+        match verdict:
+            case Ends(by_rule=by_rule):
+                return completed(StopReason.TOOL_RULE if by_rule else StopReason.END_TURN)
+            case Owes(demand=demand):
+                self._tell(record, step, demand)
+            case GoesOn() if self.toolbox.kind is AgentKind.MEMGPT:
+                self._tell(record, step, memgpt.FAILED_HEARTBEAT if step.failed else memgpt.WANTED_HEARTBEAT)
+            case GoesOn():
+                pass
+            case _:
+                assert_never(verdict)
+        return None
+
+    def _verdict(self, step: StepCalls) -> Verdict:
+        made = [*self.made, *step.made]
+        # A step can have two parts: the calls that ran at once, and those that were answered.
+        last_step = [call.tool for call in made if call.step_id == step.step_id]
+        wants_more = step.any if self.toolbox.kind is AgentKind.REACT else step.failed or step.heartbeat
+        return self.toolbox.policy.after(made, last_step, wants_more=wants_more)
+
+    def _tell(self, record: RunRecord, step: StepCalls, reason: str) -> None:
+        if self.toolbox.kind is AgentKind.MEMGPT:
+            reason = memgpt.heartbeat(reason, record.now(), self.toolbox.timezone)
+        record.add_word(reason, step.step_id)
+
+
+def step_calls(record: RunRecord) -> StepCalls:
+    """Look at the calls that are due once all have their returns, and before the message that gathers them."""
+    progress, batch = record.progress, record.batch
+    calls = [*progress.due, *(batch.asked() if batch and progress.phase is Phase.SETTLING_CALLS else ())]
+    return StepCalls(
+        step_id=record.step_id,
+        made=tuple(_made_now(record)),
+        any=bool(progress.due),
+        failed=any(returned.status is ToolReturnStatus.ERROR for returned in progress.returns.values()),
+        heartbeat=any(memgpt.wants_heartbeat(call) for call in calls),
+    )
+
+
+async def calls_before(run: Run, history: HistoryStore, runs: RunStore, tools: Collection[str]) -> list[MadeCall]:
+    """Return the calls that were made so far in a run's turn, as they are stored."""
+    messages = await history.of_run(run.id)
+    while run.resumes_run_id:
+        run = await runs.get(run.resumes_run_id)
+        messages = (*await history.of_run(run.id), *messages)
+    return list(made_in(messages, tools))
+
+
+def _made_now(record: RunRecord) -> list[MadeCall]:
+    """Return the due calls that were made and have returned."""
+    progress, denied = record.progress, _denied(record)
+    names = {call.id: call.name for call in progress.due if call.id not in denied}
+    return [
+        MadeCall(tool=names[call_id], output=returned.text, step_id=record.step_id)
+        for call_id, returned in progress.returns.items()
+        if call_id in names and not is_refusal(returned)
+    ]
+
+
+def _is_answered(record: RunRecord, call_id: str) -> bool:
+    return record.batch is not None and call_id in record.batch.answers
+
+
+def _denied(record: RunRecord) -> set[str]:
+    answers = record.batch.answers if record.batch else {}
+    return {call_id for call_id, answer in answers.items() if isinstance(answer, Deny)}
