@@ -59,6 +59,7 @@ class FragileLeases:
         self.renew_fails = False
         self.take_over = inner.take_over
         self.waiting_conversations = inner.waiting_conversations
+        self.expire_calls = inner.expire_calls
 
     async def start_next(self, conversation_id: ConversationId) -> Claim | None:
         if self.failures:
