@@ -6,9 +6,11 @@ from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.ports.journal import Leases
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals import (
+    AnswerContract,
     AppendContract,
     CancelContract,
     ClaimContract,
+    DenialContract,
     EventLogContract,
     LeasesContract,
 )
@@ -47,6 +49,14 @@ class TestMemoryClaim(ClaimContract):
 
 
 class TestMemoryAppend(AppendContract):
+    pass
+
+
+class TestMemoryAnswers(AnswerContract):
+    pass
+
+
+class TestMemoryDenials(DenialContract):
     pass
 
 

@@ -8,9 +8,11 @@ import pytest
 from letta_grpc.ports.journal import Leases
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals import (
+    AnswerContract,
     AppendContract,
     CancelContract,
     ClaimContract,
+    DenialContract,
     EventLogContract,
     LeasesContract,
 )
@@ -50,6 +52,14 @@ class TestSqliteClaim(ClaimContract):
 
 
 class TestSqliteAppend(AppendContract):
+    pass
+
+
+class TestSqliteAnswers(AnswerContract):
+    pass
+
+
+class TestSqliteDenials(DenialContract):
     pass
 
 

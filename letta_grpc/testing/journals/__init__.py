@@ -5,10 +5,21 @@ FakeClock that the journal goes by. Its leases last LEASE_TIME.
 """
 
 from letta_grpc.testing.journals.appending import AppendContract
+from letta_grpc.testing.journals.approving import AnswerContract
 from letta_grpc.testing.journals.claiming import ClaimContract
+from letta_grpc.testing.journals.denying import DenialContract
 from letta_grpc.testing.journals.ending import CancelContract
 from letta_grpc.testing.journals.leases import LeasesContract
 from letta_grpc.testing.journals.log import EventLogContract
 from letta_grpc.testing.journals.scenes import LEASE_TIME
 
-__all__ = ["LEASE_TIME", "AppendContract", "CancelContract", "ClaimContract", "EventLogContract", "LeasesContract"]
+__all__ = [
+    "LEASE_TIME",
+    "AnswerContract",
+    "AppendContract",
+    "CancelContract",
+    "ClaimContract",
+    "DenialContract",
+    "EventLogContract",
+    "LeasesContract",
+]
