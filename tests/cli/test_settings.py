@@ -104,3 +104,16 @@ def test_our_name_of_a_well_known_provider_wins_over_its_own() -> None:
 def test_the_names_of_the_servers_own_models_are_taken(name: str) -> None:
     environ = {f"LETTA_GRPC_PROVIDERS__{name}__BASE_URL": "http://127.0.0.1:1"}
     assert "is taken" in refusal(**environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "alone"),
+    [
+        ({}, True),
+        ({"LETTA_GRPC_HTTP": "127.0.0.1:80"}, True),
+        ({"LETTA_GRPC_HTTP": "0.0.0.0:80", "LETTA_GRPC_API_KEYS": "k"}, False),
+        ({"LETTA_GRPC_LISTEN": "0.0.0.0:1", "LETTA_GRPC_API_KEYS": "k"}, False),
+    ],
+)
+def test_what_other_machines_may_not_ask_for_depends_on_whether_they_can(environ: dict[str, str], alone: bool) -> None:  # noqa: FBT001 - an expected value
+    assert Settings.from_env(environ).is_for_this_machine_alone is alone

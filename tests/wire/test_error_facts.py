@@ -19,6 +19,8 @@ from letta_grpc.v1 import (
     blocks_pb2,
     conversation_service_pb2,
     errors_pb2,
+    mcp_pb2,
+    mcp_service_pb2,
     run_service_pb2,
     runs_pb2,
 )
@@ -94,6 +96,16 @@ async def block_not_found(wire: Wire) -> object:
     return wire.blocks.GetBlock(block_service_pb2.GetBlockRequest(block_id=f"block-{SOMEBODY}"))
 
 
+async def mcp_server_not_found(wire: Wire) -> object:
+    return wire.mcp.GetMcpServer(mcp_service_pb2.GetMcpServerRequest(mcp_server_id=f"mcp-{SOMEBODY}"))
+
+
+async def mcp_server_failed(wire: Wire) -> object:
+    server = mcp_pb2.McpServer(name="broken", stdio=mcp_pb2.StdioEndpoint(command="/no/such/command"))
+    made = (await wire.mcp.CreateMcpServer(mcp_service_pb2.CreateMcpServerRequest(server=server))).server
+    return wire.mcp.ListMcpTools(mcp_service_pb2.ListMcpToolsRequest(mcp_server_id=made.id))
+
+
 async def label_not_found(wire: Wire) -> object:
     one = await talk(wire)
     return wire.agents.GetMemoryBlock(agent_service_pb2.GetMemoryBlockRequest(agent_id=one.agent_id, label="none"))
@@ -153,6 +165,8 @@ REFUSALS: Mapping[str, Callable[[Wire], Awaitable[object]]] = {
     "RUN_NOT_FOUND": run_not_found,
     "CONVERSATION_NOT_FOUND": conversation_not_found,
     "BLOCK_NOT_FOUND": block_not_found,
+    "MCP_SERVER_NOT_FOUND": mcp_server_not_found,
+    "MCP_SERVER_FAILED": mcp_server_failed,
     "REQUEST_ID_REUSED": request_id_reused,
     "NAME_TAKEN": name_taken,
     "CONVERSATION_BUSY": conversation_busy,
