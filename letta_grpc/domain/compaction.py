@@ -101,13 +101,12 @@ def _places(history: Sequence[Message]) -> Iterator[int]:
     last_return = {r.tool_call_id: at for at, m in enumerate(history) if m.role is Role.TOOL for r in m.tool_returns}
     open_until, turn = -1, None
     for place, message in enumerate(history):
-        joins = message.role is Role.TOOL or (message.role is Role.APPROVAL and not message.tool_calls)
-        if message.role is Role.APPROVAL and message.tool_calls:
-            joins = turn is not None and message.step_id == turn
-        if not joins and place > open_until:
-            yield place
-        if message.role in (Role.ASSISTANT, Role.USER, Role.SYSTEM):
-            turn = message.step_id
+        asks = message.role is Role.APPROVAL and bool(message.tool_calls)
+        joins = turn is not None and message.step_id == turn if asks else message.role in (Role.TOOL, Role.APPROVAL)
+        if not joins:
+            turn = message.step_id if asks or message.role is Role.ASSISTANT else None
+            if place > open_until:
+                yield place
         open_until = max([open_until, *(last_return.get(call.id, -1) for call in message.tool_calls)])
 
 
