@@ -19,6 +19,20 @@ has become wrong. Whatever does not need to be before your eyes all the time bel
 you may see only the newest part: search it when somebody refers to what came before.
 Answer the person directly, in their language. Do not mention your memory or your tools unless you are asked."""
 
+DEFAULT_MEMGPT_SYSTEM = """\
+You are an agent with a memory of your own, and you act by calling tools alone. Nobody but you reads what you write \
+outside of them.
+To say something to the person, call send_message; it is your only voice. Speak their language, and do not mention \
+your memory or your tools unless you are asked.
+Every call begins with what you think: a sentence or two in `thinking`, for yourself. After a call your turn ends, and \
+you sleep until something happens. If you have more to do first, such as saying what you found, set \
+`request_heartbeat` to true: then you get control back at once. A message of the type `heartbeat` is that, and not the \
+person; never answer it.
+What you know for good stands in the memory blocks at the end of this text; you see them in every turn and you alone \
+keep them in order. When you learn something that will matter later, write it into the fitting block with your memory \
+tools, and correct what has become wrong. Whatever does not need to be before your eyes all the time belongs into your \
+archive. Of the conversation you may see only the newest part: search it when somebody refers to what came before."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
@@ -38,6 +52,11 @@ class AgentKind(Enum):
     REACT = "react"
     # By tools alone: `send_message` speaks, `request_heartbeat` goes on, inner thoughts are an argument.
     MEMGPT = "memgpt"
+
+    @property
+    def default_system(self) -> str:
+        """The instructions of an agent that is given none."""
+        return DEFAULT_SYSTEM if self is AgentKind.REACT else DEFAULT_MEMGPT_SYSTEM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from letta_grpc.domain.agents import DEFAULT_SYSTEM, Agent, AgentKind, Conversation, ModelSettings, Sleeptime
+from letta_grpc.domain.agents import Agent, AgentKind, Conversation, ModelSettings, Sleeptime
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.context import Context
 from letta_grpc.domain.errors import InvalidRequest
@@ -80,7 +80,7 @@ class Agents:
             id=agent_id,
             name=wish.name or agent_id[: len("agent-") + 8],
             description=wish.description,
-            system=wish.system or DEFAULT_SYSTEM,
+            system=wish.system or wish.kind.default_system,
             model=wish.model,
             model_settings=wish.model_settings,
             memory_blocks=await self._blocks_of(wish.memory_blocks),

@@ -6,7 +6,7 @@ from typing import Any
 
 from letta_grpc.adapters.openai.request import encode_request
 from letta_grpc.domain.agents import ModelSettings
-from letta_grpc.domain.completions import ModelRequest, ToolDefinition
+from letta_grpc.domain.completions import ANY_TOOL, ModelRequest, ToolDefinition
 from letta_grpc.domain.context import package_return
 from letta_grpc.domain.ids import MessageId, RunId
 from letta_grpc.domain.messages import (
@@ -108,6 +108,14 @@ def test_settings_that_are_not_set_are_not_sent() -> None:
 
 def test_parallel_calls_are_not_spoken_of_where_there_are_no_tools() -> None:
     assert "parallel_tool_calls" not in body_of(settings=ModelSettings(parallel_tool_calls=True))
+
+
+def test_a_call_that_must_come_is_asked_for() -> None:
+    assert body_of(tools=(TOOL,), tool_choice=ANY_TOOL)["tool_choice"] == "required"
+    named = body_of(tools=(TOOL,), tool_choice=TOOL.name)["tool_choice"]
+    assert named == {"type": "function", "function": {"name": TOOL.name}}
+    assert "tool_choice" not in body_of(tools=(TOOL,))
+    assert "tool_choice" not in body_of(tool_choice=ANY_TOOL)
 
 
 def test_a_speakers_name_goes_out_where_vendors_take_it() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from letta_grpc.domain.agents import ModelSettings
-from letta_grpc.domain.completions import ModelRequest, ToolDefinition
+from letta_grpc.domain.completions import ANY_TOOL, ModelRequest, ToolDefinition
 from letta_grpc.domain.context import package_return
 from letta_grpc.domain.messages import Message, Role, ToolCall
 
@@ -23,6 +23,8 @@ def encode_request(request: ModelRequest, *, token_limit_field: str, ask_for_usa
         body["stream_options"] = {"include_usage": True}
     if request.tools:
         body["tools"] = _tools(request.tools)
+        if request.tool_choice:
+            body["tool_choice"] = _choice(request.tool_choice)
     body.update(_settings(request.settings, token_limit_field, has_tools=bool(request.tools)))
     return orjson.dumps(body)
 
@@ -35,6 +37,10 @@ def _settings(settings: ModelSettings, token_limit_field: str, *, has_tools: boo
     # Refused by OpenAI where there are no tools.
     if settings.parallel_tool_calls is not None and has_tools:
         yield "parallel_tool_calls", settings.parallel_tool_calls
+
+
+def _choice(tool_choice: str) -> str | dict[str, Any]:
+    return tool_choice if tool_choice == ANY_TOOL else {"type": "function", "function": {"name": tool_choice}}
 
 
 @lru_cache(maxsize=128)

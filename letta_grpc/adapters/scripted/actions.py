@@ -16,11 +16,12 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class CallTool:
-    """Call a tool. Without an id the provider gives none."""
+    """Call a tool. Without an id the provider gives none. Its arguments come in pieces of `piece_chars`, if any."""
 
     name: str
     arguments: str
     id: str | None = None
+    piece_chars: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 from letta_grpc.adapters.scripted.actions import Action, CallTool, Pause, Send
 from letta_grpc.adapters.scripted.playing import words
-from letta_grpc.adapters.scripted.script import last_user_text
+from letta_grpc.adapters.scripted.script import is_users, last_user_text
 from letta_grpc.domain.completions import ModelRequest, TextChunk
 from letta_grpc.domain.messages import Message, Role, ToolReturnStatus
 
 _BLOCK = "human"
 _TOOL = "memory_insert"
+# What a tool asks for whose agent would otherwise end its turn after a call.
+_HEARTBEAT = "request_heartbeat"
 
 _NAME = re.compile(r"\b(?:my name is|i am called|i'm called|call me)\s+([^\s.,;:!?]+(?:\s+[A-Z][^\s.,;:!?]*)*)", re.IGNORECASE)
 _REMEMBER = re.compile(r"\b(?:remember|note)\b(?:\s+that)?[\s:,]+(.+?)[.!]*$", re.IGNORECASE | re.DOTALL)
@@ -41,16 +43,21 @@ _TALK = (
 
 def demo_actions(request: ModelRequest, pace_seconds: float) -> list[Action]:
     """Return what the agent does next."""
-    last = request.messages[-1] if request.messages else None
+    own = (message for message in reversed(request.messages) if message.role is not Role.USER or is_users(message))
+    last = next(own, None)
     if last is not None and last.role is Role.TOOL:
         return list(_say(_after_tool(last, request), pace_seconds))
     text = last_user_text(request)
     fact = _fact(text)
     if fact is None:
         return list(_say(_answer(text, request.system), pace_seconds))
-    if all(tool.name != _TOOL for tool in request.tools):
+    tool = next((tool for tool in request.tools if tool.name == _TOOL), None)
+    if tool is None:
         return list(_say(f"I would like to note that {fact}, but I have no tool to write into my memory.", pace_seconds))
-    return [*_say("Let me note that. ", pace_seconds), CallTool(_TOOL, _arguments(fact))]
+    return [
+        *_say("Let me note that. ", pace_seconds),
+        CallTool(_TOOL, _arguments(fact, goes_on=_HEARTBEAT in tool.parameters)),
+    ]
 
 
 def echo_actions(request: ModelRequest) -> list[Action]:
@@ -92,8 +99,9 @@ def _block(system: str) -> str:
     return found[1] if found else ""
 
 
-def _arguments(fact: str) -> str:
-    return json.dumps({"label": _BLOCK, "text": f"{fact[0].upper()}{fact[1:]}."}, ensure_ascii=False)
+def _arguments(fact: str, *, goes_on: bool) -> str:
+    arguments: dict[str, object] = {"label": _BLOCK, "text": f"{fact[0].upper()}{fact[1:]}."}
+    return json.dumps(arguments | ({_HEARTBEAT: True} if goes_on else {}), ensure_ascii=False)
 
 
 def _after_tool(message: Message, request: ModelRequest) -> str:

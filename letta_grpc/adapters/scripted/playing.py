@@ -39,8 +39,10 @@ async def play(actions: Iterable[Action], request: ModelRequest, sleep: Sleep) -
                 yield chunks
                 # Others get their turn between two batches, as they do while a real model thinks.
                 await asyncio.sleep(0)
-            case CallTool(name, arguments, call_id):
-                yield (ToolCallChunk(calls, call_id, name, arguments),)
+            case CallTool(name, arguments, call_id, piece_chars):
+                for piece in _pieces(arguments, piece_chars):
+                    yield (ToolCallChunk(calls, call_id, name, piece),)
+                    await asyncio.sleep(0)
                 calls += 1
                 sent_words += len(arguments.split())
             case Pause(seconds):
@@ -57,6 +59,10 @@ async def play(actions: Iterable[Action], request: ModelRequest, sleep: Sleep) -
                 assert_never(action)
     reason = reason or (FinishReason.TOOL_CALLS if calls else FinishReason.STOP)
     yield (ModelFinished(reason, usage or _counted(request, sent_words)),)
+
+
+def _pieces(text: str, size: int) -> list[str]:
+    return [text[start : start + size] for start in range(0, len(text), size)] if size and text else [text]
 
 
 def _count(chunk: ModelChunk) -> int:

@@ -6,6 +6,7 @@ The text is a JSON list of turns, one for each step of the run; a turn is a list
     {"repeat": 100, "text": "x ", "delay_ms": 10}           that often, with a pause before each if there is one
     {"reasoning": "Hm."}                                    a batch of reasoning
     {"tool_call": {"name": "memory_insert", "arguments": {…}, "id": "call_1"}}      arguments as text are sent as they are
+    {"tool_call": {…, "piece_chars": 3}}                    the arguments in pieces of so many characters
     {"delay_ms": 50}                                        a pause
     {"wait_for_cancel": true}                               waits for ever
     {"error": "MODEL_OVERLOADED"}                           fails for this reason; "message" if another text is wanted
@@ -32,17 +33,22 @@ _HINT = 'scripted/script wants a JSON list of turns, each a list of actions, suc
 
 def last_user_text(request: ModelRequest) -> str:
     """Return the newest words of a user's."""
-    return next((message.text for message in reversed(request.messages) if message.role is Role.USER), "")
+    return next((message.text for message in reversed(request.messages) if is_users(message)), "")
 
 
 def turn_index(messages: tuple[Message, ...]) -> int:
     """Return how many assistant messages stand behind the last user's."""
     count = 0
     for message in reversed(messages):
-        if message.role is Role.USER:
+        if is_users(message):
             break
         count += message.role is Role.ASSISTANT
     return count
+
+
+def is_users(message: Message) -> bool:
+    """Say whether a message is a user's own, not one by which the server gives the model control again."""
+    return message.role is Role.USER and message.step_id is None
 
 
 def script_actions(request: ModelRequest) -> list[Action]:
@@ -73,9 +79,8 @@ def _actions(item: Any) -> Iterator[Action]:  # noqa: ANN401 - a caller's JSON
             yield Send((ReasoningChunk(text),))
         case {"tool_call": {"name": str(name)}}:
             arguments: Any = item["tool_call"].get("arguments", {})
-            yield CallTool(
-                name, arguments if isinstance(arguments, str) else json.dumps(arguments), item["tool_call"].get("id")
-            )
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            yield CallTool(name, text, item["tool_call"].get("id"), int(item["tool_call"].get("piece_chars", 0)))
         case {"delay_ms": int() | float() as milliseconds}:
             yield Pause(milliseconds / 1000)
         case {"wait_for_cancel": True}:
