@@ -74,12 +74,15 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
 def _enter_cell(house: House, *, network: bool) -> None:
     user, group = os.geteuid(), os.getegid()
     kernel.unshare(_SPAWNING | (0 if network else kernel.CLONE_NEWNET))
-    map_user(house.proc_fd, inside=_TOOL_USER, user=user, group=group)
+    map_user(house.proc_fd, user=user, group=group)
 
 
-def map_user(proc_fd: int, *, inside: int, user: int, group: int) -> None:
-    """Give this process's user its number in the user namespace that it has just made."""
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{inside} {user} 1"), ("gid_map", f"{inside} {group} 1")):
+def map_user(proc_fd: int, *, user: int, group: int) -> None:
+    """Give this process's user its number in the user namespace that it has just made.
+
+    Not 0: whoever has no capabilities, as the zygote, may not map a 0 into a namespace below.
+    """
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{_TOOL_USER} {user} 1"), ("gid_map", f"{_TOOL_USER} {group} 1")):
         file = os.open(f"self/{name}", os.O_WRONLY, dir_fd=proc_fd)
         os.write(file, text.encode())
         os.close(file)

@@ -1,6 +1,6 @@
 """The file system that tools see: the interpreter, the system's libraries, nothing of the server's.
 
-The mounts are made once, by the zygote. A cell only adds its own /tmp and /proc.
+The mounts are made once, by the zygote. A cell only adds its own folder and /proc.
 """
 
 # Paths are texts here, most of them below a root that is not entered yet, and /tmp is the sandbox's own.
@@ -26,7 +26,7 @@ _STUBS = {
     "/etc/passwd": "tool:x:1000:1000:tool:/tmp:/bin/sh\n",
     "/etc/group": "tool:x:1000:\n",
 }
-_LINKS = {"/dev/shm": "/tmp", "/dev/fd": "/proc/self/fd", "/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2"}
+_LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2"}
 
 
 def interpreter_paths() -> list[str]:
@@ -40,6 +40,11 @@ def interpreter_paths() -> list[str]:
     }
     paths = [os.path.join(home, part) for home in sorted(homes) for part in ("bin", "lib", "lib64", "pyvenv.cfg")]
     return [path for path in paths if not path.startswith(("/usr/bin", "/usr/lib"))]
+
+
+def own_folder() -> str:
+    """Return where a call's own folder is: /tmp, unless that would hide the interpreter."""
+    return "/sandbox" if any(path.startswith("/tmp/") for path in interpreter_paths()) else "/tmp"
 
 
 def build() -> bool:
@@ -56,9 +61,9 @@ def build() -> bool:
         _bring(path, source, root)
     for path, text in texts.items():
         Path(_make_parent(root + path)).write_text(text, encoding="utf-8")
-    for path, target in _LINKS.items():
+    for path, target in {"/dev/shm": own_folder(), **_LINKS}.items():
         os.symlink(target, _make_parent(root + path))
-    os.makedirs(f"{root}/tmp")
+    os.makedirs(root + own_folder(), exist_ok=True)
     has_proc = _mount_proc(f"{root}/proc")
     kernel.enter_root(root)
     kernel.restrict_mount("/", kernel.ATTR_READ_ONLY, recursive=False)
@@ -107,9 +112,9 @@ def _mount_proc(target: str) -> bool:
 
 
 def furnish_cell(*, temp_bytes: int, with_proc: bool) -> None:
-    """Add what a call has for itself: an empty /tmp and a /proc that shows its own processes only."""
+    """Add what a call has for itself: an empty folder and a /proc that shows its own processes only."""
     data = f"mode=0700,size={temp_bytes},nr_inodes=8192"
-    kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, data)
+    kernel.mount("tmpfs", own_folder(), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, data)
     if with_proc:
         kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
-    os.chdir("/tmp")
+    os.chdir(own_folder())

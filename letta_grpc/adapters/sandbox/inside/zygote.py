@@ -153,14 +153,14 @@ def _serve(house: cell.House, control: socket.socket) -> None:
 
 
 def _enter_namespaces() -> bool:
-    """Enter new namespaces as their root. Return whether nobody is there as well, to become later."""
+    """Enter new namespaces with every power over them. Return whether nobody is there as well, to become later."""
     user, group = os.geteuid(), os.getegid()
     with _mapped_by_a_child() as write_maps:
         kernel.unshare(_NAMESPACES)
         as_nobody = user == 0 and write_maps()
     if not as_nobody:
         proc_fd = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-        cell.map_user(proc_fd, inside=0, user=user, group=group)
+        cell.map_user(proc_fd, user=user, group=group)
         os.close(proc_fd)
     kernel.libc().sethostname(b"sandbox", 7)
     return as_nobody
