@@ -7,6 +7,7 @@ from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.stores import (
     AgentStoreContract,
     BlockStoreContract,
+    CompactionContract,
     ConversationStoreContract,
     HistoryStoreContract,
     McpServerStoreContract,
@@ -43,6 +44,10 @@ class TestMemoryMemoryStore(MemoryStoreContract):
 
 
 class TestMemoryHistoryStore(HistoryStoreContract):
+    pass
+
+
+class TestMemoryCompaction(CompactionContract):
     pass
 
 

@@ -9,6 +9,7 @@ from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.stores import (
     AgentStoreContract,
     BlockStoreContract,
+    CompactionContract,
     ConversationStoreContract,
     HistoryStoreContract,
     McpServerStoreContract,
@@ -45,6 +46,10 @@ class TestSqlMemoryStore(MemoryStoreContract):
 
 
 class TestSqlHistoryStore(HistoryStoreContract):
+    pass
+
+
+class TestSqlCompaction(CompactionContract):
     pass
 
 

@@ -2,6 +2,7 @@
 
 from letta_grpc.testing.stores.agents import AgentStoreContract
 from letta_grpc.testing.stores.blocks import BlockStoreContract
+from letta_grpc.testing.stores.compaction import CompactionContract
 from letta_grpc.testing.stores.conversations import ConversationStoreContract
 from letta_grpc.testing.stores.history import HistoryStoreContract
 from letta_grpc.testing.stores.mcp_servers import McpServerStoreContract
@@ -15,6 +16,7 @@ from letta_grpc.testing.stores.world import World
 __all__ = [
     "AgentStoreContract",
     "BlockStoreContract",
+    "CompactionContract",
     "ConversationStoreContract",
     "HistoryStoreContract",
     "McpServerStoreContract",

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from letta_grpc.domain.agents import ModelSettings
+from letta_grpc.domain.agents import AgentKind, ModelSettings, Sleeptime
 from letta_grpc.domain.errors import (
     AgentNotFound,
     BlockNotFound,
@@ -17,6 +17,7 @@ from letta_grpc.domain.errors import (
 from letta_grpc.domain.ids import new_agent_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState
+from letta_grpc.domain.tool_rules import ConstrainChild, MaxCount
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.stores.paging import check_pages, check_pages_while_items_are_added
 from letta_grpc.testing.stores.world import World
@@ -33,8 +34,15 @@ class AgentStoreContract:
             world.new_block("persona", "I am Ada.", description="who you are", limit=100, metadata={"k": "v"}),
             world.new_block("human", read_only=True),
             description="a friend",
-            model_settings=ModelSettings(temperature=0.1, max_output_tokens=7, parallel_tool_calls=False),
+            model_settings=ModelSettings(
+                temperature=0.1, max_output_tokens=7, parallel_tool_calls=False, reasoning_effort="low"
+            ),
+            kind=AgentKind.MEMGPT,
             tools=("b", "a"),
+            tool_rules=(ConstrainChild(tool="b", children=("a",), arguments={"a": "{}"}), MaxCount(tool="a", limit=2)),
+            tool_approvals={"a": True, "b": False},
+            secrets={"KEY": "s3cret"},
+            sleeptime=Sleeptime(agent_ids=(new_agent_id(),), every_turns=3),
             tags=("y", "x"),
             metadata={"team": "blue"},
             context_window=4096,

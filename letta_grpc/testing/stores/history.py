@@ -10,6 +10,7 @@ from letta_grpc.domain.errors import ConversationNotFound
 from letta_grpc.domain.events import MessageCompleted, StepStarted
 from letta_grpc.domain.ids import new_conversation_id, new_message_id, new_run_id
 from letta_grpc.domain.messages import (
+    ImagePart,
     Message,
     ReasoningPart,
     Role,
@@ -40,7 +41,7 @@ class HistoryStoreContract:
         asked = Message(
             id=new_message_id(),
             role=Role.ASSISTANT,
-            content=(ReasoningPart("hm"), TextPart("I look.")),
+            content=(ReasoningPart("hm", "signed"), TextPart("I look."), ImagePart(media_type="image/png", data="aGk=")),
             tool_calls=(call,),
             name="ada",
             run_id=claim.run.id,

@@ -1,0 +1,69 @@
+"""Calls that wait survive the server that was asked for them."""
+
+from pathlib import Path
+
+import pytest
+
+from letta_grpc.domain.errors import ApprovalExpired, ApprovalPending
+from letta_grpc.domain.messages import Role, SpokenInput, TextPart
+from letta_grpc.domain.runs import RunState
+from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.journals.asking import DEADLINE, approve, deny, newest_run, pending_of, send, waiting
+from letta_grpc.testing.journals.scenes import events_of
+from letta_grpc.testing.stores.world import held
+from letta_grpc.transport.convert.codec import ProtoEventCodec
+from tests.support.sqlite_worlds import opened
+
+_OTHER = SpokenInput(role=Role.USER, content=(TextPart("Never mind."),))
+
+
+async def test_a_batch_stays_open_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "letta.db"
+    async with opened(path, FakeClock()) as file:
+        asked = await waiting(file.world, "a", "b")
+        partial = await send(file.world, asked, approve("a", "{}"))
+    async with opened(path, FakeClock()) as file:
+        assert await file.database.leases.take_over(FakeClock().now()) == ()
+        assert await pending_of(file.world, partial.run.id) == ["b"]
+        with pytest.raises(ApprovalPending):
+            await send(file.world, asked, _OTHER)
+        claim = await send(file.world, asked, deny("b"))
+        assert claim.batch is not None
+        assert [call.arguments for call in claim.batch.calls()] == ["{}", '{"to": "ada"}']
+        assert (await send(file.world, asked, approve("a", "{}"))).run.id == partial.run.id
+
+
+async def test_calls_expire_also_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "letta.db"
+    async with opened(path, FakeClock()) as file:
+        asked = await waiting(file.world, "a")
+    async with opened(path, FakeClock()) as file:
+        assert await file.database.leases.expire_calls(DEADLINE) == (asked.conversation_id,)
+        denial = await newest_run(file.world, asked)
+    async with opened(path, FakeClock()) as file:
+        assert (await file.world.runs.get(denial.id)).state is RunState.CANCELLED
+        assert len(await events_of(file.world.log, ProtoEventCodec(), denial.id)) == denial.last_sequence_number
+        with pytest.raises(ApprovalExpired):
+            await send(file.world, asked, approve("a"))
+
+
+async def test_the_next_server_goes_on_with_an_answer_and_has_its_calls(tmp_path: Path) -> None:
+    path = tmp_path / "letta.db"
+    async with opened(path, FakeClock()) as file:
+        asked = await waiting(file.world, "a", "b", system="Be brief.")
+        await send(file.world, asked, approve("a"))
+        claim = await send(file.world, asked, deny("b", "no"))
+    async with opened(path, FakeClock()) as file:
+        (taken,) = await file.database.leases.take_over(FakeClock().now())
+        assert (taken.run.id, held(taken).attempt) == (claim.run.id, 2)
+        assert (taken.batch, taken.spec.system) == (claim.batch, "Be brief.")
+
+
+async def test_hundreds_of_batches_expire_together(tmp_path: Path) -> None:
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        asked = [await waiting(file.world, "a", "b") for _ in range(120)]
+        expired = await file.database.leases.expire_calls(DEADLINE)
+        assert set(expired) == {run.conversation_id for run in asked}
+        assert await file.database.leases.expire_calls(DEADLINE) == ()
+        for run in asked:
+            assert await pending_of(file.world, run.id) == []
