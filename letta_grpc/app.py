@@ -16,8 +16,10 @@ from letta_grpc.adapters.llama import LlamaProvider, LlamaServer, LlamaUnavailab
 from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.adapters.model_catalog import ModelCatalog, ModelProvider
+from letta_grpc.adapters.no_sandbox import NoSandbox
 from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
 from letta_grpc.adapters.openai.provider import OpenAIProvider
+from letta_grpc.adapters.sandbox import NamespaceSandbox
 from letta_grpc.adapters.scripted.provider import ScriptedProvider
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.blocks import SqlBlockStore
@@ -30,7 +32,7 @@ from letta_grpc.adapters.sql.migrate import migrate as migrate_database
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
-from letta_grpc.adapters.sql.tools import SqlToolStore
+from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
@@ -39,6 +41,9 @@ from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.runs import Runs
 from letta_grpc.engine.supervisor import Supervisor
+from letta_grpc.engine.tool_catalog import ToolCatalog
+from letta_grpc.engine.tool_trials import ToolTrials
+from letta_grpc.engine.tools import ToolShelf
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.tracing import NoTracing, Tracing
@@ -156,6 +161,8 @@ async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) ->
         database = await _open_database(stack, settings, clock)
         models = ModelCatalog(_providers(settings, clock))
         stack.push_async_callback(models.close)
+        sandbox = _sandbox(settings)
+        stack.push_async_callback(sandbox.aclose)
         ground = _Ground(
             settings=settings,
             database=database,
@@ -164,6 +171,7 @@ async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) ->
             clock=clock,
             telemetry=telemetry,
             readers=Readers(),
+            sandbox=sandbox,
         )
         supervisor = await stack.enter_async_context(_supervisor(ground))
         yield House(_calls(ground, supervisor), supervisor)
@@ -223,15 +231,37 @@ class _Ground:
     clock: Clock
     telemetry: Telemetry | None
     readers: Readers
+    sandbox: NamespaceSandbox | NoSandbox
 
     @property
     def history(self) -> SqlHistoryStore:
         return SqlHistoryStore(self.database)
 
     @property
-    def tools(self) -> BuiltinTools:
+    def own_tools(self) -> BuiltinTools:
         memory, passages = SqlMemoryStore(self.database), SqlPassageStore(self.database)
         return BuiltinTools(memory=memory, history=self.history, passages=passages, clock=self.clock)
+
+    @property
+    def tools(self) -> ToolCatalog:
+        return ToolCatalog(
+            own=self.own_tools,
+            stored=SqlToolStore(self.database),
+            sandbox=self.sandbox,
+            servers=SqlMcpServerStore(self.database),
+            client=self.mcp,
+        )
+
+
+def _sandbox(settings: Settings) -> NamespaceSandbox | NoSandbox:
+    if settings.tool_sandbox == "off":
+        return NoSandbox("this server's settings turn tools of Python source off")
+    return NamespaceSandbox(
+        memory_bytes=settings.tool_memory_bytes,
+        cpu_seconds=settings.tool_cpu_seconds,
+        parallel_calls=settings.tool_parallel_calls,
+        allow_uncontained=settings.tool_sandbox == "uncontained",
+    )
 
 
 def _supervisor(ground: _Ground) -> Supervisor:
@@ -260,6 +290,14 @@ def _supervisor(ground: _Ground) -> Supervisor:
 
 def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
     database, models, clock, settings = ground.database, ground.models, ground.clock, ground.settings
+    shelf = ToolShelf(
+        own=ground.own_tools,
+        tools=SqlToolStore(database),
+        named=SqlToolStore(database),
+        attachments=SqlAgentTools(database),
+        sandbox=ground.sandbox,
+        clock=clock,
+    )
     blocks, memory, conversations = SqlBlockStore(database), SqlMemoryStore(database), SqlConversationStore(database)
     return calls_of(
         runs=Runs(
@@ -288,9 +326,11 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
             client=ground.mcp,
             tools=SqlToolStore(database),
             named=SqlToolStore(database),
-            reserved=frozenset(ground.tools.base_tools()),
+            reserved=frozenset(ground.own_tools.names()),
             clock=clock,
         ),
+        tools=shelf,
+        trials=ToolTrials(shelf=shelf, catalog=ground.tools, sandbox=ground.sandbox, clock=clock),
         models=models,
         clock=clock,
         api_keys=tuple(key.get_secret_value() for key in settings.api_keys),

@@ -93,6 +93,20 @@ class Settings(BaseSettings):
             "can connect; behind a proxy, say `false`."
         ),
     )
+    tool_sandbox: Literal["require", "off", "uncontained"] = Field(
+        default="require",
+        description="`require` runs tools of Python source only where they can be contained, `off` never, "
+        "`uncontained` everywhere, with the server's own rights where nothing else is possible.",
+    )
+    tool_memory_bytes: int = Field(
+        default=512 * 2**20,
+        ge=2**24,
+        description="How much memory one call of such a tool may take, in bytes.",
+    )
+    tool_cpu_seconds: int = Field(default=60, ge=1, description="How long each process of such a tool may compute.")
+    tool_parallel_calls: int = Field(
+        default=8, ge=1, description="How many calls of such tools may run at once; others wait, and their timeouts with them."
+    )
     reflection: bool = Field(default=True, description="Whether tools such as grpcurl may ask for the schema.")
     channelz: bool = Field(default=False, description="Whether gRPC's channel statistics are served.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged to stderr.")

@@ -2,12 +2,6 @@
 
 from collections.abc import Iterable
 from itertools import accumulate, takewhile
-from typing import TypeVar
-
-from letta_grpc.domain.messages import ToolReturn
-from letta_grpc.ports.tools import ToolResult
-
-R = TypeVar("R", ToolReturn, ToolResult)
 
 
 def cut_text(text: str, limit: int) -> str:

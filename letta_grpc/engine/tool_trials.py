@@ -51,7 +51,10 @@ class ToolTrials:
         self._clock = clock
 
     async def run(self, trial: Trial) -> TrialOutcome:
-        """Run a tool once; whatever it does is a result."""
+        """Run a tool once; whatever it does is a result.
+
+        Raises ToolNotFound, McpServerNotFound, ToolSourceInvalid, ToolSandboxUnavailable, InvalidRequest for a built-in tool.
+        """
         tool = await self._tool(trial)
         start = self._clock.time_ns()
         result = await self._catalog.use(tool, trial.arguments, trial.secrets, _unheard)

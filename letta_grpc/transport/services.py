@@ -5,6 +5,8 @@ from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.engine.runs import Runs
+from letta_grpc.engine.tool_trials import ToolTrials
+from letta_grpc.engine.tools import ToolShelf
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
 from letta_grpc.transport.calls import Calls, Limits
@@ -17,6 +19,7 @@ from letta_grpc.transport.rpc.conversations import ConversationServicer
 from letta_grpc.transport.rpc.mcp import McpServicer
 from letta_grpc.transport.rpc.models import ModelServicer
 from letta_grpc.transport.rpc.runs import RunServicer
+from letta_grpc.transport.rpc.tools import ToolServicer
 from letta_grpc.v1 import (
     agent_service_pb2,
     block_service_pb2,
@@ -24,6 +27,7 @@ from letta_grpc.v1 import (
     mcp_service_pb2,
     model_service_pb2,
     run_service_pb2,
+    tool_service_pb2,
 )
 
 
@@ -34,6 +38,8 @@ def calls_of(
     conversations: Conversations,
     blocks: Blocks,
     mcp_servers: McpServers,
+    tools: ToolShelf,
+    trials: ToolTrials,
     models: Models,
     clock: Clock,
     api_keys: tuple[str, ...] = (),
@@ -47,6 +53,7 @@ def calls_of(
         (conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"], ConversationServicer(conversations)),
         (block_service_pb2.DESCRIPTOR.services_by_name["BlockService"], BlockServicer(blocks)),
         (mcp_service_pb2.DESCRIPTOR.services_by_name["McpService"], McpServicer(mcp_servers)),
+        (tool_service_pb2.DESCRIPTOR.services_by_name["ToolService"], ToolServicer(tools, trials)),
         (model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(models)),
     )
     return Calls(methods_of(services), keys=ApiKeys(api_keys), limits=limits, observer=observer, on_drain=runs.drain)

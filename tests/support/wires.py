@@ -27,7 +27,9 @@ from letta_grpc.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from letta_grpc.v1.mcp_service_pb2_grpc import McpServiceStub
 from letta_grpc.v1.model_service_pb2_grpc import ModelServiceStub
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
+from letta_grpc.v1.tool_service_pb2_grpc import ToolServiceStub
 from tests.support.engine import Engine, OneModel
+from tests.support.toolsheds import toolshed
 
 Way = Literal["socket", "local"]
 WAYS: Sequence[Way] = ("socket", "local")
@@ -72,6 +74,7 @@ def house_calls(
 ) -> Calls:
     """All services over an engine."""
     models, database = OneModel(house.model), house.database
+    shed = toolshed(database, house.clock)
     return calls_of(
         runs=house.runs,
         agents=house.agents,
@@ -86,6 +89,8 @@ def house_calls(
             reserved=(),
             clock=house.clock,
         ),
+        tools=shed.shelf,
+        trials=shed.trials,
         models=models,
         clock=house.clock,
         api_keys=api_keys,
@@ -143,6 +148,7 @@ class Stubs:
         self.blocks = BlockServiceStub(channel)
         self.mcp = McpServiceStub(channel)
         self.models = ModelServiceStub(channel)
+        self.tools = ToolServiceStub(channel)
 
 
 async def failure_of(call: Any) -> grpc.aio.AioRpcError:  # noqa: ANN401 - a call of either channel

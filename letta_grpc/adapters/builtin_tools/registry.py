@@ -39,6 +39,10 @@ class BuiltinTools:
         """Return the definitions of those of these tools that there are."""
         return {name: tool.definition for name in names if (tool := self._tools.get(name))}
 
+    def names(self) -> Sequence[str]:
+        """Return the names of all of them."""
+        return tuple(self._tools)
+
     def base_tools(self) -> Sequence[str]:
         """Return the names of the tools that a new agent gets: all of these."""
         return tuple(self._tools)

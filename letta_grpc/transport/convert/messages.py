@@ -30,7 +30,7 @@ def message_to_pb(message: Message) -> pb.Message:
     return pb.Message(
         id=message.id,
         role=ROLES.to_pb[message.role],
-        content=[_part_to_pb(part) for part in message.content],
+        content=[part_to_pb(part) for part in message.content],
         tool_calls=[_call_to_pb(call) for call in message.tool_calls],
         tool_returns=[tool_return_to_pb(returned) for returned in message.tool_returns],
         decisions=[_decision_to_pb(decision) for decision in message.decisions],
@@ -70,7 +70,8 @@ def _call_from_pb(call: pb.ToolCall) -> ToolCall:
     return ToolCall(id=call.id, name=call.name, arguments=call.arguments, provider_id=provider_id)
 
 
-def _part_to_pb(part: ContentPart) -> pb.ContentPart:
+def part_to_pb(part: ContentPart) -> pb.ContentPart:
+    """Return a piece of a message."""
     match part:
         case TextPart(text=text):
             return pb.ContentPart(text=text)
@@ -155,7 +156,7 @@ def tool_return_to_pb(returned: ToolReturn) -> pb.ToolReturn:
         stderr=returned.stderr,
     )
     if returned.content:
-        sent.content.parts.extend(_part_to_pb(part) for part in returned.content)
+        sent.content.parts.extend(part_to_pb(part) for part in returned.content)
     return sent
 
 

@@ -1,0 +1,48 @@
+"""Tools over stores in memory, as `app` joins them."""
+
+from dataclasses import dataclass
+
+from letta_grpc.adapters.builtin_tools.registry import BuiltinTools
+from letta_grpc.adapters.mcp.client import McpConnections
+from letta_grpc.adapters.mcp.policy import McpPolicy
+from letta_grpc.adapters.memory.database import MemoryDatabase
+from letta_grpc.adapters.no_sandbox import NoSandbox
+from letta_grpc.engine.tool_catalog import ToolCatalog
+from letta_grpc.engine.tool_trials import ToolTrials
+from letta_grpc.engine.tools import ToolShelf
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.mcp import McpClient
+from letta_grpc.ports.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Toolshed:
+    """The use cases of tools, and the catalog that runs them."""
+
+    shelf: ToolShelf
+    trials: ToolTrials
+    catalog: ToolCatalog
+
+
+def toolshed(
+    database: MemoryDatabase, clock: Clock, *, sandbox: Sandbox | None = None, client: McpClient | None = None
+) -> Toolshed:
+    """Join them. Without a sandbox of the caller's no Python runs; without a client nobody is reached."""
+    sandbox = sandbox or NoSandbox("this test has no sandbox")
+    own = BuiltinTools(memory=database.memory, history=database.history, passages=database.passages, clock=clock)
+    shelf = ToolShelf(
+        own=own,
+        tools=database.tools,
+        named=database.tools,
+        attachments=database.agent_tools,
+        sandbox=sandbox,
+        clock=clock,
+    )
+    catalog = ToolCatalog(
+        own=own,
+        stored=database.tools,
+        sandbox=sandbox,
+        servers=database.mcp_servers,
+        client=client or McpConnections(McpPolicy()),
+    )
+    return Toolshed(shelf, ToolTrials(shelf=shelf, catalog=catalog, sandbox=sandbox, clock=clock), catalog)
