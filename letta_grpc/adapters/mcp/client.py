@@ -25,8 +25,9 @@ _TALKATIVE = ("mcp", "httpx2", "httpcore2")
 class McpConnections:
     """Speaks to MCP servers while it is entered; leaving ends all sessions, and the processes that were started for them."""
 
-    def __init__(self, policy: McpPolicy) -> None:
+    def __init__(self, policy: McpPolicy, *, listing_seconds: float = 30.0) -> None:
         self._policy = policy
+        self._listing_seconds = listing_seconds
         self._group = asyncio.TaskGroup()
         self._sessions: Sessions | None = None
         self._closed = True
@@ -52,7 +53,12 @@ class McpConnections:
     async def list_tools(self, server: McpServer) -> tuple[ToolSignature, ...]:
         """Return the server's tools."""
         self._policy.check(server)
-        return await (await self._loaded()).list_tools(server)
+        try:
+            async with asyncio.timeout(self._listing_seconds):
+                return await (await self._loaded()).list_tools(server)
+        except TimeoutError:
+            text = f"The MCP server {server.name!r} did not answer within {self._listing_seconds:g} seconds."
+            raise McpServerFailed(text, mcp_server_id=server.id) from None
 
     async def call(self, server: McpServer, name: str, arguments: str, timeout_seconds: float) -> ToolResult:
         """Call a tool. The time runs from here: a session that must be opened first has no time of its own."""

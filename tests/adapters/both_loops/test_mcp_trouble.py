@@ -14,6 +14,7 @@ import pytest
 
 from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.policy import McpPolicy
+from letta_grpc.domain.errors import McpServerFailed
 from letta_grpc.domain.messages import ToolReturnStatus
 from letta_grpc.domain.tools import McpServer, StdioEndpoint
 from letta_grpc.ports.tools import ToolResult
@@ -167,6 +168,14 @@ async def test_a_child_that_hangs_while_it_starts_does_not_outlive_the_client(tm
             assert "0.5 seconds" in result.text
             await there(tmp_path / "pid")
         assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_server_that_hangs_is_not_waited_for_when_it_is_asked_for_its_tools() -> None:
+    server = registered("mute", StdioEndpoint(command=sys.executable, arguments=("-c", "import time; time.sleep(99)")))
+    async with asyncio.timeout(PATIENCE), McpConnections(OPEN, listing_seconds=0.5) as client:
+        with pytest.raises(McpServerFailed) as caught:
+            await client.list_tools(server)
+        assert "0.5 seconds" in caught.value.message
 
 
 async def test_a_child_gets_what_it_is_given_and_nothing_else_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
