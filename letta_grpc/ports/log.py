@@ -36,5 +36,8 @@ class EventLog(Protocol):
         ...
 
     async def trim(self, ended_before: datetime) -> int:
-        """Drop the events of runs that ended before this time; return of how many. Runs and messages stay."""
+        """Drop the events of runs that ended before this time and wait for nothing; return of how many.
+
+        Runs and messages stay.
+        """
         ...

@@ -39,7 +39,11 @@ class MemoryEventLog:
 
     async def trim(self, ended_before: datetime) -> int:
         """Drop the events of runs that ended before this time; return of how many."""
-        trimmed = [s for s in self._state.runs if s.frames and s.run.end_time is not None and s.run.end_time < ended_before]
+        trimmed = [
+            s
+            for s in self._state.runs
+            if s.frames and s.run.end_time and s.run.end_time < ended_before and not s.run.pending_actions
+        ]
         for stored in trimmed:
             stored.frames.clear()
         return len(trimmed)

@@ -181,7 +181,10 @@ SEGMENTS_FROM = (
 )
 LAST_IN_SEGMENTS = select(func.coalesce(func.max(segments.c.last), 0)).where(segments.c.run == _the("run"))
 ADD_SEGMENT = insert(segments).values({c: bindparam(c.name) for c in segments.c})
-KEPT_ENDED_RUNS = select(runs.c.position).where(runs.c.end_time < _the("time"), runs.c.position.in_(select(segments.c.run)))
+# A run that still waits keeps its events: whoever is to answer reads there what is asked.
+KEPT_ENDED_RUNS = select(runs.c.position).where(
+    runs.c.end_time < _the("time"), runs.c.pending_actions.is_(None), runs.c.position.in_(select(segments.c.run))
+)
 DROP_SEGMENTS = delete(segments).where(segments.c.run == _the("run"))
 
 JOURNAL = select(journal.c.position, journal.c.data).order_by(journal.c.position)

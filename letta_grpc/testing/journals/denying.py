@@ -120,6 +120,15 @@ class DenialContract:
         assert (await world.journal.request_cancel(asked.id)).run == cancelled.run
         assert len(await messages_of(world, asked)) == count
 
+    async def test_a_run_that_waits_keeps_its_events(self, world: World, codec: EventCodec) -> None:
+        """However old it is. They may go once nothing waits any more."""
+        asked = await waiting(world, "a")
+        later = world.time() + 1000 * timedelta(days=1)
+        assert await world.log.trim(later) == 0
+        assert (await kinds_of(world.log, codec, asked.id))[-1] == "RunFinished"
+        await send(world, asked, approve("a"))
+        assert await world.log.trim(later) == 1
+
     async def test_a_denial_keeps_what_the_client_gave_and_lets_nothing_run(self, world: World) -> None:
         """An approved call is denied like those without an answer. The answers that came are still known."""
         asked = await waiting(world, "a", "client_b", "c")
