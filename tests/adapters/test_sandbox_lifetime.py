@@ -1,6 +1,7 @@
 """What is left when a call, the warm process, the sandbox or the server ends: nothing."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -51,6 +52,23 @@ async def main():
 
 kernel.give_up_privileges()
 filter.refuse_dangerous_calls()
+asyncio.run(main())
+"""
+# Gives up what a server that is not root has never had: the power to become somebody else.
+WITHOUT_OTHER_USERS = """
+import asyncio, os
+from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.adapters.sandbox.inside import kernel
+from letta_grpc.testing.sandboxes import run
+
+async def main():
+    sandbox = NamespaceSandbox()
+    result = await run(sandbox, "import os\\ndef tool():\\n    return os.listdir('/etc'), os.getuid()")
+    print(result.text)
+    await sandbox.aclose()
+
+for capability in (6, 7) if os.geteuid() == 0 else ():
+    kernel.prctl(24, capability)
 asyncio.run(main())
 """
 
@@ -164,3 +182,12 @@ def test_without_namespaces_tools_run_only_where_that_is_allowed(setting: str, s
     assert said[0] == status
     assert said[1].startswith(text)
     assert said[2] == described
+
+
+def test_a_server_that_cannot_become_nobody_contains_tools_all_the_same() -> None:
+    command = [sys.executable, "-c", WITHOUT_OTHER_USERS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)  # noqa: S603 - ourselves
+    entries, user = json.loads(done.stdout)
+    assert user == 1000
+    assert "passwd" in entries
+    assert "shadow" not in entries

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from letta_grpc.adapters.sandbox.inside.limits import Limits
+from letta_grpc.domain.errors import ToolSandboxUnavailable
 
 
 class Stop(Enum):
@@ -36,6 +37,11 @@ class Ending:
         return str(_read(self.report).get("cause") or "")
 
     @property
+    def never_began(self) -> bool:
+        """Whether the cell could not be made, so that nothing of the tool has run."""
+        return bool(_read(self.report).get("failed"))
+
+    @property
     def failure(self) -> str:
         """Why there was no sandbox to run in, empty if there was one."""
         report = _read(self.report)
@@ -52,6 +58,8 @@ def explain(ending: Ending, *, limits: Limits, timeout_seconds: float, output_by
         return f"The tool wrote more than {output_bytes} bytes of output and was stopped."
     if ending.cause == "memory":
         return f"The tool's processes together used more than {limits.memory_bytes} bytes of memory and were stopped."
+    if ending.never_began:
+        return f"{ToolSandboxUnavailable.reason}: {ending.failure}"
     if ending.failure:
         return f"The tool was stopped because {ending.failure}."
     return _explain_status(os.waitstatus_to_exitcode(int(_read(ending.report).get("status", 0))), limits)
