@@ -74,10 +74,11 @@ class Supervisor:
         self._stopping = False
 
     async def __aenter__(self) -> Self:
-        """Take over what earlier servers left open, and begin to keep the leases."""
+        """Take over what earlier servers left open, deny what has waited too long, and begin to keep the leases."""
         await self._group.__aenter__()
         self._readers.on_first, self._readers.on_none = self._reader_came, self._readers_gone
         await self._take_over()
+        await self._expire_calls()
         self._housekeeper = self._group.create_task(self._keep_house(), name="housekeeper")
         return self
 
