@@ -1,7 +1,9 @@
 """How many queries a read costs, and that SQLite finds its way by index."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,10 +12,16 @@ from sqlalchemy import Connection, event
 
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
+from letta_grpc.adapters.sql.queries import CALL, EXPIRED_CALLS, OPEN_CALLS, SETTLED_CALLS
+from letta_grpc.adapters.sql.rows import Values
+from letta_grpc.adapters.sql.runs import SqlRunStore
+from letta_grpc.adapters.sql.session import Query
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.paging import PageRequest
+from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.journals.asking import waiting
 from tests.support.sqlite_worlds import Opened, opened
 
 T = TypeVar("T")
@@ -92,3 +100,35 @@ async def test_the_newest_count_is_found_from_the_end(file: Opened) -> None:
     watched = Watched(file.database)
     await SqlHistoryStore(watched).load(thread.id)
     assert [step for step in watched.plans[0] if "TEMP B-TREE" in step] == []
+
+
+async def test_waiting_calls_are_found_by_index(file: Opened) -> None:
+    asked = await waiting(file.world, "a", "b")
+    values = {"the_conversation": asked.conversation_id, "the_run": asked.id, "the_call": "a", "the_now": 0}
+    watched = Watched(file.database)
+    for query in (OPEN_CALLS, SETTLED_CALLS, CALL, EXPIRED_CALLS):
+        await watched.read(partial(_run, query=query, values=values))
+    await SqlRunStore(watched).list(PageRequest(), RunFilter(has_pending_actions=True))
+    calls_by_id, open_calls = "ix_waiting_calls_conversation_id_tool_call_id", "ix_waiting_calls_open"
+    indexes = [open_calls, calls_by_id, calls_by_id, open_calls, "ix_runs_waiting"]
+    assert [index in plan[0] for index, plan in zip(indexes, watched.plans, strict=True)] == [True] * len(indexes)
+
+
+def _run(connection: Connection, query: Query, values: Values) -> object:
+    return connection.execute(query, values).all()
+
+
+async def test_an_ordinary_start_does_not_look_for_waiting_calls(file: Opened) -> None:
+    traced: list[str] = []
+    thread = await file.world.default(await file.world.agent())
+    await file.database.write(lambda connection: driver_of(connection).set_trace_callback(traced.append))
+    await file.world.start(thread, "hi")
+    await file.database.write(lambda connection: driver_of(connection).set_trace_callback(None))
+    assert [statement for statement in traced if "messages" in statement]
+    assert [statement for statement in traced if "waiting_calls" in statement] == []
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver

@@ -178,7 +178,7 @@ runs = Table(
 _OPEN = text("state IN ('queued', 'running')")
 Index("ix_runs_open", runs.c.conversation_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
 _WAITS = text("pending_actions IS NOT NULL")
-Index("ix_runs_waiting", runs.c.conversation_id, sqlite_where=_WAITS, postgresql_where=_WAITS)
+Index("ix_runs_waiting", runs.c.position, sqlite_where=_WAITS, postgresql_where=_WAITS)
 
 # Every call that has ever waited for an answer: by it a late or repeated answer is told from a wrong one. The calls of one
 # step are a batch, open until `settled_run_id` says which run took care of it; `answer_run_id` is the run that brought the

@@ -213,7 +213,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_waiting",
         "runs",
-        ["conversation_id"],
+        ["position"],
         unique=False,
         sqlite_where=sa.text("pending_actions IS NOT NULL"),
         postgresql_where=sa.text("pending_actions IS NOT NULL"),
