@@ -1,5 +1,7 @@
 """MCP servers end to end: registered, asked for tools, and gone again."""
 
+import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -9,10 +11,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from letta_grpc.v1 import mcp_pb2
+from letta_grpc.v1 import mcp_pb2, messages_pb2, run_service_pb2, runs_pb2
 from letta_grpc.v1 import mcp_service_pb2 as pb
 from tests.requirements.registry import requirement
-from tests.support.houses import Wire
+from tests.support.houses import Wire, run_of, talk
 from tests.support.mcp_servers import PROGRAM, HttpProcess, http_process
 from tests.support.wires import failure_of, fields_of, info_of
 from tests.wire.conftest import Connect
@@ -83,6 +85,40 @@ async def test_tools_are_listed_and_added_under_the_names_that_are_wished_for(wi
         assert add.mcp.timeout.seconds == 60
         everything = await wire.mcp.AddMcpTools(pb.AddMcpToolsRequest(mcp_server_id=server.id, prefix="all_"))
         assert [tool.name for tool in everything.tools] == [f"all_{tool.name}" for tool in listed]
+
+
+@requirement("mcp_called")
+async def test_an_agent_calls_the_tool_and_is_told_what_it_gave(wire: Wire, process: HttpProcess) -> None:
+    async with keeping(wire, mcp_pb2.McpServer(name="called", http=listener(process))) as server:
+        await wire.mcp.AddMcpTools(pb.AddMcpToolsRequest(mcp_server_id=server.id, prefix="c_"))
+        one = await talk(wire, "scripted/script", ["c_add", "c_image", "c_fails"])
+        calls = [("c_add", {"a": 40, "b": 2}), ("c_image", {}), ("c_fails", {})]
+        turn = [{"tool_call": {"name": name, "arguments": arguments}} for name, arguments in calls]
+        assert run_of(await one.ask(json.dumps([turn, [{"text": "done"}]]))).state == runs_pb2.RUN_STATE_COMPLETED
+        add, image, fails = [returned for message in await one.history() for returned in message.tool_returns]
+        assert (add.status, add.text) == (messages_pb2.TOOL_RETURN_STATUS_SUCCESS, "42")
+        assert image.content.parts[0].image.media_type == "image/png"
+        assert fails.status == messages_pb2.TOOL_RETURN_STATUS_ERROR
+        await one.goes_on()
+
+
+@requirement("mcp_called")
+async def test_cancelling_the_run_cancels_the_call_at_the_server(wire: Wire, tmp_path: Path) -> None:
+    async with keeping(wire, mcp_pb2.McpServer(name="cancelled", stdio=child(tmp_path))) as server:
+        await wire.mcp.AddMcpTools(pb.AddMcpToolsRequest(mcp_server_id=server.id, prefix="x_"))
+        one = await talk(wire, "scripted/script", ["x_slow"])
+        start = one.start(json.dumps([[{"tool_call": {"name": "x_slow", "arguments": {}}}]]))
+        run = (await wire.runs.CreateRun(run_service_pb2.CreateRunRequest(agent_id=one.agent_id, run=start.run))).run
+        async with asyncio.timeout(20):
+            await there(tmp_path / "slow.began")
+            await wire.runs.CancelRun(run_service_pb2.CancelRunRequest(run_id=run.id))
+            await there(tmp_path / "slow.cancelled")
+        await one.goes_on()
+
+
+async def there(path: Path) -> None:
+    while not path.exists():  # noqa: ASYNC110, ASYNC240 - it is another process that makes the file
+        await asyncio.sleep(0.01)
 
 
 @requirement("mcp_added_again")

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 from letta_grpc.domain.ids import McpServerId
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.tools import HttpEndpoint, McpServer, McpSource, StdioEndpoint, Tool, ToolSignature
+from letta_grpc.domain.tools import HttpEndpoint, McpServer, StdioEndpoint, ToolSignature
 from letta_grpc.engine.mcp_servers import NewMcpServer
 from letta_grpc.transport.convert.paging import page_from_pb
 from letta_grpc.transport.convert.rules import Rules
-from letta_grpc.transport.convert.times import seconds_to_pb, timestamp_to_pb
+from letta_grpc.transport.convert.times import timestamp_to_pb
 from letta_grpc.v1 import mcp_pb2 as pb
-from letta_grpc.v1 import mcp_service_pb2, tools_pb2
+from letta_grpc.v1 import mcp_service_pb2
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 # What HTTP and the environment of a process take; a NUL or a line's end would be another header or the end of a value.
@@ -122,25 +122,3 @@ def tools_to_add_from_pb(request: mcp_service_pb2.AddMcpToolsRequest) -> tuple[M
         if not _PREFIX.fullmatch(request.prefix):
             rules.broken("prefix", "must be at most 32 of a-z A-Z 0-9 _ -")
     return McpServerId(server_id), tuple(dict.fromkeys(request.names)), request.prefix
-
-
-def added_tool_to_pb(tool: Tool) -> tools_pb2.Tool:
-    """Return a tool of an MCP server."""
-    found = tools_pb2.Tool(
-        id=tool.id,
-        name=tool.name,
-        description=tool.description,
-        parameters=tool.parameters,
-        tags=tool.tags,
-        return_char_limit=tool.return_char_limit,
-        requires_approval=tool.requires_approval,
-        idempotent=tool.idempotent,
-        parallel=tool.parallel,
-        create_time=timestamp_to_pb(tool.create_time),
-        update_time=timestamp_to_pb(tool.update_time),
-    )
-    if isinstance(tool.source, McpSource):
-        timeout = seconds_to_pb(tool.source.timeout_seconds)
-        source = tools_pb2.McpSource(mcp_server_id=tool.source.server_id, remote_name=tool.source.remote_name, timeout=timeout)
-        found.mcp.CopyFrom(source)
-    return found

@@ -4,7 +4,6 @@
 
 from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.transport.convert.mcp import (
-    added_tool_to_pb,
     mcp_tool_to_pb,
     new_server_from_pb,
     server_id_from_pb,
@@ -13,6 +12,7 @@ from letta_grpc.transport.convert.mcp import (
     tools_to_add_from_pb,
 )
 from letta_grpc.transport.convert.paging import token_of
+from letta_grpc.transport.convert.tools import tool_to_pb
 from letta_grpc.transport.methods import Call
 from letta_grpc.transport.rpc.pages import fitting
 from letta_grpc.v1 import mcp_service_pb2 as pb
@@ -50,4 +50,4 @@ class McpServicer:
     async def AddMcpTools(self, request: pb.AddMcpToolsRequest, _call: Call) -> pb.AddMcpToolsResponse:
         """Store tools of a server."""
         tools = await self._servers.add_tools(*tools_to_add_from_pb(request))
-        return pb.AddMcpToolsResponse(tools=[added_tool_to_pb(tool) for tool in tools])
+        return pb.AddMcpToolsResponse(tools=[tool_to_pb(tool) for tool in tools])
