@@ -88,6 +88,12 @@ def heartbeat(reason: str, time: datetime, timezone: str) -> str:
     return json.dumps({"type": "heartbeat", "reason": reason, "time": local}, ensure_ascii=False)
 
 
+def is_heard(call: ToolCall, message: Message) -> bool:
+    """Say whether what a call of `send_message` says stands in the message, too."""
+    words = (object_in(call.arguments) or {}).get(MESSAGE)
+    return not words or not isinstance(words, str) or any(isinstance(p, TextPart) and p.text == words for p in message.content)
+
+
 def as_shown(messages: Iterable[Message]) -> tuple[Message, ...]:
     """Return a history as the model is shown it: what stands in a call does not stand beside it, too."""
     return tuple(_without_doubles(message) if message.tool_calls else message for message in messages)

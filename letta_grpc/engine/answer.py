@@ -26,10 +26,14 @@ _CALL_CHARACTERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How a call is taken in when it is announced: what it waits for, and the arguments that a rule gives it."""
+    """How a call is taken in when it is announced: what it waits for, and the arguments that a rule gives it.
+
+    `refused`: a rule is broken; such a call waits for nothing, and what it would say isn't said.
+    """
 
     waits_for: ActionKind | None = None
     arguments: str = ""
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -177,7 +181,8 @@ class Answer:
         self._announced.append(call)
         self._start(call.message_id, events)
         if self._partial_json:
-            call.speech = Speech(call.name, call.given, self._partial_json)
+            speaks = call.name == SEND_MESSAGE and not admission.refused
+            call.speech = Speech(self._partial_json, call.given, speaks=speaks)
             self._tell(call, call.speech.given, events)
 
     def _tell(self, call: _Call, said: Iterable[Said], events: list[RunEvent]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from letta_grpc.domain.arguments import object_in
-from letta_grpc.domain.memgpt import MESSAGE, SEND_MESSAGE, THINKING
+from letta_grpc.domain.memgpt import MESSAGE, THINKING
 from letta_grpc.domain.messages import ReasoningPart, TextPart
 from letta_grpc.ports.partial_json import Addition, PartialJson
 
@@ -14,13 +14,13 @@ _KINDS: dict[str, type[TextPart | ReasoningPart]] = {THINKING: ReasoningPart, ME
 
 
 class Speech:
-    """Listens to one call. `speaks`: it is how the agent says something; then its arguments are heard, not shown.
+    """Listens to one call. If it `speaks`, its arguments are heard, not shown.
 
     `given` is what a rule lets it say and think, in place of what the model writes there.
     """
 
-    def __init__(self, tool: str, given: str, partial_json: PartialJson) -> None:
-        self.speaks = tool == SEND_MESSAGE
+    def __init__(self, partial_json: PartialJson, given: str, *, speaks: bool) -> None:
+        self.speaks = speaks
         members = object_in(given) or {} if given else {}
         heard = [THINKING, MESSAGE] if self.speaks else [THINKING]
         self.given = [(_KINDS[key], value) for key in heard if isinstance(value := members.get(key), str) and value]

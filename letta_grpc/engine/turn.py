@@ -43,13 +43,13 @@ class Turn:
         return self.toolbox.policy.offer(self.made)
 
     def admit(self, tool: str) -> Admission:
-        """Take in a call that the model begins to write. One that may not come now waits for nothing: it gets its refusal."""
+        """Take in a call that the model begins to write. One that may not come now stays refused."""
         policy = self.toolbox.policy
         if not policy.in_order:
             return Admission(self.toolbox.waits_for(tool))
         offer = policy.within(self.made, self._announced)
         if tool not in offer.tools:
-            return Admission()
+            return Admission(refused=True)
         self._announced.append(MadeCall(tool=tool))
         return Admission(self.toolbox.waits_for(tool), offer.arguments.get(tool, ""))
 
@@ -59,10 +59,17 @@ class Turn:
         if not policy.in_order:
             return None
         offer = policy.within(self.made, _made_now(record))
-        # What waits for an answer and was not asked for had been refused, whatever its turn would allow by now.
-        if call.name in offer.tools and (_is_answered(record, call.id) or not self.toolbox.waits_for(call.name)):
+        if call.name in offer.tools and not self._was_refused(record, call):
             return None
         return refusal_text(call.name, offer.tools)
+
+    def _was_refused(self, record: RunRecord, call: ToolCall) -> bool:
+        """Say whether a call had been refused when it was announced: it was not asked for, or not heard."""
+        if _is_answered(record, call.id):
+            return False
+        said = record.progress.assistant
+        unheard = self.toolbox.speaks(call.name) and said is not None and not memgpt.is_heard(call, said)
+        return unheard or self.toolbox.waits_for(call.name) is not None
 
     def go_on(self, record: RunRecord, step: StepCalls) -> RunEnd | None:
         """Return the end that the rules or the agent's kind give the turn, None if it goes on: then the model is told why."""

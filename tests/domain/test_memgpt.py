@@ -71,6 +71,13 @@ def test_the_model_is_not_shown_twice_what_it_said_and_thought() -> None:
     assert shown.tool_calls == message.tool_calls
 
 
+def test_words_are_heard_when_they_stand_beside_their_call() -> None:
+    message = assistant("a", words="Hi")
+    assert memgpt.is_heard(call("send_message", message="Hi"), message)
+    assert memgpt.is_heard(call("send_message", message=7), message)
+    assert not memgpt.is_heard(call("send_message", message="Ho"), message)
+
+
 def test_words_without_calls_are_shown_as_they_are() -> None:
     assert memgpt.as_shown([assistant("a", words="Hi")]) == (assistant("a", words="Hi"),)
 
