@@ -41,15 +41,22 @@ async def http_serving(
     listener = _bound(listen)
     host, port = listener.getsockname()[:2]
     server = _Server(_config(app, options, certificate))
-    async with asyncio.TaskGroup() as group:
-        serving = group.create_task(server.serve([listener]), name="http")
-        ready = group.create_task(server.ready.wait(), name="http ready")
-        await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        try:
-            yield f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-        finally:
+    failed: Exception | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve([listener]), name="http")
+            ready = group.create_task(server.ready.wait(), name="http ready")
+            await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            try:
+                yield f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+            except Exception as error:  # noqa: BLE001 - raised again below: the group would wrap it, and cut the server off
+                failed = error
             server.should_exit = True
+    finally:
+        server.cut()
+    if failed is not None:
+        raise failed
 
 
 def _config(app: ASGIApp, options: GatewayOptions, certificate: Certificate | None) -> uvicorn.Config:
@@ -99,6 +106,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    def cut(self) -> None:
+        """Close whatever a shutdown that was cancelled left open."""
+        for listening in getattr(self, "servers", ()):
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -13,8 +13,9 @@ from letta_grpc.app import House, housed, serving
 from letta_grpc.settings import Provider, Settings
 from letta_grpc.v1 import agent_service_pb2, agents_pb2, events_pb2, messages_pb2, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
+from tests.support.http_channel import http_channel
 from tests.support.upstream import Upstream
-from tests.support.wires import Stubs, Way
+from tests.support.wires import Stubs, Way, dialed, remote_channel
 
 PROVIDER = "up"
 
@@ -35,15 +36,23 @@ async def wired(way: Way, folder: Path, **settings: Any) -> AsyncIterator[Wire]:
         "database": f"sqlite:///{folder / 'letta.db'}",
         # What still runs at the end of a test is of no interest to anybody.
         "drain_seconds": 0,
+        "http": "127.0.0.1:0" if way == "http" else None,
     }
     chosen = Settings(**(defaults | settings))
     async with AsyncExitStack() as stack:
         if way == "local":
             house = await stack.enter_async_context(housed(chosen, {}))
             yield Wire(await stack.enter_async_context(house.channel()), house)
+            return
+        server = await stack.enter_async_context(serving(chosen, {}))
+        if way == "socket":
+            channel = await stack.enter_async_context(dialed(server.address))
+        elif way == "remote":
+            channel = await stack.enter_async_context(remote_channel(server.address))
         else:
-            server = await stack.enter_async_context(serving(chosen, {}))
-            yield Wire(await stack.enter_async_context(grpc.aio.insecure_channel(server.address)), server.house)
+            assert server.http
+            channel = await stack.enter_async_context(http_channel(server.http, "text/event-stream"))
+        yield Wire(channel, server.house)
 
 
 def provider_of(upstream: Upstream, key: str | None = "any") -> dict[str, Provider]:

@@ -15,6 +15,10 @@ from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.mcp_servers import McpServers
+from letta_grpc.gateway.application import gateway_app
+from letta_grpc.gateway.options import GatewayOptions
+from letta_grpc.gateway.serving import http_serving
+from letta_grpc.gateway.standalone import standing_alone
 from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.methods import Call, Method, Response, StreamMethod, UnaryMethod
@@ -29,10 +33,13 @@ from letta_grpc.v1.model_service_pb2_grpc import ModelServiceStub
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
 from letta_grpc.v1.tool_service_pb2_grpc import ToolServiceStub
 from tests.support.engine import Engine, OneModel
+from tests.support.http_channel import http_channel
 from tests.support.toolsheds import toolshed
 
-Way = Literal["socket", "local"]
+# socket: gRPC. local: in process. http: a gateway inside the server, by events. remote: one in front of it, by lines.
+Way = Literal["socket", "local", "http", "remote"]
 WAYS: Sequence[Way] = ("socket", "local")
+WIRE_WAYS: Sequence[Way] = (*WAYS, "http", "remote")
 GET_RUN = "letta_grpc.v1.RunService/GetRun"
 ATTACH_RUN = "letta_grpc.v1.RunService/AttachRun"
 
@@ -128,13 +135,32 @@ async def serving(calls: Calls, options: ServerOptions | None = None) -> AsyncIt
 
 @asynccontextmanager
 async def channel_to(calls: Calls, way: Way) -> AsyncIterator[grpc.aio.Channel]:
-    """Reach the calls in one of the two ways."""
+    """Reach the calls in one of the ways."""
     async with AsyncExitStack() as stack:
         if way == "local":
             yield await stack.enter_async_context(LocalChannel(calls))
+        elif way == "http":
+            app = gateway_app(await stack.enter_async_context(LocalChannel(calls)))
+            url = await stack.enter_async_context(http_serving(app, "127.0.0.1:0", GatewayOptions()))
+            yield await stack.enter_async_context(http_channel(url, "text/event-stream"))
         else:
             _, address = await stack.enter_async_context(serving(calls))
-            yield await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            yield await stack.enter_async_context(remote_channel(address) if way == "remote" else dialed(address))
+
+
+def dialed(address: str) -> grpc.aio.Channel:
+    """A channel to a server."""
+    return grpc.aio.insecure_channel(address)
+
+
+@asynccontextmanager
+async def remote_channel(address: str) -> AsyncIterator[Any]:
+    """A channel to a gateway of its own in front of a server."""
+    async with (
+        standing_alone(address, "127.0.0.1:0", GatewayOptions()) as url,
+        http_channel(url, "application/x-ndjson") as channel,
+    ):
+        yield channel
 
 
 class Stubs:
@@ -154,7 +180,7 @@ class Stubs:
 async def failure_of(call: Any) -> grpc.aio.AioRpcError:  # noqa: ANN401 - a call of either channel
     """What a call fails with."""
     try:
-        if isinstance(call, grpc.aio.UnaryUnaryCall):
+        if isinstance(call, Awaitable):
             await call
         else:
             while await call.read() is not grpc.aio.EOF:

@@ -8,14 +8,14 @@ import pytest_asyncio
 
 from tests.support.houses import Wire, provider_of, wired
 from tests.support.upstream import Upstream, running_upstream
-from tests.support.wires import WAYS, Way
+from tests.support.wires import WIRE_WAYS, Way
 
 Connect = Callable[..., AbstractAsyncContextManager[Wire]]
 
 
-@pytest.fixture(params=WAYS, scope="module")
+@pytest.fixture(params=WIRE_WAYS, scope="module")
 def way(request: pytest.FixtureRequest) -> Way:
-    return request.param  # type: ignore[no-any-return]  # one of WAYS
+    return request.param  # type: ignore[no-any-return]  # one of WIRE_WAYS
 
 
 @pytest.fixture(scope="session")
