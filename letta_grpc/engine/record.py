@@ -89,10 +89,12 @@ class RunRecord:
         self.add(*events)
         await _outcome(self._append())
 
-    def write_soon(self, *events: RunEvent) -> None:
+    def write_soon(self, *events: RunEvent) -> Future[None]:
         """Store what was added, and these, before anything that is written later. If that fails, the next write fails too."""
         self.add(*events)
-        self._append().add_done_callback(_forget_failure)
+        stored = self._append()
+        stored.add_done_callback(_forget_failure)
+        return stored
 
     async def write_return(self, returned: ToolReturn, changes: Sequence[Change]) -> None:
         """Store a tool's return together with what the tool changes, or raise ConcurrentChange and store nothing."""

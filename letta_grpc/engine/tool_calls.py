@@ -1,9 +1,8 @@
-"""Running the tool calls of one step, side by side."""
+"""Running the tool calls of one step: side by side those that may, then the others one after the other."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from itertools import accumulate, takewhile
 
 from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.completions import ToolDefinition
@@ -11,9 +10,10 @@ from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ToolExecutionStarted
 from letta_grpc.domain.memgpt import as_run
 from letta_grpc.domain.messages import ToolCall, ToolReturn, ToolReturnStatus
-from letta_grpc.domain.tools import OutputStream
 from letta_grpc.domain.turns import is_refusal
 from letta_grpc.engine.record import RunRecord
+from letta_grpc.engine.return_limits import cut_lines, cut_text, size_of
+from letta_grpc.engine.tool_output import LiveOutput
 from letta_grpc.engine.toolbox import Toolbox
 from letta_grpc.engine.turn import StepCalls, Turn, step_calls
 from letta_grpc.ports.tools import ToolContext, ToolResult, Tools
@@ -39,7 +39,8 @@ class ToolCalls:
     async def run_all(self, record: RunRecord, turn: Turn) -> StepCalls:
         """Give every call that is due its return, each as it comes, then add the tool message; return what the calls were.
 
-        A call that an earlier attempt had begun is answered with an error, unless its tool is idempotent. Where a rule may
+        A call that an earlier attempt had begun is answered with an error, unless its tool is idempotent. Tools that may not run
+        beside others run one after the other, behind those that may. Where a rule may
         depend on the order of the calls they run one after the other, and each is looked at when its turn comes.
         """
         calls = record.progress.open_calls
@@ -68,8 +69,11 @@ class ToolCalls:
         if runnable:
             # Apart from the starts: those the journal refuses once the run is being cancelled, the answer it never does.
             record.write_soon()
-            await record.write(*(ToolExecutionStarted(call.id) for call, _ in runnable))
-            await _side_by_side(*(self._run(record, call, definition, toolbox, limit) for call, definition in runnable))
+        together = [(call, definition) for call, definition in runnable if definition.parallel]
+        for batch in (together, *([one] for one in runnable if not one[1].parallel)):
+            if batch:
+                await record.write(*(ToolExecutionStarted(call.id) for call, _ in batch))
+                await _side_by_side(*(self._run(record, call, definition, toolbox, limit) for call, definition in batch))
 
     async def _run(self, record: RunRecord, call: ToolCall, definition: ToolDefinition, toolbox: Toolbox, limit: int) -> None:
         run = record.run
@@ -78,7 +82,7 @@ class ToolCalls:
         )
         with self._tracing.tool_call(call) as span:
             for _ in range(_MAX_CONFLICTS):
-                result = await self._result(call, context, toolbox)
+                result = await self._result(record, call, context, toolbox)
                 try:
                     returned = _cut_return(_returned(call, result), min(limit, definition.return_char_limit), limit)
                     await record.write_return(returned, result.changes)
@@ -90,17 +94,18 @@ class ToolCalls:
             span.fail("TOOL_ERROR")
             await record.write_return(_error(call, _CONFLICT), ())
 
-    async def _result(self, call: ToolCall, context: ToolContext, toolbox: Toolbox) -> ToolResult:
+    async def _result(self, record: RunRecord, call: ToolCall, context: ToolContext, toolbox: Toolbox) -> ToolResult:
         if toolbox.speaks(call.name):
             # What it says was heard while the model wrote it.
             return ToolResult(status=ToolReturnStatus.SUCCESS, text="")
         if toolbox.kind is AgentKind.MEMGPT:
             call = as_run(call)
-        return await self._tools.run(call, context, _unheard)
-
-
-def _unheard(_stream: OutputStream, _text: str) -> None:
-    """Take what a tool writes while it runs; its return has it again."""
+        output = LiveOutput(record, call.id)
+        try:
+            return await self._tools.run(call, context, output)
+        finally:
+            # Also of a tool that was cancelled: what it wrote is shown, and all of it before its return.
+            output.close()
 
 
 def _error(call: ToolCall, text: str) -> ToolReturn:
@@ -128,29 +133,11 @@ def _cut_return(returned: ToolReturn, text_limit: int, limit: int) -> ToolReturn
     if is_refusal(returned):
         # A tool of the server's or the client's that says so would hide its own call from the rules.
         returned = replace(returned, text=f"Error: {returned.text}")
-    text = _cut(returned.text, text_limit)
+    text = cut_text(returned.text, text_limit)
     room = max(0, limit - len(text))
-    stdout = _cut_lines(returned.stdout, room)
-    room = max(0, room - _size(stdout))
-    return replace(returned, text=text, stdout=stdout, stderr=_cut_lines(returned.stderr, room))
-
-
-def _cut(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    return f"{text[:limit]}\n[cut: {limit} of {len(text)} characters are shown]"
-
-
-def _cut_lines(lines: tuple[str, ...], room: int) -> tuple[str, ...]:
-    if _size(lines) <= room:
-        return lines
-    shown = list(takewhile(lambda end: end <= room, accumulate(len(line) + 1 for line in lines)))
-    return (*lines[: len(shown)], f"[cut: {len(shown)} of {len(lines)} lines are shown]")
-
-
-def _size(lines: Iterable[str]) -> int:
-    # The end of a line counts too: there can be as many lines as characters.
-    return sum(len(line) + 1 for line in lines)
+    stdout = cut_lines(returned.stdout, room)
+    room = max(0, room - size_of(stdout))
+    return replace(returned, text=text, stdout=stdout, stderr=cut_lines(returned.stderr, room))
 
 
 async def _side_by_side(*runs: Coroutine[object, object, None]) -> None:
