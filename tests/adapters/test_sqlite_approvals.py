@@ -25,6 +25,7 @@ async def test_a_batch_stays_open_over_a_restart(tmp_path: Path) -> None:
     async with opened(path, FakeClock()) as file:
         assert await file.database.leases.take_over(FakeClock().now()) == ()
         assert await pending_of(file.world, partial.run.id) == ["b"]
+        assert len(await events_of(file.world.log, ProtoEventCodec(), partial.run.id)) == 3
         with pytest.raises(ApprovalPending):
             await send(file.world, asked, _OTHER)
         claim = await send(file.world, asked, deny("b"))

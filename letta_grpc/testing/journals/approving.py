@@ -107,6 +107,7 @@ class AnswerContract:
         assert request == ApprovalRequested(rest)
         assert isinstance(finished, RunFinished)
         assert finished.run.pending_actions == run.pending_actions == rest
+        assert (await world.log.read(run.id, 3, 1)).ended
         assert await pending_of(world, asked.id) == []
         assert len(await world.history.of_run(run.id)) == 1
 
