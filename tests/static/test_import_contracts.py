@@ -39,6 +39,8 @@ def test_every_contract_holds(copy: Path) -> None:
         ("Generated code is for the edge", "app.py", "import letta_grpc.v1.runs_pb2"),
         ("Only the composition root names adapters", "cli/serve.py", "import letta_grpc.adapters.clock"),
         ("Only telemetry knows OpenTelemetry", "transport/errors.py", "import opentelemetry.trace"),
+        ("Layers", "gateway/streams.py", "import letta_grpc.transport.wire"),
+        ("The gateway works far from the server", "gateway/streams.py", "import letta_grpc.domain.ids"),
         ("No cycles", "domain/ids.py", "import letta_grpc.ports"),
     ],
 )

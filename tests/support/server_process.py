@@ -55,3 +55,25 @@ def serving_process(folder: Path, *flags: str, **more: str) -> Iterator[tuple[st
                 process.wait(STOP_SECONDS)
             finally:
                 process.kill()
+
+
+@contextmanager
+def gateway_process(folder: Path, target: str, *flags: str, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run `letta-grpc gateway` on a free port in front of a server; give its URL and process."""
+    command = [str(BIN / "letta-grpc"), "gateway", "--target", target, "--http", "127.0.0.1:0", *flags]
+    with (
+        (folder / "gateway.log").open("a") as log,
+        subprocess.Popen(  # noqa: S603 - our own command
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment(**more)
+        ) as process,
+    ):
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            assert line.startswith("listening http="), (folder / "gateway.log").read_text()
+            yield line.strip().removeprefix("listening http="), process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()
