@@ -17,8 +17,8 @@ FULL_SHARE = 0.9
 KEPT_SHARES = (0.3, 0.1, 0.0)
 # What leaves must be worth a summary: otherwise a context whose instructions fill the window would be compacted at each step.
 _WORTHWHILE_SHARE = 0.05
-# The share of the window that a summary may fill, and what it is written from.
-_SUMMARY_SHARE, _TRANSCRIPT_SHARE = 0.1, 0.6
+# The share of the window that a summary may fill.
+_SUMMARY_SHARE = 0.1
 # How much of one message the transcript has.
 _MESSAGE_CHARACTERS = 4000
 _BYTES_PER_TOKEN = 4
@@ -67,7 +67,7 @@ def cut(messages: Sequence[Message], kept_tokens: int, *, may_keep_none: bool = 
     return Cut(summary=summary, dropped=tuple(history[:place]), kept=tuple(history[place:]))
 
 
-def is_worthwhile(cut: Cut, window: int) -> bool:
+def is_worthwhile(cut: Cut, window: float) -> bool:
     """Say whether so much leaves that a summary of it is a gain."""
     return tokens_of(cut.dropped) > window * _WORTHWHILE_SHARE
 
@@ -110,8 +110,8 @@ def _places(history: Sequence[Message]) -> Iterator[int]:
         open_until = max([open_until, *(last_return.get(call.id, -1) for call in message.tool_calls)])
 
 
-def transcript(cut: Cut, window: int, share: float = _TRANSCRIPT_SHARE) -> str:
-    """Return what the summary is written from: the earlier summary, then what leaves, as much of the newest as has room."""
+def transcript(cut: Cut, window: int, share: float) -> str:
+    """Return what the summary is written from: the earlier summary, then what leaves, as much as has room of the newest."""
     room = int(window * share) * _BYTES_PER_TOKEN
     earlier = f"Earlier summary:\n{_middle_out(_body(cut.summary), room // 3)}\n\n" if cut.summary else ""
     room -= len(earlier)

@@ -33,7 +33,8 @@ from letta_grpc.ports.tracing import Tracing
 logger = logging.getLogger(__name__)
 
 # What the summariser is shown may fill these shares of the window: the next one if the provider finds it too long.
-_TRANSCRIPT_SHARES = (0.6, 0.25, 0.1)
+_CERTAINLY_FREE_SHARE = 0.25
+_TRANSCRIPT_SHARES = (0.75, 0.3, 0.1)
 
 
 class Compactor:
@@ -43,31 +44,43 @@ class Compactor:
         self._models = models
         self._tracing = tracing
 
+    def may_be_full(self, record: RunRecord, context: AgentContext, request: ModelRequest) -> bool:
+        """Say whether it matters what the provider has counted: no estimate is wrong by a factor of four."""
+        return estimate_request_tokens(request) > self._window(record, context) * _CERTAINLY_FREE_SHARE
+
     async def relieve(self, record: RunRecord, context: AgentContext, request: ModelRequest) -> ContextCompacted | None:
         """Return the compaction that this context needs before the model is asked, None where it needs none or none helps."""
-        window = self._window(record, context)
-        if context_tokens(context, request) <= _room(window, request.settings):
+        window, tokens = self._window(record, context), context_tokens(context, request)
+        if tokens <= _room(window, request.settings):
             return None
-        chosen = cut(context.messages, int(window * KEPT_SHARES[0]))
-        return await self._carry_out(record, context, request, chosen) if chosen and is_worthwhile(chosen, window) else None
+        # The window as the estimate would have it that what leaves is measured by.
+        estimated_window = min(1.0, estimate_request_tokens(request) / tokens) * window
+        chosen = cut(context.messages, int(estimated_window * KEPT_SHARES[0]))
+        if chosen is None or not is_worthwhile(chosen, estimated_window):
+            return None
+        return await self._carry_out(record, context, request, chosen)
 
     async def shrink(
         self, record: RunRecord, context: AgentContext, request: ModelRequest, kept_share: float
     ) -> ContextCompacted | None:
         """Return the compaction for a context that the provider found too long, None where nothing can leave it."""
-        chosen = cut(context.messages, int(self._window(record, context) * kept_share))
+        chosen = cut(context.messages, int(self._size(record, context) * kept_share))
         return await self._carry_out(record, context, request, chosen) if chosen else None
 
     async def compact(
         self, record: RunRecord, context: AgentContext, request: ModelRequest, *, keep_none: bool
     ) -> ContextCompacted | None:
         """Return the compaction that a caller asked for, whatever room there is; None where nothing can leave."""
-        size = min(self._window(record, context), tokens_of(context.messages))
-        chosen = cut(context.messages, 0 if keep_none else int(size * KEPT_SHARES[0]), may_keep_none=keep_none)
+        kept_tokens = 0 if keep_none else int(self._size(record, context) * KEPT_SHARES[0])
+        chosen = cut(context.messages, kept_tokens, may_keep_none=keep_none)
         return await self._carry_out(record, context, request, chosen) if chosen else None
 
     def _window(self, record: RunRecord, context: AgentContext) -> int:
         return window_of(context, record.run.model, self._models)
+
+    def _size(self, record: RunRecord, context: AgentContext) -> int:
+        """Return what the messages cost, as far as they fit: less has to be kept of them, whatever the window is."""
+        return min(self._window(record, context), tokens_of(context.messages))
 
     async def _carry_out(
         self, record: RunRecord, context: AgentContext, request: ModelRequest, chosen: Cut

@@ -98,9 +98,12 @@ class AgentLoop:
 
     async def _step(self, record: RunRecord, context: AgentContext | None, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, record.progress.step_index):
-            context = context or await self._history.load(record.run.conversation_id)
+            begun, context = context, context or await self._history.load(record.run.conversation_id)
             turn = await self._turn(record, context.agent)
             request = self._request(record, context, turn)
+            if begun and self._compactor.may_be_full(record, context, request):
+                # Only the history knows what the provider has counted.
+                context = await self._history.load(record.run.conversation_id)
             if compacted := await self._compactor.relieve(record, context, request):
                 context, request = await self._compacted(record, turn, compacted)
             answer = self._open_answer(record, context, turn)

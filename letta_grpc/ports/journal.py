@@ -76,8 +76,8 @@ class Claim:
 
     `lease` is there only when the caller is to work on the run now. `interrupts` is the active run that an INTERRUPT start
     waits for. `last_sequence_number` is that of the newest stored event. `first_step_id`: the step that was started with the
-    run. `context`: what its first step is built from, where the journal had it at hand. `batch`: the calls that this run
-    settles, each with its answer.
+    run. `context`: what its first step is built from, where the journal had it at hand, but for `reported_tokens`. `batch`:
+    the calls that this run settles, each with its answer.
     """
 
     run: Run

@@ -161,12 +161,12 @@ def test_what_the_summary_is_written_from_has_the_earlier_summary_and_as_much_of
 
 def test_one_message_cannot_crowd_out_the_others_and_of_the_newest_there_is_something_in_any_case() -> None:
     huge = user("b", "begin " + "x" * 100_000 + " end")
-    text = transcript(chosen(user("a", "the fact"), huge, user("c"), kept=0), 8000)
+    text = transcript(chosen(user("a", "the fact"), huge, user("c"), kept=0), 8000, 0.6)
     assert "the fact" in text
     assert "begin" in text
     assert "end" in text
     assert len(text) < 5000
-    assert "begin" in transcript(chosen(user("a"), huge, user("c"), kept=0), 200)
+    assert "begin" in transcript(chosen(user("a"), huge, user("c"), kept=0), 200, 0.6)
 
 
 def test_what_the_summary_is_written_from_names_calls_returns_and_pictures() -> None:
@@ -174,7 +174,7 @@ def test_what_the_summary_is_written_from_names_calls_returns_and_pictures() -> 
     given = ToolReturn(tool_call_id="1", status=ToolReturnStatus.SUCCESS, text="It is blue.")
     back = replace(tool_message("c"), tool_returns=(given,))
     picture = user("a", content=(TextPart("See:"), ImagePart(url="https://example.org/x.png")))
-    text = transcript(chosen(picture, called, back, user("d"), kept=0), 8000)
+    text = transcript(chosen(picture, called, back, user("d"), kept=0), 8000, 0.6)
     assert text == 'user: See: [1 pictures]\nassistant: (calls look with {"at": "sky"})\ntool: It is blue.'
 
 
@@ -203,7 +203,7 @@ def test_a_summary_that_no_model_wrote_has_the_earlier_one_and_the_last_words_of
 
 def test_a_summary_of_one_part_is_all_that_it_says() -> None:
     found = chosen(summary("Ada likes tea."), user("a"), user("b"), kept=0)
-    assert "Ada likes tea." in transcript(found, 8000)
+    assert "Ada likes tea." in transcript(found, 8000, 0.6)
 
 
 def test_the_summary_s_message_is_no_part_of_a_step() -> None:
