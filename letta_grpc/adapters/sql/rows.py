@@ -164,10 +164,10 @@ def message_of(row: Row) -> Message:
     return Message(
         id=id_,
         role=Role(role),
-        content=_CONTENT.read(fields.get("content", ())),
-        tool_calls=_CALLS.read(fields.get("tool_calls", ())),
-        tool_returns=_RETURNS.read(fields.get("tool_returns", ())),
-        decisions=_DECISIONS.read(fields.get("decisions", ())),
+        content=_CONTENT.read(fields["content"]) if "content" in fields else (),
+        tool_calls=_CALLS.read(fields["tool_calls"]) if "tool_calls" in fields else (),
+        tool_returns=_RETURNS.read(fields["tool_returns"]) if "tool_returns" in fields else (),
+        decisions=_DECISIONS.read(fields["decisions"]) if "decisions" in fields else (),
         otid=fields.get("otid"),
         name=fields.get("name"),
         run_id=run_id,
@@ -180,10 +180,10 @@ def message_of(row: Row) -> Message:
 def message_values(message: Message, conversation_id: str) -> Values:
     """Return the row of a message."""
     body = {
-        "content": _CONTENT.write(message.content),
-        "tool_calls": _CALLS.write(message.tool_calls),
-        "tool_returns": _RETURNS.write(message.tool_returns),
-        "decisions": _DECISIONS.write(message.decisions),
+        "content": _CONTENT.write(message.content) if message.content else None,
+        "tool_calls": _CALLS.write(message.tool_calls) if message.tool_calls else None,
+        "tool_returns": _RETURNS.write(message.tool_returns) if message.tool_returns else None,
+        "decisions": _DECISIONS.write(message.decisions) if message.decisions else None,
         "otid": message.otid,
         "name": message.name,
         "model": message.model,
@@ -194,7 +194,7 @@ def message_values(message: Message, conversation_id: str) -> Values:
         "run_id": message.run_id,
         "step_id": message.step_id,
         "role": message.role.value,
-        "body": to_json({name: value for name, value in body.items() if value not in (None, [])}),
+        "body": to_json({name: value for name, value in body.items() if value is not None}),
         "search_text": message.text.casefold(),
         "create_time": to_micros(message.create_time),
     }

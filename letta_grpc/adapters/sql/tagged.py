@@ -154,7 +154,8 @@ def _object_of(kind: Any) -> Form:  # noqa: ANN401 - a dataclass
                 plain[name] = convert(plain[name])
         return kind(**plain)
 
-    return Form(write=write, read=read)
+    # Most are of plain text: a context of many messages is read while others' commits wait.
+    return Form(write=write, read=read if readers else lambda plain: kind(**plain))
 
 
 def _default_of(field: "Field[Any]") -> object:
