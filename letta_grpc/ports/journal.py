@@ -11,11 +11,12 @@ from typing import Protocol
 
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.approvals import OpenBatch
-from letta_grpc.domain.events import MessageCompleted, RunEvent, RunStarted, StepStarted, ToolReturned
+from letta_grpc.domain.events import RunEvent, RunStarted, StepStarted
 from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunSpec, Step
+from letta_grpc.domain.waiting import denial_events
 from letta_grpc.ports.stores import AgentContext
 
 
@@ -46,7 +47,7 @@ class Start:
         """
         started: tuple[RunEvent, ...] = (RunStarted(run),)
         if denied:
-            started += (*(ToolReturned(returned) for returned in denied.tool_returns), MessageCompleted(denied))
+            started += denial_events(denied)
         if self.first_step_id is None or run.resumes_run_id:
             return started
         return (*started, StepStarted(self.first_step_id, 0, run.model))
@@ -171,7 +172,10 @@ class Leases(Protocol):
     """Says who works on which run."""
 
     async def take_over(self, now: datetime) -> tuple[Claim, ...]:
-        """Return the RUNNING runs whose lease had run out at `now`, each with a lease of the next attempt."""
+        """Return the RUNNING runs whose lease had run out at `now`, each with a lease of the next attempt.
+
+        One that answers waiting calls comes with its batch again, whether or not all of those have returned.
+        """
         ...
 
     async def start_next(self, conversation_id: ConversationId) -> Claim | None:
