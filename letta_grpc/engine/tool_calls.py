@@ -39,9 +39,9 @@ class ToolCalls:
     async def run_all(self, record: RunRecord, turn: Turn) -> StepCalls:
         """Give every call that is due its return, each as it comes, then add the tool message; return what the calls were.
 
-        A call that an earlier attempt had begun is answered with an error, unless its tool is idempotent. Tools that may not run
-        beside others run one after the other, behind those that may. Where a rule may
-        depend on the order of the calls they run one after the other, and each is looked at when its turn comes.
+        A call that an earlier attempt had begun is answered with an error, unless its tool is idempotent. Tools that may not
+        run beside others come after those that may, one by one. Where a rule may depend on the order of the calls all run one
+        after the other, and each is looked at when its turn comes.
         """
         calls = record.progress.open_calls
         limit = _MAX_RETURN_CHARACTERS // max(1, len(calls))

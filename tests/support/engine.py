@@ -126,12 +126,17 @@ Play = Callable[[ToolCall], Awaitable[str | ToolResult]]
 
 @dataclass
 class DirectedTools:
-    """Tools that are functions of the test. Those named in `idempotent` may be run again, those in `guarded` need approval."""
+    """Tools that are functions of the test, which write to `outputs[call id]`.
+
+    Those named in `idempotent` may be run again, those in `guarded` need approval, those in `serial` run alone.
+    """
 
     plays: dict[str, Play] = field(default_factory=dict)
     idempotent: set[str] = field(default_factory=set)
     guarded: set[str] = field(default_factory=set)
+    serial: set[str] = field(default_factory=set)
     ran: list[str] = field(default_factory=list)
+    outputs: dict[str, Output] = field(default_factory=dict)
 
     async def load(self, names: Sequence[str]) -> Mapping[str, ToolDefinition]:
         return {name: self._definition(name) for name in names if name in self.plays}
@@ -142,6 +147,7 @@ class DirectedTools:
             description=name,
             parameters="{}",
             idempotent=name in self.idempotent,
+            parallel=name not in self.serial,
             requires_approval=name in self.guarded,
         )
 
@@ -150,6 +156,7 @@ class DirectedTools:
 
     async def run(self, call: ToolCall, context: ToolContext, output: Output) -> ToolResult:  # noqa: ARG002 - the port's shape
         self.ran.append(call.id)
+        self.outputs[call.id] = output
         result = await self.plays[call.name](call)
         return result if isinstance(result, ToolResult) else success(result)
 
