@@ -9,6 +9,7 @@ from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.context import Context
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import AgentId, ConversationId, new_agent_id, new_conversation_id
+from letta_grpc.domain.memgpt import SEND_MESSAGE
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.tool_rules import ToolRule
@@ -74,7 +75,7 @@ class Agents:
         """
         check_model(self._models, wish.model, "agent.model")
         tools = tuple(self._tools.base_tools()) if wish.tools is None else wish.tools
-        await self._check_tools(tools)
+        await self._check_tools(tools, has_voice=wish.kind is AgentKind.MEMGPT)
         agent_id, now = new_agent_id(), self._clock.now()
         agent = Agent(
             id=agent_id,
@@ -100,8 +101,8 @@ class Agents:
         default = Conversation(id=new_conversation_id(), agent_id=agent_id, is_default=True, create_time=now, update_time=now)
         return await self._agents.create(agent, default)
 
-    async def _check_tools(self, names: Sequence[str]) -> None:
-        known = await self._tools.load(names)
+    async def _check_tools(self, names: Sequence[str], *, has_voice: bool) -> None:
+        known = (await self._tools.load(names)).keys() | ({SEND_MESSAGE} if has_voice else set())
         unknown = {
             f"agent.tools[{index}]": f"this server has no tool {name!r}"
             for index, name in enumerate(names)
@@ -138,7 +139,8 @@ class Agents:
         if isinstance(model := changes.get("model"), str):
             check_model(self._models, model, "agent.model")
         if isinstance(tools := changes.get("tools"), tuple):
-            await self._check_tools(tools)
+            kind = changes.get("kind") or (await self._agents.get(agent_id)).kind
+            await self._check_tools(tools, has_voice=kind is AgentKind.MEMGPT)
         return await self._agents.update(agent_id, changes, self._clock.now())
 
     async def delete(self, agent_id: AgentId) -> None:
@@ -160,6 +162,11 @@ class Agents:
         """Return a page of a conversation's messages. Raises AgentNotFound, ConversationNotFound."""
         conversation = await self._conversations.get(agent_id, conversation_id)
         return await self._history.list(conversation.id, page)
+
+    async def reset_messages(self, agent_id: AgentId, conversation_id: ConversationId | None) -> None:
+        """Empty a conversation and its context. Raises AgentNotFound, ConversationNotFound, ResourceInUse."""
+        conversation = await self._conversations.get(agent_id, conversation_id)
+        await self._history.reset(conversation.id)
 
     async def context(self, agent_id: AgentId, conversation_id: ConversationId | None) -> Context:
         """Return what the model would be shown now. Raises AgentNotFound, ConversationNotFound."""

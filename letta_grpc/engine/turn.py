@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
 
 from letta_grpc.domain import memgpt
 from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.ids import StepId
 from letta_grpc.domain.messages import Deny, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import Run, StopReason
-from letta_grpc.domain.tool_policy import Ends, GoesOn, Offer, Owes, Verdict
+from letta_grpc.domain.tool_policy import Ends, Offer, Owes, Verdict
 from letta_grpc.domain.transitions import Phase
 from letta_grpc.domain.turns import MadeCall, is_refusal, made_in, refusal_text
 from letta_grpc.engine.answer import Admission
@@ -74,17 +73,12 @@ class Turn:
     def go_on(self, record: RunRecord, step: StepCalls) -> RunEnd | None:
         """Return the end that the rules or the agent's kind give the turn, None if it goes on: then the model is told why."""
         verdict = self._verdict(step)
-        match verdict:
-            case Ends(by_rule=by_rule):
-                return completed(StopReason.TOOL_RULE if by_rule else StopReason.END_TURN)
-            case Owes(demand=demand):
-                self._tell(record, step, demand)
-            case GoesOn() if self.toolbox.kind is AgentKind.MEMGPT:
-                self._tell(record, step, memgpt.FAILED_HEARTBEAT if step.failed else memgpt.WANTED_HEARTBEAT)
-            case GoesOn():
-                pass
-            case _:
-                assert_never(verdict)
+        if isinstance(verdict, Ends):
+            return completed(StopReason.TOOL_RULE if verdict.by_rule else StopReason.END_TURN)
+        if isinstance(verdict, Owes):
+            self._tell(record, step, verdict.demand)
+        elif self.toolbox.kind is AgentKind.MEMGPT:
+            self._tell(record, step, memgpt.FAILED_HEARTBEAT if step.failed else memgpt.WANTED_HEARTBEAT)
         return None
 
     def _verdict(self, step: StepCalls) -> Verdict:

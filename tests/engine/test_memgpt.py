@@ -17,6 +17,7 @@ from letta_grpc.domain.completions import (
     TextChunk,
     ToolCallChunk,
 )
+from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.events import (
     MessageCompleted,
     ReasoningDelta,
@@ -318,3 +319,12 @@ async def test_a_server_that_takes_over_gives_the_heartbeat() -> None:
         events = await second.events(run.id)
     assert json.loads(second.model.asked[0].messages[-1].text)["reason"] == memgpt.FAILED_HEARTBEAT
     assert completed(events)[-2].text == "Here again"
+
+
+async def test_the_tool_that_speaks_may_be_named_and_is_there_once(house: Engine) -> None:
+    await memgpt_agent(house, tools=("send_message", "look"))
+    await house.play(speak("Hello"))
+    assert sorted(tool.name for tool in house.model.asked[0].tools) == ["look", "send_message"]
+    await house.agents.update(house.agent.id, {"tools": ("look", "send_message")})
+    with pytest.raises(InvalidRequest):
+        await house.agents.create(NewAgent(model="test/model", tools=("send_message",)))
