@@ -20,7 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 from letta_grpc.gateway.descriptors import Rpc, fields_of, is_map, members, message_in
 from letta_grpc.gateway.printing import dict_of
 from letta_grpc.gateway.requests import NUMBER
-from letta_grpc.gateway.wire import fields_on_the_wire
+from letta_grpc.gateway.wire import elements_from, split, tag_of
 
 HEARTBEAT = "heartbeat"
 # What several readers of one run are sent is printed once, if it is small: deltas are, and they are what is many.
@@ -48,26 +48,26 @@ class Frames:
         self._field = unrolled_field(rpc.response_type)
         self._print = _printer(message_in(self._field) if self._field else rpc.response_type)
         self._has_ids = not any(_is_message_list(field) for field in rpc.request_type.fields)
+        self._tag = tag_of(self._field.number) if self._field else b""
         self._head, self._prefix = b"", b"{"
 
     def of(self, body: bytes) -> Iterator[Frame]:
         """Yield the frames of a response."""
         if self._field is None:
-            yield self._numbered(self._print(body))
+            frame = self._print(body)
+            yield frame if self._has_ids else frame._replace(id=None)
             return
-        number, elements, rest = self._field.number, [], []
-        for at, field in fields_on_the_wire(body):
-            if at.number == number:
-                elements.append(field[at.value :])
-            else:
-                rest.append(field)
-        self._take_head(b"".join(rest))
+        elements = self._elements_behind_the_head(body)
+        if elements is None:
+            elements, head = split(body, self._field.number)
+            self._take_head(head)
         for element in elements:
             json, event, order = self._print(element)
-            yield self._numbered(Frame(self._merged(json), event, order))
+            yield Frame(self._merged(json), event, order if self._has_ids else None)
 
-    def _numbered(self, frame: Frame) -> Frame:
-        return frame if self._has_ids else frame._replace(id=None)
+    def _elements_behind_the_head(self, body: bytes) -> list[bytes] | None:
+        """Return the elements of a response that begins as the one before did and has nothing else: most do."""
+        return elements_from(body, len(self._head), self._tag) if self._head and body.startswith(self._head) else None
 
     def _take_head(self, head: bytes) -> None:
         """Print the response's other fields, unless they are those of the response before."""

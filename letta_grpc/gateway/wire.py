@@ -39,6 +39,35 @@ def fields_on_the_wire(body: bytes) -> Iterator[tuple[At, bytes]]:
         yield At(tag >> 3, value - start), body[start:position]
 
 
+def split(body: bytes, number: int) -> tuple[list[bytes], bytes]:
+    """Return the values of a field that holds messages, and all other fields as they stand."""
+    values, rest = [], []
+    for at, field in fields_on_the_wire(body):
+        if at.number == number:
+            values.append(field[at.value :])
+        else:
+            rest.append(field)
+    return values, b"".join(rest)
+
+
+def tag_of(number: int) -> bytes:
+    """Return what a field that holds messages begins with."""
+    tag = number << 3 | _LENGTH
+    return bytes([tag]) if tag < _CONTINUES else bytes([tag & 0x7F | _CONTINUES, tag >> 7])
+
+
+def elements_from(body: bytes, position: int, tag: bytes) -> list[bytes] | None:
+    """Return the values of one field from a position to the end; None if there is anything else."""
+    values, end, width = [], len(body), len(tag)
+    while position < end:
+        if not body.startswith(tag, position):
+            return None
+        size, start = _varint(body, position + width)
+        position = start + size
+        values.append(body[start:position])
+    return values if position == end else None
+
+
 def _varint(body: bytes, position: int) -> tuple[int, int]:
     byte = body[position]
     if byte < _CONTINUES:

@@ -38,6 +38,18 @@ def test_an_unknown_name_is_an_error_with_a_suggestion() -> None:
     assert refusal(LETTA_GRPC_API_KEY="k") == "LETTA_GRPC_API_KEY is not known: did you mean LETTA_GRPC_API_KEYS?"
 
 
+def test_http_that_other_machines_reach_wants_keys_as_grpc_does() -> None:
+    assert refusal(LETTA_GRPC_HTTP="0.0.0.0:8283").startswith("LETTA_GRPC_HTTP=0.0.0.0:8283 lets other machines connect")
+    assert Settings.from_env({"LETTA_GRPC_HTTP": "0.0.0.0:8283", "LETTA_GRPC_API_KEYS": "k"}).http == "0.0.0.0:8283"
+    assert Settings.from_env({"LETTA_GRPC_HTTP": "127.0.0.1:0"}).http == "127.0.0.1:0"
+
+
+def test_cors_origins_are_a_comma_list_of_origins() -> None:
+    settings = Settings.from_env({"LETTA_GRPC_CORS_ORIGINS": "https://a.example/, http://localhost:3000"})
+    assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
+    assert "is not an origin" in refusal(LETTA_GRPC_CORS_ORIGINS="a.example")
+
+
 def test_every_wrong_variable_is_named_at_once() -> None:
     text = refusal(LETTA_GRPC_DRAIN_SECONDS="soon", LETTA_GRPC_DATABASE_SYNC="maybe")
     assert [line.partition(":")[0] for line in text.splitlines()] == ["LETTA_GRPC_DATABASE_SYNC", "LETTA_GRPC_DRAIN_SECONDS"]

@@ -1,5 +1,7 @@
 """Failures over HTTP: the same rows as over gRPC, and nothing more than they say."""
 
+from typing import Any
+
 import grpc
 import pytest
 from google.protobuf import any_pb2
@@ -10,12 +12,12 @@ from letta_grpc.gateway.failures import HTTP_OF_CODE, failure_from, invalid, ref
 from letta_grpc.transport.errors import WIRE, status_of
 
 
-def failed(code: grpc.StatusCode, *details: object, message: str = "told") -> grpc.aio.AioRpcError:
-    status = status_pb2.Status(code=code.value[0], message=message)
+def failed(code: grpc.StatusCode, *details: Any) -> grpc.aio.AioRpcError:  # noqa: ANN401 - google.rpc has no stubs
+    status = status_pb2.Status(code=code.value[0], message="told")
     for detail in details:
         status.details.add().Pack(detail)
     trailers = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, message, "")
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, "told", "")
 
 
 @pytest.mark.parametrize("kind", WIRE, ids=lambda kind: kind.__name__)

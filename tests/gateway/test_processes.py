@@ -76,11 +76,14 @@ def test_the_server_says_where_its_gateway_is_and_both_answer(tmp_path: Path) ->
 
 def test_killing_the_gateway_loses_nothing(tmp_path: Path) -> None:
     with serving_process(tmp_path) as (address, _):
-        with gateway_process(tmp_path, address) as (url, first), client_of(url) as client:
-            with starting(client, agent_of(client), SLOW) as answer:
-                run_id, seen = answer.headers["letta-run-id"], read_some(answer, "text_delta")
-                first.send_signal(signal.SIGKILL)
-                assert first.wait(30) == -signal.SIGKILL
+        with (
+            gateway_process(tmp_path, address) as (url, first),
+            client_of(url) as client,
+            starting(client, agent_of(client), SLOW) as answer,
+        ):
+            run_id, seen = answer.headers["letta-run-id"], read_some(answer, "text_delta")
+            first.send_signal(signal.SIGKILL)
+            assert first.wait(30) == -signal.SIGKILL
         with gateway_process(tmp_path, address) as (url, _), client_of(url) as client:
             last = seen[-1].id
             assert last
