@@ -99,10 +99,10 @@ async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -
             (address,) = await server.start()
         except ListenError as error:
             raise StartupError(str(error)) from error
-        # What is here now stays; the collector need not look at it again.
-        gc.freeze()
         try:
             async with _gateway(house, settings) as url:
+                # What is here now stays; the collector need not look at it again.
+                gc.freeze()
                 try:
                     yield RunningServer(house, address, url)
                 finally:
