@@ -84,6 +84,9 @@ class ToolPolicy:
 
     def offer(self, made: Sequence[MadeCall]) -> Offer:
         """Return what may be called after these calls."""
+        if not self.rules:
+            # Nearly every agent, before every call of its model.
+            return Offer(tools=self.tools)
         if not made and (first := self._first()):
             return Offer(tools=self._allowed(made, first), must_call=True, arguments=first)
         next_up = self._next_up(made[-1]) if made else None
