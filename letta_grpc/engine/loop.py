@@ -110,9 +110,12 @@ class AgentLoop:
             # Many runs wait for their models at once: each holds its request, which a retry needs, and no more.
             del context
             finish = await self._ask_within_window(record, answer, request, turn, run_span)
+            was_cut = finish.reason is FinishReason.LENGTH
             if record.add_answer():
-                return await self._after_answer(record, turn)
-            if finish.reason is not FinishReason.LENGTH:
+                end = await self._after_answer(record, turn)
+                # What was cut can be the words of an agent that speaks by calls.
+                return completed(StopReason.MAX_TOKENS) if was_cut and end == completed(StopReason.END_TURN) else end
+            if not was_cut:
                 return self._conclude(record, turn, StepCalls(step_id=record.step_id))
             record.add_step_end()
             return completed(StopReason.MAX_TOKENS)

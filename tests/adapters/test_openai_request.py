@@ -1,6 +1,7 @@
 # ruff: noqa: ANN401 - vendors' JSON, and fields passed through by name
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -112,7 +113,8 @@ def test_parallel_calls_are_not_spoken_of_where_there_are_no_tools() -> None:
 
 def test_a_call_that_must_come_is_asked_for() -> None:
     assert body_of(tools=(TOOL,), tool_choice=ANY_TOOL)["tool_choice"] == "required"
-    named = body_of(tools=(TOOL,), tool_choice=TOOL.name)["tool_choice"]
+    assert body_of(tools=(TOOL,), tool_choice=TOOL.name)["tool_choice"] == "required"
+    named = body_of(tools=(TOOL, replace(TOOL, name="other")), tool_choice=TOOL.name)["tool_choice"]
     assert named == {"type": "function", "function": {"name": TOOL.name}}
     assert "tool_choice" not in body_of(tools=(TOOL,))
     assert "tool_choice" not in body_of(tool_choice=ANY_TOOL)

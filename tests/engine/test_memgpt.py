@@ -328,3 +328,10 @@ async def test_the_tool_that_speaks_may_be_named_and_is_there_once(house: Engine
     await house.agents.update(house.agent.id, {"tools": ("look", "send_message")})
     with pytest.raises(InvalidRequest):
         await house.agents.create(NewAgent(model="test/model", tools=("send_message",)))
+
+
+async def test_words_that_were_cut_end_the_turn_for_that_reason(house: Engine) -> None:
+    chunk = ToolCallChunk(0, "1", "send_message", '{"message": "Once upon')
+    events = await house.play([[chunk, ModelFinished(FinishReason.LENGTH)]])
+    assert completed(events)[0].text == "Once upon"
+    assert end(events).stop_reason is StopReason.MAX_TOKENS

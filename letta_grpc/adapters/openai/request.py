@@ -24,7 +24,7 @@ def encode_request(request: ModelRequest, *, token_limit_field: str, ask_for_usa
     if request.tools:
         body["tools"] = _tools(request.tools)
         if request.tool_choice:
-            body["tool_choice"] = _choice(request.tool_choice)
+            body["tool_choice"] = _choice(request.tool_choice, request.tools)
     body.update(_settings(request.settings, token_limit_field, has_tools=bool(request.tools)))
     return orjson.dumps(body)
 
@@ -39,8 +39,11 @@ def _settings(settings: ModelSettings, token_limit_field: str, *, has_tools: boo
         yield "parallel_tool_calls", settings.parallel_tool_calls
 
 
-def _choice(tool_choice: str) -> str | dict[str, Any]:
-    return tool_choice if tool_choice == ANY_TOOL else {"type": "function", "function": {"name": tool_choice}}
+def _choice(tool_choice: str, tools: tuple[ToolDefinition, ...]) -> str | dict[str, Any]:
+    # More servers know the word than the object: llama.cpp takes the latter as "auto".
+    if tool_choice == ANY_TOOL or len(tools) == 1:
+        return ANY_TOOL
+    return {"type": "function", "function": {"name": tool_choice}}
 
 
 @lru_cache(maxsize=128)
