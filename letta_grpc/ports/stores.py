@@ -148,6 +148,13 @@ class HistoryStore(Protocol):
         """Return the messages that a run brought, input included, in order."""
         ...
 
+    async def reset(self, conversation_id: ConversationId) -> None:
+        """Remove a conversation's messages, those of its context too.
+
+        Raises ConversationNotFound, ResourceInUse while a run is open or calls wait for answers.
+        """
+        ...
+
     async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
         """Return the newest messages whose text has every word of the query, case ignored, newest first."""
         ...

@@ -49,8 +49,11 @@ def calls_of(
     """Return what answers every call, for a `Server` and for a `LocalChannel` alike."""
     services = (
         (run_service_pb2.DESCRIPTOR.services_by_name["RunService"], RunServicer(runs, clock)),
-        (agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"], AgentServicer(agents)),
-        (conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"], ConversationServicer(conversations)),
+        (agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"], AgentServicer(agents, runs)),
+        (
+            conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
+            ConversationServicer(conversations, runs),
+        ),
         (block_service_pb2.DESCRIPTOR.services_by_name["BlockService"], BlockServicer(blocks)),
         (mcp_service_pb2.DESCRIPTOR.services_by_name["McpService"], McpServicer(mcp_servers)),
         (tool_service_pb2.DESCRIPTOR.services_by_name["ToolService"], ToolServicer(tools, trials)),

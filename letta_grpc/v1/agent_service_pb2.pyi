@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from letta_grpc.v1 import agents_pb2 as _agents_pb2
 from letta_grpc.v1 import blocks_pb2 as _blocks_pb2
 from letta_grpc.v1 import messages_pb2 as _messages_pb2
+from letta_grpc.v1 import runs_pb2 as _runs_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -502,7 +503,7 @@ class ContextPart(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ESTIMATED_TOKENS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`instructions`, `memory`, `tools` or `messages`."""
+    """`instructions`, `memory`, `tools`, `summary` or `messages`."""
     estimated_tokens: _builtins.int
     """Its length in tokens, by estimate."""
     def __init__(
@@ -542,7 +543,9 @@ class Context(_message.Message):
     """What the provider counted at the last call of the conversation; absent when it never did."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
-        """The messages in context, in order."""
+        """The messages as the model would see them: what was asked and approved beside what was said, each call with its return
+        right behind it, a summary as a user's message.
+        """
 
     @_builtins.property
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -572,6 +575,107 @@ class Context(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reported_tokens) -> _WhichOneofReturnType__reported_tokens | None: ...
 
 Global___Context: _TypeAlias = Context  # noqa: Y015
+
+@_typing.final
+class ResetMessagesRequest(_message.Message):
+    """Names a conversation to empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """The agent."""
+    conversation_id: _builtins.str
+    """The conversation; empty or `default` means the agent's default one."""
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "conversation_id", b"conversation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetMessagesRequest: _TypeAlias = ResetMessagesRequest  # noqa: Y015
+
+@_typing.final
+class ResetMessagesResponse(_message.Message):
+    """The conversation is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetMessagesResponse: _TypeAlias = ResetMessagesResponse  # noqa: Y015
+
+@_typing.final
+class CompactAgentRequest(_message.Message):
+    """A wish to have a conversation compacted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """The agent."""
+    conversation_id: _builtins.str
+    """The conversation; empty or `default` means the agent's default one."""
+    request_id: _builtins.str
+    """A UUID: the same one again gives the same run. Empty: the server makes one."""
+    mode: _runs_pb2.CompactionMode.ValueType
+    """What stays in the context. Default: COMPACTION_MODE_SLIDING_WINDOW."""
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        mode: _runs_pb2.CompactionMode.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "conversation_id", b"conversation_id", "mode", b"mode", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompactAgentRequest: _TypeAlias = CompactAgentRequest  # noqa: Y015
+
+@_typing.final
+class CompactAgentResponse(_message.Message):
+    """The run that compacts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _runs_pb2.Run:
+        """As started."""
+
+    def __init__(
+        self,
+        *,
+        run: _runs_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompactAgentResponse: _TypeAlias = CompactAgentResponse  # noqa: Y015
 
 @_typing.final
 class GetContextResponse(_message.Message):

@@ -75,6 +75,16 @@ class AgentServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
+        self.ResetMessages = channel.unary_unary(
+                '/letta_grpc.v1.AgentService/ResetMessages',
+                request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ResetMessagesRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ResetMessagesResponse.FromString,
+                _registered_method=True)
+        self.CompactAgent = channel.unary_unary(
+                '/letta_grpc.v1.AgentService/CompactAgent',
+                request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentResponse.FromString,
+                _registered_method=True)
         self.GetContext = channel.unary_unary(
                 '/letta_grpc.v1.AgentService/GetContext',
                 request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.GetContextRequest.SerializeToString,
@@ -142,6 +152,21 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResetMessages(self, request, context):
+        """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
+        answers: RESOURCE_IN_USE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompactAgent(self, request, context):
+        """As CompactConversation, for an agent's default conversation too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetContext(self, request, context):
         """Shows what the model would be shown now, and what each part costs.
         """
@@ -191,6 +216,16 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ListMessages,
                     request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'ResetMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetMessages,
+                    request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ResetMessagesRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ResetMessagesResponse.SerializeToString,
+            ),
+            'CompactAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompactAgent,
+                    request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentResponse.SerializeToString,
             ),
             'GetContext': grpc.unary_unary_rpc_method_handler(
                     servicer.GetContext,
@@ -415,6 +450,60 @@ class AgentService:
             '/letta_grpc.v1.AgentService/ListMessages',
             letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesRequest.SerializeToString,
             letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.AgentService/ResetMessages',
+            letta__grpc_dot_v1_dot_agent__service__pb2.ResetMessagesRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_agent__service__pb2.ResetMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompactAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.AgentService/CompactAgent',
+            letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentResponse.FromString,
             options,
             channel_credentials,
             insecure,

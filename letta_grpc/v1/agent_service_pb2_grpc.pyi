@@ -49,6 +49,12 @@ class AgentServiceStub:
     """Changes the block that the agent has under a label, for every agent that shares it."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]
     """Lists a conversation's messages, oldest first unless `descending`."""
+    ResetMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ResetMessagesRequest, _agent_service_pb2.ResetMessagesResponse]
+    """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
+    answers: RESOURCE_IN_USE.
+    """
+    CompactAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CompactAgentRequest, _agent_service_pb2.CompactAgentResponse]
+    """As CompactConversation, for an agent's default conversation too."""
     GetContext: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetContextRequest, _agent_service_pb2.GetContextResponse]
     """Shows what the model would be shown now, and what each part costs."""
 
@@ -73,6 +79,12 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Changes the block that the agent has under a label, for every agent that shares it."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists a conversation's messages, oldest first unless `descending`."""
+    ResetMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ResetMessagesRequest, _agent_service_pb2.ResetMessagesResponse]  # type: ignore[assignment]
+    """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
+    answers: RESOURCE_IN_USE.
+    """
+    CompactAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CompactAgentRequest, _agent_service_pb2.CompactAgentResponse]  # type: ignore[assignment]
+    """As CompactConversation, for an agent's default conversation too."""
     GetContext: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetContextRequest, _agent_service_pb2.GetContextResponse]  # type: ignore[assignment]
     """Shows what the model would be shown now, and what each part costs."""
 
@@ -142,6 +154,24 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ListMessagesResponse, _abc.Awaitable[_agent_service_pb2.ListMessagesResponse]]:
         """Lists a conversation's messages, oldest first unless `descending`."""
+
+    @_abc_1.abstractmethod
+    def ResetMessages(
+        self,
+        request: _agent_service_pb2.ResetMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ResetMessagesResponse, _abc.Awaitable[_agent_service_pb2.ResetMessagesResponse]]:
+        """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
+        answers: RESOURCE_IN_USE.
+        """
+
+    @_abc_1.abstractmethod
+    def CompactAgent(
+        self,
+        request: _agent_service_pb2.CompactAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.CompactAgentResponse, _abc.Awaitable[_agent_service_pb2.CompactAgentResponse]]:
+        """As CompactConversation, for an agent's default conversation too."""
 
     @_abc_1.abstractmethod
     def GetContext(

@@ -9,6 +9,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from letta_grpc.v1 import conversations_pb2 as _conversations_pb2
+from letta_grpc.v1 import runs_pb2 as _runs_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -276,3 +277,57 @@ class DeleteConversationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteConversationResponse: _TypeAlias = DeleteConversationResponse  # noqa: Y015
+
+@_typing.final
+class CompactConversationRequest(_message.Message):
+    """A wish to have a conversation compacted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """The conversation."""
+    request_id: _builtins.str
+    """A UUID: the same one again gives the same run. Empty: the server makes one."""
+    mode: _runs_pb2.CompactionMode.ValueType
+    """What stays in the context. Default: COMPACTION_MODE_SLIDING_WINDOW."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        mode: _runs_pb2.CompactionMode.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "mode", b"mode", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompactConversationRequest: _TypeAlias = CompactConversationRequest  # noqa: Y015
+
+@_typing.final
+class CompactConversationResponse(_message.Message):
+    """The run that compacts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _runs_pb2.Run:
+        """As started. It tells by `context_compacted` what it did; without that event there was nothing to compact."""
+
+    def __init__(
+        self,
+        *,
+        run: _runs_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompactConversationResponse: _TypeAlias = CompactConversationResponse  # noqa: Y015

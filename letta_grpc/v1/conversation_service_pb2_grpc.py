@@ -60,6 +60,11 @@ class ConversationServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationResponse.FromString,
                 _registered_method=True)
+        self.CompactConversation = channel.unary_unary(
+                '/letta_grpc.v1.ConversationService/CompactConversation',
+                request_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.CompactConversationRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_conversation__service__pb2.CompactConversationResponse.FromString,
+                _registered_method=True)
 
 
 class ConversationServiceServicer:
@@ -101,6 +106,14 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompactConversation(self, request, context):
+        """Puts older messages of the context into a summary that the conversation's model writes; history keeps them all. A run
+        like any other, returned at once: a conversation at work is CONVERSATION_BUSY, one with waiting calls APPROVAL_PENDING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConversationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +141,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.DeleteConversation,
                     request_deserializer=letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationResponse.SerializeToString,
+            ),
+            'CompactConversation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompactConversation,
+                    request_deserializer=letta__grpc_dot_v1_dot_conversation__service__pb2.CompactConversationRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.CompactConversationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +284,33 @@ class ConversationService:
             '/letta_grpc.v1.ConversationService/DeleteConversation',
             letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationRequest.SerializeToString,
             letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompactConversation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.ConversationService/CompactConversation',
+            letta__grpc_dot_v1_dot_conversation__service__pb2.CompactConversationRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_conversation__service__pb2.CompactConversationResponse.FromString,
             options,
             channel_credentials,
             insecure,

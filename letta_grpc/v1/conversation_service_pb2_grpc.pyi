@@ -43,6 +43,10 @@ class ConversationServiceStub:
     """Changes the fields that the mask names."""
     DeleteConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]
     """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+    CompactConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.CompactConversationRequest, _conversation_service_pb2.CompactConversationResponse]
+    """Puts older messages of the context into a summary that the conversation's model writes; history keeps them all. A run
+    like any other, returned at once: a conversation at work is CONVERSATION_BUSY, one with waiting calls APPROVAL_PENDING.
+    """
 
 @_typing.type_check_only
 class ConversationServiceAsyncStub(ConversationServiceStub):
@@ -59,6 +63,10 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """Changes the fields that the mask names."""
     DeleteConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]  # type: ignore[assignment]
     """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+    CompactConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.CompactConversationRequest, _conversation_service_pb2.CompactConversationResponse]  # type: ignore[assignment]
+    """Puts older messages of the context into a summary that the conversation's model writes; history keeps them all. A run
+    like any other, returned at once: a conversation at work is CONVERSATION_BUSY, one with waiting calls APPROVAL_PENDING.
+    """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Conversations."""
@@ -102,5 +110,15 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.DeleteConversationResponse, _abc.Awaitable[_conversation_service_pb2.DeleteConversationResponse]]:
         """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+
+    @_abc_1.abstractmethod
+    def CompactConversation(
+        self,
+        request: _conversation_service_pb2.CompactConversationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.CompactConversationResponse, _abc.Awaitable[_conversation_service_pb2.CompactConversationResponse]]:
+        """Puts older messages of the context into a summary that the conversation's model writes; history keeps them all. A run
+        like any other, returned at once: a conversation at work is CONVERSATION_BUSY, one with waiting calls APPROVAL_PENDING.
+        """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

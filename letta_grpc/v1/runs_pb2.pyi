@@ -211,6 +211,30 @@ RUN_KIND_CAPTURE: RunKind.ValueType  # 3
 """A turn that happened elsewhere is put into the conversation."""
 Global___RunKind: _TypeAlias = RunKind  # noqa: Y015
 
+class _CompactionMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CompactionModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CompactionMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMPACTION_MODE_UNSPECIFIED: _CompactionMode.ValueType  # 0
+    """The server's choice."""
+    COMPACTION_MODE_SLIDING_WINDOW: _CompactionMode.ValueType  # 1
+    """A summary, and the newest messages: about 30 % of what there was."""
+    COMPACTION_MODE_ALL: _CompactionMode.ValueType  # 2
+    """A summary, and nothing else."""
+
+class CompactionMode(_CompactionMode, metaclass=_CompactionModeEnumTypeWrapper):
+    """What a compaction leaves in the context."""
+
+COMPACTION_MODE_UNSPECIFIED: CompactionMode.ValueType  # 0
+"""The server's choice."""
+COMPACTION_MODE_SLIDING_WINDOW: CompactionMode.ValueType  # 1
+"""A summary, and the newest messages: about 30 % of what there was."""
+COMPACTION_MODE_ALL: CompactionMode.ValueType  # 2
+"""A summary, and nothing else."""
+Global___CompactionMode: _TypeAlias = CompactionMode  # noqa: Y015
+
 class _ActionKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015

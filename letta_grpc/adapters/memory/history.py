@@ -5,6 +5,7 @@ from itertools import islice, takewhile
 from letta_grpc.adapters.memory.matching import has_words
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.adapters.memory.table import Table
+from letta_grpc.domain.errors import ResourceInUse
 from letta_grpc.domain.ids import ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
@@ -53,6 +54,15 @@ class MemoryHistoryStore:
         if stored is None:
             return ()
         return tuple(m for m in self._messages(stored.run.conversation_id) if m.run_id == run_id)
+
+    async def reset(self, conversation_id: ConversationId) -> None:
+        """Remove a conversation's messages."""
+        self._state.conversation(conversation_id)
+        self._state.check_idle(conversation_id)
+        if conversation_id in self._state.batches:
+            raise ResourceInUse("Calls of it wait for answers.", conversation_id=conversation_id)
+        self._state.messages[conversation_id] = Table()
+        self._state.compactions.pop(conversation_id, None)
 
     async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
         """Return the newest messages that have every word of the query, newest first."""

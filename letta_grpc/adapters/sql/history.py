@@ -3,15 +3,16 @@
 from contextlib import closing
 from itertools import islice
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.queries import AGENT_BLOCKS
+from letta_grpc.adapters.sql.queries import AGENT_BLOCKS, CONVERSATION
 from letta_grpc.adapters.sql.rows import agent_of, block_of, context_of, conversation_of, from_json, message_of, thread_of
-from letta_grpc.adapters.sql.schema import agents, conversations, messages, steps
+from letta_grpc.adapters.sql.runs import check_idle
+from letta_grpc.adapters.sql.schema import agents, conversations, messages, runs, steps
 from letta_grpc.adapters.sql.words import has_words, narrow, words_of
-from letta_grpc.domain.errors import ConversationNotFound
+from letta_grpc.domain.errors import ConversationNotFound, ResourceInUse
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
@@ -69,6 +70,10 @@ class SqlHistoryStore:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return tuple(message_of(row) for row in rows)
 
+    async def reset(self, conversation_id: ConversationId) -> None:
+        """Remove a conversation's messages."""
+        await self._database.write(lambda connection: _reset(connection, conversation_id))
+
     async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
         """Return the newest messages that have every word of the query, newest first."""
         return await self._database.read(lambda connection: _search(connection, conversation_id, words_of(query), limit))
@@ -87,6 +92,18 @@ def _load(connection: Connection, conversation_id: ConversationId) -> AgentConte
         messages=context_of(connection.execute(_MESSAGES, values).all(), thread.summary_position),
         reported_tokens=None if usage is None else from_json(usage)["context_tokens"],
     )
+
+
+def _reset(connection: Connection, conversation_id: ConversationId) -> None:
+    row = connection.execute(CONVERSATION, {"the_conversation": conversation_id}).first()
+    if row is None:
+        raise ConversationNotFound(conversation_id=conversation_id)
+    check_idle(connection, runs.c.conversation_id == conversation_id)
+    if thread_of(row).waiting_run_id:
+        raise ResourceInUse("Calls of it wait for answers.", conversation_id=conversation_id)
+    connection.execute(delete(messages).where(messages.c.conversation_id == conversation_id))
+    emptied = update(conversations).where(conversations.c.id == conversation_id)
+    connection.execute(emptied.values(context_start=0, summary_position=0))
 
 
 def _search(connection: Connection, conversation_id: ConversationId, words: list[str], limit: int) -> tuple[Message, ...]:

@@ -1,10 +1,11 @@
 """Agents by method."""
 
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import change, memory_blocks
-from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, blocks_pb2, messages_pb2
+from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, blocks_pb2, messages_pb2, runs_pb2
 
 
 class Agents:
@@ -119,6 +120,28 @@ class Agents:
             agent_id=agent_id, conversation_id=conversation_id or "", page_size=page_size or 0, descending=descending
         )
         return self._connection.pages(self._stub.ListMessages, request, lambda page: page.messages)
+
+    async def reset_messages(self, agent_id: str, *, conversation_id: str | None = None) -> None:
+        """Empty a conversation, its context included."""
+        request = agent_service_pb2.ResetMessagesRequest(agent_id=agent_id, conversation_id=conversation_id or "")
+        await self._connection.change(self._stub.ResetMessages, request)
+
+    async def compact(
+        self,
+        agent_id: str,
+        *,
+        conversation_id: str | None = None,
+        mode: runs_pb2.CompactionMode = runs_pb2.COMPACTION_MODE_UNSPECIFIED,
+        request_id: str | None = None,
+    ) -> runs_pb2.Run:
+        """Put older messages of a conversation's context into a summary; return the run that does it, as started."""
+        request = agent_service_pb2.CompactAgentRequest(
+            agent_id=agent_id,
+            conversation_id=conversation_id or "",
+            request_id=request_id or str(uuid.uuid4()),
+            mode=mode,
+        )
+        return (await self._connection.ask(self._stub.CompactAgent, request)).run
 
     async def context(self, agent_id: str, *, conversation_id: str | None = None) -> agent_service_pb2.Context:
         """Return what the model would be shown now, and what each part costs."""

@@ -1,10 +1,11 @@
 """Conversations by method."""
 
+import uuid
 from collections.abc import AsyncIterator, Mapping
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import change
-from letta_grpc.v1 import conversation_service_pb2, conversation_service_pb2_grpc, conversations_pb2
+from letta_grpc.v1 import conversation_service_pb2, conversation_service_pb2_grpc, conversations_pb2, runs_pb2
 
 
 class Conversations:
@@ -62,3 +63,16 @@ class Conversations:
         """Remove a conversation with its messages and runs."""
         request = conversation_service_pb2.DeleteConversationRequest(conversation_id=conversation_id)
         await self._connection.change(self._stub.DeleteConversation, request)
+
+    async def compact(
+        self,
+        conversation_id: str,
+        *,
+        mode: runs_pb2.CompactionMode = runs_pb2.COMPACTION_MODE_UNSPECIFIED,
+        request_id: str | None = None,
+    ) -> runs_pb2.Run:
+        """Put older messages of the context into a summary; return the run that does it, as started."""
+        request = conversation_service_pb2.CompactConversationRequest(
+            conversation_id=conversation_id, request_id=request_id or str(uuid.uuid4()), mode=mode
+        )
+        return (await self._connection.ask(self._stub.CompactConversation, request)).run

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from letta_grpc.domain.errors import ConversationNotFound
-from letta_grpc.domain.events import MessageCompleted, StepStarted
-from letta_grpc.domain.ids import new_conversation_id, new_message_id, new_run_id
+from letta_grpc.domain.approvals import ActionKind, PendingAction
+from letta_grpc.domain.errors import ConversationNotFound, ResourceInUse
+from letta_grpc.domain.events import ContextCompacted, MessageCompleted, RunFinished, StepStarted
+from letta_grpc.domain.ids import new_conversation_id, new_message_id, new_run_id, new_step_id
 from letta_grpc.domain.messages import (
     ImagePart,
     Message,
@@ -20,7 +21,7 @@ from letta_grpc.domain.messages import (
     ToolReturnStatus,
 )
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.runs import ConflictPolicy
+from letta_grpc.domain.runs import ConflictPolicy, RunState, StopReason
 from letta_grpc.ports.journal import Claim, EditBlock, RecordStep
 from letta_grpc.testing.stores.paging import check_pages
 from letta_grpc.testing.stores.world import World
@@ -128,6 +129,68 @@ class HistoryStoreContract:
         await world.answer(claim, MessageCompleted(answer))
         await world.answer(claim, changes=[RecordStep(step)])
 
+    async def test_a_reset_empties_history_and_context_and_nothing_else(self, world: World) -> None:
+        """Runs stay; what is said afterwards is all there is, also where older messages had left the context."""
+        agent = await world.agent()
+        thread, default = await world.conversation(agent), await world.default(agent)
+        run = await world.turn(thread, "hi", "hello", context_tokens=10)
+        claim = await world.start(thread, "more")
+        summary = replace(world.new_answer(claim, "In short."), role=Role.SUMMARY)
+        await world.answer(claim, _compacted(summary))
+        await world.finish(claim)
+        await world.turn(default, "hi", "hello")
+        await world.history.reset(thread.id)
+        emptied = await world.history.load(thread.id)
+        assert (emptied.messages, emptied.reported_tokens) == ((), None)
+        assert (await world.history.list(thread.id, _ALL)).items == ()
+        assert await world.runs.get(run.id)
+        assert len((await world.history.list(default.id, _ALL)).items) == 2  # noqa: PLR2004 - said and answered
+        await world.turn(thread, "again", "anew")
+        assert [message.text for message in (await world.history.load(thread.id)).messages] == ["again", "anew"]
+
+    async def test_a_conversation_at_work_is_not_reset(self, world: World) -> None:
+        """Its run would go on with half a history."""
+        thread = await world.conversation(await world.agent())
+        claim = await world.start(thread, "hi")
+        with pytest.raises(ResourceInUse):
+            await world.history.reset(thread.id)
+        await world.finish(claim)
+        await world.history.reset(thread.id)
+
+    async def test_a_conversation_whose_calls_wait_is_not_reset(self, world: World) -> None:
+        """Their answers would have nothing to belong to."""
+        thread = await world.conversation(await world.agent())
+        claim = await world.start(thread, "hi")
+        call = ToolCall(id="call_1", name="search", arguments="{}")
+        step = new_step_id()
+        asked = replace(world.new_answer(claim, ""), role=Role.APPROVAL, tool_calls=(call,), step_id=step)
+        action = PendingAction(
+            tool_call_id=call.id,
+            kind=ActionKind.APPROVAL,
+            name=call.name,
+            arguments=call.arguments,
+            message_id=asked.id,
+            step_id=step,
+            expire_time=world.time(),
+        )
+        ended = replace(
+            claim.run,
+            state=RunState.INTERRUPTED,
+            stop_reason=StopReason.REQUIRES_APPROVAL,
+            pending_actions=(action,),
+            end_time=world.time(),
+        )
+        await world.answer(claim, StepStarted(step, 0, "m/m"), MessageCompleted(asked), RunFinished(ended))
+        with pytest.raises(ResourceInUse):
+            await world.history.reset(thread.id)
+        await world.journal.request_cancel(claim.run.id)
+        await world.history.reset(thread.id)
+
+    async def test_an_unknown_conversation_is_not_reset(self, world: World) -> None:
+        """There is nothing to empty."""
+        with pytest.raises(ConversationNotFound):
+            await world.history.reset(new_conversation_id())
+
     async def test_a_context_is_of_one_moment(self, world: World) -> None:
         """Block and messages that were stored together are seen together, or not at all."""
         block = await world.block("count", "0")
@@ -147,3 +210,9 @@ class HistoryStoreContract:
                 assert context.agent.memory_blocks[0].value == newest
                 # One turn of the loop: a store that answers at once must not keep the writer from its turn.
                 await asyncio.sleep(0)
+
+
+def _compacted(summary: Message) -> ContextCompacted:
+    return ContextCompacted(
+        summary=summary, kept_from=None, dropped_messages=2, tokens_before=20, tokens_after=10, by_model=False
+    )

@@ -237,8 +237,10 @@ def messages_query_from_pb(
     return AgentId(agent_id), conversation_id, page
 
 
-def context_query_from_pb(request: agent_service_pb2.GetContextRequest) -> tuple[AgentId, ConversationId | None]:
-    """Return whose context is wanted."""
+def context_query_from_pb(
+    request: agent_service_pb2.GetContextRequest | agent_service_pb2.ResetMessagesRequest,
+) -> tuple[AgentId, ConversationId | None]:
+    """Return whose context is meant."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
         conversation_id = optional_conversation(rules, "conversation_id", request.conversation_id)

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.approvals import ActionKind
 from letta_grpc.domain.messages import Role, ToolReturnStatus
-from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunKind, RunState, StopReason
+from letta_grpc.domain.runs import CompactionMode, ConflictPolicy, DisconnectPolicy, RunKind, RunState, StopReason
 from letta_grpc.domain.tools import OutputStream
 from letta_grpc.transport.convert.rules import Rules
 from letta_grpc.v1 import agents_pb2, events_pb2, messages_pb2, runs_pb2
@@ -54,6 +54,7 @@ RUN_STATES = EnumTable(RunState, runs_pb2.RunState, "RUN_STATE")
 STOP_REASONS = EnumTable(StopReason, runs_pb2.StopReason, "STOP_REASON")
 CONFLICT_POLICIES = EnumTable(ConflictPolicy, runs_pb2.ConflictPolicy, "CONFLICT_POLICY")
 DISCONNECT_POLICIES = EnumTable(DisconnectPolicy, runs_pb2.DisconnectPolicy, "DISCONNECT_POLICY")
+COMPACTION_MODES = EnumTable(CompactionMode, runs_pb2.CompactionMode, "COMPACTION_MODE")
 RUN_KINDS = EnumTable(RunKind, runs_pb2.RunKind, "RUN_KIND")
 ACTION_KINDS = EnumTable(ActionKind, runs_pb2.ActionKind, "ACTION_KIND")
 AGENT_KINDS = EnumTable(AgentKind, agents_pb2.AgentKind, "AGENT_KIND")

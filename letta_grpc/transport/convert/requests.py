@@ -81,13 +81,14 @@ def _start(rules: Rules, request: Start, traceparent: str | None) -> StartReques
     return StartRequest(
         agent_id=AgentId(rules.id("agent_id", "agent", request.agent_id)),
         conversation_id=optional_conversation(rules, "conversation_id", request.conversation_id),
-        request_id=_request_id(rules, request.request_id),
+        request_id=request_id_from_pb(rules, request.request_id),
         spec=spec_from_pb(rules, "run", request.run),
         traceparent=traceparent,
     )
 
 
-def _request_id(rules: Rules, text: str) -> str | None:
+def request_id_from_pb(rules: Rules, text: str) -> str | None:
+    """Return a request id, None where there is none."""
     # One spelling, so that a client that writes its UUIDs in capitals on one day finds its run on the other.
     request_id = text.lower()
     if text and not _UUID.fullmatch(request_id):

@@ -3,6 +3,7 @@
 # ruff: noqa: N802 - methods are named as the contract names them
 
 from letta_grpc.engine.agents import Agents
+from letta_grpc.engine.runs import Runs
 from letta_grpc.transport.convert.agents import (
     agent_id_from_pb,
     agent_to_pb,
@@ -15,9 +16,11 @@ from letta_grpc.transport.convert.agents import (
     new_agent_from_pb,
 )
 from letta_grpc.transport.convert.blocks import block_to_pb
+from letta_grpc.transport.convert.compactions import agent_compaction_from_pb
 from letta_grpc.transport.convert.contexts import context_to_pb
 from letta_grpc.transport.convert.messages import message_to_pb
 from letta_grpc.transport.convert.paging import token_of
+from letta_grpc.transport.convert.runs import run_to_pb
 from letta_grpc.transport.methods import Call
 from letta_grpc.transport.rpc.pages import fitting
 from letta_grpc.v1 import agent_service_pb2 as pb
@@ -26,8 +29,9 @@ from letta_grpc.v1 import agent_service_pb2 as pb
 class AgentServicer:
     """Keeps agents and shows what they remember."""
 
-    def __init__(self, agents: Agents) -> None:
+    def __init__(self, agents: Agents, runs: Runs) -> None:
         self._agents = agents
+        self._runs = runs
 
     async def CreateAgent(self, request: pb.CreateAgentRequest, _call: Call) -> pb.CreateAgentResponse:
         """Make an agent."""
@@ -68,6 +72,16 @@ class AgentServicer:
         agent_id, conversation_id, page = messages_query_from_pb(request)
         found = await fitting(page, lambda part: self._agents.list_messages(agent_id, conversation_id, part), message_to_pb)
         return pb.ListMessagesResponse(messages=found.items, next_page_token=token_of(found.next))
+
+    async def ResetMessages(self, request: pb.ResetMessagesRequest, _call: Call) -> pb.ResetMessagesResponse:
+        """Empty a conversation."""
+        await self._agents.reset_messages(*context_query_from_pb(request))
+        return pb.ResetMessagesResponse()
+
+    async def CompactAgent(self, request: pb.CompactAgentRequest, call: Call) -> pb.CompactAgentResponse:
+        """Start a run that compacts a conversation."""
+        run = await self._runs.start(agent_compaction_from_pb(request, call.traceparent))
+        return pb.CompactAgentResponse(run=run_to_pb(run))
 
     async def GetContext(self, request: pb.GetContextRequest, _call: Call) -> pb.GetContextResponse:
         """Return what the model would be shown."""

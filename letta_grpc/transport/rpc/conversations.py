@@ -3,6 +3,8 @@
 # ruff: noqa: N802 - methods are named as the contract names them
 
 from letta_grpc.engine.conversations import Conversations
+from letta_grpc.engine.runs import Runs, StartRequest
+from letta_grpc.transport.convert.compactions import compaction_from_pb
 from letta_grpc.transport.convert.conversations import (
     conversation_id_from_pb,
     conversation_to_pb,
@@ -11,6 +13,7 @@ from letta_grpc.transport.convert.conversations import (
     new_conversation_from_pb,
 )
 from letta_grpc.transport.convert.paging import token_of
+from letta_grpc.transport.convert.runs import run_to_pb
 from letta_grpc.transport.methods import Call
 from letta_grpc.transport.rpc.pages import fitting
 from letta_grpc.v1 import conversation_service_pb2 as pb
@@ -19,8 +22,9 @@ from letta_grpc.v1 import conversation_service_pb2 as pb
 class ConversationServicer:
     """Keeps an agent's threads."""
 
-    def __init__(self, conversations: Conversations) -> None:
+    def __init__(self, conversations: Conversations, runs: Runs) -> None:
         self._conversations = conversations
+        self._runs = runs
 
     async def CreateConversation(self, request: pb.CreateConversationRequest, _call: Call) -> pb.CreateConversationResponse:
         """Open a thread."""
@@ -49,3 +53,16 @@ class ConversationServicer:
         """Remove a thread."""
         await self._conversations.delete(conversation_id_from_pb(request))
         return pb.DeleteConversationResponse()
+
+    async def CompactConversation(self, request: pb.CompactConversationRequest, call: Call) -> pb.CompactConversationResponse:
+        """Start a run that compacts a thread."""
+        conversation_id, request_id, spec = compaction_from_pb(request)
+        conversation = await self._conversations.get(conversation_id)
+        start = StartRequest(
+            agent_id=conversation.agent_id,
+            conversation_id=conversation_id,
+            request_id=request_id,
+            spec=spec,
+            traceparent=call.traceparent,
+        )
+        return pb.CompactConversationResponse(run=run_to_pb(await self._runs.start(start)))
