@@ -18,4 +18,8 @@ async def standing_alone(
         open_channel(target, tls=tls) as channel,
         http_serving(gateway_app(channel, options), listen, options, certificate) as url,
     ):
-        yield url
+        try:
+            yield url
+        finally:
+            # Before the sockets: so open streams end with an event that says so, not in the middle of a word.
+            await channel.close()
