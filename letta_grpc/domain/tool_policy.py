@@ -1,8 +1,8 @@
 """What an agent's tool rules allow now, and whether they let the turn end.
 
 A turn is a run that somebody's words began, with the runs that answer its open calls. Rules see the calls that were *made* in
-it: those that were run, whatever came of it. A refused or a denied call was not made. A rule about a tool that the agent does
-not have says nothing.
+it: those that were run, whatever came of it. A refused or a denied call was not made; but a denied one is owed no longer. A
+rule about a tool that the agent does not have says nothing.
 
 Rules of precedence: what restricts wins (rules about one tool apply together); what is owed wins over what ends, and what
 ends over what goes on. A turn in which nothing may be called any more can always end.
@@ -87,19 +87,20 @@ class ToolPolicy:
         if not self.rules:
             # Nearly every agent, before every call of its model.
             return Offer(tools=self.tools)
-        if not made and (first := self._first()):
-            return Offer(tools=self._allowed(made, first), must_call=True, arguments=first)
-        next_up = self._next_up(made[-1]) if made else None
-        if next_up is None:
-            return Offer(tools=self._allowed(made, self.tools))
-        return Offer(tools=self._allowed(made, next_up), must_call=True, arguments=next_up)
+        ran = [call for call in made if not call.denied]
+        candidates = self._next_up(ran[-1]) if ran else self._first() or None
+        if candidates is None:
+            return Offer(tools=self._allowed(ran, self.tools))
+        # Who denies a call that has to come wants the turn to do without.
+        must_call = not (made and made[-1].denied)
+        return Offer(tools=self._allowed(ran, candidates), must_call=must_call, arguments=candidates)
 
     def within(self, made: Sequence[MadeCall], step: Sequence[MadeCall]) -> Offer:
         """Return what may be called after these calls and, in the same answer, those of `step`.
 
         Behind a call that ends the turn nothing may; behind one whose output says what follows, nothing until it is known.
         """
-        if self._names(ExitLoop, [call.tool for call in step]):
+        if self._names(ExitLoop, [call.tool for call in step if not call.denied]):
             return Offer(tools=())
         return self.offer([*made, *step])
 

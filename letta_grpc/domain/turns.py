@@ -18,15 +18,19 @@ DEMAND = "[ToolRuleViolated]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeCall:
-    """A call that was made in this turn. `output` is what it returned, None while that is not known."""
+    """A call of this turn. `output` is what it returned, None while that is not known.
+
+    One that was `denied` was not made; but nobody can want it any more.
+    """
 
     tool: str
     output: str | None = None
     step_id: StepId | None = None
+    denied: bool = False
 
 
 def made_in(messages: Iterable[Message], tools: Collection[str]) -> tuple[MadeCall, ...]:
-    """Return the calls of these tools that were made in these messages of one turn, in the order of their returns."""
+    """Return the calls of these tools that were made or denied in these messages of a turn, in the order of their returns."""
     names: dict[str, str] = {}
     denied: set[str] = set()
     made = []
@@ -36,8 +40,9 @@ def made_in(messages: Iterable[Message], tools: Collection[str]) -> tuple[MadeCa
         if message.role is Role.TOOL:
             for returned in message.tool_returns:
                 name = names.get(returned.tool_call_id)
-                if name and returned.tool_call_id not in denied and not is_refusal(returned):
-                    made.append(MadeCall(tool=name, output=returned.text, step_id=message.step_id))
+                if name and not is_refusal(returned):
+                    is_denied = returned.tool_call_id in denied
+                    made.append(MadeCall(tool=name, output=returned.text, step_id=message.step_id, denied=is_denied))
     return tuple(made)
 
 

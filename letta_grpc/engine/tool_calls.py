@@ -47,7 +47,7 @@ class ToolCalls:
         limit = _MAX_RETURN_CHARACTERS // max(1, len(calls))
         for group in [[call] for call in calls] if turn.toolbox.policy.in_order else [calls]:
             await self._run_group(record, turn, group, limit)
-        step = step_calls(record)
+        step = step_calls(record, turn.toolbox)
         record.add_tool_message()
         return step
 

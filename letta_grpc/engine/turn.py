@@ -57,7 +57,7 @@ class Turn:
         policy = self.toolbox.policy
         if not policy.in_order:
             return None
-        offer = policy.within(self.made, _made_now(record))
+        offer = policy.within(self.made, _made_now(record, self.toolbox))
         if call.name in offer.tools and not self._was_refused(record, call):
             return None
         return refusal_text(call.name, offer.tools)
@@ -84,7 +84,7 @@ class Turn:
     def _verdict(self, step: StepCalls) -> Verdict:
         made = [*self.made, *step.made]
         # A step can have two parts: the calls that ran at once, and those that were answered.
-        last_step = [call.tool for call in made if call.step_id == step.step_id]
+        last_step = [call.tool for call in made if call.step_id == step.step_id and not call.denied]
         wants_more = step.any if self.toolbox.kind is AgentKind.REACT else step.failed or step.heartbeat
         return self.toolbox.policy.after(made, last_step, wants_more=wants_more)
 
@@ -94,13 +94,13 @@ class Turn:
         record.add_word(reason, step.step_id)
 
 
-def step_calls(record: RunRecord) -> StepCalls:
+def step_calls(record: RunRecord, toolbox: Toolbox) -> StepCalls:
     """Look at the calls that are due once all have their returns, and before the message that gathers them."""
     progress, batch = record.progress, record.batch
     calls = [*progress.due, *(batch.asked() if batch and progress.phase is Phase.SETTLING_CALLS else ())]
     return StepCalls(
         step_id=record.step_id,
-        made=tuple(_made_now(record)),
+        made=tuple(_made_now(record, toolbox)),
         any=bool(progress.due),
         failed=any(returned.status is ToolReturnStatus.ERROR for returned in progress.returns.values()),
         heartbeat=any(memgpt.wants_heartbeat(call) for call in calls),
@@ -116,12 +116,12 @@ async def calls_before(run: Run, history: HistoryStore, runs: RunStore, tools: C
     return list(made_in(messages, tools))
 
 
-def _made_now(record: RunRecord) -> list[MadeCall]:
-    """Return the due calls that were made and have returned."""
+def _made_now(record: RunRecord, toolbox: Toolbox) -> list[MadeCall]:
+    """Return the due calls that were made, or denied, and have returned."""
     progress, denied = record.progress, _denied(record)
-    names = {call.id: call.name for call in progress.due if call.id not in denied}
+    names = {call.id: call.name for call in progress.due if call.name in toolbox.definitions}
     return [
-        MadeCall(tool=names[call_id], output=returned.text, step_id=record.step_id)
+        MadeCall(tool=names[call_id], output=returned.text, step_id=record.step_id, denied=call_id in denied)
         for call_id, returned in progress.returns.items()
         if call_id in names and not is_refusal(returned)
     ]

@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +16,7 @@ from letta_grpc.domain.tool_rules import (
     ToolRule,
 )
 from letta_grpc.domain.turns import DEMAND, MadeCall
+from tests.support.rules import NAMES, RULES, check_rules
 
 TOOLS = ("a", "b", "c")
 
@@ -156,29 +155,28 @@ def test_a_required_tool_is_demanded_before_the_turn_may_end() -> None:
     assert rules.after(made("b", "c"), [], wants_more=False) == Ends(by_rule=False)
 
 
+def denied(*tools: str) -> list[MadeCall]:
+    return [MadeCall(tool=tool, output="denied", denied=True) for tool in tools]
+
+
+def test_a_denied_call_is_owed_no_longer_and_counts_for_nothing() -> None:
+    rules = policy(RunFirst(tool="a"), MaxCount(tool="a", limit=1), RequiredBeforeExit(tool="a"), ExitLoop(tool="a"))
+    assert rules.offer(denied("a")) == Offer(tools=("a",), arguments={"a": ""})
+    assert rules.owed(denied("a")) == ()
+    assert rules.after(denied("a"), [], wants_more=False) == Ends(by_rule=False)
+    assert rules.within([], denied("a")).tools == ("a",)
+
+
+def test_after_a_denied_child_the_model_may_end_or_call_another_child() -> None:
+    rules = policy(ConstrainChild(tool="a", children=("b", "c")))
+    assert rules.offer([*made("a"), *denied("b")]) == Offer(tools=("b", "c"), arguments={"b": "", "c": ""})
+
+
 def test_words_do_not_stand_for_a_call_that_must_come() -> None:
     assert policy(RunFirst(tool="a")).after([], [], wants_more=False) == Owes(("a",))
     assert policy(ConstrainChild(tool="a", children=("b",))).after(made("a"), ["a"], wants_more=False) == GoesOn()
 
 
-NAMES = st.sampled_from("abcd")
-RULES = st.one_of(
-    st.builds(RunFirst, tool=NAMES),
-    st.builds(ExitLoop, tool=NAMES),
-    st.builds(ContinueLoop, tool=NAMES),
-    st.builds(ConstrainChild, tool=NAMES, children=st.lists(NAMES, min_size=1, max_size=3).map(tuple)),
-    st.builds(ParentLast, tool=NAMES, children=st.lists(NAMES, min_size=1, max_size=3).map(tuple)),
-    st.builds(
-        Conditional,
-        tool=NAMES,
-        next_by_output=st.dictionaries(st.sampled_from(["x", "true", "1"]), NAMES, min_size=1),
-        default=st.none() | NAMES,
-        require_mapping=st.booleans(),
-    ),
-    st.builds(MaxCount, tool=NAMES, limit=st.integers(1, 3)),
-    st.builds(RequiredBeforeExit, tool=NAMES),
-    st.builds(RequiresApproval, tool=NAMES),
-)
 ANSWER = st.lists(st.tuples(NAMES, st.sampled_from(["x", "True", "1.0", "y"])), max_size=3)
 
 
@@ -195,33 +193,11 @@ def test_whatever_the_model_does_no_rule_is_broken(rules: list[ToolRule], answer
             if name in offer.tools:
                 step.append(MadeCall(tool=name, output=output))
         history += step
-        _no_rule_is_broken(rules, history)
+        check_rules(rules, [call.tool for call in history], TOOLS)
         verdict = solver.after(history, [call.tool for call in step], wants_more=bool(answer))
         if isinstance(verdict, Ends):
             assert not solver.owed(history) or not solver.offer(history).tools
             return
-
-
-def _no_rule_is_broken(rules: list[ToolRule], history: list[MadeCall]) -> None:
-    names = [call.tool for call in history]
-    known = [rule for rule in rules if rule.tool in TOOLS]
-    first = {rule.tool for rule in known if isinstance(rule, RunFirst)}
-    assert not names or not first or names[0] in first
-    for rule in known:
-        following = [after for before, after in pairwise(names) if before == rule.tool]
-        match rule:
-            case MaxCount():
-                assert names.count(rule.tool) <= rule.limit
-            case ConstrainChild():
-                assert set(following) <= set(rule.children)
-            case Conditional() if rule.require_mapping or rule.default:
-                assert set(following) <= {*rule.next_by_output.values(), rule.default}
-            case _:
-                pass
-    for child in TOOLS:
-        parents = {rule.tool for rule in known if isinstance(rule, ParentLast) and child in rule.children}
-        before = {earlier for earlier, later in zip([None, *names], names, strict=False) if later == child}
-        assert not parents or before <= parents
 
 
 @given(st.lists(RULES, max_size=6))

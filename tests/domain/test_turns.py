@@ -22,9 +22,9 @@ def test_calls_of_unknown_tools_and_stray_returns_were_not_made() -> None:
     assert made_in([assistant("a", "1"), tool_message("b", "1", "2")], ["other"]) == ()
 
 
-def test_denied_calls_were_not_made() -> None:
+def test_denied_calls_are_told_from_those_that_were_made() -> None:
     turn = [assistant("a", "1", "2"), decided("1"), gave("1", "2")]
-    assert [call.output for call in made_in(turn, ["tool"])] == ["from 2"]
+    assert [(call.output, call.denied) for call in made_in(turn, ["tool"])] == [("from 1", True), ("from 2", False)]
 
 
 def test_calls_that_broke_a_rule_were_not_made() -> None:

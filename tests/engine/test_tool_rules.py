@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from letta_grpc.domain.completions import ANY_TOOL
 from letta_grpc.domain.events import MessageCompleted, RunEvent, ToolExecutionStarted, ToolReturned
 from letta_grpc.domain.messages import ApprovalInput, Approve, Deny, Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import RunSpec, RunState, StopReason
+from letta_grpc.domain.tool_policy import ToolPolicy
 from letta_grpc.domain.tool_rules import (
     Conditional,
     ConstrainChild,
@@ -21,12 +24,14 @@ from letta_grpc.domain.tool_rules import (
     RunFirst,
     ToolRule,
 )
-from letta_grpc.domain.turns import DEMAND, REFUSAL
+from letta_grpc.domain.turns import DEMAND, REFUSAL, MadeCall
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.ports.tools import ToolResult
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Turn, call, end, engine, of, say
+from tests.support.rules import RULES, check_rules
 
 LEASE_SECONDS = 31
+TOOLS = ("a", "b", "c")
 
 
 async def echo(call: ToolCall) -> str:
@@ -50,7 +55,7 @@ async def play(house: Engine, rules: list[ToolRule], *turns: Turn, **spec: objec
 
 async def decide(house: Engine, *decisions: Approve | Deny, turns: tuple[Turn, ...] = ()) -> list[RunEvent]:
     house.model.turns += turns
-    run = await house.begin(RunSpec(messages=(ApprovalInput(decisions=decisions),)))
+    run = await house.begin(RunSpec(messages=(ApprovalInput(decisions=decisions),), max_steps=8))
     return await house.events(run.id)
 
 
@@ -95,6 +100,12 @@ async def test_a_call_that_breaks_a_rule_gets_an_error_return_and_the_turn_goes_
     assert [event.tool_call_id for event in of(ToolExecutionStarted, events)] == ["b-0"]
     assert house.tools.ran == ["b-0"]
     assert end(events).stop_reason is StopReason.END_TURN
+
+
+async def test_a_tool_that_does_not_exist_is_not_the_first_one(house: Engine) -> None:
+    events = await play(house, [RunFirst(tool="b")], call("nothing", "a"), call("b"), say("done"))
+    assert refused(events) == ["a-1"]
+    assert house.tools.ran == ["b-0"]
 
 
 async def test_words_in_place_of_the_first_tool_do_not_end_the_turn(house: Engine) -> None:
@@ -223,6 +234,13 @@ async def test_a_denied_call_was_not_made(house: Engine) -> None:
     assert end(events).stop_reason is StopReason.END_TURN
 
 
+async def test_a_denied_call_is_owed_no_longer(house: Engine) -> None:
+    await play(house, [RunFirst(tool="a"), RequiredBeforeExit(tool="a"), RequiresApproval(tool="a")], call("a"))
+    events = await decide(house, Deny(tool_call_id="a-0"), turns=(say("As you wish."),))
+    assert offered(house)[-1] == (["a"], None)
+    assert end(events).stop_reason is StopReason.END_TURN
+
+
 async def test_an_approved_call_that_exits_ends_the_turn(house: Engine) -> None:
     await play(house, [ExitLoop(tool="a"), RequiresApproval(tool="a")], call("a"))
     events = await decide(house, Approve(tool_call_id="a-0"))
@@ -287,3 +305,39 @@ async def test_a_server_that_takes_over_knows_the_calls_of_the_turn() -> None:
     assert offered(second) == [(["b", "c"], None)] * 2
     assert not second.tools.ran
     assert len(refused(events)) == 1
+
+
+ANSWERS = st.lists(st.lists(st.sampled_from("abcd"), max_size=3), max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rules=st.lists(RULES, max_size=5), answers=ANSWERS, denied=st.sets(st.sampled_from("abc")))
+async def test_whatever_the_model_does_no_rule_is_broken_in_a_turn(
+    rules: list[ToolRule], answers: list[list[str]], denied: set[str]
+) -> None:
+    ran: list[str] = []
+
+    async def run_tool(call: ToolCall) -> str:
+        ran.append(call.name)
+        return await echo(call)
+
+    async with asyncio.timeout(10), engine(tools=DirectedTools(dict.fromkeys(TOOLS, run_tool))) as house:
+        house.agent = await house.agents.create(NewAgent(model="test/model", tool_rules=tuple(rules)))
+        house.model.turns += [call(*names) if names else say("words") for names in answers]
+        house.model.turns += [say("no more")] * 60
+        run = end(await house.events((await house.start(max_steps=8)).id))
+        while run.pending_actions:
+            assert {action.name for action in run.pending_actions} <= set(TOOLS)
+            waiting = {action.tool_call_id: action.name for action in run.pending_actions}
+            decisions = [(Deny if name in denied else Approve)(tool_call_id=each) for each, name in waiting.items()]
+            run = end(await decide(house, *decisions))
+        assert run.state is RunState.COMPLETED
+        check_rules(rules, ran, TOOLS)
+        required = {rule.tool for rule in rules if isinstance(rule, RequiredBeforeExit)} & set(TOOLS)
+        owes = required - set(ran) - denied
+        assert not owes or run.stop_reason is StopReason.MAX_STEPS or nothing_may_come(rules, ran)
+
+
+def nothing_may_come(rules: list[ToolRule], ran: list[str]) -> bool:
+    made = [MadeCall(tool=tool, output=f"{tool} {{}}") for tool in ran]
+    return not ToolPolicy(tuple(rules), TOOLS).offer(made).tools
