@@ -4,10 +4,11 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 
 from letta_grpc.adapters.builtin_tools.registry import BuiltinTools
 from letta_grpc.adapters.clock import SystemClock
@@ -28,6 +29,8 @@ from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
 from letta_grpc.adapters.sql.memory import SqlMemoryStore
+from letta_grpc.adapters.sql.message_search import SqlMessageSearch
+from letta_grpc.adapters.sql.migrate import current_revision
 from letta_grpc.adapters.sql.migrate import migrate as migrate_database
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
@@ -46,8 +49,9 @@ from letta_grpc.engine.tool_trials import ToolTrials
 from letta_grpc.engine.tools import ToolShelf
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
+from letta_grpc.ports.sandbox import Sandbox
 from letta_grpc.ports.tracing import NoTracing, Tracing
-from letta_grpc.settings import WELL_KNOWN_PROVIDERS, Settings
+from letta_grpc.settings import WELL_KNOWN_PROVIDERS, Provider, Settings
 from letta_grpc.telemetry import Telemetry, telemetry_from_env
 from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.convert.codec import ProtoEventCodec
@@ -72,6 +76,13 @@ class House:
 
     calls: Calls
     supervisor: Supervisor
+    settings: Settings
+    sandbox: NamespaceSandbox | NoSandbox
+
+    def tool_warning(self) -> str | None:
+        """Return what an operator should know of how tools run here. Tries it out, which blocks for a moment."""
+        finding = _sandbox_finding(self.settings, self.sandbox)
+        return finding.detail if finding.state is not State.OK else None
 
     def channel(self, metadata: tuple[tuple[str, str], ...] = ()) -> LocalChannel:
         """Return a channel that reaches the calls in process; `metadata` goes out with each of them."""
@@ -174,7 +185,7 @@ async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) ->
             sandbox=sandbox,
         )
         supervisor = await stack.enter_async_context(_supervisor(ground))
-        yield House(_calls(ground, supervisor), supervisor)
+        yield House(_calls(ground, supervisor), supervisor, settings, sandbox)
 
 
 async def _open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> SqliteDatabase:
@@ -239,8 +250,13 @@ class _Ground:
 
     @property
     def own_tools(self) -> BuiltinTools:
-        memory, passages = SqlMemoryStore(self.database), SqlPassageStore(self.database)
-        return BuiltinTools(memory=memory, history=self.history, passages=passages, clock=self.clock)
+        return BuiltinTools(
+            memory=SqlMemoryStore(self.database),
+            history=self.history,
+            messages=SqlMessageSearch(self.database),
+            passages=SqlPassageStore(self.database),
+            clock=self.clock,
+        )
 
     @property
     def tools(self) -> ToolCatalog:
@@ -355,6 +371,79 @@ def migrate(settings: Settings) -> None:
         migrate_database(settings.database)
     except DatabaseUnusableError as error:
         raise _unusable(error) from error
+
+
+class State(Enum):
+    """How something stands on this machine."""
+
+    OK = "ok"
+    # It works less than it could, and that may be meant.
+    LIMITED = "limited"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a server needs, as it is on this machine."""
+
+    subject: str
+    state: State
+    detail: str
+
+
+def examine(settings: Settings) -> tuple[Finding, ...]:
+    """Look at all that a server with these settings stands on, without starting one, changing anything or calling anybody."""
+    policy = _mcp_policy(settings)
+    mcp = f"child processes {_allowed(policy.allow_stdio)}, private addresses {_allowed(policy.allow_private_addresses)}"
+    return (
+        _database_finding(settings),
+        _sandbox_finding(settings, _sandbox(settings)),
+        *(_provider_finding(name, provider) for name, provider in settings.providers.items()),
+        *_local_findings(settings),
+        Finding("mcp", State.OK, mcp),
+    )
+
+
+def _allowed(is_allowed: bool) -> str:  # noqa: FBT001 - a word for it
+    return "allowed" if is_allowed else "not allowed"
+
+
+def _database_finding(settings: Settings) -> Finding:
+    try:
+        revision = current_revision(settings.database)
+    except DatabaseUnusableError as error:
+        return Finding("database", State.FAILED, str(error))
+    is_there = f"{settings.database} has schema {revision}" if revision else f"{settings.database} is made at the first start"
+    return Finding("database", State.OK, is_there)
+
+
+def _sandbox_finding(settings: Settings, sandbox: Sandbox) -> Finding:
+    why = sandbox.unavailable()
+    if why is None:
+        return Finding("sandbox", State.OK, "tools of Python source run contained")
+    match settings.tool_sandbox:
+        case "off":
+            return Finding("sandbox", State.LIMITED, "tools of Python source are refused, as the settings say")
+        case "uncontained":
+            return Finding("sandbox", State.LIMITED, f"tools of Python source run with the server's own rights: {why}")
+        case "require":
+            return Finding("sandbox", State.FAILED, f"tools of Python source are refused: {why}")
+
+
+def _provider_finding(name: str, provider: Provider) -> Finding:
+    with_key = "with a key" if provider.api_key and provider.api_key.get_secret_value() else "without a key"
+    state = State.OK if with_key == "with a key" else State.LIMITED
+    return Finding(f"provider {name}", state, f"{provider.base_url}, {with_key}")
+
+
+def _local_findings(settings: Settings) -> Iterator[Finding]:
+    if settings.local_model:
+        try:
+            LlamaProvider.check(settings.local_model)
+        except LlamaUnavailableError as error:
+            yield Finding("local model", State.FAILED, str(error))
+        else:
+            yield Finding("local model", State.OK, str(settings.local_model))
 
 
 def _unusable(error: DatabaseUnusableError) -> StartupError:

@@ -75,16 +75,21 @@ class LlamaProvider:
     """
 
     def __init__(self, gguf: Path, connect: Callable[[LlamaServer], Endpoint], *, context_tokens: int = 4096) -> None:
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise LlamaUnavailableError("a local model needs llama.cpp: install letta-grpc[local]")
-        if not gguf.is_file():
-            raise LlamaUnavailableError(f"there is no GGUF file at {gguf}")
+        self.check(gguf)
         self._gguf = gguf
         self._connect = connect
         self._context_tokens = context_tokens
         self._loading = asyncio.Lock()
         self._server: LlamaServer | None = None
         self._endpoint: Endpoint | None = None
+
+    @staticmethod
+    def check(gguf: Path) -> None:
+        """Raise LlamaUnavailableError for what is missing here."""
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise LlamaUnavailableError("a local model needs llama.cpp: install letta-grpc[local]")
+        if not gguf.is_file():
+            raise LlamaUnavailableError(f"there is no GGUF file at {gguf}")
 
     @property
     def info(self) -> ProviderInfo:

@@ -5,6 +5,7 @@ import typer
 from letta_grpc.cli import chat, demo, gateway, serve
 from letta_grpc.cli.agents import agents
 from letta_grpc.cli.bench import bench
+from letta_grpc.cli.doctor import doctor
 from letta_grpc.cli.exits import EXIT_CODES
 from letta_grpc.cli.migrate import migrate
 from letta_grpc.cli.runs import runs
@@ -27,4 +28,5 @@ program.command(epilog=chat.EPILOG)(chat.chat)
 program.add_typer(agents)
 program.add_typer(runs)
 program.command()(migrate)
+program.command()(doctor)
 program.command()(bench)

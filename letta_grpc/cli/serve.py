@@ -52,6 +52,8 @@ async def _serve(settings: Settings) -> Exit:
     try:
         async with app.serving(settings) as server:
             typer.echo(f"listening grpc={server.address}" + (f" http={server.http}" if server.http else ""))
+            if warning := await asyncio.to_thread(server.house.tool_warning):
+                logger.warning("%s", warning)
             await stop.wait()
             logger.info("draining")
             for number in signals:
