@@ -1,7 +1,8 @@
 """Starting, following and ending runs."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.fingerprint import fingerprint
@@ -17,6 +18,8 @@ from letta_grpc.ports.journal import Admit, Start
 from letta_grpc.ports.log import EventLog, LogPage
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.stores import HistoryStore, RunFilter, RunStore
+
+T = TypeVar("T")
 
 # A response may hold 1 MiB. A quarter is as quick, and is what a reader that has gone to sleep keeps in memory, several times.
 _PAGE_BYTES = 256 * 1024
@@ -131,6 +134,17 @@ class Runs:
                 self._readers.check()
                 return False
         return True
+
+    async def until_drained(self, waiting: Awaitable[T]) -> T:
+        """Return what is waited for. Raises ServerDraining, and gives the waiting up, once the server is stopping."""
+        with self._readers.waiting(None) as limit:
+            try:
+                self._readers.check()
+                async with limit:
+                    return await waiting
+            except TimeoutError:
+                self._readers.check()
+                raise
 
     async def finished(self, run_id: RunId) -> Run:
         """Return the run once it has ended. Raises RunNotFound, ServerDraining, StoreUnavailable."""

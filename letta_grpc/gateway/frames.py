@@ -1,7 +1,7 @@
 """The general rule of streams: a response with one repeated message field is unrolled, each element is a frame.
 
-The response's other fields are merged into each frame's JSON. A frame's id is its `sequence_number`, its event the case of its
-oneof. Any other response is one frame as it is.
+The response's other fields are merged into each frame's JSON; a response without elements is one frame of them alone. A
+frame's id is its `sequence_number`, its event the case of its oneof. Any other response is one frame as it is.
 
 Rule for ids: a request that lists several things to do (a repeated message field at its top, as StreamRuns has) opens a stream
 of several sequences of numbers. Its frames have no id, since no position in it could be resumed at; the JSON names run and
@@ -61,6 +61,9 @@ class Frames:
         if elements is None:
             elements, head = split(body, self._field.number)
             self._take_head(head)
+        if not elements:
+            # It tells something else, in its other fields.
+            yield Frame(self._prefix.rstrip(b",") + b"}", None, None)
         for element in elements:
             json, event, order = self._print(element)
             yield Frame(self._merged(json), event, order if self._has_ids else None)

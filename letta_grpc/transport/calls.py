@@ -10,7 +10,7 @@ Rules, each of which grpc.aio punishes silently when it is broken:
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,7 +30,7 @@ from letta_grpc.domain.errors import (
 )
 from letta_grpc.transport.errors import CallStatus, status_of
 from letta_grpc.transport.keys import AUTHORIZATION, ApiKeys
-from letta_grpc.transport.methods import Method, Response, StreamMethod, UnaryMethod
+from letta_grpc.transport.methods import BidiMethod, Method, Response, StreamMethod, UnaryMethod
 from letta_grpc.transport.observers import NoObserver, RpcObservation, RpcObserver
 from letta_grpc.transport.wire import LiveCall, Wire, text_metadata
 
@@ -88,11 +88,27 @@ class Calls:
 
     async def stream(self, method: StreamMethod, body: bytes, wire: Wire) -> None:
         """Answer a call with a stream, written to its wire."""
+        await self._streamed(method, wire, lambda call: method.answer(self._decode(method, body), call))
 
+    async def bidi(self, method: BidiMethod, bodies: AsyncIterable[bytes], wire: Wire) -> None:
+        """Answer a stream with a stream. What is no request is told to the method, and ends nothing."""
+        await self._streamed(method, wire, lambda call: method.answer(self._requests(method, bodies), call))
+
+    async def _requests(self, method: BidiMethod, bodies: AsyncIterable[bytes]) -> AsyncIterator[Message | LettaError]:
+        async for body in bodies:
+            try:
+                request: Message | LettaError = self._decode(method, body)
+            except LettaError as error:
+                request = error
+            yield request
+
+    async def _streamed(
+        self, method: Method, wire: Wire, answer: Callable[[LiveCall], AsyncGenerator[Response, None]]
+    ) -> None:
         async def work(call: LiveCall) -> None:
             self._admit_stream()
             try:
-                await self._pump(method.answer(self._decode(method, body), call), wire, call.observation)
+                await self._pump(answer(call), wire, call.observation)
             finally:
                 self._streams -= 1
 

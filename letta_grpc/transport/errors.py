@@ -14,6 +14,7 @@ from grpc import StatusCode
 
 from letta_grpc.domain import errors
 from letta_grpc.transport.convert.times import seconds_to_pb
+from letta_grpc.v1 import errors_pb2
 
 DOMAIN = "letta-grpc"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -115,11 +116,24 @@ def status_of(error: errors.LettaError) -> CallStatus:
     return CallStatus(wire.code, error.reason, message, ((DETAILS_KEY, status.SerializeToString()),))
 
 
-def _details(error: errors.LettaError) -> Iterator[Message]:
-    metadata = list(error.metadata.items())[:_MAX_METADATA_ENTRIES]
-    yield error_details_pb2.ErrorInfo(
-        reason=error.reason, domain=DOMAIN, metadata={key: _cut(value, _MAX_VALUE // 2) for key, value in metadata}
+def refusal_of(error: errors.LettaError) -> errors_pb2.Refusal:
+    """Return an error as it is told on a stream that goes on."""
+    code: int = WIRE[type(error)].code.value[0]
+    refusal = errors_pb2.Refusal(
+        code=code, reason=error.reason, message=_cut(error.message, _MAX_MESSAGE), metadata=_metadata(error)
     )
+    if error.retry_delay_seconds is not None:
+        refusal.retry_delay.CopyFrom(seconds_to_pb(error.retry_delay_seconds))
+    return refusal
+
+
+def _metadata(error: errors.LettaError) -> dict[str, str]:
+    metadata = list(error.metadata.items())[:_MAX_METADATA_ENTRIES]
+    return {key: _cut(value, _MAX_VALUE // 2) for key, value in metadata}
+
+
+def _details(error: errors.LettaError) -> Iterator[Message]:
+    yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=_metadata(error))
     if error.retry_delay_seconds is not None:
         yield error_details_pb2.RetryInfo(retry_delay=seconds_to_pb(error.retry_delay_seconds))
     if isinstance(error, errors.Exhausted):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Never
 
 import grpc
@@ -26,6 +26,9 @@ class Exchange:
         self._deadline = None if timeout_seconds is None else self._loop.time() + timeout_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._responses: deque[bytes] = deque()
+        self._requests: deque[bytes] = deque()
+        self._asked, self._takeable = asyncio.Event(), asyncio.Event()
+        self._is_done_writing = False
         self._readable, self._writable = asyncio.Event(), asyncio.Event()
         self._headed, self._ended = asyncio.Event(), asyncio.Event()
         self._callbacks: list[Callable[[], None]] = []
@@ -71,6 +74,17 @@ class Exchange:
         self._responses.append(message)
         self._readable.set()
 
+    async def requests(self) -> AsyncIterator[bytes]:
+        """Yield what the client sends, until it says that there is no more, or the call ends."""
+        while True:
+            while not self._requests:
+                if self._is_done_writing or self.code is not None:
+                    return
+                self._asked.clear()
+                await self._asked.wait()
+            self._takeable.set()
+            yield self._requests.popleft()
+
     async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: Metadata) -> Never:
         """End the call with this status."""
         self._end(code, details, trailing_metadata)
@@ -82,6 +96,25 @@ class Exchange:
         """Return the metadata that came ahead, once it came."""
         await self._headed.wait()
         return self._initial_metadata
+
+    async def send(self, request: bytes) -> None:
+        """Hand a request over; wait while the handler is behind. Returns at once when the call has ended."""
+        while len(self._requests) >= MAX_WAITING and self.code is None:
+            self._takeable.clear()
+            await self._takeable.wait()
+        if self.code is None:
+            self._requests.append(request)
+            self._asked.set()
+
+    def done_sending(self) -> None:
+        """Say that no more requests come."""
+        self._is_done_writing = True
+        self._asked.set()
+
+    @property
+    def is_done_sending(self) -> bool:
+        """Whether no more requests may be sent."""
+        return self._is_done_writing
 
     async def read(self) -> bytes | None:
         """Return the next response; None after the last."""
@@ -138,7 +171,7 @@ class Exchange:
         self.code, self.details, self.trailing_metadata = code, details, trailing_metadata
         if self._timer is not None:
             self._timer.cancel()
-        for event in (self._headed, self._readable, self._writable, self._ended):
+        for event in (self._headed, self._readable, self._writable, self._asked, self._takeable, self._ended):
             event.set()
         for callback in self._callbacks:
             self._loop.call_soon(callback)

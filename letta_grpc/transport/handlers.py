@@ -1,9 +1,11 @@
 """Our calls as handlers of a grpc.aio server."""
 
+from collections.abc import AsyncIterator
+
 import grpc
 
 from letta_grpc.transport.calls import Calls
-from letta_grpc.transport.methods import Method, StreamMethod
+from letta_grpc.transport.methods import BidiMethod, Method, StreamMethod
 
 # grpc.aio tells handlers apart by what kind of function they are: every one here is a coroutine function. One that merely
 # returns a generator would be taken for a synchronous handler.
@@ -19,6 +21,13 @@ def generic_handlers(calls: Calls) -> list[grpc.GenericRpcHandler]:
 
 
 def _handler(calls: Calls, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    if isinstance(method, BidiMethod):
+        conversing = method
+
+        async def bidi(requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
+            await calls.bidi(conversing, requests, context)
+
+        return grpc.stream_stream_rpc_method_handler(bidi)
     if isinstance(method, StreamMethod):
         streaming = method
 

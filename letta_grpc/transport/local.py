@@ -13,8 +13,8 @@ import grpc
 
 from letta_grpc.transport.calls import Calls
 from letta_grpc.transport.exchange import Exchange, Metadata
-from letta_grpc.transport.local_calls import LocalStreamCall, LocalUnaryCall
-from letta_grpc.transport.methods import StreamMethod, UnaryMethod
+from letta_grpc.transport.local_calls import LocalBidiCall, LocalStreamCall, LocalUnaryCall
+from letta_grpc.transport.methods import BidiMethod, StreamMethod, UnaryMethod
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -51,13 +51,19 @@ class LocalChannel(grpc.aio.Channel):
         """Return what calls a method that answers with a stream."""
         return _StreamMultiCallable(self, method, request_serializer, response_deserializer)
 
-    def stream_unary(self, method: str, *_args: object, **_kwargs: object) -> Never:
-        """Refuse: no service here reads a stream."""
-        raise NotImplementedError(f"{method} reads a stream")
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: Serializer[Q] | None = None,
+        response_deserializer: Deserializer[R] | None = None,
+        _registered_method: bool | None = None,  # noqa: FBT001 - generated stubs pass it
+    ) -> Any:  # noqa: ANN401 - a multi-callable by shape
+        """Return what calls a method that reads a stream and answers with one."""
+        return _BidiMultiCallable(self, method, request_serializer, response_deserializer)
 
-    def stream_stream(self, method: str, *_args: object, **_kwargs: object) -> Never:
-        """Refuse: no service here reads a stream."""
-        raise NotImplementedError(f"{method} reads a stream")
+    def stream_unary(self, method: str, *_args: object, **_kwargs: object) -> Never:
+        """Refuse: no service here has such a method."""
+        raise NotImplementedError(f"{method} reads a stream and gives one answer")
 
     def open(self, method: str, body: bytes, timeout: float | None, metadata: Metadata | None) -> Exchange:
         """Begin a call."""
@@ -75,6 +81,9 @@ class LocalChannel(grpc.aio.Channel):
                 return await self._calls.unary(method, body, exchange)
             case StreamMethod() as method:
                 await self._calls.stream(method, body, exchange)
+                return None
+            case BidiMethod() as method:
+                await self._calls.bidi(method, exchange.requests(), exchange)
                 return None
             case None:
                 return await exchange.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!", ())
@@ -155,6 +164,23 @@ class _StreamMultiCallable(_MultiCallable):
         compression: grpc.Compression | None = None,  # noqa: ARG002 - nothing is sent anywhere
     ) -> LocalStreamCall[Any]:
         return LocalStreamCall(self._open(request, timeout, metadata), self._deserialize)
+
+
+class _BidiMultiCallable(_MultiCallable):
+    def __call__(
+        self,
+        request_iterator: None = None,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata | None = None,
+        credentials: grpc.CallCredentials | None = None,  # noqa: ARG002 - grpc's shape; metadata carries keys here
+        wait_for_ready: bool | None = None,  # noqa: ARG002 - always ready
+        compression: grpc.Compression | None = None,  # noqa: ARG002 - nothing is sent anywhere
+    ) -> LocalBidiCall[Any]:
+        if request_iterator is not None:
+            raise grpc.aio.UsageError("Requests are written, not iterated over, on this channel.")
+        exchange = self._channel.open(self._method, b"", timeout, metadata)
+        return LocalBidiCall(exchange, self._serialize, self._deserialize)
 
 
 def _same(value: Any) -> Any:  # noqa: ANN401 - bytes in, bytes out

@@ -101,7 +101,7 @@ class LocalUnaryCall(_LocalCall[R], grpc.aio.UnaryUnaryCall[Any, R]):
         return self._deserialize(body)
 
 
-class LocalStreamCall(_LocalCall[R], grpc.aio.UnaryStreamCall[Any, R]):
+class _StreamedCall(_LocalCall[R]):
     """A call that answers with a stream: iterate over it, or read."""
 
     def __init__(self, exchange: Exchange, deserialize: Callable[[bytes], R]) -> None:
@@ -126,3 +126,31 @@ class LocalStreamCall(_LocalCall[R], grpc.aio.UnaryStreamCall[Any, R]):
             return self._deserialize(body)
         await self._raise_for_status()
         return grpc.aio.EOF
+
+
+class LocalStreamCall(_StreamedCall[R], grpc.aio.UnaryStreamCall[Any, R]):
+    """A call with one request that answers with a stream."""
+
+
+class LocalBidiCall(_StreamedCall[R], grpc.aio.StreamStreamCall[Any, R]):
+    """A call that streams both ways: write and read, side by side."""
+
+    def __init__(self, exchange: Exchange, serialize: Callable[[Any], bytes], deserialize: Callable[[bytes], R]) -> None:
+        super().__init__(exchange, deserialize)
+        self._serialize = serialize
+
+    async def write(self, request: Any) -> None:  # noqa: ANN401 - of the serializer's type
+        """Send a request; wait while the server is behind."""
+        if self.done():
+            raise asyncio.InvalidStateError("RPC already finished.")
+        if self._exchange.is_done_sending:
+            raise asyncio.InvalidStateError('RPC is half closed after calling "done_writing".')
+        try:
+            await self._exchange.send(self._serialize(request))
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def done_writing(self) -> None:
+        """Say that no more requests come."""
+        self._exchange.done_sending()

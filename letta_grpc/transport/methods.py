@@ -1,6 +1,6 @@
 """Methods: what the service descriptors say, joined with the servicers that answer."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -31,8 +31,12 @@ class Call(Protocol):
         ...
 
 
+# What a client that streams has sent, in order: each a request, or what is wrong with it.
+Requests = AsyncIterator[Any]
+
 UnaryFunction = Callable[[Any, Call], Awaitable[Message]]
 StreamFunction = Callable[[Any, Call], AsyncGenerator[Response, None]]
+BidiFunction = Callable[[Requests, Call], AsyncGenerator[Response, None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,16 @@ class StreamMethod:
     answer: StreamFunction
 
 
-Method = UnaryMethod | StreamMethod
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BidiMethod:
+    """A method that reads a stream and answers with one."""
+
+    name: str
+    request: type[Message]
+    answer: BidiFunction
+
+
+Method = UnaryMethod | StreamMethod | BidiMethod
 
 
 def methods_of(servicers: Iterable[tuple[ServiceDescriptor, object]]) -> Mapping[str, Method]:
@@ -67,7 +80,9 @@ def methods_of(servicers: Iterable[tuple[ServiceDescriptor, object]]) -> Mapping
 
 def _method(service: ServiceDescriptor, name: str, servicer: object) -> Method:
     descriptor = service.methods_by_name[name]
-    kind = StreamMethod if descriptor.server_streaming else UnaryMethod
+    kind: type[Method] = UnaryMethod
+    if descriptor.server_streaming:
+        kind = BidiMethod if descriptor.client_streaming else StreamMethod
     return kind(
         name=f"{service.full_name}/{name}",
         request=GetMessageClass(descriptor.input_type),

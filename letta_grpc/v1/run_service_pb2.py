@@ -25,12 +25,13 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from letta_grpc.v1 import errors_pb2 as letta__grpc_dot_v1_dot_errors__pb2
 from letta_grpc.v1 import events_pb2 as letta__grpc_dot_v1_dot_events__pb2
 from letta_grpc.v1 import messages_pb2 as letta__grpc_dot_v1_dot_messages__pb2
 from letta_grpc.v1 import runs_pb2 as letta__grpc_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fletta_grpc/v1/run_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aletta_grpc/v1/events.proto\x1a\x1cletta_grpc/v1/messages.proto\x1a\x18letta_grpc/v1/runs.proto\"\xc2\x01\n\rStreamOptions\x12-\n\x0b\x65vent_kinds\x18\x01 \x03(\x0e\x32\x18.letta_grpc.v1.EventKind\x12\x13\n\x0bomit_deltas\x18\x02 \x01(\x08\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmin_chunk_chars\x18\x04 \x01(\x05\x12\x1d\n\x15max_tokens_per_second\x18\x05 \x01(\x05\"\xa5\x01\n\x10StreamRunRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12#\n\x03run\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.RunSpec\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.letta_grpc.v1.StreamOptions\"^\n\x11StreamRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.letta_grpc.v1.RunEvent\"w\n\x11\x45xecuteRunRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12#\n\x03run\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.RunSpec\"_\n\x12\x45xecuteRunResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.letta_grpc.v1.Message\"v\n\x10\x43reateRunRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12#\n\x03run\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.RunSpec\"4\n\x11\x43reateRunResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"p\n\x10\x41ttachRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x1d\n\x15\x61\x66ter_sequence_number\x18\x02 \x01(\x05\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.letta_grpc.v1.StreamOptions\"^\n\x11\x41ttachRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.letta_grpc.v1.RunEvent\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"1\n\x0eGetRunResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"\xa1\x03\n\x0fListRunsRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\'\n\x06states\x18\x03 \x03(\x0e\x32\x17.letta_grpc.v1.RunState\x12/\n\x0cstop_reasons\x18\x04 \x03(\x0e\x32\x19.letta_grpc.v1.StopReason\x12\x17\n\nbackground\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\x12\x12\n\ndescending\x18\n \x01(\x08\x12 \n\x13has_pending_actions\x18\x0b \x01(\x08H\x01\x88\x01\x01\x42\r\n\x0b_backgroundB\x16\n\x14_has_pending_actions\"M\n\x10ListRunsResponse\x12 \n\x04runs\x18\x01 \x03(\x0b\x32\x12.letta_grpc.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x14ListRunEventsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x1d\n\x15\x61\x66ter_sequence_number\x18\x02 \x01(\x05\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Y\n\x15ListRunEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.letta_grpc.v1.RunEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x10ListStepsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ndescending\x18\x04 \x01(\x08\"P\n\x11ListStepsResponse\x12\"\n\x05steps\x18\x01 \x03(\x0b\x32\x13.letta_grpc.v1.Step\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"4\n\x11\x43\x61ncelRunResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run2\xa6\x08\n\nRunService\x12~\n\tStreamRun\x12\x1f.letta_grpc.v1.StreamRunRequest\x1a .letta_grpc.v1.StreamRunResponse\",\x82\xd3\xe4\x93\x02&\"!/v1/agents/{agent_id}/runs:stream:\x01*0\x01\x12\x80\x01\n\nExecuteRun\x12 .letta_grpc.v1.ExecuteRunRequest\x1a!.letta_grpc.v1.ExecuteRunResponse\"-\x82\xd3\xe4\x93\x02\'\"\"/v1/agents/{agent_id}/runs:execute:\x01*\x12u\n\tCreateRun\x12\x1f.letta_grpc.v1.CreateRunRequest\x1a .letta_grpc.v1.CreateRunResponse\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/agents/{agent_id}/runs:\x01*\x12y\n\tAttachRun\x12\x1f.letta_grpc.v1.AttachRunRequest\x1a .letta_grpc.v1.AttachRunResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/runs/{run_id}/events:stream0\x01\x12`\n\x06GetRun\x12\x1c.letta_grpc.v1.GetRunRequest\x1a\x1d.letta_grpc.v1.GetRunResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/runs/{run_id}\x12]\n\x08ListRuns\x12\x1e.letta_grpc.v1.ListRunsRequest\x1a\x1f.letta_grpc.v1.ListRunsResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12|\n\rListRunEvents\x12#.letta_grpc.v1.ListRunEventsRequest\x1a$.letta_grpc.v1.ListRunEventsResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/runs/{run_id}/events\x12o\n\tListSteps\x12\x1f.letta_grpc.v1.ListStepsRequest\x1a .letta_grpc.v1.ListStepsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/runs/{run_id}/steps\x12s\n\tCancelRun\x12\x1f.letta_grpc.v1.CancelRunRequest\x1a .letta_grpc.v1.CancelRunResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/runs/{run_id}:cancel:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fletta_grpc/v1/run_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aletta_grpc/v1/errors.proto\x1a\x1aletta_grpc/v1/events.proto\x1a\x1cletta_grpc/v1/messages.proto\x1a\x18letta_grpc/v1/runs.proto\"\xc2\x01\n\rStreamOptions\x12-\n\x0b\x65vent_kinds\x18\x01 \x03(\x0e\x32\x18.letta_grpc.v1.EventKind\x12\x13\n\x0bomit_deltas\x18\x02 \x01(\x08\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmin_chunk_chars\x18\x04 \x01(\x05\x12\x1d\n\x15max_tokens_per_second\x18\x05 \x01(\x05\"\xa5\x01\n\x10StreamRunRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12#\n\x03run\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.RunSpec\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.letta_grpc.v1.StreamOptions\"^\n\x11StreamRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.letta_grpc.v1.RunEvent\"n\n\x08RunStart\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12#\n\x03run\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.RunSpec\"k\n\x11StreamRunsRequest\x12\'\n\x06starts\x18\x01 \x03(\x0b\x32\x17.letta_grpc.v1.RunStart\x12-\n\x07options\x18\x02 \x01(\x0b\x32\x1c.letta_grpc.v1.StreamOptions\"\x9d\x01\n\x12StreamRunsResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.letta_grpc.v1.RunEvent\x12\x13\n\x0bstart_index\x18\x04 \x01(\x05\x12\'\n\x07refusal\x18\x05 \x01(\x0b\x32\x16.letta_grpc.v1.Refusal\"\xb9\x01\n\x0f\x43onverseRequest\x12\x0b\n\x03tag\x18\x01 \x01(\t\x12-\n\x05start\x18\x02 \x01(\x0b\x32\x1c.letta_grpc.v1.ConverseStartH\x00\x12/\n\x06\x61ttach\x18\x03 \x01(\x0b\x32\x1d.letta_grpc.v1.ConverseAttachH\x00\x12/\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1d.letta_grpc.v1.ConverseCancelH\x00\x42\x08\n\x06\x61\x63tion\"\xa2\x01\n\rConverseStart\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12#\n\x03run\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.RunSpec\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.letta_grpc.v1.StreamOptions\"n\n\x0e\x43onverseAttach\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x1d\n\x15\x61\x66ter_sequence_number\x18\x02 \x01(\x05\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.letta_grpc.v1.StreamOptions\" \n\x0e\x43onverseCancel\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x93\x01\n\x10\x43onverseResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.letta_grpc.v1.RunEvent\x12\x0b\n\x03tag\x18\x04 \x01(\t\x12\'\n\x07refusal\x18\x05 \x01(\x0b\x32\x16.letta_grpc.v1.Refusal\"w\n\x11\x45xecuteRunRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12#\n\x03run\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.RunSpec\"_\n\x12\x45xecuteRunResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.letta_grpc.v1.Message\"v\n\x10\x43reateRunRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12#\n\x03run\x18\x04 \x01(\x0b\x32\x16.letta_grpc.v1.RunSpec\"4\n\x11\x43reateRunResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"p\n\x10\x41ttachRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x1d\n\x15\x61\x66ter_sequence_number\x18\x02 \x01(\x05\x12-\n\x07options\x18\x03 \x01(\x0b\x32\x1c.letta_grpc.v1.StreamOptions\"^\n\x11\x41ttachRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\'\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x17.letta_grpc.v1.RunEvent\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"1\n\x0eGetRunResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"\xb8\x03\n\x0fListRunsRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\'\n\x06states\x18\x03 \x03(\x0e\x32\x17.letta_grpc.v1.RunState\x12/\n\x0cstop_reasons\x18\x04 \x03(\x0e\x32\x19.letta_grpc.v1.StopReason\x12\x17\n\nbackground\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\x12\x12\n\ndescending\x18\n \x01(\x08\x12 \n\x13has_pending_actions\x18\x0b \x01(\x08H\x01\x88\x01\x01\x12\x15\n\rparent_run_id\x18\x0c \x01(\tB\r\n\x0b_backgroundB\x16\n\x14_has_pending_actions\"M\n\x10ListRunsResponse\x12 \n\x04runs\x18\x01 \x03(\x0b\x32\x12.letta_grpc.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x14ListRunEventsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x1d\n\x15\x61\x66ter_sequence_number\x18\x02 \x01(\x05\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Y\n\x15ListRunEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.letta_grpc.v1.RunEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x10ListStepsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ndescending\x18\x04 \x01(\x08\"P\n\x11ListStepsResponse\x12\"\n\x05steps\x18\x01 \x03(\x0b\x32\x13.letta_grpc.v1.Step\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"4\n\x11\x43\x61ncelRunResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run2\xfe\t\n\nRunService\x12~\n\tStreamRun\x12\x1f.letta_grpc.v1.StreamRunRequest\x1a .letta_grpc.v1.StreamRunResponse\",\x82\xd3\xe4\x93\x02&\"!/v1/agents/{agent_id}/runs:stream:\x01*0\x01\x12o\n\nStreamRuns\x12 .letta_grpc.v1.StreamRunsRequest\x1a!.letta_grpc.v1.StreamRunsResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/runs:stream:\x01*0\x01\x12\x65\n\x08\x43onverse\x12\x1e.letta_grpc.v1.ConverseRequest\x1a\x1f.letta_grpc.v1.ConverseResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/converse(\x01\x30\x01\x12\x80\x01\n\nExecuteRun\x12 .letta_grpc.v1.ExecuteRunRequest\x1a!.letta_grpc.v1.ExecuteRunResponse\"-\x82\xd3\xe4\x93\x02\'\"\"/v1/agents/{agent_id}/runs:execute:\x01*\x12u\n\tCreateRun\x12\x1f.letta_grpc.v1.CreateRunRequest\x1a .letta_grpc.v1.CreateRunResponse\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/agents/{agent_id}/runs:\x01*\x12y\n\tAttachRun\x12\x1f.letta_grpc.v1.AttachRunRequest\x1a .letta_grpc.v1.AttachRunResponse\"\'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/runs/{run_id}/events:stream0\x01\x12`\n\x06GetRun\x12\x1c.letta_grpc.v1.GetRunRequest\x1a\x1d.letta_grpc.v1.GetRunResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/runs/{run_id}\x12]\n\x08ListRuns\x12\x1e.letta_grpc.v1.ListRunsRequest\x1a\x1f.letta_grpc.v1.ListRunsResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/v1/runs\x12|\n\rListRunEvents\x12#.letta_grpc.v1.ListRunEventsRequest\x1a$.letta_grpc.v1.ListRunEventsResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/runs/{run_id}/events\x12o\n\tListSteps\x12\x1f.letta_grpc.v1.ListStepsRequest\x1a .letta_grpc.v1.ListStepsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/runs/{run_id}/steps\x12s\n\tCancelRun\x12\x1f.letta_grpc.v1.CancelRunRequest\x1a .letta_grpc.v1.CancelRunResponse\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/runs/{run_id}:cancel:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +40,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['StreamRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['StreamRun']._serialized_options = b'\202\323\344\223\002&\"!/v1/agents/{agent_id}/runs:stream:\001*'
+  _globals['_RUNSERVICE'].methods_by_name['StreamRuns']._loaded_options = None
+  _globals['_RUNSERVICE'].methods_by_name['StreamRuns']._serialized_options = b'\202\323\344\223\002\024\"\017/v1/runs:stream:\001*'
+  _globals['_RUNSERVICE'].methods_by_name['Converse']._loaded_options = None
+  _globals['_RUNSERVICE'].methods_by_name['Converse']._serialized_options = b'\202\323\344\223\002\016\022\014/v1/converse'
   _globals['_RUNSERVICE'].methods_by_name['ExecuteRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['ExecuteRun']._serialized_options = b'\202\323\344\223\002\'\"\"/v1/agents/{agent_id}/runs:execute:\001*'
   _globals['_RUNSERVICE'].methods_by_name['CreateRun']._loaded_options = None
@@ -55,44 +60,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNSERVICE'].methods_by_name['ListSteps']._serialized_options = b'\202\323\344\223\002\031\022\027/v1/runs/{run_id}/steps'
   _globals['_RUNSERVICE'].methods_by_name['CancelRun']._loaded_options = None
   _globals['_RUNSERVICE'].methods_by_name['CancelRun']._serialized_options = b'\202\323\344\223\002\035\"\030/v1/runs/{run_id}:cancel:\001*'
-  _globals['_STREAMOPTIONS']._serialized_start=230
-  _globals['_STREAMOPTIONS']._serialized_end=424
-  _globals['_STREAMRUNREQUEST']._serialized_start=427
-  _globals['_STREAMRUNREQUEST']._serialized_end=592
-  _globals['_STREAMRUNRESPONSE']._serialized_start=594
-  _globals['_STREAMRUNRESPONSE']._serialized_end=688
-  _globals['_EXECUTERUNREQUEST']._serialized_start=690
-  _globals['_EXECUTERUNREQUEST']._serialized_end=809
-  _globals['_EXECUTERUNRESPONSE']._serialized_start=811
-  _globals['_EXECUTERUNRESPONSE']._serialized_end=906
-  _globals['_CREATERUNREQUEST']._serialized_start=908
-  _globals['_CREATERUNREQUEST']._serialized_end=1026
-  _globals['_CREATERUNRESPONSE']._serialized_start=1028
-  _globals['_CREATERUNRESPONSE']._serialized_end=1080
-  _globals['_ATTACHRUNREQUEST']._serialized_start=1082
-  _globals['_ATTACHRUNREQUEST']._serialized_end=1194
-  _globals['_ATTACHRUNRESPONSE']._serialized_start=1196
-  _globals['_ATTACHRUNRESPONSE']._serialized_end=1290
-  _globals['_GETRUNREQUEST']._serialized_start=1292
-  _globals['_GETRUNREQUEST']._serialized_end=1323
-  _globals['_GETRUNRESPONSE']._serialized_start=1325
-  _globals['_GETRUNRESPONSE']._serialized_end=1374
-  _globals['_LISTRUNSREQUEST']._serialized_start=1377
-  _globals['_LISTRUNSREQUEST']._serialized_end=1794
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1796
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1873
-  _globals['_LISTRUNEVENTSREQUEST']._serialized_start=1875
-  _globals['_LISTRUNEVENTSREQUEST']._serialized_end=1983
-  _globals['_LISTRUNEVENTSRESPONSE']._serialized_start=1985
-  _globals['_LISTRUNEVENTSRESPONSE']._serialized_end=2074
-  _globals['_LISTSTEPSREQUEST']._serialized_start=2076
-  _globals['_LISTSTEPSREQUEST']._serialized_end=2169
-  _globals['_LISTSTEPSRESPONSE']._serialized_start=2171
-  _globals['_LISTSTEPSRESPONSE']._serialized_end=2251
-  _globals['_CANCELRUNREQUEST']._serialized_start=2253
-  _globals['_CANCELRUNREQUEST']._serialized_end=2287
-  _globals['_CANCELRUNRESPONSE']._serialized_start=2289
-  _globals['_CANCELRUNRESPONSE']._serialized_end=2341
-  _globals['_RUNSERVICE']._serialized_start=2344
-  _globals['_RUNSERVICE']._serialized_end=3406
+  _globals['_STREAMOPTIONS']._serialized_start=258
+  _globals['_STREAMOPTIONS']._serialized_end=452
+  _globals['_STREAMRUNREQUEST']._serialized_start=455
+  _globals['_STREAMRUNREQUEST']._serialized_end=620
+  _globals['_STREAMRUNRESPONSE']._serialized_start=622
+  _globals['_STREAMRUNRESPONSE']._serialized_end=716
+  _globals['_RUNSTART']._serialized_start=718
+  _globals['_RUNSTART']._serialized_end=828
+  _globals['_STREAMRUNSREQUEST']._serialized_start=830
+  _globals['_STREAMRUNSREQUEST']._serialized_end=937
+  _globals['_STREAMRUNSRESPONSE']._serialized_start=940
+  _globals['_STREAMRUNSRESPONSE']._serialized_end=1097
+  _globals['_CONVERSEREQUEST']._serialized_start=1100
+  _globals['_CONVERSEREQUEST']._serialized_end=1285
+  _globals['_CONVERSESTART']._serialized_start=1288
+  _globals['_CONVERSESTART']._serialized_end=1450
+  _globals['_CONVERSEATTACH']._serialized_start=1452
+  _globals['_CONVERSEATTACH']._serialized_end=1562
+  _globals['_CONVERSECANCEL']._serialized_start=1564
+  _globals['_CONVERSECANCEL']._serialized_end=1596
+  _globals['_CONVERSERESPONSE']._serialized_start=1599
+  _globals['_CONVERSERESPONSE']._serialized_end=1746
+  _globals['_EXECUTERUNREQUEST']._serialized_start=1748
+  _globals['_EXECUTERUNREQUEST']._serialized_end=1867
+  _globals['_EXECUTERUNRESPONSE']._serialized_start=1869
+  _globals['_EXECUTERUNRESPONSE']._serialized_end=1964
+  _globals['_CREATERUNREQUEST']._serialized_start=1966
+  _globals['_CREATERUNREQUEST']._serialized_end=2084
+  _globals['_CREATERUNRESPONSE']._serialized_start=2086
+  _globals['_CREATERUNRESPONSE']._serialized_end=2138
+  _globals['_ATTACHRUNREQUEST']._serialized_start=2140
+  _globals['_ATTACHRUNREQUEST']._serialized_end=2252
+  _globals['_ATTACHRUNRESPONSE']._serialized_start=2254
+  _globals['_ATTACHRUNRESPONSE']._serialized_end=2348
+  _globals['_GETRUNREQUEST']._serialized_start=2350
+  _globals['_GETRUNREQUEST']._serialized_end=2381
+  _globals['_GETRUNRESPONSE']._serialized_start=2383
+  _globals['_GETRUNRESPONSE']._serialized_end=2432
+  _globals['_LISTRUNSREQUEST']._serialized_start=2435
+  _globals['_LISTRUNSREQUEST']._serialized_end=2875
+  _globals['_LISTRUNSRESPONSE']._serialized_start=2877
+  _globals['_LISTRUNSRESPONSE']._serialized_end=2954
+  _globals['_LISTRUNEVENTSREQUEST']._serialized_start=2956
+  _globals['_LISTRUNEVENTSREQUEST']._serialized_end=3064
+  _globals['_LISTRUNEVENTSRESPONSE']._serialized_start=3066
+  _globals['_LISTRUNEVENTSRESPONSE']._serialized_end=3155
+  _globals['_LISTSTEPSREQUEST']._serialized_start=3157
+  _globals['_LISTSTEPSREQUEST']._serialized_end=3250
+  _globals['_LISTSTEPSRESPONSE']._serialized_start=3252
+  _globals['_LISTSTEPSRESPONSE']._serialized_end=3332
+  _globals['_CANCELRUNREQUEST']._serialized_start=3334
+  _globals['_CANCELRUNREQUEST']._serialized_end=3368
+  _globals['_CANCELRUNRESPONSE']._serialized_start=3370
+  _globals['_CANCELRUNRESPONSE']._serialized_end=3422
+  _globals['_RUNSERVICE']._serialized_start=3425
+  _globals['_RUNSERVICE']._serialized_end=4703
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from letta_grpc.v1 import errors_pb2 as _errors_pb2
 from letta_grpc.v1 import events_pb2 as _events_pb2
 from letta_grpc.v1 import messages_pb2 as _messages_pb2
 from letta_grpc.v1 import runs_pb2 as _runs_pb2
@@ -138,6 +139,296 @@ class StreamRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamRunResponse: _TypeAlias = StreamRunResponse  # noqa: Y015
+
+@_typing.final
+class RunStart(_message.Message):
+    """One of several starts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """The agent to run."""
+    conversation_id: _builtins.str
+    """The conversation; empty or `default` means the agent's default one."""
+    request_id: _builtins.str
+    """A UUID that makes the start safe to repeat: the same payload gives the same run. Without one the server makes one up."""
+    @_builtins.property
+    def run(self) -> _runs_pb2.RunSpec:
+        """What to run."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        run: _runs_pb2.RunSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "conversation_id", b"conversation_id", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunStart: _TypeAlias = RunStart  # noqa: Y015
+
+@_typing.final
+class StreamRunsRequest(_message.Message):
+    """Several starts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STARTS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def starts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunStart]:
+        """1 to 64."""
+
+    @_builtins.property
+    def options(self) -> Global___StreamOptions:
+        """How to send the events, the same for each run. Heartbeats are of each run by itself."""
+
+    def __init__(
+        self,
+        *,
+        starts: _abc.Iterable[Global___RunStart] | None = ...,
+        options: Global___StreamOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "starts", b"starts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRunsRequest: _TypeAlias = StreamRunsRequest  # noqa: Y015
+
+@_typing.final
+class StreamRunsResponse(_message.Message):
+    """Some events of one of the runs, in order, or why a start was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    START_INDEX_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run; empty with `refusal`."""
+    agent_id: _builtins.str
+    """The agent of the start."""
+    start_index: _builtins.int
+    """Which start it was, from 0."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.RunEvent]:
+        """At least one, unless there is a `refusal`."""
+
+    @_builtins.property
+    def refusal(self) -> _errors_pb2.Refusal:
+        """Why there is no run. The only response of its start."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+        events: _abc.Iterable[_events_pb2.RunEvent] | None = ...,
+        start_index: _builtins.int = ...,
+        refusal: _errors_pb2.Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "events", b"events", "refusal", b"refusal", "run_id", b"run_id", "start_index", b"start_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRunsResponse: _TypeAlias = StreamRunsResponse  # noqa: Y015
+
+@_typing.final
+class ConverseRequest(_message.Message):
+    """Something to do. What is not set is refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    ATTACH_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    tag: _builtins.str
+    """The client's name for this request, at most 100 characters; every response that belongs to it has it."""
+    @_builtins.property
+    def start(self) -> Global___ConverseStart:
+        """Start a run and follow it. An answer to waiting calls is a start too: its `run.messages` hold the answer."""
+
+    @_builtins.property
+    def attach(self) -> Global___ConverseAttach:
+        """Follow a run from any number on."""
+
+    @_builtins.property
+    def cancel(self) -> Global___ConverseCancel:
+        """Ask a run to end, as CancelRun does; its stream tells the end."""
+
+    def __init__(
+        self,
+        *,
+        tag: _builtins.str = ...,
+        start: Global___ConverseStart | None = ...,
+        attach: Global___ConverseAttach | None = ...,
+        cancel: Global___ConverseCancel | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attach", b"attach", "cancel", b"cancel", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attach", b"attach", "cancel", b"cancel", "start", b"start", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["start", "attach", "cancel"]  # noqa: Y015
+    _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_action) -> _WhichOneofReturnType_action | None: ...
+
+Global___ConverseRequest: _TypeAlias = ConverseRequest  # noqa: Y015
+
+@_typing.final
+class ConverseStart(_message.Message):
+    """A start, followed from the first event of its run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """The agent to run."""
+    conversation_id: _builtins.str
+    """The conversation; empty or `default` means the agent's default one."""
+    request_id: _builtins.str
+    """A UUID that makes the start safe to repeat: the same payload gives the same run. Without one the server makes one up."""
+    @_builtins.property
+    def run(self) -> _runs_pb2.RunSpec:
+        """What to run."""
+
+    @_builtins.property
+    def options(self) -> Global___StreamOptions:
+        """How to send it."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        run: _runs_pb2.RunSpec | None = ...,
+        options: Global___StreamOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "conversation_id", b"conversation_id", "options", b"options", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConverseStart: _TypeAlias = ConverseStart  # noqa: Y015
+
+@_typing.final
+class ConverseAttach(_message.Message):
+    """A position in a run's log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run."""
+    after_sequence_number: _builtins.int
+    """The last number that the reader has; 0 for all."""
+    @_builtins.property
+    def options(self) -> Global___StreamOptions:
+        """How to send it."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        after_sequence_number: _builtins.int = ...,
+        options: Global___StreamOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence_number", b"after_sequence_number", "options", b"options", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConverseAttach: _TypeAlias = ConverseAttach  # noqa: Y015
+
+@_typing.final
+class ConverseCancel(_message.Message):
+    """Names a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConverseCancel: _TypeAlias = ConverseCancel  # noqa: Y015
+
+@_typing.final
+class ConverseResponse(_message.Message):
+    """Some events of a run, in order; with neither events nor `refusal`: the request is accepted, and this is its run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run; empty if the request was refused before it had one."""
+    agent_id: _builtins.str
+    """Its agent."""
+    tag: _builtins.str
+    """The `tag` of the request that this belongs to."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.RunEvent]:
+        """What happened."""
+
+    @_builtins.property
+    def refusal(self) -> _errors_pb2.Refusal:
+        """Why the request was refused, or why its run is followed no further: then `run_id` is set. At most 64 runs are followed at
+        once on a stream; one more is TOO_MANY_STREAMS.
+        """
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+        events: _abc.Iterable[_events_pb2.RunEvent] | None = ...,
+        tag: _builtins.str = ...,
+        refusal: _errors_pb2.Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "events", b"events", "refusal", b"refusal", "run_id", b"run_id", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConverseResponse: _TypeAlias = ConverseResponse  # noqa: Y015
 
 @_typing.final
 class ExecuteRunRequest(_message.Message):
@@ -392,6 +683,7 @@ class ListRunsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DESCENDING_FIELD_NUMBER: _builtins.int
     HAS_PENDING_ACTIONS_FIELD_NUMBER: _builtins.int
+    PARENT_RUN_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Only runs of this agent."""
     conversation_id: _builtins.str
@@ -406,6 +698,8 @@ class ListRunsRequest(_message.Message):
     """Newest first."""
     has_pending_actions: _builtins.bool
     """Only runs that wait for answers to tool calls, or only others."""
+    parent_run_id: _builtins.str
+    """Only runs that were started by tools of this run, or by tools of such runs, at any depth."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_runs_pb2.RunState.ValueType]:
         """Only runs in one of these states."""
@@ -436,10 +730,11 @@ class ListRunsRequest(_message.Message):
         page_token: _builtins.str = ...,
         descending: _builtins.bool = ...,
         has_pending_actions: _builtins.bool | None = ...,
+        parent_run_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_has_pending_actions", b"_has_pending_actions", "background", b"background", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "has_pending_actions", b"has_pending_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_has_pending_actions", b"_has_pending_actions", "agent_id", b"agent_id", "background", b"background", "conversation_id", b"conversation_id", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "descending", b"descending", "has_pending_actions", b"has_pending_actions", "page_size", b"page_size", "page_token", b"page_token", "states", b"states", "stop_reasons", b"stop_reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_has_pending_actions", b"_has_pending_actions", "agent_id", b"agent_id", "background", b"background", "conversation_id", b"conversation_id", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "descending", b"descending", "has_pending_actions", b"has_pending_actions", "page_size", b"page_size", "page_token", b"page_token", "parent_run_id", b"parent_run_id", "states", b"states", "stop_reasons", b"stop_reasons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__background: _TypeAlias = _typing.Literal["background"]  # noqa: Y015
     _WhichOneofArgType__background: _TypeAlias = _typing.Literal["_background", b"_background"]  # noqa: Y015

@@ -43,6 +43,16 @@ class RunServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.StreamRunRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.StreamRunResponse.FromString,
                 _registered_method=True)
+        self.StreamRuns = channel.unary_stream(
+                '/letta_grpc.v1.RunService/StreamRuns',
+                request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.StreamRunsRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.StreamRunsResponse.FromString,
+                _registered_method=True)
+        self.Converse = channel.stream_stream(
+                '/letta_grpc.v1.RunService/Converse',
+                request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ConverseRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.ConverseResponse.FromString,
+                _registered_method=True)
         self.ExecuteRun = channel.unary_unary(
                 '/letta_grpc.v1.RunService/ExecuteRun',
                 request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ExecuteRunRequest.SerializeToString,
@@ -95,6 +105,30 @@ class RunServiceServicer:
     def StreamRun(self, request, context):
         """Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
         on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamRuns(self, request, context):
+        """Starts several runs at once and follows them all: each response is of one run, in turn, as they come, and no run waits
+        for another. The promises hold for each run by itself. A start that is refused is told by a response with `refusal`,
+        before anything of the others, and harms none of them; a request that breaks a rule is refused as a whole, and starts
+        nothing. Initial metadata `letta-run-id` has the runs' ids in the order of the starts, separated by commas, nothing for
+        a refused one. Status OK means that nothing more will ever come of any of them; after any other end, AttachRun goes on
+        with each run from its last number.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Converse(self, request_iterator, context):
+        """Many turns on one stream: each request starts a run, answers one, follows one or ends one, and each response names the
+        request that it belongs to. The runs are ordinary ones: they go on when the stream ends, as their disconnect policy
+        says, and AttachRun finds them. Requests are taken in order, each when the one before is accepted or refused; what they
+        follow comes in turn. A request that is refused, or is none at all, is told by `refusal` and ends nothing. Once the
+        client's side is closed, what is still followed goes to its end; then the stream ends with OK. Over HTTP it is a
+        WebSocket.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +200,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.StreamRun,
                     request_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.StreamRunRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_run__service__pb2.StreamRunResponse.SerializeToString,
+            ),
+            'StreamRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamRuns,
+                    request_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.StreamRunsRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_run__service__pb2.StreamRunsResponse.SerializeToString,
+            ),
+            'Converse': grpc.stream_stream_rpc_method_handler(
+                    servicer.Converse,
+                    request_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.ConverseRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ConverseResponse.SerializeToString,
             ),
             'ExecuteRun': grpc.unary_unary_rpc_method_handler(
                     servicer.ExecuteRun,
@@ -239,6 +283,60 @@ class RunService:
             '/letta_grpc.v1.RunService/StreamRun',
             letta__grpc_dot_v1_dot_run__service__pb2.StreamRunRequest.SerializeToString,
             letta__grpc_dot_v1_dot_run__service__pb2.StreamRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/letta_grpc.v1.RunService/StreamRuns',
+            letta__grpc_dot_v1_dot_run__service__pb2.StreamRunsRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_run__service__pb2.StreamRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Converse(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/letta_grpc.v1.RunService/Converse',
+            letta__grpc_dot_v1_dot_run__service__pb2.ConverseRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_run__service__pb2.ConverseResponse.FromString,
             options,
             channel_credentials,
             insecure,

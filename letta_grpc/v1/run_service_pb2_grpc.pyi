@@ -41,6 +41,22 @@ class RunServiceStub:
     """Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
     on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
     """
+    StreamRuns: _grpc.UnaryStreamMultiCallable[_run_service_pb2.StreamRunsRequest, _run_service_pb2.StreamRunsResponse]
+    """Starts several runs at once and follows them all: each response is of one run, in turn, as they come, and no run waits
+    for another. The promises hold for each run by itself. A start that is refused is told by a response with `refusal`,
+    before anything of the others, and harms none of them; a request that breaks a rule is refused as a whole, and starts
+    nothing. Initial metadata `letta-run-id` has the runs' ids in the order of the starts, separated by commas, nothing for
+    a refused one. Status OK means that nothing more will ever come of any of them; after any other end, AttachRun goes on
+    with each run from its last number.
+    """
+    Converse: _grpc.StreamStreamMultiCallable[_run_service_pb2.ConverseRequest, _run_service_pb2.ConverseResponse]
+    """Many turns on one stream: each request starts a run, answers one, follows one or ends one, and each response names the
+    request that it belongs to. The runs are ordinary ones: they go on when the stream ends, as their disconnect policy
+    says, and AttachRun finds them. Requests are taken in order, each when the one before is accepted or refused; what they
+    follow comes in turn. A request that is refused, or is none at all, is told by `refusal` and ends nothing. Once the
+    client's side is closed, what is still followed goes to its end; then the stream ends with OK. Over HTTP it is a
+    WebSocket.
+    """
     ExecuteRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ExecuteRunRequest, _run_service_pb2.ExecuteRunResponse]
     """Starts a run and waits for its end. OK also when the run FAILED, was INTERRUPTED or CANCELLED. The deadline ends the wait, not the run."""
     CreateRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CreateRunRequest, _run_service_pb2.CreateRunResponse]
@@ -75,6 +91,22 @@ class RunServiceAsyncStub(RunServiceStub):
     StreamRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.StreamRunRequest, _run_service_pb2.StreamRunResponse]  # type: ignore[assignment]
     """Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
     on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+    """
+    StreamRuns: _aio.UnaryStreamMultiCallable[_run_service_pb2.StreamRunsRequest, _run_service_pb2.StreamRunsResponse]  # type: ignore[assignment]
+    """Starts several runs at once and follows them all: each response is of one run, in turn, as they come, and no run waits
+    for another. The promises hold for each run by itself. A start that is refused is told by a response with `refusal`,
+    before anything of the others, and harms none of them; a request that breaks a rule is refused as a whole, and starts
+    nothing. Initial metadata `letta-run-id` has the runs' ids in the order of the starts, separated by commas, nothing for
+    a refused one. Status OK means that nothing more will ever come of any of them; after any other end, AttachRun goes on
+    with each run from its last number.
+    """
+    Converse: _aio.StreamStreamMultiCallable[_run_service_pb2.ConverseRequest, _run_service_pb2.ConverseResponse]  # type: ignore[assignment]
+    """Many turns on one stream: each request starts a run, answers one, follows one or ends one, and each response names the
+    request that it belongs to. The runs are ordinary ones: they go on when the stream ends, as their disconnect policy
+    says, and AttachRun finds them. Requests are taken in order, each when the one before is accepted or refused; what they
+    follow comes in turn. A request that is refused, or is none at all, is told by `refusal` and ends nothing. Once the
+    client's side is closed, what is still followed goes to its end; then the stream ends with OK. Over HTTP it is a
+    WebSocket.
     """
     ExecuteRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ExecuteRunRequest, _run_service_pb2.ExecuteRunResponse]  # type: ignore[assignment]
     """Starts a run and waits for its end. OK also when the run FAILED, was INTERRUPTED or CANCELLED. The deadline ends the wait, not the run."""
@@ -113,6 +145,34 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.StreamRunResponse], _abc.AsyncIterator[_run_service_pb2.StreamRunResponse]]:
         """Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
         on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamRuns(
+        self,
+        request: _run_service_pb2.StreamRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_run_service_pb2.StreamRunsResponse], _abc.AsyncIterator[_run_service_pb2.StreamRunsResponse]]:
+        """Starts several runs at once and follows them all: each response is of one run, in turn, as they come, and no run waits
+        for another. The promises hold for each run by itself. A start that is refused is told by a response with `refusal`,
+        before anything of the others, and harms none of them; a request that breaks a rule is refused as a whole, and starts
+        nothing. Initial metadata `letta-run-id` has the runs' ids in the order of the starts, separated by commas, nothing for
+        a refused one. Status OK means that nothing more will ever come of any of them; after any other end, AttachRun goes on
+        with each run from its last number.
+        """
+
+    @_abc_1.abstractmethod
+    def Converse(
+        self,
+        request_iterator: _MaybeAsyncIterator[_run_service_pb2.ConverseRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_run_service_pb2.ConverseResponse], _abc.AsyncIterator[_run_service_pb2.ConverseResponse]]:
+        """Many turns on one stream: each request starts a run, answers one, follows one or ends one, and each response names the
+        request that it belongs to. The runs are ordinary ones: they go on when the stream ends, as their disconnect policy
+        says, and AttachRun finds them. Requests are taken in order, each when the one before is accepted or refused; what they
+        follow comes in turn. A request that is refused, or is none at all, is told by `refusal` and ends nothing. Once the
+        client's side is closed, what is still followed goes to its end; then the stream ends with OK. Over HTTP it is a
+        WebSocket.
         """
 
     @_abc_1.abstractmethod

@@ -57,46 +57,48 @@ class Start(Protocol):
 def start_from_pb(request: Start, traceparent: str | None) -> StartRequest:
     """Return the start that a request asks for."""
     with Rules() as rules:
-        return _start(rules, request, traceparent)
+        return read_start(rules, request, traceparent)
 
 
-def stream_from_pb(request: pb.StreamRunRequest, traceparent: str | None) -> tuple[StartRequest, View]:
+def stream_from_pb(request: pb.StreamRunRequest | pb.ConverseStart, traceparent: str | None) -> tuple[StartRequest, View]:
     """Return the start that a request asks for, and how its caller wants to see the run."""
     with Rules() as rules:
-        start = _start(rules, request, traceparent)
-        view = _view(rules, request.options)
+        start = read_start(rules, request, traceparent)
+        view = read_view(rules, request.options)
     return start, view
 
 
-def attach_from_pb(request: pb.AttachRunRequest) -> tuple[RunId, int, View]:
+def attach_from_pb(request: pb.AttachRunRequest | pb.ConverseAttach) -> tuple[RunId, int, View]:
     """Return which run to follow, after which number, and how."""
     with Rules() as rules:
         run_id = rules.id("run_id", "run", request.run_id)
         after = rules.number("after_sequence_number", request.after_sequence_number, 0, _INT32_MAX)
-        view = _view(rules, request.options)
+        view = read_view(rules, request.options)
     return RunId(run_id), after, view
 
 
-def _start(rules: Rules, request: Start, traceparent: str | None) -> StartRequest:
+def read_start(rules: Rules, request: Start, traceparent: str | None, path: str = "") -> StartRequest:
+    """Return a start; `path` comes before the names of its fields."""
     return StartRequest(
-        agent_id=AgentId(rules.id("agent_id", "agent", request.agent_id)),
-        conversation_id=optional_conversation(rules, "conversation_id", request.conversation_id),
-        request_id=request_id_from_pb(rules, request.request_id),
-        spec=spec_from_pb(rules, "run", request.run),
+        agent_id=AgentId(rules.id(f"{path}agent_id", "agent", request.agent_id)),
+        conversation_id=optional_conversation(rules, f"{path}conversation_id", request.conversation_id),
+        request_id=request_id_from_pb(rules, request.request_id, f"{path}request_id"),
+        spec=spec_from_pb(rules, f"{path}run", request.run),
         traceparent=traceparent,
     )
 
 
-def request_id_from_pb(rules: Rules, text: str) -> str | None:
+def request_id_from_pb(rules: Rules, text: str, path: str = "request_id") -> str | None:
     """Return a request id, None where there is none."""
     # One spelling, so that a client that writes its UUIDs in capitals on one day finds its run on the other.
     request_id = text.lower()
     if text and not _UUID.fullmatch(request_id):
-        rules.broken("request_id", "must be a UUID")
+        rules.broken(path, "must be a UUID")
     return request_id or None
 
 
-def _view(rules: Rules, options: pb.StreamOptions) -> View:
+def read_view(rules: Rules, options: pb.StreamOptions) -> View:
+    """Return how a reader wants to see a run."""
     heartbeat: float | None = View().heartbeat_seconds
     if options.HasField("heartbeat_interval"):
         heartbeat = _heartbeat_seconds(rules, options)
@@ -124,7 +126,7 @@ def _kinds(rules: Rules, options: pb.StreamOptions) -> frozenset[int]:
     return frozenset(options.event_kinds)
 
 
-def run_id_from_pb(request: pb.GetRunRequest | pb.CancelRunRequest) -> RunId:
+def run_id_from_pb(request: pb.GetRunRequest | pb.CancelRunRequest | pb.ConverseCancel) -> RunId:
     """Return which run is meant."""
     with Rules() as rules:
         run_id = rules.id("run_id", "run", request.run_id)

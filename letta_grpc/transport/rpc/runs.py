@@ -23,9 +23,12 @@ from letta_grpc.transport.convert.requests import (
     stream_from_pb,
 )
 from letta_grpc.transport.convert.runs import run_to_pb, step_to_pb
-from letta_grpc.transport.methods import Call, Response
+from letta_grpc.transport.convert.streams import streams_from_pb
+from letta_grpc.transport.methods import Call, Requests, Response
+from letta_grpc.transport.rpc.conversing import Conversing
+from letta_grpc.transport.rpc.following import Follower
 from letta_grpc.transport.rpc.pages import fitting
-from letta_grpc.transport.views import follow_seconds, plain, shaped
+from letta_grpc.transport.rpc.several import SeveralRuns
 from letta_grpc.v1 import run_service_pb2 as pb
 
 _PAGE_BYTES = 1024 * 1024
@@ -38,7 +41,8 @@ class RunServicer:
 
     def __init__(self, runs: Runs, clock: Clock) -> None:
         self._runs = runs
-        self._clock = clock
+        self._follower = Follower(runs, clock)
+        self._several = SeveralRuns(runs, self._follower)
 
     def StreamRun(self, request: pb.StreamRunRequest, call: Call) -> AsyncGenerator[Response, None]:
         """Start a run and follow it."""
@@ -53,22 +57,23 @@ class RunServicer:
     async def _responses(
         self, find: Callable[[], Awaitable[Run]], after: int, view: View, call: Call
     ) -> AsyncGenerator[Response, None]:
-        """Yield the run's stored bytes, framed; nothing is encoded again."""
         run = await find()
         await call.announce(run.id)
         run_id, ids = run.id, pb.StreamRunResponse(run_id=run.id, agent_id=run.agent_id).SerializeToString()
         # A stream lives long: it holds no more of how it began than its ids.
         del run, find
-        async with aclosing(self._runs.follow(run_id, after, follow_seconds(view))) as pages:
-            if view.is_plain:
-                # By far the most common view, on the path of every token.
-                async for page in pages:
-                    body, events = plain(page, self._clock)
-                    yield Response(ids + body, events)
-                return
-            async with aclosing(shaped(pages, view, self._clock)) as responses:
-                async for body, events in responses:
-                    yield Response(ids + body, events)
+        async with aclosing(self._follower.responses(run_id, after, view, ids)) as responses:
+            async for response in responses:
+                yield response
+
+    def StreamRuns(self, request: pb.StreamRunsRequest, call: Call) -> AsyncGenerator[Response, None]:
+        """Start several runs and follow them all."""
+        starts, view = streams_from_pb(request, call.traceparent)
+        return self._several.responses(starts, view, call)
+
+    def Converse(self, requests: Requests, call: Call) -> AsyncGenerator[Response, None]:
+        """Start, follow and end runs as the client says."""
+        return Conversing(self._runs, self._follower, call).responses(requests)
 
     async def ExecuteRun(self, request: pb.ExecuteRunRequest, call: Call) -> pb.ExecuteRunResponse:
         """Start a run and wait for its end."""

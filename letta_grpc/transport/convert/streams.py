@@ -1,0 +1,49 @@
+"""The requests of streams that carry several runs."""
+
+from typing import assert_never
+
+from letta_grpc.domain.errors import InvalidRequest
+from letta_grpc.domain.ids import RunId
+from letta_grpc.engine.runs import StartRequest
+from letta_grpc.transport.convert.requests import View, attach_from_pb, read_start, read_view, run_id_from_pb, stream_from_pb
+from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.v1 import run_service_pb2 as pb
+
+MAX_RUNS = 64
+_MAX_TAG = 100
+
+# To start a run and follow it; to follow one after a number; to end one.
+Wish = tuple[StartRequest, View] | tuple[RunId, int, View] | RunId
+
+
+def streams_from_pb(request: pb.StreamRunsRequest, traceparent: str | None) -> tuple[list[StartRequest], View]:
+    """Return the starts that a request asks for, and how its caller wants to see the runs."""
+    with Rules() as rules:
+        rules.number("starts", len(request.starts), 1, MAX_RUNS)
+        starts = [
+            read_start(rules, start, traceparent, f"starts[{index}].")
+            for index, start in enumerate(request.starts[: MAX_RUNS + 1])
+        ]
+        view = read_view(rules, request.options)
+    return starts, view
+
+
+def tag_from_pb(request: pb.ConverseRequest) -> str:
+    """Return the client's name for a request."""
+    with Rules() as rules:
+        return rules.text("tag", request.tag, _MAX_TAG)
+
+
+def wish_from_pb(request: pb.ConverseRequest, traceparent: str | None) -> Wish:
+    """Return what a request asks for. The paths of broken rules begin inside its action."""
+    match request.WhichOneof("action"):
+        case "start":
+            return stream_from_pb(request.start, traceparent)
+        case "attach":
+            return attach_from_pb(request.attach)
+        case "cancel":
+            return run_id_from_pb(request.cancel)
+        case None:
+            raise InvalidRequest(fields={"action": "is required: start, attach or cancel"})
+        case other:
+            assert_never(other)

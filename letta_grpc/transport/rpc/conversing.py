@@ -1,0 +1,95 @@
+"""Many turns on one stream: Converse."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from letta_grpc.domain.errors import LettaError, ServerDraining, TooManyStreams
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.runs import Run
+from letta_grpc.engine.runs import Runs
+from letta_grpc.transport.convert.requests import View
+from letta_grpc.transport.convert.streams import MAX_RUNS, tag_from_pb, wish_from_pb
+from letta_grpc.transport.errors import refusal_of
+from letta_grpc.transport.merging import Chorus, merged
+from letta_grpc.transport.methods import Call, Requests, Response
+from letta_grpc.transport.rpc.following import Follower
+from letta_grpc.v1 import run_service_pb2 as pb
+
+
+class Conversing:
+    """One such stream."""
+
+    def __init__(self, runs: Runs, follower: Follower, call: Call) -> None:
+        self._runs = runs
+        self._follower = follower
+        self._call = call
+        self._followed = 0
+
+    async def responses(self, requests: Requests) -> AsyncGenerator[Response, None]:
+        """Yield what the client's requests bring about, until it has no more of them and all that it follows has ended."""
+
+        async def lead(chorus: Chorus) -> None:
+            while (request := await self._runs.until_drained(anext(requests, None))) is not None:
+                await self._take(chorus, request)
+
+        async with aclosing(merged(lead)) as responses:
+            async for response in responses:
+                yield response
+
+    async def _take(self, chorus: Chorus, request: pb.ConverseRequest | LettaError) -> None:
+        told = pb.ConverseResponse()
+        try:
+            if isinstance(request, LettaError):
+                raise request
+            told.tag = tag_from_pb(request)
+            await self._do(chorus, request, told)
+        except ServerDraining:
+            raise
+        except LettaError as error:
+            await chorus.say(_refused(told, error))
+
+    async def _do(self, chorus: Chorus, request: pb.ConverseRequest, told: pb.ConverseResponse) -> None:
+        match wish_from_pb(request, self._call.traceparent):
+            case (start, View() as view):
+                self._check_room()
+                run = await self._runs.start(start)
+                await self._begin(chorus, run, 0, view, told)
+            case (run_id, after, view):
+                self._check_room()
+                await self._begin(chorus, await self._runs.get(run_id), after, view, told)
+            case run_id:
+                run = await self._runs.cancel(RunId(run_id))
+                await chorus.say(_accepted(told, run))
+
+    def _check_room(self) -> None:
+        if self._followed >= MAX_RUNS:
+            raise TooManyStreams(f"A stream follows {MAX_RUNS} runs at once.", limit=str(MAX_RUNS))
+
+    async def _begin(self, chorus: Chorus, run: Run, after: int, view: View, told: pb.ConverseResponse) -> None:
+        self._followed += 1
+        await chorus.say(_accepted(told, run))
+        chorus.also(self._follow(chorus, run.id, after, view, told), f"follow {run.id}")
+
+    async def _follow(self, chorus: Chorus, run_id: RunId, after: int, view: View, told: pb.ConverseResponse) -> None:
+        try:
+            async with aclosing(self._follower.responses(run_id, after, view, told.SerializeToString())) as responses:
+                async for response in responses:
+                    await chorus.say(response)
+        except ServerDraining:
+            # It concerns all that is on the stream.
+            raise
+        except LettaError as error:
+            await chorus.say(_refused(told, error))
+        finally:
+            self._followed -= 1
+
+
+def _accepted(told: pb.ConverseResponse, run: Run) -> Response:
+    """Name the run, from now on too."""
+    told.run_id, told.agent_id = run.id, run.agent_id
+    return Response(told.SerializeToString(), 0)
+
+
+def _refused(told: pb.ConverseResponse, error: LettaError) -> Response:
+    refused = pb.ConverseResponse(tag=told.tag, run_id=told.run_id, agent_id=told.agent_id, refusal=refusal_of(error))
+    return Response(refused.SerializeToString(), 0)
