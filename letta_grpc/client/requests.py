@@ -115,3 +115,8 @@ def silence_limit(options: run_service_pb2.StreamOptions) -> float | None:
     if not options.HasField("heartbeat_interval"):
         return SILENT_INTERVALS * DEFAULT_HEARTBEAT_SECONDS
     return SILENT_INTERVALS * options.heartbeat_interval.ToTimedelta().total_seconds() or None
+
+
+def compaction_mode(*, everything: bool) -> "runs_pb2.CompactionMode.ValueType":
+    """Return what a compaction leaves in the context."""
+    return runs_pb2.COMPACTION_MODE_ALL if everything else runs_pb2.COMPACTION_MODE_SLIDING_WINDOW

@@ -58,14 +58,16 @@ class Compactor:
         chosen = cut(context.messages, int(estimated_window * KEPT_SHARES[0]))
         if chosen is None or not is_worthwhile(chosen, estimated_window):
             return None
-        return await self._carry_out(record, context, request, chosen)
+        return await self._carry_out(record, request, chosen, window)
 
     async def shrink(
         self, record: RunRecord, context: AgentContext, request: ModelRequest, kept_share: float
     ) -> ContextCompacted | None:
         """Return the compaction for a context that the provider found too long, None where nothing can leave it."""
         chosen = cut(context.messages, int(self._size(record, context) * kept_share))
-        return await self._carry_out(record, context, request, chosen) if chosen else None
+        # Whatever the window was said to be: it is smaller than this.
+        window = min(self._window(record, context), estimate_request_tokens(request))
+        return await self._carry_out(record, request, chosen, window) if chosen else None
 
     async def compact(
         self, record: RunRecord, context: AgentContext, request: ModelRequest, *, keep_none: bool
@@ -73,7 +75,7 @@ class Compactor:
         """Return the compaction that a caller asked for, whatever room there is; None where nothing can leave."""
         kept_tokens = 0 if keep_none else int(self._size(record, context) * KEPT_SHARES[0])
         chosen = cut(context.messages, kept_tokens, may_keep_none=keep_none)
-        return await self._carry_out(record, context, request, chosen) if chosen else None
+        return await self._carry_out(record, request, chosen, self._window(record, context)) if chosen else None
 
     def _window(self, record: RunRecord, context: AgentContext) -> int:
         return window_of(context, record.run.model, self._models)
@@ -82,10 +84,7 @@ class Compactor:
         """Return what the messages cost, as far as they fit: less has to be kept of them, whatever the window is."""
         return min(self._window(record, context), tokens_of(context.messages))
 
-    async def _carry_out(
-        self, record: RunRecord, context: AgentContext, request: ModelRequest, chosen: Cut
-    ) -> ContextCompacted:
-        window = self._window(record, context)
+    async def _carry_out(self, record: RunRecord, request: ModelRequest, chosen: Cut, window: int) -> ContextCompacted:
         written = await self._summarize(record, request, chosen, window)
         content = summary_by_model(chosen, written, window) if written else summary_by_rule(chosen, window)
         summary = summary_message(

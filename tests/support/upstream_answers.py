@@ -218,6 +218,14 @@ async def context_length(answer: Answer) -> None:
     await answer.refuse(400, error)
 
 
+async def window(answer: Answer, most: str) -> None:
+    said = " ".join(message["content"] for message in answer.body["messages"] if message.get("content"))
+    if len(said.split()) > int(most):
+        await context_length(answer)
+    else:
+        await words(answer, "3")
+
+
 async def bad_key(answer: Answer) -> None:
     await answer.refuse(401, {"message": "Incorrect API key provided: sk-te****key", "code": "invalid_api_key"})
 
@@ -416,6 +424,7 @@ ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
     (r"flaky-cut-(\d+)", flaky_cut),
     ("quota", quota),
     ("context-length", context_length),
+    (r"window-(\d+)", window),
     ("bad-key", bad_key),
     ("no-stream-options", no_stream_options),
     ("redirect", redirect),

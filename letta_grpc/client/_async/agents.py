@@ -4,7 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from letta_grpc.client._async.connection import Connection
-from letta_grpc.client.requests import change, memory_blocks
+from letta_grpc.client.requests import change, compaction_mode, memory_blocks
 from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, blocks_pb2, messages_pb2, runs_pb2
 
 
@@ -131,15 +131,15 @@ class Agents:
         agent_id: str,
         *,
         conversation_id: str | None = None,
-        mode: runs_pb2.CompactionMode = runs_pb2.COMPACTION_MODE_UNSPECIFIED,
+        everything: bool = False,
         request_id: str | None = None,
     ) -> runs_pb2.Run:
-        """Put older messages of a conversation's context into a summary; return the run that does it, as started."""
+        """Put older messages of a conversation's context into a summary, or `everything`; return the run that does it."""
         request = agent_service_pb2.CompactAgentRequest(
             agent_id=agent_id,
             conversation_id=conversation_id or "",
             request_id=request_id or str(uuid.uuid4()),
-            mode=mode,
+            mode=compaction_mode(everything=everything),
         )
         return (await self._connection.ask(self._stub.CompactAgent, request)).run
 

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from letta_grpc.client._sync.connection import Connection
-from letta_grpc.client.requests import change
+from letta_grpc.client.requests import change, compaction_mode
 from letta_grpc.v1 import conversation_service_pb2, conversation_service_pb2_grpc, conversations_pb2, runs_pb2
 
 
@@ -68,11 +68,13 @@ class Conversations:
         self,
         conversation_id: str,
         *,
-        mode: runs_pb2.CompactionMode = runs_pb2.COMPACTION_MODE_UNSPECIFIED,
+        everything: bool = False,
         request_id: str | None = None,
     ) -> runs_pb2.Run:
-        """Put older messages of the context into a summary; return the run that does it, as started."""
+        """Put older messages of the context into a summary, or `everything`; return the run that does it."""
         request = conversation_service_pb2.CompactConversationRequest(
-            conversation_id=conversation_id, request_id=request_id or str(uuid.uuid4()), mode=mode
+            conversation_id=conversation_id,
+            request_id=request_id or str(uuid.uuid4()),
+            mode=compaction_mode(everything=everything),
         )
         return (self._connection.ask(self._stub.CompactConversation, request)).run
