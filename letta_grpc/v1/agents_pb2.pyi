@@ -32,7 +32,11 @@ class _AgentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgentKind.V
     AGENT_KIND_REACT: _AgentKind.ValueType  # 1
     """In plain words, with tools beside them; the turn ends when no tool is called."""
     AGENT_KIND_MEMGPT: _AgentKind.ValueType  # 2
-    """By tools alone: `send_message` speaks, the argument `request_heartbeat` goes on, inner thoughts are an argument."""
+    """By tools alone, one of which must be called: `send_message`, which every such agent has, speaks; each tool takes the
+    arguments `thinking` and `request_heartbeat` too. What is thought and said is streamed as reasoning_delta and text_delta
+    while the call is being written, and kept beside it in the assistant's message. The turn goes on after a call that failed
+    or asked for a heartbeat: a message of role USER with a step_id then tells the model why. Plain words are taken as a call.
+    """
 
 class AgentKind(_AgentKind, metaclass=_AgentKindEnumTypeWrapper):
     """How an agent speaks."""
@@ -42,7 +46,11 @@ AGENT_KIND_UNSPECIFIED: AgentKind.ValueType  # 0
 AGENT_KIND_REACT: AgentKind.ValueType  # 1
 """In plain words, with tools beside them; the turn ends when no tool is called."""
 AGENT_KIND_MEMGPT: AgentKind.ValueType  # 2
-"""By tools alone: `send_message` speaks, the argument `request_heartbeat` goes on, inner thoughts are an argument."""
+"""By tools alone, one of which must be called: `send_message`, which every such agent has, speaks; each tool takes the
+arguments `thinking` and `request_heartbeat` too. What is thought and said is streamed as reasoning_delta and text_delta
+while the call is being written, and kept beside it in the assistant's message. The turn goes on after a call that failed
+or asked for a heartbeat: a message of role USER with a step_id then tells the model why. Plain words are taken as a call.
+"""
 Global___AgentKind: _TypeAlias = AgentKind  # noqa: Y015
 
 @_typing.final
@@ -96,13 +104,13 @@ Global___ModelSettings: _TypeAlias = ModelSettings  # noqa: Y015
 
 @_typing.final
 class RunFirstRule(_message.Message):
-    """The turn begins with this tool."""
+    """The turn begins with this tool, or, where several have such a rule, with one of them: the model must call it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     arguments: _builtins.str
-    """JSON text of its arguments; absent: the model writes them."""
+    """JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all."""
     def __init__(
         self,
         *,
@@ -120,7 +128,7 @@ Global___RunFirstRule: _TypeAlias = RunFirstRule  # noqa: Y015
 
 @_typing.final
 class ExitLoopRule(_message.Message):
-    """The turn ends after this tool."""
+    """The turn ends after this tool, with STOP_REASON_TOOL_RULE, unless a required tool has not been called yet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,7 +194,7 @@ class ConstrainChildRule(_message.Message):
 
     @_builtins.property
     def arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """JSON text of arguments by tool; of a tool that is not here the model writes them."""
+        """JSON text of an object by tool: these arguments stand over what the model writes under their names."""
 
     def __init__(
         self,
@@ -258,10 +266,10 @@ class ConditionalRule(_message.Message):
     default_next: _builtins.str
     """The next tool where no entry fits; absent: any."""
     require_mapping: _builtins.bool
-    """A return that no entry fits is an error."""
+    """After a return that no entry fits no tool may be called, whatever the default."""
     @_builtins.property
     def next_by_output(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The next tool by the text that this one returned; at least one entry."""
+        """The next tool by the text that this one returned; truth values and numbers fit in any spelling. At least one entry."""
 
     def __init__(
         self,
@@ -304,7 +312,7 @@ Global___MaxCountRule: _TypeAlias = MaxCountRule  # noqa: Y015
 
 @_typing.final
 class RequiredBeforeExitRule(_message.Message):
-    """The turn may not end before this tool was called."""
+    """The turn may not end before this tool was called, or a person has denied the call: the model is told so and asked again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -338,7 +346,10 @@ Global___RequiresApprovalRule: _TypeAlias = RequiresApprovalRule  # noqa: Y015
 
 @_typing.final
 class ToolRule(_message.Message):
-    """A rule about one tool. A call that breaks a rule gets an error return, and the turn goes on."""
+    """A rule about one tool. A turn is a run with the runs that answer its calls. A call that breaks a rule is not run: it gets an
+    error return that begins with `[ToolConstraintError]`, and the turn goes on. With rules other than RequiresApprovalRule the
+    calls of one answer run one after the other. A rule about a tool that the agent does not have says nothing.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

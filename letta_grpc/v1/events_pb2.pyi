@@ -277,7 +277,7 @@ Global___ReasoningDelta: _TypeAlias = ReasoningDelta  # noqa: Y015
 
 @_typing.final
 class ToolCallDelta(_message.Message):
-    """More of a tool call's arguments."""
+    """More of a tool call's arguments. Those of a MEMGPT agent's `send_message` come as text_delta and reasoning_delta alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
