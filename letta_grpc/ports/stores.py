@@ -10,7 +10,7 @@ from typing import Protocol
 
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.blocks import Block
-from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, RunId
+from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, PassageId, RunId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.passages import Passage
@@ -155,16 +155,30 @@ class HistoryStore(Protocol):
         """
         ...
 
-    async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
-        """Return the newest messages whose text has every word of the query, case ignored, newest first."""
-        ...
-
 
 class PassageStore(Protocol):
-    """Archival notes. They are written through the journal alone."""
+    """Archival notes. Those of runs are written through the journal."""
 
-    async def search(self, agent_id: AgentId, query: str, tags: Sequence[str], limit: int) -> tuple[Passage, ...]:
-        """Return the newest notes that have every word of the query and every tag, case ignored, newest first."""
+    async def create(self, passage: Passage) -> Passage:
+        """Store a note. Raises AgentNotFound."""
+        ...
+
+    async def get(self, agent_id: AgentId, passage_id: PassageId) -> Passage:
+        """Return a note of this agent. Raises PassageNotFound."""
+        ...
+
+    async def list(self, agent_id: AgentId, page: PageRequest, *, tags: Sequence[str] = ()) -> Page[Passage]:
+        """Return the notes of this agent that have all these tags, case ignored. Raises AgentNotFound."""
+        ...
+
+    async def update(
+        self, agent_id: AgentId, passage_id: PassageId, changes: Mapping[str, object], update_time: datetime
+    ) -> Passage:
+        """Set the named fields (text, tags). Searches find the new words, and no old ones. Raises PassageNotFound."""
+        ...
+
+    async def delete(self, agent_id: AgentId, passage_id: PassageId) -> None:
+        """Remove a note. Raises PassageNotFound."""
         ...
 
 

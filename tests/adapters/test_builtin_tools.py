@@ -11,6 +11,7 @@ from letta_grpc.adapters.builtin_tools.recall import EXCERPT_CHARACTERS
 from letta_grpc.adapters.builtin_tools.registry import BuiltinTools
 from letta_grpc.adapters.memory.blocks import MemoryBlockStore, MemoryMemoryStore
 from letta_grpc.adapters.memory.history import MemoryHistoryStore
+from letta_grpc.adapters.memory.message_search import MemoryMessageSearch
 from letta_grpc.adapters.memory.passages import MemoryPassageStore
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.domain.agents import Agent, Conversation
@@ -57,6 +58,7 @@ class Desk:
         self.tools = BuiltinTools(
             memory=MemoryMemoryStore(self.state),
             history=MemoryHistoryStore(self.state),
+            messages=MemoryMessageSearch(self.state),
             passages=MemoryPassageStore(self.state),
             clock=self.clock,
         )
@@ -80,7 +82,7 @@ class Desk:
 
     def note(self, text: str, *tags: str, of: AgentId = AGENT_ID) -> None:
         number = len(list(self.state.passages))
-        note = Passage(id=PassageId(f"passage-{number}"), agent_id=of, text=text, tags=tags, create_time=NOW)
+        note = Passage(id=PassageId(f"passage-{number}"), agent_id=of, text=text, tags=tags, create_time=NOW, update_time=NOW)
         self.state.passages.add(note.id, note)
 
     async def use(self, tool: str, /, **arguments: object) -> ToolResult:
@@ -280,7 +282,7 @@ async def test_wrong_arguments_are_told_in_one_short_sentence(desk: Desk, argume
     assert complaint in result.text
 
 
-async def test_messages_are_found_newest_first_with_time_role_and_text(desk: Desk) -> None:
+async def test_messages_are_found_best_first_with_time_role_and_text(desk: Desk) -> None:
     desk.say("I like green tea")
     desk.say("Noted: GREEN and TEA", role=Role.ASSISTANT)
     desk.say("coffee")
@@ -331,6 +333,7 @@ async def test_a_note_is_kept_by_its_change_alone(desk: Desk) -> None:
         text="Rex is a dog",
         tags=("pets", "dogs"),
         create_time=NOW + timedelta(seconds=60),
+        update_time=NOW + timedelta(seconds=60),
     )
     assert list(desk.state.passages) == []
 
@@ -354,7 +357,13 @@ async def test_a_store_that_fails_is_a_neutral_error_and_the_log_has_the_rest(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory, history = MemoryMemoryStore(desk.state), MemoryHistoryStore(desk.state)
-    tools = BuiltinTools(memory=memory, history=history, passages=FailingPassages(desk.state), clock=desk.clock)
+    tools = BuiltinTools(
+        memory=memory,
+        history=history,
+        messages=MemoryMessageSearch(desk.state),
+        passages=FailingPassages(desk.state),
+        clock=desk.clock,
+    )
     result = await tools.run(ToolCall(id="call", name="archival_memory_search", arguments="{}"), CONTEXT, unheard)
     assert_refused(result)
     assert "secret" not in result.text
@@ -370,7 +379,13 @@ async def test_a_tool_that_is_cancelled_ends_at_once(desk: Desk) -> None:
 
     searching = asyncio.Event()
     memory, history = MemoryMemoryStore(desk.state), MemoryHistoryStore(desk.state)
-    tools = BuiltinTools(memory=memory, history=history, passages=Waiting(desk.state), clock=desk.clock)
+    tools = BuiltinTools(
+        memory=memory,
+        history=history,
+        messages=MemoryMessageSearch(desk.state),
+        passages=Waiting(desk.state),
+        clock=desk.clock,
+    )
     call = ToolCall(id="call", name="archival_memory_search", arguments="{}")
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(tools.run(call, CONTEXT, unheard))

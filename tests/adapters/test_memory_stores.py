@@ -12,7 +12,9 @@ from letta_grpc.testing.stores import (
     HistoryStoreContract,
     McpServerStoreContract,
     MemoryStoreContract,
+    PassageSearchContract,
     PassageStoreContract,
+    PassageVectorsContract,
     RunStoreContract,
     SearchContract,
     ToolStoreContract,
@@ -56,6 +58,14 @@ class TestMemorySearch(SearchContract):
 
 
 class TestMemoryPassageStore(PassageStoreContract):
+    pass
+
+
+class TestMemoryPassageSearch(PassageSearchContract):
+    pass
+
+
+class TestMemoryPassageVectors(PassageVectorsContract):
     pass
 
 

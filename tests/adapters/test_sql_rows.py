@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, create_engine, insert, select
 from sqlalchemy.pool import StaticPool
 
-from letta_grpc.adapters.sql.passages import passage_of
 from letta_grpc.adapters.sql.rows import (
     ANSWER,
     SPEC,
@@ -22,6 +21,7 @@ from letta_grpc.adapters.sql.rows import (
     conversation_of,
     message_of,
     message_values,
+    passage_of,
     passage_values,
     run_of,
     run_values,

@@ -14,7 +14,9 @@ from letta_grpc.testing.stores import (
     HistoryStoreContract,
     McpServerStoreContract,
     MemoryStoreContract,
+    PassageSearchContract,
     PassageStoreContract,
+    PassageVectorsContract,
     RunStoreContract,
     SearchContract,
     ToolStoreContract,
@@ -58,6 +60,14 @@ class TestSqlSearch(SearchContract):
 
 
 class TestSqlPassageStore(PassageStoreContract):
+    pass
+
+
+class TestSqlPassageSearch(PassageSearchContract):
+    pass
+
+
+class TestSqlPassageVectors(PassageVectorsContract):
     pass
 
 

@@ -15,6 +15,7 @@ from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import CompactionMode, RunKind, RunSpec, RunState, StopReason
 from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.agents import NewAgent
+from letta_grpc.ports.search import MessageQuery
 from tests.domain.test_history import check_whole
 from tests.support.engine import DONE, DirectedModel, DirectedTools, Engine, Turn, call, end, engine, of, say
 
@@ -102,8 +103,8 @@ async def test_compaction_takes_nothing_out_of_the_history() -> None:
         assert [message.role for message in after[len(before) :]] == [Role.USER, Role.SUMMARY, Role.ASSISTANT]
         kept = [message.id for message in after].index(compacted.kept_from or after[0].id)
         assert compacted.dropped_messages == kept
-        found = await house.database.history.search(await conversation(house), "question 0", 5)
-        assert [message.text.split(" blah")[0] for message in found] == ["question 0"]
+        found = await house.database.messages.search(MessageQuery(agent_id=house.agent.id, text="question 0"))
+        assert [each.message.text.split(" blah")[0] for each in found] == ["question 0"]
 
 
 async def test_what_a_conversation_loads_stays_bounded_however_long_it_grows() -> None:

@@ -12,6 +12,8 @@ from letta_grpc.adapters.sql.conversations import SqlConversationStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
 from letta_grpc.adapters.sql.memory import SqlMemoryStore
+from letta_grpc.adapters.sql.message_search import SqlMessageSearch
+from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
@@ -47,7 +49,10 @@ def world_of(database: SqliteDatabase) -> World:
         memory=SqlMemoryStore(database),
         history=SqlHistoryStore(database),
         mcp_servers=SqlMcpServerStore(database),
+        messages=SqlMessageSearch(database),
         passages=SqlPassageStore(database),
+        notes=SqlPassageStore(database),
+        vectors=SqlPassageVectors(database),
         runs=SqlRunStore(database),
         tools=SqlToolStore(database),
         named_tools=SqlToolStore(database),

@@ -29,7 +29,13 @@ def toolshed(
 ) -> Toolshed:
     """Join them. Without a sandbox of the caller's no Python runs; without a client nobody is reached."""
     sandbox = sandbox or NoSandbox("this test has no sandbox")
-    own = BuiltinTools(memory=database.memory, history=database.history, passages=database.passages, clock=clock)
+    own = BuiltinTools(
+        memory=database.memory,
+        history=database.history,
+        messages=database.messages,
+        passages=database.passages,
+        clock=clock,
+    )
     shelf = ToolShelf(
         own=own,
         tools=database.tools,

@@ -8,28 +8,38 @@ from pydantic import Field
 
 from letta_grpc.adapters.builtin_tools.workplace import Workplace, success
 from letta_grpc.domain.ids import new_passage_id
-from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.passages import (
+    DEFAULT_RESULTS,
+    MAX_PASSAGE_CHARACTERS,
+    MAX_PASSAGE_TAGS,
+    MAX_RESULTS,
+    MAX_TAG_CHARACTERS,
+    Passage,
+)
 from letta_grpc.ports.journal import AddPassage
+from letta_grpc.ports.search import MessageQuery
 from letta_grpc.ports.tools import ToolResult
 
-MAX_NOTE_CHARACTERS = 20_000
 # Of a long text so much is shown: fifty results must still fit into a context.
 EXCERPT_CHARACTERS = 2_000
 
-Limit = Annotated[int, Field(ge=1, le=50, description="How many results at most, 1 to 50.")]
-Tag = Annotated[str, Field(min_length=1, max_length=100)]
+Limit = Annotated[int, Field(ge=1, le=MAX_RESULTS, description=f"How many results at most, 1 to {MAX_RESULTS}.")]
+Tag = Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARACTERS)]
 
 
 async def conversation_search(
     workplace: Workplace,
-    query: Annotated[str, Field(min_length=1, description="Words that all occur in the message; letter case is ignored.")],
-    limit: Limit = 10,
+    query: Annotated[str, Field(min_length=1, description="Words that all occur in the message, or the beginnings of words.")],
+    limit: Limit = DEFAULT_RESULTS,
 ) -> ToolResult:
-    """Search the earlier messages of this conversation, also those that you no longer see. Newest first."""
+    """Search the earlier messages of this conversation, also those that you no longer see. What fits best comes first."""
     context = workplace.context
     # What was said since the present question came is before the model's eyes, and would crowd out what it looks for.
     present = {message.id for message in await workplace.history.of_run(context.run_id)}
-    found = await workplace.history.search(context.conversation_id, query, limit + len(present))
+    wanted = MessageQuery(
+        agent_id=context.agent_id, conversation_id=context.conversation_id, text=query, limit=limit + len(present)
+    )
+    found = [each.message for each in await workplace.messages.search(wanted)]
     earlier = [message for message in found if message.id not in present][:limit]
     if not earlier:
         return success("No earlier message has all these words. Try fewer or other words.")
@@ -40,17 +50,21 @@ async def conversation_search(
 async def archival_memory_insert(
     workplace: Workplace,
     text: Annotated[
-        str, Field(min_length=1, max_length=MAX_NOTE_CHARACTERS, description="The note: one fact or idea, in full.")
+        str, Field(min_length=1, max_length=MAX_PASSAGE_CHARACTERS, description="The note: one fact or idea, in full.")
     ],
-    tags: Annotated[tuple[Tag, ...], Field(max_length=20, description="Words under which to find it again.")] = (),
+    tags: Annotated[
+        tuple[Tag, ...], Field(max_length=MAX_PASSAGE_TAGS, description="Words under which to find it again.")
+    ] = (),
 ) -> ToolResult:
     """Keep a note in your archive. You do not see it any more, but find it again by search."""
+    now = workplace.clock.now()
     note = Passage(
         id=new_passage_id(),
         agent_id=workplace.context.agent_id,
         text=text,
         tags=tuple(dict.fromkeys(tags)),
-        create_time=workplace.clock.now(),
+        create_time=now,
+        update_time=now,
     )
     return success("The note was kept.", AddPassage(note))
 
@@ -58,12 +72,14 @@ async def archival_memory_insert(
 async def archival_memory_search(
     workplace: Workplace,
     query: Annotated[
-        str, Field(description="Words that all occur in the note; letter case is ignored. Empty finds any.")
+        str, Field(description="Words that the note has, or the beginnings of words. Empty finds the newest.")
     ] = "",
-    tags: Annotated[tuple[Tag, ...], Field(max_length=20, description="Tags that the note has, all of them.")] = (),
-    limit: Limit = 10,
+    tags: Annotated[
+        tuple[Tag, ...], Field(max_length=MAX_PASSAGE_TAGS, description="Tags that the note has, all of them.")
+    ] = (),
+    limit: Limit = DEFAULT_RESULTS,
 ) -> ToolResult:
-    """Search the notes in your archive. Newest first."""
+    """Search the notes in your archive. What fits best comes first."""
     found = await workplace.passages.search(workplace.context.agent_id, query, tags, limit)
     if not found:
         return success("No note has all these words and tags. Try fewer or other ones.")

@@ -10,7 +10,8 @@ from letta_grpc.adapters.builtin_tools.workplace import ToolError, Workplace, fa
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.messages import ToolCall
 from letta_grpc.ports.clock import Clock
-from letta_grpc.ports.stores import HistoryStore, MemoryStore, PassageStore
+from letta_grpc.ports.search import MessageSearch, PassageSearch
+from letta_grpc.ports.stores import HistoryStore, MemoryStore
 from letta_grpc.ports.tools import Output, ToolContext, ToolResult
 
 logger = logging.getLogger(__name__)
@@ -28,9 +29,12 @@ FUNCTIONS: tuple[ToolFunction, ...] = (
 class BuiltinTools:
     """Runs them over the stores. They only read: what they change is in their results."""
 
-    def __init__(self, *, memory: MemoryStore, history: HistoryStore, passages: PassageStore, clock: Clock) -> None:
+    def __init__(
+        self, *, memory: MemoryStore, history: HistoryStore, messages: MessageSearch, passages: PassageSearch, clock: Clock
+    ) -> None:
         self._memory = memory
         self._history = history
+        self._messages = messages
         self._passages = passages
         self._clock = clock
         self._tools = {tool.definition.name: tool for tool in map(SignedTool.of, FUNCTIONS)}
@@ -66,5 +70,10 @@ class BuiltinTools:
 
     def _workplace(self, context: ToolContext) -> Workplace:
         return Workplace(
-            memory=self._memory, history=self._history, passages=self._passages, clock=self._clock, context=context
+            memory=self._memory,
+            history=self._history,
+            messages=self._messages,
+            passages=self._passages,
+            clock=self._clock,
+            context=context,
         )

@@ -7,7 +7,8 @@ from letta_grpc.domain.errors import BlockNotFound
 from letta_grpc.domain.messages import ToolReturnStatus
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Change
-from letta_grpc.ports.stores import HistoryStore, MemoryStore, PassageStore
+from letta_grpc.ports.search import MessageSearch, PassageSearch
+from letta_grpc.ports.stores import HistoryStore, MemoryStore
 from letta_grpc.ports.tools import ToolContext, ToolResult
 
 
@@ -21,7 +22,8 @@ class Workplace:
 
     memory: MemoryStore
     history: HistoryStore
-    passages: PassageStore
+    messages: MessageSearch
+    passages: PassageSearch
     clock: Clock
     context: ToolContext
 

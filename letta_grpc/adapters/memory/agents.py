@@ -63,5 +63,6 @@ class MemoryAgentStore:
             state.remove_conversation(conversation_id)
         for passage in [p for p in state.passages if p.agent_id == agent_id]:
             state.passages.remove(passage.id)
+            state.vectors.pop(passage.id, None)
         del state.attachments[agent_id]
         state.agents.remove(agent_id)

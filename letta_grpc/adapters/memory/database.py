@@ -10,7 +10,8 @@ from letta_grpc.adapters.memory.journal import MemoryJournal
 from letta_grpc.adapters.memory.leases import MemoryLeases
 from letta_grpc.adapters.memory.log import MemoryEventLog
 from letta_grpc.adapters.memory.mcp_servers import MemoryMcpServerStore
-from letta_grpc.adapters.memory.passages import MemoryPassageStore
+from letta_grpc.adapters.memory.message_search import MemoryMessageSearch
+from letta_grpc.adapters.memory.passages import MemoryPassageStore, MemoryPassageVectors
 from letta_grpc.adapters.memory.runs import MemoryRunStore
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.adapters.memory.tools import MemoryAgentTools, MemoryToolStore
@@ -36,7 +37,9 @@ class MemoryDatabase:
         self.memory = MemoryMemoryStore(state)
         self.history = MemoryHistoryStore(state)
         self.mcp_servers = MemoryMcpServerStore(state)
+        self.messages = MemoryMessageSearch(state)
         self.passages = MemoryPassageStore(state)
+        self.passage_vectors = MemoryPassageVectors(state)
         self.runs = MemoryRunStore(state)
         self.tools = MemoryToolStore(state)
         self.agent_tools = MemoryAgentTools(state)

@@ -1,8 +1,7 @@
 """Messages in memory."""
 
-from itertools import islice, takewhile
+from itertools import takewhile
 
-from letta_grpc.adapters.memory.matching import has_words
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.adapters.memory.table import Table
 from letta_grpc.domain.errors import ResourceInUse
@@ -63,8 +62,3 @@ class MemoryHistoryStore:
             raise ResourceInUse("Calls of it wait for answers.", conversation_id=conversation_id)
         self._state.messages[conversation_id] = Table()
         self._state.compactions.pop(conversation_id, None)
-
-    async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
-        """Return the newest messages that have every word of the query, newest first."""
-        found = (m for m in reversed(self._messages(conversation_id)) if has_words(m.text, query))
-        return tuple(islice(found, limit))

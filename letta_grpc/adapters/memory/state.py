@@ -72,6 +72,8 @@ class MemoryState:
     messages: dict[ConversationId, Table[MessageId, Message]] = field(default_factory=dict)
     mcp_servers: Table[McpServerId, McpServer] = field(default_factory=Table)
     passages: Table[PassageId, Passage] = field(default_factory=Table)
+    # By note: the model and what it made of the text.
+    vectors: dict[PassageId, tuple[str, tuple[float, ...]]] = field(default_factory=dict)
     compactions: dict[ConversationId, Compaction] = field(default_factory=dict)
     batches: dict[ConversationId, OpenBatch] = field(default_factory=dict)
     answers: dict[ConversationId, dict[str, KnownAnswer]] = field(default_factory=dict)

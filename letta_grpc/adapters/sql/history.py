@@ -1,8 +1,5 @@
 """Messages."""
 
-from contextlib import closing
-from itertools import islice
-
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from letta_grpc.adapters.sql.database import Database
@@ -11,7 +8,6 @@ from letta_grpc.adapters.sql.queries import AGENT_BLOCKS, CONVERSATION
 from letta_grpc.adapters.sql.rows import agent_of, block_of, context_of, conversation_of, from_json, message_of, thread_of
 from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agents, conversations, messages, runs, steps
-from letta_grpc.adapters.sql.words import has_words, narrow, words_of
 from letta_grpc.domain.errors import ConversationNotFound, ResourceInUse
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.messages import Message
@@ -74,10 +70,6 @@ class SqlHistoryStore:
         """Remove a conversation's messages."""
         await self._database.write(lambda connection: _reset(connection, conversation_id))
 
-    async def search(self, conversation_id: ConversationId, query: str, limit: int) -> tuple[Message, ...]:
-        """Return the newest messages that have every word of the query, newest first."""
-        return await self._database.read(lambda connection: _search(connection, conversation_id, words_of(query), limit))
-
 
 def _load(connection: Connection, conversation_id: ConversationId) -> AgentContext:
     row = connection.execute(_CONTEXT, {"the_conversation": conversation_id}).first()
@@ -104,10 +96,3 @@ def _reset(connection: Connection, conversation_id: ConversationId) -> None:
     connection.execute(delete(messages).where(messages.c.conversation_id == conversation_id))
     emptied = update(conversations).where(conversations.c.id == conversation_id)
     connection.execute(emptied.values(context_start=0, summary_position=0))
-
-
-def _search(connection: Connection, conversation_id: ConversationId, words: list[str], limit: int) -> tuple[Message, ...]:
-    query = narrow(select(messages).where(messages.c.conversation_id == conversation_id), messages.c.search_text, words)
-    with closing(connection.execute(query.order_by(messages.c.position.desc()))) as rows:
-        found = (message_of(row) for row in rows if has_words(row.search_text, words))
-        return tuple(islice(found, limit))

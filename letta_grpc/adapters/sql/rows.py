@@ -4,7 +4,7 @@ A row is a tuple in its table's order of columns, as `select(table)` gives it, f
 `…_values` functions return what an insert of that table binds, by column.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,8 +17,8 @@ from letta_grpc.domain.agents import Agent, AgentKind, Conversation, ModelSettin
 from letta_grpc.domain.approvals import Answer, PendingAction
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.ids import RunId
-from letta_grpc.domain.messages import ContentPart, Decision, Message, Role, ToolCall, ToolReturn
-from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.messages import ContentPart, Decision, Message, Role, TextPart, ToolCall, ToolReturn
+from letta_grpc.domain.passages import Passage, folded_tag
 from letta_grpc.domain.runs import Run, RunError, RunKind, RunSpec, RunState, Step, StopReason
 from letta_grpc.domain.tool_rules import ToolRule
 from letta_grpc.domain.usage import Timing, Usage
@@ -159,7 +159,7 @@ def block_of(row: Row) -> Block:
 
 def message_of(row: Row) -> Message:
     """Return the message of a row of `messages`."""
-    _, id_, _, run_id, step_id, role, body, _, created = row
+    _, id_, _, run_id, step_id, role, body, created = row
     fields = from_json(body)
     return Message(
         id=id_,
@@ -195,7 +195,6 @@ def message_values(message: Message, conversation_id: str) -> Values:
         "step_id": message.step_id,
         "role": message.role.value,
         "body": to_json({name: value for name, value in body.items() if value is not None}),
-        "search_text": message.text.casefold(),
         "create_time": to_micros(message.create_time),
     }
 
@@ -264,6 +263,29 @@ def run_values(run: Run) -> Values:
     }
 
 
+def text_of_body(body: str) -> str:
+    """Return what a message says in words, from the body in its row."""
+    return "".join(part.text for part in _CONTENT.read(from_json(body).get("content", ())) if isinstance(part, TextPart))
+
+
+def passage_of(row: Row) -> Passage:
+    """Return the note of a row of `passages`."""
+    _, id_, agent_id, text, tags, _, created, updated = row
+    return Passage(
+        id=id_,
+        agent_id=agent_id,
+        text=text,
+        tags=_names_of(tags),
+        create_time=from_micros(created),
+        update_time=from_micros(updated),
+    )
+
+
+def search_tags(tags: Iterable[str]) -> str:
+    """Return tags as a search compares them, each between line ends, of which a folded tag has none."""
+    return "".join(f"\n{folded_tag(tag)}\n" for tag in tags)
+
+
 def passage_values(passage: Passage) -> Values:
     """Return the row of a note."""
     return {
@@ -271,8 +293,9 @@ def passage_values(passage: Passage) -> Values:
         "agent_id": passage.agent_id,
         "text": passage.text,
         "tags": to_json(passage.tags),
-        "search_text": passage.text.casefold(),
+        "search_tags": search_tags(passage.tags),
         "create_time": to_micros(passage.create_time),
+        "update_time": to_micros(passage.update_time),
     }
 
 

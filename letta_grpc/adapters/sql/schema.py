@@ -8,6 +8,7 @@ Rule: a change here is a new revision in `migrations/versions`, and REVISION nam
 """
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     text,
 )
 
@@ -208,7 +210,7 @@ Index(
 # `position` is also the order within a conversation: only one run at a time writes into one.
 # Messages and steps are written in every run, so they have no index that no query needs, and no AUTOINCREMENT: they are only
 # removed together with their whole conversation, after which nobody pages behind them.
-# `body` holds content, calls, returns and decisions; `search_text` the text parts, casefolded.
+# `body` holds content, calls, returns and decisions.
 messages = Table(
     "messages",
     metadata,
@@ -219,7 +221,6 @@ messages = Table(
     Column("step_id", Text),
     Column("role", Text, nullable=False),
     Column("body", Text, nullable=False),
-    Column("search_text", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
 )
 
@@ -237,7 +238,7 @@ steps = Table(
     Column("complete_time", BigInteger, nullable=False),
 )
 
-# `search_text` is the text, casefolded; `tags` a JSON list.
+# `tags` is a JSON list; `search_tags` has each tag folded, between line ends.
 passages = Table(
     "passages",
     metadata,
@@ -246,9 +247,19 @@ passages = Table(
     _belongs_to("agents"),
     Column("text", Text, nullable=False),
     Column("tags", Text, nullable=False),
-    Column("search_text", Text, nullable=False),
+    Column("search_tags", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# What notes mean, as `model` puts it: float32 numbers of unit length. A note without a row waits for its vector.
+passage_vectors = Table(
+    "passage_vectors",
+    metadata,
+    Column("passage_id", Text, ForeignKey("passages.id", ondelete="CASCADE"), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
 )
 
 # `source` is tagged with what it is. Agents know tools by name, built-in ones too, so nothing here refers to agents.
@@ -310,3 +321,13 @@ journal = Table(
     Column("position", _Position, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
 )
+
+# The words of messages and notes, folded by us; `owners` are the ids that narrow a search. `rowid` is the position in the
+# table that they are from. Filled when somebody searches: a run that writes a message does not pay for it.
+for _index, _source in (("message_words", "messages"), ("passage_words", "passages")):
+    for _statement in (
+        f"CREATE VIRTUAL TABLE {_index} USING fts5(owners, words, tokenize='ascii')",
+        f"CREATE TRIGGER {_index}_forget AFTER DELETE ON {_source} BEGIN DELETE FROM {_index} WHERE rowid = old.position; END",  # noqa: S608 - names of ours
+    ):
+        _made: DDL = DDL(_statement)  # type: ignore[no-untyped-call]  # SQLAlchemy's own lack
+        event.listen(metadata, "after_create", _made.execute_if(dialect="sqlite"))

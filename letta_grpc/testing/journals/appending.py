@@ -8,9 +8,8 @@ import pytest
 
 from letta_grpc.domain.errors import ConcurrentChange, LeaseLost
 from letta_grpc.domain.events import MessageCompleted, RunFinished, TextDelta
-from letta_grpc.domain.ids import new_block_id, new_passage_id, new_run_id
+from letta_grpc.domain.ids import new_block_id, new_run_id
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import RunError, RunState, StopReason
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.ports.codec import EventCodec
@@ -66,10 +65,11 @@ class AppendContract:
         """They are found as soon as the append is done."""
         claim = await running(world)
         step = world.new_step(claim, context_tokens=7)
-        note = Passage(id=new_passage_id(), agent_id=claim.run.agent_id, text="a note", tags=("x",), create_time=world.time())
+        agent = await world.agents.get(claim.run.agent_id)
+        note = world.new_note(agent, "a note", "x")
         await world.answer(claim, *deltas(1), changes=[RecordStep(step), AddPassage(note)])
         assert (await world.runs.list_steps(claim.run.id, PageRequest())).items == (step,)
-        assert await world.passages.search(claim.run.agent_id, "note", (), 9) == (note,)
+        assert await world.notes.search(agent.id, "note", (), 9) == (note,)
 
     async def test_an_edit_of_the_version_it_was_made_from_is_stored(self, world: World, clock: FakeClock) -> None:
         """It raises the version."""

@@ -7,7 +7,11 @@ from letta_grpc.testing.stores.conversations import ConversationStoreContract
 from letta_grpc.testing.stores.history import HistoryStoreContract
 from letta_grpc.testing.stores.mcp_servers import McpServerStoreContract
 from letta_grpc.testing.stores.memory import MemoryStoreContract
-from letta_grpc.testing.stores.passages import PassageStoreContract
+from letta_grpc.testing.stores.passages import (
+    PassageSearchContract,
+    PassageStoreContract,
+    PassageVectorsContract,
+)
 from letta_grpc.testing.stores.runs import RunStoreContract
 from letta_grpc.testing.stores.search import SearchContract
 from letta_grpc.testing.stores.tools import ToolStoreContract
@@ -21,7 +25,9 @@ __all__ = [
     "HistoryStoreContract",
     "McpServerStoreContract",
     "MemoryStoreContract",
+    "PassageSearchContract",
     "PassageStoreContract",
+    "PassageVectorsContract",
     "RunStoreContract",
     "SearchContract",
     "ToolStoreContract",

@@ -160,11 +160,11 @@ class AgentStoreContract:
             await world.log.read(run.id, 0, 1)
         assert (await world.history.list(thread.id, _ALL)).items == ()
         assert await world.history.of_run(run.id) == ()
-        assert await world.passages.search(agent.id, "", (), 10) == ()
+        assert await world.notes.search(agent.id, "", (), 10) == ()
         assert (await world.agents.list(_ALL)).items == (other,)
         assert (await world.agents.get(other.id)).memory_blocks == (block,)
         assert (await world.runs.get(kept_run.id)).state is RunState.COMPLETED
-        assert await world.passages.search(other.id, "", (), 10) == (kept_note,)
+        assert await world.notes.search(other.id, "", (), 10) == (kept_note,)
 
     async def test_an_agent_at_work_is_not_deleted(self, world: World) -> None:
         """Nothing of it is removed then."""

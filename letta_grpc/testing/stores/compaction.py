@@ -55,7 +55,7 @@ class CompactionContract:
         assert [message.id for message in messages[:4]] == [message.id for message in told]
         assert messages[-1] == summary
         assert (await world.history.of_run(summary.run_id))[-1] == summary
-        assert [message.id for message in await world.history.search(thread.id, "two", 10)] == [told[2].id]
+        assert await world.found(thread, "two") == [told[2].text]
 
     async def test_a_count_from_before_a_compaction_says_nothing_of_the_context(self, world: World) -> None:
         """Until a model has seen the new one."""

@@ -28,6 +28,7 @@ from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.ports.journal import AddPassage, Change, Claim, Journal, Lease, RecordStep, Start
 from letta_grpc.ports.log import EventLog
 from letta_grpc.ports.mcp import McpServerStore
+from letta_grpc.ports.search import MessageQuery, MessageSearch, PassageSearch, PassageVectors
 from letta_grpc.ports.stores import (
     AgentStore,
     BlockStore,
@@ -54,7 +55,10 @@ class World:
     memory: MemoryStore
     history: HistoryStore
     mcp_servers: McpServerStore
+    messages: MessageSearch
     passages: PassageStore
+    notes: PassageSearch
+    vectors: PassageVectors
     runs: RunStore
     tools: ToolStore
     named_tools: NamedTools
@@ -167,9 +171,19 @@ class World:
         await self.answer(claim, changes=[RecordStep(step)])
         return await self.finish(claim)
 
+    async def found(self, conversation: Conversation, text: str, limit: int = 10) -> list[str]:
+        """Return what a search of a conversation finds."""
+        query = MessageQuery(agent_id=conversation.agent_id, conversation_id=conversation.id, text=text, limit=limit)
+        return [found.message.text for found in await self.messages.search(query)]
+
+    def new_note(self, agent: Agent, text: str, *tags: str) -> Passage:
+        """Return an archival note that is not stored yet."""
+        now = self.time()
+        return Passage(id=new_passage_id(), agent_id=agent.id, text=text, tags=tags, create_time=now, update_time=now)
+
     async def note(self, agent: Agent, text: str, *tags: str) -> Passage:
         """Keep an archival note, in a run of its own."""
-        passage = Passage(id=new_passage_id(), agent_id=agent.id, text=text, tags=tags, create_time=self.time())
+        passage = self.new_note(agent, text, *tags)
         claim = await self.start(await self.default(agent), "Keep this.")
         await self.answer(claim, changes=[AddPassage(passage)])
         await self.finish(claim)

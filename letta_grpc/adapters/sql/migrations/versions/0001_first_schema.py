@@ -123,14 +123,25 @@ def upgrade() -> None:
         sa.Column("agent_id", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("tags", sa.Text(), nullable=False),
-        sa.Column("search_text", sa.Text(), nullable=False),
+        sa.Column("search_tags", sa.Text(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.Column("update_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_passages_agent_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_passages")),
         sa.UniqueConstraint("id", name=op.f("uq_passages_id")),
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_passages_agent_id"), "passages", ["agent_id"], unique=False)
+    op.create_table(
+        "passage_vectors",
+        sa.Column("passage_id", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["passage_id"], ["passages.id"], name=op.f("fk_passage_vectors_passage_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("passage_id", name=op.f("pk_passage_vectors")),
+    )
     op.create_table(
         "tools",
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -256,7 +267,6 @@ def upgrade() -> None:
         sa.Column("step_id", sa.Text(), nullable=True),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("search_text", sa.Text(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversations.id"], name=op.f("fk_messages_conversation_id"), ondelete="CASCADE"
@@ -290,3 +300,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("pk_steps")),
     )
     op.create_index(op.f("ix_steps_run_id"), "steps", ["run_id"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        for index, source in (("message_words", "messages"), ("passage_words", "passages")):
+            op.execute(f"CREATE VIRTUAL TABLE {index} USING fts5(owners, words, tokenize='ascii')")
+            op.execute(
+                f"CREATE TRIGGER {index}_forget AFTER DELETE ON {source} "  # noqa: S608 - names of ours
+                f"BEGIN DELETE FROM {index} WHERE rowid = old.position; END"
+            )

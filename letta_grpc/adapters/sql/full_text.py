@@ -1,0 +1,99 @@
+"""Finding rows by words, with SQLite's FTS5. What another database does instead goes here, behind the same names.
+
+`letta_grpc.domain.words` says what a word is, so that every store finds the same; FTS5 takes the words as they come and only
+counts and ranks them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnClause,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+    text,
+)
+
+from letta_grpc.adapters.sql.database import Database
+from letta_grpc.adapters.sql.rows import Row
+from letta_grpc.domain.words import words_of
+
+# So many rows are put into an index by one transaction: runs that write meanwhile wait for it.
+_BATCH = 200
+_AFTER: BindParameter[int] = bindparam("the_position")
+
+
+@dataclass(frozen=True, slots=True)
+class WordIndex:
+    """The index of one table's words.
+
+    `source` selects position, owners' ids and, last, what `text_of` makes the text of. Rows enter in the order of their
+    position, when a search needs them; so what is indexed is always everything up to some position.
+    """
+
+    name: str
+    source: Select[Any]
+    text_of: Callable[[Any], str]
+
+    async def catch_up(self, database: Database) -> None:
+        """Take in the rows that were written since the last search."""
+        while rows := await database.read(self._missing):
+            entries = [self._entry(row) for row in rows]
+            await database.write(lambda connection, entries=entries: self._add(connection, entries))  # type: ignore[misc]  # mypy does not infer a default
+            if len(rows) < _BATCH:
+                return
+
+    def replace(self, connection: Connection, position: int) -> None:
+        """Take in a row that was changed, if it had been taken in before."""
+        if position <= self._last(connection):
+            where = self.source.selected_columns[0] == position
+            self._add(connection, [self._entry(row) for row in connection.execute(self.source.where(where))])
+
+    def narrowed(self, query: Select[Any], phrases: Sequence[Sequence[str]], owner: str) -> Select[Any]:
+        """Narrow a query of the indexed table to the owner's rows that have all phrases, the best first."""
+        index = table(self.name, column("rowid", Integer))
+        whole: ColumnClause[str] = literal_column(self.name)
+        wanted = " ".join(f'"{" ".join(phrase)}"*' for phrase in phrases)
+        match = whole.op("MATCH")(f'owners : "{_token(owner)}" AND words : ({wanted})')
+        position = self.source.selected_columns[0]
+        # Owners narrow, and say nothing about how well a row fits.
+        return query.join(index, index.c.rowid == position).where(match).order_by(func.bm25(whole, 0.0, 1.0))
+
+    def _last(self, connection: Connection) -> int:
+        newest = text(f"SELECT rowid FROM {self.name} ORDER BY rowid DESC LIMIT 1")  # noqa: S608 - a name of ours
+        return connection.execute(newest).scalar() or 0
+
+    def _missing(self, connection: Connection) -> Sequence[Row]:
+        position = self.source.selected_columns[0]
+        query = self.source.where(position > self._last(connection)).order_by(position).limit(_BATCH)
+        return connection.execute(query).all()
+
+    def _entry(self, row: Row) -> dict[str, object]:
+        position, *owners, raw = row
+        return {
+            "the_position": position,
+            "owners": " ".join(_token(owner) for owner in owners),
+            "words": " ".join(words_of(self.text_of(raw))),
+        }
+
+    def _add(self, connection: Connection, entries: Sequence[dict[str, object]]) -> None:
+        # Another search may have been quicker, and a row may be gone since it was read.
+        here = select(self.source.selected_columns[0]).where(self.source.selected_columns[0] == _AFTER)
+        statement = f"INSERT OR REPLACE INTO {self.name} (rowid, owners, words) SELECT :the_position, :owners, :words"
+        for entry in entries:
+            if connection.execute(here, {"the_position": entry["the_position"]}).first():
+                connection.execute(text(statement), entry)
+
+
+def _token(owner: str) -> str:
+    """Return an id as one word."""
+    return owner.replace("-", "").lower()
