@@ -73,6 +73,27 @@ class ReasoningChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningSummaryChunk:
+    """More of the provider's summary of reasoning that it keeps."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningSealChunk:
+    """The provider's proof of the reasoning before it, which ends there. Opaque; goes back to the model that gave it."""
+
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenReasoningChunk:
+    """Reasoning that only the provider can read. `data` is opaque; None if the provider gave nothing of it."""
+
+    data: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallChunk:
     """More of the `index`-th tool call of this answer. Id and name come with the first piece, sometimes again later."""
 
@@ -90,7 +111,15 @@ class ModelFinished:
     usage: Usage = Usage()
 
 
-ModelChunk = TextChunk | ReasoningChunk | ToolCallChunk | ModelFinished
+ModelChunk = (
+    TextChunk
+    | ReasoningChunk
+    | ReasoningSummaryChunk
+    | ReasoningSealChunk
+    | HiddenReasoningChunk
+    | ToolCallChunk
+    | ModelFinished
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,31 @@ from datetime import datetime
 
 from letta_grpc.domain.approvals import ActionKind
 from letta_grpc.domain.arguments import merged
-from letta_grpc.domain.completions import ModelChunk, ModelFinished, ReasoningChunk, TextChunk, ToolCallChunk
+from letta_grpc.domain.completions import (
+    HiddenReasoningChunk,
+    ModelChunk,
+    ModelFinished,
+    ReasoningChunk,
+    ReasoningSealChunk,
+    ReasoningSummaryChunk,
+    TextChunk,
+    ToolCallChunk,
+)
 from letta_grpc.domain.errors import InvalidModelOutput
 from letta_grpc.domain.events import MessageStarted, ReasoningDelta, RunEvent, TextDelta, ToolCallDelta
 from letta_grpc.domain.ids import MessageId, RunId, StepId, new_message_id, new_tool_call_id, previous_message_id
 from letta_grpc.domain.memgpt import SEND_MESSAGE, spoken
-from letta_grpc.domain.messages import ContentPart, Message, ReasoningPart, Role, TextPart, ToolCall
+from letta_grpc.domain.messages import (
+    ContentPart,
+    Message,
+    OmittedReasoningPart,
+    ReasoningPart,
+    RedactedReasoningPart,
+    Role,
+    SummarizedReasoningPart,
+    TextPart,
+    ToolCall,
+)
 from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.speech import Said, Speech
 from letta_grpc.ports.partial_json import PartialJson
@@ -53,13 +72,33 @@ class _Call:
     speech: Speech | None = None
 
 
+# What comes in pieces.
+_Words = type[TextPart] | type[ReasoningPart] | type[SummarizedReasoningPart]
+
+
 @dataclass(slots=True)
 class _Part:
-    """A part of the content. `said_by` is the id of the call that says it, if one does: each is a part of its own."""
+    """A part of the content. `said_by` is the id of the call that says it, if one does: each is a part of its own.
 
-    kind: type[TextPart | ReasoningPart]
+    One with a `seal`, or one that came `whole`, is not continued.
+    """
+
+    kind: _Words
     said_by: str = ""
     texts: list[str] = field(default_factory=list)
+    seal: str = ""
+    whole: RedactedReasoningPart | OmittedReasoningPart | None = None
+
+    def continues(self, kind: _Words, said_by: str) -> bool:
+        """Say whether more of this kind belongs to this part."""
+        return (self.kind, self.said_by) == (kind, said_by) and not (self.seal or self.whole)
+
+    def content(self) -> ContentPart:
+        """Return the part as it is stored."""
+        if self.whole:
+            return self.whole
+        text = "".join(self.texts)
+        return ReasoningPart(text, self.seal) if self.seal else self.kind(text)
 
 
 class Answer:
@@ -102,6 +141,11 @@ class Answer:
         """What the answer cost, as one step."""
         return replace(self.finish.usage if self.finish else Usage(), step_count=1)
 
+    @property
+    def text(self) -> str:
+        """What was said in plain words so far."""
+        return "".join(text for part in self._parts if part.kind is TextPart for text in part.texts)
+
     def take(self, chunks: Sequence[ModelChunk]) -> list[RunEvent]:
         """Take in what came in one read; return its events. Raises InvalidModelOutput for an answer without end."""
         events: list[RunEvent] = []
@@ -111,6 +155,12 @@ class Answer:
                     self._take_text(text, events)
                 case ReasoningChunk(text=text):
                     self._take_reasoning(text, events)
+                case ReasoningSummaryChunk(text=text):
+                    self._take_reasoning(text, events, SummarizedReasoningPart)
+                case ReasoningSealChunk(signature=signature):
+                    self._seal(signature, events)
+                case HiddenReasoningChunk(data=data):
+                    self._take_hidden(data, events)
                 case ToolCallChunk():
                     self._take_call(chunk, events)
                 case ModelFinished():
@@ -125,10 +175,22 @@ class Answer:
         self._start(self.message_id, events)
         events.append(TextDelta(self.message_id, self._extend(TextPart, text, said_by), text))
 
-    def _take_reasoning(self, text: str, events: list[RunEvent]) -> None:
+    def _take_reasoning(self, text: str, events: list[RunEvent], kind: _Words = ReasoningPart) -> None:
         self._start(self.message_id, events)
-        self._extend(ReasoningPart, text)
+        self._extend(kind, text)
         events.append(ReasoningDelta(self.message_id, text))
+
+    def _seal(self, signature: str, events: list[RunEvent]) -> None:
+        self._start(self.message_id, events)
+        self._extend(ReasoningPart, "")
+        self._parts[-1].seal = signature
+        self._characters += len(signature)
+
+    def _take_hidden(self, data: str | None, events: list[RunEvent]) -> None:
+        self._start(self.message_id, events)
+        whole = OmittedReasoningPart() if data is None else RedactedReasoningPart(data)
+        self._parts.append(_Part(ReasoningPart, whole=whole))
+        self._characters += 1 + len(data or "")
 
     def _start(self, message_id: MessageId, events: list[RunEvent]) -> None:
         if message_id not in self._started:
@@ -137,15 +199,16 @@ class Answer:
             events.append(MessageStarted(message_id, self._step_id, role))
 
     def _shorten(self) -> None:
-        """Keep only as much as may be stored: one chunk can have any size."""
+        """Keep only as much as may be stored: one chunk can have any size. What proves nothing when it is cut goes."""
         room = MAX_ANSWER_CHARACTERS
+        self._parts = [part for part in self._parts if not part.whole]
         for part in self._parts:
             kept = "".join(part.texts)[:room]
-            part.texts[:] = [kept]
+            part.texts[:], part.seal = [kept], ""
             room -= len(kept)
 
-    def _extend(self, kind: type[TextPart] | type[ReasoningPart], text: str, said_by: str = "") -> int:
-        if not self._parts or (self._parts[-1].kind, self._parts[-1].said_by) != (kind, said_by):
+    def _extend(self, kind: _Words, text: str, said_by: str = "") -> int:
+        if not self._parts or not self._parts[-1].continues(kind, said_by):
             # The framing of a part that follows another one counts too: there can be as many parts as characters.
             self._characters += bool(self._parts)
             self._parts.append(_Part(kind, said_by))
@@ -196,7 +259,7 @@ class Answer:
         for call in self._announced:
             if call.speech:
                 self._tell(call, call.speech.finish(), events)
-        words = "".join(text for part in self._parts if part.kind is TextPart for text in part.texts)
+        words = self.text
         if self._partial_json and words and not self._announced:
             call = self._call(0)
             call.name = SEND_MESSAGE
@@ -224,7 +287,7 @@ class Answer:
 
         The assistant's comes first, then the one whose calls wait. An answer that was cut is kept without its calls.
         """
-        content: tuple[ContentPart, ...] = tuple(part.kind("".join(part.texts)) for part in self._parts)
+        content = tuple(part.content() for part in self._parts)
         free, asked = self._calls_of(self.message_id, with_calls), self._calls_of(self.asking_id, with_calls)
         messages = []
         if content or free:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from letta_grpc.adapters.openai.request import encode_request
 from letta_grpc.domain.agents import ModelSettings
 from letta_grpc.domain.completions import ANY_TOOL, ModelRequest, ToolDefinition
@@ -12,8 +14,10 @@ from letta_grpc.domain.context import package_return
 from letta_grpc.domain.ids import MessageId, RunId
 from letta_grpc.domain.messages import (
     ContentPart,
+    ImagePart,
     Message,
     ReasoningPart,
+    RedactedReasoningPart,
     Role,
     TextPart,
     ToolCall,
@@ -128,3 +132,85 @@ def test_a_speakers_name_goes_out_where_vendors_take_it() -> None:
 def test_tools_that_are_equal_are_written_alike_and_others_are_not_confused() -> None:
     other = ToolDefinition(name="g", description="Does g.", parameters="{}")
     assert body_of(tools=(TOOL, other))["tools"] == [*body_of(tools=(TOOL,))["tools"], *body_of(tools=(other,))["tools"]]
+
+
+def test_proven_reasoning_goes_back_to_the_model_that_wrote_it_alone() -> None:
+    proof = {"type": "reasoning.text", "signature": "s", "format": "f", "index": 0}
+    hidden = {"type": "reasoning.encrypted", "data": "x", "id": "rs_1"}
+    parts = (ReasoningPart("Hm.", json.dumps(proof)), RedactedReasoningPart(json.dumps(hidden)), ReasoningPart("unproven"))
+    written = message(Role.ASSISTANT, *parts, "Yes", model="openrouter/m")
+    request = ModelRequest(model="m", system="", messages=(written,))
+
+    def details(provider: str | None) -> Any:
+        body = encode_request(request, token_limit_field="max_tokens", ask_for_usage=True, provider=provider)
+        return json.loads(body)["messages"][0].get("reasoning_details")
+
+    assert details("openrouter") == [proof | {"text": "Hm."}, hidden]
+    assert (details("openai"), details(None)) == (None, None)
+
+
+def test_reasoning_that_another_api_has_proved_is_left_out() -> None:
+    foreign = message(Role.ASSISTANT, ReasoningPart("Hm.", "not json"), RedactedReasoningPart("[]"), "Yes", model="p/m")
+    request = ModelRequest(model="m", system="", messages=(foreign,))
+    sent = json.loads(encode_request(request, token_limit_field="max_tokens", ask_for_usage=True, provider="p"))
+    assert sent["messages"] == [{"role": "assistant", "content": "Yes"}]
+
+
+PICTURE = ImagePart(media_type="image/png", data="aGk=")
+SENT_PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+
+
+def test_pictures_of_a_user_stand_between_the_words() -> None:
+    sent = body_of(message(Role.USER, "Look:", PICTURE, "Well?"))["messages"]
+    words = [{"type": "text", "text": text} for text in ("Look:", "Well?")]
+    assert sent == [{"role": "user", "content": [words[0], SENT_PICTURE, words[1]]}]
+
+
+def test_pictures_of_the_system_are_shown_by_a_user_behind_its_words() -> None:
+    sent = body_of(message(Role.SYSTEM, "A map:", PICTURE))["messages"]
+    assert sent == [{"role": "system", "content": "A map:"}, {"role": "user", "content": [SENT_PICTURE]}]
+
+
+def test_pictures_that_tools_return_come_behind_the_last_tool_message_of_the_step() -> None:
+    calls = [ToolCall(id=name, name="f", arguments="{}") for name in ("a", "b")]
+    first = ToolReturn(tool_call_id="a", status=ToolReturnStatus.SUCCESS, text="ok", content=(TextPart("ok"), PICTURE))
+    second = ToolReturn(tool_call_id="b", status=ToolReturnStatus.SUCCESS, text="fine")
+    sent = body_of(called(*calls), message(Role.TOOL, tool_returns=(first, second)))["messages"]
+    assert [each["role"] for each in sent] == ["assistant", "tool", "tool", "user"]
+    assert sent[1]["content"] == package_return(first, TIME, "UTC")
+    assert sent[3]["content"] == [{"type": "text", "text": "What the call a returned to look at:"}, SENT_PICTURE]
+
+
+def test_reasoning_effort_is_sent_as_it_is_set() -> None:
+    assert body_of(settings=ModelSettings(reasoning_effort="low"))["reasoning_effort"] == "low"
+    assert "reasoning_effort" not in body_of()
+
+
+CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (CLOSED, True),
+        (CLOSED | {"properties": {"a": {"anyOf": [CLOSED, {"type": "null"}]}}}, True),
+        (CLOSED | {"properties": {"a": {"type": "array", "items": CLOSED}}}, True),
+        (CLOSED | {"required": []}, False),
+        (CLOSED | {"additionalProperties": True}, False),
+        (CLOSED | {"properties": {"a": {"type": "string", "pattern": "x"}}}, False),
+        (CLOSED | {"properties": {"a": {"type": "array", "items": {"type": "object"}}}}, False),
+        ({"type": "array", "items": CLOSED}, False),
+        ({}, False),
+    ],
+)
+def test_the_shape_of_the_answer_is_asked_for_as_strictly_as_vendors_let_it(schema: dict[str, Any], strict: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    sent = body_of(response_format=json.dumps(schema))["response_format"]
+    assert sent == {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": strict}}
+
+
+def test_the_shape_has_the_name_that_its_title_gives_if_vendors_take_it() -> None:
+    names = [
+        body_of(response_format=json.dumps({"title": title}))["response_format"]["json_schema"]["name"]
+        for title in ("Person", "A person", 7)
+    ]
+    assert names == ["Person", "answer", "answer"]

@@ -12,9 +12,12 @@ from letta_grpc.adapters.openai.failures import CallFailures
 from letta_grpc.adapters.openai.stream import StreamDecoder
 from letta_grpc.domain.completions import (
     FinishReason,
+    HiddenReasoningChunk,
     ModelChunk,
     ModelFinished,
     ReasoningChunk,
+    ReasoningSealChunk,
+    ReasoningSummaryChunk,
     TextChunk,
     ToolCallChunk,
 )
@@ -147,15 +150,31 @@ def test_byte_order_mark_names_ids_and_empty_data_mean_nothing() -> None:
         [{"reasoning": "Let me ", "reasoning_content": "Let me "}, {"reasoning": "think.", "reasoning_content": "think."}],
         [
             {"reasoning": "Let me ", "reasoning_details": [{"type": "reasoning.text", "text": "Let me "}]},
-            {"reasoning_details": [{"type": "reasoning.summary", "summary": "think."}]},
+            {"reasoning": "think.", "reasoning_details": [{"type": "reasoning.text", "text": "think."}]},
         ],
-        [{"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}, {"text": "Let me think."}]}],
         [{"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Let me think."}]}]}],
     ],
-    ids=["deepseek", "vllm", "both", "openrouter", "encrypted", "mistral"],
+    ids=["deepseek", "vllm", "both", "openrouter", "mistral"],
 )
 def test_reasoning_is_read_in_every_spelling_and_only_once(deltas: list[Json]) -> None:
     assert decode(*map(delta, deltas), DONE)[:-1] == [ReasoningChunk("Let me think.")]
+
+
+def test_reasoning_in_details_is_told_apart_and_proofs_keep_every_field_of_the_vendors() -> None:
+    proof = {"type": "reasoning.text", "signature": "sig", "format": "anthropic-claude-v1", "index": 0}
+    hidden = {"type": "reasoning.encrypted", "data": "x", "id": "rs_1"}
+    details: list[Json] = [
+        {"type": "reasoning.text", "text": "Hm."},
+        proof,
+        {"type": "reasoning.summary", "summary": "I thought."},
+        hidden,
+        {"type": "reasoning.encrypted"},
+    ]
+    read, seal, summary, redacted, omitted, _ = decode(*(delta({"reasoning_details": [each]}) for each in details), DONE)
+    assert (read, summary, omitted) == (ReasoningChunk("Hm."), ReasoningSummaryChunk("I thought."), HiddenReasoningChunk(None))
+    assert isinstance(seal, ReasoningSealChunk)
+    assert isinstance(redacted, HiddenReasoningChunk)
+    assert (json.loads(seal.signature), json.loads(redacted.data or "")) == (proof, hidden)
 
 
 def test_reasoning_comes_before_the_text_of_the_same_chunk() -> None:

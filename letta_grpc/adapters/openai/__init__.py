@@ -2,9 +2,12 @@
 
 endpoint.py    where it is and how long to wait for it
 request.py     ModelRequest → the body
+pictures.py    content with pictures
+response_format.py    the shape that an answer shall have
 sse.py         bytes → frames            ┐
 deltas.py      deltas → merged chunks    │ no I/O: bytes in, chunks out
 tool_calls.py  whose piece is this?      │
+reasoning.py   reasoning with its proof  │
 usage.py       token counts              │
 stream.py      the decoder over them     ┘
 complaints.py  a vendor's error text → what it means

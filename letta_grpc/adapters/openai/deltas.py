@@ -1,8 +1,17 @@
 """Deltas of one read from the socket → one batch of chunks, neighbours of one kind merged."""
 
-from letta_grpc.domain.completions import ModelChunk, ModelFinished, ReasoningChunk, TextChunk, ToolCallChunk
+from letta_grpc.domain.completions import (
+    HiddenReasoningChunk,
+    ModelChunk,
+    ModelFinished,
+    ReasoningChunk,
+    ReasoningSealChunk,
+    ReasoningSummaryChunk,
+    TextChunk,
+    ToolCallChunk,
+)
 
-_Words = type[TextChunk] | type[ReasoningChunk]
+_Words = type[TextChunk] | type[ReasoningChunk] | type[ReasoningSummaryChunk]
 
 
 class Batch:
@@ -35,10 +44,10 @@ class Batch:
         self._call_name = self._call_name or name
         self._parts.append(arguments)
 
-    def finish(self, finished: ModelFinished) -> None:
-        """Add the end."""
+    def whole(self, chunk: ModelFinished | ReasoningSealChunk | HiddenReasoningChunk) -> None:
+        """Add what comes in one piece."""
         self._flush()
-        self._chunks.append(finished)
+        self._chunks.append(chunk)
 
     def chunks(self) -> list[ModelChunk]:
         """Return everything."""

@@ -90,6 +90,7 @@ class OpenAIModel:
             request,
             token_limit_field="max_completion_tokens" if self._endpoint.name == "openai" else "max_tokens",
             ask_for_usage=asks_for_usage,
+            provider=self._endpoint.name,
         )
         try:
             return await self._session.post(encode, request.headers)

@@ -7,24 +7,36 @@ from typing import Any
 
 import orjson
 
+from letta_grpc.adapters.openai.pictures import pictures_in, written_parts
+from letta_grpc.adapters.openai.reasoning import details_of
+from letta_grpc.adapters.openai.response_format import response_format
 from letta_grpc.domain.agents import ModelSettings
 from letta_grpc.domain.completions import ANY_TOOL, ModelRequest, ToolDefinition
 from letta_grpc.domain.context import package_return
-from letta_grpc.domain.messages import Message, Role, ToolCall
+from letta_grpc.domain.messages import ContentPart, Message, Role, TextPart, ToolCall, ToolReturn
 
 # Vendors refuse a whole request for a name of another form.
 _SENDABLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
-def encode_request(request: ModelRequest, *, token_limit_field: str, ask_for_usage: bool) -> bytes:
-    """Return the JSON body. Reasoning is left out: vendors refuse it, or count it as the assistant's words."""
-    body: dict[str, Any] = {"model": request.model, "messages": list(_messages(request)), "stream": True}
+def encode_request(
+    request: ModelRequest, *, token_limit_field: str, ask_for_usage: bool, provider: str | None = None
+) -> bytes:
+    """Return the JSON body.
+
+    Reasoning is left out: vendors refuse it, or count it as the assistant's words. Only what a model has proved goes back to
+    that model, if the handles of messages say that it was this one at this `provider`.
+    """
+    author = f"{provider}/{request.model}" if provider else None
+    body: dict[str, Any] = {"model": request.model, "messages": list(_messages(request, author)), "stream": True}
     if ask_for_usage:
         body["stream_options"] = {"include_usage": True}
     if request.tools:
         body["tools"] = _tools(request.tools)
         if request.tool_choice:
             body["tool_choice"] = _choice(request.tool_choice, request.tools)
+    if request.response_format is not None:
+        body["response_format"] = response_format(request.response_format)
     body.update(_settings(request.settings, token_limit_field, has_tools=bool(request.tools)))
     return orjson.dumps(body)
 
@@ -34,6 +46,8 @@ def _settings(settings: ModelSettings, token_limit_field: str, *, has_tools: boo
         yield "temperature", settings.temperature
     if settings.max_output_tokens is not None:
         yield token_limit_field, settings.max_output_tokens
+    if settings.reasoning_effort is not None:
+        yield "reasoning_effort", settings.reasoning_effort
     # Refused by OpenAI where there are no tools.
     if settings.parallel_tool_calls is not None and has_tools:
         yield "parallel_tool_calls", settings.parallel_tool_calls
@@ -57,7 +71,7 @@ def _tool(tool: ToolDefinition) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
+def _messages(request: ModelRequest, author: str | None) -> Iterator[dict[str, Any]]:
     if request.system:
         yield {"role": "system", "content": request.system}
     sent_ids: dict[str, str] = {}
@@ -68,16 +82,26 @@ def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
             case Role.ASSISTANT:
                 ids = _ids_for_provider(message.tool_calls)
                 sent_ids.update(ids)
-                yield from _assistant(message, ids)
+                proven = list(details_of(message.content)) if author and message.model == author else []
+                for sent in _assistant(message, ids):
+                    yield sent | {"reasoning_details": proven} if proven else sent
             case Role.USER | Role.SYSTEM:
-                yield _said(message)
+                yield from _said(message)
 
 
-def _said(message: Message) -> dict[str, Any]:
-    said = {"role": message.role.value, "content": message.text}
+def _said(message: Message) -> Iterator[dict[str, Any]]:
+    said: dict[str, Any] = {"role": message.role.value, "content": message.text}
     if message.name and _SENDABLE_NAME.fullmatch(message.name):
         said["name"] = message.name
-    return said
+    pictures = pictures_in(message.content)
+    if pictures and message.role is Role.USER:
+        yield said | {"content": written_parts(message.content)}
+        return
+    if message.text or not pictures:
+        yield said
+    if pictures:
+        # Only a user can show pictures.
+        yield {"role": "user", "content": written_parts(pictures)}
 
 
 def _returns(message: Message, sent_ids: dict[str, str], timezone: str) -> Iterator[dict[str, Any]]:
@@ -87,6 +111,16 @@ def _returns(message: Message, sent_ids: dict[str, str], timezone: str) -> Itera
             "tool_call_id": sent_ids.get(returned.tool_call_id, returned.tool_call_id),
             "content": package_return(returned, message.create_time, timezone),
         }
+    # A tool message holds text alone, and nothing may stand between the tool messages of one step.
+    shown = [part for returned in message.tool_returns for part in _pictures_of(returned, sent_ids)]
+    if shown:
+        yield {"role": "user", "content": written_parts(shown)}
+
+
+def _pictures_of(returned: ToolReturn, sent_ids: dict[str, str]) -> Iterator[ContentPart]:
+    if pictures := pictures_in(returned.content):
+        yield TextPart(f"What the call {sent_ids.get(returned.tool_call_id, returned.tool_call_id)} returned to look at:")
+        yield from pictures
 
 
 def _assistant(message: Message, ids: dict[str, str]) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ import orjson
 from letta_grpc.adapters.openai.deltas import Batch
 from letta_grpc.adapters.openai.failures import CallFailures
 from letta_grpc.adapters.openai.likeness import texts_like
+from letta_grpc.adapters.openai.reasoning import take_details
 from letta_grpc.adapters.openai.sse import MAX_EVENT_BYTES, EventReader, EventTooLargeError
 from letta_grpc.adapters.openai.tool_calls import ToolCalls
 from letta_grpc.adapters.openai.usage import usage_of
@@ -212,10 +213,13 @@ class StreamDecoder:
             if content:
                 batch.words(TextChunk, content)
             return
-        # OpenRouter says the same thing in two fields, vLLM during a change of spelling too: the first that has it counts.
-        reasoning = get("reasoning_content") or get("reasoning") or get("reasoning_details")
-        if reasoning and (text := reasoning if isinstance(reasoning, str) else _detailed(reasoning)):
-            batch.words(ReasoningChunk, text)
+        # OpenRouter says the same thing in two fields, vLLM during a change of spelling too: the one that says most counts.
+        details = get("reasoning_details")
+        reasoning = get("reasoning_content") or get("reasoning")
+        if details and isinstance(details, list):
+            take_details(details, batch)
+        elif isinstance(reasoning, str) and reasoning:
+            batch.words(ReasoningChunk, reasoning)
         if content:
             if isinstance(content, str):
                 batch.words(TextChunk, content)
@@ -233,15 +237,8 @@ class StreamDecoder:
             raise self._failures.invalid("a tool call without a name")
         otherwise = FinishReason.TOOL_CALLS if self._calls else FinishReason.STOP
         reason = _FINISH_REASONS.get(self._reason or "", otherwise)
-        batch.finish(ModelFinished(reason, usage_of(self._usage)))
+        batch.whole(ModelFinished(reason, usage_of(self._usage)))
         self.done = True
-
-
-def _detailed(details: Any) -> str:  # noqa: ANN401 - a vendor's
-    """Return the readable part of OpenRouter's `reasoning_details`; encrypted ones have none."""
-    if isinstance(details, dict):
-        return ""
-    return "".join(detail.get("text") or detail.get("summary") or "" for detail in details)
 
 
 def _take_parts(parts: list[dict[str, Any]], batch: Batch) -> None:

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from typing import assert_never
 
 from letta_grpc.adapters.scripted.actions import Action, CallTool, Fail, Finish, Report, Send, WaitFor
 from letta_grpc.adapters.scripted.playing import play
-from letta_grpc.domain.completions import ModelChunk, ModelFinished, ModelRequest, ReasoningChunk, TextChunk, ToolCallChunk
+from letta_grpc.domain.completions import ModelChunk, ModelFinished, ModelRequest, TextChunk
 from letta_grpc.domain.errors import ModelBadRequest
 from letta_grpc.domain.messages import ToolCall
 
@@ -58,8 +57,6 @@ def _actions_of(doing: Doing) -> list[Action]:
             return [Send((TextChunk(doing),))]
         case ToolCall():
             return [CallTool(doing.name, doing.arguments, doing.id or None)]
-        case TextChunk() | ReasoningChunk() | ToolCallChunk():
-            return [Send((doing,))]
         case ModelFinished():
             return [Finish(doing.reason), Report(doing.usage)]
         case Exception():
@@ -67,4 +64,4 @@ def _actions_of(doing: Doing) -> list[Action]:
         case asyncio.Event():
             return [WaitFor(doing)]
         case _:
-            assert_never(doing)
+            return [Send((doing,))]

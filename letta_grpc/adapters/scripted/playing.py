@@ -8,10 +8,13 @@ from typing import assert_never
 from letta_grpc.adapters.scripted.actions import Action, CallTool, Fail, Finish, Pause, Report, Send, WaitFor
 from letta_grpc.domain.completions import (
     FinishReason,
+    HiddenReasoningChunk,
     ModelChunk,
     ModelFinished,
     ModelRequest,
     ReasoningChunk,
+    ReasoningSealChunk,
+    ReasoningSummaryChunk,
     TextChunk,
     ToolCallChunk,
 )
@@ -67,11 +70,11 @@ def _pieces(text: str, size: int) -> list[str]:
 
 def _count(chunk: ModelChunk) -> int:
     match chunk:
-        case TextChunk(text) | ReasoningChunk(text):
+        case TextChunk(text) | ReasoningChunk(text) | ReasoningSummaryChunk(text):
             return len(text.split())
         case ToolCallChunk():
             return len(chunk.arguments.split())
-        case ModelFinished():
+        case ModelFinished() | ReasoningSealChunk() | HiddenReasoningChunk():
             return 0
         case _:
             assert_never(chunk)
