@@ -175,9 +175,9 @@ class Answer:
         self._start(self.message_id, events)
         events.append(TextDelta(self.message_id, self._extend(TextPart, text, said_by), text))
 
-    def _take_reasoning(self, text: str, events: list[RunEvent], kind: _Words = ReasoningPart) -> None:
+    def _take_reasoning(self, text: str, events: list[RunEvent], kind: _Words = ReasoningPart, said_by: str = "") -> None:
         self._start(self.message_id, events)
-        self._extend(kind, text)
+        self._extend(kind, text, said_by)
         events.append(ReasoningDelta(self.message_id, text))
 
     def _seal(self, signature: str, events: list[RunEvent]) -> None:
@@ -253,7 +253,7 @@ class Answer:
             if kind is TextPart:
                 self._take_text(text, events, call.id)
             else:
-                self._take_reasoning(text, events)
+                self._take_reasoning(text, events, said_by=call.id)
 
     def _finish_speech(self, events: list[RunEvent]) -> None:
         for call in self._announced:

@@ -195,7 +195,7 @@ async def test_plain_words_beside_a_call_are_kept_and_shown_once_each(house: Eng
 
 async def test_native_reasoning_stands_before_what_the_call_thinks(house: Engine) -> None:
     events = await house.play([[ReasoningChunk("Native. ")], *speak("Hello")])
-    assert completed(events)[0].content == (ReasoningPart("Native. Hm."), TextPart("Hello"))
+    assert completed(events)[0].content == (ReasoningPart("Native. "), ReasoningPart("Hm."), TextPart("Hello"))
 
 
 async def test_an_answer_of_nothing_ends_the_turn(house: Engine) -> None:
