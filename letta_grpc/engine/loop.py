@@ -79,8 +79,12 @@ class AgentLoop:
                 return self._conclude(record, turn, await self._tool_calls.run_all(record, turn))
         return None
 
+    async def _load(self, record: RunRecord) -> AgentContext:
+        await record.until_begun_is_stored()
+        return await self._history.load(record.run.conversation_id)
+
     async def _turn(self, record: RunRecord, agent: Agent | None = None) -> Turn:
-        agent = agent or (await self._history.load(record.run.conversation_id)).agent
+        agent = agent or (await self._load(record)).agent
         toolbox = await toolbox_of(agent, record.spec, self._tools)
         if not toolbox.policy.in_order:
             return Turn(toolbox)
@@ -98,12 +102,12 @@ class AgentLoop:
 
     async def _step(self, record: RunRecord, context: AgentContext | None, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, record.progress.step_index):
-            begun, context = context, context or await self._history.load(record.run.conversation_id)
+            begun, context = context, context or await self._load(record)
             turn = await self._turn(record, context.agent)
             request = self._request(record, context, turn)
             if begun and self._compactor.may_be_full(record, context, request):
                 # Only the history knows what the provider has counted.
-                context = await self._history.load(record.run.conversation_id)
+                context = await self._load(record)
             if compacted := await self._compactor.relieve(record, context, request):
                 context, request = await self._compacted(record, turn, compacted)
             answer = self._open_answer(record, context, turn)
@@ -123,7 +127,7 @@ class AgentLoop:
     async def _compaction(self, record: RunRecord) -> RunEnd:
         """Do all that a run is for whose caller wants the conversation compacted."""
         with self._tracing.step(record.run.id, record.progress.step_index):
-            context = await self._history.load(record.run.conversation_id)
+            context = await self._load(record)
             request = self._request(record, context, await self._turn(record, context.agent))
             keep_none = record.spec.compaction is CompactionMode.ALL
             if compacted := await self._compactor.compact(record, context, request, keep_none=keep_none):
@@ -135,7 +139,7 @@ class AgentLoop:
         self, record: RunRecord, turn: Turn, compacted: ContextCompacted
     ) -> tuple[AgentContext, ModelRequest]:
         await record.write(compacted)
-        context = await self._history.load(record.run.conversation_id)
+        context = await self._load(record)
         return context, self._request(record, context, turn)
 
     def _open_answer(self, record: RunRecord, context: AgentContext, turn: Turn) -> Answer:
@@ -163,7 +167,7 @@ class AgentLoop:
             try:
                 return await self._ask(record, answer, request, run_span)
             except ContextWindowExceeded:
-                context = await self._history.load(record.run.conversation_id)
+                context = await self._load(record)
                 begun = record.progress.open_message_ids
                 compacted = None if begun else await self._compactor.shrink(record, context, request, kept_share)
                 if compacted is None:

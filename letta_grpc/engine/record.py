@@ -54,6 +54,7 @@ class RunRecord:
         self._context = claim.context
         self._journal = journal
         self._clock = clock
+        self._is_begun_stored = False
         self._events: list[RunEvent] = []
         self._changes: list[Change] = []
 
@@ -88,6 +89,13 @@ class RunRecord:
         """Store what was added, and these; return when it is durable. What the journal raises, this raises."""
         self.add(*events)
         await _outcome(self._append())
+        self._is_begun_stored = True
+
+    async def until_begun_is_stored(self) -> None:
+        """Return once the run's claim is stored, its input with it: the run may begin while that is under way."""
+        if not self._is_begun_stored:
+            # Whatever is appended is stored behind the claim.
+            await self.write()
 
     def write_soon(self, *events: RunEvent) -> Future[None]:
         """Store what was added, and these, before anything that is written later. If that fails, the next write fails too."""
