@@ -1,16 +1,31 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.context import (
+    IMAGE_TOKENS,
     compile_system,
     estimate_message_tokens,
     estimate_tokens,
+    estimate_tool_tokens,
     package_return,
 )
 from letta_grpc.domain.ids import BlockId
-from letta_grpc.domain.messages import Message, ToolReturnStatus
-from tests.support.values import NOW, assistant, returned
+from letta_grpc.domain.messages import (
+    ContentPart,
+    ImagePart,
+    OmittedReasoningPart,
+    ReasoningPart,
+    RedactedReasoningPart,
+    SummarizedReasoningPart,
+    TextPart,
+    ToolReturnStatus,
+)
+from tests.support.values import NOW, assistant, returned, tool_message
 
 
 def block(label: str, value: str, **changes: object) -> Block:
@@ -38,7 +53,35 @@ def test_a_packaged_return_is_json_with_status_message_and_local_time() -> None:
     assert json.loads(failed)["status"] == "Failed"
 
 
-def test_tokens_are_estimated_by_length_rounded_up() -> None:
-    assert [estimate_tokens(text) for text in ("", "a", "abcd", "abcde")] == [0, 1, 1, 2]
-    message: Message = assistant("a", "1", words="four")
-    assert estimate_message_tokens(message) == estimate_tokens("four" + "tool" + "{}")
+def test_tokens_are_estimated_by_bytes_rounded_up() -> None:
+    assert [estimate_tokens(text) for text in ("", "a", "abcd", "abcde", "你好世界", "\ud800")] == [0, 1, 1, 2, 3, 1]
+
+
+def test_a_message_costs_its_parts_its_calls_its_returns_and_their_framing() -> None:
+    plain = estimate_message_tokens(assistant("a", words="four"))
+    assert plain == 4 + estimate_tokens("four")
+    assert estimate_message_tokens(assistant("a", "1", words="four")) == plain + 8 + estimate_tokens("tool{}")
+    back = tool_message("b", "1")
+    assert estimate_message_tokens(back) == 4 + 30 + estimate_tokens("fine")
+    shown = replace(back.tool_returns[0], content=(TextPart("fine"), ImagePart(url="https://example.org/x.png")))
+    assert estimate_message_tokens(replace(back, tool_returns=(shown,))) == estimate_message_tokens(back) + IMAGE_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("part", "cost"),
+    [
+        (ImagePart(media_type="image/png", data="x" * 100_000), IMAGE_TOKENS),
+        (ReasoningPart("x" * 40), 0),
+        (ReasoningPart("x" * 40, signature="s" * 40), 20),
+        (RedactedReasoningPart("x" * 40), 10),
+        (OmittedReasoningPart(), 0),
+        (SummarizedReasoningPart("x" * 40), 0),
+    ],
+)
+def test_reasoning_costs_what_is_shown_of_it_and_a_picture_what_vendors_take(part: ContentPart, cost: int) -> None:
+    assert estimate_message_tokens(replace(assistant("a"), content=(part,))) == 4 + cost
+
+
+def test_a_tool_costs_its_definition() -> None:
+    tool = ToolDefinition(name="look", description="Look.", parameters="{}")
+    assert estimate_tool_tokens(tool) == 8 + estimate_tokens("lookLook.{}")

@@ -8,7 +8,16 @@ from hypothesis import given
 
 from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.errors import InvalidRequest
-from letta_grpc.domain.messages import ImagePart, Message, Role, TextPart, ToolCall, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.messages import (
+    ImagePart,
+    Message,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCall,
+    ToolReturn,
+    ToolReturnStatus,
+)
 from letta_grpc.domain.openai_chat import assistant_said, chat_messages, last_user_message
 from tests.domain.test_history import histories, said
 from tests.support.values import NOW, RUN_ID, assistant, returned, tool_message
@@ -85,7 +94,8 @@ def test_pictures_are_parts() -> None:
 
 
 def test_a_message_without_anything_to_say_has_no_place_in_a_chat() -> None:
-    assert chat_messages([assistant("a")]) == []
+    thought = replace(assistant("b"), content=(ReasoningPart("hm", signature="s"),))
+    assert chat_messages([assistant("a"), thought]) == []
 
 
 @given(histories())
