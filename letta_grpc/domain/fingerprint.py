@@ -30,7 +30,9 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - walks any value of the domain
         case dict():
             return {key: _plain(item) for key, item in value.items()}
         case _ if is_dataclass(value):
-            return {f.name: _plain(item) for f in fields(value) if not _is_default(f, item := getattr(value, f.name))}
+            # Without its kind an approval would be the same payload as a denial.
+            kind = {"": type(value).__name__}
+            return kind | {f.name: _plain(item) for f in fields(value) if not _is_default(f, item := getattr(value, f.name))}
         case _:
             return value
 

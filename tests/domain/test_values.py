@@ -9,7 +9,7 @@ from letta_grpc.domain.errors import InvalidRequest, LettaError, RunNotFound
 from letta_grpc.domain.fingerprint import fingerprint
 from letta_grpc.domain.frames import skip_frames, split_frames, take_frames
 from letta_grpc.domain.ids import is_id, new_agent_id, new_run_id, new_tool_call_id
-from letta_grpc.domain.messages import ReasoningPart, Role
+from letta_grpc.domain.messages import ApprovalInput, Approve, Deny, ReasoningPart, Role
 from letta_grpc.domain.runs import FINAL_STATES, OPEN_STATES, RunSpec, RunState
 from letta_grpc.domain.usage import Usage
 from tests.support.values import assistant, spec, text
@@ -50,6 +50,14 @@ def test_the_same_payload_has_the_same_fingerprint() -> None:
 )
 def test_another_payload_has_another_fingerprint(other: tuple[str, str | None, RunSpec]) -> None:
     assert fingerprint(*other) != fingerprint("agent", None, spec("hi"))
+
+
+def test_an_approval_and_a_denial_of_the_same_call_have_different_fingerprints() -> None:
+    approval, denial = (
+        RunSpec(messages=(ApprovalInput(decisions=(decision,)),))
+        for decision in (Approve(tool_call_id="1"), Deny(tool_call_id="1"))
+    )
+    assert fingerprint("agent", None, approval) != fingerprint("agent", None, denial)
 
 
 def test_a_field_at_its_default_does_not_change_the_fingerprint() -> None:
