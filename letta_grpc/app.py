@@ -13,6 +13,7 @@ from enum import Enum
 from letta_grpc.adapters.builtin_tools.registry import BuiltinTools
 from letta_grpc.adapters.clock import SystemClock
 from letta_grpc.adapters.jiter import Jiter
+from letta_grpc.adapters.json_schema import JsonSchema
 from letta_grpc.adapters.llama import LlamaProvider, LlamaServer, LlamaUnavailableError
 from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.policy import McpPolicy
@@ -290,6 +291,7 @@ def _supervisor(ground: _Ground) -> Supervisor:
             models=ground.models,
             tools=ground.tools,
             partial_json=Jiter(),
+            shapes=JsonSchema(),
             tracing=tracing,
         ),
         journal=database.journal,

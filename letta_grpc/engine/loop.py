@@ -14,6 +14,7 @@ from letta_grpc.domain.messages import Role
 from letta_grpc.domain.runs import CompactionMode, RunKind, StopReason
 from letta_grpc.domain.transitions import Phase
 from letta_grpc.engine.answer import Answer
+from letta_grpc.engine.answer_shape import AnswerShape, repair
 from letta_grpc.engine.compaction import Compactor
 from letta_grpc.engine.contexts import model_request
 from letta_grpc.engine.ends import RunEnd, completed, interrupted
@@ -23,6 +24,7 @@ from letta_grpc.engine.toolbox import toolbox_of
 from letta_grpc.engine.turn import StepCalls, Turn, calls_before
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.partial_json import PartialJson
+from letta_grpc.ports.shapes import Shapes
 from letta_grpc.ports.stores import AgentContext, HistoryStore, RunStore
 from letta_grpc.ports.tools import Tools
 from letta_grpc.ports.tracing import Span, Tracing
@@ -39,11 +41,13 @@ class AgentLoop:
         models: Models,
         tools: Tools,
         partial_json: PartialJson,
+        shapes: Shapes,
         tracing: Tracing,
     ) -> None:
         self._history = history
         self._runs = runs
         self._partial_json = partial_json
+        self._answer_shape = AnswerShape(shapes)
         self._models = models
         self._tools = tools
         self._tool_calls = ToolCalls(tools, tracing)
@@ -120,7 +124,8 @@ class AgentLoop:
                 # What was cut can be the words of an agent that speaks by calls.
                 return completed(StopReason.MAX_TOKENS) if was_cut and end == completed(StopReason.END_TURN) else end
             if not was_cut:
-                return self._conclude(record, turn, StepCalls(step_id=record.step_id))
+                fault = await self._answer_shape.fault(record, answer.text)
+                return self._conclude(record, turn, StepCalls(step_id=record.step_id), fault)
             record.add_step_end()
             return completed(StopReason.MAX_TOKENS)
 
@@ -213,10 +218,15 @@ class AgentLoop:
         return interrupted(record.add_approval_request(turn.toolbox.waits_for))
 
     @staticmethod
-    def _conclude(record: RunRecord, turn: Turn, step: StepCalls) -> RunEnd | None:
-        """Close a step in which nothing waits for an answer; return the end of the run, if it is the last one."""
+    def _conclude(record: RunRecord, turn: Turn, step: StepCalls, fault: str | None = None) -> RunEnd | None:
+        """Close a step in which nothing waits for an answer; return the end of the run, if it is the last one.
+
+        `fault`: what the answer lacks of the shape that was asked for.
+        """
         settled = record.progress.phase is Phase.BETWEEN_STEPS
         end = turn.go_on(record, step)
+        if fault and end:
+            end = repair(record, step.step_id, fault)
         if not settled:
             record.add_step_end()
         if record.made is not None:

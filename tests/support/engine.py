@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from letta_grpc.adapters.jiter import Jiter
+from letta_grpc.adapters.json_schema import JsonSchema
 from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.completions import (
@@ -229,6 +230,7 @@ async def engine(
         models=models,
         tools=tools,
         partial_json=Jiter(),
+        shapes=JsonSchema(),
         tracing=tracing,
     )
     supervisor = Supervisor(
@@ -257,6 +259,7 @@ async def engine(
         blocks=database.blocks,
         memory=database.memory,
         history=database.history,
+        messages=database.messages,
         models=models,
         tools=tools,
         clock=clock,

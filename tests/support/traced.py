@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from letta_grpc.adapters.jiter import Jiter
+from letta_grpc.adapters.json_schema import JsonSchema
 from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.engine.agents import Agents, NewAgent
 from letta_grpc.engine.loop import AgentLoop
@@ -125,6 +126,7 @@ async def traced_engine(
             models=models,
             tools=tools,
             partial_json=Jiter(),
+            shapes=JsonSchema(),
             tracing=tracing,
         ),
         journal=database.journal,

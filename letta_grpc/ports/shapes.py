@@ -1,0 +1,15 @@
+"""The shape that an answer shall have. The contract: `letta_grpc.testing.shapes`."""
+
+from typing import Protocol
+
+
+class Shapes(Protocol):
+    """Knows JSON Schema. Whatever it is given, it takes a bounded time and fetches nothing."""
+
+    def fault_of_schema(self, schema: str) -> str | None:
+        """Return what is wrong with the JSON text of a schema, None if answers can be checked against it."""
+        ...
+
+    async def fault_of_answer(self, schema: str, answer: str) -> str | None:
+        """Return why a text is not JSON of the shape that a faultless schema says, as a model is told it; None if it is."""
+        ...
