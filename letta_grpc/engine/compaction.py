@@ -132,9 +132,8 @@ class Compactor:
         model, _ = self._models.resolve(record.run.model)
         texts: list[str] = []
         with self._tracing.model_call(record.run.model, request) as span:
-            if headers := self._tracing.headers():
-                request = replace(request, headers=headers)
-            async with aclosing(model.stream(request)) as batches:
+            traced = replace(request, headers=self._tracing.headers())
+            async with aclosing(model.stream(traced)) as batches:
                 async for batch in batches:
                     texts += [chunk.text for chunk in batch if isinstance(chunk, TextChunk)]
                     if finish := next((chunk for chunk in batch if isinstance(chunk, ModelFinished)), None):
