@@ -343,3 +343,9 @@ async def test_without_a_sandbox_no_tool_is_made_or_tried() -> None:
 
 def test_a_builtin_tools_id_is_the_same_everywhere() -> None:
     assert builtin_tool_id("memory_insert") == builtin_tool_id("memory_insert") == "tool-13bd9c99-2373-4bbd-9022-e6c5da5c8c6c"
+
+
+async def test_only_stored_tools_are_the_catalogs_to_use(house: House) -> None:
+    own = await house.shelf.named("memory_insert")
+    with pytest.raises(ValueError, match="not a stored tool"):
+        await house.catalog.use(own, "{}", {}, unheard)

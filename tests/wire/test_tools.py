@@ -284,8 +284,13 @@ async def test_serial_tools_run_one_after_the_other(wire: Wire) -> None:
 async def test_a_tool_is_tried_out_by_id_by_name_and_from_its_source(wire: Wire) -> None:
     code = ADD.format(name="trial")
     tool = await made(wire, code)
-    for which in ({"tool_id": tool.id}, {"name": tool.name}, {"python": python(code)}):
-        answer = await wire.tools.RunTool(pb.RunToolRequest(arguments='{"left": 3}', **which))
+    for request in (
+        pb.RunToolRequest(tool_id=tool.id),
+        pb.RunToolRequest(name=tool.name),
+        pb.RunToolRequest(python=python(code)),
+    ):
+        request.arguments = '{"left": 3}'
+        answer = await wire.tools.RunTool(request)
         assert (answer.status, answer.text) == (messages_pb2.TOOL_RETURN_STATUS_SUCCESS, "5")
         assert list(answer.stdout) == ["adding 3"]
         assert answer.duration.ToNanoseconds() > 0
