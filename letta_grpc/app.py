@@ -19,6 +19,7 @@ from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.adapters.model_catalog import ModelCatalog, ModelProvider
 from letta_grpc.adapters.no_sandbox import NoSandbox
+from letta_grpc.adapters.openai.embeddings import OpenAIEmbeddings
 from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
 from letta_grpc.adapters.openai.provider import OpenAIProvider
 from letta_grpc.adapters.sandbox import NamespaceSandbox
@@ -33,15 +34,18 @@ from letta_grpc.adapters.sql.memory import SqlMemoryStore
 from letta_grpc.adapters.sql.message_search import SqlMessageSearch
 from letta_grpc.adapters.sql.migrate import current_revision
 from letta_grpc.adapters.sql.migrate import migrate as migrate_database
+from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.engine.agents import Agents
+from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.mcp_servers import McpServers
+from letta_grpc.engine.meanings import Meanings
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.runs import Runs
 from letta_grpc.engine.supervisor import Supervisor
@@ -180,6 +184,7 @@ async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) ->
             database=database,
             models=models,
             mcp=await stack.enter_async_context(McpConnections(_mcp_policy(settings))),
+            meanings=_meanings(stack, settings, database, clock),
             clock=clock,
             telemetry=telemetry,
             readers=Readers(),
@@ -206,11 +211,7 @@ async def _open_database(stack: AsyncExitStack, settings: Settings, clock: Clock
 def _providers(settings: Settings, clock: Clock) -> list[ModelProvider]:
     providers: list[ModelProvider] = [ScriptedProvider(clock)]
     for name, provider in settings.providers.items():
-        key = provider.api_key.get_secret_value() if provider.api_key else None
-        known = name in WELL_KNOWN_PROVIDERS
-        variable = f"{name.upper()}_API_KEY" if known else f"LETTA_GRPC_PROVIDERS__{name.upper()}__API_KEY"
-        endpoint = OpenAIEndpoint(name=name, base_url=provider.base_url, api_key=key, key_variable=variable)
-        providers.append(OpenAIProvider(endpoint, clock))
+        providers.append(OpenAIProvider(_endpoint(name, provider), clock))
     if settings.local_model:
 
         def connect(server: LlamaServer) -> OpenAIProvider:
@@ -221,6 +222,25 @@ def _providers(settings: Settings, clock: Clock) -> list[ModelProvider]:
         except LlamaUnavailableError as error:
             raise StartupError(str(error)) from error
     return providers
+
+
+def _endpoint(name: str, provider: Provider) -> OpenAIEndpoint:
+    key = provider.api_key.get_secret_value() if provider.api_key else None
+    known = name in WELL_KNOWN_PROVIDERS
+    variable = f"{name.upper()}_API_KEY" if known else f"LETTA_GRPC_PROVIDERS__{name.upper()}__API_KEY"
+    return OpenAIEndpoint(name=name, base_url=provider.base_url, api_key=key, key_variable=variable)
+
+
+def _meanings(stack: AsyncExitStack, settings: Settings, database: SqliteDatabase, clock: Clock) -> Meanings | None:
+    if settings.embedding_model is None:
+        return None
+    name, _, model = settings.embedding_model.partition("/")
+    if name not in settings.providers:
+        known = ", ".join(sorted(settings.providers)) or "none"
+        raise StartupError(f"LETTA_GRPC_EMBEDDING_MODEL names the provider {name!r}; configured providers: {known}")
+    embeddings = OpenAIEmbeddings(_endpoint(name, settings.providers[name]), model)
+    stack.push_async_callback(embeddings.close)
+    return Meanings(embeddings, SqlPassageVectors(database), clock)
 
 
 def _mcp_policy(settings: Settings) -> McpPolicy:
@@ -240,6 +260,7 @@ class _Ground:
     database: SqliteDatabase
     models: Models
     mcp: McpConnections
+    meanings: Meanings | None
     clock: Clock
     telemetry: Telemetry | None
     readers: Readers
@@ -250,12 +271,17 @@ class _Ground:
         return SqlHistoryStore(self.database)
 
     @property
+    def archive(self) -> Archive:
+        passages = SqlPassageStore(self.database)
+        return Archive(passages=passages, words=passages, meanings=self.meanings, clock=self.clock)
+
+    @property
     def own_tools(self) -> BuiltinTools:
         return BuiltinTools(
             memory=SqlMemoryStore(self.database),
             history=self.history,
             messages=SqlMessageSearch(self.database),
-            passages=SqlPassageStore(self.database),
+            passages=self.archive,
             clock=self.clock,
         )
 
@@ -327,12 +353,14 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
             readers=ground.readers,
             clock=clock,
         ),
+        archive=ground.archive,
         agents=Agents(
             agents=SqlAgentStore(database),
             conversations=conversations,
             blocks=blocks,
             memory=memory,
             history=ground.history,
+            messages=SqlMessageSearch(database),
             models=models,
             tools=ground.tools,
             clock=clock,

@@ -76,6 +76,11 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Sources of models `<name>/…`: `__<NAME>__BASE_URL` and `__<NAME>__API_KEY`.",
     )
+    embedding_model: str | None = Field(
+        default=None,
+        pattern=r"^[^/]+/.+$",
+        description="`provider/model` by which notes are found by what they mean; without one, by their words alone.",
+    )
     local_model: Path | None = Field(
         default=None, description="GGUF file to run in this process as `local/…`; needs the extra `[local]`."
     )

@@ -21,7 +21,7 @@
     │   ├── QueueFull · TooManyStreams
     ├── MessageTooLarge             the caller's; no
     ├── Unavailable                 the server's; yes
-    │   └── ServerDraining · StoreUnavailable · McpServerFailed
+    │   └── ServerDraining · StoreUnavailable · McpServerFailed · EmbeddingsFailed
     ├── Internal                    the server's; no
     └── RunFailure                  ends a run, never a call
         ├── ModelFailure            ModelRateLimited · ModelOverloaded · ModelTimeout · ModelAuthFailed ·
@@ -272,6 +272,12 @@ class McpServerFailed(Unavailable):
     """The MCP server did not answer as it should."""
 
     reason = "MCP_SERVER_FAILED"
+
+
+class EmbeddingsFailed(Unavailable):
+    """The embedding model did not answer as it should."""
+
+    reason = "EMBEDDINGS_FAILED"
 
 
 class Internal(LettaError):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from letta_grpc.domain.agents import Agent, AgentKind, Conversation, ModelSettings, Sleeptime
 from letta_grpc.domain.blocks import Block
@@ -18,6 +18,7 @@ from letta_grpc.engine.contexts import describe_context
 from letta_grpc.engine.models import check_model
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
+from letta_grpc.ports.search import FoundMessage, MessageQuery, MessageSearch
 from letta_grpc.ports.stores import AgentStore, BlockStore, ConversationStore, HistoryStore, MemoryStore
 from letta_grpc.ports.tools import Tools
 
@@ -55,6 +56,7 @@ class Agents:
         blocks: BlockStore,
         memory: MemoryStore,
         history: HistoryStore,
+        messages: MessageSearch,
         models: Models,
         tools: Tools,
         clock: Clock,
@@ -64,6 +66,7 @@ class Agents:
         self._blocks = blocks
         self._memory = memory
         self._history = history
+        self._messages = messages
         self._models = models
         self._tools = tools
         self._clock = clock
@@ -151,10 +154,12 @@ class Agents:
         """Return the block under a label. Raises AgentNotFound, BlockNotFound."""
         return await self._memory.get(agent_id, label)
 
-    async def update_block(self, agent_id: AgentId, label: str, changes: Mapping[str, object]) -> Block:
+    async def update_block(
+        self, agent_id: AgentId, label: str, changes: Mapping[str, object], expected_version: int | None = None
+    ) -> Block:
         """Set the named fields of the block under a label. Raises as `Blocks.update`."""
         block = await self._memory.get(agent_id, label)
-        return await self._blocks.update(block.id, changes, self._clock.now())
+        return await self._blocks.update(block.id, changes, self._clock.now(), expected_version)
 
     async def list_messages(
         self, agent_id: AgentId, conversation_id: ConversationId | None, page: PageRequest
@@ -162,6 +167,14 @@ class Agents:
         """Return a page of a conversation's messages. Raises AgentNotFound, ConversationNotFound."""
         conversation = await self._conversations.get(agent_id, conversation_id)
         return await self._history.list(conversation.id, page)
+
+    async def search_messages(self, query: MessageQuery, in_default: bool = False) -> tuple[FoundMessage, ...]:  # noqa: FBT001, FBT002 - stands for a conversation
+        """Return the messages that fit best, best first. Raises AgentNotFound, ConversationNotFound."""
+        if query.conversation_id is None and not in_default:
+            await self._agents.get(query.agent_id)
+            return await self._messages.search(query)
+        conversation = await self._conversations.get(query.agent_id, query.conversation_id)
+        return await self._messages.search(replace(query, conversation_id=conversation.id))
 
     async def reset_messages(self, agent_id: AgentId, conversation_id: ConversationId | None) -> None:
         """Empty a conversation and its context. Raises AgentNotFound, ConversationNotFound, ResourceInUse."""

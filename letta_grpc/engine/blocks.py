@@ -65,9 +65,9 @@ class Blocks:
         """Return a page of blocks."""
         return await self._blocks.list(page, label=label, agent_id=agent_id)
 
-    async def update(self, block_id: BlockId, changes: Mapping[str, object]) -> Block:
-        """Set the named fields. Raises BlockNotFound, InvalidRequest, NameTaken."""
-        return await self._blocks.update(block_id, changes, self._clock.now())
+    async def update(self, block_id: BlockId, changes: Mapping[str, object], expected_version: int | None = None) -> Block:
+        """Set the named fields. Raises BlockNotFound, ConcurrentChange, InvalidRequest, NameTaken."""
+        return await self._blocks.update(block_id, changes, self._clock.now(), expected_version)
 
     async def delete(self, block_id: BlockId) -> None:
         """Remove a block, from all agents too. Raises BlockNotFound."""

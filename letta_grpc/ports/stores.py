@@ -88,8 +88,14 @@ class BlockStore(Protocol):
         """Return blocks with this label, of this agent."""
         ...
 
-    async def update(self, block_id: BlockId, changes: Mapping[str, object], update_time: datetime) -> Block:
-        """Set the named fields and raise the version.
+    async def update(
+        self,
+        block_id: BlockId,
+        changes: Mapping[str, object],
+        update_time: datetime,
+        expected_version: int | None = None,
+    ) -> Block:
+        """Set the named fields and raise the version. If another version than this one stands there: ConcurrentChange.
 
         The value must fit the limit as both will be: otherwise InvalidRequest. A new label that another block of one of
         its agents has: NameTaken. A higher limit than an agent may hold: InvalidRequest. Raises BlockNotFound.
@@ -194,6 +200,8 @@ class RunFilter:
     has_pending_actions: bool | None = None
     create_time_from: datetime | None = None
     create_time_before: datetime | None = None
+    # Runs that tools of this one have started, at any depth.
+    parent_run_id: RunId | None = None
 
 
 class RunStore(Protocol):
@@ -203,8 +211,16 @@ class RunStore(Protocol):
         """Return a run with `last_sequence_number`. Raises RunNotFound."""
         ...
 
+    async def find_started(self, request_id: str) -> RunId | None:
+        """Return the run that a request id has started."""
+        ...
+
     async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
         """Return runs, each with `last_sequence_number`."""
+        ...
+
+    async def last_turns(self, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:
+        """Return how many turns of an agent have COMPLETED, background work aside, and the last of them, newest end first."""
         ...
 
     async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:

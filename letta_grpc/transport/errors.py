@@ -75,6 +75,7 @@ WIRE: Mapping[type[errors.LettaError], Wire] = {
     errors.ServerDraining: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.StoreUnavailable: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.McpServerFailed: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    errors.EmbeddingsFailed: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.Internal: _INTERNAL,
     # These stand in `Run.error`; none of them ever ends a call.
     errors.RunFailure: _INTERNAL,

@@ -1,6 +1,7 @@
 """The services of `letta_grpc.v1`, joined with their use cases."""
 
 from letta_grpc.engine.agents import Agents
+from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.mcp_servers import McpServers
@@ -14,6 +15,7 @@ from letta_grpc.transport.keys import ApiKeys
 from letta_grpc.transport.methods import methods_of
 from letta_grpc.transport.observers import RpcObserver
 from letta_grpc.transport.rpc.agents import AgentServicer
+from letta_grpc.transport.rpc.archive import ArchiveServicer
 from letta_grpc.transport.rpc.blocks import BlockServicer
 from letta_grpc.transport.rpc.conversations import ConversationServicer
 from letta_grpc.transport.rpc.mcp import McpServicer
@@ -22,6 +24,7 @@ from letta_grpc.transport.rpc.runs import RunServicer
 from letta_grpc.transport.rpc.tools import ToolServicer
 from letta_grpc.v1 import (
     agent_service_pb2,
+    archive_service_pb2,
     block_service_pb2,
     conversation_service_pb2,
     mcp_service_pb2,
@@ -35,6 +38,7 @@ def calls_of(
     *,
     runs: Runs,
     agents: Agents,
+    archive: Archive,
     conversations: Conversations,
     blocks: Blocks,
     mcp_servers: McpServers,
@@ -54,6 +58,7 @@ def calls_of(
             conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
             ConversationServicer(conversations, runs),
         ),
+        (archive_service_pb2.DESCRIPTOR.services_by_name["ArchiveService"], ArchiveServicer(archive)),
         (block_service_pb2.DESCRIPTOR.services_by_name["BlockService"], BlockServicer(blocks)),
         (mcp_service_pb2.DESCRIPTOR.services_by_name["McpService"], McpServicer(mcp_servers)),
         (tool_service_pb2.DESCRIPTOR.services_by_name["ToolService"], ToolServicer(tools, trials)),

@@ -75,6 +75,11 @@ class AgentServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
+        self.SearchMessages = channel.unary_unary(
+                '/letta_grpc.v1.AgentService/SearchMessages',
+                request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.SearchMessagesRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.SearchMessagesResponse.FromString,
+                _registered_method=True)
         self.ResetMessages = channel.unary_unary(
                 '/letta_grpc.v1.AgentService/ResetMessages',
                 request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ResetMessagesRequest.SerializeToString,
@@ -152,6 +157,14 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchMessages(self, request, context):
+        """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
+        first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResetMessages(self, request, context):
         """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
         answers: RESOURCE_IN_USE.
@@ -216,6 +229,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ListMessages,
                     request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'SearchMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchMessages,
+                    request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.SearchMessagesRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.SearchMessagesResponse.SerializeToString,
             ),
             'ResetMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ResetMessages,
@@ -450,6 +468,33 @@ class AgentService:
             '/letta_grpc.v1.AgentService/ListMessages',
             letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesRequest.SerializeToString,
             letta__grpc_dot_v1_dot_agent__service__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.AgentService/SearchMessages',
+            letta__grpc_dot_v1_dot_agent__service__pb2.SearchMessagesRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_agent__service__pb2.SearchMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

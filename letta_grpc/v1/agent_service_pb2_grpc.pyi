@@ -49,6 +49,10 @@ class AgentServiceStub:
     """Changes the block that the agent has under a label, for every agent that shares it."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]
     """Lists a conversation's messages, oldest first unless `descending`."""
+    SearchMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.SearchMessagesRequest, _agent_service_pb2.SearchMessagesResponse]
+    """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
+    first.
+    """
     ResetMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ResetMessagesRequest, _agent_service_pb2.ResetMessagesResponse]
     """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
     answers: RESOURCE_IN_USE.
@@ -79,6 +83,10 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Changes the block that the agent has under a label, for every agent that shares it."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists a conversation's messages, oldest first unless `descending`."""
+    SearchMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.SearchMessagesRequest, _agent_service_pb2.SearchMessagesResponse]  # type: ignore[assignment]
+    """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
+    first.
+    """
     ResetMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ResetMessagesRequest, _agent_service_pb2.ResetMessagesResponse]  # type: ignore[assignment]
     """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
     answers: RESOURCE_IN_USE.
@@ -154,6 +162,16 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ListMessagesResponse, _abc.Awaitable[_agent_service_pb2.ListMessagesResponse]]:
         """Lists a conversation's messages, oldest first unless `descending`."""
+
+    @_abc_1.abstractmethod
+    def SearchMessages(
+        self,
+        request: _agent_service_pb2.SearchMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.SearchMessagesResponse, _abc.Awaitable[_agent_service_pb2.SearchMessagesResponse]]:
+        """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
+        first.
+        """
 
     @_abc_1.abstractmethod
     def ResetMessages(

@@ -190,8 +190,11 @@ class UpdateBlockRequest(_message.Message):
     BLOCK_ID_FIELD_NUMBER: _builtins.int
     BLOCK_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     block_id: _builtins.str
     """The block."""
+    expected_version: _builtins.int
+    """Change it only if it still has this `version`: otherwise CONCURRENT_CHANGE. Default: whatever it has."""
     @_builtins.property
     def block(self) -> _blocks_pb2.Block:
         """The new values of the fields that the mask names."""
@@ -206,12 +209,15 @@ class UpdateBlockRequest(_message.Message):
         block_id: _builtins.str = ...,
         block: _blocks_pb2.Block | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        expected_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "block", b"block", "expected_version", b"expected_version", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "block_id", b"block_id", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "block", b"block", "block_id", b"block_id", "expected_version", b"expected_version", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
 
 Global___UpdateBlockRequest: _TypeAlias = UpdateBlockRequest  # noqa: Y015
 

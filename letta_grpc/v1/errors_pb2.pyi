@@ -92,6 +92,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE, with RetryInfo: the database did not take or give the data."""
     ERROR_REASON_MCP_SERVER_FAILED: _ErrorReason.ValueType  # 62
     """UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`."""
+    ERROR_REASON_EMBEDDINGS_FAILED: _ErrorReason.ValueType  # 63
+    """UNAVAILABLE, with RetryInfo: the embedding model did not answer as it should. Metadata: `model`."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 70
     """INTERNAL: a fault of the server's. Nothing about it is disclosed; its log has the details."""
     ERROR_REASON_MODEL_RATE_LIMITED: _ErrorReason.ValueType  # 80
@@ -186,6 +188,8 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 61
 """UNAVAILABLE, with RetryInfo: the database did not take or give the data."""
 ERROR_REASON_MCP_SERVER_FAILED: ErrorReason.ValueType  # 62
 """UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`."""
+ERROR_REASON_EMBEDDINGS_FAILED: ErrorReason.ValueType  # 63
+"""UNAVAILABLE, with RetryInfo: the embedding model did not answer as it should. Metadata: `model`."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 70
 """INTERNAL: a fault of the server's. Nothing about it is disclosed; its log has the details."""
 ERROR_REASON_MODEL_RATE_LIMITED: ErrorReason.ValueType  # 80

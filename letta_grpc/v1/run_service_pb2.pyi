@@ -259,7 +259,9 @@ class ConverseRequest(_message.Message):
     ATTACH_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     tag: _builtins.str
-    """The client's name for this request, at most 100 characters; every response that belongs to it has it."""
+    """The client's name for this request, at most 100 characters; every response that belongs to it has it. The refusal of
+    one that is too long has none.
+    """
     @_builtins.property
     def start(self) -> Global___ConverseStart:
         """Start a run and follow it. An answer to waiting calls is a start too: its `run.messages` hold the answer."""

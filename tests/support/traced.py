@@ -153,6 +153,7 @@ async def traced_engine(
         blocks=database.blocks,
         memory=database.memory,
         history=database.history,
+        messages=database.messages,
         models=models,
         tools=tools,
         clock=at.clock,

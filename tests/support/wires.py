@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.policy import McpPolicy
+from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.mcp_servers import McpServers
@@ -26,6 +27,7 @@ from letta_grpc.transport.server import Server, ServerOptions
 from letta_grpc.transport.services import calls_of
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.agent_service_pb2_grpc import AgentServiceStub
+from letta_grpc.v1.archive_service_pb2_grpc import ArchiveServiceStub
 from letta_grpc.v1.block_service_pb2_grpc import BlockServiceStub
 from letta_grpc.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from letta_grpc.v1.mcp_service_pb2_grpc import McpServiceStub
@@ -85,6 +87,7 @@ def house_calls(
     return calls_of(
         runs=house.runs,
         agents=house.agents,
+        archive=Archive(passages=database.passages, words=database.passages, clock=house.clock),
         conversations=Conversations(database.conversations, models, house.clock),
         blocks=Blocks(database.blocks, database.memory, house.clock),
         mcp_servers=McpServers(
@@ -171,6 +174,7 @@ class Stubs:
         self.runs = RunServiceStub(channel)
         self.agents = AgentServiceStub(channel)
         self.conversations = ConversationServiceStub(channel)
+        self.archive = ArchiveServiceStub(channel)
         self.blocks = BlockServiceStub(channel)
         self.mcp = McpServiceStub(channel)
         self.models = ModelServiceStub(channel)

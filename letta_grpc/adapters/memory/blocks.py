@@ -8,7 +8,7 @@ from typing import Any
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.blocks import Block, check_block_limits
-from letta_grpc.domain.errors import BlockNotFound, InvalidRequest, NameTaken
+from letta_grpc.domain.errors import BlockNotFound, ConcurrentChange, InvalidRequest, NameTaken
 from letta_grpc.domain.ids import AgentId, BlockId
 from letta_grpc.domain.paging import Page, PageRequest
 
@@ -33,9 +33,13 @@ class MemoryBlockStore:
         attached = None if agent_id is None else set(self._state.attachments.get(agent_id, ()))
         return self._state.blocks.page(page, lambda b: label in (None, b.label) and (attached is None or b.id in attached))
 
-    async def update(self, block_id: BlockId, changes: Mapping[str, Any], update_time: datetime) -> Block:
+    async def update(
+        self, block_id: BlockId, changes: Mapping[str, Any], update_time: datetime, expected_version: int | None = None
+    ) -> Block:
         """Set the named fields and raise the version."""
         block = self._state.block(block_id)
+        if expected_version not in (None, block.version):
+            raise ConcurrentChange(block_id=block_id)
         changed = replace(block, **changes, version=block.version + 1, update_time=update_time)
         if len(changed.value) > changed.limit:
             rule = f"has {len(changed.value)} characters, the block's limit is {changed.limit}"

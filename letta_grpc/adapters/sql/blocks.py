@@ -13,7 +13,7 @@ from letta_grpc.adapters.sql.rows import block_of
 from letta_grpc.adapters.sql.schema import agent_blocks, blocks
 from letta_grpc.adapters.sql.values import block_values
 from letta_grpc.domain.blocks import Block, check_block_limits
-from letta_grpc.domain.errors import BlockNotFound, InvalidRequest, NameTaken
+from letta_grpc.domain.errors import BlockNotFound, ConcurrentChange, InvalidRequest, NameTaken
 from letta_grpc.domain.ids import AgentId, BlockId
 from letta_grpc.domain.paging import Page, PageRequest
 
@@ -43,9 +43,18 @@ class SqlBlockStore:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return page_of(rows, page, block_of)
 
-    async def update(self, block_id: BlockId, changes: Mapping[str, Any], update_time: datetime) -> Block:
+    async def update(
+        self, block_id: BlockId, changes: Mapping[str, Any], update_time: datetime, expected_version: int | None = None
+    ) -> Block:
         """Set the named fields and raise the version."""
-        return await self._database.write(lambda connection: _update(connection, block_id, changes, update_time))
+
+        def change(connection: Connection) -> Block:
+            block = get_block(connection, block_id)
+            if expected_version not in (None, block.version):
+                raise ConcurrentChange(block_id=block_id)
+            return _update(connection, block, changes, update_time)
+
+        return await self._database.write(change)
 
     async def delete(self, block_id: BlockId) -> None:
         """Remove a block, from all agents too."""
@@ -73,8 +82,7 @@ def add_blocks(connection: Connection, new: Iterable[Block]) -> None:
         connection.execute(insert(blocks), values)
 
 
-def _update(connection: Connection, block_id: BlockId, changes: Mapping[str, Any], update_time: datetime) -> Block:
-    block = get_block(connection, block_id)
+def _update(connection: Connection, block: Block, changes: Mapping[str, Any], update_time: datetime) -> Block:
     changed = replace(block, **changes, version=block.version + 1, update_time=update_time)
     if len(changed.value) > changed.limit:
         rule = f"has {len(changed.value)} characters, the block's limit is {changed.limit}"
@@ -83,7 +91,7 @@ def _update(connection: Connection, block_id: BlockId, changes: Mapping[str, Any
         raise NameTaken("An agent that has the block has another one of this label.", name=changed.label)
     if changed.limit > block.limit:
         _check_limits(connection, changed, changed.limit - block.limit)
-    connection.execute(update(blocks).where(blocks.c.id == block_id).values(block_values(changed)))
+    connection.execute(update(blocks).where(blocks.c.id == block.id).values(block_values(changed)))
     return changed
 
 

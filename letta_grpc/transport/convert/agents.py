@@ -10,13 +10,15 @@ from letta_grpc.domain.ids import AgentId, ConversationId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
-from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, checked_label, new_block
+from letta_grpc.ports.search import MessageQuery
+from letta_grpc.transport.convert.archive import MAX_QUERY_CHARACTERS, result_limit
+from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, checked_label, expected_version, new_block
 from letta_grpc.transport.convert.conversations import optional_conversation
-from letta_grpc.transport.convert.enums import AGENT_KINDS
+from letta_grpc.transport.convert.enums import AGENT_KINDS, ROLES
 from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
 from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
-from letta_grpc.transport.convert.times import timestamp_to_pb
+from letta_grpc.transport.convert.times import checked_timestamp, timestamp_to_pb
 from letta_grpc.transport.convert.tool_rules import tool_rule_to_pb, tool_rules_from_pb
 from letta_grpc.v1 import agent_service_pb2, blocks_pb2
 from letta_grpc.v1 import agents_pb2 as pb
@@ -217,13 +219,16 @@ def memory_from_pb(request: agent_service_pb2.GetMemoryBlockRequest) -> tuple[Ag
     return AgentId(agent_id), label
 
 
-def memory_update_from_pb(request: agent_service_pb2.UpdateMemoryBlockRequest) -> tuple[AgentId, str, dict[str, object]]:
-    """Return which block to change, by agent and label, and how."""
+def memory_update_from_pb(
+    request: agent_service_pb2.UpdateMemoryBlockRequest,
+) -> tuple[AgentId, str, dict[str, object], int | None]:
+    """Return which block to change, by agent and label, how, and which version it must have."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
         label = checked_label(rules, "label", request.label)
         changes = block_changes(rules, request.block, request.update_mask)
-    return AgentId(agent_id), label, changes
+        version = expected_version(rules, request)
+    return AgentId(agent_id), label, changes, version
 
 
 def messages_query_from_pb(
@@ -235,6 +240,23 @@ def messages_query_from_pb(
         conversation_id = optional_conversation(rules, "conversation_id", request.conversation_id)
         page = page_from_pb(rules, request)
     return AgentId(agent_id), conversation_id, page
+
+
+def messages_search_from_pb(request: agent_service_pb2.SearchMessagesRequest) -> tuple[MessageQuery, bool]:
+    """Return what to search for, and whether in the agent's default conversation alone."""
+    with Rules() as rules:
+        time_from = checked_timestamp(rules, "create_time_from", request.create_time_from)
+        time_before = checked_timestamp(rules, "create_time_before", request.create_time_before)
+        query = MessageQuery(
+            agent_id=AgentId(rules.id("agent_id", "agent", request.agent_id)),
+            text=rules.text("query", request.query, MAX_QUERY_CHARACTERS),
+            conversation_id=optional_conversation(rules, "conversation_id", request.conversation_id),
+            roles=ROLES.checked_all(rules, "roles", request.roles),
+            create_time_from=time_from if request.HasField("create_time_from") else None,
+            create_time_before=time_before if request.HasField("create_time_before") else None,
+            limit=result_limit(rules, request.limit),
+        )
+    return query, bool(request.conversation_id) and query.conversation_id is None
 
 
 def context_query_from_pb(

@@ -12,7 +12,7 @@ from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
 from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
 from letta_grpc.transport.convert.times import timestamp_to_pb
-from letta_grpc.v1 import block_service_pb2
+from letta_grpc.v1 import agent_service_pb2, block_service_pb2
 from letta_grpc.v1 import blocks_pb2 as pb
 
 MAX_BLOCK_LIMIT = 100_000
@@ -33,6 +33,7 @@ def block_to_pb(block: Block) -> pb.Block:
         metadata=block.metadata,
         create_time=timestamp_to_pb(block.create_time),
         update_time=timestamp_to_pb(block.update_time),
+        version=block.version,
     )
 
 
@@ -93,12 +94,22 @@ def block_id_from_pb(request: block_service_pb2.GetBlockRequest | block_service_
     return BlockId(block_id)
 
 
-def block_update_from_pb(request: block_service_pb2.UpdateBlockRequest) -> tuple[BlockId, dict[str, object]]:
-    """Return which block to change, and how."""
+def block_update_from_pb(request: block_service_pb2.UpdateBlockRequest) -> tuple[BlockId, dict[str, object], int | None]:
+    """Return which block to change, how, and which version it must have."""
     with Rules() as rules:
         block_id = rules.id("block_id", "block", request.block_id)
         changes = block_changes(rules, request.block, request.update_mask)
-    return BlockId(block_id), changes
+        version = expected_version(rules, request)
+    return BlockId(block_id), changes, version
+
+
+def expected_version(
+    rules: Rules, request: block_service_pb2.UpdateBlockRequest | agent_service_pb2.UpdateMemoryBlockRequest
+) -> int | None:
+    """Return which version a block must have to be changed; None for any."""
+    if not request.HasField("expected_version"):
+        return None
+    return rules.at_least("expected_version", request.expected_version, 1)
 
 
 def blocks_query_from_pb(request: block_service_pb2.ListBlocksRequest) -> tuple[PageRequest, str | None, AgentId | None]:

@@ -7,10 +7,11 @@ from typing import Generic, Protocol, TypeVar
 from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.approvals import ActionKind
 from letta_grpc.domain.messages import Role, ToolReturnStatus
+from letta_grpc.domain.passages import SearchMode
 from letta_grpc.domain.runs import CompactionMode, ConflictPolicy, DisconnectPolicy, RunKind, RunState, StopReason
 from letta_grpc.domain.tools import OutputStream
 from letta_grpc.transport.convert.rules import Rules
-from letta_grpc.v1 import agents_pb2, events_pb2, messages_pb2, runs_pb2
+from letta_grpc.v1 import agents_pb2, archive_service_pb2, events_pb2, messages_pb2, runs_pb2
 
 D = TypeVar("D", bound=Enum)
 P = TypeVar("P", bound=int)
@@ -57,5 +58,6 @@ DISCONNECT_POLICIES = EnumTable(DisconnectPolicy, runs_pb2.DisconnectPolicy, "DI
 COMPACTION_MODES = EnumTable(CompactionMode, runs_pb2.CompactionMode, "COMPACTION_MODE")
 RUN_KINDS = EnumTable(RunKind, runs_pb2.RunKind, "RUN_KIND")
 ACTION_KINDS = EnumTable(ActionKind, runs_pb2.ActionKind, "ACTION_KIND")
+SEARCH_MODES = EnumTable(SearchMode, archive_service_pb2.SearchMode, "SEARCH_MODE")
 AGENT_KINDS = EnumTable(AgentKind, agents_pb2.AgentKind, "AGENT_KIND")
 OUTPUT_STREAMS = EnumTable(OutputStream, events_pb2.OutputStream, "OUTPUT_STREAM")

@@ -20,8 +20,10 @@ from letta_grpc.domain.messages import (
     ToolCall,
     ToolReturn,
 )
+from letta_grpc.ports.search import FoundMessage
 from letta_grpc.transport.convert.enums import ROLES, TOOL_RETURN_STATUSES
 from letta_grpc.transport.convert.times import timestamp_from_pb, timestamp_to_pb
+from letta_grpc.v1 import agent_service_pb2
 from letta_grpc.v1 import messages_pb2 as pb
 
 
@@ -41,6 +43,11 @@ def message_to_pb(message: Message) -> pb.Message:
         model=message.model or "",
         create_time=timestamp_to_pb(message.create_time),
     )
+
+
+def found_message_to_pb(found: FoundMessage) -> agent_service_pb2.FoundMessage:
+    """Return a message that a search found."""
+    return agent_service_pb2.FoundMessage(message=message_to_pb(found.message), conversation_id=found.conversation_id)
 
 
 def message_from_pb(message: pb.Message) -> Message:

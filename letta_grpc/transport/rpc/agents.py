@@ -13,16 +13,17 @@ from letta_grpc.transport.convert.agents import (
     memory_from_pb,
     memory_update_from_pb,
     messages_query_from_pb,
+    messages_search_from_pb,
     new_agent_from_pb,
 )
 from letta_grpc.transport.convert.blocks import block_to_pb
 from letta_grpc.transport.convert.compactions import agent_compaction_from_pb
 from letta_grpc.transport.convert.contexts import context_to_pb
-from letta_grpc.transport.convert.messages import message_to_pb
+from letta_grpc.transport.convert.messages import found_message_to_pb, message_to_pb
 from letta_grpc.transport.convert.paging import token_of
 from letta_grpc.transport.convert.runs import run_to_pb
 from letta_grpc.transport.methods import Call
-from letta_grpc.transport.rpc.pages import fitting
+from letta_grpc.transport.rpc.pages import fitting, that_fit
 from letta_grpc.v1 import agent_service_pb2 as pb
 
 
@@ -64,14 +65,20 @@ class AgentServicer:
 
     async def UpdateMemoryBlock(self, request: pb.UpdateMemoryBlockRequest, _call: Call) -> pb.UpdateMemoryBlockResponse:
         """Change an agent's block."""
-        agent_id, label, changes = memory_update_from_pb(request)
-        return pb.UpdateMemoryBlockResponse(block=block_to_pb(await self._agents.update_block(agent_id, label, changes)))
+        return pb.UpdateMemoryBlockResponse(
+            block=block_to_pb(await self._agents.update_block(*memory_update_from_pb(request)))
+        )
 
     async def ListMessages(self, request: pb.ListMessagesRequest, _call: Call) -> pb.ListMessagesResponse:
         """Return a page of messages."""
         agent_id, conversation_id, page = messages_query_from_pb(request)
         found = await fitting(page, lambda part: self._agents.list_messages(agent_id, conversation_id, part), message_to_pb)
         return pb.ListMessagesResponse(messages=found.items, next_page_token=token_of(found.next))
+
+    async def SearchMessages(self, request: pb.SearchMessagesRequest, _call: Call) -> pb.SearchMessagesResponse:
+        """Find messages."""
+        found = await self._agents.search_messages(*messages_search_from_pb(request))
+        return pb.SearchMessagesResponse(results=that_fit(map(found_message_to_pb, found)))
 
     async def ResetMessages(self, request: pb.ResetMessagesRequest, _call: Call) -> pb.ResetMessagesResponse:
         """Empty a conversation."""

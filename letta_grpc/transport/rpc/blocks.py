@@ -40,8 +40,7 @@ class BlockServicer:
 
     async def UpdateBlock(self, request: pb.UpdateBlockRequest, _call: Call) -> pb.UpdateBlockResponse:
         """Change a block."""
-        block_id, changes = block_update_from_pb(request)
-        return pb.UpdateBlockResponse(block=block_to_pb(await self._blocks.update(block_id, changes)))
+        return pb.UpdateBlockResponse(block=block_to_pb(await self._blocks.update(*block_update_from_pb(request))))
 
     async def DeleteBlock(self, request: pb.DeleteBlockRequest, _call: Call) -> pb.DeleteBlockResponse:
         """Remove a block."""

@@ -1,6 +1,6 @@
 """Pages that fit into a response."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -23,3 +23,15 @@ async def fitting(page: PageRequest, read: Callable[[PageRequest], Awaitable[Pag
         if len(items) <= 1 or sum(item.ByteSize() for item in items) <= MAX_PAGE_BYTES:
             return Page(items, found.next)
         page = replace(page, size=len(items) // 2)
+
+
+def that_fit(items: Iterable[M]) -> list[M]:
+    """Return the first items that can be received together; one at least, if there is one."""
+    fit: list[M] = []
+    size = 0
+    for item in items:
+        size += item.ByteSize()
+        if fit and size > MAX_PAGE_BYTES:
+            break
+        fit.append(item)
+    return fit
