@@ -10,8 +10,9 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 
-from letta_grpc.adapters.mcp.policy import PRIVATE_REFUSED, is_private
+from letta_grpc.adapters.mcp.policy import PRIVATE_REFUSED
 from letta_grpc.adapters.mcp.streams import Streams
+from letta_grpc.domain.addresses import is_private
 from letta_grpc.domain.tools import HttpEndpoint
 
 # Error codes of our own, in the range that JSON-RPC leaves to implementations. NOT_DELIVERED: the server has surely not seen

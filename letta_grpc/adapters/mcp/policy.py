@@ -1,9 +1,9 @@
 """Which endpoints this server may have."""
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from letta_grpc.domain.addresses import is_private
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.tools import HttpEndpoint, McpServer, StdioEndpoint
 
@@ -45,13 +45,6 @@ class McpPolicy:
         if not self.allow_private_addresses and _is_private_literal(parts.hostname):
             return PRIVATE_REFUSED
         return None
-
-
-def is_private(address: str) -> bool:
-    """Say whether an IP address is one that the whole Internet does not reach."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return not (mapped or found).is_global
 
 
 def _split(url: str) -> SplitResult | None:
