@@ -98,6 +98,13 @@ class Settings(BaseSettings):
             "can connect; behind a proxy, say `false`."
         ),
     )
+    image_private_addresses: bool | None = Field(
+        default=None,
+        description=(
+            "Whether callers may name pictures at addresses of private networks. Default: only while no other machine can "
+            "connect; behind a proxy, say `false`."
+        ),
+    )
     tool_sandbox: Literal["require", "off", "uncontained"] = Field(
         default="require",
         description="`require` runs tools of Python source only where they can be contained, `off` never, "

@@ -25,7 +25,7 @@ def picture_type(data: bytes) -> str | None:
 
 def picture_bytes(picture: ImagePart) -> int:
     """Return how many bytes a picture has, without its address."""
-    return len(picture.data) * 3 // 4
+    return len(picture.data) * 3 // 4 - picture.data[-2:].count("=")
 
 
 def content_bytes(parts: Iterable[InputPart]) -> int:

@@ -1,7 +1,15 @@
 """How much of what a tool gave is kept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, takewhile
+
+from letta_grpc.domain.messages import ImagePart, InputPart, TextPart
+from letta_grpc.domain.pictures import picture_bytes
+
+# What a part of a content costs beside what it says: there can be as many parts as characters.
+_PART_CHARACTERS = 16
+# A character may take four bytes.
+_CHARACTER_BYTES = 4
 
 
 def cut_text(text: str, limit: int) -> str:
@@ -22,3 +30,43 @@ def cut_lines(lines: tuple[str, ...], room: int) -> tuple[str, ...]:
 def size_of(lines: Iterable[str]) -> int:
     """Return how many characters lines have. The end of one counts too: there can be as many lines as characters."""
     return sum(len(line) + 1 for line in lines)
+
+
+def cut_content(parts: Sequence[InputPart], text_limit: int, room: int) -> tuple[InputPart, ...]:
+    """Return as much of a content as there is room for, in its order; a note stands for each picture that is left out.
+
+    `text_limit` is for the texts together, `room` for all; both are in characters.
+    """
+    kept: list[InputPart] = []
+    for part in parts:
+        if room <= 0:
+            return (*kept, TextPart(f"[cut: {len(kept)} of {len(parts)} parts are shown]"))
+        shown = _cut_part(part, min(text_limit, room), room)
+        if isinstance(shown, TextPart):
+            text_limit -= len(shown.text)
+        room -= _part_size(shown)
+        kept.append(shown)
+    return tuple(kept)
+
+
+def _cut_part(part: InputPart, text_limit: int, room: int) -> InputPart:
+    if isinstance(part, TextPart):
+        return TextPart(cut_text(part.text, max(0, text_limit)))
+    if _part_size(part) <= room:
+        return part
+    return TextPart(f"[cut: a picture of {picture_bytes(part)} bytes is not shown]")
+
+
+def content_size(parts: Iterable[InputPart]) -> int:
+    """Return how many characters a content stands for."""
+    return sum(_part_size(part) for part in parts)
+
+
+def _part_size(part: InputPart) -> int:
+    said = picture_bytes(part) // _CHARACTER_BYTES if isinstance(part, ImagePart) else len(part.text)
+    return _PART_CHARACTERS + said
+
+
+def text_in(parts: Iterable[InputPart]) -> str:
+    """Return the text of a content, a line for each part of text."""
+    return "\n".join(part.text for part in parts if isinstance(part, TextPart))

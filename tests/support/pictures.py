@@ -23,16 +23,16 @@ class NoImages:
 
 @dataclass
 class Album:
-    """Pictures by address. `fetched` has each address that was asked for; with `hold` none comes before it is set."""
+    """Pictures by address. `fetched` has each that was asked for; with `together` none comes before so many are."""
 
     pictures: dict[str, bytes] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
-    hold: asyncio.Event | None = None
+    together: asyncio.Barrier | None = None
 
     async def load(self, url: str, max_bytes: int) -> ImagePart:
         self.fetched.append(url)
-        if self.hold:
-            await self.hold.wait()
+        if self.together:
+            await self.together.wait()
         if url not in self.pictures or len(self.pictures[url]) > max_bytes:
             raise ImageUnavailableError("it is not there")
         return picture(self.pictures[url])

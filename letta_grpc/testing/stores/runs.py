@@ -33,6 +33,12 @@ class RunStoreContract:
         ended = await world.finish(claim)
         assert await world.runs.get(claim.run.id) == replace(ended, last_sequence_number=3)
 
+    async def test_a_run_is_found_by_the_request_that_has_started_it(self, world: World) -> None:
+        """And nothing by one that has not."""
+        claim = await world.start(await world.default(await world.agent()), "hi")
+        assert await world.runs.find_started(claim.run.request_id) == claim.run.id
+        assert await world.runs.find_started("another") is None
+
     async def test_a_run_that_waits_has_no_event_yet(self, world: World) -> None:
         """Its number is 0, and 1 once it was cancelled."""
         thread = await world.default(await world.agent())
