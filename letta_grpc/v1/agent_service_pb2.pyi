@@ -494,7 +494,7 @@ class SearchMessagesRequest(_message.Message):
     """Only in this conversation; `default` means the agent's default one. Empty: in all of the agent's."""
     query: _builtins.str
     """Words that the message's text has, all of them, each as the beginning of a word at least. Letter case, diacritics and signs
-    make no difference. At most 10000 characters. Empty finds the newest.
+    make no difference. At most 2000 characters. Empty finds the newest.
     """
     limit: _builtins.int
     """How many at most. 1 to 50; default 10. Fewer come where more than 2 MiB would."""

@@ -342,7 +342,7 @@ class SearchPassagesRequest(_message.Message):
     agent_id: _builtins.str
     """The agent whose archive is searched."""
     query: _builtins.str
-    """Words, or in their place what is meant. At most 10000 characters. Empty finds the newest."""
+    """Words, or in their place what is meant. At most 2000 characters. Empty finds the newest."""
     limit: _builtins.int
     """How many at most. 1 to 50; default 10. Fewer come where more than 2 MiB would."""
     mode: Global___SearchMode.ValueType

@@ -48,6 +48,23 @@ async def test_a_start_sees_an_edit_that_another_run_made_of_a_block(world: Worl
     assert [b.value for b in (await seen_by_a_start(world, agent)).memory_blocks] == ["b"]
 
 
+async def test_a_start_sees_what_was_done_to_a_block_that_others_share(world: World) -> None:
+    block = await world.block("notes", "a")
+    agent, other = await world.agent(block), await world.agent(block)
+    assert await seen_by_a_start(world, agent) == agent
+    changed = await world.blocks.update(block.id, {"value": "b", "read_only": True}, world.time())
+    assert (await seen_by_a_start(world, agent)).memory_blocks == (changed,)
+    claim = await world.start(await world.conversations.get(other.id, None), "edit")
+    assert claim.lease is not None
+    await world.journal.append(claim.lease, [], [EditBlock(block.id, changed.version, "c")])
+    assert [b.value for b in (await seen_by_a_start(world, agent)).memory_blocks] == ["c"]
+    await world.memory.detach(agent.id, block.id)
+    assert (await seen_by_a_start(world, agent)).memory_blocks == ()
+    await world.blocks.delete(block.id)
+    await world.finish(claim)
+    assert (await seen_by_a_start(world, other)).memory_blocks == ()
+
+
 async def test_a_start_of_an_agent_that_was_deleted_is_refused(world: World) -> None:
     agent = await world.agent()
     conversation = await world.conversations.get(agent.id, None)

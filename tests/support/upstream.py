@@ -35,6 +35,7 @@ or `with running_upstream() as up:` where there is no event loop. The model's na
     finish-REASON  no-finish    two words and this finish reason, or none
     json-body                   a whole answer instead of a stream
 
+`POST /v1/embeddings` gives vectors by subject, see `upstream_embeddings.py`.
 `GET /v1/models` lists a few, with `context_length`. Usage counts words and is sent when it was asked for.
 """
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.support.upstream_answers import Answer, Json
+from tests.support.upstream_embeddings import embeddings
 
 _LONGEST_WAIT_SECONDS = 10.0
 
@@ -65,6 +66,10 @@ class _Connection:
         match path.lstrip("/").partition("?"):
             case ("v1/chat/completions", _, _):
                 return await self._complete({"path": path, "headers": headers, "body": json.loads(body)})
+            case ("v1/embeddings", _, _):
+                asked = json.loads(body)
+                self.seen.requests.append({"path": path, "headers": headers, "body": asked})
+                await self._reply(*embeddings(asked))
             case ("v1/models", _, _):
                 await self._reply({"object": "list", "data": _models()})
             case ("state", _, query):
@@ -117,9 +122,10 @@ class _Connection:
                 async with asyncio.timeout(_LONGEST_WAIT_SECONDS), self.seen.changed:
                     await self.seen.changed.wait_for(lambda: self.seen.active == active)
 
-    async def _reply(self, data: Json) -> None:
+    async def _reply(self, data: Json, status: int = 200) -> None:
         body = json.dumps(data).encode()
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        kind = f"content-type: application/json\r\ncontent-length: {len(body)}"
+        head = f"HTTP/1.1 {status} OK\r\n{kind}\r\nconnection: close\r\n\r\n"
         self.writer.write(head.encode() + body)
         await self.writer.drain()
 

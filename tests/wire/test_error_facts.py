@@ -10,11 +10,13 @@ from uuid import uuid4
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.transport.calls import Limits
 from letta_grpc.transport.methods import Call, Response
 from letta_grpc.v1 import (
     agent_service_pb2,
+    archive_service_pb2,
     block_service_pb2,
     blocks_pb2,
     conversation_service_pb2,
@@ -35,10 +37,10 @@ PROTO = Path(__file__).parents[2] / "protos/letta_grpc/v1/errors.proto"
 SOMEBODY = "00000000-0000-4000-8000-00000000dead"
 WAITING = json.dumps([[{"wait_for_cancel": True}]])
 ELSEWHERE = {
-    # Nobody but tools changes what another writer may have changed, and the engine lets them look again.
-    "CONCURRENT_CHANGE",
     # This takes five servers that die: tests/engine/test_takeover.py has them on a clock of its own.
     "RUN_LOST",
+    # This takes an embedding model that fails: test_archive.py has one.
+    "EMBEDDINGS_FAILED",
     # The reader of the log has its own file: test_positions_and_keys.py waits for the events to expire.
     "EVENTS_EXPIRED",
 }
@@ -106,6 +108,19 @@ async def mcp_server_failed(wire: Wire) -> object:
     return wire.mcp.ListMcpTools(mcp_service_pb2.ListMcpToolsRequest(mcp_server_id=made.id))
 
 
+async def passage_not_found(wire: Wire) -> object:
+    request = archive_service_pb2.GetPassageRequest(agent_id=(await talk(wire)).agent_id, passage_id=f"passage-{SOMEBODY}")
+    return wire.archive.GetPassage(request)
+
+
+async def concurrent_change(wire: Wire) -> object:
+    block = block_service_pb2.CreateBlockRequest(block=blocks_pb2.Block(label="human"))
+    made = (await wire.blocks.CreateBlock(block)).block
+    mask = FieldMask(paths=["value"])
+    request = block_service_pb2.UpdateBlockRequest(block_id=made.id, update_mask=mask, expected_version=2)
+    return wire.blocks.UpdateBlock(request)
+
+
 async def label_not_found(wire: Wire) -> object:
     one = await talk(wire)
     return wire.agents.GetMemoryBlock(agent_service_pb2.GetMemoryBlockRequest(agent_id=one.agent_id, label="none"))
@@ -167,6 +182,8 @@ REFUSALS: Mapping[str, Callable[[Wire], Awaitable[object]]] = {
     "BLOCK_NOT_FOUND": block_not_found,
     "MCP_SERVER_NOT_FOUND": mcp_server_not_found,
     "MCP_SERVER_FAILED": mcp_server_failed,
+    "PASSAGE_NOT_FOUND": passage_not_found,
+    "CONCURRENT_CHANGE": concurrent_change,
     "REQUEST_ID_REUSED": request_id_reused,
     "NAME_TAKEN": name_taken,
     "CONVERSATION_BUSY": conversation_busy,

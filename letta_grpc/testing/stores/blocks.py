@@ -67,6 +67,17 @@ class BlockStoreContract:
         assert described.version == block.version + 2
         assert await world.blocks.get(block.id) == described
 
+    async def test_a_change_that_names_a_version_wants_just_that_one(self, world: World) -> None:
+        """Otherwise nothing is changed."""
+        block, now = await world.block("human", "Chad"), world.time()
+        changed = await world.blocks.update(block.id, {"value": "Eve"}, now, block.version)
+        with pytest.raises(ConcurrentChange) as caught:
+            await world.blocks.update(block.id, {"value": "Bob"}, now, block.version)
+        assert caught.value.metadata == {"block_id": block.id}
+        assert await world.blocks.get(block.id) == changed
+        with pytest.raises(BlockNotFound):
+            await world.blocks.update(new_block_id(), {"value": "Eve"}, now, 1)
+
     async def test_a_value_fits_the_limit_as_both_will_be(self, world: World) -> None:
         """Limit and value count as they are after the change; a refused change leaves the block as it was."""
         block = await world.block("human", "12345", limit=5)

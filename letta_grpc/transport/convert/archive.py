@@ -21,7 +21,7 @@ from letta_grpc.transport.convert.times import timestamp_to_pb
 from letta_grpc.v1 import archive_service_pb2 as pb
 from letta_grpc.v1 import passages_pb2
 
-MAX_QUERY_CHARACTERS = 10_000
+MAX_QUERY_CHARACTERS = 2_000
 
 
 def passage_to_pb(passage: Passage) -> passages_pb2.Passage:

@@ -1,0 +1,37 @@
+"""What the process behind `upstream.py` makes of texts: a vector that counts the words of a few subjects.
+
+meanings             the vectors, out of order, as servers may send them
+meanings-other       vectors of another length
+status-CODE          refuses always
+short-sighted        refuses texts of more than 100 characters
+garbage              an answer without vectors
+"""
+
+from tests.support.upstream_answers import Json
+
+_SUBJECTS = (
+    ("cat", "kitten", "tom"),
+    ("dog", "puppy", "rex"),
+    ("money", "stocks", "bank"),
+    ("tea", "coffee", "beverage"),
+)
+_LONGEST = 100
+
+
+def embeddings(asked: Json) -> tuple[Json, int]:
+    """The answer and its status."""
+    model, texts = str(asked["model"]), asked["input"]
+    if model.startswith("status-"):
+        return {"error": {"message": "no"}}, int(model.removeprefix("status-"))
+    if model == "short-sighted" and any(len(text) > _LONGEST for text in texts):
+        return {"error": {"message": "too long"}}, 400
+    if model == "garbage":
+        return {"object": "list"}, 200
+    more = [1.0] if model == "meanings-other" else []
+    items = [{"object": "embedding", "index": index, "embedding": [*_vector(text), *more]} for index, text in enumerate(texts)]
+    return {"object": "list", "data": items[::-1], "model": model}, 200
+
+
+def _vector(text: str) -> list[float]:
+    words = text.lower().split()
+    return [sum(word in words for word in subject) + 0.01 for subject in _SUBJECTS]
