@@ -78,6 +78,8 @@ class RunKind(Enum):
     COMPACTION = "compaction"
     # A turn that happened elsewhere is put into the conversation.
     CAPTURE = "capture"
+    # The messages that a conversation had when it was forked from another one.
+    FORK = "fork"
 
 
 class CompactionMode(Enum):

@@ -60,6 +60,11 @@ class ConversationServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationResponse.FromString,
                 _registered_method=True)
+        self.ForkConversation = channel.unary_unary(
+                '/letta_grpc.v1.ConversationService/ForkConversation',
+                request_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.ForkConversationRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_conversation__service__pb2.ForkConversationResponse.FromString,
+                _registered_method=True)
         self.CompactConversation = channel.unary_unary(
                 '/letta_grpc.v1.ConversationService/CompactConversation',
                 request_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.CompactConversationRequest.SerializeToString,
@@ -106,6 +111,16 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForkConversation(self, request, context):
+        """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
+        work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+        Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
+        conversations from then on changes nothing in the other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CompactConversation(self, request, context):
         """Puts older messages of the context into a summary that the conversation's model writes; history keeps them all. A run
         like any other, returned at once: a conversation at work is CONVERSATION_BUSY, one with waiting calls APPROVAL_PENDING.
@@ -141,6 +156,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.DeleteConversation,
                     request_deserializer=letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationResponse.SerializeToString,
+            ),
+            'ForkConversation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkConversation,
+                    request_deserializer=letta__grpc_dot_v1_dot_conversation__service__pb2.ForkConversationRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_conversation__service__pb2.ForkConversationResponse.SerializeToString,
             ),
             'CompactConversation': grpc.unary_unary_rpc_method_handler(
                     servicer.CompactConversation,
@@ -284,6 +304,33 @@ class ConversationService:
             '/letta_grpc.v1.ConversationService/DeleteConversation',
             letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationRequest.SerializeToString,
             letta__grpc_dot_v1_dot_conversation__service__pb2.DeleteConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkConversation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.ConversationService/ForkConversation',
+            letta__grpc_dot_v1_dot_conversation__service__pb2.ForkConversationRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_conversation__service__pb2.ForkConversationResponse.FromString,
             options,
             channel_credentials,
             insecure,

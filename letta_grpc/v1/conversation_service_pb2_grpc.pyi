@@ -43,6 +43,12 @@ class ConversationServiceStub:
     """Changes the fields that the mask names."""
     DeleteConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]
     """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+    ForkConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]
+    """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
+    work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+    Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
+    conversations from then on changes nothing in the other.
+    """
     CompactConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.CompactConversationRequest, _conversation_service_pb2.CompactConversationResponse]
     """Puts older messages of the context into a summary that the conversation's model writes; history keeps them all. A run
     like any other, returned at once: a conversation at work is CONVERSATION_BUSY, one with waiting calls APPROVAL_PENDING.
@@ -63,6 +69,12 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """Changes the fields that the mask names."""
     DeleteConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]  # type: ignore[assignment]
     """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+    ForkConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]  # type: ignore[assignment]
+    """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
+    work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+    Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
+    conversations from then on changes nothing in the other.
+    """
     CompactConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.CompactConversationRequest, _conversation_service_pb2.CompactConversationResponse]  # type: ignore[assignment]
     """Puts older messages of the context into a summary that the conversation's model writes; history keeps them all. A run
     like any other, returned at once: a conversation at work is CONVERSATION_BUSY, one with waiting calls APPROVAL_PENDING.
@@ -110,6 +122,18 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.DeleteConversationResponse, _abc.Awaitable[_conversation_service_pb2.DeleteConversationResponse]]:
         """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+
+    @_abc_1.abstractmethod
+    def ForkConversation(
+        self,
+        request: _conversation_service_pb2.ForkConversationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.ForkConversationResponse, _abc.Awaitable[_conversation_service_pb2.ForkConversationResponse]]:
+        """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
+        work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+        Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
+        conversations from then on changes nothing in the other.
+        """
 
     @_abc_1.abstractmethod
     def CompactConversation(

@@ -197,6 +197,8 @@ class _RunKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunKind.Value
     """Older messages of the conversation are put into a summary."""
     RUN_KIND_CAPTURE: _RunKind.ValueType  # 3
     """A turn that happened elsewhere is put into the conversation."""
+    RUN_KIND_FORK: _RunKind.ValueType  # 4
+    """It holds the messages that a conversation had when it was forked from another one, and was over at once."""
 
 class RunKind(_RunKind, metaclass=_RunKindEnumTypeWrapper):
     """What a run is for."""
@@ -209,6 +211,8 @@ RUN_KIND_COMPACTION: RunKind.ValueType  # 2
 """Older messages of the conversation are put into a summary."""
 RUN_KIND_CAPTURE: RunKind.ValueType  # 3
 """A turn that happened elsewhere is put into the conversation."""
+RUN_KIND_FORK: RunKind.ValueType  # 4
+"""It holds the messages that a conversation had when it was forked from another one, and was over at once."""
 Global___RunKind: _TypeAlias = RunKind  # noqa: Y015
 
 class _CompactionMode:
