@@ -16,6 +16,7 @@ import httpx2
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # nobody publishes stubs of it
+from websockets.asyncio.client import ClientConnection, connect
 
 from letta_grpc.gateway.descriptors import fields_of, message_in, own_contract
 from letta_grpc.gateway.frames import unrolled_field
@@ -41,10 +42,11 @@ class HttpChannel:
     def unary_stream(self, method: str, *, response_deserializer: Callable[[bytes], Any], **_: object) -> Any:  # noqa: ANN401 - a multi-callable
         return lambda request, **more: _StreamCall(self, self._bindings[method], request, response_deserializer, **more)
 
-    def stream_stream(self, method: str, **_: object) -> Any:  # noqa: ANN401 - a multi-callable
-        return lambda *_args, **_more: method
+    def stream_stream(self, method: str, *, response_deserializer: Callable[[bytes], Any], **_: object) -> Any:  # noqa: ANN401 - a multi-callable
+        return lambda **more: SocketCall(self, self._bindings[method], None, response_deserializer, **more)
 
-    stream_unary = stream_stream
+    def stream_unary(self, method: str, **_: object) -> Any:  # noqa: ANN401 - a multi-callable
+        return lambda *_args, **_more: method
 
 
 @asynccontextmanager
@@ -62,7 +64,7 @@ class _Call:
         self,
         channel: HttpChannel,
         binding: Binding,
-        request: Message,
+        request: Message | None,
         deserialize: Callable[[bytes], Any],
         *,
         timeout: float | None = None,
@@ -109,6 +111,7 @@ class _Call:
 
     def _http(self, accept: str) -> dict[str, Any]:
         """What the request is over HTTP."""
+        assert self._request is not None
         fields = json_format.MessageToDict(self._request, preserving_proto_field_name=True)
         path = self._binding.template.text
         for name in self._binding.template.variables:
@@ -195,7 +198,8 @@ class _StreamCall(_Call):
             return self._message(value)
         own = fields_of(message_in(field))
         head = {name: part for name, part in value.items() if name not in own}
-        return self._message(head | {field.name: [{name: part for name, part in value.items() if name in own}]})
+        element = {name: part for name, part in value.items() if name in own}
+        return self._message(head | ({field.name: [element]} if element else {}))
 
     async def read(self) -> Any:  # noqa: ANN401 - a response, or grpc.aio.EOF
         if not self._is_over:
@@ -222,6 +226,39 @@ class _StreamCall(_Call):
     async def __aiter__(self) -> AsyncIterator[Any]:
         while (response := await self.read()) is not grpc.aio.EOF:
             yield response
+
+
+class SocketCall(_StreamCall):
+    """A call that streams both ways: a WebSocket."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - as in _Call
+        self._requests: asyncio.Queue[Message | None] = asyncio.Queue()
+        super().__init__(*arguments, **more)
+
+    async def _run(self) -> None:
+        url = str(self._channel.client.base_url.join(f"/api{self._binding.template.text}")).replace("http://", "ws://")
+        headers = {key: str(value) for key, value in self._metadata}
+        async with connect(url, proxy=None, additional_headers=headers) as socket, asyncio.TaskGroup() as group:
+            asking = group.create_task(self._ask(socket))
+            async for text in socket:
+                value = json.loads(text)
+                if "error" in value:
+                    self._error = failure_in(value)
+                else:
+                    await self._frames.put(self._rolled(value))
+            asking.cancel()
+        await self._frames.put(grpc.aio.EOF)
+
+    async def _ask(self, socket: ClientConnection) -> None:
+        while (request := await self._requests.get()) is not None:
+            await socket.send(json_format.MessageToJson(request))
+        await socket.send("")
+
+    async def write(self, request: Message) -> None:
+        await self._requests.put(request)
+
+    async def done_writing(self) -> None:
+        await self._requests.put(None)
 
 
 async def _lines(answer: httpx2.Response) -> AsyncIterator[str]:
