@@ -1,6 +1,5 @@
 """Archives: what agents keep out of their contexts, and finding it again."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -15,8 +14,6 @@ from letta_grpc.ports.stores import PassageStore
 
 # What reciprocal rank fusion is mostly used with: it keeps a first place of one ranking from outweighing two good ones.
 _RANK_OFFSET = 60
-
-logger = logging.getLogger(__name__)
 
 
 class Archive:

@@ -16,7 +16,7 @@ from letta_grpc.ports.search import PassageVectors
 _EMBEDDED_CHARACTERS = 5_000
 _BATCH = 64
 # A search waits so long for vectors of new notes; those that are not ready are found by their words meanwhile.
-_PATIENCE_SECONDS = 10.0
+DEFAULT_PATIENCE_SECONDS = 10.0
 # After a failure a search that can do without does, for so long.
 _PAUSE = timedelta(seconds=30)
 
@@ -26,10 +26,18 @@ logger = logging.getLogger(__name__)
 class Meanings:
     """Finds notes by what they mean."""
 
-    def __init__(self, model: EmbeddingModel, vectors: PassageVectors, clock: Clock) -> None:
+    def __init__(
+        self,
+        model: EmbeddingModel,
+        vectors: PassageVectors,
+        clock: Clock,
+        *,
+        patience_seconds: float = DEFAULT_PATIENCE_SECONDS,
+    ) -> None:
         self._model = model
         self._vectors = vectors
         self._clock = clock
+        self._patience_seconds = patience_seconds
         self._paused_until: datetime | None = None
 
     async def find_nearest(self, agent_id: AgentId, query: str, tags: Sequence[str], limit: int) -> tuple[PassageId, ...]:
@@ -46,7 +54,7 @@ class Meanings:
     async def nearest(self, agent_id: AgentId, query: str, tags: Sequence[str], limit: int) -> tuple[PassageId, ...]:
         """Return the notes that mean the most similar. Raises EmbeddingsFailed."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 (sought,) = await self._model.embed([query[:_EMBEDDED_CHARACTERS]])
         except TimeoutError as error:
             raise EmbeddingsFailed("The embedding model did not answer in time.", model=self._model.handle) from error
@@ -57,7 +65,7 @@ class Meanings:
 
     async def _catch_up(self, agent_id: AgentId) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 while notes := await self._vectors.missing(agent_id, self._model.handle, _BATCH):
                     await self._add(notes)
         except (TimeoutError, EmbeddingsFailed) as error:

@@ -1,7 +1,7 @@
 """What the process behind `upstream.py` makes of texts: a vector that counts the words of a few subjects.
 
 meanings             the vectors, out of order, as servers may send them
-meanings-other       vectors of another length
+one-short            a vector too few
 status-CODE          refuses always
 short-sighted        refuses texts of more than 100 characters
 garbage              an answer without vectors
@@ -27,8 +27,8 @@ def embeddings(asked: Json) -> tuple[Json, int]:
         return {"error": {"message": "too long"}}, 400
     if model == "garbage":
         return {"object": "list"}, 200
-    more = [1.0] if model == "meanings-other" else []
-    items = [{"object": "embedding", "index": index, "embedding": [*_vector(text), *more]} for index, text in enumerate(texts)]
+    wanted = texts[1:] if model == "one-short" else texts
+    items = [{"object": "embedding", "index": index, "embedding": _vector(text)} for index, text in enumerate(wanted)]
     return {"object": "list", "data": items[::-1], "model": model}, 200
 
 

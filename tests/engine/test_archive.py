@@ -1,0 +1,211 @@
+"""Searching archives by words and by meaning, with an embedding model that the test directs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from letta_grpc.adapters.memory.database import MemoryDatabase
+from letta_grpc.domain.agents import Agent
+from letta_grpc.domain.errors import EmbeddingsFailed, InvalidRequest
+from letta_grpc.domain.ids import PassageId
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.passages import Passage, SearchMode
+from letta_grpc.engine.archive import Archive, fused
+from letta_grpc.engine.meanings import Meanings
+from letta_grpc.ports.embeddings import TextRefusedError
+from letta_grpc.ports.search import PassageVectors
+from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.transport.convert.codec import ProtoEventCodec
+from tests.support.memory_worlds import world_of
+
+MEANING = SearchMode.MEANING
+
+
+@dataclass
+class DirectedEmbeddings:
+    """A text means how many letters a and b it has. Fails, refuses long texts, or hangs, as told."""
+
+    handle: str = "test/letters"
+    fails: bool = False
+    hangs: bool = False
+    hangs_on_notes: bool = False
+    longest: int = 10_000
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def embed(self, texts: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+        self.asked.append(tuple(texts))
+        if self.fails:
+            raise EmbeddingsFailed(model=self.handle)
+        if self.hangs or (self.hangs_on_notes and len(self.asked) > 1):
+            await asyncio.Event().wait()
+        if any(len(text) > self.longest for text in texts):
+            raise TextRefusedError("too long")
+        return tuple((text.count("a") + 0.001, text.count("b") + 0.001) for text in texts)
+
+
+class Desk:
+    """An archive with one agent."""
+
+    def __init__(self, agent: Agent, database: MemoryDatabase, clock: FakeClock) -> None:
+        self.agent, self.database, self.clock = agent, database, clock
+        self.model = DirectedEmbeddings()
+        self.archive = self.with_vectors(database.passage_vectors)
+
+    def with_vectors(self, vectors: PassageVectors, patience_seconds: float = 10.0) -> Archive:
+        meanings = Meanings(self.model, vectors, self.clock, patience_seconds=patience_seconds)
+        return Archive(passages=self.database.passages, words=self.database.passages, meanings=meanings, clock=self.clock)
+
+    async def note(self, text: str, *tags: str) -> Passage:
+        return await self.archive.create(self.agent.id, text, tags)
+
+    async def found(
+        self, query: str, mode: SearchMode = SearchMode.BEST, tags: Sequence[str] = (), limit: int = 10
+    ) -> list[str]:
+        return [note.text for note in await self.archive.search(self.agent.id, query, tags, limit, mode)]
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    clock = FakeClock()
+    database = MemoryDatabase(clock, ProtoEventCodec())
+    async with asyncio.timeout(10):
+        yield Desk(await world_of(database).agent(), database, clock)
+
+
+async def test_both_ways_together_find_more_than_each(desk: Desk) -> None:
+    for text in ("aaa", "bbb", "xyz abb"):
+        await desk.note(text)
+    assert await desk.found("aa", MEANING) == ["aaa", "xyz abb", "bbb"]
+    assert await desk.found("xyz", SearchMode.WORDS) == ["xyz abb"]
+    assert (await desk.found("xyz bbbb"))[0] == "bbb"
+    assert (await desk.found("xyz"))[0] == "xyz abb"
+    assert await desk.found("aaa", limit=1) == ["aaa"]
+
+
+async def test_what_leads_in_one_ranking_or_stands_well_in_both_comes_first() -> None:
+    a, b, c, d = (PassageId(name) for name in "abcd")
+    assert fused([a, b, c], [b, d]) == [b, a, d, c]
+    assert fused([], [a]) == [a]
+
+
+async def test_a_search_without_words_gives_the_newest_and_asks_no_model(desk: Desk) -> None:
+    await desk.note("aaa")
+    await desk.note("bbb")
+    assert await desk.found(" ") == ["bbb", "aaa"]
+    assert desk.model.asked == []
+    with pytest.raises(InvalidRequest) as refused:
+        await desk.found(" ", MEANING)
+    assert list(refused.value.fields) == ["query"]
+
+
+async def test_keeping_a_note_asks_no_model_and_each_is_asked_about_once(desk: Desk) -> None:
+    await desk.note("aaa")
+    await desk.note("bbb")
+    assert desk.model.asked == []
+    await desk.found("b", MEANING)
+    await desk.found("a", MEANING)
+    assert desk.model.asked == [("b",), ("aaa", "bbb"), ("a",)]
+
+
+async def test_a_note_is_read_and_listed_as_it_was_kept(desk: Desk) -> None:
+    note = await desk.note("aaa", "x", "y", "x")
+    assert note.tags == ("x", "y")
+    assert await desk.archive.get(desk.agent.id, note.id) == note
+    assert (await desk.archive.list(desk.agent.id, PageRequest(), tags=["X"])).items == (note,)
+
+
+async def test_a_changed_note_is_found_by_what_it_means_now(desk: Desk) -> None:
+    note = await desk.note("aaa")
+    await desk.note("ab")
+    assert await desk.found("a", MEANING) == ["aaa", "ab"]
+    await desk.archive.update(desk.agent.id, note.id, {"text": "bbb"})
+    assert await desk.found("a", MEANING) == ["ab", "bbb"]
+    await desk.archive.delete(desk.agent.id, note.id)
+    assert await desk.found("a", MEANING) == ["ab"]
+
+
+async def test_many_notes_are_taken_in_batches_and_long_ones_by_their_beginnings(desk: Desk) -> None:
+    for number in range(70):
+        await desk.note(f"note {number}")
+    await desk.note("a" * 20_000)
+    assert (await desk.found("a", MEANING, limit=1))[0].startswith("aaa")
+    assert [len(texts) for texts in desk.model.asked] == [1, 64, 7]
+    assert max(len(text) for texts in desk.model.asked for text in texts) == 5_000
+
+
+async def test_a_failing_model_is_passed_over_and_asked_again_after_a_pause(desk: Desk) -> None:
+    await desk.note("aaa")
+    desk.model.fails = True
+    assert await desk.found("aaa") == ["aaa"]
+    assert await desk.found("aaa") == ["aaa"]
+    assert len(desk.model.asked) == 1
+    desk.model.fails = False
+    desk.clock.advance(31)
+    assert await desk.found("a") == ["aaa"]
+    assert len(desk.model.asked) == 3
+
+
+async def test_a_search_by_meaning_alone_says_that_the_model_fails(desk: Desk) -> None:
+    desk.model.fails = True
+    with pytest.raises(EmbeddingsFailed):
+        await desk.found("a", MEANING)
+
+
+async def test_a_search_by_meaning_waits_no_longer_than_its_patience(desk: Desk) -> None:
+    desk.model.hangs = True
+    archive = desk.with_vectors(desk.database.passage_vectors, patience_seconds=0)
+    with pytest.raises(EmbeddingsFailed, match="in time"):
+        await archive.search(desk.agent.id, "a", (), 10, MEANING)
+
+
+async def test_notes_that_are_not_ready_yet_hold_up_no_search(desk: Desk) -> None:
+    note = await desk.note("aaa")
+    await desk.database.passage_vectors.add(desk.model.handle, [(note, (1.0, 0.0))])
+    await desk.note("aab")
+    desk.model.hangs_on_notes = True
+    archive = desk.with_vectors(desk.database.passage_vectors, patience_seconds=0.05)
+    assert await archive.search(desk.agent.id, "a", (), 10, MEANING) == (note,)
+
+
+async def test_a_note_that_the_model_refuses_holds_up_no_other(desk: Desk) -> None:
+    desk.model.longest = 5
+    await desk.note("a long one")
+    await desk.note("aaa")
+    assert await desk.found("a", MEANING) == ["aaa"]
+    assert await desk.found("long") == ["a long one", "aaa"]
+    asked = len(desk.model.asked)
+    await desk.found("a", MEANING)
+    assert len(desk.model.asked) == asked + 1
+    with pytest.raises(EmbeddingsFailed, match="refused the query"):
+        await desk.found("a long query", MEANING)
+
+
+async def test_a_note_that_goes_while_it_is_found_is_left_out(desk: Desk) -> None:
+    gone, kept = await desk.note("aaa"), await desk.note("aab")
+
+    class Forgetful:
+        """Vectors of notes of which one goes as soon as it is found."""
+
+        async def missing(self, *_: object) -> tuple[Passage, ...]:
+            return ()
+
+        async def add(self, *_: object) -> None:
+            raise AssertionError
+
+        async def nearest(self, *_: object) -> tuple[PassageId, ...]:
+            await desk.archive.delete(desk.agent.id, gone.id)
+            return (gone.id, kept.id)
+
+    archive = desk.with_vectors(Forgetful())
+    assert await archive.search(desk.agent.id, "a", (), 10, MEANING) == (kept,)
+
+
+async def test_without_a_model_a_search_by_meaning_says_what_to_set(desk: Desk) -> None:
+    passages = desk.database.passages
+    archive = Archive(passages=passages, words=passages, clock=desk.clock)
+    await desk.note("aaa")
+    with pytest.raises(InvalidRequest, match="LETTA_GRPC_EMBEDDING_MODEL"):
+        await archive.search(desk.agent.id, "aaa", (), 10, MEANING)
+    assert [note.text for note in await archive.search(desk.agent.id, "aaa", (), 10)] == ["aaa"]
