@@ -8,17 +8,41 @@
             async for event in stream:
                 print(event.text_delta.text, end="", flush=True)
 
+    # A tool that runs here, whenever the model calls it, until the turn ends.
+    print(await client.turn(agent.id, "What's the weather in Rome?", tools=[weather]).text())
+
+    # A tool of the server's that waits for a person.
+    async with client.stream(agent.id, "Send the letter.") as stream:
+        run = await stream.final()
+    answers = {action.tool_call_id: approve() for action in run.pending_actions}
+    print(await client.answer(run, answers).text())
+
 `Client` is the same without `async` and `await`, for scripts, threads and notebooks.
 """
 
 from letta_grpc.client._async.client import AsyncClient
 from letta_grpc.client._async.stream import AsyncRunStream
+from letta_grpc.client._async.turn import AsyncTurn
 from letta_grpc.client._sync.client import Client
 from letta_grpc.client._sync.stream import RunStream
-from letta_grpc.client.accumulator import Accumulator, text_of
+from letta_grpc.client._sync.turn import Turn
+from letta_grpc.client.accumulator import (
+    Accumulator,
+    ToolOutput,
+    text_of,
+)
+from letta_grpc.client.answers import (
+    answer_messages,
+    approve,
+    deny,
+    tool_return,
+)
 from letta_grpc.client.errors import (
     AgentNotFound,
     AlreadyExists,
+    ApprovalAlreadyResolved,
+    ApprovalExpired,
+    ApprovalPending,
     BlockNotFound,
     ConcurrentChange,
     Conflict,
@@ -26,16 +50,20 @@ from letta_grpc.client.errors import (
     ConversationNotFound,
     CursorAhead,
     DeadlineExceeded,
+    EmbeddingsFailed,
     EventsExpired,
     Exhausted,
     FailedPrecondition,
     InvalidRequest,
     LettaError,
+    McpServerFailed,
+    McpServerNotFound,
     MessageTooLarge,
     ModelUnknown,
     NameTaken,
     NotFound,
     OutOfRange,
+    PassageNotFound,
     PermissionDenied,
     QueueFull,
     RequestIdReused,
@@ -46,18 +74,31 @@ from letta_grpc.client.errors import (
     ServerUnavailable,
     StreamBroken,
     StreamClosed,
+    ToolNotFound,
+    ToolSandboxUnavailable,
+    ToolSourceInvalid,
     TooManyStreams,
     Unauthenticated,
+    UpstreamFailed,
 )
+from letta_grpc.client.functions import client_tool
 from letta_grpc.client.requests import RunArguments
 from letta_grpc.client.retry import RetryPolicy
+from letta_grpc.client.tool_requests import (
+    ToolArguments,
+    python_source,
+)
 
 __all__ = [
     "Accumulator",
     "AgentNotFound",
     "AlreadyExists",
+    "ApprovalAlreadyResolved",
+    "ApprovalExpired",
+    "ApprovalPending",
     "AsyncClient",
     "AsyncRunStream",
+    "AsyncTurn",
     "BlockNotFound",
     "Client",
     "ConcurrentChange",
@@ -66,16 +107,20 @@ __all__ = [
     "ConversationNotFound",
     "CursorAhead",
     "DeadlineExceeded",
+    "EmbeddingsFailed",
     "EventsExpired",
     "Exhausted",
     "FailedPrecondition",
     "InvalidRequest",
     "LettaError",
+    "McpServerFailed",
+    "McpServerNotFound",
     "MessageTooLarge",
     "ModelUnknown",
     "NameTaken",
     "NotFound",
     "OutOfRange",
+    "PassageNotFound",
     "PermissionDenied",
     "QueueFull",
     "RequestIdReused",
@@ -90,6 +135,19 @@ __all__ = [
     "StreamBroken",
     "StreamClosed",
     "TooManyStreams",
+    "ToolArguments",
+    "ToolNotFound",
+    "ToolOutput",
+    "ToolSandboxUnavailable",
+    "ToolSourceInvalid",
+    "Turn",
     "Unauthenticated",
+    "UpstreamFailed",
+    "answer_messages",
+    "approve",
+    "client_tool",
+    "deny",
+    "python_source",
     "text_of",
+    "tool_return",
 ]

@@ -12,6 +12,8 @@ NAMES = {
     "on_asyncio": "on_threads",
     "AsyncClient": "Client",
     "AsyncRunStream": "RunStream",
+    "AsyncTurn": "Turn",
+    "anext": "next",
 }
 
 

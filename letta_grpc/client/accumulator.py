@@ -7,20 +7,29 @@ from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
 
 
 @dataclass(slots=True)
+class ToolOutput:
+    """What a tool has written up to now."""
+
+    stdout: str = ""
+    stderr: str = ""
+
+
+@dataclass(slots=True)
 class Draft:
     """A message that is still being written: the sum of its deltas."""
 
+    role: "messages_pb2.Role.ValueType" = messages_pb2.ROLE_ASSISTANT
     text: dict[int, str] = field(default_factory=dict[int, str])
     reasoning: str = ""
     calls: dict[int, messages_pb2.ToolCall] = field(default_factory=dict[int, messages_pb2.ToolCall])
 
     def as_message(self, message_id: str) -> messages_pb2.Message:
-        """Return what there is as an assistant message."""
+        """Return what there is as a message."""
         parts = [messages_pb2.ContentPart(reasoning=self.reasoning)] if self.reasoning else []
         parts += [messages_pb2.ContentPart(text=text) for _, text in sorted(self.text.items())]
         return messages_pb2.Message(
             id=message_id,
-            role=messages_pb2.ROLE_ASSISTANT,
+            role=self.role,
             content=parts,
             tool_calls=[call for _, call in sorted(self.calls.items())],
         )
@@ -35,6 +44,11 @@ class Accumulator:
     def __init__(self) -> None:
         self.run: runs_pb2.Run | None = None
         self.tool_returns: dict[str, messages_pb2.ToolReturn] = {}
+        # By call. A tool that another server runs once more begins with nothing.
+        self.tool_output: dict[str, ToolOutput] = {}
+        self.compactions: list[events_pb2.ContextCompacted] = []
+        self.child_runs: list[events_pb2.ChildRunStarted] = []
+        self._asked: Sequence[runs_pb2.PendingAction] = ()
         # In the order of their first sign of life: an unfinished message keeps its place when it is completed.
         self._messages: dict[str, Draft | messages_pb2.Message] = {}
 
@@ -54,6 +68,11 @@ class Accumulator:
         return [call for message in self.messages for call in message.tool_calls]
 
     @property
+    def pending_actions(self) -> Sequence[runs_pb2.PendingAction]:
+        """The calls for whose answers the run ended, or is about to end."""
+        return self._asked or (self.run.pending_actions if self.run else ())
+
+    @property
     def text(self) -> str:
         """The texts of the completed assistant messages that have any, in order, with a blank line between them."""
         texts = (text_of(message) for message in self.messages if message.role == messages_pb2.ROLE_ASSISTANT)
@@ -71,16 +90,39 @@ class Accumulator:
             case "tool_call_delta":
                 self._add_arguments(event.tool_call_delta)
             case "message_started":
-                self._draft(event.message_started.message_id)
+                self._draft(event.message_started.message_id).role = event.message_started.role
             case "message_completed":
                 self._messages[event.message_completed.message.id] = event.message_completed.message
-            case "tool_return":
-                self.tool_returns[event.tool_return.tool_call_id] = event.tool_return
             case "step_restarted":
                 for message_id in event.step_restarted.void_message_ids:
                     self._messages.pop(message_id, None)
-            case "run_started" | "run_finished" as kind:
-                self.run = getattr(event, kind).run
+            case _:
+                self._add_of_tools(event)
+
+    def _add_of_tools(self, event: events_pb2.RunEvent) -> None:
+        match event.WhichOneof("payload"):
+            case "tool_execution_started":
+                self.tool_output[event.tool_execution_started.tool_call_id] = ToolOutput()
+            case "tool_output_delta":
+                self._add_output(event.tool_output_delta)
+            case "tool_return":
+                self.tool_returns[event.tool_return.tool_call_id] = event.tool_return
+            case "child_run_started":
+                self.child_runs.append(event.child_run_started)
+            case _:
+                self._add_of_run(event)
+
+    def _add_of_run(self, event: events_pb2.RunEvent) -> None:
+        match event.WhichOneof("payload"):
+            case "run_started":
+                # The next run of a turn: what was asked before has its answer.
+                self.run, self._asked = event.run_started.run, ()
+            case "run_finished":
+                self.run = event.run_finished.run
+            case "approval_request":
+                self._asked = event.approval_request.actions
+            case "context_compacted":
+                self.compactions.append(event.context_compacted)
             case _:
                 pass
 
@@ -96,6 +138,13 @@ class Accumulator:
         calls = self._draft(delta.message_id).calls
         call = calls.setdefault(delta.call_index, messages_pb2.ToolCall(id=delta.tool_call_id, name=delta.name))
         call.arguments += delta.arguments
+
+    def _add_output(self, delta: events_pb2.ToolOutputDelta) -> None:
+        output = self.tool_output.setdefault(delta.tool_call_id, ToolOutput())
+        if delta.stream == events_pb2.OUTPUT_STREAM_STDERR:
+            output.stderr += delta.text
+        else:
+            output.stdout += delta.text
 
 
 def text_of(message: messages_pb2.Message) -> str:

@@ -2,16 +2,19 @@
 
     LettaError                     .code .reason .message .metadata .retry_delay .retryable
     ├── InvalidRequest             the request breaks a rule (.fields)
-    │   └── ModelUnknown
+    │   └── ModelUnknown · ToolSourceInvalid
     ├── Unauthenticated · PermissionDenied
-    ├── NotFound                   AgentNotFound · BlockNotFound · ConversationNotFound · RunNotFound
+    ├── NotFound                   AgentNotFound · BlockNotFound · ConversationNotFound · McpServerNotFound · PassageNotFound ·
+    │                              RunNotFound · ToolNotFound
     ├── AlreadyExists              RequestIdReused · NameTaken
     ├── Conflict                   ConversationBusy (.active_run_id) · ConcurrentChange
-    ├── FailedPrecondition         ResourceInUse (.active_run_id)
+    ├── FailedPrecondition         ResourceInUse (.active_run_id) · ApprovalPending (.run_id, .tool_call_ids) ·
+    │                              ApprovalExpired · ApprovalAlreadyResolved · ToolSandboxUnavailable
     ├── OutOfRange                 EventsExpired (.oldest, .last) · CursorAhead (.last)
     ├── Exhausted                  QueueFull · TooManyStreams · MessageTooLarge
     ├── ServerUnavailable          out of reach, stopping, or the connection broke
     │   └── StreamBroken           a stream fell silent, left events out or ended too early
+    ├── UpstreamFailed             McpServerFailed · EmbeddingsFailed
     ├── DeadlineExceeded           no answer within the call's time
     ├── ServerError                a fault of the server's
     ├── StreamClosed               the caller closed the stream that it asks
@@ -22,7 +25,7 @@ A reason or code that is not listed here becomes the nearest class that is; `rea
 
 # ruff: noqa: N818 - the names say what happened, as in the domain; `except NotFound` reads well
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import grpc
@@ -99,6 +102,12 @@ class ModelUnknown(InvalidRequest):
     reasons = ("MODEL_UNKNOWN",)
 
 
+class ToolSourceInvalid(InvalidRequest):
+    """The source code does not define a tool; the message says what is wrong with it."""
+
+    reasons = ("TOOL_SOURCE_INVALID",)
+
+
 class Unauthenticated(LettaError):
     """The server wants an API key, or another one."""
 
@@ -136,10 +145,28 @@ class ConversationNotFound(NotFound):
     reasons = ("CONVERSATION_NOT_FOUND",)
 
 
+class McpServerNotFound(NotFound):
+    """There is no such MCP server."""
+
+    reasons = ("MCP_SERVER_NOT_FOUND",)
+
+
+class PassageNotFound(NotFound):
+    """There is no such passage."""
+
+    reasons = ("PASSAGE_NOT_FOUND",)
+
+
 class RunNotFound(NotFound):
     """There is no such run."""
 
     reasons = ("RUN_NOT_FOUND",)
+
+
+class ToolNotFound(NotFound):
+    """There is no such tool."""
+
+    reasons = ("TOOL_NOT_FOUND",)
 
 
 class AlreadyExists(LettaError):
@@ -198,6 +225,40 @@ class ResourceInUse(FailedPrecondition):
     def active_run_id(self) -> str:
         """The run that uses it."""
         return self.metadata.get("active_run_id", "")
+
+
+class ApprovalPending(FailedPrecondition):
+    """Tool calls of the conversation wait for answers: see `client.answer`."""
+
+    reasons = ("APPROVAL_PENDING",)
+
+    @property
+    def run_id(self) -> str:
+        """The run that waits."""
+        return self.metadata.get("run_id", "")
+
+    @property
+    def tool_call_ids(self) -> Sequence[str]:
+        """The calls that wait."""
+        return [call_id for call_id in self.metadata.get("tool_call_ids", "").split(",") if call_id]
+
+
+class ApprovalExpired(FailedPrecondition):
+    """The call was denied before this answer came: it waited too long, or was given up."""
+
+    reasons = ("APPROVAL_EXPIRED",)
+
+
+class ApprovalAlreadyResolved(FailedPrecondition):
+    """The call has had another answer."""
+
+    reasons = ("APPROVAL_ALREADY_RESOLVED",)
+
+
+class ToolSandboxUnavailable(FailedPrecondition):
+    """The server cannot contain tools, and does not run them uncontained."""
+
+    reasons = ("TOOL_SANDBOX_UNAVAILABLE",)
 
 
 class OutOfRange(LettaError):
@@ -264,6 +325,22 @@ class StreamBroken(ServerUnavailable):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code=grpc.StatusCode.UNAVAILABLE)
+
+
+class UpstreamFailed(LettaError):
+    """Somebody whom the server asked did not answer as it should."""
+
+
+class McpServerFailed(UpstreamFailed):
+    """An MCP server did not answer as it should."""
+
+    reasons = ("MCP_SERVER_FAILED",)
+
+
+class EmbeddingsFailed(UpstreamFailed):
+    """The embedding model did not answer as it should."""
+
+    reasons = ("EMBEDDINGS_FAILED",)
 
 
 class DeadlineExceeded(LettaError):

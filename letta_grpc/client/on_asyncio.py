@@ -1,6 +1,7 @@
 """Where the client meets grpc.aio. Its twin for threads is `on_threads`: same names, same promises."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +24,13 @@ Sleep = Callable[[float], Awaitable[None]]
 async def sleep(seconds: float) -> None:
     """Wait."""
     await asyncio.sleep(seconds)
+
+
+async def run_function(function: Callable[..., Any], *arguments: object, **named: object) -> object:
+    """Run a caller's function: a coroutine here, any other in a thread, so that nobody else waits for it."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*arguments, **named)
+    return await asyncio.to_thread(function, *arguments, **named)
 
 
 def open_channel(target: str, tls: Tls) -> Channel:

@@ -1,10 +1,12 @@
 """Where the client meets grpc's blocking API. Its twin for asyncio is `on_asyncio`: same names, same promises."""
 
+import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 
@@ -24,6 +26,13 @@ Sleep = Callable[[float], None]
 def sleep(seconds: float) -> None:
     """Wait."""
     time.sleep(seconds)
+
+
+def run_function(function: Callable[..., Any], *arguments: object, **named: object) -> object:
+    """Run a caller's function; a coroutine in a loop of its own."""
+    if inspect.iscoroutinefunction(function):
+        return asyncio.run(function(*arguments, **named))
+    return function(*arguments, **named)
 
 
 def open_channel(target: str, tls: Tls) -> Channel:

@@ -1,24 +1,33 @@
 """From keyword arguments to requests."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from letta_grpc.v1 import blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import agents_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 Input = str | messages_pb2.InputMessage
 Inputs = Input | Sequence[Input]
 Seconds = float | timedelta
+# JSON as Python has it, or as text where key order and spelling matter.
+JsonText = str | Mapping[str, Any]
+Kind = Literal["react", "memgpt"]
 Resource = TypeVar("Resource", bound=Message)
 
 DEFAULT_HEARTBEAT_SECONDS = 15.0
 SILENT_INTERVALS = 3
 
 
+_KINDS = {
+    None: agents_pb2.AGENT_KIND_UNSPECIFIED,
+    "react": agents_pb2.AGENT_KIND_REACT,
+    "memgpt": agents_pb2.AGENT_KIND_MEMGPT,
+}
 _CONFLICT_POLICIES = {
     None: runs_pb2.CONFLICT_POLICY_UNSPECIFIED,
     "reject": runs_pb2.CONFLICT_POLICY_REJECT,
@@ -42,8 +51,11 @@ class RunArguments(TypedDict, total=False):
     conflict_policy    when the conversation is busy: "reject" (default), "enqueue" or "interrupt"
     disconnect_policy  when nobody reads: "continue" (default) or "cancel"
     disconnect_grace   how long a run with policy "cancel" may be without a reader (5 seconds)
+    approval_timeout   how long calls may wait for answers before they are denied (24 hours)
+    client_tools       tools that the caller runs; `client.turn` takes functions and runs them
     model              the model for this run, in place of the agent's
     system             the system prompt for this run, in place of the agent's
+    response_format    JSON Schema, a mapping or text: the model's answer is JSON of this shape
     metadata           kept with the run
     background         marks the run as background work, for listings
     """
@@ -55,8 +67,11 @@ class RunArguments(TypedDict, total=False):
     conflict_policy: Literal["reject", "enqueue", "interrupt"] | None
     disconnect_policy: Literal["continue", "cancel"] | None
     disconnect_grace: Seconds | None
+    approval_timeout: Seconds | None
+    client_tools: Sequence[runs_pb2.ClientTool]
     model: str | None
     system: str | None
+    response_format: JsonText | None
     metadata: Mapping[str, str] | None
     background: bool
 
@@ -70,8 +85,11 @@ def run_spec(messages: Inputs, arguments: RunArguments) -> runs_pb2.RunSpec:
         conflict_policy=_CONFLICT_POLICIES[arguments.get("conflict_policy")],
         disconnect_policy=_DISCONNECT_POLICIES[arguments.get("disconnect_policy")],
         disconnect_grace=duration(arguments.get("disconnect_grace")),
+        approval_timeout=duration(arguments.get("approval_timeout")),
+        client_tools=arguments.get("client_tools"),
         model=arguments.get("model"),
         system=arguments.get("system"),
+        response_format=json_text(arguments.get("response_format")),
         metadata=arguments.get("metadata"),
         background=arguments.get("background", False),
     )
@@ -81,6 +99,11 @@ def input_messages(messages: Inputs) -> list[messages_pb2.InputMessage]:
     """Return the input; a plain string is what a person says."""
     given: Iterable[Input] = [messages] if isinstance(messages, str | messages_pb2.InputMessage) else messages
     return [messages_pb2.InputMessage(user=messages_pb2.UserInput(text=one)) if isinstance(one, str) else one for one in given]
+
+
+def json_text(value: JsonText | None) -> str | None:
+    """Return JSON as text; text stays as it is."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def duration(value: Seconds | None) -> Duration | None:
@@ -115,6 +138,21 @@ def silence_limit(options: run_service_pb2.StreamOptions) -> float | None:
     if not options.HasField("heartbeat_interval"):
         return SILENT_INTERVALS * DEFAULT_HEARTBEAT_SECONDS
     return SILENT_INTERVALS * options.heartbeat_interval.ToTimedelta().total_seconds() or None
+
+
+def agent_kind(kind: Kind | None) -> "agents_pb2.AgentKind.ValueType":
+    """Return how an agent speaks; None leaves the server its default."""
+    return _KINDS[kind]
+
+
+def answering(arguments: RunArguments, run: runs_pb2.Run) -> RunArguments:
+    """Return what the runs of a turn share: an answer has a request id of its own and passes ahead of what is queued.
+
+    Its tools and its shape of an answer are those of the run that waits.
+    """
+    first_alone = {"request_id", "conflict_policy", "client_tools", "model", "system", "response_format"}
+    kept = {name: value for name, value in arguments.items() if name not in first_alone}
+    return cast("RunArguments", kept | {"conversation_id": run.conversation_id})
 
 
 def compaction_mode(*, everything: bool) -> "runs_pb2.CompactionMode.ValueType":

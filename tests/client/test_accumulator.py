@@ -1,5 +1,5 @@
-from letta_grpc.client import Accumulator
-from letta_grpc.v1 import events_pb2, messages_pb2
+from letta_grpc.client import Accumulator, ToolOutput
+from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
 from tests.support.scripted_server import log_of
 
 Event = events_pb2.RunEvent
@@ -68,6 +68,38 @@ def test_text_leaves_out_tools_and_silent_messages() -> None:
 def test_tool_returns_are_kept_by_call() -> None:
     given = messages_pb2.ToolReturn(tool_call_id="call-1", text="42")
     assert fold(Event(tool_return=given)).tool_returns == {"call-1": given}
+
+
+def test_a_draft_speaks_as_its_message_began() -> None:
+    started = Event(message_started=events_pb2.MessageStarted(message_id="m", role=messages_pb2.ROLE_APPROVAL))
+    (draft,) = fold(started).drafts
+    assert draft.role == messages_pb2.ROLE_APPROVAL
+
+
+def wrote(text: str, stream: "events_pb2.OutputStream.ValueType" = events_pb2.OUTPUT_STREAM_STDOUT) -> Event:
+    return Event(tool_output_delta=events_pb2.ToolOutputDelta(tool_call_id="call-1", stream=stream, text=text))
+
+
+def test_what_a_tool_writes_adds_up_by_stream_and_begins_anew_with_the_tool() -> None:
+    began = Event(tool_execution_started=events_pb2.ToolExecutionStarted(tool_call_id="call-1"))
+    stderr = events_pb2.OUTPUT_STREAM_STDERR
+    assert fold(began, wrote("a"), wrote("b"), wrote("!", stderr)).tool_output == {"call-1": ToolOutput("ab", "!")}
+    assert fold(began, wrote("a"), began, wrote("b")).tool_output == {"call-1": ToolOutput("b")}
+
+
+def test_calls_wait_until_the_next_run_of_the_turn_begins() -> None:
+    action = runs_pb2.PendingAction(tool_call_id="call-1")
+    asked = Event(approval_request=events_pb2.ApprovalRequest(actions=[action]))
+    next_run = Event(run_started=events_pb2.RunStarted(run=runs_pb2.Run(id="run-2")))
+    assert list(fold(asked).pending_actions) == [action]
+    assert list(fold(asked, next_run).pending_actions) == []
+
+
+def test_compactions_and_runs_of_other_agents_are_kept() -> None:
+    compacted = events_pb2.ContextCompacted(dropped_messages=3)
+    child = events_pb2.ChildRunStarted(run_id="run-2")
+    both = fold(Event(context_compacted=compacted), Event(child_run_started=child))
+    assert (both.compactions, both.child_runs) == ([compacted], [child])
 
 
 def test_unknown_kinds_change_nothing() -> None:

@@ -3,6 +3,8 @@ import pytest
 
 from letta_grpc.client import (
     AgentNotFound,
+    ApprovalExpired,
+    ApprovalPending,
     AsyncClient,
     Conflict,
     ConversationBusy,
@@ -12,6 +14,7 @@ from letta_grpc.client import (
     Exhausted,
     InvalidRequest,
     LettaError,
+    McpServerFailed,
     MessageTooLarge,
     ModelUnknown,
     NameTaken,
@@ -23,6 +26,8 @@ from letta_grpc.client import (
     RunNotFound,
     ServerError,
     ServerUnavailable,
+    ToolNotFound,
+    ToolSourceInvalid,
     Unauthenticated,
 )
 from letta_grpc.client.errors import BY_REASON
@@ -60,7 +65,12 @@ async def raised_for(refusal: Refusal) -> LettaError:
         (Code.UNAVAILABLE, "SERVER_DRAINING", ServerUnavailable),
         (Code.INTERNAL, "INTERNAL", ServerError),
         (Code.NOT_FOUND, "", NotFound),
-        (Code.NOT_FOUND, "PASSAGE_NOT_FOUND", NotFound),
+        (Code.NOT_FOUND, "TOOL_NOT_FOUND", ToolNotFound),
+        (Code.NOT_FOUND, "OF_A_KIND_NEWER_THAN_THIS_CLIENT", NotFound),
+        (Code.INVALID_ARGUMENT, "TOOL_SOURCE_INVALID", ToolSourceInvalid),
+        (Code.FAILED_PRECONDITION, "APPROVAL_PENDING", ApprovalPending),
+        (Code.FAILED_PRECONDITION, "APPROVAL_EXPIRED", ApprovalExpired),
+        (Code.UNAVAILABLE, "MCP_SERVER_FAILED", McpServerFailed),
         (Code.ABORTED, "NEWER_THAN_THIS_CLIENT", Conflict),
         (Code.RESOURCE_EXHAUSTED, "", Exhausted),
         (Code.UNAVAILABLE, "", ServerUnavailable),
@@ -89,6 +99,13 @@ async def test_an_exception_holds_what_the_details_say() -> None:
     assert error.fields == {"run.messages": "at least one", "agent_id": "must be an agent's id"}
     assert error.metadata == {"limit": "64"}
     assert error.retry_delay == 1.5
+
+
+async def test_a_refused_start_names_the_calls_that_wait() -> None:
+    facts = {"run_id": "run-1", "tool_call_ids": "call-1,call-2"}
+    error = await raised_for(Refusal(code=Code.FAILED_PRECONDITION, reason="APPROVAL_PENDING", metadata=facts))
+    assert isinstance(error, ApprovalPending)
+    assert (error.run_id, error.tool_call_ids) == ("run-1", ["call-1", "call-2"])
 
 
 async def test_an_exception_reads_well() -> None:

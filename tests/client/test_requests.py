@@ -2,7 +2,16 @@ from datetime import timedelta
 
 import pytest
 
-from letta_grpc.client.requests import change, duration, input_messages, memory_blocks, run_spec, silence_limit
+from letta_grpc.client.requests import (
+    RunArguments,
+    answering,
+    change,
+    duration,
+    input_messages,
+    memory_blocks,
+    run_spec,
+    silence_limit,
+)
 from letta_grpc.v1 import agents_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 
@@ -28,6 +37,9 @@ def test_every_argument_reaches_the_run() -> None:
             "conflict_policy": "enqueue",
             "disconnect_policy": "cancel",
             "disconnect_grace": 0.5,
+            "approval_timeout": timedelta(hours=1),
+            "client_tools": [runs_pb2.ClientTool(name="look")],
+            "response_format": {"type": "object"},
             "model": "a/b",
             "system": "brief",
             "metadata": {"k": "v"},
@@ -37,8 +49,16 @@ def test_every_argument_reaches_the_run() -> None:
     assert {field.name for field, _ in spec.ListFields()} == set(runs_pb2.RunSpec.DESCRIPTOR.fields_by_name)
     assert spec.run_timeout.seconds == 120
     assert spec.disconnect_grace.ToMilliseconds() == 500
+    assert spec.approval_timeout.seconds == 3600
+    assert spec.response_format == '{"type": "object"}'
     assert spec.conflict_policy == runs_pb2.CONFLICT_POLICY_ENQUEUE
     assert spec.disconnect_policy == runs_pb2.DISCONNECT_POLICY_CANCEL
+
+
+def test_the_answer_of_a_turn_keeps_its_limits_and_leaves_the_rest_to_the_run_that_waits() -> None:
+    waiting = runs_pb2.Run(id="run-1", conversation_id="conv-1")
+    first: RunArguments = {"request_id": "r", "conflict_policy": "enqueue", "model": "a/b", "max_steps": 3, "background": True}
+    assert answering(first, waiting) == {"conversation_id": "conv-1", "max_steps": 3, "background": True}
 
 
 def test_a_change_names_what_is_given_even_if_it_is_empty() -> None:

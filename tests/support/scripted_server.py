@@ -107,6 +107,19 @@ class ScriptedRuns(run_service_pb2_grpc.RunServiceServicer):
         async for batch in self._play(request, context):
             yield run_service_pb2.AttachRunResponse(run_id=RUN_ID, agent_id=AGENT_ID, events=batch)
 
+    async def StreamRuns(  # noqa: N802 - the service's name
+        self, request: run_service_pb2.StreamRunsRequest, context: Context
+    ) -> AsyncIterator[run_service_pb2.StreamRunsResponse]:
+        async for batch in self._play(request, context):
+            yield run_service_pb2.StreamRunsResponse(run_id=RUN_ID, agent_id=AGENT_ID, events=batch)
+
+    async def Converse(  # noqa: N802 - the service's name
+        self, request_iterator: AsyncIterator[run_service_pb2.ConverseRequest], context: Context
+    ) -> AsyncIterator[run_service_pb2.ConverseResponse]:
+        async for request in request_iterator:
+            async for batch in self._play(request, context):
+                yield run_service_pb2.ConverseResponse(run_id=RUN_ID, agent_id=AGENT_ID, events=batch, tag=request.tag)
+
     async def GetRun(  # noqa: N802 - the service's name
         self, request: run_service_pb2.GetRunRequest, context: Context
     ) -> run_service_pb2.GetRunResponse:

@@ -1,6 +1,7 @@
 """The client: one object per server."""
 
 import uuid
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self, Unpack
 from weakref import WeakSet
@@ -10,13 +11,18 @@ from letta_grpc.client._async.agents import Agents
 from letta_grpc.client._async.blocks import Blocks
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client._async.conversations import Conversations
+from letta_grpc.client._async.mcp_servers import McpServers
 from letta_grpc.client._async.models import Models
 from letta_grpc.client._async.runs import Runs
 from letta_grpc.client._async.stream import AsyncRunStream
+from letta_grpc.client._async.tools import Tools
+from letta_grpc.client._async.turn import Answering, AsyncTurn, Decide
+from letta_grpc.client.answers import Answers, answer_messages
+from letta_grpc.client.functions import Function, client_tool
 from letta_grpc.client.on_asyncio import Channel, Sleep, open_channel, sleep
-from letta_grpc.client.requests import Inputs, RunArguments, run_spec
+from letta_grpc.client.requests import Inputs, RunArguments, answering, run_spec
 from letta_grpc.client.retry import RetryPolicy
-from letta_grpc.v1 import run_service_pb2
+from letta_grpc.v1 import run_service_pb2, runs_pb2
 
 _DEFAULT_RETRY = RetryPolicy()
 
@@ -58,6 +64,8 @@ class AsyncClient:
         self.conversations = Conversations(self._connection)
         self.blocks = Blocks(self._connection)
         self.models = Models(self._connection)
+        self.tools = Tools(self._connection)
+        self.mcp_servers = McpServers(self._connection)
 
     def stream(
         self,
@@ -79,6 +87,49 @@ class AsyncClient:
             options=options,
         )
         return self._stream(request)
+
+    def answer(
+        self,
+        run: runs_pb2.Run,
+        answers: Answers,
+        *,
+        options: run_service_pb2.StreamOptions | None = None,
+        **arguments: Unpack[RunArguments],
+    ) -> AsyncRunStream:
+        """Return the stream of the run that answers the waiting calls of another: `approve`, `deny` or `tool_return` by call.
+
+        Tools, model, system prompt and response format are those of the run that waits, unless others are given. Calls
+        without an answer go on waiting: then the new run ends at once, INTERRUPTED again.
+        """
+        arguments.setdefault("conversation_id", run.conversation_id)
+        return self.stream(run.agent_id, answer_messages(answers), options=options, **arguments)
+
+    def turn(
+        self,
+        agent_id: str,
+        messages: Inputs,
+        *,
+        tools: Iterable[Function] = (),
+        decide: Decide | None = None,
+        options: run_service_pb2.StreamOptions | None = None,
+        **run: Unpack[RunArguments],
+    ) -> AsyncTurn:
+        """Return a whole turn as one stream: a run, and the runs that answer its calls, which this client does by itself.
+
+        tools   functions that the model may call. They run here; annotations and docstrings tell the model about them.
+                What one raises the model is told, and the turn goes on.
+        decide  asked about each call that waits for approval: it returns `approve()`, `deny(…)`, or None to let it wait
+
+        The turn ends with the first run that waits for nothing, or for nothing that is answered here.
+        """
+        functions = {function.__name__: function for function in tools}
+        run["client_tools"] = [*run.get("client_tools", ()), *map(client_tool, functions.values())]
+        first = self.stream(agent_id, messages, options=options, **run)
+
+        def follow_up(waiting: runs_pb2.Run, answers: Answers) -> AsyncRunStream:
+            return self.answer(waiting, answers, options=options, **answering(run, waiting))
+
+        return AsyncTurn(first, follow_up, Answering(functions, decide))
 
     def attach(self, run_id: str, *, after: int = 0, options: run_service_pb2.StreamOptions | None = None) -> AsyncRunStream:
         """Return the stream of a run that there is, from behind a number on."""

@@ -15,7 +15,14 @@ from letta_grpc.client.requests import silence_limit
 from letta_grpc.client.retry import Backoff
 from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
 
-_FINAL_STATES = frozenset({runs_pb2.RUN_STATE_COMPLETED, runs_pb2.RUN_STATE_FAILED, runs_pb2.RUN_STATE_CANCELLED})
+_FINAL_STATES = frozenset(
+    {
+        runs_pb2.RUN_STATE_COMPLETED,
+        runs_pb2.RUN_STATE_INTERRUPTED,
+        runs_pb2.RUN_STATE_FAILED,
+        runs_pb2.RUN_STATE_CANCELLED,
+    }
+)
 # How long the status may take to come behind the run's last event.
 _FAREWELL_SECONDS = 5.0
 
@@ -64,6 +71,11 @@ class AsyncRunStream:
     def so_far(self) -> Accumulator:
         """What the events yielded up to now add up to."""
         return self._accumulator
+
+    @property
+    def pending_actions(self) -> Sequence[runs_pb2.PendingAction]:
+        """The calls that wait for answers, once the run has ended because of them: see `client.answer`."""
+        return self._accumulator.pending_actions
 
     async def started(self) -> str:
         """Wait until the server has accepted the run; return its id."""

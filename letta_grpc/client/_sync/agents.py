@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
 from letta_grpc.client._sync.connection import Connection
-from letta_grpc.client.requests import change, compaction_mode, memory_blocks
+from letta_grpc.client.requests import Kind, agent_kind, change, compaction_mode, memory_blocks
 from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, blocks_pb2, messages_pb2, runs_pb2
 
 
@@ -27,6 +27,11 @@ class Agents:
         description: str | None = None,
         tools: Sequence[str] = (),
         include_base_tools: bool | None = None,
+        kind: Kind | None = None,
+        tool_rules: Sequence[agents_pb2.ToolRule] = (),
+        tool_approvals: Mapping[str, bool] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        sleeptime: agents_pb2.Sleeptime | None = None,
         model_settings: agents_pb2.ModelSettings | None = None,
         tags: Sequence[str] = (),
         metadata: Mapping[str, str] | None = None,
@@ -37,7 +42,7 @@ class Agents:
 
         `persona` and `human` are blocks of these labels. `memory_blocks` gives others: values by label, or blocks, of which
         one with an id is shared with the agents that have it. No `tools` means the base tools, or with
-        `include_base_tools=False` none.
+        `include_base_tools=False` none. `tool_approvals` says by tool whether its calls wait for approval.
         """
         agent = agents_pb2.Agent(
             name=name or "",
@@ -47,6 +52,11 @@ class Agents:
             model_settings=model_settings,
             memory_blocks=_blocks(persona, human, memory_blocks),
             tools=tools,
+            kind=agent_kind(kind),
+            tool_rules=tool_rules,
+            tool_approvals=tool_approvals,
+            secrets=secrets,
+            sleeptime=sleeptime,
             tags=tags,
             metadata=metadata,
             context_window=context_window or 0,
@@ -79,6 +89,10 @@ class Agents:
         model: str | None = None,
         model_settings: agents_pb2.ModelSettings | None = None,
         tools: Sequence[str] | None = None,
+        tool_rules: Sequence[agents_pb2.ToolRule] | None = None,
+        tool_approvals: Mapping[str, bool] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        sleeptime: agents_pb2.Sleeptime | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, str] | None = None,
         context_window: int | None = None,
@@ -94,6 +108,10 @@ class Agents:
                 "model": model,
                 "model_settings": model_settings,
                 "tools": tools,
+                "tool_rules": tool_rules,
+                "tool_approvals": tool_approvals,
+                "secrets": secrets,
+                "sleeptime": sleeptime,
                 "tags": tags,
                 "metadata": metadata,
                 "context_window": context_window,

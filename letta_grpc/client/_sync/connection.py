@@ -41,9 +41,9 @@ class Connection:
         self.sleep = sleep
         self._metadata = metadata
 
-    def change(self, method: "UnaryMethod[Request, Response]", request: Request) -> Response:
+    def change(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
         """Make a call that must not be made twice."""
-        return call(method, request, self._metadata, self.timeout_seconds)
+        return call(method, request, self._metadata, None if unlimited else self.timeout_seconds)
 
     def ask(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
         """Make a call that may be repeated without harm; it is, while the server is out of reach."""

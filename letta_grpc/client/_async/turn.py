@@ -1,0 +1,146 @@
+"""A turn: a run, and the runs that answer its calls, as one stream of events."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self, cast
+
+from letta_grpc.client._async.stream import AsyncRunStream
+from letta_grpc.client.accumulator import Accumulator
+from letta_grpc.client.answers import Answer, Answers, tool_return
+from letta_grpc.client.errors import RunFailed
+from letta_grpc.client.functions import ArgumentsInvalid, Function, bound
+from letta_grpc.client.on_asyncio import run_function
+from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
+
+# What is done with a call that waits for approval; None lets it wait. A coroutine will do as well.
+Decide = Callable[[runs_pb2.PendingAction], Answer | Awaitable[Answer | None] | None]
+FollowUp = Callable[[runs_pb2.Run, Answers], AsyncRunStream]
+
+
+class Answering:
+    """Answers calls that wait: by running functions, and by asking for decisions."""
+
+    def __init__(self, functions: Mapping[str, Function], decide: Decide | None) -> None:
+        self._functions = functions
+        self._decide = decide
+
+    async def answers(self, actions: Sequence[runs_pb2.PendingAction]) -> Answers:
+        """Return the answers there are, one call after the other, in the model's order."""
+        found: dict[str, Answer] = {}
+        for action in actions:
+            answer = await self._answer(action)
+            if answer is not None:
+                found[action.tool_call_id] = answer
+        return found
+
+    async def _answer(self, action: runs_pb2.PendingAction) -> Answer | None:
+        if action.kind == runs_pb2.ACTION_KIND_APPROVAL:
+            return cast("Answer | None", await run_function(self._decide, action)) if self._decide else None
+        function = self._functions.get(action.name)
+        return await _run(function, action.arguments) if function else None
+
+
+async def _run(function: Function, arguments: str) -> messages_pb2.ToolReturn:
+    try:
+        return tool_return(await run_function(function, **bound(function, arguments)))
+    except ArgumentsInvalid as error:
+        return tool_return(str(error), failed=True)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the model is told, as of a tool that the server runs
+        return tool_return(f"{type(error).__name__}: {error}", failed=True)
+
+
+class AsyncTurn:
+    """The events of a turn, of each of its runs in order; each run's begin with number 1.
+
+    Iterating runs the tools as their calls come, between two runs. Used as a context manager it is closed on exit; on entry
+    the first run is started. Closing ends the following, not the run.
+    """
+
+    def __init__(self, first: AsyncRunStream, follow_up: FollowUp, answering: Answering) -> None:
+        self._stream = first
+        self._follow_up = follow_up
+        self._answering = answering
+        self._accumulator = Accumulator()
+
+    @property
+    def run_id(self) -> str:
+        """The run that is at work, or was the last; empty until the server has accepted the first."""
+        return self._stream.run_id
+
+    @property
+    def so_far(self) -> Accumulator:
+        """What the events yielded up to now add up to, over all runs."""
+        return self._accumulator
+
+    @property
+    def pending_actions(self) -> Sequence[runs_pb2.PendingAction]:
+        """The calls that wait for answers which this turn does not give."""
+        return self._accumulator.pending_actions
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> events_pb2.RunEvent:
+        while True:
+            try:
+                event = await anext(self._stream)
+            except StopAsyncIteration:
+                if not await self._go_on():
+                    raise
+            else:
+                self._accumulator.add(event)
+                return event
+
+    async def text_deltas(self) -> AsyncIterator[str]:
+        """Yield the text as it comes."""
+        async for event in self:
+            if event.HasField("text_delta"):
+                yield event.text_delta.text
+
+    async def final(self) -> runs_pb2.Run:
+        """Read to the end; return the last run as it ended, whatever its state."""
+        async for _ in self:
+            pass
+        return await self._stream.final()
+
+    async def messages(self) -> Sequence[messages_pb2.Message]:
+        """Read to the end; return the messages that were completed."""
+        await self.final()
+        return self._accumulator.messages
+
+    async def text(self) -> str:
+        """Read to the end; return the texts of the completed assistant messages, with a blank line between them.
+
+        Raises RunFailed if the last run FAILED.
+        """
+        run = await self.final()
+        if run.state == runs_pb2.RUN_STATE_FAILED:
+            raise RunFailed(run)
+        return self._accumulator.text
+
+    async def cancel(self) -> runs_pb2.Run:
+        """Ask the run at work to end, for everyone; return it as it is."""
+        return await self._stream.cancel()
+
+    async def disconnect(self) -> None:
+        """Stop following; the run goes on."""
+        await self._stream.disconnect()
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.disconnect()
+
+    async def _go_on(self) -> bool:
+        """Answer what waits, if there is anything that can be answered, and begin to follow the answer's run."""
+        run = self._accumulator.run
+        answers = await self._answering.answers(self.pending_actions)
+        if run is None or not answers:
+            return False
+        await self._stream.disconnect()
+        self._stream = self._follow_up(run, answers)
+        return True

@@ -1,0 +1,82 @@
+import json
+from typing import Any, Literal
+
+import pytest
+
+from letta_grpc.client import client_tool, python_source
+from letta_grpc.client.functions import ArgumentsInvalid, Function, bound, parameters_of
+
+
+def weather(city: str, days: int = 1, unit: Literal["C", "F"] = "C", where: list[str] | None = None) -> str:
+    """Tell the weather.
+
+    Args:
+        city: Where.
+    """
+    return f"{city} {days} {unit} {where}"
+
+
+def test_a_function_is_described_by_its_name_its_docstring_and_its_annotations() -> None:
+    tool = client_tool(weather)
+    assert tool.name == "weather"
+    assert tool.description == "Tell the weather.\n\nArgs:\n    city: Where."
+    assert json.loads(tool.parameters) == {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string"},
+            "days": {"type": "integer", "default": 1},
+            "unit": {"enum": ["C", "F"], "default": "C"},
+            "where": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+        },
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+
+
+def test_what_is_not_annotated_takes_anything() -> None:
+    def free(what, counts: dict[str, float], more: Any = None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ANN401, ARG001 - the point of it
+        return what
+
+    schema = parameters_of(free)
+    assert schema["properties"] == {
+        "what": {},
+        "counts": {"type": "object", "additionalProperties": {"type": "number"}},
+        "more": {},
+    }
+    assert schema["required"] == ["what", "counts"]
+
+
+def takes_bytes(raw: bytes) -> bytes:
+    return raw
+
+
+def takes_any_number(*numbers: int) -> int:
+    return sum(numbers)
+
+
+@pytest.mark.parametrize(("function", "why"), [(takes_bytes, "no word for"), (takes_any_number, "by name")])
+def test_what_no_model_can_call_is_refused(function: Function, why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        client_tool(function)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [("{", "not JSON"), ("[1]", "not a JSON object"), ("{}", "'city'"), ('{"town": "Rome"}', "do not fit")],
+)
+def test_arguments_that_do_not_fit_are_told(arguments: str, why: str) -> None:
+    with pytest.raises(ArgumentsInvalid, match=why):
+        bound(weather, arguments)
+
+
+def test_no_arguments_at_all_are_an_empty_object() -> None:
+    assert bound(lambda: None, "") == {}
+    assert bound(weather, '{"city": "Rome"}') == {"city": "Rome"}
+
+
+def test_the_source_of_a_function_is_taken_from_its_file_without_its_indentation() -> None:
+    def inner(x: int) -> int:
+        return x
+
+    assert python_source(inner).code == "def inner(x: int) -> int:\n    return x\n"
+    assert python_source("def f(): ...", timeout=2).timeout.seconds == 2
