@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from letta_grpc.adapters.memory.database import MemoryDatabase
+from letta_grpc.adapters.memory.passages import MemoryPassageVectors
+from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.errors import EmbeddingsFailed, InvalidRequest
-from letta_grpc.domain.ids import PassageId
+from letta_grpc.domain.ids import AgentId, PassageId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.passages import Passage, SearchMode
 from letta_grpc.engine.archive import Archive, fused
@@ -185,20 +187,20 @@ async def test_a_note_that_the_model_refuses_holds_up_no_other(desk: Desk) -> No
 async def test_a_note_that_goes_while_it_is_found_is_left_out(desk: Desk) -> None:
     gone, kept = await desk.note("aaa"), await desk.note("aab")
 
-    class Forgetful:
+    await desk.found("a", MEANING)
+    known = desk.database.passage_vectors
+
+    class Forgetful(MemoryPassageVectors):
         """Vectors of notes of which one goes as soon as it is found."""
 
-        async def missing(self, *_: object) -> tuple[Passage, ...]:
-            return ()
+        async def nearest(
+            self, agent_id: AgentId, model: str, vector: Sequence[float], tags: Sequence[str], limit: int
+        ) -> tuple[PassageId, ...]:
+            found = await known.nearest(agent_id, model, vector, tags, limit)
+            await desk.archive.delete(agent_id, gone.id)
+            return found
 
-        async def add(self, *_: object) -> None:
-            raise AssertionError
-
-        async def nearest(self, *_: object) -> tuple[PassageId, ...]:
-            await desk.archive.delete(desk.agent.id, gone.id)
-            return (gone.id, kept.id)
-
-    archive = desk.with_vectors(Forgetful())
+    archive = desk.with_vectors(Forgetful(MemoryState()))
     assert await archive.search(desk.agent.id, "a", (), 10, MEANING) == (kept,)
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.rows import Row
+from letta_grpc.adapters.sql.session import Query
 from letta_grpc.domain.words import words_of
 
 # So many rows are put into an index by one transaction: runs that write meanwhile wait for it.
@@ -41,7 +42,7 @@ class WordIndex:
     """
 
     name: str
-    source: Select[Any]
+    source: Query
     text_of: Callable[[Any], str]
 
     async def catch_up(self, database: Database) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from letta_grpc.adapters.sql.agents import check_agent
 from letta_grpc.adapters.sql.database import Database
@@ -13,6 +13,7 @@ from letta_grpc.adapters.sql.full_text import WordIndex
 from letta_grpc.adapters.sql.pages import page_of, paged
 from letta_grpc.adapters.sql.rows import passage_of, passage_values, search_tags
 from letta_grpc.adapters.sql.schema import passage_vectors, passages
+from letta_grpc.adapters.sql.session import Query
 from letta_grpc.domain.errors import PassageNotFound
 from letta_grpc.domain.ids import AgentId, PassageId
 from letta_grpc.domain.paging import Page, PageRequest
@@ -61,7 +62,7 @@ class SqlPassageStore:
         return await self._database.read(lambda connection: _search(connection, agent_id, phrases, tags, limit))
 
 
-def tagged(query: Select[Any], tags: Sequence[str]) -> Select[Any]:
+def tagged(query: Query, tags: Sequence[str]) -> Query:
     """Narrow a query of notes to those that have all the tags."""
     return query.where(*(passages.c.search_tags.contains(search_tags([tag]), autoescape=True) for tag in tags))
 
