@@ -39,15 +39,19 @@ from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
+from letta_grpc.adapters.web_images import WebImages
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
+from letta_grpc.engine.children import Children
 from letta_grpc.engine.conversations import Conversations
+from letta_grpc.engine.intake import Intake
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.engine.meanings import Meanings
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.runs import Runs
+from letta_grpc.engine.sleeptime import SleeptimeWork
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.engine.tool_catalog import ToolCatalog
 from letta_grpc.engine.tool_trials import ToolTrials
@@ -243,13 +247,20 @@ def _meanings(stack: AsyncExitStack, settings: Settings, database: SqliteDatabas
     return Meanings(embeddings, SqlPassageVectors(database), clock)
 
 
-def _mcp_policy(settings: Settings) -> McpPolicy:
+def _allowed(settings: Settings, chosen: bool | None) -> bool:  # noqa: FBT001 - a setting's value
     """Return what is set, and where nothing is: what does no harm as long as only this machine can ask for it."""
+    return settings.is_for_this_machine_alone if chosen is None else chosen
 
-    def allowed(chosen: bool | None) -> bool:  # noqa: FBT001 - a setting's value
-        return settings.is_for_this_machine_alone if chosen is None else chosen
 
-    return McpPolicy(allow_stdio=allowed(settings.mcp_stdio), allow_private_addresses=allowed(settings.mcp_private_addresses))
+def _mcp_policy(settings: Settings) -> McpPolicy:
+    return McpPolicy(
+        allow_stdio=_allowed(settings, settings.mcp_stdio),
+        allow_private_addresses=_allowed(settings, settings.mcp_private_addresses),
+    )
+
+
+def _images(settings: Settings) -> WebImages:
+    return WebImages(allow_private_addresses=_allowed(settings, settings.image_private_addresses))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +293,7 @@ class _Ground:
             history=self.history,
             messages=SqlMessageSearch(self.database),
             passages=self.archive,
+            agents=SqlAgentStore(self.database),
             clock=self.clock,
         )
 
@@ -310,15 +322,32 @@ def _sandbox(settings: Settings) -> NamespaceSandbox | NoSandbox:
 def _supervisor(ground: _Ground) -> Supervisor:
     database, settings = ground.database, ground.settings
     tracing: Tracing = ground.telemetry.tracing if ground.telemetry else NoTracing()
+    children = Children(
+        runs=SqlRunStore(database),
+        history=ground.history,
+        log=database.log,
+        models=ground.models,
+        clock=ground.clock,
+        tracing=tracing,
+    )
     return Supervisor(
         loop=AgentLoop(
             history=ground.history,
             runs=SqlRunStore(ground.database),
             models=ground.models,
             tools=ground.tools,
+            children=children,
             partial_json=Jiter(),
             shapes=JsonSchema(),
             tracing=tracing,
+        ),
+        children=children,
+        sleeptime=SleeptimeWork(
+            agents=SqlAgentStore(database),
+            runs=SqlRunStore(database),
+            history=ground.history,
+            models=ground.models,
+            clock=ground.clock,
         ),
         journal=database.journal,
         leases=database.leases,
@@ -350,6 +379,7 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
             runs=SqlRunStore(database),
             history=ground.history,
             models=models,
+            intake=Intake(shapes=JsonSchema(), images=_images(settings), runs=SqlRunStore(database)),
             readers=ground.readers,
             clock=clock,
         ),
@@ -424,7 +454,7 @@ class Finding:
 def examine(settings: Settings) -> tuple[Finding, ...]:
     """Look at all that a server with these settings stands on, without starting one, changing anything or calling anybody."""
     policy = _mcp_policy(settings)
-    mcp = f"child processes {_allowed(policy.allow_stdio)}, private addresses {_allowed(policy.allow_private_addresses)}"
+    mcp = f"child processes {_permission(policy.allow_stdio)}, private addresses {_permission(policy.allow_private_addresses)}"
     return (
         _database_finding(settings),
         _sandbox_finding(settings, _sandbox(settings)),
@@ -434,7 +464,7 @@ def examine(settings: Settings) -> tuple[Finding, ...]:
     )
 
 
-def _allowed(is_allowed: bool) -> str:  # noqa: FBT001 - a word for it
+def _permission(is_allowed: bool) -> str:  # noqa: FBT001 - a word for it
     return "allowed" if is_allowed else "not allowed"
 
 

@@ -1,7 +1,8 @@
 """The input of a run: what it becomes in the conversation, and what an answer takes over from the run that waits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import assert_never
 
 from letta_grpc.domain.ids import MessageId
@@ -14,9 +15,25 @@ def is_answer(messages: Sequence[InputMessage]) -> bool:
     return any(isinstance(message, ApprovalInput | ReturnsInput) for message in messages)
 
 
+def entering(spec: RunSpec) -> tuple[InputMessage, ...]:
+    """Return the input that enters the conversation as the run starts: what a CAPTURE has of an assistant's comes after it."""
+    return tuple(message for message in spec.messages if not _is_assistants(message))
+
+
+def captured(run: Run, spec: RunSpec, new_id: Callable[[], MessageId], time: datetime) -> Iterator[Message]:
+    """Yield the messages of an assistant's that a CAPTURE puts into the conversation."""
+    for given in spec.messages:
+        if _is_assistants(given):
+            yield replace(_stored(run, new_id(), given), model=spec.model, create_time=time)
+
+
+def _is_assistants(message: InputMessage) -> bool:
+    return isinstance(message, SpokenInput) and message.role is Role.ASSISTANT
+
+
 def input_messages(run: Run, spec: RunSpec) -> Iterator[Message]:
     """Yield the messages that a run's input becomes once the run starts."""
-    for message_id, given in zip(run.input_message_ids, spec.messages, strict=True):
+    for message_id, given in zip(run.input_message_ids, entering(spec), strict=True):
         yield _stored(run, message_id, given)
 
 

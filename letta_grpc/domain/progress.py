@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from letta_grpc.domain.events import (
+    ChildRunStarted,
     MessageCompleted,
     MessageStarted,
     ReasoningDelta,
@@ -19,7 +20,7 @@ from letta_grpc.domain.events import (
     ToolExecutionStarted,
     ToolReturned,
 )
-from letta_grpc.domain.ids import MessageId, StepId
+from letta_grpc.domain.ids import MessageId, RunId, StepId
 from letta_grpc.domain.messages import Message, Role, ToolCall, ToolReturn
 from letta_grpc.domain.transitions import Phase, advance
 from letta_grpc.domain.usage import Usage
@@ -45,6 +46,8 @@ class Progress:
     due: tuple[ToolCall, ...] = ()
     begun: Counter[str] = field(default_factory=Counter)
     returns: dict[str, ToolReturn] = field(default_factory=dict)
+    # The runs that tools have started.
+    child_run_ids: set[RunId] = field(default_factory=set)
     usage: Usage = Usage()
     first_token_ns: int | None = None
     last_token_ns: int | None = None
@@ -71,6 +74,8 @@ class Progress:
                 self.open_message_ids.clear()
             case ToolExecutionStarted(tool_call_id=call_id):
                 self.begun[call_id] += 1
+            case ChildRunStarted(run_id=run_id):
+                self.child_run_ids.add(run_id)
             case ToolReturned(tool_return=returned):
                 self.returns[returned.tool_call_id] = returned
             case StepCompleted(usage=usage):

@@ -15,6 +15,7 @@ from letta_grpc.domain.runs import CompactionMode, RunKind, StopReason
 from letta_grpc.domain.transitions import Phase
 from letta_grpc.engine.answer import Answer
 from letta_grpc.engine.answer_shape import AnswerShape, repair
+from letta_grpc.engine.children import Children
 from letta_grpc.engine.compaction import Compactor
 from letta_grpc.engine.contexts import model_request
 from letta_grpc.engine.ends import RunEnd, completed, interrupted
@@ -40,6 +41,7 @@ class AgentLoop:
         runs: RunStore,
         models: Models,
         tools: Tools,
+        children: Children,
         partial_json: PartialJson,
         shapes: Shapes,
         tracing: Tracing,
@@ -50,7 +52,7 @@ class AgentLoop:
         self._answer_shape = AnswerShape(shapes)
         self._models = models
         self._tools = tools
-        self._tool_calls = ToolCalls(tools, tracing)
+        self._tool_calls = ToolCalls(tools, children, tracing)
         self._compactor = Compactor(models, tracing)
         self._tracing = tracing
 
@@ -89,6 +91,7 @@ class AgentLoop:
 
     async def _turn(self, record: RunRecord, agent: Agent | None = None) -> Turn:
         agent = agent or (await self._load(record)).agent
+        record.has_sleeptime = agent.sleeptime is not None
         toolbox = await toolbox_of(agent, record.spec, self._tools)
         if not toolbox.policy.in_order:
             return Turn(toolbox)

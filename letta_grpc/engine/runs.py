@@ -1,20 +1,18 @@
 """Starting, following and ending runs."""
 
 from collections.abc import AsyncGenerator, Awaitable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TypeVar
 
-from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.fingerprint import fingerprint
-from letta_grpc.domain.ids import AgentId, ConversationId, RunId, new_message_id, new_run_id, new_step_id
+from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
-from letta_grpc.domain.runs import Run, RunSpec, RunState, Step
-from letta_grpc.engine.models import check_model
+from letta_grpc.domain.runs import Run, Step
+from letta_grpc.engine.intake import Intake
 from letta_grpc.engine.readers import Readers
+from letta_grpc.engine.starts import StartRequest, admission, start_of
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.ports.clock import Clock
-from letta_grpc.ports.journal import Admit, Start
 from letta_grpc.ports.log import EventLog, LogPage
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.stores import HistoryStore, RunFilter, RunStore
@@ -23,17 +21,6 @@ T = TypeVar("T")
 
 # A response may hold 1 MiB. A quarter is as quick, and is what a reader that has gone to sleep keeps in memory, several times.
 _PAGE_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartRequest:
-    """A start as a caller asks for it. Without a request id it cannot be repeated safely."""
-
-    agent_id: AgentId
-    conversation_id: ConversationId | None
-    request_id: str | None
-    spec: RunSpec
-    traceparent: str | None = None
 
 
 class Runs:
@@ -47,6 +34,7 @@ class Runs:
         runs: RunStore,
         history: HistoryStore,
         models: Models,
+        intake: Intake,
         readers: Readers,
         clock: Clock,
     ) -> None:
@@ -55,55 +43,20 @@ class Runs:
         self._runs = runs
         self._history = history
         self._models = models
+        self._intake = intake
         self._readers = readers
         self._clock = clock
 
     async def start(self, request: StartRequest) -> Run:
-        """Start a run, or find the one that its request id has started. What `Journal.claim` raises, this raises.
+        """Start a run, or find the one that its request id has started. What `Intake` and `Journal.claim` raise, this raises.
 
-        Once this has begun the run is started, also if the caller goes away.
+        Once the pictures that it names are fetched the run is started, also if the caller goes away.
         """
         self._readers.check()
-        run_id = new_run_id()
-        spec = request.spec
-        start = Start(
-            run_id=run_id,
-            agent_id=request.agent_id,
-            conversation_id=request.conversation_id,
-            request_id=request.request_id or run_id.removeprefix("run-"),
-            # No other start can be told to be the same as one whose request id nobody knew.
-            fingerprint=fingerprint(request.agent_id, request.conversation_id, spec) if request.request_id else "",
-            is_repeatable=request.request_id is not None,
-            spec=spec,
-            first_step_id=new_step_id(),
-            traceparent=request.traceparent,
-        )
-        return await self._supervisor.start(start, self._admit(start))
-
-    def _admit(self, start: Start) -> Admit:
-        def admit(agent: Agent, conversation: Conversation, spec: RunSpec) -> Run:
-            handle = spec.model or conversation.model or agent.model
-            # Each model is told by the field of the request that brought it.
-            path = "run.model" if spec.model else "conversation_id" if conversation.model else "agent_id"
-            check_model(self._models, handle, path)
-            now = self._clock.now()
-            return Run(
-                id=start.run_id,
-                agent_id=agent.id,
-                conversation_id=conversation.id,
-                request_id=start.request_id,
-                parent_run_ids=start.parent_run_ids,
-                kind=spec.kind,
-                model=handle,
-                state=RunState.RUNNING,
-                create_time=now,
-                start_time=now,
-                input_message_ids=tuple(new_message_id() for _ in spec.messages),
-                background=spec.background,
-                metadata=spec.metadata,
-            )
-
-        return admit
+        spec = await self._intake.prepared(request.spec, request.request_id)
+        # The fingerprint is that of the request: pictures may change where they are.
+        start = replace(start_of(request), spec=spec)
+        return await self._supervisor.start(start, admission(start, self._models, self._clock))
 
     async def follow(
         self, run_id: RunId, after: int = 0, heartbeat_seconds: float | None = 15.0

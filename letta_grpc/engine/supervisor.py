@@ -16,10 +16,12 @@ from letta_grpc.domain.events import RunStarted, StepStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.progress import Progress
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run, RunSpec, RunState
+from letta_grpc.engine.children import Children
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.record import RunRecord, nanoseconds
+from letta_grpc.engine.sleeptime import SleeptimeWork, is_counted
 from letta_grpc.engine.takeover import progress_of
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
@@ -46,6 +48,8 @@ class Supervisor:
         self,
         *,
         loop: AgentLoop,
+        children: Children,
+        sleeptime: SleeptimeWork,
         journal: Journal,
         leases: Leases,
         log: EventLog,
@@ -57,6 +61,9 @@ class Supervisor:
         event_retention: timedelta = timedelta(hours=24),
     ) -> None:
         self._loop = loop
+        self._children = children
+        children.claim = self._claim
+        self._sleeptime = sleeptime
         self._journal = journal
         self._leases = leases
         self._log = log
@@ -79,6 +86,7 @@ class Supervisor:
         self._readers.on_first, self._readers.on_none = self._reader_came, self._readers_gone
         await self._take_over()
         await self._expire_calls()
+        self._catching_up = self._group.create_task(self._sleeptime.start_all(self.start), name="sleeptime")
         self._housekeeper = self._group.create_task(self._keep_house(), name="housekeeper")
         return self
 
@@ -88,6 +96,7 @@ class Supervisor:
         """End all tasks. Open runs stay open, for the next server."""
         self._stopping = True
         self._housekeeper.cancel()
+        self._catching_up.cancel()
         for task in (*self._grace.values(), *(active.task for active in self._runs.values())):
             task.cancel()
         # A group wraps whatever error passes through it, cancellation alone excepted; this one is not about its tasks.
@@ -106,9 +115,12 @@ class Supervisor:
 
     async def start(self, start: Start, admit: Admit) -> Run:
         """Claim a run and begin to work on it, both or neither, also if the caller is cancelled meanwhile."""
+        return (await asyncio.shield(self._claim(start, admit))).run
+
+    def _claim(self, start: Start, admit: Admit) -> asyncio.Future[Claim]:
         claimed = self._journal.claim(start, admit, self._granted)
         claimed.add_done_callback(lambda claimed: self._claimed(start.run_id, claimed))
-        return (await asyncio.shield(claimed)).run
+        return claimed
 
     def _granted(self, claim: Claim) -> None:
         # The model is asked while the claim is being stored: until that has happened nobody sees anything of the run.
@@ -218,9 +230,36 @@ class Supervisor:
                 end = crashed()
             if end.error:
                 span.fail(end.error.reason)
+            if record.progress.open_calls:
+                await self._end_children(record)
             await record.finish(end)
+            self._look_after(record, end)
             span.used(record.progress.usage)
             return bool(end.pending_actions)
+
+    def _look_after(self, record: RunRecord, end: RunEnd) -> None:
+        """Begin, beside everything else, with the background work that may be due after a turn."""
+        run = record.run
+        if record.has_sleeptime and end.state is RunState.COMPLETED and is_counted(run):
+            self._group.create_task(self._sleeptime.start_due(run.agent_id, self.start), name=f"sleeptime of {run.agent_id}")
+
+    async def _end_children(self, record: RunRecord) -> None:
+        """Ask the runs to end that this one's tools wait for, durably: each does the same for its own when it ends."""
+        ending = self._group.create_task(self._cancel_children(record.run.id), name=f"children of {record.run.id}")
+        while not ending.done():
+            try:
+                await asyncio.wait([ending])
+            except asyncio.CancelledError:
+                # To be cancelled once more changes nothing.
+                if self._is_left(record.run):
+                    raise
+
+    async def _cancel_children(self, run_id: RunId) -> None:
+        try:
+            for child_id in await self._children.waited_for(run_id):
+                await self.cancel(child_id)
+        except Exception:
+            logger.exception("the runs that a run waits for could not be ended", extra={"run_id": run_id})
 
     async def _end_of(self, record: RunRecord, span: Span) -> RunEnd:
         if record.cancel_requested:

@@ -9,10 +9,11 @@ from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ToolExecutionStarted
 from letta_grpc.domain.memgpt import as_run
-from letta_grpc.domain.messages import ToolCall, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.messages import TextPart, ToolCall, ToolReturn, ToolReturnStatus
 from letta_grpc.domain.turns import is_refusal
+from letta_grpc.engine.children import Children
 from letta_grpc.engine.record import RunRecord
-from letta_grpc.engine.return_limits import cut_lines, cut_text, size_of
+from letta_grpc.engine.return_limits import content_size, cut_content, cut_lines, cut_text, size_of, text_in
 from letta_grpc.engine.tool_output import LiveOutput
 from letta_grpc.engine.toolbox import Toolbox
 from letta_grpc.engine.turn import StepCalls, Turn, step_calls
@@ -32,7 +33,8 @@ _CONFLICT = "Error: others keep changing the same memory block. Try again later.
 class ToolCalls:
     """Runs tools and records their returns."""
 
-    def __init__(self, tools: Tools, tracing: Tracing) -> None:
+    def __init__(self, tools: Tools, children: Children, tracing: Tracing) -> None:
+        self._children = children
         self._tools = tools
         self._tracing = tracing
 
@@ -78,7 +80,11 @@ class ToolCalls:
     async def _run(self, record: RunRecord, call: ToolCall, definition: ToolDefinition, toolbox: Toolbox, limit: int) -> None:
         run = record.run
         context = ToolContext(
-            agent_id=run.agent_id, conversation_id=run.conversation_id, run_id=run.id, secrets=toolbox.secrets
+            agent_id=run.agent_id,
+            conversation_id=run.conversation_id,
+            run_id=run.id,
+            secrets=toolbox.secrets,
+            children=self._children.of(record, call),
         )
         with self._tracing.tool_call(call) as span:
             for _ in range(_MAX_CONFLICTS):
@@ -132,12 +138,15 @@ def _cut_return(returned: ToolReturn, text_limit: int, limit: int) -> ToolReturn
     """Return what fits: the text first, then the lines of both outputs as far as there is room."""
     if is_refusal(returned):
         # A tool of the server's or the client's that says so would hide its own call from the rules.
-        returned = replace(returned, text=f"Error: {returned.text}")
-    text = cut_text(returned.text, text_limit)
-    room = max(0, limit - len(text))
+        marked = (TextPart("Error:"), *returned.content) if returned.content else ()
+        returned = replace(returned, text=f"Error: {returned.text}", content=marked)
+    content = cut_content(returned.content, text_limit, limit)
+    # Beside a content its text is not stored again.
+    text = text_in(content) if content else cut_text(returned.text, text_limit)
+    room = max(0, limit - (content_size(content) if content else len(text)))
     stdout = cut_lines(returned.stdout, room)
     room = max(0, room - size_of(stdout))
-    return replace(returned, text=text, stdout=stdout, stderr=cut_lines(returned.stderr, room))
+    return replace(returned, text=text, content=content, stdout=stdout, stderr=cut_lines(returned.stderr, room))
 
 
 async def _side_by_side(*runs: Coroutine[object, object, None]) -> None:

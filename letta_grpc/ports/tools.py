@@ -8,17 +8,19 @@ from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId
 from letta_grpc.domain.messages import InputPart, ToolCall, ToolReturnStatus
 from letta_grpc.domain.tools import OutputStream
+from letta_grpc.ports.children import ChildRuns, NoChildRuns
 from letta_grpc.ports.journal import Change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
-    """On whose behalf a tool runs."""
+    """On whose behalf a tool runs. `children`: how it has other agents run."""
 
     agent_id: AgentId
     conversation_id: ConversationId
     run_id: RunId
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    children: ChildRuns = field(default_factory=NoChildRuns, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

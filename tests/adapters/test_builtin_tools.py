@@ -9,6 +9,7 @@ import pytest
 
 from letta_grpc.adapters.builtin_tools.recall import EXCERPT_CHARACTERS
 from letta_grpc.adapters.builtin_tools.registry import BuiltinTools
+from letta_grpc.adapters.memory.agents import MemoryAgentStore
 from letta_grpc.adapters.memory.blocks import MemoryBlockStore, MemoryMemoryStore
 from letta_grpc.adapters.memory.history import MemoryHistoryStore
 from letta_grpc.adapters.memory.message_search import MemoryMessageSearch
@@ -60,6 +61,7 @@ class Desk:
             history=MemoryHistoryStore(self.state),
             messages=MemoryMessageSearch(self.state),
             passages=MemoryPassageStore(self.state),
+            agents=MemoryAgentStore(self.state),
             clock=self.clock,
         )
 
@@ -362,6 +364,7 @@ async def test_a_store_that_fails_is_a_neutral_error_and_the_log_has_the_rest(
         history=history,
         messages=MemoryMessageSearch(desk.state),
         passages=FailingPassages(desk.state),
+        agents=MemoryAgentStore(desk.state),
         clock=desk.clock,
     )
     result = await tools.run(ToolCall(id="call", name="archival_memory_search", arguments="{}"), CONTEXT, unheard)
@@ -384,6 +387,7 @@ async def test_a_tool_that_is_cancelled_ends_at_once(desk: Desk) -> None:
         history=history,
         messages=MemoryMessageSearch(desk.state),
         passages=Waiting(desk.state),
+        agents=MemoryAgentStore(desk.state),
         clock=desk.clock,
     )
     call = ToolCall(id="call", name="archival_memory_search", arguments="{}")

@@ -12,7 +12,7 @@ from letta_grpc.domain.ids import new_agent_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, RunState
 from letta_grpc.engine.agents import NewAgent
-from letta_grpc.engine.runs import StartRequest
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
 from tests.support.engine import DONE, Engine, end, engine, kinds, say
 from tests.support.values import spec

@@ -29,16 +29,22 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import Run, RunSpec
 from letta_grpc.engine.agents import Agents, NewAgent
+from letta_grpc.engine.children import Children
+from letta_grpc.engine.intake import Intake
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
-from letta_grpc.engine.runs import Runs, StartRequest
+from letta_grpc.engine.runs import Runs
+from letta_grpc.engine.sleeptime import SleeptimeWork
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.engine.supervisor import Supervisor
+from letta_grpc.ports.images import ImageLoader
 from letta_grpc.ports.journal import Change
 from letta_grpc.ports.models import ChatModel
 from letta_grpc.ports.tools import Output, ToolContext, ToolResult
 from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
+from tests.support.pictures import NoImages
 from tests.support.values import spec as plain_spec
 
 E = TypeVar("E")
@@ -218,23 +224,32 @@ async def engine(
     model: DirectedModel | None = None,
     tools: DirectedTools | None = None,
     agent: Agent | None = None,
+    images: ImageLoader | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine; give it the database of another one that was left to let it take over."""
     clock, codec = clock or FakeClock(), ProtoEventCodec()
     database = database or MemoryDatabase(clock, codec)
     model, tools, tracing, readers = model or DirectedModel(), tools or DirectedTools(), NoTracing(), Readers()
     models = OneModel(model)
+    children = Children(
+        runs=database.runs, history=database.history, log=database.log, models=models, clock=clock, tracing=tracing
+    )
     loop = AgentLoop(
         history=database.history,
         runs=database.runs,
         models=models,
         tools=tools,
+        children=children,
         partial_json=Jiter(),
         shapes=JsonSchema(),
         tracing=tracing,
     )
     supervisor = Supervisor(
         loop=loop,
+        children=children,
+        sleeptime=SleeptimeWork(
+            agents=database.agents, runs=database.runs, history=database.history, models=models, clock=clock
+        ),
         journal=database.journal,
         leases=database.leases,
         log=database.log,
@@ -250,6 +265,7 @@ async def engine(
         runs=database.runs,
         history=database.history,
         models=models,
+        intake=Intake(shapes=JsonSchema(), images=images or NoImages(), runs=database.runs),
         readers=readers,
         clock=clock,
     )

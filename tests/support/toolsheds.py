@@ -34,6 +34,7 @@ def toolshed(
         history=database.history,
         messages=database.messages,
         passages=database.passages,
+        agents=database.agents,
         clock=clock,
     )
     shelf = ToolShelf(

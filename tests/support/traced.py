@@ -15,9 +15,12 @@ from letta_grpc.adapters.jiter import Jiter
 from letta_grpc.adapters.json_schema import JsonSchema
 from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.engine.agents import Agents, NewAgent
+from letta_grpc.engine.children import Children
+from letta_grpc.engine.intake import Intake
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.runs import Runs
+from letta_grpc.engine.sleeptime import SleeptimeWork
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.ports.tracing import Tracing
 from letta_grpc.telemetry.interface import Telemetry
@@ -25,6 +28,7 @@ from letta_grpc.telemetry.providers import telemetry_over
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, OneModel
+from tests.support.pictures import NoImages
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 CALLER_SPAN = "b7ad6b7169203331"
@@ -119,15 +123,23 @@ async def traced_engine(
     at = at or home()
     model, tools, readers = DirectedModel(list(turns)), tools or DirectedTools(), Readers()
     models, database = OneModel(model), at.database
+    children = Children(
+        runs=database.runs, history=database.history, log=database.log, models=models, clock=at.clock, tracing=tracing
+    )
     supervisor = Supervisor(
         loop=AgentLoop(
             history=database.history,
             runs=database.runs,
             models=models,
             tools=tools,
+            children=children,
             partial_json=Jiter(),
             shapes=JsonSchema(),
             tracing=tracing,
+        ),
+        children=children,
+        sleeptime=SleeptimeWork(
+            agents=database.agents, runs=database.runs, history=database.history, models=models, clock=at.clock
         ),
         journal=database.journal,
         leases=database.leases,
@@ -144,6 +156,7 @@ async def traced_engine(
         runs=database.runs,
         history=database.history,
         models=models,
+        intake=Intake(shapes=JsonSchema(), images=NoImages(), runs=database.runs),
         readers=readers,
         clock=at.clock,
     )

@@ -11,7 +11,7 @@ from letta_grpc.domain.errors import ModelRateLimited
 from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import Run
 from letta_grpc.domain.usage import Usage
-from letta_grpc.engine.runs import StartRequest
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.tools import ToolResult
 from letta_grpc.testing.tracing import RecordingTracing
 from tests.support.engine import DirectedTools, Engine, Move, call, say

@@ -3,6 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 
+from letta_grpc.adapters.builtin_tools.agents import (
+    send_message_to_agent,
+    send_message_to_agent_and_wait,
+    send_message_to_agents_matching_tags,
+)
 from letta_grpc.adapters.builtin_tools.memory import memory_insert, memory_replace, memory_rethink
 from letta_grpc.adapters.builtin_tools.recall import archival_memory_insert, archival_memory_search, conversation_search
 from letta_grpc.adapters.builtin_tools.signatures import SignedTool, ToolFunction
@@ -11,12 +16,13 @@ from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.messages import ToolCall
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.search import MessageSearch, PassageSearch
-from letta_grpc.ports.stores import HistoryStore, MemoryStore
+from letta_grpc.ports.stores import AgentStore, HistoryStore, MemoryStore
 from letta_grpc.ports.tools import Output, ToolContext, ToolResult
 
 logger = logging.getLogger(__name__)
 
-FUNCTIONS: tuple[ToolFunction, ...] = (
+# What a new agent gets.
+BASE: tuple[ToolFunction, ...] = (
     memory_insert,
     memory_replace,
     memory_rethink,
@@ -24,14 +30,28 @@ FUNCTIONS: tuple[ToolFunction, ...] = (
     archival_memory_insert,
     archival_memory_search,
 )
+FUNCTIONS: tuple[ToolFunction, ...] = (
+    *BASE,
+    send_message_to_agent_and_wait,
+    send_message_to_agent,
+    send_message_to_agents_matching_tags,
+)
 
 
 class BuiltinTools:
     """Runs them over the stores. They only read: what they change is in their results."""
 
     def __init__(
-        self, *, memory: MemoryStore, history: HistoryStore, messages: MessageSearch, passages: PassageSearch, clock: Clock
+        self,
+        *,
+        memory: MemoryStore,
+        history: HistoryStore,
+        messages: MessageSearch,
+        passages: PassageSearch,
+        agents: AgentStore,
+        clock: Clock,
     ) -> None:
+        self._agents = agents
         self._memory = memory
         self._history = history
         self._messages = messages
@@ -48,8 +68,8 @@ class BuiltinTools:
         return tuple(self._tools)
 
     def base_tools(self) -> Sequence[str]:
-        """Return the names of the tools that a new agent gets: all of these."""
-        return tuple(self._tools)
+        """Return the names of the tools that a new agent gets."""
+        return tuple(function.__name__ for function in BASE)
 
     async def run(self, call: ToolCall, context: ToolContext, output: Output) -> ToolResult:  # noqa: ARG002 - the port's shape
         """Run a tool. None of these writes anything meanwhile. Whatever is wrong is a result with status ERROR."""
@@ -74,6 +94,7 @@ class BuiltinTools:
             history=self._history,
             messages=self._messages,
             passages=self._passages,
+            agents=self._agents,
             clock=self._clock,
             context=context,
         )

@@ -8,7 +8,7 @@ from letta_grpc.domain.messages import ToolReturnStatus
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Change
 from letta_grpc.ports.search import MessageSearch, PassageSearch
-from letta_grpc.ports.stores import HistoryStore, MemoryStore
+from letta_grpc.ports.stores import AgentStore, HistoryStore, MemoryStore
 from letta_grpc.ports.tools import ToolContext, ToolResult
 
 
@@ -24,6 +24,7 @@ class Workplace:
     history: HistoryStore
     messages: MessageSearch
     passages: PassageSearch
+    agents: AgentStore
     clock: Clock
     context: ToolContext
 

@@ -27,7 +27,7 @@ def _the(name: str) -> BindParameter[Any]:
 
 
 # Spelled as in the partial index, or the database would not use it.
-_OPEN = text("runs.state IN ('queued', 'running')")
+OPEN = text("runs.state IN ('queued', 'running')")
 
 AGENT = select(agents).where(agents.c.id == _the("agent"))
 AGENT_BLOCKS = (
@@ -59,18 +59,18 @@ RUN_OF_REQUEST = select(runs).where(runs.c.request_id == _the("request"))
 # The active one first, then the queue in its order.
 OPEN_RUNS_OF_CONVERSATION = (
     select(runs.c.id, runs.c.state, runs.c.queue_rank)
-    .where(runs.c.conversation_id == _the("conversation"), _OPEN)
+    .where(runs.c.conversation_id == _the("conversation"), OPEN)
     .order_by(runs.c.state.desc(), runs.c.queue_rank, runs.c.position)
 )
-OPEN_RUNS = select(runs).where(_OPEN).order_by(runs.c.position)
+OPEN_RUNS = select(runs).where(OPEN).order_by(runs.c.position)
 EXPIRED_RUNS = (
     select(runs)
-    .where(_OPEN, runs.c.state == "running", or_(runs.c.owner != _the("owner"), runs.c.lease_expires_at <= _the("now")))
+    .where(OPEN, runs.c.state == "running", or_(runs.c.owner != _the("owner"), runs.c.lease_expires_at <= _the("now")))
     .order_by(runs.c.position)
 )
 WAITING_CONVERSATIONS = (
     select(runs.c.conversation_id)
-    .where(_OPEN)
+    .where(OPEN)
     .group_by(runs.c.conversation_id)
     .having(func.max(runs.c.state) == "queued")
     .order_by(func.min(runs.c.position))

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, TextClause, func, select
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.queries import RUN
+from letta_grpc.adapters.sql.queries import OPEN, RUN
 from letta_grpc.adapters.sql.rows import Row, from_json, run_of
 from letta_grpc.adapters.sql.schema import runs, steps
 from letta_grpc.adapters.sql.times import from_micros, to_micros
 from letta_grpc.domain.errors import ResourceInUse, RunNotFound
-from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.ids import AgentId, RunId
 from letta_grpc.domain.paging import Page, PageRequest
-from letta_grpc.domain.runs import OPEN_STATES, Run, Step
+from letta_grpc.domain.runs import OPEN_STATES, Run, RunKind, RunState, Step
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.ports.stores import RunFilter
 
@@ -29,12 +29,22 @@ class SqlRunStore:
         """Return a run."""
         return await self._numbered(await self._database.read(lambda connection: _get(connection, run_id)))
 
+    async def find_started(self, request_id: str) -> RunId | None:
+        """Return the run that a request id has started."""
+        query = select(runs.c.id).where(runs.c.request_id == request_id)
+        found = await self._database.read(lambda connection: connection.scalar(query))
+        return None if found is None else RunId(found)
+
     async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
         """Return runs."""
         query = paged(select(runs).where(*_conditions(where)), runs.c.position, page)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         found = page_of(rows, page, run_of)
         return Page(tuple([await self._numbered(run) for run in found.items]), found.next)
+
+    async def last_turns(self, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:
+        """Return how many turns of an agent have completed, and the last of them."""
+        return await self._database.read(lambda connection: _last_turns(connection, agent_id, limit))
 
     async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:
         """Return a run's completed steps."""
@@ -66,13 +76,14 @@ def _get(connection: Connection, run_id: RunId) -> Run:
     return run_of(row)
 
 
-def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool]]:
+def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool] | TextClause]:
     if where.agent_id is not None:
         yield runs.c.agent_id == where.agent_id
     if where.conversation_id is not None:
         yield runs.c.conversation_id == where.conversation_id
-    if where.states:
-        yield runs.c.state.in_([state.value for state in where.states])
+    yield from _state_conditions(where)
+    if where.parent_run_id is not None:
+        yield runs.c.parent_run_ids.contains(f'"{where.parent_run_id}"', autoescape=True)
     if where.stop_reasons:
         yield runs.c.stop_reason.in_([reason.value for reason in where.stop_reasons])
     if where.background is not None:
@@ -83,6 +94,26 @@ def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool]]:
         yield runs.c.create_time >= to_micros(where.create_time_from)
     if where.create_time_before is not None:
         yield runs.c.create_time < to_micros(where.create_time_before)
+
+
+def _state_conditions(where: RunFilter) -> Iterator[ColumnElement[bool] | TextClause]:
+    if where.states:
+        yield runs.c.state.in_([state.value for state in where.states])
+    if where.states and OPEN_STATES.issuperset(where.states):
+        # Once more, as the index of open runs has it.
+        yield OPEN
+
+
+def _last_turns(connection: Connection, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:
+    turns = (
+        runs.c.agent_id == agent_id,
+        runs.c.state == RunState.COMPLETED.value,
+        runs.c.kind != RunKind.COMPACTION.value,
+        runs.c.background.is_(False),
+    )
+    count = connection.scalar(select(func.count()).select_from(runs).where(*turns)) or 0
+    newest = select(runs).where(*turns).order_by(runs.c.end_time.desc(), runs.c.position.desc()).limit(limit)
+    return count, tuple(run_of(row) for row in connection.execute(newest))
 
 
 def _list_steps(connection: Connection, run_id: RunId, page: PageRequest) -> Page[Step]:

@@ -2,7 +2,7 @@
 
 from letta_grpc.domain.ids import AgentId, ConversationId
 from letta_grpc.domain.runs import CompactionMode, RunKind, RunSpec
-from letta_grpc.engine.runs import StartRequest
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.transport.convert.conversations import optional_conversation
 from letta_grpc.transport.convert.enums import COMPACTION_MODES
 from letta_grpc.transport.convert.requests import request_id_from_pb

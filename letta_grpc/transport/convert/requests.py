@@ -7,7 +7,7 @@ from typing import Protocol
 
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.engine.runs import StartRequest
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.transport.convert.conversations import optional_conversation
 from letta_grpc.transport.convert.enums import RUN_STATES, STOP_REASONS
@@ -160,6 +160,7 @@ def runs_query_from_pb(request: pb.ListRunsRequest) -> tuple[PageRequest, RunFil
         page = page_from_pb(rules, request)
         agent_id = rules.optional_id("agent_id", "agent", request.agent_id)
         conversation_id = rules.optional_id("conversation_id", "conv", request.conversation_id)
+        parent_run_id = rules.optional_id("parent_run_id", "run", request.parent_run_id)
         time_from = checked_timestamp(rules, "create_time_from", request.create_time_from)
         time_before = checked_timestamp(rules, "create_time_before", request.create_time_before)
         where = RunFilter(
@@ -169,6 +170,7 @@ def runs_query_from_pb(request: pb.ListRunsRequest) -> tuple[PageRequest, RunFil
             stop_reasons=STOP_REASONS.checked_all(rules, "stop_reasons", request.stop_reasons),
             background=request.background if request.HasField("background") else None,
             has_pending_actions=request.has_pending_actions if request.HasField("has_pending_actions") else None,
+            parent_run_id=RunId(parent_run_id) if parent_run_id else None,
             create_time_from=time_from if request.HasField("create_time_from") else None,
             create_time_before=time_before if request.HasField("create_time_before") else None,
         )

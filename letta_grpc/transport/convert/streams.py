@@ -4,7 +4,7 @@ from typing import assert_never
 
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import RunId
-from letta_grpc.engine.runs import StartRequest
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.transport.convert.requests import View, attach_from_pb, read_start, read_view, run_id_from_pb, stream_from_pb
 from letta_grpc.transport.convert.rules import Rules
 from letta_grpc.v1 import run_service_pb2 as pb

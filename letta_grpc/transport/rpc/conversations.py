@@ -3,7 +3,8 @@
 # ruff: noqa: N802 - methods are named as the contract names them
 
 from letta_grpc.engine.conversations import Conversations
-from letta_grpc.engine.runs import Runs, StartRequest
+from letta_grpc.engine.runs import Runs
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.transport.convert.compactions import compaction_from_pb
 from letta_grpc.transport.convert.conversations import (
     conversation_id_from_pb,

@@ -6,7 +6,8 @@ from contextlib import aclosing
 
 from letta_grpc.domain.errors import LettaError
 from letta_grpc.domain.runs import Run
-from letta_grpc.engine.runs import Runs, StartRequest
+from letta_grpc.engine.runs import Runs
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.transport.convert.requests import View
 from letta_grpc.transport.errors import refusal_of
 from letta_grpc.transport.merging import Chorus, merged

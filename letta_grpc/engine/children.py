@@ -1,0 +1,166 @@
+"""Runs that tools of a run have other agents do.
+
+A child's request id is made from the call that asks for it, so an attempt that runs the tool again finds the run that it had
+started. Whom a run waits for is read from the stored runs, so its end reaches them also from another server.
+"""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Never
+from uuid import UUID, uuid5
+
+from letta_grpc.domain.errors import InvalidRequest, RequestIdReused, RunNotFound
+from letta_grpc.domain.events import ChildRunStarted
+from letta_grpc.domain.ids import AgentId, RunId
+from letta_grpc.domain.messages import Role, SpokenInput, TextPart, ToolCall
+from letta_grpc.domain.paging import MAX_PAGE_SIZE, PageRequest
+from letta_grpc.domain.runs import OPEN_STATES, ConflictPolicy, Run, RunSpec, RunState
+from letta_grpc.engine.record import RunRecord
+from letta_grpc.engine.starts import StartRequest, admission, start_of
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.journal import Admit, Claim, Start
+from letta_grpc.ports.log import EventLog
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.stores import HistoryStore, RunFilter, RunStore
+from letta_grpc.ports.tracing import Tracing
+
+# Runs above a run. A longer chain of agents that call agents has lost its way.
+MAX_DEPTH = 8
+_PAGE_BYTES = 256 * 1024
+_OPEN = tuple(OPEN_STATES)
+_NOTE = "The next message does not come from a person but from the agent {agent_id}, which reads what you answer."
+
+
+def _nobody(start: Start, admit: Admit) -> Never:  # noqa: ARG001 - the shape of a claim
+    raise RuntimeError("no supervisor has taken these children on")
+
+
+class Children:
+    """Starts child runs, and knows whom a run waits for. `claim` is the supervisor's, which sets it."""
+
+    def __init__(
+        self, *, runs: RunStore, history: HistoryStore, log: EventLog, models: Models, clock: Clock, tracing: Tracing
+    ) -> None:
+        self.claim: Callable[[Start, Admit], Future[Claim]] = _nobody
+        self.runs = runs
+        self.history = history
+        self.log = log
+        self.models = models
+        self.clock = clock
+        self.tracing = tracing
+
+    def of(self, record: RunRecord, call: ToolCall) -> "CallChildren":
+        """Return what a tool call starts runs with."""
+        return CallChildren(self, record, call)
+
+    async def waited_for(self, run_id: RunId) -> list[RunId]:
+        """Return the open runs that a run's tools wait for."""
+        where = RunFilter(parent_run_id=run_id, states=_OPEN, background=False)
+        found = await self.runs.list(PageRequest(size=MAX_PAGE_SIZE), where)
+        return [run.id for run in found.items if run.parent_run_ids[-1] == run_id]
+
+    async def would_wait_for_itself(self, child: Run) -> bool:
+        """Say whether what a queued child waits for waits, at whatever distance, for one of the child's parents."""
+        queued, seen = [child], {child.id}
+        while queued:
+            conversation_id = queued.pop().conversation_id
+            where = RunFilter(conversation_id=conversation_id, states=(RunState.RUNNING,))
+            for holder in (await self.runs.list(PageRequest(), where)).items:
+                if holder.id in child.parent_run_ids:
+                    return True
+                for below_id in await self.waited_for(holder.id):
+                    if below_id not in seen:
+                        seen.add(below_id)
+                        queued.append(await self.runs.get(below_id))
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class CallChildren:
+    """The ChildRuns of one tool call."""
+
+    _children: Children
+    _record: RunRecord
+    _call: ToolCall
+
+    async def start(self, agent_id: AgentId, text: str, *, key: str = "", waits: bool) -> Run:
+        """Have an agent told something."""
+        await self._check(agent_id)
+        run = await self._started(self._request(agent_id, text, key, waits=waits))
+        if run.id not in self._record.progress.child_run_ids:
+            await self._record.write(ChildRunStarted(self._call.id, run.id, run.agent_id))
+        return run
+
+    async def ended(self, run_id: RunId) -> tuple[Run, str]:
+        """Return a run once it has ended, and its last words."""
+        children = self._children
+        run = await children.runs.get(run_id)
+        if run.state is RunState.QUEUED and await children.would_wait_for_itself(run):
+            raise InvalidRequest("That agent waits for you itself.")
+        # Not as a reader: those are sent away when the server stops, while its runs still have time to end.
+        after, is_over = run.last_sequence_number or 0, run.state.is_final
+        while not is_over:
+            await children.log.wait(run_id, after)
+            page = await children.log.read(run_id, after, _PAGE_BYTES)
+            after, is_over = page.last, page.ended
+        messages = await children.history.of_run(run_id)
+        words = [message.text for message in messages if message.role is Role.ASSISTANT and message.text]
+        return await children.runs.get(run_id), words[-1] if words else ""
+
+    async def _check(self, agent_id: AgentId) -> None:
+        run = self._record.run
+        if agent_id == run.agent_id:
+            raise InvalidRequest("An agent cannot call itself.")
+        if len(run.parent_run_ids) >= MAX_DEPTH:
+            raise InvalidRequest(f"Agents have called each other {MAX_DEPTH} times in a row; no more is allowed.")
+        for parent_id in run.parent_run_ids:
+            if await self._agent_of(parent_id) == agent_id:
+                raise InvalidRequest("That agent has called you, directly or through others, and waits for you.")
+
+    async def _agent_of(self, run_id: RunId) -> AgentId | None:
+        try:
+            return (await self._children.runs.get(run_id)).agent_id
+        except RunNotFound:
+            # It was removed together with its agent.
+            return None
+
+    def _request(self, agent_id: AgentId, text: str, key: str, *, waits: bool) -> StartRequest:
+        run = self._record.run
+        note = SpokenInput(role=Role.SYSTEM, content=(TextPart(_NOTE.format(agent_id=run.agent_id)),))
+        spec = RunSpec(
+            messages=(note, SpokenInput(role=Role.USER, content=(TextPart(text),))),
+            conflict_policy=ConflictPolicy.ENQUEUE,
+            metadata={"tool_call_id": self._call.id},
+            background=not waits,
+        )
+        if waits:
+            spec = replace(spec, run_timeout=self._time_left())
+        return StartRequest(
+            agent_id=agent_id,
+            conversation_id=None,
+            request_id=str(uuid5(UUID(run.id.removeprefix("run-")), f"{self._call.id}/{key}")),
+            spec=spec,
+            parent_run_ids=(*run.parent_run_ids, run.id),
+            traceparent=self._children.tracing.headers().get("traceparent"),
+        )
+
+    def _time_left(self) -> timedelta:
+        run, spec = self._record.run, self._record.spec
+        left = spec.run_timeout - (self._children.clock.now() - (run.start_time or run.create_time))
+        return max(left, timedelta(seconds=1))
+
+    async def _started(self, request: StartRequest) -> Run:
+        start = start_of(request)
+        claimed = self._children.claim(start, admission(start, self._children.models, self._children.clock))
+        try:
+            return (await asyncio.shield(claimed)).run
+        except asyncio.CancelledError:
+            # Whoever ends the calling run now has to find this one.
+            await asyncio.wait([claimed])
+            raise
+        except RequestIdReused as error:
+            # An earlier attempt has asked for it, with more time left, or while somebody else had the name.
+            return await self._children.runs.get(RunId(error.metadata["run_id"]))

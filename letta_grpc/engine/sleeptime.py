@@ -1,0 +1,127 @@
+"""Agents that work on shared memory in the background, after every so many turns of another one.
+
+Nothing is kept of what is due: it is read from the stored turns. After each turn, and at start, whatever should have been
+started is started, under a request id made from the turn that it was due after; what has been started already is found again.
+So nothing is lost when a server dies in between, and nothing is done twice.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID, uuid5
+
+from letta_grpc.domain.agents import Agent, Sleeptime
+from letta_grpc.domain.errors import LettaError, RequestIdReused
+from letta_grpc.domain.ids import AgentId
+from letta_grpc.domain.messages import Message, Role, SpokenInput, TextPart
+from letta_grpc.domain.paging import MAX_PAGE_SIZE, PageRequest
+from letta_grpc.domain.runs import ConflictPolicy, Run, RunKind, RunSpec
+from letta_grpc.engine.starts import StartRequest, admission, start_of
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.journal import Admit, Start
+from letta_grpc.ports.models import Models
+from letta_grpc.ports.stores import AgentStore, HistoryStore, RunStore
+
+logger = logging.getLogger(__name__)
+
+# In the metadata of a run that works on the memory of another agent: that agent.
+SLEEPTIME_OF = "sleeptime_of"
+_MAX_CHARACTERS = 100_000
+_PROMPT = """\
+You work in the background, while nobody waits. You share memory blocks with the agent {name}, and what it has before its \
+eyes in its next conversation is what you leave in them. Below is what was said since you were called last. Write into the \
+shared blocks what will matter later, correct what has become wrong, and take out what is no longer of use; change nothing \
+where nothing needs to be changed. Nobody reads what you answer.
+
+{transcript}"""
+
+StartRun = Callable[[Start, Admit], Awaitable[Run]]
+
+
+class SleeptimeWork:
+    """Starts the background runs that are due."""
+
+    def __init__(self, *, agents: AgentStore, runs: RunStore, history: HistoryStore, models: Models, clock: Clock) -> None:
+        self._agents = agents
+        self._runs = runs
+        self._history = history
+        self._models = models
+        self._clock = clock
+
+    async def start_all(self, start: StartRun) -> None:
+        """Start what is due for any agent. Errors are logged."""
+        page = PageRequest(size=MAX_PAGE_SIZE)
+        while True:
+            try:
+                found = await self._agents.list(page)
+            except LettaError:
+                logger.warning("background work could not be looked for", exc_info=True)
+                return
+            for agent in found.items:
+                if agent.sleeptime:
+                    await self.start_due(agent.id, start)
+            if found.next is None:
+                return
+            page = PageRequest(size=MAX_PAGE_SIZE, after=found.next)
+
+    async def start_due(self, agent_id: AgentId, start: StartRun) -> None:
+        """Start what is due for an agent. Errors are logged: no turn fails for them, and the next one tries again."""
+        try:
+            agent = await self._agents.get(agent_id)
+            if agent.sleeptime:
+                await self._start_due(agent, agent.sleeptime, start)
+        except Exception:
+            logger.exception("background work could not be started", extra={"agent_id": agent_id})
+
+    async def _start_due(self, agent: Agent, sleeptime: Sleeptime, start: StartRun) -> None:
+        every = sleeptime.every_turns
+        count, newest = await self._runs.last_turns(agent.id, 2 * every - 1)
+        turns = newest[count % every :][:every]
+        if len(turns) < every:
+            return
+        spec = await self._spec(agent, turns)
+        for helper_id in sleeptime.agent_ids:
+            request = StartRequest(
+                agent_id=helper_id,
+                conversation_id=None,
+                request_id=str(uuid5(UUID(turns[0].id.removeprefix("run-")), helper_id)),
+                spec=spec,
+            )
+            await self._start(request, start)
+
+    async def _start(self, request: StartRequest, start: StartRun) -> None:
+        wish = start_of(request)
+        try:
+            await start(wish, admission(wish, self._models, self._clock))
+        except RequestIdReused:
+            # It was started, and what it was told has changed since: a name, or messages that were removed.
+            return
+        except LettaError as error:
+            # The others have nothing to do with it.
+            logger.warning("background work was refused", extra={"agent_id": request.agent_id, "reason": error.reason})
+
+    async def _spec(self, agent: Agent, turns: Sequence[Run]) -> RunSpec:
+        messages = [message for run in reversed(turns) for message in await self._history.of_run(run.id)]
+        text = _PROMPT.format(name=agent.name, transcript=transcript(messages))
+        return RunSpec(
+            messages=(SpokenInput(role=Role.USER, content=(TextPart(text),)),),
+            conflict_policy=ConflictPolicy.ENQUEUE,
+            metadata={SLEEPTIME_OF: agent.id},
+            background=True,
+        )
+
+
+def is_counted(run: Run) -> bool:
+    """Say whether a run is a turn after which background work can be due, here or elsewhere: background work never is."""
+    return run.kind is not RunKind.COMPACTION and not run.background
+
+
+def transcript(messages: Sequence[Message]) -> str:
+    """Return what was said, newest part if it is long."""
+    lines = [f"{message.role.value}: {said}" for message in messages if (said := _said(message))]
+    return "\n\n".join(lines)[-_MAX_CHARACTERS:]
+
+
+def _said(message: Message) -> str:
+    calls = [f"[calls {call.name} with {call.arguments}]" for call in message.tool_calls]
+    returns = [f"[gets {returned.text}]" for returned in message.tool_returns]
+    return "\n".join([*([message.text] if message.text else []), *calls, *returns])
