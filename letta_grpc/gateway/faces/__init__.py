@@ -3,5 +3,6 @@
 from collections.abc import Sequence
 
 from letta_grpc.gateway.face import Face
+from letta_grpc.gateway.faces.letta import letta_face
 
-FACES: Sequence[Face] = ()
+FACES: Sequence[Face] = (letta_face,)

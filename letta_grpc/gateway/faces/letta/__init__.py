@@ -1,0 +1,34 @@
+"""The letta face: what the official Letta SDKs speak, over the same RPCs.
+
+operations.py  what a route is; services.py  the stubs; errors.py  failures, ids.py  ids and otids
+agents.py  blocks.py  tools.py  archival.py  models.py             resources
+messages.py  conversations.py  runs.py                             what is sent, listed, followed and cancelled
+inputs.py  approvals.py  starts.py                                 request body → start of a run; retries that find their run
+following.py  steps_mode.py  tokens_mode.py  streams.py            events of a run → events of a stream, in either mode → SSE
+shapes/                                                            resources → JSON
+"""
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
+
+from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.faces.letta import agents, archival, blocks, conversations, messages, models, runs, tools
+from letta_grpc.gateway.faces.letta.operations import Operation, routes_of
+
+OPERATIONS: Sequence[Operation] = (
+    # Fixed paths before those with variables in the same place: the first that fits answers.
+    *messages.OPERATIONS,
+    *conversations.OPERATIONS,
+    *runs.OPERATIONS,
+    *agents.OPERATIONS,
+    *blocks.OPERATIONS,
+    *tools.OPERATIONS,
+    *archival.OPERATIONS,
+    *models.OPERATIONS,
+)
+
+
+def letta_face(ground: Ground) -> Sequence[BaseRoute]:
+    """Return the routes under `/v1`."""
+    return routes_of(ground, OPERATIONS)

@@ -1,0 +1,152 @@
+"""What a route of this face is: a verb, a path, and a function from a request to what its JSON is made of.
+
+Rule: a path is served with and without a slash at its end; the SDKs write collections with one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from letta_grpc.gateway.bodies import ClientLeftError, read_json
+from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.faces.letta.errors import told, unprocessable
+from letta_grpc.gateway.faces.letta.services import Services
+from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.leaving import while_connected
+from letta_grpc.gateway.metadata import Metadata, metadata_of
+from letta_grpc.gateway.upstream import settled
+
+Q_contra = TypeVar("Q_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+Q = TypeVar("Q")
+R = TypeVar("R")
+Json = Any
+
+
+class Method(Protocol[Q_contra, R_co]):
+    """A unary method of a stub."""
+
+    def __call__(self, request: Q_contra, /, *, metadata: Metadata) -> Awaitable[R_co]:
+        """Begin the call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. `body` is {} where there is none: the SDKs send nothing, `{}` or `null` as they like."""
+
+    request: Request
+    services: Services
+    body: Mapping[str, Any]
+    metadata: Metadata
+
+    def path(self, name: str) -> str:
+        """Return a variable of the path."""
+        value: str = self.request.path_params[name]
+        return value
+
+    def query(self, name: str) -> str | None:
+        """Return a query parameter; None if it is absent or empty."""
+        return self.request.query_params.get(name) or None
+
+    def queries(self, name: str) -> list[str]:
+        """Return all values of a query parameter, repeated or separated by commas."""
+        return [value for text in self.request.query_params.getlist(name) for value in text.split(",") if value]
+
+    def flag(self, name: str) -> bool | None:
+        """Return a yes or no from the query, None if it is absent."""
+        text = self.query(name)
+        return None if text is None else text.lower() in {"true", "1", "yes"}
+
+    def number(self, name: str, default: int, largest: int) -> int:
+        """Return a number from the query. Raises Failure."""
+        text = self.query(name) or str(default)
+        if not text.isdigit() or not 1 <= int(text) <= largest:
+            raise unprocessable(name, f"must be a number from 1 to {largest}")
+        return int(text)
+
+    async def call(self, method: Method[Q, R], request: Q) -> R:
+        """Call the server as the one who asks. Raises Failure."""
+        return await settled(method(request, metadata=self.metadata))
+
+
+# A Response goes out as it is; anything else is JSON.
+Answer = Callable[[Ask], Awaitable[Json | Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A route. `better` says where it does more than the reference server's, for the migration table."""
+
+    verb: str
+    path: str
+    answer: Answer
+    better: str = ""
+    status: int = 200
+
+
+def routes_of(ground: Ground, operations: Sequence[Operation]) -> Sequence[BaseRoute]:
+    """Return the routes of operations."""
+    services = Services(ground.channel)
+    return [
+        Route(path, _Endpoint(operation, services, ground), methods=[operation.verb])
+        for operation in operations
+        for path in (operation.path.rstrip("/"), f"{operation.path.rstrip('/')}/")
+    ]
+
+
+class _Endpoint:
+    """An ASGI application that answers one operation."""
+
+    def __init__(self, operation: Operation, services: Services, ground: Ground) -> None:
+        self._operation = operation
+        self._services = services
+        self._ground = ground
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            ask = Ask(Request(scope), self._services, await self._body(scope, receive), _metadata(scope))
+        except Failure as failure:
+            await told(failure)(scope, receive, send)
+        except ClientLeftError:
+            return
+        else:
+            await while_connected(receive, self._answer(ask, scope, receive, send))
+
+    async def _answer(self, ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._operation.answer(ask)
+        except Failure as failure:
+            answer = told(failure)
+        if not isinstance(answer, Response):
+            answer = Response(orjson.dumps(answer), self._operation.status, media_type="application/json")
+        await answer(scope, receive, send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> Mapping[str, Any]:
+        if scope["method"] == "GET":
+            return {}
+        body = await read_json(scope, receive, self._ground.options)
+        if body is not None and not isinstance(body, dict):
+            raise unprocessable("", "must be a JSON object")
+        return body or {}
+
+
+def _metadata(scope: Scope) -> Metadata:
+    """Return the caller's key and trace. The key may come as the reference server's password, too."""
+    metadata = metadata_of(scope)
+    bare = Request(scope).headers.get("x-bare-password", "").removeprefix("password ").strip()
+    if bare and bare.isascii() and bare.isprintable() and not any(key == "authorization" for key, _ in metadata):
+        return (*metadata, ("authorization", f"Bearer {bare}"))
+    return metadata
+
+
+async def together(*work: Awaitable[Any]) -> list[Any]:
+    """Wait for several calls at once. Raises the first Failure."""
+    return list(await asyncio.gather(*work))
