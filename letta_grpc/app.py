@@ -395,7 +395,14 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
             tools=ground.tools,
             clock=clock,
         ),
-        conversations=Conversations(conversations, models, clock),
+        conversations=Conversations(
+            conversations=conversations,
+            agents=SqlAgentStore(database),
+            history=ground.history,
+            journal=database.journal,
+            models=models,
+            clock=clock,
+        ),
         blocks=Blocks(blocks, memory, clock),
         mcp_servers=McpServers(
             servers=SqlMcpServerStore(database),

@@ -3,19 +3,33 @@
 from collections.abc import Mapping
 
 from letta_grpc.domain.agents import Conversation
-from letta_grpc.domain.ids import AgentId, ConversationId, new_conversation_id
+from letta_grpc.domain.forking import forked
+from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, new_conversation_id
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.engine.models import check_model
 from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.journal import Journal
 from letta_grpc.ports.models import Models
-from letta_grpc.ports.stores import ConversationStore
+from letta_grpc.ports.stores import AgentStore, ConversationStore, HistoryStore
 
 
 class Conversations:
     """The use cases of conversations."""
 
-    def __init__(self, conversations: ConversationStore, models: Models, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        conversations: ConversationStore,
+        agents: AgentStore,
+        history: HistoryStore,
+        journal: Journal,
+        models: Models,
+        clock: Clock,
+    ) -> None:
         self._conversations = conversations
+        self._agents = agents
+        self._history = history
+        self._journal = journal
         self._models = models
         self._clock = clock
 
@@ -52,3 +66,15 @@ class Conversations:
     async def delete(self, conversation_id: ConversationId) -> None:
         """Remove a conversation with its messages and runs. Raises ConversationNotFound, ResourceInUse."""
         await self._conversations.delete(conversation_id)
+
+    async def fork(self, conversation_id: ConversationId, *, title: str, up_to: MessageId | None) -> Conversation:
+        """Copy a conversation, up to a message, into a new one: all that is stored by now, whatever is at work in it.
+
+        Raises ConversationNotFound, InvalidRequest for a message that is not the conversation's.
+        """
+        source = await self._history.whole(conversation_id)
+        agent = await self._agents.get(source.conversation.agent_id)
+        model = source.conversation.model or agent.model
+        fork = forked(source, model=model, time=self._clock.now(), title=title, up_to=up_to)
+        await self._journal.fork(fork)
+        return fork.thread.conversation

@@ -12,6 +12,7 @@ from typing import Protocol
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.approvals import OpenBatch
 from letta_grpc.domain.events import RunEvent, RunStarted, StepStarted
+from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.passages import Passage
@@ -164,6 +165,13 @@ class Journal(Protocol):
 
         The calls that an INTERRUPTED run waits for are denied, in a run of the server's own that ends CANCELLED. Changes
         nothing on another finished run. Raises RunNotFound.
+        """
+        ...
+
+    def fork(self, fork: Fork) -> Future[None]:
+        """Store a conversation with its messages and context, and the run that they belong to with its events, or nothing.
+
+        Raises AgentNotFound.
         """
         ...
 

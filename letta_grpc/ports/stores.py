@@ -10,6 +10,7 @@ from typing import Protocol
 
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.forking import WholeThread
 from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, PassageId, RunId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
@@ -144,6 +145,10 @@ class HistoryStore(Protocol):
 
     async def load(self, conversation_id: ConversationId) -> AgentContext:
         """Return what the next context is built from, in one consistent read. Raises ConversationNotFound."""
+        ...
+
+    async def whole(self, conversation_id: ConversationId) -> WholeThread:
+        """Return all that is stored of a conversation, in one consistent read. Raises ConversationNotFound."""
         ...
 
     async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:

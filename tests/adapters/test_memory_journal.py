@@ -12,6 +12,7 @@ from letta_grpc.testing.journals import (
     ClaimContract,
     DenialContract,
     EventLogContract,
+    ForkContract,
     LeasesContract,
 )
 from letta_grpc.testing.stores import World
@@ -69,4 +70,8 @@ class TestMemoryLeases(LeasesContract):
 
 
 class TestMemoryEventLog(EventLogContract):
+    pass
+
+
+class TestMemoryFork(ForkContract):
     pass

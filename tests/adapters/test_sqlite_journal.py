@@ -14,6 +14,7 @@ from letta_grpc.testing.journals import (
     ClaimContract,
     DenialContract,
     EventLogContract,
+    ForkContract,
     LeasesContract,
 )
 from letta_grpc.testing.stores import World
@@ -72,4 +73,8 @@ class TestSqliteLeases(LeasesContract):
 
 
 class TestSqliteEventLog(EventLogContract):
+    pass
+
+
+class TestSqliteFork(ForkContract):
     pass

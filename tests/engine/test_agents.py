@@ -13,7 +13,8 @@ from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import Blocks, NewBlock
 from letta_grpc.engine.conversations import Conversations
-from tests.support.engine import DirectedTools, Engine, OneModel, engine, say
+from tests.support.engine import DirectedTools, Engine, engine, say
+from tests.support.threads import threads_of
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def blocks(house: Engine) -> Blocks:
 
 @pytest.fixture
 def conversations(house: Engine) -> Conversations:
-    return Conversations(house.database.conversations, OneModel(house.model), house.clock)
+    return threads_of(house)
 
 
 async def test_a_new_agent_has_what_it_was_given_and_sensible_values_for_the_rest(house: Engine) -> None:

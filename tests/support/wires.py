@@ -14,7 +14,6 @@ from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
-from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.options import GatewayOptions
@@ -36,6 +35,7 @@ from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
 from letta_grpc.v1.tool_service_pb2_grpc import ToolServiceStub
 from tests.support.engine import Engine, OneModel
 from tests.support.http_channel import http_channel
+from tests.support.threads import threads_of
 from tests.support.toolsheds import toolshed
 
 # socket: gRPC. local: in process. http: a gateway inside the server, by events. remote: one in front of it, by lines.
@@ -88,7 +88,7 @@ def house_calls(
         runs=house.runs,
         agents=house.agents,
         archive=Archive(passages=database.passages, words=database.passages, clock=house.clock),
-        conversations=Conversations(database.conversations, models, house.clock),
+        conversations=threads_of(house),
         blocks=Blocks(database.blocks, database.memory, house.clock),
         mcp_servers=McpServers(
             servers=database.mcp_servers,

@@ -5,6 +5,7 @@ from itertools import takewhile
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.adapters.memory.table import Table
 from letta_grpc.domain.errors import ResourceInUse
+from letta_grpc.domain.forking import WholeThread
 from letta_grpc.domain.ids import ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
@@ -25,6 +26,16 @@ class MemoryHistoryStore:
             conversation=conversation,
             messages=self._state.in_context(conversation_id),
             reported_tokens=self._reported_tokens(conversation_id),
+        )
+
+    async def whole(self, conversation_id: ConversationId) -> WholeThread:
+        """Return all that is stored of a conversation."""
+        compaction = self._state.compactions.get(conversation_id)
+        return WholeThread(
+            conversation=self._state.conversation(conversation_id),
+            messages=tuple(self._messages(conversation_id)),
+            summary_id=compaction.summary.id if compaction else None,
+            kept_from=compaction.kept_from if compaction else None,
         )
 
     def _messages(self, conversation_id: ConversationId) -> Table[MessageId, Message]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
+from letta_grpc.adapters.memory.forking import store_fork
 from letta_grpc.adapters.memory.starting import Admitted, admit_start
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.adapters.memory.waiting import close_batch, deny_batch, store_answers
@@ -21,6 +22,7 @@ from letta_grpc.adapters.memory.writing import (
 )
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, RequestIdReused
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
+from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import ConflictPolicy, RunState
 from letta_grpc.domain.waiting import CANCELLED
@@ -118,6 +120,10 @@ class MemoryJournal:
             now, time_ns = self._clock.now(), self._clock.time_ns()
             deny_batch(self._state, self._codec, batch, CANCELLED, time=now, time_ns=time_ns)
         return claim_of(stored, created=False)
+
+    def fork(self, fork: Fork) -> asyncio.Future[None]:
+        """Store a conversation with its messages and context, and the run that they belong to."""
+        return _outcome(lambda: store_fork(self._state, self._codec, fork, self._clock.time_ns()))
 
 
 def _outcome(work: Callable[[], T]) -> asyncio.Future[T]:

@@ -9,7 +9,8 @@ from letta_grpc.adapters.sql.rows import agent_of, block_of, context_of, convers
 from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agents, conversations, messages, runs, steps
 from letta_grpc.domain.errors import ConversationNotFound, ResourceInUse
-from letta_grpc.domain.ids import ConversationId, RunId
+from letta_grpc.domain.forking import WholeThread
+from letta_grpc.domain.ids import ConversationId, MessageId, RunId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.ports.stores import AgentContext
@@ -54,6 +55,10 @@ class SqlHistoryStore:
         """Return what the next context is built from."""
         return await self._database.read(lambda connection: _load(connection, conversation_id))
 
+    async def whole(self, conversation_id: ConversationId) -> WholeThread:
+        """Return all that is stored of a conversation."""
+        return await self._database.read(lambda connection: _whole(connection, conversation_id))
+
     async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
         """Return messages in the conversation's order."""
         query = paged(select(messages).where(messages.c.conversation_id == conversation_id), messages.c.position, page)
@@ -83,6 +88,23 @@ def _load(connection: Connection, conversation_id: ConversationId) -> AgentConte
         conversation=conversation,
         messages=context_of(connection.execute(_MESSAGES, values).all(), thread.summary_position),
         reported_tokens=None if usage is None else from_json(usage)["context_tokens"],
+    )
+
+
+def _whole(connection: Connection, conversation_id: ConversationId) -> WholeThread:
+    row = connection.execute(CONVERSATION, {"the_conversation": conversation_id}).first()
+    if row is None:
+        raise ConversationNotFound(conversation_id=conversation_id)
+    thread = thread_of(row)
+    rows = connection.execute(_MESSAGES, {"the_conversation": conversation_id, "the_start": 0}).all()
+    ids = {row[0]: MessageId(row[1]) for row in rows}
+    # A context that goes on behind its summary keeps nothing older.
+    keeps = thread.context_start != thread.summary_position
+    return WholeThread(
+        conversation=conversation_of(row),
+        messages=tuple(message_of(row) for row in rows),
+        summary_id=ids.get(thread.summary_position),
+        kept_from=ids.get(thread.context_start) if keeps else None,
     )
 
 

@@ -64,6 +64,15 @@ class Conversations:
         request = conversation_service_pb2.DeleteConversationRequest(conversation_id=conversation_id)
         self._connection.change(self._stub.DeleteConversation, request)
 
+    def fork(
+        self, conversation_id: str, *, title: str | None = None, up_to_message_id: str | None = None
+    ) -> conversations_pb2.Conversation:
+        """Copy a conversation, up to a message or whole, into a new one; return that."""
+        request = conversation_service_pb2.ForkConversationRequest(
+            conversation_id=conversation_id, title=title or "", up_to_message_id=up_to_message_id or ""
+        )
+        return (self._connection.change(self._stub.ForkConversation, request)).conversation
+
     def compact(
         self,
         conversation_id: str,

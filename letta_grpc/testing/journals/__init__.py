@@ -9,6 +9,7 @@ from letta_grpc.testing.journals.approving import AnswerContract
 from letta_grpc.testing.journals.claiming import ClaimContract
 from letta_grpc.testing.journals.denying import DenialContract
 from letta_grpc.testing.journals.ending import CancelContract
+from letta_grpc.testing.journals.forking import ForkContract
 from letta_grpc.testing.journals.leases import LeasesContract
 from letta_grpc.testing.journals.log import EventLogContract
 from letta_grpc.testing.journals.scenes import LEASE_TIME
@@ -21,5 +22,6 @@ __all__ = [
     "ClaimContract",
     "DenialContract",
     "EventLogContract",
+    "ForkContract",
     "LeasesContract",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from letta_grpc.domain.agents import Conversation
-from letta_grpc.domain.ids import DEFAULT_CONVERSATION, AgentId, ConversationId
+from letta_grpc.domain.ids import DEFAULT_CONVERSATION, AgentId, ConversationId, MessageId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
@@ -57,6 +57,26 @@ def new_conversation_from_pb(request: service_pb.CreateConversationRequest) -> N
             title=rules.text("conversation.title", wanted.title, _MAX_TITLE),
             model=rules.text("conversation.model", wanted.model, _MAX_MODEL),
             metadata=rules.metadata("conversation.metadata", wanted.metadata),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFork:
+    """What to copy of a conversation."""
+
+    conversation_id: ConversationId
+    title: str
+    up_to: MessageId | None
+
+
+def fork_from_pb(request: service_pb.ForkConversationRequest) -> NewFork:
+    """Return what to copy."""
+    last = request.up_to_message_id
+    with Rules() as rules:
+        return NewFork(
+            conversation_id=ConversationId(rules.id("conversation_id", "conv", request.conversation_id)),
+            title=rules.text("title", request.title, _MAX_TITLE),
+            up_to=MessageId(last) if last else None,
         )
 
 

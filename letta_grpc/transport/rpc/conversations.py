@@ -11,6 +11,7 @@ from letta_grpc.transport.convert.conversations import (
     conversation_to_pb,
     conversation_update_from_pb,
     conversations_query_from_pb,
+    fork_from_pb,
     new_conversation_from_pb,
 )
 from letta_grpc.transport.convert.paging import token_of
@@ -54,6 +55,12 @@ class ConversationServicer:
         """Remove a thread."""
         await self._conversations.delete(conversation_id_from_pb(request))
         return pb.DeleteConversationResponse()
+
+    async def ForkConversation(self, request: pb.ForkConversationRequest, _call: Call) -> pb.ForkConversationResponse:
+        """Copy a thread."""
+        fork = fork_from_pb(request)
+        made = await self._conversations.fork(fork.conversation_id, title=fork.title, up_to=fork.up_to)
+        return pb.ForkConversationResponse(conversation=conversation_to_pb(made))
 
     async def CompactConversation(self, request: pb.CompactConversationRequest, call: Call) -> pb.CompactConversationResponse:
         """Start a run that compacts a thread."""

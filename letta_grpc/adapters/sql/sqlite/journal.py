@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from letta_grpc.adapters.sql.changes import store_meaning
 from letta_grpc.adapters.sql.claiming import Admitted, Ownership, admit_start, claim_of, find_start, store_start
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
+from letta_grpc.adapters.sql.forking import store_fork
 from letta_grpc.adapters.sql.queries import REQUEST_CANCEL, RUN
 from letta_grpc.adapters.sql.rows import Row, run_of
 from letta_grpc.adapters.sql.sqlite.briefs import add_brief
@@ -19,6 +20,7 @@ from letta_grpc.adapters.sql.sqlite.recovery import current
 from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.domain.errors import RunNotFound
 from letta_grpc.domain.events import RunEvent, RunFinished
+from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import Run, RunState, StopReason
 from letta_grpc.domain.usage import Timing
@@ -70,6 +72,11 @@ class SqliteJournal:
         """Store that the run is to end, and return it."""
         now, time_ns = self._clock.now(), self._clock.time_ns()
         return call(self._writer, lambda group: _request_cancel(group, run_id, now, time_ns))
+
+    def fork(self, fork: Fork) -> Future[None]:
+        """Store a conversation with its messages and context, and the run that they belong to."""
+        time_ns = self._clock.time_ns()
+        return call(self._writer, lambda group: add_brief(group, store_fork(group.core, group.session, fork), time_ns))
 
 
 def _found(group: Group, row: Row) -> Claim:
