@@ -12,6 +12,7 @@ from letta_grpc.client import (
     AgentNotFound,
     AsyncClient,
     Client,
+    ConcurrentChange,
     ConversationBusy,
     InvalidRequest,
     RequestIdReused,
@@ -63,6 +64,33 @@ async def test_agents_and_blocks_are_changed_by_what_is_given(server: str) -> No
         await client.agents.delete(agent.id)
         with pytest.raises(AgentNotFound):
             await client.agents.get(agent.id)
+
+
+async def test_a_block_is_changed_only_as_it_was_read(server: str) -> None:
+    async with AsyncClient(server) as client:
+        block = await client.blocks.create(label="shared", value="one")
+        changed = await client.blocks.update(block.id, value="two", expected_version=block.version)
+        with pytest.raises(ConcurrentChange):
+            await client.blocks.update(block.id, value="three", expected_version=block.version)
+        assert await client.blocks.get(block.id) == changed
+
+
+async def test_notes_and_messages_are_kept_and_found(server: str) -> None:
+    async with AsyncClient(server) as client:
+        agent = await client.agents.create(model="scripted/echo")
+        tea = await client.archive.create(agent.id, "Sam drinks tea", tags=["drinks"])
+        await client.archive.create(agent.id, "Sam has a dog")
+        assert await client.archive.get(agent.id, tea.id) == tea
+        assert [note.text async for note in client.archive.list(agent.id, tags=["drinks"])] == ["Sam drinks tea"]
+        changed = await client.archive.update(agent.id, tea.id, text="Sam drinks water")
+        assert list(changed.tags) == ["drinks"]
+        found = await client.archive.search(agent.id, "sam", tags=["drinks"], limit=5, mode="words")
+        assert [note.text for note in found] == ["Sam drinks water"]
+        await client.archive.delete(agent.id, tea.id)
+        assert [note.text for note in await client.archive.search(agent.id)] == ["Sam has a dog"]
+        await client.runs.execute(agent.id, "my dog is Rex")
+        (heard, *_) = await client.agents.search_messages(agent.id, "rex", conversation_id="default", limit=1)
+        assert heard.message.content[0].text == "my dog is Rex"
 
 
 async def test_conversations_are_threads_of_their_own(server: str) -> None:

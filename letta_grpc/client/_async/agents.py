@@ -161,6 +161,15 @@ class Agents:
         )
         return (await self._connection.ask(self._stub.CompactAgent, request)).run
 
+    async def search_messages(
+        self, agent_id: str, query: str, *, conversation_id: str | None = None, limit: int | None = None
+    ) -> Sequence[agent_service_pb2.FoundMessage]:
+        """Return what was said and fits best, best first; in one conversation (`default` is one), or in all of the agent's."""
+        request = agent_service_pb2.SearchMessagesRequest(
+            agent_id=agent_id, query=query, conversation_id=conversation_id or "", limit=limit or 0
+        )
+        return (await self._connection.ask(self._stub.SearchMessages, request)).results
+
     async def context(self, agent_id: str, *, conversation_id: str | None = None) -> agent_service_pb2.Context:
         """Return what the model would be shown now, and what each part costs."""
         request = agent_service_pb2.GetContextRequest(agent_id=agent_id, conversation_id=conversation_id or "")

@@ -59,8 +59,12 @@ class Blocks:
         limit: int | None = None,
         read_only: bool | None = None,
         metadata: Mapping[str, str] | None = None,
+        expected_version: int | None = None,
     ) -> blocks_pb2.Block:
-        """Change what is given and leave the rest, for every agent that has the block."""
+        """Change what is given and leave the rest, for every agent that has the block.
+
+        With an `expected_version` only if the block still has it; otherwise ConcurrentChange.
+        """
         block, mask = change(
             blocks_pb2.Block(),
             {
@@ -72,8 +76,12 @@ class Blocks:
                 "metadata": metadata,
             },
         )
-        request = block_service_pb2.UpdateBlockRequest(block_id=block_id, block=block, update_mask=mask)
-        return (await self._connection.ask(self._stub.UpdateBlock, request)).block
+        request = block_service_pb2.UpdateBlockRequest(
+            block_id=block_id, block=block, update_mask=mask, expected_version=expected_version
+        )
+        # With a version it is not repeated: the second try would find what the first one changed.
+        send = self._connection.ask if expected_version is None else self._connection.change
+        return (await send(self._stub.UpdateBlock, request)).block
 
     async def delete(self, block_id: str) -> None:
         """Remove a block, from every agent too."""

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from letta_grpc.client import dialing
 from letta_grpc.client._sync.agents import Agents
+from letta_grpc.client._sync.archive import Archive
 from letta_grpc.client._sync.blocks import Blocks
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client._sync.conversations import Conversations
@@ -62,6 +63,7 @@ class Client:
         self.runs = Runs(self._connection)
         self.agents = Agents(self._connection)
         self.conversations = Conversations(self._connection)
+        self.archive = Archive(self._connection)
         self.blocks = Blocks(self._connection)
         self.models = Models(self._connection)
         self.tools = Tools(self._connection)

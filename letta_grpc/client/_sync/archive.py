@@ -1,0 +1,73 @@
+"""What agents keep out of their contexts, by method."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from letta_grpc.client._sync.connection import Connection
+from letta_grpc.client.requests import change
+from letta_grpc.v1 import archive_service_pb2, archive_service_pb2_grpc, passages_pb2
+
+
+class Archive:
+    """`client.archive`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stub = archive_service_pb2_grpc.ArchiveServiceStub(connection.channel)
+
+    def create(self, agent_id: str, text: str, *, tags: Sequence[str] = ()) -> passages_pb2.Passage:
+        """Add a note to an agent's archive; return it as stored."""
+        passage = passages_pb2.Passage(text=text, tags=tags)
+        request = archive_service_pb2.CreatePassageRequest(agent_id=agent_id, passage=passage)
+        return (self._connection.change(self._stub.CreatePassage, request)).passage
+
+    def get(self, agent_id: str, passage_id: str) -> passages_pb2.Passage:
+        """Return a note."""
+        request = archive_service_pb2.GetPassageRequest(agent_id=agent_id, passage_id=passage_id)
+        return (self._connection.ask(self._stub.GetPassage, request)).passage
+
+    def list(
+        self, agent_id: str, *, tags: Sequence[str] = (), page_size: int | None = None, descending: bool = False
+    ) -> Iterator[passages_pb2.Passage]:
+        """Iterate over notes that have all of these tags, oldest first unless `descending`, over all pages."""
+        request = archive_service_pb2.ListPassagesRequest(
+            agent_id=agent_id, tags=tags, page_size=page_size or 0, descending=descending
+        )
+        return self._connection.pages(self._stub.ListPassages, request, lambda page: page.passages)
+
+    def update(
+        self, agent_id: str, passage_id: str, *, text: str | None = None, tags: Sequence[str] | None = None
+    ) -> passages_pb2.Passage:
+        """Change what is given and leave the rest; return the note as stored."""
+        passage, mask = change(passages_pb2.Passage(), {"text": text, "tags": tags})
+        request = archive_service_pb2.UpdatePassageRequest(
+            agent_id=agent_id, passage_id=passage_id, passage=passage, update_mask=mask
+        )
+        return (self._connection.ask(self._stub.UpdatePassage, request)).passage
+
+    def delete(self, agent_id: str, passage_id: str) -> None:
+        """Remove a note."""
+        request = archive_service_pb2.DeletePassageRequest(agent_id=agent_id, passage_id=passage_id)
+        self._connection.change(self._stub.DeletePassage, request)
+
+    def search(
+        self,
+        agent_id: str,
+        query: str = "",
+        *,
+        tags: Sequence[str] = (),
+        limit: int | None = None,
+        mode: Literal["best", "words", "meaning"] = "best",
+    ) -> Sequence[passages_pb2.Passage]:
+        """Return the notes with all of these tags that fit best, best first.
+
+        `best` is by words, and by meaning where the server has an embedding model.
+        """
+        request = archive_service_pb2.SearchPassagesRequest(
+            agent_id=agent_id,
+            query=query,
+            tags=tags,
+            limit=limit or 0,
+            mode=archive_service_pb2.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}"),
+        )
+        return (self._connection.ask(self._stub.SearchPassages, request)).passages
