@@ -32,6 +32,8 @@ from letta_grpc.client.accumulator import (
     text_of,
 )
 from letta_grpc.client.answers import (
+    Answer,
+    Answers,
     answer_messages,
     approve,
     deny,
@@ -88,11 +90,14 @@ from letta_grpc.client.tool_requests import (
     ToolArguments,
     python_source,
 )
+from letta_grpc.v1.runs_pb2 import PendingAction, Run
 
 __all__ = [
     "Accumulator",
     "AgentNotFound",
     "AlreadyExists",
+    "Answer",
+    "Answers",
     "ApprovalAlreadyResolved",
     "ApprovalExpired",
     "ApprovalPending",
@@ -121,11 +126,13 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "PassageNotFound",
+    "PendingAction",
     "PermissionDenied",
     "QueueFull",
     "RequestIdReused",
     "ResourceInUse",
     "RetryPolicy",
+    "Run",
     "RunArguments",
     "RunFailed",
     "RunNotFound",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from letta_grpc.client import (
+    Answers,
     ApprovalPending,
     AsyncClient,
     Client,
@@ -66,7 +67,7 @@ async def test_a_run_that_waits_is_answered_with_approvals_and_denials(server: s
             run = await stream.final()
             assert [action.tool_call_id for action in stream.pending_actions] == ["a", "b", "c"]
         assert [one.id async for one in client.runs.list(agent_id=agent_id, has_pending_actions=True)] == [run.id]
-        answers = {"a": approve(), "b": approve({"text": "rye"}), "c": deny("no wine")}
+        answers: Answers = {"a": approve(), "b": approve({"text": "rye"}), "c": deny("no wine")}
         async with client.answer(run, answers) as stream:
             answered = await stream.final()
         assert (answered.state, answered.resumes_run_id) == (COMPLETED, run.id)
