@@ -29,8 +29,8 @@ class MemoryRunStore:
     async def last_turns(self, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:
         """Return how many turns of an agent have completed, and the last of them."""
         turns = [stored.as_read() for stored in self._state.runs if _is_completed_turn(stored.run, agent_id)]
-        turns.sort(key=lambda run: run.end_time or run.create_time, reverse=True)
-        return len(turns), tuple(turns[:limit])
+        turns.sort(key=lambda run: run.end_time or run.create_time)
+        return len(turns), tuple(turns[::-1][:limit])
 
     async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:
         """Return a run's completed steps."""

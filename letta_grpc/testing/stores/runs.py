@@ -8,11 +8,11 @@ import pytest
 
 from letta_grpc.domain.errors import RunNotFound
 from letta_grpc.domain.events import StepStarted
-from letta_grpc.domain.ids import new_message_id, new_run_id
+from letta_grpc.domain.ids import RunId, new_message_id, new_run_id
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
+from letta_grpc.domain.runs import OPEN_STATES, ConflictPolicy, Run, RunKind, RunState, StopReason
 from letta_grpc.domain.usage import Timing, Usage
-from letta_grpc.ports.journal import RecordStep
+from letta_grpc.ports.journal import Claim, RecordStep
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.stores.paging import check_pages, check_pages_while_items_are_added
 from letta_grpc.testing.stores.world import World
@@ -90,6 +90,41 @@ class RunStoreContract:
         assert await found(background=False) == [done, failed, strange]
         assert await found(create_time_from=failed.create_time, create_time_before=quiet.create_time) == [failed, strange]
         assert await found(agent_id=other.id, states=(RunState.FAILED,)) == []
+
+    async def test_the_runs_below_a_run_are_listed(self, world: World) -> None:
+        """Its children and theirs; narrowed to those that are open too."""
+
+        async def below(*parents: Run) -> Claim:
+            return await world.start_below(parents, await world.default(await world.agent()), "hi")
+
+        async def listed(**where: Any) -> list[RunId]:  # noqa: ANN401 - any field of RunFilter
+            return [run.id for run in (await world.runs.list(_ALL, RunFilter(**where))).items]
+
+        top = (await below()).run
+        ended = await world.finish(await below(top))
+        child = (await below(top)).run
+        grandchild = (await below(top, child)).run
+        assert await listed(parent_run_id=top.id) == [ended.id, child.id, grandchild.id]
+        assert await listed(parent_run_id=top.id, states=tuple(OPEN_STATES)) == [child.id, grandchild.id]
+        assert await listed(parent_run_id=child.id) == [grandchild.id]
+        assert await listed(parent_run_id=grandchild.id) == []
+
+    async def test_the_last_turns_of_an_agent_are_counted_and_given(self, world: World) -> None:
+        """Completed ones, in the order of their ends; no background work, no compaction, nobody else's."""
+        agent = await world.agent()
+        thread, other = await world.default(agent), await world.conversation(agent)
+        first = await world.start(thread, "begins first")
+        second = await world.turn(other, "begins second", "and ends first")
+        last = await world.finish(first)
+        await world.finish(await world.start(thread, "in the background", background=True))
+        await world.finish(await world.start(thread, kind=RunKind.COMPACTION))
+        await world.finish(await world.start(thread, "fails"), RunState.FAILED)
+        await world.start(thread, "is at work")
+        await world.turn(await world.default(await world.agent()), "somebody", "else")
+        count, turns = await world.runs.last_turns(agent.id, 10)
+        assert (count, [run.id for run in turns]) == (2, [last.id, second.id])
+        count, turns = await world.runs.last_turns(agent.id, 1)
+        assert (count, [run.id for run in turns]) == (2, [last.id])
 
     async def test_a_list_is_read_page_by_page(self, world: World) -> None:
         """Both ways, with and without a filter, open runs among them."""

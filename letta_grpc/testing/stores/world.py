@@ -116,6 +116,16 @@ class World:
 
     async def start(self, conversation: Conversation, *texts: str, **fields: Any) -> Claim:  # noqa: ANN401 - any field of RunSpec
         """Start a run."""
+        return await self.start_below((), conversation, *texts, **fields)
+
+    async def start_below(
+        self,
+        parents: Sequence[Run],
+        conversation: Conversation,
+        *texts: str,
+        **fields: Any,  # noqa: ANN401 - any field of RunSpec
+    ) -> Claim:
+        """Start a run on behalf of others, the outermost first."""
         spec = RunSpec(messages=tuple(SpokenInput(role=Role.USER, content=(TextPart(text),)) for text in texts), **fields)
         start = Start(
             run_id=new_run_id(),
@@ -124,6 +134,7 @@ class World:
             request_id=str(uuid4()),
             fingerprint="",
             spec=spec,
+            parent_run_ids=tuple(parent.id for parent in parents),
         )
         now = self.time()
         return await self.journal.claim(start, lambda agent, found, spec: _admitted(start, agent, found, spec, now))
@@ -196,6 +207,7 @@ def _admitted(start: Start, agent: Agent, conversation: Conversation, spec: RunS
         agent_id=agent.id,
         conversation_id=conversation.id,
         request_id=start.request_id,
+        parent_run_ids=start.parent_run_ids,
         kind=spec.kind,
         model=spec.model or agent.model,
         state=RunState.RUNNING,

@@ -1,0 +1,165 @@
+"""Agents that work in the background after the turns of another one."""
+
+import asyncio
+
+from letta_grpc.domain.agents import Agent, Sleeptime
+from letta_grpc.domain.ids import AgentId, new_agent_id
+from letta_grpc.domain.messages import Role
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.runs import Run, RunState
+from letta_grpc.engine.agents import NewAgent
+from letta_grpc.engine.sleeptime import SLEEPTIME_OF
+from letta_grpc.ports.stores import RunFilter
+from letta_grpc.testing.clocks import FakeClock
+from tests.requirements.registry import requirement
+from tests.support.engine import Engine, call, engine, say
+
+
+async def with_helper(house: Engine, every: int, *more: AgentId) -> Agent:
+    """The house's agent gets one that helps it; the helper is returned."""
+    helper = await house.agents.create(NewAgent(model="test/model", name="helper"))
+    sleeptime = Sleeptime(agent_ids=(*more, helper.id), every_turns=every)
+    await house.database.agents.update(house.agent.id, {"sleeptime": sleeptime}, house.clock.now())
+    return helper
+
+
+async def runs_of(house: Engine, agent: Agent) -> list[Run]:
+    return list((await house.runs.list(PageRequest(), RunFilter(agent_id=agent.id))).items)
+
+
+async def helped(house: Engine, helper: Agent, count: int) -> list[Run]:
+    """The helper's runs, once there are so many and all have ended."""
+    async with asyncio.timeout(5):
+        while len(  # noqa: ASYNC110 - see below
+            found := await runs_of(house, helper)
+        ) < count or not all(run.state.is_final for run in found):
+            # Nobody is told of such a start: that is what it is for.
+            await asyncio.sleep(0)
+    return found
+
+
+async def turns(house: Engine, count: int) -> None:
+    for number in range(count):
+        house.model.turns.append(say(f"answer {number}"))
+        run = await house.start(f"question {number}")
+        await house.events(run.id)
+
+
+async def told(house: Engine, run: Run) -> str:
+    return (await house.database.history.of_run(run.id))[0].text
+
+
+@requirement("sleeptime_after_turns")
+async def test_after_every_so_many_turns_the_helper_is_told_what_was_said_since() -> None:
+    async with engine() as house:
+        helper = await with_helper(house, 2)
+        await turns(house, 1)
+        assert await runs_of(house, helper) == []
+        house.model.turns.append(say("answer 1"))
+        house.model.turns.append(say("noted"))
+        await house.events((await house.start("question 1")).id)
+        (first,) = await helped(house, helper, 1)
+        assert (first.state, first.background) == (RunState.COMPLETED, True)
+        assert first.metadata == {SLEEPTIME_OF: house.agent.id}
+        text = await told(house, first)
+        places = [text.index(part) for part in ("question 0", "answer 0", "question 1", "answer 1")]
+        assert places == sorted(places)
+        await turns(house, 1)
+        assert len(await runs_of(house, helper)) == 1
+        house.model.turns += [say("answer 3"), say("noted")]
+        await house.events((await house.start("question 3")).id)
+        second = (await helped(house, helper, 2))[1]
+        assert "question 1" not in await told(house, second)
+        assert "question 3" in await told(house, second)
+
+
+@requirement("sleeptime_after_turns")
+async def test_what_tools_were_called_with_and_gave_is_told_too() -> None:
+    async with engine() as house:
+        house.tools.plays["look"] = seen
+        await house.database.agents.update(house.agent.id, {"tools": ("look",)}, house.clock.now())
+        helper = await with_helper(house, 1)
+        house.model.turns += [call("look"), say("done"), say("noted")]
+        await house.events((await house.start("look around")).id)
+        (run,) = await helped(house, helper, 1)
+        text = await told(house, run)
+        assert "[calls look with {}]" in text
+        assert "[gets a tree]" in text
+
+
+async def seen(_call: object) -> str:
+    return "a tree"
+
+
+@requirement("sleeptime_foreground")
+async def test_neither_background_work_nor_a_turn_that_fails_is_followed_by_any() -> None:
+    async with engine() as house:
+        helper = await with_helper(house, 1)
+        await house.play(say("quiet"), background=True)
+        await house.play([RuntimeError("broken")])
+        assert await runs_of(house, helper) == []
+        await house.database.agents.update(
+            helper.id, {"sleeptime": Sleeptime(agent_ids=(house.agent.id,), every_turns=1)}, house.clock.now()
+        )
+        await house.play(say("hello"), say("noted"))
+        (run,) = await helped(house, helper, 1)
+        assert run.background
+        # It is background work itself: nobody works in the background for it.
+        assert len(await runs_of(house, house.agent)) == 3
+
+
+@requirement("sleeptime_foreground")
+async def test_a_helper_that_is_gone_keeps_no_other_from_its_work_and_fails_no_turn() -> None:
+    async with engine() as house:
+        helper = await with_helper(house, 1, new_agent_id())
+        house.model.turns += [say("hello"), say("noted")]
+        events = await house.events((await house.start("hi")).id)
+        assert events
+        (run,) = await helped(house, helper, 1)
+        assert run.state is RunState.COMPLETED
+
+
+@requirement("sleeptime_lost_nothing")
+async def test_what_a_server_did_not_come_to_start_the_next_one_starts_once() -> None:
+    clock = FakeClock()
+    async with engine(clock=clock) as house:
+        helper = await with_helper(house, 2)
+        await turns(house, 1)
+        # What a server leaves behind that dies as its second turn has ended.
+        await house.database.agents.update(house.agent.id, {"sleeptime": None}, clock.now())
+        await turns(house, 1)
+        sleeptime = Sleeptime(agent_ids=(helper.id,), every_turns=2)
+        await house.database.agents.update(house.agent.id, {"sleeptime": sleeptime}, clock.now())
+        assert await runs_of(house, helper) == []
+        database, agent = house.database, house.agent
+    for _ in range(2):
+        async with engine(clock=clock, database=database, agent=agent) as house:
+            house.model.turns.append(say("noted"))
+            (run,) = await helped(house, helper, 1)
+            assert run.state is RunState.COMPLETED
+
+
+@requirement("sleeptime_lost_nothing")
+async def test_what_was_started_is_not_started_again_though_its_words_have_changed() -> None:
+    async with engine() as house:
+        helper = await with_helper(house, 2)
+        await turns(house, 1)
+        house.model.turns += [say("answer"), say("noted"), say("third")]
+        await house.events((await house.start("question")).id)
+        await helped(house, helper, 1)
+        await house.database.agents.update(house.agent.id, {"name": "another name"}, house.clock.now())
+        await house.events((await house.start("question")).id)
+        assert len(await runs_of(house, helper)) == 1
+
+
+async def test_the_newest_part_of_a_long_transcript_is_told() -> None:
+    async with engine() as house:
+        helper = await with_helper(house, 1)
+        house.model.turns += [say("the end"), say("noted")]
+        run = await house.start("x" * 200_000)
+        await house.events(run.id)
+        (noted,) = await helped(house, helper, 1)
+        text = await told(house, noted)
+        assert len(text) < 110_000
+        assert text.endswith("the end")
+        assert Role.ASSISTANT.value in text
