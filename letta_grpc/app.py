@@ -24,6 +24,7 @@ from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
 from letta_grpc.adapters.openai.provider import OpenAIProvider
 from letta_grpc.adapters.sandbox import NamespaceSandbox
 from letta_grpc.adapters.scripted.provider import ScriptedProvider
+from letta_grpc.adapters.sql.agent_files import SqlAgentImporter
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.blocks import SqlBlockStore
 from letta_grpc.adapters.sql.conversations import SqlConversationStore
@@ -40,9 +41,11 @@ from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.adapters.web_images import WebImages
+from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
+from letta_grpc.engine.captures import Captures
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.intake import Intake
@@ -372,27 +375,40 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
         clock=clock,
     )
     blocks, memory, conversations = SqlBlockStore(database), SqlMemoryStore(database), SqlConversationStore(database)
+    runs = Runs(
+        supervisor=supervisor,
+        log=database.log,
+        runs=SqlRunStore(database),
+        history=ground.history,
+        models=models,
+        intake=Intake(shapes=JsonSchema(), images=_images(settings), runs=SqlRunStore(database)),
+        readers=ground.readers,
+        clock=clock,
+    )
+    agents = Agents(
+        agents=SqlAgentStore(database),
+        conversations=conversations,
+        blocks=blocks,
+        memory=memory,
+        history=ground.history,
+        messages=SqlMessageSearch(database),
+        models=models,
+        tools=ground.tools,
+        clock=clock,
+    )
     return calls_of(
-        runs=Runs(
-            supervisor=supervisor,
-            log=database.log,
-            runs=SqlRunStore(database),
-            history=ground.history,
-            models=models,
-            intake=Intake(shapes=JsonSchema(), images=_images(settings), runs=SqlRunStore(database)),
-            readers=ground.readers,
-            clock=clock,
-        ),
+        runs=runs,
         archive=ground.archive,
-        agents=Agents(
-            agents=SqlAgentStore(database),
+        agents=agents,
+        captures=Captures(agents=agents, runs=runs, models=models),
+        agent_files=AgentFiles(
+            agents=agents,
             conversations=conversations,
-            blocks=blocks,
-            memory=memory,
             history=ground.history,
-            messages=SqlMessageSearch(database),
-            models=models,
-            tools=ground.tools,
+            passages=SqlPassageStore(database),
+            tools=SqlToolStore(database),
+            own_tools=ground.own_tools,
+            importer=SqlAgentImporter(database),
             clock=clock,
         ),
         conversations=Conversations(

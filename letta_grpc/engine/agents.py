@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from letta_grpc.domain.agents import Agent, AgentKind, Conversation, ModelSettings, Sleeptime
@@ -74,13 +75,23 @@ class Agents:
     async def create(self, wish: NewAgent) -> Agent:
         """Make an agent, its default conversation and its new blocks.
 
+        Raises what `planned` raises.
+        """
+        agent = await self.planned(wish)
+        id_, now = new_conversation_id(), agent.create_time
+        default = Conversation(id=id_, agent_id=agent.id, is_default=True, create_time=now, update_time=now)
+        return await self._agents.create(agent, default)
+
+    async def planned(self, wish: NewAgent, *, further_tools: AbstractSet[str] = frozenset()) -> Agent:
+        """Return the agent that is wished for, without storing it. `further_tools` are known beside those of the server.
+
         Raises ModelUnknown, BlockNotFound for a block named by id, InvalidRequest for tools, labels or values.
         """
         check_model(self._models, wish.model, "agent.model")
         tools = tuple(self._tools.base_tools()) if wish.tools is None else wish.tools
-        await self._check_tools(tools, has_voice=wish.kind is AgentKind.MEMGPT)
+        await self._check_tools(tools, further_tools, has_voice=wish.kind is AgentKind.MEMGPT)
         agent_id, now = new_agent_id(), self._clock.now()
-        agent = Agent(
+        return Agent(
             id=agent_id,
             name=wish.name or agent_id[: len("agent-") + 8],
             description=wish.description,
@@ -101,11 +112,9 @@ class Agents:
             create_time=now,
             update_time=now,
         )
-        default = Conversation(id=new_conversation_id(), agent_id=agent_id, is_default=True, create_time=now, update_time=now)
-        return await self._agents.create(agent, default)
 
-    async def _check_tools(self, names: Sequence[str], *, has_voice: bool) -> None:
-        known = (await self._tools.load(names)).keys() | ({SEND_MESSAGE} if has_voice else set())
+    async def _check_tools(self, names: Sequence[str], further: AbstractSet[str] = frozenset(), *, has_voice: bool) -> None:
+        known = (await self._tools.load(names)).keys() | further | ({SEND_MESSAGE} if has_voice else set())
         unknown = {
             f"agent.tools[{index}]": f"this server has no tool {name!r}"
             for index, name in enumerate(names)

@@ -8,8 +8,9 @@ from letta_grpc.domain.agents import Agent, AgentKind
 from letta_grpc.domain.compaction import KEPT_SHARES
 from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished, ModelRequest
 from letta_grpc.domain.errors import ContextWindowExceeded, InvalidModelOutput
-from letta_grpc.domain.events import ContextCompacted, StepRestarted, StepStarted
-from letta_grpc.domain.ids import new_step_id
+from letta_grpc.domain.events import ContextCompacted, MessageCompleted, StepRestarted, StepStarted
+from letta_grpc.domain.ids import new_message_id, new_step_id
+from letta_grpc.domain.inputs import captured
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.runs import CompactionMode, RunKind, StopReason
 from letta_grpc.domain.transitions import Phase
@@ -80,6 +81,8 @@ class AgentLoop:
                 if record.run.kind is RunKind.COMPACTION:
                     return await self._compaction(record)
                 return await self._step(record, record.take_context(), span)
+            case Phase.BETWEEN_STEPS if record.run.kind is RunKind.CAPTURE:
+                return await self._capture(record)
             case _ if progress.due:
                 turn = await self._turn(record)
                 return self._conclude(record, turn, await self._tool_calls.run_all(record, turn))
@@ -142,6 +145,13 @@ class AgentLoop:
                 record.add(compacted)
             record.add_step_end()
             return completed(StopReason.END_TURN)
+
+    async def _capture(self, record: RunRecord) -> RunEnd:
+        """Put in what an assistant has said elsewhere; it is stored with the end of the run, or not at all."""
+        record.has_sleeptime = (await self._load(record)).agent.sleeptime is not None
+        messages = captured(record.run, record.spec, new_message_id, record.now())
+        record.add(*(MessageCompleted(message) for message in messages))
+        return completed(StopReason.END_TURN)
 
     async def _compacted(
         self, record: RunRecord, turn: Turn, compacted: ContextCompacted

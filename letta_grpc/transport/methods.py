@@ -26,6 +26,11 @@ class Call(Protocol):
         """The W3C trace context that the work should hang on."""
         ...
 
+    @property
+    def caller(self) -> str:
+        """A short name for whoever holds the API key of the call, which does not tell the key; empty without one."""
+        ...
+
     async def announce(self, run_id: str) -> None:
         """Send the run's id as initial metadata, at once."""
         ...

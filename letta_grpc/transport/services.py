@@ -1,8 +1,10 @@
 """The services of `letta_grpc.v1`, joined with their use cases."""
 
+from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
+from letta_grpc.engine.captures import Captures
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.engine.runs import Runs
@@ -38,6 +40,8 @@ def calls_of(
     *,
     runs: Runs,
     agents: Agents,
+    captures: Captures,
+    agent_files: AgentFiles,
     archive: Archive,
     conversations: Conversations,
     blocks: Blocks,
@@ -53,7 +57,7 @@ def calls_of(
     """Return what answers every call, for a `Server` and for a `LocalChannel` alike."""
     services = (
         (run_service_pb2.DESCRIPTOR.services_by_name["RunService"], RunServicer(runs, clock)),
-        (agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"], AgentServicer(agents, runs)),
+        (agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"], AgentServicer(agents, runs, captures, agent_files)),
         (
             conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
             ConversationServicer(conversations, runs),

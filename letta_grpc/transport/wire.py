@@ -1,6 +1,7 @@
 """The client's side of a call, and what a servicer sees of it."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Never, Protocol
 
 import grpc
@@ -48,6 +49,12 @@ class LiveCall:
     def traceparent(self) -> str | None:
         """The trace context of the call's span, else the caller's."""
         return self.observation.traceparent or valid_traceparent(self._metadata.get("traceparent"))
+
+    @property
+    def caller(self) -> str:
+        """A short name for whoever holds the API key of the call, which does not tell the key; empty without one."""
+        sent = self._metadata.get("authorization", "")
+        return sha256(sent.encode()).hexdigest()[:12] if sent else ""
 
     async def announce(self, run_id: str) -> None:
         """Send the run's id as initial metadata, at once."""

@@ -25,19 +25,24 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from letta_grpc.v1 import agent_files_pb2 as letta__grpc_dot_v1_dot_agent__files__pb2
 from letta_grpc.v1 import agents_pb2 as letta__grpc_dot_v1_dot_agents__pb2
 from letta_grpc.v1 import blocks_pb2 as letta__grpc_dot_v1_dot_blocks__pb2
 from letta_grpc.v1 import messages_pb2 as letta__grpc_dot_v1_dot_messages__pb2
 from letta_grpc.v1 import runs_pb2 as letta__grpc_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!letta_grpc/v1/agent_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aletta_grpc/v1/agents.proto\x1a\x1aletta_grpc/v1/blocks.proto\x1a\x1cletta_grpc/v1/messages.proto\x1a\x18letta_grpc/v1/runs.proto\"q\n\x12\x43reateAgentRequest\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\x12\x1f\n\x12include_base_tools\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x15\n\x13_include_base_tools\":\n\x13\x43reateAgentResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\"#\n\x0fGetAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"7\n\x10GetAgentResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\"j\n\x11ListAgentsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ndescending\x18\x05 \x01(\x08\"S\n\x12ListAgentsResponse\x12$\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x14.letta_grpc.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"|\n\x12UpdateAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12#\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x13UpdateAgentResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\"&\n\x12\x44\x65leteAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAgentResponse\"8\n\x15GetMemoryBlockRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\"=\n\x16GetMemoryBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"\xc5\x01\n\x18UpdateMemoryBlockRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12#\n\x05\x62lock\x18\x03 \x01(\x0b\x32\x14.letta_grpc.v1.Block\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1d\n\x10\x65xpected_version\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"@\n\x19UpdateMemoryBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"{\n\x13ListMessagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ndescending\x18\x05 \x01(\x08\"Y\n\x14ListMessagesResponse\x12(\n\x08messages\x18\x01 \x03(\x0b\x32\x16.letta_grpc.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf2\x01\n\x15SearchMessagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\"\n\x05roles\x18\x04 \x03(\x0e\x32\x13.letta_grpc.v1.Role\x12\x34\n\x10\x63reate_time_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05limit\x18\x07 \x01(\x05\"F\n\x16SearchMessagesResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.letta_grpc.v1.FoundMessage\"P\n\x0c\x46oundMessage\x12\'\n\x07message\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Message\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\">\n\x11GetContextRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\"5\n\x0b\x43ontextPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10\x65stimated_tokens\x18\x02 \x01(\x05\"\xe1\x01\n\x07\x43ontext\x12\x0e\n\x06system\x18\x01 \x01(\t\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.letta_grpc.v1.Message\x12\r\n\x05tools\x18\x03 \x03(\t\x12)\n\x05parts\x18\x04 \x03(\x0b\x32\x1a.letta_grpc.v1.ContextPart\x12\x18\n\x10\x65stimated_tokens\x18\x05 \x01(\x05\x12\x16\n\x0e\x63ontext_window\x18\x06 \x01(\x05\x12\x1c\n\x0freported_tokens\x18\x07 \x01(\x05H\x00\x88\x01\x01\x42\x12\n\x10_reported_tokens\"A\n\x14ResetMessagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\"\x17\n\x15ResetMessagesResponse\"\x81\x01\n\x13\x43ompactAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12+\n\x04mode\x18\x04 \x01(\x0e\x32\x1d.letta_grpc.v1.CompactionMode\"7\n\x14\x43ompactAgentResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"=\n\x12GetContextResponse\x12\'\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Context2\xff\x0b\n\x0c\x41gentService\x12k\n\x0b\x43reateAgent\x12!.letta_grpc.v1.CreateAgentRequest\x1a\".letta_grpc.v1.CreateAgentResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/agents:\x01*\x12j\n\x08GetAgent\x12\x1e.letta_grpc.v1.GetAgentRequest\x1a\x1f.letta_grpc.v1.GetAgentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/agents/{agent_id}\x12\x65\n\nListAgents\x12 .letta_grpc.v1.ListAgentsRequest\x1a!.letta_grpc.v1.ListAgentsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/agents\x12v\n\x0bUpdateAgent\x12!.letta_grpc.v1.UpdateAgentRequest\x1a\".letta_grpc.v1.UpdateAgentResponse\" \x82\xd3\xe4\x93\x02\x1a\x32\x15/v1/agents/{agent_id}:\x01*\x12s\n\x0b\x44\x65leteAgent\x12!.letta_grpc.v1.DeleteAgentRequest\x1a\".letta_grpc.v1.DeleteAgentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/v1/agents/{agent_id}\x12\x8b\x01\n\x0eGetMemoryBlock\x12$.letta_grpc.v1.GetMemoryBlockRequest\x1a%.letta_grpc.v1.GetMemoryBlockResponse\",\x82\xd3\xe4\x93\x02&\x12$/v1/agents/{agent_id}/memory/{label}\x12\x97\x01\n\x11UpdateMemoryBlock\x12\'.letta_grpc.v1.UpdateMemoryBlockRequest\x1a(.letta_grpc.v1.UpdateMemoryBlockResponse\"/\x82\xd3\xe4\x93\x02)2$/v1/agents/{agent_id}/memory/{label}:\x01*\x12\x7f\n\x0cListMessages\x12\".letta_grpc.v1.ListMessagesRequest\x1a#.letta_grpc.v1.ListMessagesResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/agents/{agent_id}/messages\x12\x8c\x01\n\x0eSearchMessages\x12$.letta_grpc.v1.SearchMessagesRequest\x1a%.letta_grpc.v1.SearchMessagesResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/agents/{agent_id}/messages:search\x12\x8b\x01\n\rResetMessages\x12#.letta_grpc.v1.ResetMessagesRequest\x1a$.letta_grpc.v1.ResetMessagesResponse\"/\x82\xd3\xe4\x93\x02)\"$/v1/agents/{agent_id}/messages:reset:\x01*\x12\x81\x01\n\x0c\x43ompactAgent\x12\".letta_grpc.v1.CompactAgentRequest\x1a#.letta_grpc.v1.CompactAgentResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/agents/{agent_id}:compact:\x01*\x12x\n\nGetContext\x12 .letta_grpc.v1.GetContextRequest\x1a!.letta_grpc.v1.GetContextResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/agents/{agent_id}/contextb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!letta_grpc/v1/agent_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fletta_grpc/v1/agent_files.proto\x1a\x1aletta_grpc/v1/agents.proto\x1a\x1aletta_grpc/v1/blocks.proto\x1a\x1cletta_grpc/v1/messages.proto\x1a\x18letta_grpc/v1/runs.proto\"q\n\x12\x43reateAgentRequest\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\x12\x1f\n\x12include_base_tools\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x15\n\x13_include_base_tools\":\n\x13\x43reateAgentResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\"#\n\x0fGetAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"7\n\x10GetAgentResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\"j\n\x11ListAgentsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ndescending\x18\x05 \x01(\x08\"S\n\x12ListAgentsResponse\x12$\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x14.letta_grpc.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"|\n\x12UpdateAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12#\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\":\n\x13UpdateAgentResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\"&\n\x12\x44\x65leteAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAgentResponse\"8\n\x15GetMemoryBlockRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\"=\n\x16GetMemoryBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"\xc5\x01\n\x18UpdateMemoryBlockRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12#\n\x05\x62lock\x18\x03 \x01(\x0b\x32\x14.letta_grpc.v1.Block\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1d\n\x10\x65xpected_version\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"@\n\x19UpdateMemoryBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"{\n\x13ListMessagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ndescending\x18\x05 \x01(\x08\"Y\n\x14ListMessagesResponse\x12(\n\x08messages\x18\x01 \x03(\x0b\x32\x16.letta_grpc.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf2\x01\n\x15SearchMessagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\"\n\x05roles\x18\x04 \x03(\x0e\x32\x13.letta_grpc.v1.Role\x12\x34\n\x10\x63reate_time_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12\x63reate_time_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05limit\x18\x07 \x01(\x05\"F\n\x16SearchMessagesResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.letta_grpc.v1.FoundMessage\"P\n\x0c\x46oundMessage\x12\'\n\x07message\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Message\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\">\n\x11GetContextRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\"5\n\x0b\x43ontextPart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x10\x65stimated_tokens\x18\x02 \x01(\x05\"\xe1\x01\n\x07\x43ontext\x12\x0e\n\x06system\x18\x01 \x01(\t\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.letta_grpc.v1.Message\x12\r\n\x05tools\x18\x03 \x03(\t\x12)\n\x05parts\x18\x04 \x03(\x0b\x32\x1a.letta_grpc.v1.ContextPart\x12\x18\n\x10\x65stimated_tokens\x18\x05 \x01(\x05\x12\x16\n\x0e\x63ontext_window\x18\x06 \x01(\x05\x12\x1c\n\x0freported_tokens\x18\x07 \x01(\x05H\x00\x88\x01\x01\x42\x12\n\x10_reported_tokens\"A\n\x14ResetMessagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\"\x17\n\x15ResetMessagesResponse\"\x81\x01\n\x13\x43ompactAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12+\n\x04mode\x18\x04 \x01(\x0e\x32\x1d.letta_grpc.v1.CompactionMode\"7\n\x14\x43ompactAgentResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"=\n\x12GetContextResponse\x12\'\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Context\"\x9f\x02\n\x16\x43\x61ptureMessagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x12\n\nuser_texts\x18\x04 \x03(\t\x12\x16\n\x0e\x61ssistant_text\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x13\n\x0b\x63\x61pture_key\x18\x07 \x01(\t\x12\x45\n\x08metadata\x18\x08 \x03(\x0b\x32\x33.letta_grpc.v1.CaptureMessagesRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\x17\x43\x61ptureMessagesResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"T\n\x12\x45xportAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x15\n\romit_messages\x18\x02 \x01(\x08\x12\x15\n\romit_passages\x18\x03 \x01(\x08\"=\n\x13\x45xportAgentResponse\x12&\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x18.letta_grpc.v1.AgentFile\"\xbb\x01\n\x12ImportAgentRequest\x12&\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x18.letta_grpc.v1.AgentFile\x12\x0c\n\x04name\x18\x02 \x01(\t\x12?\n\x07secrets\x18\x03 \x03(\x0b\x32..letta_grpc.v1.ImportAgentRequest.SecretsEntry\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\x13ImportAgentResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent2\xa0\x0f\n\x0c\x41gentService\x12k\n\x0b\x43reateAgent\x12!.letta_grpc.v1.CreateAgentRequest\x1a\".letta_grpc.v1.CreateAgentResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/agents:\x01*\x12j\n\x08GetAgent\x12\x1e.letta_grpc.v1.GetAgentRequest\x1a\x1f.letta_grpc.v1.GetAgentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/agents/{agent_id}\x12\x65\n\nListAgents\x12 .letta_grpc.v1.ListAgentsRequest\x1a!.letta_grpc.v1.ListAgentsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/agents\x12v\n\x0bUpdateAgent\x12!.letta_grpc.v1.UpdateAgentRequest\x1a\".letta_grpc.v1.UpdateAgentResponse\" \x82\xd3\xe4\x93\x02\x1a\x32\x15/v1/agents/{agent_id}:\x01*\x12s\n\x0b\x44\x65leteAgent\x12!.letta_grpc.v1.DeleteAgentRequest\x1a\".letta_grpc.v1.DeleteAgentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/v1/agents/{agent_id}\x12\x8b\x01\n\x0eGetMemoryBlock\x12$.letta_grpc.v1.GetMemoryBlockRequest\x1a%.letta_grpc.v1.GetMemoryBlockResponse\",\x82\xd3\xe4\x93\x02&\x12$/v1/agents/{agent_id}/memory/{label}\x12\x97\x01\n\x11UpdateMemoryBlock\x12\'.letta_grpc.v1.UpdateMemoryBlockRequest\x1a(.letta_grpc.v1.UpdateMemoryBlockResponse\"/\x82\xd3\xe4\x93\x02)2$/v1/agents/{agent_id}/memory/{label}:\x01*\x12\x7f\n\x0cListMessages\x12\".letta_grpc.v1.ListMessagesRequest\x1a#.letta_grpc.v1.ListMessagesResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/agents/{agent_id}/messages\x12\x8c\x01\n\x0eSearchMessages\x12$.letta_grpc.v1.SearchMessagesRequest\x1a%.letta_grpc.v1.SearchMessagesResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/agents/{agent_id}/messages:search\x12\x8b\x01\n\rResetMessages\x12#.letta_grpc.v1.ResetMessagesRequest\x1a$.letta_grpc.v1.ResetMessagesResponse\"/\x82\xd3\xe4\x93\x02)\"$/v1/agents/{agent_id}/messages:reset:\x01*\x12\x81\x01\n\x0c\x43ompactAgent\x12\".letta_grpc.v1.CompactAgentRequest\x1a#.letta_grpc.v1.CompactAgentResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/agents/{agent_id}:compact:\x01*\x12\xae\x01\n\x0f\x43\x61ptureMessages\x12%.letta_grpc.v1.CaptureMessagesRequest\x1a&.letta_grpc.v1.CaptureMessagesResponse\"L\x82\xd3\xe4\x93\x02\x46\"\x14/v1/messages:capture:\x01*Z+\"&/v1/agents/{agent_id}/messages:capture:\x01*\x12z\n\x0b\x45xportAgent\x12!.letta_grpc.v1.ExportAgentRequest\x1a\".letta_grpc.v1.ExportAgentResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/agents/{agent_id}:export\x12r\n\x0bImportAgent\x12!.letta_grpc.v1.ImportAgentRequest\x1a\".letta_grpc.v1.ImportAgentResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/v1/agents:import:\x01*\x12x\n\nGetContext\x12 .letta_grpc.v1.GetContextRequest\x1a!.letta_grpc.v1.GetContextResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/agents/{agent_id}/contextb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.agent_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CAPTUREMESSAGESREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_CAPTUREMESSAGESREQUEST_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_IMPORTAGENTREQUEST_SECRETSENTRY']._loaded_options = None
+  _globals['_IMPORTAGENTREQUEST_SECRETSENTRY']._serialized_options = b'8\001'
   _globals['_AGENTSERVICE'].methods_by_name['CreateAgent']._loaded_options = None
   _globals['_AGENTSERVICE'].methods_by_name['CreateAgent']._serialized_options = b'\202\323\344\223\002\017\"\n/v1/agents:\001*'
   _globals['_AGENTSERVICE'].methods_by_name['GetAgent']._loaded_options = None
@@ -60,62 +65,84 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTSERVICE'].methods_by_name['ResetMessages']._serialized_options = b'\202\323\344\223\002)\"$/v1/agents/{agent_id}/messages:reset:\001*'
   _globals['_AGENTSERVICE'].methods_by_name['CompactAgent']._loaded_options = None
   _globals['_AGENTSERVICE'].methods_by_name['CompactAgent']._serialized_options = b'\202\323\344\223\002\"\"\035/v1/agents/{agent_id}:compact:\001*'
+  _globals['_AGENTSERVICE'].methods_by_name['CaptureMessages']._loaded_options = None
+  _globals['_AGENTSERVICE'].methods_by_name['CaptureMessages']._serialized_options = b'\202\323\344\223\002F\"\024/v1/messages:capture:\001*Z+\"&/v1/agents/{agent_id}/messages:capture:\001*'
+  _globals['_AGENTSERVICE'].methods_by_name['ExportAgent']._loaded_options = None
+  _globals['_AGENTSERVICE'].methods_by_name['ExportAgent']._serialized_options = b'\202\323\344\223\002\036\022\034/v1/agents/{agent_id}:export'
+  _globals['_AGENTSERVICE'].methods_by_name['ImportAgent']._loaded_options = None
+  _globals['_AGENTSERVICE'].methods_by_name['ImportAgent']._serialized_options = b'\202\323\344\223\002\026\"\021/v1/agents:import:\001*'
   _globals['_AGENTSERVICE'].methods_by_name['GetContext']._loaded_options = None
   _globals['_AGENTSERVICE'].methods_by_name['GetContext']._serialized_options = b'\202\323\344\223\002\037\022\035/v1/agents/{agent_id}/context'
-  _globals['_CREATEAGENTREQUEST']._serialized_start=261
-  _globals['_CREATEAGENTREQUEST']._serialized_end=374
-  _globals['_CREATEAGENTRESPONSE']._serialized_start=376
-  _globals['_CREATEAGENTRESPONSE']._serialized_end=434
-  _globals['_GETAGENTREQUEST']._serialized_start=436
-  _globals['_GETAGENTREQUEST']._serialized_end=471
-  _globals['_GETAGENTRESPONSE']._serialized_start=473
-  _globals['_GETAGENTRESPONSE']._serialized_end=528
-  _globals['_LISTAGENTSREQUEST']._serialized_start=530
-  _globals['_LISTAGENTSREQUEST']._serialized_end=636
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=638
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=721
-  _globals['_UPDATEAGENTREQUEST']._serialized_start=723
-  _globals['_UPDATEAGENTREQUEST']._serialized_end=847
-  _globals['_UPDATEAGENTRESPONSE']._serialized_start=849
-  _globals['_UPDATEAGENTRESPONSE']._serialized_end=907
-  _globals['_DELETEAGENTREQUEST']._serialized_start=909
-  _globals['_DELETEAGENTREQUEST']._serialized_end=947
-  _globals['_DELETEAGENTRESPONSE']._serialized_start=949
-  _globals['_DELETEAGENTRESPONSE']._serialized_end=970
-  _globals['_GETMEMORYBLOCKREQUEST']._serialized_start=972
-  _globals['_GETMEMORYBLOCKREQUEST']._serialized_end=1028
-  _globals['_GETMEMORYBLOCKRESPONSE']._serialized_start=1030
-  _globals['_GETMEMORYBLOCKRESPONSE']._serialized_end=1091
-  _globals['_UPDATEMEMORYBLOCKREQUEST']._serialized_start=1094
-  _globals['_UPDATEMEMORYBLOCKREQUEST']._serialized_end=1291
-  _globals['_UPDATEMEMORYBLOCKRESPONSE']._serialized_start=1293
-  _globals['_UPDATEMEMORYBLOCKRESPONSE']._serialized_end=1357
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1359
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1482
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1484
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1573
-  _globals['_SEARCHMESSAGESREQUEST']._serialized_start=1576
-  _globals['_SEARCHMESSAGESREQUEST']._serialized_end=1818
-  _globals['_SEARCHMESSAGESRESPONSE']._serialized_start=1820
-  _globals['_SEARCHMESSAGESRESPONSE']._serialized_end=1890
-  _globals['_FOUNDMESSAGE']._serialized_start=1892
-  _globals['_FOUNDMESSAGE']._serialized_end=1972
-  _globals['_GETCONTEXTREQUEST']._serialized_start=1974
-  _globals['_GETCONTEXTREQUEST']._serialized_end=2036
-  _globals['_CONTEXTPART']._serialized_start=2038
-  _globals['_CONTEXTPART']._serialized_end=2091
-  _globals['_CONTEXT']._serialized_start=2094
-  _globals['_CONTEXT']._serialized_end=2319
-  _globals['_RESETMESSAGESREQUEST']._serialized_start=2321
-  _globals['_RESETMESSAGESREQUEST']._serialized_end=2386
-  _globals['_RESETMESSAGESRESPONSE']._serialized_start=2388
-  _globals['_RESETMESSAGESRESPONSE']._serialized_end=2411
-  _globals['_COMPACTAGENTREQUEST']._serialized_start=2414
-  _globals['_COMPACTAGENTREQUEST']._serialized_end=2543
-  _globals['_COMPACTAGENTRESPONSE']._serialized_start=2545
-  _globals['_COMPACTAGENTRESPONSE']._serialized_end=2600
-  _globals['_GETCONTEXTRESPONSE']._serialized_start=2602
-  _globals['_GETCONTEXTRESPONSE']._serialized_end=2663
-  _globals['_AGENTSERVICE']._serialized_start=2666
-  _globals['_AGENTSERVICE']._serialized_end=4201
+  _globals['_CREATEAGENTREQUEST']._serialized_start=294
+  _globals['_CREATEAGENTREQUEST']._serialized_end=407
+  _globals['_CREATEAGENTRESPONSE']._serialized_start=409
+  _globals['_CREATEAGENTRESPONSE']._serialized_end=467
+  _globals['_GETAGENTREQUEST']._serialized_start=469
+  _globals['_GETAGENTREQUEST']._serialized_end=504
+  _globals['_GETAGENTRESPONSE']._serialized_start=506
+  _globals['_GETAGENTRESPONSE']._serialized_end=561
+  _globals['_LISTAGENTSREQUEST']._serialized_start=563
+  _globals['_LISTAGENTSREQUEST']._serialized_end=669
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=671
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=754
+  _globals['_UPDATEAGENTREQUEST']._serialized_start=756
+  _globals['_UPDATEAGENTREQUEST']._serialized_end=880
+  _globals['_UPDATEAGENTRESPONSE']._serialized_start=882
+  _globals['_UPDATEAGENTRESPONSE']._serialized_end=940
+  _globals['_DELETEAGENTREQUEST']._serialized_start=942
+  _globals['_DELETEAGENTREQUEST']._serialized_end=980
+  _globals['_DELETEAGENTRESPONSE']._serialized_start=982
+  _globals['_DELETEAGENTRESPONSE']._serialized_end=1003
+  _globals['_GETMEMORYBLOCKREQUEST']._serialized_start=1005
+  _globals['_GETMEMORYBLOCKREQUEST']._serialized_end=1061
+  _globals['_GETMEMORYBLOCKRESPONSE']._serialized_start=1063
+  _globals['_GETMEMORYBLOCKRESPONSE']._serialized_end=1124
+  _globals['_UPDATEMEMORYBLOCKREQUEST']._serialized_start=1127
+  _globals['_UPDATEMEMORYBLOCKREQUEST']._serialized_end=1324
+  _globals['_UPDATEMEMORYBLOCKRESPONSE']._serialized_start=1326
+  _globals['_UPDATEMEMORYBLOCKRESPONSE']._serialized_end=1390
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1392
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1515
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1517
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1606
+  _globals['_SEARCHMESSAGESREQUEST']._serialized_start=1609
+  _globals['_SEARCHMESSAGESREQUEST']._serialized_end=1851
+  _globals['_SEARCHMESSAGESRESPONSE']._serialized_start=1853
+  _globals['_SEARCHMESSAGESRESPONSE']._serialized_end=1923
+  _globals['_FOUNDMESSAGE']._serialized_start=1925
+  _globals['_FOUNDMESSAGE']._serialized_end=2005
+  _globals['_GETCONTEXTREQUEST']._serialized_start=2007
+  _globals['_GETCONTEXTREQUEST']._serialized_end=2069
+  _globals['_CONTEXTPART']._serialized_start=2071
+  _globals['_CONTEXTPART']._serialized_end=2124
+  _globals['_CONTEXT']._serialized_start=2127
+  _globals['_CONTEXT']._serialized_end=2352
+  _globals['_RESETMESSAGESREQUEST']._serialized_start=2354
+  _globals['_RESETMESSAGESREQUEST']._serialized_end=2419
+  _globals['_RESETMESSAGESRESPONSE']._serialized_start=2421
+  _globals['_RESETMESSAGESRESPONSE']._serialized_end=2444
+  _globals['_COMPACTAGENTREQUEST']._serialized_start=2447
+  _globals['_COMPACTAGENTREQUEST']._serialized_end=2576
+  _globals['_COMPACTAGENTRESPONSE']._serialized_start=2578
+  _globals['_COMPACTAGENTRESPONSE']._serialized_end=2633
+  _globals['_GETCONTEXTRESPONSE']._serialized_start=2635
+  _globals['_GETCONTEXTRESPONSE']._serialized_end=2696
+  _globals['_CAPTUREMESSAGESREQUEST']._serialized_start=2699
+  _globals['_CAPTUREMESSAGESREQUEST']._serialized_end=2986
+  _globals['_CAPTUREMESSAGESREQUEST_METADATAENTRY']._serialized_start=2939
+  _globals['_CAPTUREMESSAGESREQUEST_METADATAENTRY']._serialized_end=2986
+  _globals['_CAPTUREMESSAGESRESPONSE']._serialized_start=2988
+  _globals['_CAPTUREMESSAGESRESPONSE']._serialized_end=3046
+  _globals['_EXPORTAGENTREQUEST']._serialized_start=3048
+  _globals['_EXPORTAGENTREQUEST']._serialized_end=3132
+  _globals['_EXPORTAGENTRESPONSE']._serialized_start=3134
+  _globals['_EXPORTAGENTRESPONSE']._serialized_end=3195
+  _globals['_IMPORTAGENTREQUEST']._serialized_start=3198
+  _globals['_IMPORTAGENTREQUEST']._serialized_end=3385
+  _globals['_IMPORTAGENTREQUEST_SECRETSENTRY']._serialized_start=3339
+  _globals['_IMPORTAGENTREQUEST_SECRETSENTRY']._serialized_end=3385
+  _globals['_IMPORTAGENTRESPONSE']._serialized_start=3387
+  _globals['_IMPORTAGENTRESPONSE']._serialized_end=3445
+  _globals['_AGENTSERVICE']._serialized_start=3448
+  _globals['_AGENTSERVICE']._serialized_end=5400
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from letta_grpc.v1 import agent_files_pb2 as _agent_files_pb2
 from letta_grpc.v1 import agents_pb2 as _agents_pb2
 from letta_grpc.v1 import blocks_pb2 as _blocks_pb2
 from letta_grpc.v1 import messages_pb2 as _messages_pb2
@@ -813,3 +814,237 @@ class GetContextResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetContextResponse: _TypeAlias = GetContextResponse  # noqa: Y015
+
+@_typing.final
+class CaptureMessagesRequest(_message.Message):
+    """A turn that happened elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_TEXTS_FIELD_NUMBER: _builtins.int
+    ASSISTANT_TEXT_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    CAPTURE_KEY_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """The agent that shall remember it. Empty: the capture agent of the key, named `claude-code-<key>` and tagged `claude-code`,
+    made on first use.
+    """
+    conversation_id: _builtins.str
+    """The conversation; empty or `default` means the agent's default one."""
+    request_id: _builtins.str
+    """As for StreamRun: the same request again gives the same run."""
+    assistant_text: _builtins.str
+    """What the assistant answered; empty for nothing. At most 1 MiB in bytes, and 400000 characters."""
+    model: _builtins.str
+    """The model that answered, by whatever name; kept with its message. At most 256 characters."""
+    capture_key: _builtins.str
+    """Whose capture agent is meant, without an agent id. At most 64 letters, digits, `_` and `-`; default: a short name for the
+    holder of the API key, or `default` without one.
+    """
+    @_builtins.property
+    def user_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the user said, a message each, in order. At most 64, each of at most 1 MiB."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Kept with the run. At most 64 entries and 64 KiB in all."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        user_texts: _abc.Iterable[_builtins.str] | None = ...,
+        assistant_text: _builtins.str = ...,
+        model: _builtins.str = ...,
+        capture_key: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "assistant_text", b"assistant_text", "capture_key", b"capture_key", "conversation_id", b"conversation_id", "metadata", b"metadata", "model", b"model", "request_id", b"request_id", "user_texts", b"user_texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaptureMessagesRequest: _TypeAlias = CaptureMessagesRequest  # noqa: Y015
+
+@_typing.final
+class CaptureMessagesResponse(_message.Message):
+    """The turn is stored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _runs_pb2.Run:
+        """The run that puts it in. It may still wait behind others."""
+
+    def __init__(
+        self,
+        *,
+        run: _runs_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaptureMessagesResponse: _TypeAlias = CaptureMessagesResponse  # noqa: Y015
+
+@_typing.final
+class ExportAgentRequest(_message.Message):
+    """Names an agent, and what to leave out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    OMIT_MESSAGES_FIELD_NUMBER: _builtins.int
+    OMIT_PASSAGES_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """The agent."""
+    omit_messages: _builtins.bool
+    """Leave the messages out; conversations are then empty. Default: they are in."""
+    omit_passages: _builtins.bool
+    """Leave the archive out. Default: it is in."""
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        omit_messages: _builtins.bool = ...,
+        omit_passages: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "omit_messages", b"omit_messages", "omit_passages", b"omit_passages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAgentRequest: _TypeAlias = ExportAgentRequest  # noqa: Y015
+
+@_typing.final
+class ExportAgentResponse(_message.Message):
+    """The agent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def file(self) -> _agent_files_pb2.AgentFile:
+        """As it is now. Messages of runs that are at work may be in or not."""
+
+    def __init__(
+        self,
+        *,
+        file: _agent_files_pb2.AgentFile | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAgentResponse: _TypeAlias = ExportAgentResponse  # noqa: Y015
+
+@_typing.final
+class ImportAgentRequest(_message.Message):
+    """An agent to make."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SecretsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FILE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, in place of the file's. At most 256 characters."""
+    @_builtins.property
+    def file(self) -> _agent_files_pb2.AgentFile:
+        """As ExportAgent gave it, or written by hand. Ids and times of the agent and its blocks mean nothing."""
+
+    @_builtins.property
+    def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The values of its secrets. At most 64 entries and 64 KiB in all."""
+
+    def __init__(
+        self,
+        *,
+        file: _agent_files_pb2.AgentFile | None = ...,
+        name: _builtins.str = ...,
+        secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "name", b"name", "secrets", b"secrets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportAgentRequest: _TypeAlias = ImportAgentRequest  # noqa: Y015
+
+@_typing.final
+class ImportAgentResponse(_message.Message):
+    """The new agent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agent(self) -> _agents_pb2.Agent:
+        """As stored."""
+
+    def __init__(
+        self,
+        *,
+        agent: _agents_pb2.Agent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportAgentResponse: _TypeAlias = ImportAgentResponse  # noqa: Y015

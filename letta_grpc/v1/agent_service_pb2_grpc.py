@@ -90,6 +90,21 @@ class AgentServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentResponse.FromString,
                 _registered_method=True)
+        self.CaptureMessages = channel.unary_unary(
+                '/letta_grpc.v1.AgentService/CaptureMessages',
+                request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.CaptureMessagesRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.CaptureMessagesResponse.FromString,
+                _registered_method=True)
+        self.ExportAgent = channel.unary_unary(
+                '/letta_grpc.v1.AgentService/ExportAgent',
+                request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ExportAgentRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ExportAgentResponse.FromString,
+                _registered_method=True)
+        self.ImportAgent = channel.unary_unary(
+                '/letta_grpc.v1.AgentService/ImportAgent',
+                request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ImportAgentRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ImportAgentResponse.FromString,
+                _registered_method=True)
         self.GetContext = channel.unary_unary(
                 '/letta_grpc.v1.AgentService/GetContext',
                 request_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.GetContextRequest.SerializeToString,
@@ -180,6 +195,30 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CaptureMessages(self, request, context):
+        """Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
+        conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAgent(self, request, context):
+        """Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportAgent(self, request, context):
+        """Makes an agent from a file, all of it or nothing. All ids are new, but for those of tool calls. Runs and their events are not
+        in a file: each conversation's messages belong to one run of kind CAPTURE, whose events are gone. Calls that waited for
+        answers wait no longer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetContext(self, request, context):
         """Shows what the model would be shown now, and what each part costs.
         """
@@ -244,6 +283,21 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.CompactAgent,
                     request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentResponse.SerializeToString,
+            ),
+            'CaptureMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.CaptureMessages,
+                    request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.CaptureMessagesRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.CaptureMessagesResponse.SerializeToString,
+            ),
+            'ExportAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportAgent,
+                    request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ExportAgentRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ExportAgentResponse.SerializeToString,
+            ),
+            'ImportAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportAgent,
+                    request_deserializer=letta__grpc_dot_v1_dot_agent__service__pb2.ImportAgentRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_agent__service__pb2.ImportAgentResponse.SerializeToString,
             ),
             'GetContext': grpc.unary_unary_rpc_method_handler(
                     servicer.GetContext,
@@ -549,6 +603,87 @@ class AgentService:
             '/letta_grpc.v1.AgentService/CompactAgent',
             letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentRequest.SerializeToString,
             letta__grpc_dot_v1_dot_agent__service__pb2.CompactAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CaptureMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.AgentService/CaptureMessages',
+            letta__grpc_dot_v1_dot_agent__service__pb2.CaptureMessagesRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_agent__service__pb2.CaptureMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.AgentService/ExportAgent',
+            letta__grpc_dot_v1_dot_agent__service__pb2.ExportAgentRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_agent__service__pb2.ExportAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.AgentService/ImportAgent',
+            letta__grpc_dot_v1_dot_agent__service__pb2.ImportAgentRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_agent__service__pb2.ImportAgentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,17 @@ class AgentServiceStub:
     """
     CompactAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CompactAgentRequest, _agent_service_pb2.CompactAgentResponse]
     """As CompactConversation, for an agent's default conversation too."""
+    CaptureMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CaptureMessagesRequest, _agent_service_pb2.CaptureMessagesResponse]
+    """Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
+    conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+    """
+    ExportAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ExportAgentRequest, _agent_service_pb2.ExportAgentResponse]
+    """Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out."""
+    ImportAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ImportAgentRequest, _agent_service_pb2.ImportAgentResponse]
+    """Makes an agent from a file, all of it or nothing. All ids are new, but for those of tool calls. Runs and their events are not
+    in a file: each conversation's messages belong to one run of kind CAPTURE, whose events are gone. Calls that waited for
+    answers wait no longer.
+    """
     GetContext: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetContextRequest, _agent_service_pb2.GetContextResponse]
     """Shows what the model would be shown now, and what each part costs."""
 
@@ -93,6 +104,17 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """
     CompactAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CompactAgentRequest, _agent_service_pb2.CompactAgentResponse]  # type: ignore[assignment]
     """As CompactConversation, for an agent's default conversation too."""
+    CaptureMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CaptureMessagesRequest, _agent_service_pb2.CaptureMessagesResponse]  # type: ignore[assignment]
+    """Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
+    conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+    """
+    ExportAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ExportAgentRequest, _agent_service_pb2.ExportAgentResponse]  # type: ignore[assignment]
+    """Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out."""
+    ImportAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ImportAgentRequest, _agent_service_pb2.ImportAgentResponse]  # type: ignore[assignment]
+    """Makes an agent from a file, all of it or nothing. All ids are new, but for those of tool calls. Runs and their events are not
+    in a file: each conversation's messages belong to one run of kind CAPTURE, whose events are gone. Calls that waited for
+    answers wait no longer.
+    """
     GetContext: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetContextRequest, _agent_service_pb2.GetContextResponse]  # type: ignore[assignment]
     """Shows what the model would be shown now, and what each part costs."""
 
@@ -190,6 +212,35 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.CompactAgentResponse, _abc.Awaitable[_agent_service_pb2.CompactAgentResponse]]:
         """As CompactConversation, for an agent's default conversation too."""
+
+    @_abc_1.abstractmethod
+    def CaptureMessages(
+        self,
+        request: _agent_service_pb2.CaptureMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.CaptureMessagesResponse, _abc.Awaitable[_agent_service_pb2.CaptureMessagesResponse]]:
+        """Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
+        conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAgent(
+        self,
+        request: _agent_service_pb2.ExportAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ExportAgentResponse, _abc.Awaitable[_agent_service_pb2.ExportAgentResponse]]:
+        """Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out."""
+
+    @_abc_1.abstractmethod
+    def ImportAgent(
+        self,
+        request: _agent_service_pb2.ImportAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.ImportAgentResponse, _abc.Awaitable[_agent_service_pb2.ImportAgentResponse]]:
+        """Makes an agent from a file, all of it or nothing. All ids are new, but for those of tool calls. Runs and their events are not
+        in a file: each conversation's messages belong to one run of kind CAPTURE, whose events are gone. Calls that waited for
+        answers wait no longer.
+        """
 
     @_abc_1.abstractmethod
     def GetContext(

@@ -34,7 +34,9 @@ class HttpChannel:
         self.client, self.group, self.accept = client, group, accept
         contract = own_contract()
         self.pool = contract.pool
-        self._bindings = {f"/{binding.rpc.name}": binding for binding in reversed(Routes(contract.rpcs).bindings)}
+        # Of several ways to one RPC the one that leaves most to the body: a request need not say the others' variables.
+        ways = sorted(Routes(contract.rpcs).bindings, key=lambda binding: -len(binding.template.variables))
+        self._bindings = {f"/{binding.rpc.name}": binding for binding in ways}
 
     def unary_unary(self, method: str, *, response_deserializer: Callable[[bytes], Any], **_: object) -> Any:  # noqa: ANN401 - a multi-callable
         return lambda request, **more: _UnaryCall(self, self._bindings[method], request, response_deserializer, **more)

@@ -22,6 +22,7 @@ class Toolshed:
     shelf: ToolShelf
     trials: ToolTrials
     catalog: ToolCatalog
+    own: BuiltinTools
 
 
 def toolshed(
@@ -52,4 +53,4 @@ def toolshed(
         servers=database.mcp_servers,
         client=client or McpConnections(McpPolicy()),
     )
-    return Toolshed(shelf, ToolTrials(shelf=shelf, catalog=catalog, sandbox=sandbox, clock=clock), catalog)
+    return Toolshed(shelf, ToolTrials(shelf=shelf, catalog=catalog, sandbox=sandbox, clock=clock), catalog, own)

@@ -12,13 +12,16 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.policy import McpPolicy
+from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
+from letta_grpc.engine.captures import Captures
 from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.serving import http_serving
 from letta_grpc.gateway.standalone import standing_alone
+from letta_grpc.ports.tools import OwnTools
 from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.methods import Call, Method, Response, StreamMethod, UnaryMethod
@@ -78,6 +81,21 @@ class Watched:
             await self.one_ended.wait()
 
 
+def agent_files_of(house: Engine, own_tools: OwnTools) -> AgentFiles:
+    """The use cases of agent files over an engine."""
+    database = house.database
+    return AgentFiles(
+        agents=house.agents,
+        conversations=database.conversations,
+        history=database.history,
+        passages=database.passages,
+        tools=database.tools,
+        own_tools=own_tools,
+        importer=database.agent_importer,
+        clock=house.clock,
+    )
+
+
 def house_calls(
     house: Engine, *, api_keys: tuple[str, ...] = (), limits: Limits | None = None, observer: Watched | None = None
 ) -> Calls:
@@ -87,6 +105,8 @@ def house_calls(
     return calls_of(
         runs=house.runs,
         agents=house.agents,
+        captures=Captures(agents=house.agents, runs=house.runs, models=models),
+        agent_files=agent_files_of(house, shed.own),
         archive=Archive(passages=database.passages, words=database.passages, clock=house.clock),
         conversations=threads_of(house),
         blocks=Blocks(database.blocks, database.memory, house.clock),

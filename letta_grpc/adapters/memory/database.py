@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from letta_grpc.adapters.memory.agent_files import MemoryAgentImporter
 from letta_grpc.adapters.memory.agents import MemoryAgentStore
 from letta_grpc.adapters.memory.blocks import MemoryBlockStore, MemoryMemoryStore
 from letta_grpc.adapters.memory.conversations import MemoryConversationStore
@@ -32,6 +33,7 @@ class MemoryDatabase:
         self.leases = MemoryLeases(state, clock, codec, owner=owner, lease_time=lease_time)
         self.log = MemoryEventLog(state)
         self.agents = MemoryAgentStore(state)
+        self.agent_importer = MemoryAgentImporter(state)
         self.conversations = MemoryConversationStore(state)
         self.blocks = MemoryBlockStore(state)
         self.memory = MemoryMemoryStore(state)

@@ -30,7 +30,7 @@ class SqlAgentStore:
 
     async def create(self, agent: Agent, conversation: Conversation) -> Agent:
         """Store an agent with its default conversation and its memory blocks."""
-        return await self._database.write(lambda connection: _create(connection, agent, conversation))
+        return await self._database.write(lambda connection: create_agent(connection, agent, conversation))
 
     async def get(self, agent_id: AgentId) -> Agent:
         """Return an agent with its blocks."""
@@ -69,7 +69,8 @@ def attach_blocks(connection: Connection, agent_id: AgentId, attached: Sequence[
         connection.execute(insert(agent_blocks), [{"agent_id": agent_id, "block_id": block.id} for block in attached])
 
 
-def _create(connection: Connection, agent: Agent, conversation: Conversation) -> Agent:
+def create_agent(connection: Connection, agent: Agent, conversation: Conversation) -> Agent:
+    """Store an agent with its default conversation and its memory blocks."""
     stored = find_blocks(connection, (block.id for block in agent.memory_blocks))
     attached = {block.id: stored.get(block.id, block) for block in agent.memory_blocks}
     _check_labels([block.label for block in attached.values()])

@@ -32,7 +32,7 @@ class SqlToolStore:
 
     async def create(self, tool: Tool) -> Tool:
         """Store a tool."""
-        return await self._database.write(lambda connection: _create(connection, tool))
+        return await self._database.write(lambda connection: create_tool(connection, tool))
 
     async def get(self, tool_id: ToolId) -> Tool:
         """Return a tool."""
@@ -142,7 +142,8 @@ def _named(connection: Connection, name: str) -> Tool | None:
     return None if row is None else _tool_of(row)
 
 
-def _create(connection: Connection, tool: Tool) -> Tool:
+def create_tool(connection: Connection, tool: Tool) -> Tool:
+    """Store a tool. Raises NameTaken."""
     if _named(connection, tool.name):
         raise NameTaken("Another tool has this name.", name=tool.name)
     connection.execute(insert(tools), _values(tool))
@@ -153,7 +154,7 @@ def _create(connection: Connection, tool: Tool) -> Tool:
 def _put(connection: Connection, tool: Tool) -> Tool:
     present = _named(connection, tool.name)
     if present is None:
-        return _create(connection, tool)
+        return create_tool(connection, tool)
     return _replace(connection, replace(tool, id=present.id, create_time=present.create_time))
 
 

@@ -32,6 +32,11 @@ class Rules:
         if error is None and self._broken:
             raise InvalidRequest(fields=self._broken)
 
+    @property
+    def any_broken(self) -> bool:
+        """Whether anything was found so far."""
+        return bool(self._broken)
+
     def broken(self, path: str, rule: str) -> None:
         """Note a broken rule; the first one of a field stands."""
         self._broken.setdefault(path, rule)

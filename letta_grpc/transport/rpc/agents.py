@@ -2,8 +2,11 @@
 
 # ruff: noqa: N802 - methods are named as the contract names them
 
+from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
+from letta_grpc.engine.captures import Captures
 from letta_grpc.engine.runs import Runs
+from letta_grpc.transport.convert.agent_files import arrival_from_pb, export_from_pb, file_to_pb
 from letta_grpc.transport.convert.agents import (
     agent_id_from_pb,
     agent_to_pb,
@@ -17,6 +20,7 @@ from letta_grpc.transport.convert.agents import (
     new_agent_from_pb,
 )
 from letta_grpc.transport.convert.blocks import block_to_pb
+from letta_grpc.transport.convert.captures import capture_from_pb
 from letta_grpc.transport.convert.compactions import agent_compaction_from_pb
 from letta_grpc.transport.convert.contexts import context_to_pb
 from letta_grpc.transport.convert.messages import found_message_to_pb, message_to_pb
@@ -30,9 +34,11 @@ from letta_grpc.v1 import agent_service_pb2 as pb
 class AgentServicer:
     """Keeps agents and shows what they remember."""
 
-    def __init__(self, agents: Agents, runs: Runs) -> None:
+    def __init__(self, agents: Agents, runs: Runs, captures: Captures, files: AgentFiles) -> None:
         self._agents = agents
         self._runs = runs
+        self._captures = captures
+        self._files = files
 
     async def CreateAgent(self, request: pb.CreateAgentRequest, _call: Call) -> pb.CreateAgentResponse:
         """Make an agent."""
@@ -89,6 +95,20 @@ class AgentServicer:
         """Start a run that compacts a conversation."""
         run = await self._runs.start(agent_compaction_from_pb(request, call.traceparent))
         return pb.CompactAgentResponse(run=run_to_pb(run))
+
+    async def CaptureMessages(self, request: pb.CaptureMessagesRequest, call: Call) -> pb.CaptureMessagesResponse:
+        """Put in a turn that happened elsewhere."""
+        return pb.CaptureMessagesResponse(run=run_to_pb(await self._captures.capture(capture_from_pb(request, call))))
+
+    async def ExportAgent(self, request: pb.ExportAgentRequest, _call: Call) -> pb.ExportAgentResponse:
+        """Return an agent as a file."""
+        messages, passages = not request.omit_messages, not request.omit_passages
+        file = await self._files.export(export_from_pb(request), messages=messages, passages=passages)
+        return pb.ExportAgentResponse(file=file_to_pb(file))
+
+    async def ImportAgent(self, request: pb.ImportAgentRequest, _call: Call) -> pb.ImportAgentResponse:
+        """Make an agent of a file."""
+        return pb.ImportAgentResponse(agent=agent_to_pb(await self._files.import_(arrival_from_pb(request))))
 
     async def GetContext(self, request: pb.GetContextRequest, _call: Call) -> pb.GetContextResponse:
         """Return what the model would be shown."""

@@ -1,0 +1,108 @@
+"""An agent with all that is its own, as it leaves one server and comes to another."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.ids import (
+    AgentId,
+    MessageId,
+    RunId,
+    StepId,
+    new_conversation_id,
+    new_message_id,
+    new_passage_id,
+    new_run_id,
+    new_step_id,
+)
+from letta_grpc.domain.messages import Message
+from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.runs import Run, RunKind, RunState, StopReason
+from letta_grpc.domain.tools import Tool
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationFile:
+    """A conversation. `context_ids` are the messages that the model is shown, a summary first; none means that all are."""
+
+    conversation: Conversation
+    messages: tuple[Message, ...] = ()
+    context_ids: tuple[MessageId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFile:
+    """What an export gives. `tools` are those with Python source."""
+
+    agent: Agent
+    tools: tuple[Tool, ...] = ()
+    conversations: tuple[ConversationFile, ...] = ()
+    passages: tuple[Passage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewThread:
+    """A conversation to store with its messages, all brought by one run, which has ended.
+
+    Where the context is compacted it begins with `summary`; then comes everything from `kept_from` on, None where there
+    is nothing.
+    """
+
+    conversation: Conversation
+    run: Run | None = None
+    messages: tuple[Message, ...] = ()
+    summary: MessageId | None = None
+    kept_from: MessageId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """What an import stores, all of it or nothing. `tools` are those that are not stored yet."""
+
+    agent: Agent
+    tools: tuple[Tool, ...] = ()
+    threads: tuple[NewThread, ...] = ()
+    passages: tuple[Passage, ...] = ()
+
+
+def new_thread(file: ConversationFile, agent: Agent, now: datetime) -> NewThread:
+    """Return a conversation with ids of its own. Ids of tool calls stay: returns and decisions name them."""
+    given = file.conversation
+    conversation = replace(given, id=new_conversation_id(), agent_id=agent.id, create_time=now, update_time=now)
+    if not file.messages:
+        return NewThread(conversation=conversation)
+    run = _bringing_run(conversation, agent, now)
+    ids = {message.id: new_message_id() for message in file.messages}
+    steps = {message.step_id: new_step_id() for message in file.messages if message.step_id}
+    messages = tuple(_renewed(message, ids[message.id], run.id, steps) for message in file.messages)
+    summary, kept_from = ([ids[message_id] for message_id in file.context_ids[:2]] + [None, None])[:2]
+    return NewThread(conversation=conversation, run=run, messages=messages, summary=summary, kept_from=kept_from)
+
+
+def _renewed(message: Message, id_: MessageId, run_id: RunId, steps: dict[StepId, StepId]) -> Message:
+    return replace(message, id=id_, run_id=run_id, step_id=steps[message.step_id] if message.step_id else None)
+
+
+def _bringing_run(conversation: Conversation, agent: Agent, now: datetime) -> Run:
+    run_id = new_run_id()
+    return Run(
+        id=run_id,
+        agent_id=agent.id,
+        conversation_id=conversation.id,
+        request_id=run_id.removeprefix("run-"),
+        kind=RunKind.CAPTURE,
+        model=conversation.model or agent.model,
+        state=RunState.COMPLETED,
+        stop_reason=StopReason.END_TURN,
+        create_time=now,
+        start_time=now,
+        end_time=now,
+    )
+
+
+def new_passages(passages: Iterable[Passage], agent_id: AgentId) -> tuple[Passage, ...]:
+    """Return notes of another agent's."""
+    return tuple(replace(passage, id=new_passage_id(), agent_id=agent_id) for passage in passages)

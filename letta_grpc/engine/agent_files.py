@@ -1,0 +1,161 @@
+"""Taking agents out of a server and into one."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from letta_grpc.domain.agent_files import AgentFile, ConversationFile, Import, NewThread, new_passages, new_thread
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.errors import AgentNotFound, InvalidRequest
+from letta_grpc.domain.ids import AgentId, new_conversation_id, new_tool_id
+from letta_grpc.domain.messages import Role
+from letta_grpc.domain.paging import MAX_PAGE_SIZE, Page, PageRequest
+from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.tools import PythonSource, Tool
+from letta_grpc.engine.agents import Agents, NewAgent
+from letta_grpc.engine.tools import NewTool
+from letta_grpc.ports.agent_files import AgentImporter
+from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.stores import ConversationStore, HistoryStore, PassageStore
+from letta_grpc.ports.tool_store import NamedTools
+from letta_grpc.ports.tools import OwnTools
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """An agent that comes from a file, with names and descriptions of its tools as they stand there."""
+
+    agent: NewAgent
+    tools: tuple[NewTool, ...] = ()
+    conversations: tuple[ConversationFile, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class AgentFiles:
+    """The use cases of agent files."""
+
+    def __init__(
+        self,
+        *,
+        agents: Agents,
+        conversations: ConversationStore,
+        history: HistoryStore,
+        passages: PassageStore,
+        tools: NamedTools,
+        own_tools: OwnTools,
+        importer: AgentImporter,
+        clock: Clock,
+    ) -> None:
+        self._agents = agents
+        self._conversations = conversations
+        self._history = history
+        self._passages = passages
+        self._tools = tools
+        self._own_tools = own_tools
+        self._importer = importer
+        self._clock = clock
+
+    async def export(self, agent_id: AgentId, *, messages: bool = True, passages: bool = True) -> AgentFile:
+        """Return an agent with all that is its own. Raises AgentNotFound."""
+        agent = await self._agents.get(agent_id)
+        threads = await _all(lambda page: self._conversations.list(agent_id, page))
+        notes = await _all(lambda page: self._passages.list(agent_id, page)) if passages else ()
+        found = {tool.name: tool for tool in await self._tools.find(agent.tools)}
+        return AgentFile(
+            agent=agent,
+            tools=tuple(found[name] for name in agent.tools if name in found and isinstance(found[name].source, PythonSource)),
+            conversations=tuple([await self._exported(thread, messages=messages) for thread in threads]),
+            passages=notes,
+        )
+
+    async def _exported(self, thread: Conversation, *, messages: bool) -> ConversationFile:
+        if not messages:
+            return ConversationFile(conversation=thread)
+        history = await _all(lambda page: self._history.list(thread.id, page))
+        shown = (await self._history.load(thread.id)).messages
+        is_compacted = bool(shown) and shown[0].role is Role.SUMMARY
+        # What came while this was read may be in one of the two alone.
+        stored = {message.id for message in history}
+        context = tuple(message.id for message in shown if message.id in stored) if is_compacted else ()
+        return ConversationFile(conversation=thread, messages=history, context_ids=context)
+
+    async def import_(self, arrival: Arrival) -> Agent:
+        """Make an agent of what a file holds, all of it or nothing. Raises InvalidRequest, ModelUnknown."""
+        new_tools = await self._new_tools(arrival.tools)
+        wish = replace(arrival.agent, secrets=arrival.secrets)
+        agent = await self._agents.planned(wish, further_tools={tool.name for tool in arrival.tools})
+        agent = await self._with_sleeptime_that_is_here(agent)
+        threads = [new_thread(file, agent, agent.create_time) for file in arrival.conversations]
+        if not threads:
+            threads.append(NewThread(conversation=_default_of(agent)))
+        passages = new_passages(arrival.passages, agent.id)
+        return await self._importer.put(Import(agent=agent, tools=new_tools, threads=tuple(threads), passages=passages))
+
+    async def _new_tools(self, wishes: Sequence[NewTool]) -> tuple[Tool, ...]:
+        """Return the tools that are not here yet. Raises InvalidRequest for one that is another here."""
+        known = {tool.name: tool for tool in await self._tools.find([wish.name for wish in wishes])}
+        own = set(self._own_tools.names())
+        taken = {
+            f"file.tools[{index}].name": f"this server has another tool {wish.name!r}"
+            for index, wish in enumerate(wishes)
+            if wish.name in own or (wish.name in known and not _is_same(known[wish.name], wish))
+        }
+        if taken:
+            raise InvalidRequest(fields=taken)
+        now = self._clock.now()
+        return tuple(
+            Tool(
+                id=new_tool_id(),
+                name=wish.name,
+                description=wish.description,
+                parameters=wish.parameters,
+                source=wish.source,
+                tags=wish.tags,
+                return_char_limit=wish.return_char_limit,
+                requires_approval=wish.requires_approval,
+                idempotent=wish.idempotent,
+                parallel=wish.parallel,
+                create_time=now,
+                update_time=now,
+            )
+            for wish in wishes
+            if wish.name not in known
+        )
+
+    async def _with_sleeptime_that_is_here(self, agent: Agent) -> Agent:
+        """Return the agent with those of its background agents that this server has."""
+        if agent.sleeptime is None:
+            return agent
+        here = [agent_id for agent_id in agent.sleeptime.agent_ids if await self._has(agent_id)]
+        return replace(agent, sleeptime=replace(agent.sleeptime, agent_ids=tuple(here)) if here else None)
+
+    async def _has(self, agent_id: AgentId) -> bool:
+        try:
+            await self._agents.get(agent_id)
+        except AgentNotFound:
+            return False
+        return True
+
+
+def _is_same(tool: Tool, wish: NewTool) -> bool:
+    return (tool.source, tool.parameters, tool.description) == (wish.source, wish.parameters, wish.description)
+
+
+def _default_of(agent: Agent) -> Conversation:
+    now = agent.create_time
+    return Conversation(id=new_conversation_id(), agent_id=agent.id, is_default=True, create_time=now, update_time=now)
+
+
+async def _all(read: Callable[[PageRequest], Awaitable[Page[T]]]) -> tuple[T, ...]:
+    """Return what is on all pages."""
+    items: tuple[T, ...] = ()
+    after: int | None = None
+    while True:
+        page = await read(PageRequest(size=MAX_PAGE_SIZE, after=after))
+        items += page.items
+        after = page.next
+        if after is None:
+            return items
