@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.blocks import Block
@@ -87,6 +88,7 @@ def _part_tokens(part: ContentPart) -> int:
             return 0
 
 
+@lru_cache(maxsize=1024)  # The same few tools are shown in every step.
 def estimate_tool_tokens(tool: ToolDefinition) -> int:
     """Return a rough count of what a tool's definition costs."""
     return _CALL_TOKENS + estimate_tokens(tool.name + tool.description + tool.parameters)

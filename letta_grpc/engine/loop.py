@@ -115,11 +115,11 @@ class AgentLoop:
             begun, context = context, context or await self._load(record)
             turn = await self._turn(record, context.agent)
             request = self._request(record, context, turn)
-            if begun and self._compactor.may_be_full(record, context, request):
+            if not begun or self._compactor.may_be_full(record, context, request):
                 # Only the history knows what the provider has counted.
-                context = await self._load(record)
-            if compacted := await self._compactor.relieve(record, context, request):
-                context, request = await self._compacted(record, turn, compacted)
+                context = await self._load(record) if begun else context
+                if compacted := await self._compactor.relieve(record, context, request):
+                    context, request = await self._compacted(record, turn, compacted)
             answer = self._open_answer(record, context, turn)
             # Many runs wait for their models at once: each holds its request, which a retry needs, and no more.
             del context
