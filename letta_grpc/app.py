@@ -152,6 +152,9 @@ async def _gateway(house: House, settings: Settings) -> AsyncIterator[str | None
         any_host=bool(settings.api_keys),
         # JSON is larger than what it says: base64 by a third, short fields by their names.
         max_body_bytes=2 * settings.max_message_bytes,
+        chat_model=settings.chat_model,
+        anthropic_base_url=settings.anthropic.base_url,
+        anthropic_api_key=settings.anthropic.key,
     )
     certificate = None
     if settings.tls_certificate_file and settings.tls_key_file:

@@ -31,6 +31,11 @@ class Provider(BaseModel):
     base_url: str = Field(pattern=r"^https?://")
     api_key: SecretStr | None = None
 
+    @property
+    def key(self) -> str | None:
+        """The key in the clear; None where there is none, or an empty one."""
+        return (self.api_key.get_secret_value() if self.api_key else None) or None
+
 
 class Settings(BaseSettings):
     """All settings of a server. Lists are comma separated; durations and sizes say their unit in the name."""
@@ -52,6 +57,11 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Origins whose pages may call over HTTP, comma separated, as `https://app.example`; `*` for all.",
+    )
+    chat_model: str = Field(
+        default="scripted/echo",
+        pattern=r"^[^/]+/.+$",
+        description="`provider/model` of the agent that talks at `/chat` over HTTP, when it is made.",
     )
     database: str = Field(default="sqlite:///letta.db", description="Where everything is kept: `sqlite:///path/to/file`.")
     database_sync: Literal["normal", "full"] = Field(
@@ -125,6 +135,11 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="`auto` means `console` on a terminal, else `json`."
     )
+
+    @property
+    def anthropic(self) -> Provider:
+        """What is known of Anthropic: its own address where nothing is said."""
+        return self.providers.get("anthropic") or Provider(base_url=WELL_KNOWN_PROVIDERS["anthropic"])
 
     @property
     def is_for_this_machine_alone(self) -> bool:

@@ -29,7 +29,9 @@ Examples:
 Http = Annotated[str, typer.Option("--http", envvar="LETTA_GRPC_HTTP", help="Address to serve HTTP on; port 0 picks one.")]
 
 
-@with_settings("cors_origins", "max_message_bytes", "tls_certificate_file", "tls_key_file", "log_level", "log_format")
+@with_settings(
+    "cors_origins", "chat_model", "max_message_bytes", "tls_certificate_file", "tls_key_file", "log_level", "log_format"
+)
 def gateway(target: Target = DEFAULT_TARGET, tls: Tls = False, http: Http = "127.0.0.1:8283", **flags: Any) -> None:  # noqa: ANN401, FBT002 - `with_settings` says what is in it; --tls is off by default
     """Serve HTTP in front of a server that runs elsewhere."""
     # The addresses of a server, which this is none, do not count here.
@@ -51,6 +53,9 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: bool) -> 
         # Whether the server behind it wants keys is not known here; on this machine's own address, no other name will do.
         any_host=not is_loopback(listen),
         max_body_bytes=2 * settings.max_message_bytes,
+        chat_model=settings.chat_model,
+        anthropic_base_url=settings.anthropic.base_url,
+        anthropic_api_key=settings.anthropic.key,
     )
     certificate = None
     if settings.tls_certificate_file and settings.tls_key_file:

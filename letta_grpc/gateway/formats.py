@@ -10,7 +10,7 @@ from typing import Protocol
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.frames import Frame
 
-_KEEPALIVE = b": keepalive\n\n"
+KEEPALIVE = b": keepalive\n\n"
 
 
 class StreamFormat(Protocol):
@@ -47,7 +47,7 @@ class ServerSentEvents:
 
     def frames(self, frames: Iterable[Frame]) -> bytes:
         """Write each frame as an event."""
-        return b"".join([_KEEPALIVE if frame.is_heartbeat else _event(frame) for frame in frames])
+        return b"".join([KEEPALIVE if frame.is_heartbeat else _event(frame) for frame in frames])
 
     def failure(self, failure: Failure) -> bytes:
         """Write an event of its own."""
@@ -71,6 +71,14 @@ class JsonLines:
     def failure(self, failure: Failure) -> bytes:
         """Write a line that has `error` alone."""
         return failure.as_json() + b"\n"
+
+
+def data_of(text: str | bytes) -> bytes:
+    """Return an event that is data alone. A text of several lines stays one event, and is read as it was."""
+    raw = text.encode() if isinstance(text, str) else text
+    # A reader ends a line at CR, LF and CRLF, and joins lines of data by LF.
+    lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return b"".join([b"data: %b\n" % line for line in lines]) + b"\n"
 
 
 def _event(frame: Frame) -> bytes:

@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.types import Receive
+
+from letta_grpc.gateway.bodies import ClientLeftError
+
+T = TypeVar("T")
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
@@ -20,3 +24,22 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> 
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Return the work's result. Raises what it raises, and ClientLeftError once the client has left: then it is cancelled."""
+    results: list[T] = []
+    raised: list[Exception] = []
+
+    async def kept() -> None:
+        try:
+            results.append(await work)
+        except Exception as error:  # noqa: BLE001 - raised again below: the group would wrap it
+            raised.append(error)
+
+    await while_connected(receive, kept())
+    if raised:
+        raise raised[0]
+    if not results:
+        raise ClientLeftError
+    return results[0]

@@ -1,6 +1,6 @@
 """What a gateway is told when it is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -9,7 +9,8 @@ class GatewayOptions:
 
     `cors_origins`: pages of these origins may call; none by default. `any_host`: whether requests may name any host; if not,
     only this machine's, as a page that points its own name at us (DNS rebinding) cannot. `opening_seconds`: how long a stream
-    that the server has accepted may be silent before its headers go out without an event.
+    that the server has accepted may be silent before its headers go out without an event. `chat_model`: the model of the agent
+    that `/chat` makes. `anthropic_…`: where `/v1/anthropic` leads, and the key for callers who show none of their own.
     """
 
     cors_origins: tuple[str, ...] = ()
@@ -22,3 +23,6 @@ class GatewayOptions:
     keep_alive_seconds: int = 60
     opening_seconds: float = 1.0
     retry_ms: int = 1000
+    chat_model: str = "scripted/echo"
+    anthropic_base_url: str = "https://api.anthropic.com"
+    anthropic_api_key: str | None = field(default=None, repr=False)

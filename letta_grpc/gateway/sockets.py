@@ -27,16 +27,14 @@ SUBPROTOCOL = "letta-grpc"
 _KEY_PREFIX = "bearer."
 _NORMAL, _PRIVATE = 1000, 4000
 
-_Ends = tuple[Scope, Receive, Send]
+Ends = tuple[Scope, Receive, Send]
 
 
-async def converse(ends: _Ends, channel: grpc.aio.Channel, rpc: Rpc, reader: "RequestReader") -> None:
+async def converse(ends: Ends, channel: grpc.aio.Channel, rpc: Rpc, reader: "RequestReader") -> None:
     """Be one call over a WebSocket. Raises Failure as long as the socket is not accepted."""
     scope, receive, send = ends
-    metadata = _metadata(scope)
-    await receive()
-    chosen = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
-    await send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
+    metadata = socket_metadata(scope)
+    await accept(ends)
     call = BidiCall(channel, rpc, metadata)
     try:
         async with asyncio.TaskGroup() as group:
@@ -51,6 +49,14 @@ async def converse(ends: _Ends, channel: grpc.aio.Channel, rpc: Rpc, reader: "Re
             telling.cancel()
     finally:
         call.close()
+
+
+async def accept(ends: Ends) -> None:
+    """Open a socket."""
+    scope, receive, send = ends
+    await receive()
+    chosen = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
+    await send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
 
 
 class RequestReader:
@@ -103,7 +109,8 @@ async def _close(send: Send, failure: Failure) -> None:
     await send({"type": "websocket.close", "code": _PRIVATE + failure.http, "reason": failure.code.name})
 
 
-def _metadata(scope: Scope) -> Metadata:
+def socket_metadata(scope: Scope) -> Metadata:
+    """Return what a socket's calls say beside their requests; a page names its key as a subprotocol. Raises Failure."""
     metadata = metadata_of(scope)
     offered = [name for name in scope["subprotocols"] if name.startswith(_KEY_PREFIX)]
     if not offered:

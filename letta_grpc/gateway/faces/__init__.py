@@ -4,5 +4,6 @@ from collections.abc import Sequence
 
 from letta_grpc.gateway.face import Face
 from letta_grpc.gateway.faces.letta import letta_face
+from letta_grpc.gateway.faces.simple import simple
 
-FACES: Sequence[Face] = (letta_face,)
+FACES: Sequence[Face] = (letta_face, simple)

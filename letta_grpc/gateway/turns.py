@@ -1,0 +1,116 @@
+"""Turns of agents for clients that hold no position in a stream: what they are told of is over when they leave.
+
+A run is cancelled as soon as its client has left. Should this gateway die before it can do that, the run's own policy does it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import grpc
+
+from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.metadata import RUN_ID_KEY, Metadata
+from letta_grpc.gateway.upstream import settled
+from letta_grpc.v1 import messages_pb2, run_service_pb2_grpc, runs_pb2
+from letta_grpc.v1 import run_service_pb2 as pb
+
+logger = logging.getLogger(__name__)
+
+Response = TypeVar("Response", pb.StreamRunResponse, pb.StreamRunsResponse)
+# Comments go out so often while nothing else does: proxies cut what is silent for a minute.
+KEEPALIVE_SECONDS = 15
+_CANCEL_SECONDS = 5
+_BUSY = "CONVERSATION_BUSY"
+
+
+def spec_of(content: Sequence[messages_pb2.ContentPart] | str) -> runs_pb2.RunSpec:
+    """Return what a person's words start: a run that does not outlive the connection."""
+    user = messages_pb2.UserInput()
+    if isinstance(content, str):
+        user.text = content
+    else:
+        user.content.parts.extend(content)
+    return runs_pb2.RunSpec(
+        messages=[messages_pb2.InputMessage(user=user)], disconnect_policy=runs_pb2.DISCONNECT_POLICY_CANCEL
+    )
+
+
+class Turns:
+    """Starts runs and follows them, for one caller."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata) -> None:
+        self._stub = run_service_pb2_grpc.RunServiceStub(channel)
+        self._metadata = metadata
+
+    async def stream(self, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
+        """Run once, and yield what comes. Raises Failure."""
+        start.options.heartbeat_interval.seconds = KEEPALIVE_SECONDS
+        call = self._stub.StreamRun(start, metadata=self._metadata)
+        open_runs: set[str] = set()
+        try:
+            open_runs |= await _announced(call)
+            while (response := await _read(call)) is not None:
+                _forget_finished(open_runs, response)
+                yield response
+        finally:
+            call.cancel()
+            await self._cancel(open_runs)
+
+    async def stream_in_turn(self, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
+        """Run once, as soon as the conversation is free. Calls that wait for answers are no reason to wait. Raises Failure."""
+        try:
+            async with aclosing(self.stream(start)) as responses:
+                async for response in responses:
+                    yield response
+        except Failure as failure:
+            if failure.reason != _BUSY:
+                raise
+        else:
+            return
+        start.run.conflict_policy = runs_pb2.CONFLICT_POLICY_ENQUEUE
+        async with aclosing(self.stream(start)) as responses:
+            async for response in responses:
+                yield response
+
+    async def stream_several(self, starts: pb.StreamRunsRequest) -> AsyncGenerator[pb.StreamRunsResponse, None]:
+        """Run several agents at once, and yield what comes of each in turn. Raises Failure."""
+        starts.options.heartbeat_interval.seconds = KEEPALIVE_SECONDS
+        call = self._stub.StreamRuns(starts, metadata=self._metadata)
+        open_runs: set[str] = set()
+        try:
+            open_runs |= await _announced(call)
+            while (response := await _read(call)) is not None:
+                _forget_finished(open_runs, response)
+                yield response
+        finally:
+            call.cancel()
+            await self._cancel(open_runs)
+
+    async def _cancel(self, run_ids: set[str]) -> None:
+        for run_id in sorted(run_ids):
+            try:
+                async with asyncio.timeout(_CANCEL_SECONDS):
+                    await settled(self._stub.CancelRun(pb.CancelRunRequest(run_id=run_id), metadata=self._metadata))
+            except (Failure, TimeoutError) as error:
+                logger.info("left run is cancelled by its own policy", extra={"run_id": run_id, "error": str(error)})
+
+
+async def _announced(call: grpc.aio.Call) -> set[str]:
+    """Return the runs that a call has started. Raises Failure."""
+    # Nothing here if the call was refused; the next read says why.
+    announced = await settled(call.initial_metadata())
+    named = next((str(value) for key, value in announced or () if key == RUN_ID_KEY), "")
+    return {run_id for run_id in named.split(",") if run_id}
+
+
+async def _read(call: grpc.aio.UnaryStreamCall[Any, Response]) -> Response | None:
+    response: Any = await settled(call.read())
+    return None if response is grpc.aio.EOF else response
+
+
+def _forget_finished(open_runs: set[str], response: pb.StreamRunResponse | pb.StreamRunsResponse) -> None:
+    if any(event.HasField("run_finished") for event in response.events):
+        open_runs.discard(response.run_id)

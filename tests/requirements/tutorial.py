@@ -1,0 +1,19 @@
+"""What the streaming tutorial shows, box by box."""
+
+REQUIREMENTS = {
+    "tutorial_tokens": "An answer comes token by token, and can be interrupted.",
+    "tutorial_stream": "POST /stream takes a message and answers with content, then done.",
+    "tutorial_failure": "A failure is the stream's last frame.",
+    "tutorial_framing": "A frame is framed once, whatever its text holds.",
+    "tutorial_stop": "Who leaves stops the generation.",
+    "tutorial_tools": "Tool calls are told when they start, and their results when they are there.",
+    "tutorial_progress": "The status goes from thinking, with a count of tokens on the way, to complete, with their number.",
+    "tutorial_several": "Several agents answer at once on one stream; each frame names its agent.",
+    "tutorial_socket": "A WebSocket takes many turns, both ways.",
+    "tutorial_chat": "Bare text over a WebSocket is answered by an agent that is made on first use.",
+    "tutorial_rate": "A stream's tokens a second can be limited.",
+    "tutorial_chunks": "Tokens can come in larger chunks, and what is left at the end is not lost.",
+    "tutorial_compression": "A stream can be compressed without being held back.",
+    "tutorial_testable": "The chunks of a stream join to the full answer.",
+    "tutorial_metrics": "A stream ends with its time to first token, total time, tokens and tokens a second.",
+}
