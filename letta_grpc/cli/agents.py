@@ -1,5 +1,6 @@
 """`letta-grpc agents`."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,6 +16,15 @@ agents = typer.Typer(
     epilog="Example: letta-grpc agents create --name ada --model openai/gpt-4o-mini --human 'Likes short answers.'",
     no_args_is_help=True,
 )
+
+
+class Kind(StrEnum):
+    """How an agent speaks."""
+
+    REACT = "react"
+    MEMGPT = "memgpt"
+
+
 AgentId = Annotated[str, typer.Argument(help="The agent's id, agent-….")]
 
 
@@ -68,6 +78,9 @@ def create(
     human: Annotated[str, typer.Option(help="What the agent knows about the person it speaks with.")] = "",
     system: Annotated[str, typer.Option(help="Instructions, in place of the server's own.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="A tag; repeat it for several.")] = None,
+    kind: Annotated[Kind, typer.Option(help="How it speaks: in plain words, or by tools alone.")] = Kind.REACT,
+    tool: Annotated[list[str] | None, typer.Option(help="A tool, in place of the base tools; repeat it.")] = None,
+    ask: Annotated[list[str] | None, typer.Option(help="A tool whose calls wait for approval; repeat it.")] = None,
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
@@ -78,7 +91,15 @@ def create(
     async def command() -> Exit:
         async with calling(target, api_key, tls=tls) as client:
             agent = await client.agents.create(
-                model=model, name=name, persona=persona or None, human=human or None, system=system, tags=tag or ()
+                model=model,
+                name=name,
+                persona=persona or None,
+                human=human or None,
+                system=system,
+                tags=tag or (),
+                kind=kind.value,
+                tools=tool or (),
+                tool_approvals=dict.fromkeys(ask or (), True),
             )
         typer.echo(json_line(agent) if as_json else agent.id)
         return Exit.OK

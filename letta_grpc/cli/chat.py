@@ -12,12 +12,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from letta_grpc.cli.deciding import Decide, always, asking, nobody
 from letta_grpc.cli.demo import default_model
 from letta_grpc.cli.embedded import embedded_server
-from letta_grpc.cli.exits import Exit
-from letta_grpc.cli.rendering import Transcript, payload_of, plain
+from letta_grpc.cli.exits import Exit, exit_of_run
+from letta_grpc.cli.rendering import Json, plain
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Target, Tls, refused
-from letta_grpc.client import Client, LettaError, RunStream
+from letta_grpc.cli.transcript import Transcript, waiting_line
+from letta_grpc.client import Client, LettaError, Run, RunStream, approve, deny
 from letta_grpc.settings import Settings
 
 AGENT_NAME = "chat"
@@ -25,6 +27,11 @@ CANCELLING = b"\ncancelling the run; Ctrl-C again leaves\n"
 EPILOG = """
 Ctrl-C while the agent answers cancels the run, for everyone who follows it; a second one leaves. At the prompt Ctrl-C or
 Ctrl-D leaves. Input that is piped in is taken line by line.
+
+A tool call that waits for approval is asked about: approve it, deny it with a reason, or edit its arguments, in $VISUAL or
+$EDITOR if there is one. Ctrl-C leaves it waiting and exits with 7; the next chat asks again, and `letta-grpc runs answer`
+answers it from anywhere. Where the input is no terminal nobody is asked: say --approve-all or --deny-all, or the chat ends at
+such a call with 7.
 
 \b
 Examples:
@@ -45,15 +52,21 @@ def chat(
     database: Annotated[
         str, typer.Option(envvar="LETTA_GRPC_DATABASE", help="What the server of --embedded keeps its data in.")
     ] = Settings.model_fields["database"].default,
+    approve_all: Annotated[bool, typer.Option("--approve-all", help="Approve every call that waits for it.")] = False,
+    deny_all: Annotated[bool, typer.Option("--deny-all", help="Deny every call that waits for approval.")] = False,
 ) -> None:
     """Talk with an agent, its reasoning and tool calls included."""
+    if approve_all and deny_all:
+        raise typer.BadParameter("--approve-all and --deny-all exclude each other")
+    console = Console(highlight=False)
     with (
         embedded_server(database) if embedded else nullcontext(target) as address,
         Client(address, api_key=api_key or None, tls=tls) as client,
     ):
         try:
             agent_id = agent or _find_or_create(client, model)
-            code = _converse(client, client.agents.get(agent_id).id, Console(highlight=False))
+            decide = _decider(console, approve_all=approve_all, deny_all=deny_all)
+            code = Conversation(client, agent_id, console, decide).hold()
         except LettaError as error:
             raise refused(error, address) from error
     raise typer.Exit(code)
@@ -67,16 +80,71 @@ def _find_or_create(client: Client, model: str) -> str:
     return client.agents.create(name=AGENT_NAME, model=model or default_model(), human=human).id
 
 
-def _converse(client: Client, agent_id: str, console: Console) -> Exit:
-    console.print(f"{client.agents.get(agent_id).model} · {agent_id}", style="dim")
-    code = Exit.OK
-    while (text := _read(console)) is not None:
-        if text:
-            try:
-                code = _answer(client.stream(agent_id, text), console)
-            except KeyboardInterrupt:
-                return Exit.INTERRUPTED
-    return code
+def _decider(console: Console, *, approve_all: bool, deny_all: bool) -> Decide:
+    if approve_all:
+        return always(approve())
+    if deny_all:
+        return always(deny("Denied without being looked at."))
+    return asking(console) if sys.stdin.isatty() else nobody
+
+
+class Conversation:
+    """What a person and an agent say to each other in the agent's default conversation."""
+
+    def __init__(self, client: Client, agent_id: str, console: Console, decide: Decide) -> None:
+        self._client = client
+        self._agent_id = agent_id
+        self._console = console
+        self._decide = decide
+
+    def hold(self) -> Exit:
+        """Talk until the person leaves, or a call waits that nobody here answers. Return how the last run ended."""
+        self._console.print(f"{self._client.agents.get(self._agent_id).model} · {self._agent_id}", style="dim")
+        try:
+            code = self._take_up()
+            while code is not Exit.WAITING and (text := _read(self._console)) is not None:
+                if text:
+                    code = self._settle(self._follow(self._client.stream(self._agent_id, text)))
+        except KeyboardInterrupt:
+            return Exit.INTERRUPTED
+        return code
+
+    def _take_up(self) -> Exit:
+        """Ask about the calls that have waited since an earlier conversation."""
+        for run in self._client.runs.list(agent_id=self._agent_id, has_pending_actions=True):
+            if self._client.conversations.get(run.conversation_id).is_default:
+                for action in plain(run)["pendingActions"]:
+                    self._console.print(waiting_line(action), style="bold yellow", soft_wrap=True, markup=False)
+                return self._settle(run)
+        return Exit.OK
+
+    def _settle(self, run: Run) -> Exit:
+        """Have the calls of a run answered, and of the runs that answer it; return how the last one ended."""
+        while waiting := plain(run).get("pendingActions"):
+            answers = self._decide(waiting)
+            if not answers:
+                self._console.print(_left_waiting(run.id, waiting[0]), style="dim", soft_wrap=True, markup=False)
+                return Exit.WAITING
+            run = self._follow(self._client.answer(run, answers))
+        return exit_of_run(plain(run)["state"])
+
+    def _follow(self, stream: RunStream) -> Run:
+        """Show a run to its end, which the person may bring about."""
+        transcript = Transcript(self._console)
+        with stream, _cancelled_by_interrupt(stream):
+            for event in stream:
+                transcript.show(plain(event))
+            return stream.final()
+
+
+def _left_waiting(run_id: str, action: Json) -> str:
+    until = action["expireTime"][:16].replace("T", " ")
+    call_id = action["toolCallId"]
+    answer = f"--approve {call_id}" if action["kind"] == "ACTION_KIND_APPROVAL" else f"--return {call_id}=TEXT"
+    return (
+        f"It waits until {until} UTC. The next chat asks again; this answers it from anywhere:\n"
+        f"letta-grpc runs answer {run_id} {answer}"
+    )
 
 
 def _read(console: Console) -> str | None:
@@ -86,19 +154,6 @@ def _read(console: Console) -> str | None:
     except (EOFError, KeyboardInterrupt):
         console.print()
         return None
-
-
-def _answer(stream: RunStream, console: Console) -> Exit:
-    """Show a run to its end, which the person may bring about."""
-    transcript, code = Transcript(console), Exit.OK
-    with stream, _cancelled_by_interrupt(stream):
-        for event in stream:
-            shown = plain(event)
-            transcript.show(shown)
-            kind, payload = payload_of(shown)
-            if kind == "runFinished" and payload["run"]["state"] == "RUN_STATE_FAILED":
-                code = Exit.FAILED
-    return code
 
 
 def _cancel(stream: RunStream) -> None:

@@ -17,8 +17,9 @@ from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.flags import read_settings
 from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.relay import Relay
-from letta_grpc.cli.rendering import Transcript, payload_of, plain
+from letta_grpc.cli.rendering import payload_of, plain
 from letta_grpc.cli.server import calling
+from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import AsyncClient
 from letta_grpc.settings import Settings
 

@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from letta_grpc.client import (
+    ApprovalPending,
     DeadlineExceeded,
     InvalidRequest,
     LettaError,
@@ -23,6 +24,7 @@ class Exit(IntEnum):
     NOT_FOUND = 4
     CANNOT_START = 5
     DENIED = 6
+    WAITING = 7
     INTERRUPTED = 130
 
 
@@ -34,6 +36,7 @@ EXIT_CODES = {
     Exit.NOT_FOUND: "there is no such agent or run",
     Exit.CANNOT_START: "the server cannot start: its port is taken, its database cannot be used, …",
     Exit.DENIED: "the API key is missing or wrong",
+    Exit.WAITING: "tool calls wait for answers: see `letta-grpc runs waiting`",
     Exit.INTERRUPTED: "interrupted with Ctrl-C",
 }
 
@@ -49,5 +52,18 @@ def exit_of(error: LettaError) -> Exit:
             return Exit.DENIED
         case InvalidRequest():
             return Exit.USAGE
+        case ApprovalPending():
+            return Exit.WAITING
         case _:
             return Exit.FAILED
+
+
+def exit_of_run(state: str) -> Exit:
+    """Return the exit code for how a run ended."""
+    match state:
+        case "RUN_STATE_FAILED":
+            return Exit.FAILED
+        case "RUN_STATE_INTERRUPTED":
+            return Exit.WAITING
+        case _:
+            return Exit.OK

@@ -6,13 +6,13 @@ from typing import Annotated, Any, cast
 import typer
 from rich.console import Console
 
-from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import columns, event_line, json_line, payload_of, plain, word
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
 
 runs = typer.Typer(
     name="runs",
-    help="List, show, follow and cancel runs.",
+    help="List, show, follow, answer and cancel runs.",
     epilog="Example: letta-grpc runs follow run-… --after 12 goes on behind event 12, whether the run is at work or over.",
     no_args_is_help=True,
 )
@@ -25,6 +25,7 @@ class State(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     COMPLETED = "completed"
+    INTERRUPTED = "interrupted"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
@@ -109,7 +110,7 @@ def follow(
 ) -> None:
     """Print a run's events as they come, until it ends. A broken connection is taken up where it broke.
 
-    Exits with 1 if the run failed.
+    Exits with 1 if the run failed, with 7 if it waits for answers.
     """
 
     async def command() -> Exit:
@@ -122,8 +123,8 @@ def follow(
                 else:
                     console.print(event_line(shown), soft_wrap=True)
                 kind, payload = payload_of(shown)
-                if kind == "runFinished" and payload["run"]["state"] == "RUN_STATE_FAILED":
-                    code = Exit.FAILED
+                if kind == "runFinished":
+                    code = exit_of_run(payload["run"]["state"])
         return code
 
     complete(command())

@@ -43,3 +43,11 @@ def complete(command: Coroutine[object, object, Exit]) -> None:
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     raise typer.Exit(code)
+
+
+def pair(given: str) -> tuple[str, str]:
+    """Return the two halves of NAME=VALUE."""
+    name, separator, value = given.partition("=")
+    if not separator:
+        raise typer.BadParameter(f"{given} is no NAME=VALUE")
+    return name, value

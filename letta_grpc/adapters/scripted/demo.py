@@ -1,7 +1,8 @@
 """`scripted/demo`: an agent by rules, which shows what the product does with no model at all.
 
-It greets, notes what it is told in its memory block by calling `memory_insert`, knows the name that stands there, says that
-it is scripted when it is asked, and otherwise talks.
+It greets, notes what it is told in its memory block by calling `memory_insert`, knows the name that stands there, calls a tool
+of its own when it is told to ("run roll_dice" or "run roll_dice with {"sides": 6}"), says that it is scripted when it is
+asked, and otherwise talks.
 """
 
 import json
@@ -26,6 +27,7 @@ _ASKS_SELF = re.compile(
     r"\bwho are you\b|\bwhat are you\b|\bare you (?:a |an )?(?:real|bot|ai|human|model|llm)\b|\b(?:which|what) model\b",
     re.IGNORECASE,
 )
+_RUN = re.compile(r"\b(?:run|use|call)\s+(?:the tool\s+)?([\w-]+)(?:\s+with\s+(\{.*\}))?", re.IGNORECASE | re.DOTALL)
 _GREETS = re.compile(r"^\s*(?:hello|hi|hey|good (?:morning|afternoon|evening))\b", re.IGNORECASE)
 _KNOWN_NAME = re.compile(r"\bname(?: is|:)\s+([^\n.]+)", re.IGNORECASE)
 
@@ -48,6 +50,8 @@ def demo_actions(request: ModelRequest, pace_seconds: float) -> list[Action]:
     if last is not None and last.role is Role.TOOL:
         return list(_say(_after_tool(last, request), pace_seconds))
     text = last_user_text(request)
+    if wanted := _wanted_call(text, request):
+        return [*_say("Let me do that. ", pace_seconds), wanted]
     fact = _fact(text)
     if fact is None:
         return list(_say(_answer(text, request.system), pace_seconds))
@@ -83,6 +87,14 @@ def _fact(text: str) -> str | None:
     return None
 
 
+def _wanted_call(text: str, request: ModelRequest) -> CallTool | None:
+    """Return the call that the person asks for by name; None where the agent has no such tool."""
+    named = _RUN.search(text)
+    if named is None or named[1] not in {tool.name for tool in request.tools}:
+        return None
+    return CallTool(named[1], named[2] or "{}", piece_chars=8)
+
+
 def _answer(text: str, system: str) -> str:
     if _ASKS_SELF.search(text):
         return _SELF
@@ -105,6 +117,8 @@ def _arguments(fact: str, *, goes_on: bool) -> str:
 
 
 def _after_tool(message: Message, request: ModelRequest) -> str:
+    if _wanted_call(last_user_text(request), request):
+        return f"The tool says: {message.tool_returns[0].text}"
     if any(returned.status is ToolReturnStatus.ERROR for returned in message.tool_returns):
         return "I could not write that into my memory. The tool's answer, which you can see, says why."
     fact = _fact(last_user_text(request))

@@ -1,0 +1,121 @@
+"""`letta-grpc mcp`."""
+
+from typing import Annotated
+
+import typer
+
+from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.rendering import Json as ProtoJson
+from letta_grpc.cli.rendering import columns, json_line, plain
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete, pair
+from letta_grpc.client import AsyncClient
+
+mcp = typer.Typer(
+    name="mcp",
+    help="Register MCP servers with the server, list them and their tools, and add the tools.",
+    epilog="Example: letta-grpc mcp add files -- npx some-mcp-server /data, then letta-grpc mcp tools files --add",
+    no_args_is_help=True,
+)
+Name = Annotated[str, typer.Argument(help="The name that the MCP server was registered under.")]
+
+
+@mcp.command("list")
+def list_servers(*, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, as_json: Json = False) -> None:
+    """List the registered servers, oldest first."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            found = [server async for server in client.mcp_servers.list()]
+        if as_json:
+            for server in found:
+                typer.echo(json_line(server))
+        else:
+            typer.echo(columns(("name", "id", "reached by"), [_row(plain(server)) for server in found]))
+        return Exit.OK
+
+    complete(command())
+
+
+@mcp.command()
+def add(
+    name: Annotated[str, typer.Argument(help="A name for it.")],
+    command_line: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND ARGUMENT…]", help="What to run, beside the server."),
+    ] = None,
+    *,
+    url: Annotated[str, typer.Option(help="Where it listens, in place of a command.")] = "",
+    header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Goes with every request; a secret.")] = None,
+    env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment of the command; a secret.")] = None,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    as_json: Json = False,
+) -> None:
+    """Register an MCP server: a command, or an address. It need not be up. Prints its id."""
+    if bool(command_line) == bool(url):
+        raise typer.BadParameter("give either --url, or a command behind --")
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            if command_line:
+                environment = dict(map(pair, env or ()))
+                server = await client.mcp_servers.add_command(name, *command_line, environment=environment)
+            else:
+                server = await client.mcp_servers.add_url(name, url, headers=dict(map(pair, header or ())))
+        typer.echo(json_line(server) if as_json else server.id)
+        return Exit.OK
+
+    complete(command())
+
+
+@mcp.command()
+def tools(
+    name: Name,
+    *,
+    store: Annotated[bool, typer.Option("--add", help="Add them to the server, so that agents can have them.")] = False,
+    prefix: Annotated[str, typer.Option(help="Put before each name that is added.")] = "",
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    as_json: Json = False,
+) -> None:
+    """List the tools that an MCP server has now; with --add, print the names under which agents get them."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            server_id = await _id_of(client, name)
+            mcp_servers = client.mcp_servers
+            stored = await mcp_servers.add_tools(server_id, prefix=prefix) if store else ()
+            found = stored or await mcp_servers.tools(server_id)
+        for tool in found:
+            typer.echo(json_line(tool) if as_json else f"{tool.name}  {tool.description.partition(chr(10))[0]}".rstrip())
+        return Exit.OK
+
+    complete(command())
+
+
+@mcp.command()
+def delete(name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False) -> None:
+    """Remove an MCP server, with the tools that were added from it."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            await client.mcp_servers.delete(await _id_of(client, name))
+        return Exit.OK
+
+    complete(command())
+
+
+async def _id_of(client: AsyncClient, name: str) -> str:
+    async for server in client.mcp_servers.list():
+        if name in {server.name, server.id}:
+            return server.id
+    typer.echo(f"letta-grpc: there is no MCP server {name}", err=True)
+    raise typer.Exit(Exit.NOT_FOUND)
+
+
+def _row(server: ProtoJson) -> tuple[str, str, str]:
+    if "http" in server:
+        return server["name"], server["id"], server["http"]["url"]
+    return server["name"], server["id"], " ".join((server["stdio"]["command"], *server["stdio"].get("arguments", [])))

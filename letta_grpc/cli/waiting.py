@@ -1,0 +1,130 @@
+"""`letta-grpc runs waiting` and `letta-grpc runs answer`: calls that wait, seen and answered from anywhere."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from letta_grpc.cli.exits import Exit, exit_of_run
+from letta_grpc.cli.rendering import Json as ProtoJson
+from letta_grpc.cli.rendering import columns, json_line, plain, word
+from letta_grpc.cli.runs import RunId
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
+from letta_grpc.cli.transcript import Transcript
+from letta_grpc.client import Answer, Answers, Run, approve, deny, tool_return
+
+EPILOG = """
+\b
+Examples:
+  letta-grpc runs answer run-… --approve call_1
+  letta-grpc runs answer run-… --approve 'call_1={"amount": 5}' --deny 'call_2=too dear'
+  letta-grpc runs answer run-… --return 'call_3=It is sunny.'
+"""
+Approve = Annotated[
+    list[str] | None,
+    typer.Option("--approve", metavar="CALL[=JSON]", help="Approve this call, with these arguments; repeat it for several."),
+]
+Deny = Annotated[
+    list[str] | None,
+    typer.Option("--deny", metavar="CALL[=REASON]", help="Deny this call; the model is told why. Repeat it for several."),
+]
+Return = Annotated[
+    list[str] | None,
+    typer.Option("--return", metavar="CALL=TEXT", help="Say what a client's tool gave for this call; repeat it for several."),
+]
+
+
+def waiting(
+    *,
+    agent: Annotated[str, typer.Option(help="Only calls of this agent.")] = "",
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    as_json: Json = False,
+) -> None:
+    """List the calls that wait for answers, those of the oldest run first."""
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            found = [run async for run in client.runs.list(agent_id=agent or None, has_pending_actions=True)]
+        rows = [row for run in found for row in _rows(plain(run))]
+        if as_json:
+            for row in rows:
+                typer.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            header = ("run", "call", "waits for", "until", "tool", "arguments")
+            typer.echo(columns(header, [_cells(row) for row in rows]))
+        return Exit.OK
+
+    complete(command())
+
+
+def answer(
+    run_id: RunId,
+    *,
+    approved: Approve = None,
+    denied: Deny = None,
+    returned: Return = None,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    as_json: Json = False,
+) -> None:
+    """Answer calls that a run waits for, and show the run that goes on. What has no answer goes on waiting.
+
+    Exits with 1 if that run failed, with 7 if calls still wait, or wait again.
+    """
+
+    async def command() -> Exit:
+        async with calling(target, api_key, tls=tls) as client:
+            run = await client.runs.get(run_id)
+            answers = _answers(run, approved or (), denied or (), returned or ())
+            transcript = Transcript(Console(highlight=False))
+            async with client.answer(run, answers) as stream:
+                async for event in stream:
+                    if as_json:
+                        typer.echo(json_line(event))
+                    else:
+                        transcript.show(plain(event))
+                return exit_of_run(plain(await stream.final())["state"])
+
+    complete(command())
+
+
+def _rows(run: ProtoJson) -> Iterator[ProtoJson]:
+    for action in run["pendingActions"]:
+        yield {"runId": run["id"], "agentId": run["agentId"], **action}
+
+
+def _cells(row: ProtoJson) -> Sequence[str]:
+    until = row["expireTime"][:16].replace("T", " ")
+    return (row["runId"], row["toolCallId"], word(row["kind"]), until, row["name"], row.get("arguments", ""))
+
+
+def _answers(run: Run, approved: Sequence[str], denied: Sequence[str], returned: Sequence[str]) -> Answers:
+    waiting = [action.tool_call_id for action in run.pending_actions]
+    answers: dict[str, Answer] = {}
+    for given, make in ((approved, _approve), (denied, deny), (returned, tool_return)):
+        for call_id, text in (_split(one, waiting) for one in given):
+            if call_id in answers:
+                raise typer.BadParameter(f"{call_id} has two answers")
+            answers[call_id] = make(text)
+    if not answers:
+        raise typer.BadParameter("give an answer by --approve, --deny or --return")
+    return answers
+
+
+def _approve(arguments: str) -> Answer:
+    return approve(arguments or None)
+
+
+def _split(given: str, waiting: Sequence[str]) -> tuple[str, str]:
+    """Return the call that is meant, and what is said of it. Providers may put a `=` into the id of a call."""
+    for call_id in waiting:
+        if given == call_id or given.startswith(f"{call_id}="):
+            return call_id, given[len(call_id) + 1 :]
+    # An answer that was given before comes without its call in the list: the server knows whether it is the same.
+    call_id, _, text = given.partition("=")
+    return call_id, text
