@@ -100,6 +100,8 @@ def _bringing_run(conversation: Conversation, agent: Agent, now: datetime) -> Ru
         create_time=now,
         start_time=now,
         end_time=now,
+        # Not a turn: nothing is due after it.
+        background=True,
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.stores import (
+    AgentImporterContract,
     AgentStoreContract,
     BlockStoreContract,
     CompactionContract,
@@ -78,4 +79,8 @@ class TestMemoryMcpServerStore(McpServerStoreContract):
 
 
 class TestMemoryToolStore(ToolStoreContract):
+    pass
+
+
+class TestMemoryAgentImporter(AgentImporterContract):
     pass

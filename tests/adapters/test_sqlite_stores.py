@@ -7,6 +7,7 @@ import pytest
 
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.stores import (
+    AgentImporterContract,
     AgentStoreContract,
     BlockStoreContract,
     CompactionContract,
@@ -80,4 +81,8 @@ class TestSqlMcpServerStore(McpServerStoreContract):
 
 
 class TestSqlToolStore(ToolStoreContract):
+    pass
+
+
+class TestSqlAgentImporter(AgentImporterContract):
     pass

@@ -10,6 +10,7 @@ def world_of(database: MemoryDatabase) -> World:
         journal=database.journal,
         log=database.log,
         agents=database.agents,
+        importer=database.agent_importer,
         conversations=database.conversations,
         blocks=database.blocks,
         memory=database.memory,

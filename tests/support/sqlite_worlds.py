@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from letta_grpc.adapters.sql.agent_files import SqlAgentImporter
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.blocks import SqlBlockStore
 from letta_grpc.adapters.sql.conversations import SqlConversationStore
@@ -44,6 +45,7 @@ def world_of(database: SqliteDatabase) -> World:
         journal=database.journal,
         log=database.log,
         agents=SqlAgentStore(database),
+        importer=SqlAgentImporter(database),
         conversations=SqlConversationStore(database),
         blocks=SqlBlockStore(database),
         memory=SqlMemoryStore(database),

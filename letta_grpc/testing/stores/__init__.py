@@ -1,5 +1,6 @@
 """What the stores promise. Each suite is a class; a subclass gives the fixture `world`, whose stores are empty."""
 
+from letta_grpc.testing.stores.agent_files import AgentImporterContract
 from letta_grpc.testing.stores.agents import AgentStoreContract
 from letta_grpc.testing.stores.blocks import BlockStoreContract
 from letta_grpc.testing.stores.compaction import CompactionContract
@@ -18,6 +19,7 @@ from letta_grpc.testing.stores.tools import ToolStoreContract
 from letta_grpc.testing.stores.world import World
 
 __all__ = [
+    "AgentImporterContract",
     "AgentStoreContract",
     "BlockStoreContract",
     "CompactionContract",
