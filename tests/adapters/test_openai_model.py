@@ -24,6 +24,7 @@ from letta_grpc.domain.errors import (
 )
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.models import open_stream, read_all, read_into, text_of, user_request
+from tests.requirements.registry import requirement
 from tests.support.upstream import Upstream, running_upstream
 
 Connect = Callable[..., OpenAIProvider]
@@ -230,6 +231,7 @@ async def test_a_call_that_waits_for_its_first_byte_can_be_cancelled(server: Ups
     assert (await server.until(active=0)).aborted == 1
 
 
+@requirement("complaint_14_local_models")
 async def test_tokens_come_as_they_are_sent(server: Upstream, connect: Connect) -> None:
     async with asyncio.timeout(50), aclosing(open_stream(connect().find("m"), user_request("x", "gated-3"))) as batches:
         for word in ("w0 ", "w1 ", "w2 "):

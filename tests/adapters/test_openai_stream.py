@@ -29,6 +29,7 @@ from letta_grpc.domain.errors import (
     ModelRateLimited,
 )
 from letta_grpc.domain.usage import Usage
+from tests.requirements.registry import requirement
 
 Json = dict[str, Any]
 FAILURES = CallFailures(OpenAIEndpoint(name="test", base_url="http://127.0.0.1/v1"), "m")
@@ -142,6 +143,7 @@ def test_byte_order_mark_names_ids_and_empty_data_mean_nothing() -> None:
     assert decode(noise, delta({"content": "x"}), DONE)[0] == TextChunk("x")
 
 
+@requirement("complaint_25_told_apart")
 @pytest.mark.parametrize(
     "deltas",
     [
@@ -238,6 +240,7 @@ def test_a_call_that_names_no_tool_is_invalid() -> None:
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
+@requirement("complaint_15_usage")
 @pytest.mark.parametrize(
     "frames",
     [
@@ -254,6 +257,7 @@ def test_usage_is_found_wherever_it_is(frames: list[bytes]) -> None:
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.context_tokens) == (7, 3, 10, 10)
 
 
+@requirement("complaint_15_usage")
 def test_usage_that_is_nowhere_is_not_reported() -> None:
     assert finish_of(delta({"content": "x"}, "stop"), DONE).usage == Usage()
 

@@ -22,6 +22,7 @@ from letta_grpc.domain.paging import PageRequest
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.asking import waiting
+from tests.requirements.registry import requirement
 from tests.support.sqlite_worlds import Opened, opened
 
 T = TypeVar("T")
@@ -84,6 +85,7 @@ async def test_a_page_of_agents_with_blocks_is_two_queries(file: Opened) -> None
     assert len(watched.statements) == 2
 
 
+@requirement("complaint_19_queries")
 async def test_a_context_is_three_queries_in_one_job_without_a_scan(file: Opened) -> None:
     thread = await file.world.conversation(await file.world.agent(file.world.new_block("human")))
     await file.world.turn(thread, "hi", "hello", context_tokens=7)
@@ -118,6 +120,7 @@ def _run(connection: Connection, query: Query, values: Values) -> object:
     return connection.execute(query, values).all()
 
 
+@requirement("complaint_19_queries")
 async def test_an_ordinary_start_does_not_look_for_waiting_calls(file: Opened) -> None:
     traced: list[str] = []
     thread = await file.world.default(await file.world.agent())

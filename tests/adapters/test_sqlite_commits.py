@@ -20,6 +20,7 @@ from letta_grpc.ports.journal import Claim
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.scenes import claim_with, deltas, frames_of, new_start, running
 from letta_grpc.testing.stores.world import held
+from tests.requirements.registry import requirement
 from tests.support.sqlite_worlds import Opened, opened
 
 MIB = 2**20
@@ -49,6 +50,7 @@ async def test_what_many_runs_append_together_is_one_row_and_one_commit(file: Op
         assert len(await frames_of(file.world.log, claim.run.id)) == 21
 
 
+@requirement("complaint_19_queries")
 async def test_deltas_touch_no_table_but_the_journal(file: Opened) -> None:
     claim = await running(file.world)
     changes = await file.database.write(lambda c: c.exec_driver_sql("SELECT total_changes()").scalar_one())

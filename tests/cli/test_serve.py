@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from letta_grpc.client import Client
+from tests.requirements.registry import requirement
 from tests.support.server_process import letta_grpc, serving_process
 
 STOP_SECONDS = 30
 
 
+@requirement("complaint_21_one_command")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_listens_and_ends_well_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     with serving_process(tmp_path) as (address, process):

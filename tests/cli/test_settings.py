@@ -2,6 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from letta_grpc.settings import CLIENT_VARIABLES, Settings, SettingsError, is_loopback, variable_of
+from tests.requirements.registry import requirement
 
 
 def refusal(**environ: str) -> str:
@@ -69,6 +70,7 @@ def test_api_keys_are_a_comma_list_and_stay_out_of_prints() -> None:
     assert "first" not in repr(settings)
 
 
+@requirement("weakness_open_door")
 @pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1", "host.example:1"])
 def test_an_address_beyond_loopback_needs_api_keys(listen: str) -> None:
     assert "LETTA_GRPC_API_KEYS" in refusal(LETTA_GRPC_LISTEN=listen)

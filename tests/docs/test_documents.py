@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements.registry import requirement
 from tests.support.documents import BLOCK_SECONDS, DOCUMENTED_ADDRESS, DOCUMENTS, ROOT, Block, blocks, exchanges, normal, play
 from tests.support.server_process import environment, letta_grpc, serving_process
 from tests.support.tables import TABLES, with_tables
@@ -87,6 +88,7 @@ def test_a_transcript_is_what_its_commands_print(path: Path, address: str, tmp_p
         assert normal(actual.output) == normal(expected.output), expected.command
 
 
+@requirement("complaint_21_one_command")
 @pytest.mark.timeout(400)
 def test_the_first_commands_work_in_a_fresh_clone(tmp_path: Path) -> None:
     (block,) = of(FIRST)

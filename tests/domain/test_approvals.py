@@ -18,6 +18,7 @@ from letta_grpc.domain.messages import (
     ToolReturnStatus,
 )
 from letta_grpc.domain.runs import StopReason, waiting_reason
+from tests.requirements.registry import requirement
 from tests.support.values import NOW, RUN_ID, STEP_ID, returned
 
 LATER = RunId("run-later")
@@ -56,6 +57,7 @@ def test_an_answer_closes_its_call_alone() -> None:
     assert [open_.tool_call_id for open_ in settled.pending] == ["b"]
 
 
+@requirement("complaint_02_partial_answers")
 @given(st.permutations(["a", "b", "c"]), st.integers(1, 2))
 def test_answers_may_come_in_any_order_and_in_any_portions(order: list[str], first: int) -> None:
     so_far = batch("a", "b", "c")
@@ -127,6 +129,7 @@ def test_the_model_is_told_why_a_call_was_denied() -> None:
     assert denial.text == "Error: request to call tool denied. User reason: too risky"
 
 
+@requirement("defect_reason_none")
 def test_a_denial_without_a_reason_invents_none() -> None:
     (denial,) = batch("b", answers={"b": Deny(tool_call_id="b")}).given_returns().values()
     assert denial.text == "Error: request to call tool denied."

@@ -26,6 +26,7 @@ from letta_grpc.domain.messages import (
     ToolCall,
     ToolReturnStatus,
 )
+from tests.requirements.registry import requirement
 from tests.support.values import NOW, RUN_ID, assistant, returned, tool_message
 
 
@@ -214,6 +215,7 @@ def check_whole(messages: Sequence[Message]) -> None:
     assert not due
 
 
+@requirement("complaint_01_orphans")
 @given(histories())
 @example([])
 def test_in_whatever_state_a_history_is_what_is_shown_of_it_is_whole(history: list[Message]) -> None:

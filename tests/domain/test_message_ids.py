@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from letta_grpc.domain.ids import MessageId, new_message_id, previous_message_id
+from tests.requirements.registry import requirement
 
 
 @given(st.integers(1, 2**128 - 1))
@@ -25,6 +26,7 @@ def test_a_new_id_always_has_one_below() -> None:
         assert previous_message_id(message_id) != message_id
 
 
+@requirement("defect_no_id_below")
 @pytest.mark.parametrize(
     "wrong",
     [

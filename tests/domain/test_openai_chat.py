@@ -20,6 +20,7 @@ from letta_grpc.domain.messages import (
 )
 from letta_grpc.domain.openai_chat import assistant_said, chat_messages, last_user_message
 from tests.domain.test_history import histories, said
+from tests.requirements.registry import requirement
 from tests.support.values import NOW, RUN_ID, assistant, returned, tool_message
 
 
@@ -31,6 +32,7 @@ def speaking(arguments: str, call_id: str = "1") -> ToolCall:
     return ToolCall(id=call_id, name="send_message", arguments=arguments)
 
 
+@requirement("defect_empty_history")
 def test_an_empty_history_is_an_empty_chat() -> None:
     assert chat_messages([]) == []
 
@@ -57,6 +59,7 @@ def test_what_send_message_says_is_plain_text_and_its_return_is_not_shown() -> N
     assert chat == [{"role": "assistant", "content": "Hi!"}]
 
 
+@requirement("defect_lost_calls")
 def test_calls_beside_send_message_stay_with_their_returns() -> None:
     other = ToolCall(id="2", name="tool", arguments="{}")
     chat = chat_messages([calling(speaking('{"message": "Hi!"}'), other), tool_message("b", "1", "2")])
@@ -93,6 +96,7 @@ def test_pictures_are_parts() -> None:
     ]
 
 
+@requirement("defect_no_form")
 def test_a_message_without_anything_to_say_has_no_place_in_a_chat() -> None:
     thought = replace(assistant("b"), content=(ReasoningPart("hm", signature="s"),))
     assert chat_messages([assistant("a"), thought]) == []
@@ -124,6 +128,7 @@ def test_the_last_user_message_of_a_chat_request_is_its_input() -> None:
     assert request == before
 
 
+@requirement("defect_no_input")
 @pytest.mark.parametrize(
     ("request_json", "field", "rule"),
     [

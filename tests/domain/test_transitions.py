@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from letta_grpc.domain.events import RunEvent, RunFinished
 from letta_grpc.domain.transitions import TRANSITIONS, IllegalEvent, Phase, advance
+from tests.requirements.registry import requirement
 from tests.support.values import events, run
 
 
@@ -17,6 +18,7 @@ def test_a_run_can_end_in_every_phase_but_those_that_owe_a_tool_message() -> Non
     assert {phase for phase, kind in TRANSITIONS if kind is RunFinished} == set(Phase) - {Phase.ENDED, Phase.SETTLING_CALLS}
 
 
+@requirement("complaint_10_one_end", "weakness_second_end")
 def test_nothing_comes_after_the_end() -> None:
     assert not [kind for phase, kind in TRANSITIONS if phase is Phase.ENDED]
     with pytest.raises(IllegalEvent, match="RunFinished cannot come while a run is ended"):

@@ -43,6 +43,7 @@ from letta_grpc.domain.messages import (
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunSpec, RunState, StopReason
 from letta_grpc.ports.stores import RunFilter
+from tests.requirements.registry import requirement
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Turn, call, end, engine, kinds, of, say
 from tests.support.values import returned
 
@@ -105,6 +106,7 @@ async def test_a_call_that_needs_approval_ends_the_run_and_tells_what_it_waits_f
     assert not house.tools.ran
 
 
+@requirement("defect_other_id")
 async def test_text_is_the_assistants_and_the_call_stands_one_id_below_it(house: Engine) -> None:
     turn: Turn = [[TextChunk("May I?")], [ToolCallChunk(0, "call-a", "risky", "{}"), ModelFinished(FinishReason.TOOL_CALLS)]]
     events = await house.play(turn)
@@ -203,6 +205,7 @@ async def test_the_runs_that_wait_can_be_listed(house: Engine) -> None:
     assert not (await house.runs.list(PageRequest(), RunFilter(has_pending_actions=True))).items
 
 
+@requirement("weakness_extra_turn")
 async def test_the_same_answer_again_is_the_same_run_and_nothing_runs_twice(house: Engine) -> None:
     await waits(house, "risky")
     events = await answer(house, approve("risky-0"), turns=(say("done"),))
@@ -254,6 +257,7 @@ async def test_an_interrupting_start_denies_the_calls_before_its_own_input(house
     assert not (await house.runs.get(waiting.id)).pending_actions
 
 
+@requirement("complaint_03_stuck_approval")
 async def test_unanswered_calls_are_denied_when_their_time_is_over(house: Engine) -> None:
     waiting = end(await waits(house, "risky", approval_timeout=timedelta(seconds=60)))
     queued = await house.start("next", conflict_policy=ConflictPolicy.ENQUEUE)

@@ -17,6 +17,7 @@ from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.ports.search import MessageQuery
 from tests.domain.test_history import check_whole
+from tests.requirements.registry import requirement
 from tests.support.engine import DONE, DirectedModel, DirectedTools, Engine, Turn, call, end, engine, of, say
 
 # About a hundred tokens.
@@ -107,6 +108,7 @@ async def test_compaction_takes_nothing_out_of_the_history() -> None:
         assert [each.message.text.split(" blah")[0] for each in found] == ["question 0"]
 
 
+@requirement("complaint_20_long_histories")
 async def test_what_a_conversation_loads_stays_bounded_however_long_it_grows() -> None:
     async with small() as house:
         house.model.turns += [say("sum or answer")] * 100
@@ -191,6 +193,7 @@ async def test_a_conversation_too_large_even_then_ends_the_run_and_the_next_run_
         assert len(shown(house.model.asked[-1])) < 1000
 
 
+@requirement("complaint_22_compaction")
 @pytest.mark.parametrize("summary", [[ModelOverloaded()], say(""), [[ReasoningChunk("hm")], [DONE]], say("  \n ")])
 async def test_without_a_summary_of_the_model_s_the_oldest_leave_all_the_same(summary: Turn) -> None:
     async with small() as house:
@@ -215,6 +218,7 @@ async def test_the_summariser_s_own_input_is_cut_to_fit_and_cut_again_if_the_pro
         assert compacted.by_model
 
 
+@requirement("complaint_22_compaction")
 async def test_if_even_that_does_not_fit_the_summary_is_written_by_rule() -> None:
     async with small() as house:
         await talk(house, 7)

@@ -14,6 +14,7 @@ from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, RunState
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
+from tests.requirements.registry import requirement
 from tests.support.engine import DONE, Engine, end, engine, kinds, say
 from tests.support.values import spec
 
@@ -99,6 +100,7 @@ async def test_conversations_do_not_wait_for_each_other(house: Engine) -> None:
     assert end(await house.play(say("hi"), agent=other)).state is RunState.COMPLETED
 
 
+@requirement("complaint_09_duplicates")
 async def test_the_same_start_again_gives_the_same_run(house: Engine) -> None:
     house.model.turns += [say("hi")]
     first = await house.start("one", request_id=ONE)

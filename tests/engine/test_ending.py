@@ -14,6 +14,7 @@ from letta_grpc.domain.events import MessageCompleted, RunFinished, StepComplete
 from letta_grpc.domain.ids import new_run_id
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunState, StopReason
+from tests.requirements.registry import requirement
 from tests.support.engine import DONE, DirectedTools, Engine, call, end, engine, kinds, of, say
 
 
@@ -45,6 +46,7 @@ async def house(gate: Gate) -> AsyncIterator[Engine]:
         yield running
 
 
+@requirement("weakness_lost_words")
 async def test_a_run_cancelled_while_the_model_speaks_keeps_what_was_said(house: Engine) -> None:
     house.model.turns += [[[TextChunk("so f")], asyncio.Event()]]
     run = await house.start()
@@ -115,6 +117,7 @@ async def test_the_journal_stops_a_tool_when_another_server_has_stored_the_cance
     assert [event.message.role for event in of(MessageCompleted, events)] == [Role.ASSISTANT, Role.TOOL]
 
 
+@requirement("weakness_finished_cancel")
 async def test_cancelling_a_finished_run_changes_nothing(house: Engine) -> None:
     events = await house.play(say("hi"))
     assert (await house.runs.cancel(end(events).id)).state is RunState.COMPLETED

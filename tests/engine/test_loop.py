@@ -19,6 +19,7 @@ from letta_grpc.domain.events import (
     ToolExecutionStarted,
     ToolReturned,
 )
+from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import new_run_id, new_step_id
 from letta_grpc.domain.messages import ReasoningPart, Role, TextPart, ToolCall, ToolReturnStatus
 from letta_grpc.domain.paging import PageRequest
@@ -28,6 +29,7 @@ from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS, Admission, Answer
 from letta_grpc.ports.tools import ToolResult
 from letta_grpc.transport.convert.codec import ProtoEventCodec
+from tests.requirements.registry import requirement
 from tests.support.engine import DONE, DirectedTools, Engine, Turn, call, end, engine, kinds, of, say
 
 
@@ -40,6 +42,7 @@ async def house() -> AsyncIterator[Engine]:
         yield running
 
 
+@requirement("complaint_12_ids")
 async def test_an_answer_streams_as_deltas_of_one_message_that_is_then_stored(house: Engine) -> None:
     events = await house.play(say("Hel", "lo"))
     assert kinds(events) == [
@@ -84,6 +87,7 @@ async def test_a_tool_runs_between_two_steps_and_its_return_is_what_the_model_se
     assert end(events).usage == Usage(step_count=2)
 
 
+@requirement("weakness_late_returns")
 async def test_calls_of_one_step_run_side_by_side_and_return_in_the_order_of_the_calls(house: Engine) -> None:
     both = asyncio.Barrier(2)
     first_done = asyncio.Event()
@@ -104,6 +108,41 @@ async def test_calls_of_one_step_run_side_by_side_and_return_in_the_order_of_the
     assert [event.tool_return.text for event in of(ToolReturned, events)] == ["first", "second"]
     message = next(e.message for e in of(MessageCompleted, events) if e.message.role is Role.TOOL)
     assert [r.text for r in message.tool_returns] == ["second", "first"]
+
+
+@requirement("weakness_late_returns")
+async def test_a_return_is_told_while_calls_beside_it_still_run(house: Engine) -> None:
+    seen = asyncio.Event()
+
+    async def slow(_call: ToolCall) -> str:
+        await seen.wait()
+        return "slow"
+
+    async def quick(_call: ToolCall) -> str:
+        return "quick"
+
+    house.tools.plays |= {"slow": slow, "quick": quick}
+    agent = await house.agents.create(NewAgent(model="test/model"))
+    house.model.turns += [call("slow", "quick"), say("done")]
+    run = await house.start(agent=agent)
+    told: list[str] = []
+    async for page in house.runs.follow(run.id, 0, None):
+        events = [house.codec.decode(frame).event for frame in split_frames(page.frames)]
+        told += [event.tool_return.text for event in of(ToolReturned, events)]
+        if told:
+            seen.set()
+    assert told == ["quick", "slow"]
+
+
+@requirement("defect_returns_pile_up", "defect_changed_arguments")
+async def test_each_tool_message_has_the_returns_of_its_own_step_and_calls_stay_as_they_were_written(house: Engine) -> None:
+    written = '{ "b":1,  "a" : "\\u00e9" }'
+    events = await house.play(call("echo", arguments=written), call("echo", "echo", arguments=written), say("done"))
+    completed = [event.message for event in of(MessageCompleted, events)]
+    assert [len(message.tool_returns) for message in completed if message.role is Role.TOOL] == [1, 2]
+    assert {one.arguments for message in completed for one in message.tool_calls} == {written}
+    asked = [one.arguments for message in house.model.asked[-1].messages for one in message.tool_calls]
+    assert asked == [written] * 3
 
 
 async def test_a_tool_that_the_agent_has_not_is_answered_with_an_error_that_names_those_it_has(house: Engine) -> None:
@@ -130,6 +169,7 @@ async def test_repeated_and_missing_call_ids_are_replaced_and_the_providers_kept
     assert [e.tool_return.tool_call_id for e in of(ToolReturned, events)] == [c.id for c in calls]
 
 
+@requirement("complaint_25_told_apart")
 async def test_a_call_is_announced_once_its_name_is_known(house: Engine) -> None:
     turn: Turn = [
         [ToolCallChunk(0, "id", None, '{"a"')],
@@ -263,6 +303,7 @@ def test_an_answer_of_too_many_pieces_is_stopped_however_short_they_are(pieces: 
     assert len(ProtoEventCodec().encode(1, 0, MessageCompleted(message))) < 2 * 2**20
 
 
+@requirement("weakness_no_first_token_time")
 async def test_usage_and_timing_are_told_at_step_and_run(house: Engine) -> None:
     finish = ModelFinished(FinishReason.STOP, Usage(prompt_tokens=7, completion_tokens=2, total_tokens=9, context_tokens=9))
     gate = asyncio.Event()

@@ -43,6 +43,7 @@ from letta_grpc.domain.tool_rules import Conditional, ConstrainChild, RequiredBe
 from letta_grpc.domain.turns import DEMAND
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.ports.tools import ToolResult
+from tests.requirements.registry import requirement
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Turn, call, end, engine, of, say
 
 LEASE_SECONDS = 31
@@ -204,6 +205,7 @@ async def test_an_answer_of_nothing_ends_the_turn(house: Engine) -> None:
     assert end(events).stop_reason is StopReason.END_TURN
 
 
+@requirement("complaint_16_broken_arguments")
 @pytest.mark.parametrize("arguments", ["no JSON", '{"message": 7}', "[]", '{"message": "a'])
 async def test_arguments_of_any_kind_do_not_break_the_turn(house: Engine, arguments: str) -> None:
     events = await house.play(call("send_message", arguments=arguments))

@@ -108,7 +108,7 @@ async def test_neither_background_work_nor_a_turn_that_fails_is_followed_by_any(
         assert len(await runs_of(house, house.agent)) == 3
 
 
-@requirement("sleeptime_foreground")
+@requirement("sleeptime_foreground", "defect_background_failure")
 async def test_a_helper_that_is_gone_keeps_no_other_from_its_work_and_fails_no_turn() -> None:
     async with engine() as house:
         helper = await with_helper(house, 1, new_agent_id())

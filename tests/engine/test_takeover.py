@@ -25,6 +25,7 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.log import LogPage
+from tests.requirements.registry import requirement
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Play, Turn, call, end, engine, of, say
 
 LEASE_SECONDS = 31
@@ -157,6 +158,7 @@ async def stored(house: Engine, run_id: RunId) -> list[RunEvent]:
     return [house.codec.decode(frame).event for frame in split_frames(page.frames)]
 
 
+@requirement("complaint_01_orphans")
 async def test_a_tool_that_had_begun_is_not_run_again_and_the_model_is_told() -> None:
     first, run = await hanging("pay", "look")
     async with next_server(first, say("done"), tools=first.tools) as second:
@@ -253,6 +255,7 @@ async def test_a_server_whose_run_was_taken_over_stops_working_on_it_and_writes_
         assert claim.lease.attempt == 2
 
 
+@requirement("weakness_short_lock")
 async def test_leases_are_renewed_so_that_a_long_run_keeps_its_server() -> None:
     async with engine() as first:
         hold = asyncio.Event()

@@ -13,6 +13,7 @@ from letta_grpc.domain.tools import OutputStream
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.tool_output import MAX_LIVE_CHARACTERS
 from letta_grpc.ports.tools import ToolResult
+from tests.requirements.registry import requirement
 from tests.support.engine import DirectedTools, Engine, call, end, engine, kinds, of, say
 
 OUT, ERR = OutputStream.STDOUT, OutputStream.STDERR
@@ -60,6 +61,7 @@ async def test_what_a_tool_writes_is_shown_between_its_start_and_its_return(hous
     assert (returned.tool_return.stdout, returned.tool_return.stderr) == (("first",), ("trouble",))
 
 
+@requirement("weakness_hidden_tools")
 async def test_a_reader_sees_it_while_the_tool_runs(house: Engine) -> None:
     seen = asyncio.Event()
 
@@ -170,6 +172,7 @@ async def test_tools_that_may_not_run_beside_others_come_last_one_by_one(house: 
     assert isinstance(order[2], ToolReturned), "one that runs alone begins after the others have returned"
 
 
+@requirement("complaint_07_cancel_tools")
 async def test_no_tool_begins_once_a_cancel_was_acknowledged(house: Engine) -> None:
     begun = asyncio.Event()
     house.tools.serial |= {"tool", "other"}

@@ -27,6 +27,7 @@ from letta_grpc.domain.tool_rules import (
 from letta_grpc.domain.turns import DEMAND, REFUSAL, MadeCall
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.ports.tools import ToolResult
+from tests.requirements.registry import requirement
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Turn, call, end, engine, of, say
 from tests.support.rules import RULES, check_rules
 
@@ -206,6 +207,7 @@ async def test_what_is_owed_does_not_outlast_the_steps_of_a_run(house: Engine) -
     assert end(events).stop_reason is StopReason.MAX_STEPS
 
 
+@requirement("complaint_24_policies")
 async def test_a_rule_can_ask_for_approval_and_the_agent_can_say_otherwise(house: Engine) -> None:
     events = await play(house, [RequiresApproval(tool="a")], call("a"))
     assert end(events).stop_reason is StopReason.REQUIRES_APPROVAL

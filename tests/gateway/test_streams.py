@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from letta_grpc.gateway.options import GatewayOptions
+from tests.requirements.registry import requirement
 from tests.support.gateways import blocks_of, error_of, event_of, events_of, fields_in, made_up_gateway
 from tests.support.made_up import new
 
@@ -57,6 +58,7 @@ async def test_lines_of_json_hold_what_events_hold() -> None:
     assert [json.loads(line) for line in lines.text.splitlines()] == [event.data for event in events_of(events.text)]
 
 
+@requirement("complaint_23_one_shape")
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [

@@ -81,7 +81,7 @@ async def order_in_history(server: MortalServer, agent_id: str) -> list[str]:
     return [run_id for run_id, _ in groupby(message.run_id for message in page.messages)]
 
 
-@requirement("idempotent_start", "durable")
+@requirement("idempotent_start", "durable", "complaint_09_duplicates")
 async def test_a_start_that_is_repeated_after_the_death_of_the_server_is_the_same_run(server: MortalServer) -> None:
     agent_id, request_id = await new_agent(server), str(uuid4())
     first = await start(server, agent_id, HELLO, REJECT, request_id)
@@ -93,7 +93,7 @@ async def test_a_start_that_is_repeated_after_the_death_of_the_server_is_the_sam
     assert refused.value.reason == "REQUEST_ID_REUSED"
 
 
-@requirement("durable_cancel", "ends")
+@requirement("durable_cancel", "ends", "complaint_11_restart")
 async def test_a_run_whose_cancel_was_answered_is_cancelled_by_the_next_server(server: MortalServer) -> None:
     agent_id = await new_agent(server)
     run = await start(server, agent_id, FOREVER, REJECT)

@@ -34,6 +34,8 @@ Opening = Callable[[Path], AbstractAsyncContextManager[MortalServer]]
     "one_return",
     "same_ids",
     "one_effect",
+    "complaint_10_one_end",
+    "complaint_12_ids",
 )
 @pytest.mark.parametrize("opening", [mortal_process, mortal_house], ids=["killed process", "in process"])
 @pytest.mark.parametrize("seed", SEEDS)

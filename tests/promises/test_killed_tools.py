@@ -79,7 +79,7 @@ def output_by_call(events: list[events_pb2.RunEvent]) -> dict[str, str]:
     return shown
 
 
-@requirement("tool_killed")
+@requirement("tool_killed", "complaint_01_orphans", "complaint_11_restart")
 async def test_a_tool_that_was_cut_short_is_not_run_again(server: MortalServer) -> None:
     _, run = await begin(server, idempotent=False)
     await die(server)
@@ -104,7 +104,7 @@ async def test_an_idempotent_tool_that_was_cut_short_runs_again(server: MortalSe
     assert (await end_of(server, run.id)).state == runs_pb2.RUN_STATE_CANCELLED
 
 
-@requirement("tool_killed", "tool_cancel")
+@requirement("tool_killed", "tool_cancel", "complaint_07_cancel_tools")
 async def test_a_cancel_that_was_answered_lets_no_tool_begin_in_the_next_life(server: MortalServer) -> None:
     agent_id, run = await begin(server, idempotent=True)
     await cancel(server, run.id)

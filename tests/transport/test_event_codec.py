@@ -51,6 +51,7 @@ from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.transport.convert.codec import ProtoEventCodec, body_of
 from letta_grpc.transport.convert.events import PAYLOADS
 from letta_grpc.v1 import events_pb2, run_service_pb2
+from tests.requirements.registry import requirement
 from tests.support.values import AGENT_ID, NOW, RUN_ID, STEP_ID, events
 from tests.support.values import run as plain_run
 
@@ -191,6 +192,7 @@ def test_every_kind_bears_the_number_of_its_payload() -> None:
     assert kinds == {name: number for name, number in events_pb2.EventKind.items() if number}
 
 
+@requirement("complaint_23_one_shape")
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: PAYLOADS[type(event)])
 def test_the_json_of_an_event_stays_as_others_know_it(event: RunEvent) -> None:
     message = events_pb2.RunEvent.FromString(body_of(CODEC.encode(4, TIME_NS, event)))

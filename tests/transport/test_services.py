@@ -22,6 +22,7 @@ from letta_grpc.v1 import (
     runs_pb2,
 )
 from letta_grpc.v1 import run_service_pb2 as pb
+from tests.requirements.registry import requirement
 from tests.support.engine import DONE, Engine, engine, say
 from tests.support.wires import WAYS, Stubs, Watched, Way, channel_to, failure_of, fields_of, house_calls, info_of
 
@@ -75,6 +76,7 @@ async def test_a_started_run_is_streamed_to_its_end(house: Engine, stubs: Stubs,
     assert watched.ends == [(grpc.StatusCode.OK, None)]
 
 
+@requirement("complaint_10_one_end")
 async def test_the_run_id_comes_before_any_token_and_is_enough_to_go_on(house: Engine, stubs: Stubs) -> None:
     gate = asyncio.Event()
     house.model.turns.append([gate, [TextChunk("late")], [DONE]])
@@ -109,6 +111,7 @@ async def test_a_view_shapes_the_stream_and_not_the_log(house: Engine, stubs: St
     assert "text_delta" in [event.WhichOneof("payload") for event in listed.events]
 
 
+@requirement("complaint_13_silence")
 async def test_silence_is_bridged_by_heartbeats(house: Engine, stubs: Stubs) -> None:
     gate = asyncio.Event()
     house.model.turns.append([gate, [DONE]])
@@ -133,6 +136,7 @@ async def test_a_run_can_be_executed_in_one_call(house: Engine, stubs: Stubs) ->
     assert dict(await call.initial_metadata())["letta-run-id"] == answer.run.id
 
 
+@requirement("complaint_26_fire_and_forget")
 async def test_a_created_run_goes_on_by_itself_and_a_request_id_finds_it_again(house: Engine, stubs: Stubs) -> None:
     house.model.turns.append(say("x"))
     request = pb.CreateRunRequest(agent_id=house.agent.id, run=spec(), request_id="6F1C0A52-1111-4222-8333-ABCDEFABCDEF")

@@ -99,7 +99,7 @@ async def test_a_filter_never_hides_that_somebody_is_asked(wire: Wire) -> None:
     assert payloads == ["run_started", "approval_request", "run_finished"]
 
 
-@requirement("approval_partial", "approval_edit")
+@requirement("approval_partial", "approval_edit", "complaint_02_partial_answers")
 async def test_answers_come_one_by_one_and_all_is_run_after_the_last(wire: Wire) -> None:
     talk = await careful(wire)
     first = run_of(await talk.ask(script(note("a"), note("b", "bread"), note("c", "wine"))))
@@ -172,7 +172,7 @@ async def test_answers_that_say_nothing_are_told_by_their_paths(wire: Wire) -> N
     }
 
 
-@requirement("approval_blocks")
+@requirement("approval_blocks", "complaint_03_stuck_approval")
 async def test_another_start_is_refused_with_the_run_and_the_calls_that_wait(wire: Wire) -> None:
     talk = await careful(wire)
     run = run_of(await talk.ask(script(note("a"), note("b"))))
@@ -207,7 +207,7 @@ async def test_an_interrupting_start_denies_what_waits_and_the_history_is_whole(
     await talk.goes_on()
 
 
-@requirement("approval_expires")
+@requirement("approval_expires", "complaint_04_one_way_out")
 async def test_cancelling_the_run_that_waits_denies_its_calls_and_frees_the_conversation(wire: Wire) -> None:
     talk = await careful(wire)
     run = run_of(await talk.ask(script(note("a"))))
@@ -225,7 +225,7 @@ async def test_the_time_for_an_answer_has_bounds(wire: Wire) -> None:
     assert list(fields_of(error)) == ["run.approval_timeout"]
 
 
-@requirement("approval_listed")
+@requirement("approval_listed", "complaint_03_stuck_approval")
 async def test_the_runs_that_wait_are_listed_and_no_others(wire: Wire) -> None:
     talk = await careful(wire)
     first = run_of(await talk.ask(script(note("a"), note("b"))))
@@ -239,7 +239,7 @@ async def test_the_runs_that_wait_are_listed_and_no_others(wire: Wire) -> None:
     assert [run.id for run in (await wire.runs.ListRuns(interrupted)).runs] == [first.id, second.id]
 
 
-@requirement("client_tools")
+@requirement("client_tools", "complaint_05_client_tools")
 async def test_a_clients_tool_waits_for_the_clients_return_twice_in_one_turn(wire: Wire) -> None:
     talk = await careful(wire)
     ask = {"tool_call": {"name": "lookup", "arguments": {"q": "x"}}}

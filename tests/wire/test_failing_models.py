@@ -88,7 +88,7 @@ async def test_a_model_that_fails_fails_the_run_and_says_why(outcomes: Mapping[s
 
 
 @pytest.mark.parametrize("model", FAILURES)
-@requirement("model_failure_keeps")
+@requirement("model_failure_keeps", "weakness_lost_words")
 async def test_what_was_asked_and_what_the_model_had_said_is_kept(outcomes: Mapping[str, Outcome], model: str) -> None:
     words = FAILURES[model][3]
     assert outcomes[model].kept == [("USER", "hi"), *([("ASSISTANT", words)] if words else [])]
@@ -110,7 +110,7 @@ async def test_an_answer_without_a_word_ends_the_turn(wire: Wire) -> None:
         ("tool-nobody", "Error: there is no tool 'nobody'. The tools are: memory_insert."),
     ],
 )
-@requirement("tool_arguments")
+@requirement("tool_arguments", "complaint_16_broken_arguments")
 async def test_a_tool_call_that_cannot_be_carried_out_is_answered_and_the_run_goes_on(
     wire: Wire, upstream: Upstream, model: str, complaint: str
 ) -> None:

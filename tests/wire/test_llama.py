@@ -40,7 +40,7 @@ async def until_free(llama: Llama) -> None:
         pass
 
 
-@requirement("real_model")
+@requirement("real_model", "complaint_14_local_models")
 async def test_tokens_stream_one_by_one_and_usage_is_told(connect: Connect, llama: Llama) -> None:
     async with asyncio.timeout(60), connected(connect, llama) as wire:
         one = await small_talk(wire, llama, SHORT)

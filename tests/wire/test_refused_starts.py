@@ -183,7 +183,7 @@ async def test_a_model_or_provider_that_is_not_configured_is_told_those_that_are
     await check_untouched(one)
 
 
-@requirement("refusal_busy")
+@requirement("refusal_busy", "complaint_08_busy")
 async def test_a_busy_conversation_names_its_run_and_loses_nothing(wire: Wire) -> None:
     one = await talk(wire, "scripted/script")
     call = wire.runs.StreamRun(one.start(WAITING))

@@ -219,7 +219,7 @@ async def test_an_agent_has_the_tools_that_it_is_given(wire: Wire) -> None:
     assert info_of(await failure_of(wire.tools.GetTool(pb.GetToolRequest(tool_id=tool.id))))[1] == "TOOL_NOT_FOUND"
 
 
-@requirement("tool_of_agents")
+@requirement("tool_of_agents", "complaint_24_policies")
 async def test_an_agents_word_on_approval_stands_above_the_tools(wire: Wire) -> None:
     await made(wire, ADD.format(name="asked"))
     one = await agent_with(wire, "add_asked")
@@ -236,7 +236,7 @@ async def test_an_agents_word_on_approval_stands_above_the_tools(wire: Wire) -> 
     assert returns(await one.ask(calling(("add_asked", {"left": 1}))))[0].text == "3"
 
 
-@requirement("tool_output")
+@requirement("tool_output", "weakness_hidden_tools")
 async def test_what_a_tool_writes_is_streamed_before_its_return(wire: Wire) -> None:
     await made(wire, ADD.format(name="output"))
     one = await agent_with(wire, "add_output")
@@ -311,7 +311,7 @@ async def test_a_trial_has_the_secrets_and_the_timeout_of_its_request(wire: Wire
     assert (late.status, list(late.stdout)) == (messages_pb2.TOOL_RETURN_STATUS_ERROR, ["begun"])
 
 
-@requirement("tool_cancel")
+@requirement("tool_cancel", "complaint_07_cancel_tools")
 async def test_a_cancel_ends_the_tool_and_lets_no_other_begin(wire: Wire) -> None:
     for name in ("cancel", "after"):
         await made(wire, SLOW.format(name=name), parallel=False)
@@ -339,7 +339,7 @@ def run_id_of(events: Sequence[events_pb2.RunEvent]) -> str:
     return events[0].run_started.run.id
 
 
-@requirement("tool_quick")
+@requirement("tool_quick", "weakness_slow_tools")
 async def test_a_trivial_tool_costs_milliseconds(wire: Wire) -> None:
     await made(wire, "def quick() -> str:\n    return 'ok'\n")
     one = await agent_with(wire, "quick")

@@ -1,0 +1,56 @@
+"""What users of the retired server suffered from, row by row, and what its functions did wrong: here it is otherwise.
+
+Rows 17 and 18 of the complaint table are about an OpenAI endpoint and its list of models, which are not built yet.
+"""
+
+REQUIREMENTS = {
+    # The table.
+    "complaint_01_orphans": "A crash among tool calls leaves none without a return, and the next run works.",
+    "complaint_02_partial_answers": "Waiting calls are answered in any portions.",
+    "complaint_03_stuck_approval": "A call that nobody answers is listed, named to who is refused, and denied in time.",
+    "complaint_04_one_way_out": "One call frees a conversation from whatever waits in it.",
+    "complaint_05_client_tools": "A client's tool can be called, and answered, more than once in a turn.",
+    "complaint_06_cancel_one": "A cancel ends one run; the agent's other conversations go on.",
+    "complaint_07_cancel_tools": "A cancel ends the tool at work, and none begins after it was acknowledged.",
+    "complaint_08_busy": "A busy conversation names its run; who has seen a run's end can start the next.",
+    "complaint_09_duplicates": "A start that is repeated is the run that it made the first time.",
+    "complaint_10_one_end": "A run is known by its id before its first word, ends once, and its stream closes then.",
+    "complaint_11_restart": "A reader of a run whose server was restarted is told how it ended.",
+    "complaint_12_ids": "Every event says what it is about by ids that stay.",
+    "complaint_13_silence": "While a model is silent its readers hear a heartbeat, and their patience does not end its run.",
+    "complaint_14_local_models": "What an OpenAI-compatible endpoint streams is streamed, token by token.",
+    "complaint_15_usage": "Usage is found wherever a provider puts it, and may be missing.",
+    "complaint_16_broken_arguments": "Arguments that are no JSON, or not yet, end no stream and no run.",
+    "complaint_19_queries": "A turn asks the database a bounded, small number of times.",
+    "complaint_20_long_histories": "What a conversation loads stays bounded however long it has become.",
+    "complaint_21_one_command": "One command starts a server that works, without a service or a key.",
+    "complaint_22_compaction": "A context that overflows is compacted even if no summary of it can be written.",
+    "complaint_23_one_shape": "The JSON of an event has one shape, and whether an answer is streamed is the caller's to say.",
+    "complaint_24_policies": "Whether a tool needs approval is said by tool, by rule and by agent.",
+    "complaint_25_told_apart": "Pieces of calls have their id and name, and reasoning is never taken for an answer.",
+    "complaint_26_fire_and_forget": "A run can be started by one call and read by another.",
+    # The defects of single functions.
+    "defect_framing": "What people and models write cannot break a stream's frames, or be taken for one.",
+    "defect_reason_none": "A denial without a reason invents none.",
+    "defect_no_id_below": "An id that has none below it is refused with a clear error.",
+    "defect_changed_arguments": "What a model wrote as arguments is kept as it wrote it.",
+    "defect_returns_pile_up": "A tool message has the returns of its own step alone.",
+    "defect_empty_history": "An empty history is an empty chat.",
+    "defect_lost_calls": "Calls beside the one that speaks are shown with their returns, and bad JSON breaks nothing.",
+    "defect_no_form": "A message with nothing to say has no place in a chat, and is no error.",
+    "defect_no_input": "A chat request without messages is told what is wrong with it.",
+    "defect_key_collisions": "Callers of different keys have capture agents of their own, however alike the keys begin.",
+    "defect_other_id": "Calls that wait are streamed under the id that they are stored under, which is not that of the text.",
+    "defect_background_failure": "A failure of background work is no failure of the turn before it.",
+    # Weaknesses that were measured.
+    "weakness_lost_words": "The words of a run that failed or was cancelled, and of its user, stay.",
+    "weakness_finished_cancel": "Cancelling what has ended changes nothing.",
+    "weakness_second_end": "Nothing follows a run's end: no later state takes its place.",
+    "weakness_short_lock": "A run that outlasts its lease keeps it.",
+    "weakness_extra_turn": "An answer that is repeated runs nothing and asks no model.",
+    "weakness_late_returns": "Each of several calls tells its return as it ends, not when all have.",
+    "weakness_hidden_tools": "What a tool writes is seen while it runs.",
+    "weakness_slow_tools": "A trivial tool costs milliseconds.",
+    "weakness_no_first_token_time": "Time to the first token, total and rate are told of every run.",
+    "weakness_open_door": "Beyond this machine a server wants keys.",
+}
