@@ -393,7 +393,11 @@ class RunSpec(_message.Message):
     1 MiB.
     """
     response_format: _builtins.str
-    """JSON Schema as text: the model's answer is JSON of this shape. At most 64 KiB."""
+    """JSON Schema (draft 2020-12) as text: the answer is JSON of this shape. At most 64 KiB. The provider is asked for it, and the
+    answer is checked: the model is told what is wrong and may repair it twice, then the run fails with INVALID_MODEL_OUTPUT; an
+    answer that reached its output limit is not checked. `pattern` and `format` are told to the model and not checked; references
+    out of the schema, patternProperties, unevaluated… and $dynamicRef are refused. Only for agents of kind REACT.
+    """
     background: _builtins.bool
     """Marks the run as background work, for listings. Every run goes on without its caller."""
     @_builtins.property

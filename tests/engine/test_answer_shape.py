@@ -1,8 +1,15 @@
 import json
 
+import pytest
+
+from letta_grpc.domain.agents import AgentKind, ModelSettings
+from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.events import MessageCompleted, StepCompleted
 from letta_grpc.domain.messages import Role, TextPart
+from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState, StopReason
+from letta_grpc.engine.agents import NewAgent
+from letta_grpc.ports.stores import RunFilter
 from tests.support.engine import call, end, engine, of, say
 
 SCHEMA = json.dumps({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
@@ -63,3 +70,29 @@ async def test_an_answer_of_the_shape_has_only_its_words_looked_at() -> None:
         events = await house.play(say(GOOD), response_format=SCHEMA)
         (answer,) = of(MessageCompleted, events)
         assert answer.message.content == (TextPart(GOOD),)
+
+
+async def test_a_schema_that_cannot_be_used_starts_nothing() -> None:
+    async with engine() as house:
+        with pytest.raises(InvalidRequest) as refused:
+            await house.start(response_format='{"type": "text"}')
+        assert list(refused.value.fields) == ["run.response_format"]
+        assert not (await house.database.runs.list(PageRequest(), RunFilter())).items
+
+
+async def test_an_agent_that_speaks_by_tools_alone_takes_no_shape() -> None:
+    async with engine() as house:
+        speaker = await house.agents.create(NewAgent(model="test/model", kind=AgentKind.MEMGPT))
+        with pytest.raises(InvalidRequest) as refused:
+            await house.start(agent=speaker, response_format=SCHEMA)
+        assert list(refused.value.fields) == ["run.response_format"]
+
+
+async def test_model_system_and_shape_of_one_run_go_together_with_the_agents_settings() -> None:
+    async with engine() as house:
+        settings = ModelSettings(reasoning_effort="low", temperature=0.5)
+        house.agent = await house.agents.update(house.agent.id, {"model_settings": settings})
+        await house.play(say(GOOD), response_format=SCHEMA, model="test/other", system="Only today.")
+        (asked,) = house.model.asked
+        assert (asked.model, asked.system, asked.response_format) == ("other", "Only today.", SCHEMA)
+        assert asked.settings == settings
