@@ -71,10 +71,9 @@ class Children:
             for holder in (await self.runs.list(PageRequest(), where)).items:
                 if holder.id in child.parent_run_ids:
                     return True
-                for below_id in await self.waited_for(holder.id):
-                    if below_id not in seen:
-                        seen.add(below_id)
-                        queued.append(await self.runs.get(below_id))
+                fresh = set(await self.waited_for(holder.id)) - seen
+                seen |= fresh
+                queued += [await self.runs.get(run_id) for run_id in fresh]
         return False
 
 

@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from letta_grpc.domain.agents import Agent, Sleeptime
+from letta_grpc.domain.errors import StoreUnavailable
 from letta_grpc.domain.ids import AgentId, new_agent_id
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.paging import PageRequest
@@ -149,6 +152,7 @@ async def test_what_was_started_is_not_started_again_though_its_words_have_chang
         await helped(house, helper, 1)
         await house.database.agents.update(house.agent.id, {"name": "another name"}, house.clock.now())
         await house.events((await house.start("question")).id)
+        await house.supervisor._sleeptime.start_due(house.agent.id, house.supervisor.start)  # noqa: SLF001 - as a turn's end does
         assert len(await runs_of(house, helper)) == 1
 
 
@@ -163,3 +167,42 @@ async def test_the_newest_part_of_a_long_transcript_is_told() -> None:
         assert len(text) < 110_000
         assert text.endswith("the end")
         assert Role.ASSISTANT.value in text
+
+
+async def test_what_is_due_is_looked_for_on_every_page_of_the_agents() -> None:
+    async with engine() as house:
+        for _ in range(1001):
+            await house.agents.create(NewAgent(model="test/model"))
+        last = await house.agents.create(NewAgent(model="test/model"))
+        house.model.turns.append(say("hello"))
+        await house.events((await house.start("hi", agent=last)).id)
+        helper = await house.agents.create(NewAgent(model="test/model"))
+        sleeptime = Sleeptime(agent_ids=(helper.id,), every_turns=1)
+        await house.database.agents.update(last.id, {"sleeptime": sleeptime}, house.clock.now())
+        database, agent, clock = house.database, house.agent, house.clock
+    async with engine(database=database, agent=agent, clock=clock) as house:
+        house.model.turns.append(say("noted"))
+        assert len(await helped(house, helper, 1)) == 1
+
+
+async def test_trouble_with_background_work_is_logged_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async with engine() as house:
+        await with_helper(house, 1)
+
+        async def fail(*_: object, **__: object) -> None:
+            raise StoreUnavailable
+
+        work = house.supervisor._sleeptime  # noqa: SLF001 - its store fails from now on
+        house.database.agents.get = fail  # type: ignore[method-assign,assignment]  # see above
+        await work.start_due(house.agent.id, house.supervisor.start)
+        house.database.agents.list = fail  # type: ignore[method-assign,assignment]  # see above
+        await work.start_all(house.supervisor.start)
+        assert "could not be started" in caplog.text
+        assert "could not be looked for" in caplog.text
+
+
+async def test_an_agent_that_has_no_helper_any_more_is_left_alone() -> None:
+    async with engine() as house:
+        await turns(house, 1)
+        await house.supervisor._sleeptime.start_due(house.agent.id, house.supervisor.start)  # noqa: SLF001 - as a turn's end would
+        assert len(house.model.asked) == 1
