@@ -44,6 +44,7 @@ def denial(batch: OpenBatch, reason: str, run: Run) -> Message:
         id=new_message_id(),
         role=Role.TOOL,
         tool_returns=batch.closing_returns(reason),
+        name=batch.actions[0].name,
         run_id=run.id,
         step_id=batch.step_id,
         create_time=run.start_time or run.create_time,

@@ -143,6 +143,7 @@ class RunRecord:
             id=new_message_id(),
             role=Role.TOOL,
             tool_returns=tuple(progress.returns[call.id] for call in progress.due),
+            name=progress.due[0].name,
             run_id=self.run.id,
             step_id=self.step_id,
             create_time=self._clock.now(),

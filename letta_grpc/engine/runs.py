@@ -114,6 +114,14 @@ class Runs:
         """Return what the run added to the conversation after its input, in order."""
         return tuple(message for message in await self._history.of_run(run_id) if message.step_id)
 
+    async def list_messages(self, run_id: RunId, page: PageRequest) -> Page[Message]:
+        """Return a page of what the run brought into the conversation, its input included. Raises RunNotFound."""
+        await self._runs.get(run_id)
+        messages = await self._history.of_run(run_id)
+        ordered = messages[::-1] if page.descending else messages
+        end = max(page.after or 0, 0) + page.size
+        return Page(ordered[end - page.size : end], end if end < len(ordered) else None)
+
     async def get(self, run_id: RunId) -> Run:
         """Return a run as it stands. Raises RunNotFound."""
         return await self._runs.get(run_id)

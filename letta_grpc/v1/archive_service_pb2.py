@@ -27,7 +27,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from letta_grpc.v1 import passages_pb2 as letta__grpc_dot_v1_dot_passages__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#letta_grpc/v1/archive_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1cletta_grpc/v1/passages.proto\"Q\n\x14\x43reatePassageRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\'\n\x07passage\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\"@\n\x15\x43reatePassageResponse\x12\'\n\x07passage\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\"9\n\x11GetPassageRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\npassage_id\x18\x02 \x01(\t\"=\n\x12GetPassageResponse\x12\'\n\x07passage\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\"p\n\x13ListPassagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ndescending\x18\x05 \x01(\x08\"Y\n\x14ListPassagesResponse\x12(\n\x08passages\x18\x01 \x03(\x0b\x32\x16.letta_grpc.v1.Passage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x96\x01\n\x14UpdatePassageRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\npassage_id\x18\x02 \x01(\t\x12\'\n\x07passage\x18\x03 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"@\n\x15UpdatePassageResponse\x12\'\n\x07passage\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\"<\n\x14\x44\x65letePassageRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\npassage_id\x18\x02 \x01(\t\"\x17\n\x15\x44\x65letePassageResponse\"~\n\x15SearchPassagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\'\n\x04mode\x18\x05 \x01(\x0e\x32\x19.letta_grpc.v1.SearchMode\"B\n\x16SearchPassagesResponse\x12(\n\x08passages\x18\x01 \x03(\x0b\x32\x16.letta_grpc.v1.Passage*o\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10SEARCH_MODE_BEST\x10\x01\x12\x15\n\x11SEARCH_MODE_WORDS\x10\x02\x12\x17\n\x13SEARCH_MODE_MEANING\x10\x03\x32\xd8\x06\n\x0e\x41rchiveService\x12\x85\x01\n\rCreatePassage\x12#.letta_grpc.v1.CreatePassageRequest\x1a$.letta_grpc.v1.CreatePassageResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/v1/agents/{agent_id}/passages:\x01*\x12\x86\x01\n\nGetPassage\x12 .letta_grpc.v1.GetPassageRequest\x1a!.letta_grpc.v1.GetPassageResponse\"3\x82\xd3\xe4\x93\x02-\x12+/v1/agents/{agent_id}/passages/{passage_id}\x12\x7f\n\x0cListPassages\x12\".letta_grpc.v1.ListPassagesRequest\x1a#.letta_grpc.v1.ListPassagesResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/agents/{agent_id}/passages\x12\x92\x01\n\rUpdatePassage\x12#.letta_grpc.v1.UpdatePassageRequest\x1a$.letta_grpc.v1.UpdatePassageResponse\"6\x82\xd3\xe4\x93\x02\x30\x32+/v1/agents/{agent_id}/passages/{passage_id}:\x01*\x12\x8f\x01\n\rDeletePassage\x12#.letta_grpc.v1.DeletePassageRequest\x1a$.letta_grpc.v1.DeletePassageResponse\"3\x82\xd3\xe4\x93\x02-*+/v1/agents/{agent_id}/passages/{passage_id}\x12\x8c\x01\n\x0eSearchPassages\x12$.letta_grpc.v1.SearchPassagesRequest\x1a%.letta_grpc.v1.SearchPassagesResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/agents/{agent_id}/passages:searchb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#letta_grpc/v1/archive_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1cletta_grpc/v1/passages.proto\"Q\n\x14\x43reatePassageRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\'\n\x07passage\x18\x02 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\"@\n\x15\x43reatePassageResponse\x12\'\n\x07passage\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\"9\n\x11GetPassageRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\npassage_id\x18\x02 \x01(\t\"=\n\x12GetPassageResponse\x12\'\n\x07passage\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\"\x82\x01\n\x13ListPassagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ndescending\x18\x05 \x01(\x08\x12\x10\n\x08\x61\x66ter_id\x18\x06 \x01(\t\"Y\n\x14ListPassagesResponse\x12(\n\x08passages\x18\x01 \x03(\x0b\x32\x16.letta_grpc.v1.Passage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x96\x01\n\x14UpdatePassageRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\npassage_id\x18\x02 \x01(\t\x12\'\n\x07passage\x18\x03 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"@\n\x15UpdatePassageResponse\x12\'\n\x07passage\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Passage\"<\n\x14\x44\x65letePassageRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x12\n\npassage_id\x18\x02 \x01(\t\"\x17\n\x15\x44\x65letePassageResponse\"~\n\x15SearchPassagesRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\'\n\x04mode\x18\x05 \x01(\x0e\x32\x19.letta_grpc.v1.SearchMode\"B\n\x16SearchPassagesResponse\x12(\n\x08passages\x18\x01 \x03(\x0b\x32\x16.letta_grpc.v1.Passage*o\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10SEARCH_MODE_BEST\x10\x01\x12\x15\n\x11SEARCH_MODE_WORDS\x10\x02\x12\x17\n\x13SEARCH_MODE_MEANING\x10\x03\x32\xd8\x06\n\x0e\x41rchiveService\x12\x85\x01\n\rCreatePassage\x12#.letta_grpc.v1.CreatePassageRequest\x1a$.letta_grpc.v1.CreatePassageResponse\")\x82\xd3\xe4\x93\x02#\"\x1e/v1/agents/{agent_id}/passages:\x01*\x12\x86\x01\n\nGetPassage\x12 .letta_grpc.v1.GetPassageRequest\x1a!.letta_grpc.v1.GetPassageResponse\"3\x82\xd3\xe4\x93\x02-\x12+/v1/agents/{agent_id}/passages/{passage_id}\x12\x7f\n\x0cListPassages\x12\".letta_grpc.v1.ListPassagesRequest\x1a#.letta_grpc.v1.ListPassagesResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/agents/{agent_id}/passages\x12\x92\x01\n\rUpdatePassage\x12#.letta_grpc.v1.UpdatePassageRequest\x1a$.letta_grpc.v1.UpdatePassageResponse\"6\x82\xd3\xe4\x93\x02\x30\x32+/v1/agents/{agent_id}/passages/{passage_id}:\x01*\x12\x8f\x01\n\rDeletePassage\x12#.letta_grpc.v1.DeletePassageRequest\x1a$.letta_grpc.v1.DeletePassageResponse\"3\x82\xd3\xe4\x93\x02-*+/v1/agents/{agent_id}/passages/{passage_id}\x12\x8c\x01\n\x0eSearchPassages\x12$.letta_grpc.v1.SearchPassagesRequest\x1a%.letta_grpc.v1.SearchPassagesResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/agents/{agent_id}/passages:searchb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,8 +46,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ARCHIVESERVICE'].methods_by_name['DeletePassage']._serialized_options = b'\202\323\344\223\002-*+/v1/agents/{agent_id}/passages/{passage_id}'
   _globals['_ARCHIVESERVICE'].methods_by_name['SearchPassages']._loaded_options = None
   _globals['_ARCHIVESERVICE'].methods_by_name['SearchPassages']._serialized_options = b'\202\323\344\223\002\'\022%/v1/agents/{agent_id}/passages:search'
-  _globals['_SEARCHMODE']._serialized_start=1126
-  _globals['_SEARCHMODE']._serialized_end=1237
+  _globals['_SEARCHMODE']._serialized_start=1145
+  _globals['_SEARCHMODE']._serialized_end=1256
   _globals['_CREATEPASSAGEREQUEST']._serialized_start=148
   _globals['_CREATEPASSAGEREQUEST']._serialized_end=229
   _globals['_CREATEPASSAGERESPONSE']._serialized_start=231
@@ -56,22 +56,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPASSAGEREQUEST']._serialized_end=354
   _globals['_GETPASSAGERESPONSE']._serialized_start=356
   _globals['_GETPASSAGERESPONSE']._serialized_end=417
-  _globals['_LISTPASSAGESREQUEST']._serialized_start=419
-  _globals['_LISTPASSAGESREQUEST']._serialized_end=531
-  _globals['_LISTPASSAGESRESPONSE']._serialized_start=533
-  _globals['_LISTPASSAGESRESPONSE']._serialized_end=622
-  _globals['_UPDATEPASSAGEREQUEST']._serialized_start=625
-  _globals['_UPDATEPASSAGEREQUEST']._serialized_end=775
-  _globals['_UPDATEPASSAGERESPONSE']._serialized_start=777
-  _globals['_UPDATEPASSAGERESPONSE']._serialized_end=841
-  _globals['_DELETEPASSAGEREQUEST']._serialized_start=843
-  _globals['_DELETEPASSAGEREQUEST']._serialized_end=903
-  _globals['_DELETEPASSAGERESPONSE']._serialized_start=905
-  _globals['_DELETEPASSAGERESPONSE']._serialized_end=928
-  _globals['_SEARCHPASSAGESREQUEST']._serialized_start=930
-  _globals['_SEARCHPASSAGESREQUEST']._serialized_end=1056
-  _globals['_SEARCHPASSAGESRESPONSE']._serialized_start=1058
-  _globals['_SEARCHPASSAGESRESPONSE']._serialized_end=1124
-  _globals['_ARCHIVESERVICE']._serialized_start=1240
-  _globals['_ARCHIVESERVICE']._serialized_end=2096
+  _globals['_LISTPASSAGESREQUEST']._serialized_start=420
+  _globals['_LISTPASSAGESREQUEST']._serialized_end=550
+  _globals['_LISTPASSAGESRESPONSE']._serialized_start=552
+  _globals['_LISTPASSAGESRESPONSE']._serialized_end=641
+  _globals['_UPDATEPASSAGEREQUEST']._serialized_start=644
+  _globals['_UPDATEPASSAGEREQUEST']._serialized_end=794
+  _globals['_UPDATEPASSAGERESPONSE']._serialized_start=796
+  _globals['_UPDATEPASSAGERESPONSE']._serialized_end=860
+  _globals['_DELETEPASSAGEREQUEST']._serialized_start=862
+  _globals['_DELETEPASSAGEREQUEST']._serialized_end=922
+  _globals['_DELETEPASSAGERESPONSE']._serialized_start=924
+  _globals['_DELETEPASSAGERESPONSE']._serialized_end=947
+  _globals['_SEARCHPASSAGESREQUEST']._serialized_start=949
+  _globals['_SEARCHPASSAGESREQUEST']._serialized_end=1075
+  _globals['_SEARCHPASSAGESRESPONSE']._serialized_start=1077
+  _globals['_SEARCHPASSAGESRESPONSE']._serialized_end=1143
+  _globals['_ARCHIVESERVICE']._serialized_start=1259
+  _globals['_ARCHIVESERVICE']._serialized_end=2115
 # @@protoc_insertion_point(module_scope)

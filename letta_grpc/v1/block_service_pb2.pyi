@@ -126,6 +126,7 @@ class ListBlocksRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DESCENDING_FIELD_NUMBER: _builtins.int
+    AFTER_ID_FIELD_NUMBER: _builtins.int
     label: _builtins.str
     """Only blocks with this label."""
     agent_id: _builtins.str
@@ -136,6 +137,10 @@ class ListBlocksRequest(_message.Message):
     """`next_page_token` of the page before."""
     descending: _builtins.bool
     """Newest first."""
+    after_id: _builtins.str
+    """Begin after the block with this id, in the order asked for; with an id that is not in the list it is empty. A
+    `page_token` goes before it.
+    """
     def __init__(
         self,
         *,
@@ -144,10 +149,11 @@ class ListBlocksRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         descending: _builtins.bool = ...,
+        after_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "descending", b"descending", "label", b"label", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "agent_id", b"agent_id", "descending", b"descending", "label", b"label", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from letta_grpc.v1 import conversations_pb2 as letta__grpc_dot_v1_dot_conversati
 from letta_grpc.v1 import runs_pb2 as letta__grpc_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(letta_grpc/v1/conversation_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a!letta_grpc/v1/conversations.proto\x1a\x18letta_grpc/v1/runs.proto\"`\n\x19\x43reateConversationRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x31\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"O\n\x1a\x43reateConversationResponse\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"L\n\x17GetConversationResponse\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"g\n\x18ListConversationsRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ndescending\x18\x04 \x01(\x08\"h\n\x19ListConversationsResponse\x12\x32\n\rconversations\x18\x01 \x03(\x0b\x32\x1b.letta_grpc.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x98\x01\n\x19UpdateConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x31\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"O\n\x1aUpdateConversationResponse\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"4\n\x19\x44\x65leteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"\x1c\n\x1a\x44\x65leteConversationResponse\"[\n\x17\x46orkConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x18\n\x10up_to_message_id\x18\x03 \x01(\t\"M\n\x18\x46orkConversationResponse\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"v\n\x1a\x43ompactConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x04mode\x18\x03 \x01(\x0e\x32\x1d.letta_grpc.v1.CompactionMode\">\n\x1b\x43ompactConversationResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run2\xce\x08\n\x13\x43onversationService\x12\x99\x01\n\x12\x43reateConversation\x12(.letta_grpc.v1.CreateConversationRequest\x1a).letta_grpc.v1.CreateConversationResponse\".\x82\xd3\xe4\x93\x02(\"#/v1/agents/{agent_id}/conversations:\x01*\x12\x8d\x01\n\x0fGetConversation\x12%.letta_grpc.v1.GetConversationRequest\x1a&.letta_grpc.v1.GetConversationResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\x93\x01\n\x11ListConversations\x12\'.letta_grpc.v1.ListConversationsRequest\x1a(.letta_grpc.v1.ListConversationsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/agents/{agent_id}/conversations\x12\x99\x01\n\x12UpdateConversation\x12(.letta_grpc.v1.UpdateConversationRequest\x1a).letta_grpc.v1.UpdateConversationResponse\".\x82\xd3\xe4\x93\x02(2#/v1/conversations/{conversation_id}:\x01*\x12\x96\x01\n\x12\x44\x65leteConversation\x12(.letta_grpc.v1.DeleteConversationRequest\x1a).letta_grpc.v1.DeleteConversationResponse\"+\x82\xd3\xe4\x93\x02%*#/v1/conversations/{conversation_id}\x12\x98\x01\n\x10\x46orkConversation\x12&.letta_grpc.v1.ForkConversationRequest\x1a\'.letta_grpc.v1.ForkConversationResponse\"3\x82\xd3\xe4\x93\x02-\"(/v1/conversations/{conversation_id}:fork:\x01*\x12\xa4\x01\n\x13\x43ompactConversation\x12).letta_grpc.v1.CompactConversationRequest\x1a*.letta_grpc.v1.CompactConversationResponse\"6\x82\xd3\xe4\x93\x02\x30\"+/v1/conversations/{conversation_id}:compact:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(letta_grpc/v1/conversation_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a!letta_grpc/v1/conversations.proto\x1a\x18letta_grpc/v1/runs.proto\"`\n\x19\x43reateConversationRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x31\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"O\n\x1a\x43reateConversationResponse\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"L\n\x17GetConversationResponse\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"y\n\x18ListConversationsRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12\x10\n\x08\x61\x66ter_id\x18\x05 \x01(\t\"h\n\x19ListConversationsResponse\x12\x32\n\rconversations\x18\x01 \x03(\x0b\x32\x1b.letta_grpc.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x98\x01\n\x19UpdateConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x31\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"O\n\x1aUpdateConversationResponse\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"4\n\x19\x44\x65leteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"\x1c\n\x1a\x44\x65leteConversationResponse\"[\n\x17\x46orkConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x18\n\x10up_to_message_id\x18\x03 \x01(\t\"M\n\x18\x46orkConversationResponse\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\"v\n\x1a\x43ompactConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x04mode\x18\x03 \x01(\x0e\x32\x1d.letta_grpc.v1.CompactionMode\">\n\x1b\x43ompactConversationResponse\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run2\xce\x08\n\x13\x43onversationService\x12\x99\x01\n\x12\x43reateConversation\x12(.letta_grpc.v1.CreateConversationRequest\x1a).letta_grpc.v1.CreateConversationResponse\".\x82\xd3\xe4\x93\x02(\"#/v1/agents/{agent_id}/conversations:\x01*\x12\x8d\x01\n\x0fGetConversation\x12%.letta_grpc.v1.GetConversationRequest\x1a&.letta_grpc.v1.GetConversationResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\x93\x01\n\x11ListConversations\x12\'.letta_grpc.v1.ListConversationsRequest\x1a(.letta_grpc.v1.ListConversationsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/agents/{agent_id}/conversations\x12\x99\x01\n\x12UpdateConversation\x12(.letta_grpc.v1.UpdateConversationRequest\x1a).letta_grpc.v1.UpdateConversationResponse\".\x82\xd3\xe4\x93\x02(2#/v1/conversations/{conversation_id}:\x01*\x12\x96\x01\n\x12\x44\x65leteConversation\x12(.letta_grpc.v1.DeleteConversationRequest\x1a).letta_grpc.v1.DeleteConversationResponse\"+\x82\xd3\xe4\x93\x02%*#/v1/conversations/{conversation_id}\x12\x98\x01\n\x10\x46orkConversation\x12&.letta_grpc.v1.ForkConversationRequest\x1a\'.letta_grpc.v1.ForkConversationResponse\"3\x82\xd3\xe4\x93\x02-\"(/v1/conversations/{conversation_id}:fork:\x01*\x12\xa4\x01\n\x13\x43ompactConversation\x12).letta_grpc.v1.CompactConversationRequest\x1a*.letta_grpc.v1.CompactConversationResponse\"6\x82\xd3\xe4\x93\x02\x30\"+/v1/conversations/{conversation_id}:compact:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,25 +58,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCONVERSATIONRESPONSE']._serialized_start=414
   _globals['_GETCONVERSATIONRESPONSE']._serialized_end=490
   _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=492
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=595
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=597
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=701
-  _globals['_UPDATECONVERSATIONREQUEST']._serialized_start=704
-  _globals['_UPDATECONVERSATIONREQUEST']._serialized_end=856
-  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_start=858
-  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_end=937
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=939
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=991
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=993
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1021
-  _globals['_FORKCONVERSATIONREQUEST']._serialized_start=1023
-  _globals['_FORKCONVERSATIONREQUEST']._serialized_end=1114
-  _globals['_FORKCONVERSATIONRESPONSE']._serialized_start=1116
-  _globals['_FORKCONVERSATIONRESPONSE']._serialized_end=1193
-  _globals['_COMPACTCONVERSATIONREQUEST']._serialized_start=1195
-  _globals['_COMPACTCONVERSATIONREQUEST']._serialized_end=1313
-  _globals['_COMPACTCONVERSATIONRESPONSE']._serialized_start=1315
-  _globals['_COMPACTCONVERSATIONRESPONSE']._serialized_end=1377
-  _globals['_CONVERSATIONSERVICE']._serialized_start=1380
-  _globals['_CONVERSATIONSERVICE']._serialized_end=2482
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=613
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=615
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=719
+  _globals['_UPDATECONVERSATIONREQUEST']._serialized_start=722
+  _globals['_UPDATECONVERSATIONREQUEST']._serialized_end=874
+  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_start=876
+  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_end=955
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=957
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1009
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1011
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1039
+  _globals['_FORKCONVERSATIONREQUEST']._serialized_start=1041
+  _globals['_FORKCONVERSATIONREQUEST']._serialized_end=1132
+  _globals['_FORKCONVERSATIONRESPONSE']._serialized_start=1134
+  _globals['_FORKCONVERSATIONRESPONSE']._serialized_end=1211
+  _globals['_COMPACTCONVERSATIONREQUEST']._serialized_start=1213
+  _globals['_COMPACTCONVERSATIONREQUEST']._serialized_end=1331
+  _globals['_COMPACTCONVERSATIONRESPONSE']._serialized_start=1333
+  _globals['_COMPACTCONVERSATIONRESPONSE']._serialized_end=1395
+  _globals['_CONVERSATIONSERVICE']._serialized_start=1398
+  _globals['_CONVERSATIONSERVICE']._serialized_end=2500
 # @@protoc_insertion_point(module_scope)

@@ -136,7 +136,9 @@ Global___ContentPart: _TypeAlias = ContentPart  # noqa: Y015
 
 @_typing.final
 class Image(_message.Message):
-    """A picture. In a stored message it always has its data."""
+    """A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. To a model that takes none of
+    tools, or of the system, it is shown as a user's, behind their message.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -144,7 +146,9 @@ class Image(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """An http or https address, fetched once when the run is accepted."""
+    """An http or https address, fetched once before the run is accepted; at most 16 in a request. A repeated request fetches
+    nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks: a setting.
+    """
     data: _builtins.bytes
     """The bytes."""
     media_type: _builtins.str
@@ -383,7 +387,7 @@ class Message(_message.Message):
     otid: _builtins.str
     """The sender's own id of an input message, if it gave one."""
     name: _builtins.str
-    """The speaker's name, if one was given."""
+    """The speaker's name, if one was given; of a tool message, the tool of its first return."""
     run_id: _builtins.str
     """The run that brought the message into the conversation."""
     step_id: _builtins.str

@@ -686,6 +686,7 @@ class ListRunsRequest(_message.Message):
     DESCENDING_FIELD_NUMBER: _builtins.int
     HAS_PENDING_ACTIONS_FIELD_NUMBER: _builtins.int
     PARENT_RUN_ID_FIELD_NUMBER: _builtins.int
+    AFTER_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Only runs of this agent."""
     conversation_id: _builtins.str
@@ -702,6 +703,10 @@ class ListRunsRequest(_message.Message):
     """Only runs that wait for answers to tool calls, or only others."""
     parent_run_id: _builtins.str
     """Only runs that were started by tools of this run, or by tools of such runs, at any depth."""
+    after_id: _builtins.str
+    """Begin after the run with this id, in the order asked for; with an id that is not in the list it is empty. A
+    `page_token` goes before it.
+    """
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_runs_pb2.RunState.ValueType]:
         """Only runs in one of these states."""
@@ -733,10 +738,11 @@ class ListRunsRequest(_message.Message):
         descending: _builtins.bool = ...,
         has_pending_actions: _builtins.bool | None = ...,
         parent_run_id: _builtins.str = ...,
+        after_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_has_pending_actions", b"_has_pending_actions", "background", b"background", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "has_pending_actions", b"has_pending_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_has_pending_actions", b"_has_pending_actions", "agent_id", b"agent_id", "background", b"background", "conversation_id", b"conversation_id", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "descending", b"descending", "has_pending_actions", b"has_pending_actions", "page_size", b"page_size", "page_token", b"page_token", "parent_run_id", b"parent_run_id", "states", b"states", "stop_reasons", b"stop_reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_has_pending_actions", b"_has_pending_actions", "after_id", b"after_id", "agent_id", b"agent_id", "background", b"background", "conversation_id", b"conversation_id", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "descending", b"descending", "has_pending_actions", b"has_pending_actions", "page_size", b"page_size", "page_token", b"page_token", "parent_run_id", b"parent_run_id", "states", b"states", "stop_reasons", b"stop_reasons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__background: _TypeAlias = _typing.Literal["background"]  # noqa: Y015
     _WhichOneofArgType__background: _TypeAlias = _typing.Literal["_background", b"_background"]  # noqa: Y015
@@ -900,6 +906,68 @@ class ListStepsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListStepsResponse: _TypeAlias = ListStepsResponse  # noqa: Y015
+
+@_typing.final
+class ListRunMessagesRequest(_message.Message):
+    """A part of what a run said and was told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run."""
+    page_size: _builtins.int
+    """How many at most. 1 to 1000; default 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    descending: _builtins.bool
+    """Newest first."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        descending: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descending", b"descending", "page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunMessagesRequest: _TypeAlias = ListRunMessagesRequest  # noqa: Y015
+
+@_typing.final
+class ListRunMessagesResponse(_message.Message):
+    """A page of messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
+        """In the order of the conversation."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[_messages_pb2.Message] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunMessagesResponse: _TypeAlias = ListRunMessagesResponse  # noqa: Y015
 
 @_typing.final
 class CancelRunRequest(_message.Message):

@@ -88,6 +88,11 @@ class RunServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ListStepsRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.ListStepsResponse.FromString,
                 _registered_method=True)
+        self.ListRunMessages = channel.unary_unary(
+                '/letta_grpc.v1.RunService/ListRunMessages',
+                request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ListRunMessagesRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.ListRunMessagesResponse.FromString,
+                _registered_method=True)
         self.CancelRun = channel.unary_unary(
                 '/letta_grpc.v1.RunService/CancelRun',
                 request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.CancelRunRequest.SerializeToString,
@@ -184,6 +189,13 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRunMessages(self, request, context):
+        """Lists the messages that a run brought into its conversation, its input included, in their order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelRun(self, request, context):
         """Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
         stream tells the end. On an INTERRUPTED run it denies the calls that wait, in a run of the server's own that ends
@@ -245,6 +257,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ListSteps,
                     request_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.ListStepsRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ListStepsResponse.SerializeToString,
+            ),
+            'ListRunMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRunMessages,
+                    request_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.ListRunMessagesRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ListRunMessagesResponse.SerializeToString,
             ),
             'CancelRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelRun,
@@ -526,6 +543,33 @@ class RunService:
             '/letta_grpc.v1.RunService/ListSteps',
             letta__grpc_dot_v1_dot_run__service__pb2.ListStepsRequest.SerializeToString,
             letta__grpc_dot_v1_dot_run__service__pb2.ListStepsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRunMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.RunService/ListRunMessages',
+            letta__grpc_dot_v1_dot_run__service__pb2.ListRunMessagesRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_run__service__pb2.ListRunMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,8 @@ class RunServiceStub:
     """Lists a run's stored events without waiting for more."""
     ListSteps: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListStepsRequest, _run_service_pb2.ListStepsResponse]
     """Lists a run's completed steps."""
+    ListRunMessages: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunMessagesRequest, _run_service_pb2.ListRunMessagesResponse]
+    """Lists the messages that a run brought into its conversation, its input included, in their order."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]
     """Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
     stream tells the end. On an INTERRUPTED run it denies the calls that wait, in a run of the server's own that ends
@@ -124,6 +126,8 @@ class RunServiceAsyncStub(RunServiceStub):
     """Lists a run's stored events without waiting for more."""
     ListSteps: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListStepsRequest, _run_service_pb2.ListStepsResponse]  # type: ignore[assignment]
     """Lists a run's completed steps."""
+    ListRunMessages: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunMessagesRequest, _run_service_pb2.ListRunMessagesResponse]  # type: ignore[assignment]
+    """Lists the messages that a run brought into its conversation, its input included, in their order."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
     stream tells the end. On an INTERRUPTED run it denies the calls that wait, in a run of the server's own that ends
@@ -232,6 +236,14 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListStepsResponse, _abc.Awaitable[_run_service_pb2.ListStepsResponse]]:
         """Lists a run's completed steps."""
+
+    @_abc_1.abstractmethod
+    def ListRunMessages(
+        self,
+        request: _run_service_pb2.ListRunMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ListRunMessagesResponse, _abc.Awaitable[_run_service_pb2.ListRunMessagesResponse]]:
+        """Lists the messages that a run brought into its conversation, its input included, in their order."""
 
     @_abc_1.abstractmethod
     def CancelRun(

@@ -50,11 +50,14 @@ class Table(Generic[K, V]):
         more = len(rows) > len(shown)
         return Page(tuple(value for _, value in shown), shown[-1][0] if more and shown else None)
 
+    def _position(self, key: Hashable) -> int | None:
+        return next((position for known, (position, _) in self._rows.items() if known == key), None)
+
     def _in_order(self, request: PageRequest) -> Iterator[tuple[int, V]]:
         rows = reversed(self._rows.values()) if request.descending else iter(self._rows.values())
-        after = request.after
+        after = request.after if request.after_id is None else self._position(request.after_id)
         if after is None:
-            return rows
+            return rows if request.after_id is None else iter(())
         if request.descending:
             return (row for row in rows if row[0] < after)
         return (row for row in rows if row[0] > after)

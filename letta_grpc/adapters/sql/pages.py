@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Select
+from sqlalchemy import Column, ColumnElement, Select, select
 
 from letta_grpc.adapters.sql.rows import Row
 from letta_grpc.domain.paging import Page, PageRequest
@@ -13,8 +13,11 @@ T = TypeVar("T")
 
 def paged(query: Select[Any], by: Column[int], page: PageRequest) -> Select[Any]:
     """Narrow a query to the rows of a page, and one more, which tells that another page follows."""
-    if page.after is not None:
-        query = query.where(by < page.after if page.descending else by > page.after)
+    after: int | ColumnElement[int] | None = page.after
+    if page.after_id is not None:
+        after = select(by).where(by.table.c.id == page.after_id).scalar_subquery()
+    if after is not None:
+        query = query.where(by < after if page.descending else by > after)
     return query.order_by(by.desc() if page.descending else by).limit(page.size + 1)
 
 

@@ -19,7 +19,7 @@ from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState
 from letta_grpc.domain.tool_rules import ConstrainChild, MaxCount
 from letta_grpc.ports.stores import RunFilter
-from letta_grpc.testing.stores.paging import check_pages, check_pages_while_items_are_added
+from letta_grpc.testing.stores.paging import check_pages, check_pages_by_id, check_pages_while_items_are_added
 from letta_grpc.testing.stores.world import World
 
 _ALL = PageRequest(size=1000)
@@ -105,6 +105,7 @@ class AgentStoreContract:
         shared = await world.block("shared")
         agents = [await world.agent(world.new_block("own"), shared, tags=("t",) * (n % 2)) for n in range(7)]
         await check_pages(world.agents.list, agents)
+        await check_pages_by_id(world.agents.list, agents)
         await check_pages(lambda page: world.agents.list(page, tags=["t"]), agents[1::2])
 
     async def test_pages_miss_nothing_while_agents_are_added(self, world: World) -> None:

@@ -9,7 +9,7 @@ from letta_grpc.domain.errors import BlockNotFound, ConcurrentChange, InvalidReq
 from letta_grpc.domain.ids import new_agent_id, new_block_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.ports.journal import EditBlock
-from letta_grpc.testing.stores.paging import check_pages, check_pages_while_items_are_added
+from letta_grpc.testing.stores.paging import check_pages, check_pages_by_id, check_pages_while_items_are_added
 from letta_grpc.testing.stores.world import World
 
 _ALL = PageRequest(size=1000)
@@ -51,6 +51,7 @@ class BlockStoreContract:
         blocks = [await world.block(f"b{n}") for n in range(7)]
         agent = await world.agent(*reversed(blocks[2:]))
         await check_pages(world.blocks.list, blocks)
+        await check_pages_by_id(world.blocks.list, blocks)
         await check_pages(lambda page: world.blocks.list(page, agent_id=agent.id), blocks[2:])
         await check_pages(lambda page: world.blocks.list(page, label="b3"), blocks[3:4])
 

@@ -10,7 +10,7 @@ from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, Resour
 from letta_grpc.domain.ids import new_agent_id, new_conversation_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy
-from letta_grpc.testing.stores.paging import check_pages, check_pages_while_items_are_added
+from letta_grpc.testing.stores.paging import check_pages, check_pages_by_id, check_pages_while_items_are_added
 from letta_grpc.testing.stores.world import World
 
 _ALL = PageRequest(size=1000)
@@ -76,6 +76,7 @@ class ConversationStoreContract:
             await world.conversation(other)
         expected = [await world.default(agent), *threads]
         await check_pages(lambda page: world.conversations.list(agent.id, page), expected)
+        await check_pages_by_id(lambda page: world.conversations.list(agent.id, page), expected)
 
     async def test_pages_miss_nothing_while_conversations_are_added(self, world: World) -> None:
         """Nor is any given twice."""

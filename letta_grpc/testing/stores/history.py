@@ -23,7 +23,7 @@ from letta_grpc.domain.messages import (
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, RunState, StopReason
 from letta_grpc.ports.journal import Claim, EditBlock, RecordStep
-from letta_grpc.testing.stores.paging import check_pages
+from letta_grpc.testing.stores.paging import check_pages, check_pages_by_id
 from letta_grpc.testing.stores.world import World
 
 _ALL = PageRequest(size=1000)
@@ -72,6 +72,7 @@ class HistoryStoreContract:
         messages = (await world.history.load(thread.id)).messages
         assert [m.text for m in messages] == [text for n in range(4) for text in (f"say {n}", f"said {n}")]
         await check_pages(lambda page: world.history.list(thread.id, page), messages)
+        await check_pages_by_id(lambda page: world.history.list(thread.id, page), messages)
 
     async def test_messages_are_listed_run_by_run(self, world: World) -> None:
         """Each run's are its own; an unknown run has none."""

@@ -14,7 +14,7 @@ from letta_grpc.domain.runs import OPEN_STATES, ConflictPolicy, Run, RunKind, Ru
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.ports.journal import Claim, RecordStep
 from letta_grpc.ports.stores import RunFilter
-from letta_grpc.testing.stores.paging import check_pages, check_pages_while_items_are_added
+from letta_grpc.testing.stores.paging import check_pages, check_pages_by_id, check_pages_while_items_are_added
 from letta_grpc.testing.stores.world import World
 
 _ALL = PageRequest(size=1000)
@@ -137,6 +137,7 @@ class RunStoreContract:
         runs.append((await world.start(thread, "last")).run)
         stored = [await world.runs.get(run.id) for run in runs]
         await check_pages(lambda page: world.runs.list(page, RunFilter()), stored)
+        await check_pages_by_id(lambda page: world.runs.list(page, RunFilter()), stored)
         await check_pages(
             lambda page: world.runs.list(page, RunFilter(conversation_id=thread.id)), [*stored[1::2], stored[-1]]
         )

@@ -207,7 +207,7 @@ def agents_query_from_pb(
 ) -> tuple[PageRequest, str | None, tuple[str, ...]]:
     """Return which agents to list: page, name, tags."""
     with Rules() as rules:
-        page = page_from_pb(rules, request)
+        page = page_from_pb(rules, request, request.after_id)
     return page, request.name or None, tuple(request.tags)
 
 
@@ -238,7 +238,7 @@ def messages_query_from_pb(
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
         conversation_id = optional_conversation(rules, "conversation_id", request.conversation_id)
-        page = page_from_pb(rules, request)
+        page = page_from_pb(rules, request, request.after_id)
     return AgentId(agent_id), conversation_id, page
 
 

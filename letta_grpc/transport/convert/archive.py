@@ -56,7 +56,7 @@ def passages_query_from_pb(request: pb.ListPassagesRequest) -> tuple[AgentId, Pa
     """Return which notes to list: agent, page, tags."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
-        page = page_from_pb(rules, request)
+        page = page_from_pb(rules, request, request.after_id)
         tags = _tags(rules, "tags", request.tags)
     return AgentId(agent_id), page, tags
 

@@ -115,7 +115,7 @@ def expected_version(
 def blocks_query_from_pb(request: block_service_pb2.ListBlocksRequest) -> tuple[PageRequest, str | None, AgentId | None]:
     """Return which blocks to list: page, label, agent."""
     with Rules() as rules:
-        page = page_from_pb(rules, request)
+        page = page_from_pb(rules, request, request.after_id)
         agent_id = rules.optional_id("agent_id", "agent", request.agent_id)
     return page, request.label or None, AgentId(agent_id) if agent_id else None
 

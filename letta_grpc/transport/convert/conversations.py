@@ -93,7 +93,7 @@ def conversations_query_from_pb(request: service_pb.ListConversationsRequest) ->
     """Return whose conversations to list."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
-        page = page_from_pb(rules, request)
+        page = page_from_pb(rules, request, request.after_id)
     return AgentId(agent_id), page
 
 

@@ -23,11 +23,12 @@ class OrderedPaged(Paged, Protocol):
     descending: bool
 
 
-def page_from_pb(rules: Rules, request: OrderedPaged) -> PageRequest:
-    """Return which part of a list is asked for."""
+def page_from_pb(rules: Rules, request: OrderedPaged, after_id: str = "") -> PageRequest:
+    """Return which part of a list is asked for. `after_id` is looked at where there is no token."""
     return PageRequest(
         size=page_size_from_pb(rules, request),
         after=position_from_token(rules, request.page_token),
+        after_id=after_id if after_id and not request.page_token else None,
         descending=request.descending,
     )
 

@@ -141,6 +141,14 @@ def steps_query_from_pb(request: pb.ListStepsRequest) -> tuple[RunId, PageReques
     return RunId(run_id), page
 
 
+def run_messages_query_from_pb(request: pb.ListRunMessagesRequest) -> tuple[RunId, PageRequest]:
+    """Return which messages of a run to list."""
+    with Rules() as rules:
+        run_id = rules.id("run_id", "run", request.run_id)
+        page = page_from_pb(rules, request)
+    return RunId(run_id), page
+
+
 def events_query_from_pb(request: pb.ListRunEventsRequest) -> tuple[RunId, int, int]:
     """Return which events to list: run, after which number, how many at most."""
     with Rules() as rules:
@@ -157,7 +165,7 @@ def events_query_from_pb(request: pb.ListRunEventsRequest) -> tuple[RunId, int, 
 def runs_query_from_pb(request: pb.ListRunsRequest) -> tuple[PageRequest, RunFilter]:
     """Return which runs to list."""
     with Rules() as rules:
-        page = page_from_pb(rules, request)
+        page = page_from_pb(rules, request, request.after_id)
         agent_id = rules.optional_id("agent_id", "agent", request.agent_id)
         conversation_id = rules.optional_id("conversation_id", "conv", request.conversation_id)
         parent_run_id = rules.optional_id("parent_run_id", "run", request.parent_run_id)

@@ -17,6 +17,7 @@ from letta_grpc.transport.convert.requests import (
     attach_from_pb,
     events_query_from_pb,
     run_id_from_pb,
+    run_messages_query_from_pb,
     runs_query_from_pb,
     start_from_pb,
     steps_query_from_pb,
@@ -116,6 +117,12 @@ class RunServicer:
         run_id, page = steps_query_from_pb(request)
         found = await fitting(page, lambda part: self._runs.list_steps(run_id, part), step_to_pb)
         return pb.ListStepsResponse(steps=found.items, next_page_token=token_of(found.next))
+
+    async def ListRunMessages(self, request: pb.ListRunMessagesRequest, _call: Call) -> pb.ListRunMessagesResponse:
+        """Return a page of what a run brought into its conversation."""
+        run_id, page = run_messages_query_from_pb(request)
+        found = await fitting(page, lambda part: self._runs.list_messages(run_id, part), message_to_pb)
+        return pb.ListRunMessagesResponse(messages=found.items, next_page_token=token_of(found.next))
 
     async def CancelRun(self, request: pb.CancelRunRequest, _call: Call) -> pb.CancelRunResponse:
         """Ask a run to end."""
