@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format
 
 from letta_grpc.client import (
     AgentNotFound,
@@ -19,7 +20,7 @@ from letta_grpc.client import (
     RetryPolicy,
     RunFailed,
 )
-from letta_grpc.v1 import messages_pb2, runs_pb2
+from letta_grpc.v1 import agent_files_pb2, messages_pb2, runs_pb2
 from tests.support.relay import relayed
 from tests.support.server_process import serving_process
 
@@ -187,3 +188,14 @@ async def test_a_stream_survives_the_death_of_its_server(tmp_path: Path) -> None
             assert seen[-1].run_finished.run.attempt == 2
             assert seen[-1].run_finished.run.state == runs_pb2.RUN_STATE_COMPLETED
             assert [event.sequence_number for event in seen] == list(range(1, len(seen) + 1))
+
+
+async def test_agents_leave_as_json_and_come_back_with_what_was_captured(server: str) -> None:
+    async with AsyncClient(server) as client:
+        run = await client.agents.capture("Hi.", answer="Hello.", key="file", model="scripted/echo")
+        assert [event.WhichOneof("payload") async for event in client.attach(run.id)][-1] == "run_finished"
+        text = json_format.MessageToJson(await client.agents.export(run.agent_id))
+        copy = await client.agents.import_(json_format.Parse(text, agent_files_pb2.AgentFile()), name="copy")
+        assert copy.name == "copy"
+        assert [message.content[0].text async for message in client.agents.messages(copy.id)] == ["Hi.", "Hello."]
+        assert not (await client.agents.export(copy.id, omit_messages=True)).conversations[0].messages

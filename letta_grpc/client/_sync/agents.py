@@ -5,7 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client.requests import Kind, agent_kind, change, compaction_mode, memory_blocks
-from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, blocks_pb2, messages_pb2, runs_pb2
+from letta_grpc.v1 import (
+    agent_files_pb2,
+    agent_service_pb2,
+    agent_service_pb2_grpc,
+    agents_pb2,
+    blocks_pb2,
+    messages_pb2,
+    runs_pb2,
+)
 
 
 class Agents:
@@ -160,6 +168,49 @@ class Agents:
             mode=compaction_mode(everything=everything),
         )
         return (self._connection.ask(self._stub.CompactAgent, request)).run
+
+    def capture(
+        self,
+        *user_texts: str,
+        answer: str = "",
+        agent_id: str | None = None,
+        conversation_id: str | None = None,
+        model: str | None = None,
+        key: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+    ) -> runs_pb2.Run:
+        """Put in a turn that happened elsewhere; return the run that does it.
+
+        Without an agent it is the capture agent's of the `key`, by default of whoever holds the API key.
+        """
+        request = agent_service_pb2.CaptureMessagesRequest(
+            agent_id=agent_id or "",
+            conversation_id=conversation_id or "",
+            request_id=request_id or str(uuid.uuid4()),
+            user_texts=user_texts,
+            assistant_text=answer,
+            model=model or "",
+            capture_key=key or "",
+            metadata=metadata,
+        )
+        return (self._connection.ask(self._stub.CaptureMessages, request)).run
+
+    def export(
+        self, agent_id: str, *, omit_messages: bool = False, omit_passages: bool = False
+    ) -> agent_files_pb2.AgentFile:
+        """Return an agent with all that is its own. `google.protobuf.json_format` writes it as a JSON file, and reads one."""
+        request = agent_service_pb2.ExportAgentRequest(
+            agent_id=agent_id, omit_messages=omit_messages, omit_passages=omit_passages
+        )
+        return (self._connection.ask(self._stub.ExportAgent, request)).file
+
+    def import_(
+        self, file: agent_files_pb2.AgentFile, *, name: str | None = None, secrets: Mapping[str, str] | None = None
+    ) -> agents_pb2.Agent:
+        """Make an agent of a file, all of it or nothing; return it as stored."""
+        request = agent_service_pb2.ImportAgentRequest(file=file, name=name or "", secrets=secrets)
+        return (self._connection.change(self._stub.ImportAgent, request)).agent
 
     def search_messages(
         self, agent_id: str, query: str, *, conversation_id: str | None = None, limit: int | None = None
