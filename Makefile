@@ -32,7 +32,7 @@ help: ## List the targets
 demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 	@$(BIN)/letta-grpc demo
 
-test: $(EVERYTHING) .buf/googleapis grpcurl ## Run every test
+test: $(EVERYTHING) .buf/googleapis grpcurl node ## Run every test
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q
 
 check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests
@@ -81,6 +81,15 @@ bench: $(EVERYTHING) ## Measure against the bare upstream and a relay without st
 		mkdir -p $@/google/$$(dirname $$name); \
 		cp "$$($(BIN)/python -c 'import google.rpc, pathlib; print(pathlib.Path(list(google.rpc.__path__)[0]).parent)')/$$name.proto" $@/google/$$name.proto; \
 	done
+
+# The official SDKs for Node. Without npm their tests are skipped, with the reason; in CI they have to run.
+.PHONY: node
+node:
+	@if [ tests/node/node_modules -nt tests/node/package-lock.json ]; then :; \
+	elif command -v npm >/dev/null; then \
+		echo "installing the SDKs for Node into tests/node"; \
+		npm ci --prefix tests/node --no-audit --no-fund --silent && touch tests/node/node_modules; \
+	fi
 
 # grpcurl is written in Go. Without Go its transcripts are skipped, with the reason; in CI they have to run.
 .PHONY: grpcurl

@@ -23,7 +23,8 @@ Response = TypeVar("Response", pb.StreamRunResponse, pb.StreamRunsResponse)
 # Comments go out so often while nothing else does: proxies cut what is silent for a minute.
 KEEPALIVE_SECONDS = 15
 _CANCEL_SECONDS = 5
-_BUSY = "CONVERSATION_BUSY"
+# The second: a start that is repeated has waited its turn before, under the same id.
+_WORTH_WAITING = frozenset({"CONVERSATION_BUSY", "REQUEST_ID_REUSED"})
 
 
 def spec_of(content: Sequence[messages_pb2.ContentPart] | str) -> runs_pb2.RunSpec:
@@ -66,7 +67,7 @@ class Turns:
                 async for response in responses:
                     yield response
         except Failure as failure:
-            if failure.reason != _BUSY:
+            if failure.reason not in _WORTH_WAITING:
                 raise
         else:
             return

@@ -1,0 +1,149 @@
+"""The *openai* face: agents as models, for everything that speaks OpenAI's chat completions.
+
+    POST /v1/chat/completions    streaming and not; `model` is an agent's id
+    GET  /v1/models              the agents, oldest first        GET /v1/models/{agent_id}
+
+The last message is what is said to the agent. Earlier ones are not looked at, for the agent remembers the conversation itself;
+nor are the system prompt, tools and sampling parameters, which are the agent's own. `response_format` is the shape of this
+answer, `user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is
+at work waits its turn. Who leaves cancels the run.
+
+A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
+always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails is an `error` before `[DONE]`; without streaming
+it is a status with `x-should-retry: false`, since a retry would say the message to the agent again. Calls that wait for an
+approval end the answer with `tool_calls`; the native routes take the answers.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from letta_grpc.gateway.event_stream import EventStream
+from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.faces.endpoints import object_in, telling
+from letta_grpc.gateway.faces.openai_answers import BROKEN, ChatAnswer, ChatChunks, told
+from letta_grpc.gateway.faces.openai_requests import ChatRequest, chat_request_of
+from letta_grpc.gateway.failures import Failure, refused
+from letta_grpc.gateway.formats import KEEPALIVE, data_of
+from letta_grpc.gateway.leaving import unless_left
+from letta_grpc.gateway.metadata import Metadata, metadata_of
+from letta_grpc.gateway.turns import Turns
+from letta_grpc.gateway.upstream import settled
+from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, runs_pb2
+
+_DONE = data_of("[DONE]")
+_PAGE = 1000
+# What a run may fail with by itself → the HTTP status. All else is a fault of somebody behind this server.
+_HTTP_OF_RUN = {"CONTEXT_WINDOW_EXCEEDED": 400, "MODEL_BAD_REQUEST": 400, "MODEL_RATE_LIMITED": 429, "RUN_TIMEOUT": 504}
+
+
+def openai(ground: Ground) -> Sequence[BaseRoute]:
+    """Return the face's routes."""
+
+    async def complete(request: Request) -> Response:
+        key = request.headers.get("idempotency-key", "")
+        wanted = chat_request_of(await object_in(request, ground.options), key)
+        turns = Turns(ground.channel, metadata_of(request.scope))
+        if wanted.is_stream:
+            return EventStream(_blocks(turns, wanted), _refusal)
+        return JSONResponse(await unless_left(request.receive, _completion(turns, wanted)))
+
+    async def models(request: Request) -> Response:
+        agents = [_model_of(agent) async for agent in _agents(ground, metadata_of(request.scope))]
+        return JSONResponse({"object": "list", "data": agents})
+
+    async def model(request: Request) -> Response:
+        stub = agent_service_pb2_grpc.AgentServiceStub(ground.channel)
+        wanted = agent_service_pb2.GetAgentRequest(agent_id=f"agent-{request.path_params['rest']}")
+        found = await settled(stub.GetAgent(wanted, metadata=metadata_of(request.scope)))
+        return JSONResponse(_model_of(found.agent))
+
+    return (
+        Route("/v1/chat/completions", telling(complete, _refusal), methods=["POST"]),
+        # Without a slash at the end: with one it is another face's. And of the names below only those of agents.
+        Route("/v1/models", telling(models, _refusal), methods=["GET"]),
+        Route("/v1/models/agent-{rest}", telling(model, _refusal), methods=["GET"]),
+    )
+
+
+def _refusal(failure: Failure) -> Response:
+    return JSONResponse(told(failure), failure.http, failure.headers)
+
+
+async def _blocks(turns: Turns, request: ChatRequest) -> AsyncGenerator[bytes, None]:
+    is_open = False
+    chunks = ChatChunks(request)
+    try:
+        async with aclosing(turns.stream_in_turn(request.start)) as responses:
+            async for response in responses:
+                block = b"".join([data_of(orjson.dumps(chunk)) for chunk in chunks.of(response.events)])
+                if not block and any(event.HasField("heartbeat") for event in response.events):
+                    block = KEEPALIVE
+                if block:
+                    is_open = True
+                    yield block
+                if chunks.is_over:
+                    break
+    except Failure:
+        if not is_open:
+            raise
+        yield data_of(orjson.dumps(BROKEN))
+    yield _DONE
+
+
+async def _completion(turns: Turns, request: ChatRequest) -> dict[str, Any]:
+    answer = ChatAnswer()
+    async with aclosing(turns.stream_in_turn(request.start)) as responses:
+        async for response in responses:
+            answer.take(response.events)
+    if answer.run is None:
+        raise Failure(grpc.StatusCode.UNAVAILABLE, "The stream ended without its run.", http=503, headers=_NO_RETRY)
+    _raise_for(answer.run)
+    return answer.completion(answer.run)
+
+
+def _raise_for(run: runs_pb2.Run) -> None:
+    """Raise Failure for a run that did not end well."""
+    if run.state == runs_pb2.RUN_STATE_FAILED:
+        http, message, reason = _HTTP_OF_RUN.get(run.error.reason, 502), run.error.message, run.error.reason
+    elif run.state == runs_pb2.RUN_STATE_CANCELLED:
+        http, message, reason = 409, "The run was cancelled.", "CANCELLED"
+    else:
+        return
+    code = grpc.StatusCode.ABORTED
+    raise refused(message, http=http, code=code, reason=reason, headers=_NO_RETRY, run_id=run.id)
+
+
+# OpenAI's own header, which its SDKs obey: the message is in the conversation already.
+_NO_RETRY = {"x-should-retry": "false"}
+
+
+async def _agents(ground: Ground, metadata: Metadata) -> AsyncGenerator[agents_pb2.Agent, None]:
+    stub = agent_service_pb2_grpc.AgentServiceStub(ground.channel)
+    token = ""
+    while True:
+        page = await settled(
+            stub.ListAgents(agent_service_pb2.ListAgentsRequest(page_size=_PAGE, page_token=token), metadata=metadata)
+        )
+        for agent in page.agents:
+            yield agent
+        token = page.next_page_token
+        if not token:
+            return
+
+
+def _model_of(agent: agents_pb2.Agent) -> dict[str, Any]:
+    return {
+        "id": agent.id,
+        "object": "model",
+        "created": agent.create_time.seconds,
+        "owned_by": "letta_grpc",
+        # Not OpenAI's, but what people choose by.
+        "name": agent.name,
+    }

@@ -1,0 +1,169 @@
+"""A run's events as a chat completion: in chunks, or whole."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from letta_grpc.gateway.faces.openai_requests import ChatRequest
+from letta_grpc.gateway.failures import Failure
+from letta_grpc.v1 import events_pb2, runs_pb2
+
+Json = dict[str, Any]
+
+# Of these the caller may know more: it can do something about them.
+_TOLD = frozenset({"CONTEXT_WINDOW_EXCEEDED", "MODEL_RATE_LIMITED"})
+_FINISH = {
+    runs_pb2.STOP_REASON_MAX_STEPS: "length",
+    runs_pb2.STOP_REASON_MAX_TOKENS: "length",
+    runs_pb2.STOP_REASON_REQUIRES_APPROVAL: "tool_calls",
+    runs_pb2.STOP_REASON_REQUIRES_CLIENT_TOOL: "tool_calls",
+}
+# The source broke off, or took back what it had said.
+BROKEN: Json = {"error": "Stream failed (decoder encountered an error)"}
+
+
+class ChatChunks:
+    """Makes one run's events into chunks. The first has the role, all have the same id, the last the reason of the end."""
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._request = request
+        self._head: Json = {}
+        self._told: set[str] = set()
+        self.is_over = False
+
+    def of(self, events: Iterable[events_pb2.RunEvent]) -> Iterator[Json]:
+        """Yield the chunks of some events."""
+        for event in events:
+            if self.is_over:
+                return
+            match event.WhichOneof("payload"):
+                case "run_started":
+                    self._head = head_of(event.run_started.run, "chat.completion.chunk")
+                    yield self._chunk({"role": "assistant", "content": ""})
+                case "text_delta":
+                    self._told.add(event.text_delta.message_id)
+                    yield self._chunk({"content": event.text_delta.text})
+                case "reasoning_delta":
+                    yield self._chunk({"reasoning_content": event.reasoning_delta.text})
+                case "step_restarted" if not self._told.isdisjoint(event.step_restarted.void_message_ids):
+                    # Nothing said can be taken back here, and nothing must be said twice.
+                    self.is_over = True
+                    yield BROKEN
+                case "run_finished":
+                    self.is_over = True
+                    yield from self._end(event.run_finished.run)
+                case _:
+                    pass
+
+    def _end(self, run: runs_pb2.Run) -> Iterator[Json]:
+        if (error := error_of(run)) is not None:
+            yield error
+            return
+        if calls := tool_calls_of(run):
+            yield self._chunk({"tool_calls": [{"index": index} | call for index, call in enumerate(calls)]})
+        yield self._chunk({}, finish_of(run))
+        if self._request.with_usage:
+            yield self._head | {"choices": [], "usage": usage_of(run)}
+
+    def _chunk(self, delta: Json, finish: str | None = None) -> Json:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._head | {"choices": [choice]} | ({"usage": None} if self._request.with_usage else {})
+
+
+class ChatAnswer:
+    """Gathers one run's events into a whole completion."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._reasoning: dict[str, str] = {}
+        self.run: runs_pb2.Run | None = None
+
+    def take(self, events: Iterable[events_pb2.RunEvent]) -> None:
+        """Take some events in."""
+        for event in events:
+            match event.WhichOneof("payload"):
+                case "text_delta":
+                    text = event.text_delta
+                    self._texts[text.message_id] = self._texts.get(text.message_id, "") + text.text
+                case "reasoning_delta":
+                    reasoning = event.reasoning_delta
+                    self._reasoning[reasoning.message_id] = self._reasoning.get(reasoning.message_id, "") + reasoning.text
+                case "step_restarted":
+                    for void in event.step_restarted.void_message_ids:
+                        self._texts.pop(void, None)
+                        self._reasoning.pop(void, None)
+                case "run_finished":
+                    self.run = event.run_finished.run
+                case _:
+                    pass
+
+    def completion(self, run: runs_pb2.Run) -> Json:
+        """Return the whole of it."""
+        message: Json = {"role": "assistant", "content": "".join(self._texts.values()), "refusal": None}
+        if self._reasoning:
+            message["reasoning_content"] = "".join(self._reasoning.values())
+        if calls := tool_calls_of(run):
+            message["tool_calls"] = calls
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(run)}
+        return head_of(run, "chat.completion") | {"choices": [choice], "usage": usage_of(run)}
+
+
+def head_of(run: runs_pb2.Run, kind: str) -> Json:
+    """Return what all chunks share: `chatcmpl-` and the run's id, so that the run can be found."""
+    return {"id": f"chatcmpl-{run.id}", "object": kind, "created": run.create_time.seconds, "model": run.agent_id}
+
+
+def finish_of(run: runs_pb2.Run) -> str:
+    """Return why the answer ends, in OpenAI's words."""
+    return _FINISH.get(run.stop_reason, "stop")
+
+
+def tool_calls_of(run: runs_pb2.Run) -> list[Json]:
+    """Return the calls that wait for an answer, which the native routes take."""
+    return [
+        {"id": action.tool_call_id, "type": "function", "function": {"name": action.name, "arguments": action.arguments}}
+        for action in run.pending_actions
+    ]
+
+
+def usage_of(run: runs_pb2.Run) -> Json | None:
+    """Return what the provider reported; None where it reported nothing."""
+    usage = run.usage
+    if not (usage.HasField("prompt_tokens") or usage.HasField("completion_tokens")):
+        return None
+    told: Json = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens or usage.prompt_tokens + usage.completion_tokens,
+    }
+    if usage.HasField("cached_input_tokens"):
+        told["prompt_tokens_details"] = {"cached_tokens": usage.cached_input_tokens}
+    if usage.HasField("reasoning_tokens"):
+        told["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    return told
+
+
+def error_of(run: runs_pb2.Run) -> Json | None:
+    """Return what a stream says of a run that did not end well; None for one that did."""
+    if run.state == runs_pb2.RUN_STATE_FAILED and run.error.reason in _TOLD:
+        return {"error": f"Stream failed: {run.error.message}", "code": run.error.reason}
+    if run.state in (runs_pb2.RUN_STATE_FAILED, runs_pb2.RUN_STATE_CANCELLED):
+        return {"error": "Stream failed (internal error occurred)"}
+    return None
+
+
+def told(failure: Failure) -> Json:
+    """Return a failure as OpenAI tells them."""
+    kind = _KINDS.get(failure.http, "server_error" if failure.http >= 500 else "invalid_request_error")  # noqa: PLR2004 - the server's own
+    error = {"message": failure.message, "type": kind, "param": _param(failure), "code": failure.reason}
+    return {"error": error}
+
+
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def _param(failure: Failure) -> str | None:
+    if failure.reason == "AGENT_NOT_FOUND":
+        return "model"
+    broken = (violation["field"] for detail in failure.details for violation in detail.get("fieldViolations", ()))
+    found = next(broken, None)
+    return "model" if found == "agent_id" else found

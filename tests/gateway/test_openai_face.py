@@ -1,0 +1,409 @@
+"""The openai face, byte by byte and through the official SDK."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+import pytest_asyncio
+
+from letta_grpc.v1 import runs_pb2
+from tests.requirements.registry import requirement
+from tests.support.faces import Faced, faced, script
+from tests.support.gateways import blocks_of
+from tests.support.node import node
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CHAT = "/v1/chat/completions"
+WAITING = script({"text": "one "}, {"wait_for_cancel": True})
+NOBODY = "agent-00000000-0000-4000-8000-000000000000"
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Faced]:
+    async with faced(tmp_path_factory.mktemp("house")) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sdk(server: Faced) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with sdk_of(server) as client:
+        yield client
+
+
+def sdk_of(server: Faced, key: str = "any") -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=2, timeout=20)
+
+
+def said(*texts: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text} for text in texts]
+
+
+async def raw(server: Faced, **body: Any) -> list[Any]:  # noqa: ANN401 - any JSON
+    """The data of a stream's events; text that is no JSON stays text."""
+    answer = await server.http.post(CHAT, json={"stream": True} | body)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    data = [block.removeprefix("data: ") for block in blocks_of(answer.text) if not block.startswith(":")]
+    return [text if text == "[DONE]" else json.loads(text) for text in data]
+
+
+@requirement("openai_stream")
+async def test_chunks_have_one_id_the_first_the_role_the_last_the_reason(server: Faced) -> None:
+    agent_id = await server.agent()
+    *chunks, done = await raw(server, model=agent_id, messages=said("one two three"))
+    assert done == "[DONE]"
+    (run,) = await server.runs(agent_id)
+    assert {chunk["id"] for chunk in chunks} == {f"chatcmpl-{run.id}"}
+    assert {(chunk["object"], chunk["model"], chunk["created"]) for chunk in chunks} == {
+        ("chat.completion.chunk", agent_id, run.create_time.seconds)
+    }
+    choices = [chunk["choices"][0] for chunk in chunks]
+    assert choices[0]["delta"] == {"role": "assistant", "content": ""}
+    assert [choice["delta"] for choice in choices[1:-1]] == [{"content": word} for word in ("one ", "two ", "three")]
+    assert choices[-1]["delta"] == {}
+    assert [choice["finish_reason"] for choice in choices] == [None] * 4 + ["stop"]
+    assert not any("usage" in chunk for chunk in chunks)
+
+
+@requirement("openai_usage")
+async def test_usage_comes_when_it_is_asked_for_behind_the_last_chunk_and_before_the_end(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    message = script({"text": "one two"}, {"usage": {"prompt_tokens": 7, "completion_tokens": 2, "cached_input_tokens": 3}})
+    options = {"include_usage": True}
+    *chunks, usage, done = await raw(server, model=agent_id, messages=said(message), stream_options=options)
+    assert [chunk["usage"] for chunk in chunks] == [None] * len(chunks)
+    assert usage["choices"] == []
+    assert usage["usage"] == {
+        "prompt_tokens": 7,
+        "completion_tokens": 2,
+        "total_tokens": 9,
+        "prompt_tokens_details": {"cached_tokens": 3},
+    }
+    assert usage["id"] == chunks[0]["id"]
+    assert done == "[DONE]"
+
+
+async def test_only_the_last_message_is_said_to_the_agent_for_it_remembers_the_others(server: Faced) -> None:
+    agent_id = await server.agent()
+    messages = [
+        {"role": "system", "content": "be short"},
+        *said("early"),
+        {"role": "assistant", "content": "x"},
+        *said("late"),
+    ]
+    *_, done = await raw(server, model=agent_id, messages=messages, temperature=0.1, max_tokens=1, tools=[], seed=1)
+    assert done == "[DONE]"
+    answer = await server.http.post(CHAT, json={"model": agent_id, "messages": said("again")})
+    assert answer.json()["choices"][0]["message"]["content"] == "again"
+    history = await server.http.get(f"/api/v1/agents/{agent_id}/messages")
+    texts = ["".join(part.get("text", "") for part in message["content"]) for message in history.json()["messages"]]
+    assert texts == ["late", "late", "again", "again"]
+
+
+@requirement("openai_checks")
+@pytest.mark.parametrize(
+    ("change", "message", "param"),
+    [
+        ({"messages": None}, "The 'messages' field must be an iterable.", "messages"),
+        ({"messages": 7}, "The 'messages' field must be an iterable.", "messages"),
+        ({"messages": []}, "The 'messages' field must not be empty.", "messages"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "'messages[-1].role' must be a 'user'", "messages[-1].role"),
+        ({"messages": ["x"]}, "'messages[-1].role' must be a 'user'", "messages[-1].role"),
+        ({"messages": [{"role": "user"}]}, "'messages[-1].content' must be a 'string'", "messages[-1].content"),
+        ({"messages": [{"role": "user", "content": {}}]}, "'messages[-1].content' must be a 'string'", "messages[-1].content"),
+        ({"model": 3}, "The 'model' field must be an agent's id.", "model"),
+        ({"n": 2}, "An agent gives one answer: 'n' must be 1.", "n"),
+        ({"stream": "yes"}, "The 'stream' field must be true or false.", "stream"),
+        ({"user": 1}, "'user' must be a text.", "user"),
+        ({"response_format": {"type": "xml"}}, None, "response_format"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, None, "messages[-1].content[0]"),
+    ],
+)
+async def test_a_request_that_breaks_a_rule_is_told_which(
+    server: Faced,
+    change: dict[str, Any],
+    message: str | None,
+    param: str,
+) -> None:
+    for is_stream in (True, False):
+        body = {"model": NOBODY, "messages": said("x"), "stream": is_stream} | change
+        answer = await server.http.post(CHAT, json=body)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"], error["code"]) == (400, "invalid_request_error", "INVALID_REQUEST")
+        assert error["param"] == param
+        assert message in {None, error["message"]}
+
+
+async def test_messages_that_are_missing_are_asked_for(server: Faced) -> None:
+    answer = await server.http.post(CHAT, json={"model": NOBODY})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "The 'messages' field is missing in the request."
+
+
+@requirement("openai_errors")
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        ("CONTEXT_WINDOW_EXCEEDED", {"error": "Stream failed: too much", "code": "CONTEXT_WINDOW_EXCEEDED"}),
+        ("MODEL_RATE_LIMITED", {"error": "Stream failed: too much", "code": "MODEL_RATE_LIMITED"}),
+        ("MODEL_BAD_REQUEST", {"error": "Stream failed (internal error occurred)"}),
+    ],
+)
+async def test_a_failed_run_is_an_error_in_place_of_usage_and_done_is_last(
+    server: Faced, reason: str, error: dict[str, str]
+) -> None:
+    message = script({"text": "Well, "}, {"error": reason, "message": "too much"})
+    told = await raw(
+        server,
+        model=await server.agent("scripted/script"),
+        messages=said(message),
+        stream_options={"include_usage": True},
+    )
+    assert told[1]["choices"][0]["delta"] == {"content": "Well, "}
+    assert told[2:] == [error, "[DONE]"]
+
+
+@requirement("openai_errors")
+async def test_a_stream_that_breaks_off_says_so_and_done_is_last(tmp_path: Path) -> None:
+    async with asyncio.TaskGroup() as group:
+        leave, begun = asyncio.Event(), asyncio.Event()
+        address: list[Faced] = []
+
+        async def serve() -> None:
+            async with faced(tmp_path) as server:
+                address.append(server)
+                begun.set()
+                await leave.wait()
+
+        serving = group.create_task(serve())
+        await begun.wait()
+        (server,) = address
+        body = {"model": await server.agent("scripted/script"), "messages": said(WAITING), "stream": True}
+        async with (
+            asyncio.timeout(20),
+            httpx2.AsyncClient(base_url=server.url, trust_env=False, headers={"accept-encoding": "identity"}) as client,
+            client.stream("POST", CHAT, json=body) as answer,
+        ):
+            text = ""
+            async for piece in answer.aiter_text():
+                text += piece
+                if "one " in text:
+                    leave.set()
+        await serving
+    assert blocks_of(text)[-2:] == ['data: {"error":"Stream failed (decoder encountered an error)"}', "data: [DONE]"]
+
+
+@requirement("openai_failures")
+async def test_a_failed_run_without_streaming_is_a_status_that_no_sdk_repeats(server: Faced, sdk: openai.AsyncOpenAI) -> None:
+    agent_id = await server.agent("scripted/script")
+    message = script({"error": "MODEL_RATE_LIMITED", "message": "too much"})
+    with pytest.raises(openai.RateLimitError, match="too much") as failed:
+        await sdk.chat.completions.create(model=agent_id, messages=[{"role": "user", "content": message}])
+    assert failed.value.code == "MODEL_RATE_LIMITED"
+    assert len(await server.runs(agent_id)) == 1
+
+
+@requirement("openai_finish")
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (script({"text": "x"}), "stop"),
+        (script({"text": "x"}, {"finish": "length"}), "length"),
+        (script({"text": "x"}, {"tool_call": {"name": "memory_insert", "arguments": {"a": 1}, "id": "call_1"}}), "tool_calls"),
+    ],
+)
+async def test_the_end_has_openais_name_in_both_ways(server: Faced, message: str, reason: str) -> None:
+    async def agent() -> str:
+        return await server.agent("scripted/script", tools=["memory_insert"], tool_approvals={"memory_insert": True})
+
+    whole = (await server.http.post(CHAT, json={"model": await agent(), "messages": said(message)})).json()["choices"][0]
+    *chunks, _ = await raw(server, model=await agent(), messages=said(message))
+    assert (whole["finish_reason"], chunks[-1]["choices"][0]["finish_reason"]) == (reason, reason)
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == whole["message"]["content"] == "x"
+    if reason == "tool_calls":
+        call = {"id": "call_1", "type": "function", "function": {"name": "memory_insert", "arguments": '{"a": 1}'}}
+        assert whole["message"]["tool_calls"] == [call]
+        assert chunks[-2]["choices"][0]["delta"] == {"tool_calls": [{"index": 0} | call]}
+
+
+async def test_reasoning_is_never_in_the_answers_text(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    message = script({"reasoning": "Hm. "}, {"text": "Yes."})
+    whole = (await server.http.post(CHAT, json={"model": agent_id, "messages": said(message)})).json()["choices"][0]["message"]
+    assert (whole["content"], whole["reasoning_content"]) == ("Yes.", "Hm. ")
+    *chunks, _ = await raw(server, model=agent_id, messages=said(message))
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert deltas[1:3] == [{"reasoning_content": "Hm. "}, {"content": "Yes."}]
+
+
+async def test_the_shape_the_user_and_the_metadata_go_with_the_run(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    shape = {"type": "json_schema", "json_schema": {"name": "it", "schema": schema, "strict": True}}
+    body = {"model": agent_id, "user": "ada", "metadata": {"place": "here"}, "response_format": shape}
+    answer = await server.http.post(CHAT, json=body | {"messages": said(script({"text": '{"a": 1}'}))})
+    assert answer.json()["choices"][0]["message"]["content"] == '{"a": 1}'
+    (run,) = await server.runs(agent_id)
+    assert dict(run.metadata) == {"user": "ada", "place": "here"}
+    broken = await server.http.post(
+        CHAT, json=body | {"messages": said(script([{"text": "no"}], [{"text": "no"}], [{"text": "no"}]))}
+    )
+    assert (broken.status_code, broken.json()["error"]["code"]) == (502, "INVALID_MODEL_OUTPUT")
+
+
+async def test_pictures_come_as_parts(server: Faced) -> None:
+    agent_id = await server.agent()
+    url = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
+    parts: list[dict[str, Any]] = [
+        {"type": "text", "text": "look"},
+        {"type": "image_url", "image_url": {"url": url, "detail": "low"}},
+    ]
+    answer = await server.http.post(CHAT, json={"model": agent_id, "messages": [{"role": "user", "content": parts}]})
+    assert answer.json()["choices"][0]["message"]["content"] == "look"
+    history = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
+    assert base64.b64decode(history[0]["content"][1]["image"]["data"]) == PIXEL
+    assert history[0]["content"][1]["image"]["mediaType"] == "image/png"
+    parts[1]["image_url"] = {"url": "data:image/png;base64,???"}
+    broken = await server.http.post(CHAT, json={"model": agent_id, "messages": [{"role": "user", "content": parts}]})
+    assert (broken.status_code, broken.json()["error"]["param"]) == (400, "messages[-1].content[1]")
+
+
+@requirement("openai_models")
+async def test_agents_are_the_models_and_the_slash_is_somebody_elses(server: Faced, sdk: openai.AsyncOpenAI) -> None:
+    agent_id = await server.agent(name="Ada")
+    found = {model.id: model async for model in sdk.models.list()}
+    assert found[agent_id].object == "model"
+    assert found[agent_id].created > 1_700_000_000
+    assert (found[agent_id].model_extra or {})["name"] == "Ada"
+    assert (await sdk.models.retrieve(agent_id)).id == agent_id
+    with pytest.raises(openai.NotFoundError) as failed:
+        await sdk.models.retrieve(NOBODY)
+    assert (failed.value.code, failed.value.param) == ("AGENT_NOT_FOUND", "model")
+    with_slash = await server.http.get("/v1/models/")
+    assert with_slash.status_code != 307
+    assert not (with_slash.status_code == 200 and isinstance(with_slash.json(), dict) and "object" in with_slash.json())
+
+
+@requirement("openai_sdk_python")
+async def test_the_official_sdk_streams_and_waits(server: Faced, sdk: openai.AsyncOpenAI) -> None:
+    agent_id = await server.agent()
+    stream = await sdk.chat.completions.create(
+        model=agent_id,
+        messages=[{"role": "user", "content": "one two three"}],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "one two three"
+    assert chunks[-1].usage
+    assert chunks[-1].usage.completion_tokens == 3
+    whole = await sdk.chat.completions.create(model=agent_id, messages=[{"role": "user", "content": "four"}])
+    assert whole.choices[0].message.content == "four"
+    assert whole.usage
+    assert whole.usage.completion_tokens == 1
+
+
+@requirement("openai_sdk_python")
+async def test_the_official_sdk_gathers_a_stream_and_parses_a_shape(server: Faced, sdk: openai.AsyncOpenAI) -> None:
+    agent_id = await server.agent()
+    async with sdk.chat.completions.stream(model=agent_id, messages=[{"role": "user", "content": "one two"}]) as stream:
+        gathered = await stream.get_final_completion()
+    assert gathered.choices[0].message.content == "one two"
+
+
+@requirement("openai_sdk_python")
+async def test_the_official_sdk_raises_what_a_stream_and_a_status_say(server: Faced, sdk: openai.AsyncOpenAI) -> None:
+    failing = await server.agent("scripted/script")
+    stream = await sdk.chat.completions.create(
+        model=failing, messages=[{"role": "user", "content": script({"error": "MODEL_OVERLOADED"})}], stream=True
+    )
+    with pytest.raises(openai.APIError):
+        async for _ in stream:
+            pass
+    with pytest.raises(openai.NotFoundError, match="no such agent") as failed:
+        await sdk.chat.completions.create(model=NOBODY, messages=[{"role": "user", "content": "x"}])
+    assert (failed.value.code, failed.value.param) == ("AGENT_NOT_FOUND", "model")
+
+
+@requirement("openai_sdk_node")
+async def test_the_official_sdk_for_node_works(server: Faced) -> None:
+    agent_id, failing = await server.agent(), await server.agent("scripted/script")
+    seen = await node("openai_face.mjs", f"{server.url}/v1", agent_id, failing, script({"error": "MODEL_OVERLOADED"}))
+    assert agent_id in seen.pop("models")
+    assert seen == {
+        "pieces": ["one ", "two ", "three"],
+        "tokens": 3,
+        "whole": "four",
+        "streamError": True,
+        "status": 404,
+        "code": "AGENT_NOT_FOUND",
+    }
+
+
+@requirement("openai_keys")
+async def test_the_sdks_key_is_the_servers(tmp_path: Path) -> None:
+    async with faced(tmp_path, api_keys=("right",)) as server:
+        async with sdk_of(server, "wrong") as wrong:
+            with pytest.raises(openai.AuthenticationError):
+                await wrong.models.list()
+        async with sdk_of(server, "right") as right:
+            assert (await right.models.list()).data == []
+
+
+@requirement("openai_webui")
+async def test_open_webuis_calls_are_answered(server: Faced) -> None:
+    """It lists models, streams with fields of its own, and asks for a title while the answer may still be under way."""
+    agent_id = await server.agent("scripted/script")
+    listed = (await server.http.get("/v1/models", headers={"authorization": "Bearer sk-any"})).json()
+    assert listed["object"] == "list"
+    assert agent_id in {model["id"] for model in listed["data"]}
+    slow = script({"repeat": 10, "text": "x ", "delay_ms": 20})
+    extra = {"chat_id": "c", "id": "i", "session_id": "s", "background_tasks": {"title_generation": True}, "features": {}}
+    title = script({"text": '{"title": "X"}'})
+    chatting = raw(server, model=agent_id, messages=said(slow), stream_options={"include_usage": True}, **extra)
+    asking = server.http.post(
+        CHAT, json={"model": agent_id, "messages": said(title), "stream": False, "max_completion_tokens": 1000}
+    )
+    chunks, titled = await asyncio.gather(chatting, asking)
+    assert chunks[-1] == "[DONE]"
+    assert titled.json()["choices"][0]["message"]["content"] == '{"title": "X"}'
+
+
+@requirement("openai_stop")
+@pytest.mark.parametrize("is_stream", [True, False])
+async def test_who_leaves_cancels_the_run(server: Faced, is_stream: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    agent_id = await server.agent("scripted/script")
+    body = {"model": agent_id, "messages": said(WAITING), "stream": is_stream}
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        asking = group.create_task(server.http.post(CHAT, json=body))
+        runs: list[runs_pb2.Run] = []
+        while not runs or runs[0].state != runs_pb2.RUN_STATE_RUNNING:
+            runs = await server.runs(agent_id)
+        asking.cancel()
+        assert (await server.ended(runs[0].id)).state == runs_pb2.RUN_STATE_CANCELLED
+
+
+async def test_an_idempotency_key_makes_the_start_safe_to_repeat(server: Faced) -> None:
+    agent_id = await server.agent()
+    body = {"model": agent_id, "messages": said("once")}
+    answers = [await server.http.post(CHAT, json=body, headers={"idempotency-key": "k1"}) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    assert len(await server.runs(agent_id)) == 1
+    other = await server.http.post(CHAT, json=body | {"messages": said("twice")}, headers={"idempotency-key": "k1"})
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "REQUEST_ID_REUSED")
+
+
+async def test_calls_that_wait_are_no_reason_to_wait(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script", tools=["memory_insert"], tool_approvals={"memory_insert": True})
+    call = {"tool_call": {"name": "memory_insert", "arguments": {}, "id": "call_1"}}
+    await server.http.post(CHAT, json={"model": agent_id, "messages": said(script(call))})
+    answer = await server.http.post(CHAT, json={"model": agent_id, "messages": said("and now?")})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")

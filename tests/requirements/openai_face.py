@@ -1,0 +1,16 @@
+"""What programs that speak OpenAI's chat completions can rely on."""
+
+REQUIREMENTS = {
+    "openai_stream": "Chunks come in order under one id, the first with the role; `[DONE]` is last.",
+    "openai_usage": "Usage comes when it is asked for, behind the chunks and before `[DONE]`.",
+    "openai_checks": "What is wrong with a request is told in OpenAI's form, field by field.",
+    "openai_errors": "What goes wrong on the way is an error in place of the rest; `[DONE]` is last all the same.",
+    "openai_failures": "A run that failed is not repeated by an SDK on its own.",
+    "openai_finish": "The reason of the end has OpenAI's name, with and without streaming.",
+    "openai_models": "Agents are models.",
+    "openai_sdk_python": "The official SDK for Python works.",
+    "openai_sdk_node": "The official SDK for Node works.",
+    "openai_keys": "The SDK's key is the server's.",
+    "openai_webui": "Open WebUI's calls are answered.",
+    "openai_stop": "Who leaves cancels the run.",
+}
