@@ -7,8 +7,9 @@ from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.messages import ImagePart, InputPart, Role, SpokenInput, TextPart
 from letta_grpc.domain.pictures import MAX_CONTENT_BYTES
 from letta_grpc.domain.runs import RunSpec
+from letta_grpc.testing.images import PNG
 from tests.support.engine import engine, say
-from tests.support.pictures import PNG, Album, picture
+from tests.support.pictures import Album, picture
 
 
 def look(*urls: str) -> RunSpec:

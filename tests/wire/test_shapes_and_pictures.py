@@ -1,0 +1,84 @@
+"""The shape of answers, and pictures, end to end."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from letta_grpc.testing.images import PNG
+from letta_grpc.v1 import messages_pb2, run_service_pb2, runs_pb2
+from tests.requirements.registry import requirement
+from tests.support.houses import Wire, run_of, talk
+from tests.support.upstream import Upstream
+from tests.support.wires import failure_of, fields_of
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
+
+NUMBER = json.dumps({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
+
+
+@requirement("shape_asked")
+async def test_the_provider_is_asked_for_the_shape(wire: Wire, upstream: Upstream) -> None:
+    one = await talk(wire, model="up/echo")
+    run = run_of(await one.ask('{"n": 7}', response_format=NUMBER))
+    assert run.state == runs_pb2.RUN_STATE_COMPLETED
+    asked = (await upstream.state()).requests[-1]["body"]
+    assert asked["response_format"]["json_schema"]["schema"] == json.loads(NUMBER)
+
+
+@requirement("shape_failed")
+async def test_an_answer_of_another_shape_is_repaired_or_fails(wire: Wire) -> None:
+    one = await talk(wire, model="scripted/script")
+    repaired = json.dumps([[{"text": "seven"}], [{"text": '{"n": 7}'}]])
+    assert run_of(await one.ask(repaired, response_format=NUMBER)).state == runs_pb2.RUN_STATE_COMPLETED
+    never = json.dumps([[{"text": "seven"}]] * 3)
+    run = run_of(await one.ask(never, response_format=NUMBER))
+    assert (run.state, run.error.reason) == (runs_pb2.RUN_STATE_FAILED, "INVALID_MODEL_OUTPUT")
+
+
+def looking(url: str) -> messages_pb2.InputMessage:
+    parts = [messages_pb2.ContentPart(text="What is it?"), messages_pb2.ContentPart(image=messages_pb2.Image(url=url))]
+    return messages_pb2.InputMessage(user=messages_pb2.UserInput(content=messages_pb2.Content(parts=parts)))
+
+
+@asynccontextmanager
+async def gallery() -> AsyncIterator[str]:
+    """The address of a picture."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + PNG)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/picture"
+
+
+@requirement("picture_shown")
+async def test_a_picture_is_fetched_stored_and_sent_to_the_model(wire: Wire, upstream: Upstream) -> None:
+    one = await talk(wire, model="up/words-3")
+    async with gallery() as url:
+        request = run_service_pb2.ExecuteRunRequest(agent_id=one.agent_id, run=runs_pb2.RunSpec(messages=[looking(url)]))
+        run = (await wire.runs.ExecuteRun(request)).run
+    assert run.state == runs_pb2.RUN_STATE_COMPLETED
+    stored = (await one.history())[0].content[1].image
+    assert (stored.data, stored.media_type, stored.url) == (PNG, "image/png", "")
+    sent = (await upstream.state()).requests[-1]["body"]["messages"][-1]["content"]
+    assert [part["type"] for part in sent] == ["text", "image_url"]
+    assert sent[1]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+@requirement("picture_refused")
+async def test_a_picture_that_is_not_there_refuses_the_start(wire: Wire) -> None:
+    one = await talk(wire)
+    async with gallery() as url:
+        pass
+    request = run_service_pb2.CreateRunRequest(agent_id=one.agent_id, run=runs_pb2.RunSpec(messages=[looking(url)]))
+    failure = await failure_of(wire.runs.CreateRun(request))
+    assert list(fields_of(failure)) == ["run.messages[0].user.content.parts[1].image.url"]
+    assert await one.history() == []
