@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letta_grpc.domain.approvals import ActionKind, Answer, KnownAnswer, OpenBatch, PendingAction, settle
+from letta_grpc.domain.approvals import ActionKind, Answer, KnownAnswer, OpenBatch, PendingAction, answers_in, settle
 from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, InvalidRequest
 from letta_grpc.domain.ids import MessageId, RunId
 from letta_grpc.domain.messages import (
@@ -19,7 +19,7 @@ from letta_grpc.domain.messages import (
 )
 from letta_grpc.domain.runs import StopReason, waiting_reason
 from tests.requirements.registry import requirement
-from tests.support.values import NOW, RUN_ID, STEP_ID, returned
+from tests.support.values import NOW, RUN_ID, STEP_ID, returned, text
 
 LATER = RunId("run-later")
 
@@ -147,3 +147,12 @@ def test_a_persons_decision_comes_before_a_clients_work() -> None:
     asked, clients = action("a"), action("b", ActionKind.CLIENT_TOOL)
     assert waiting_reason([clients, asked]) is StopReason.REQUIRES_APPROVAL
     assert waiting_reason([clients]) is StopReason.REQUIRES_CLIENT_TOOL
+
+
+def test_answers_are_found_among_other_input_and_know_their_place() -> None:
+    messages = [text("hello"), *decided(YES_A, NO_B), *client_returned("c")]
+    assert answers_in(messages) == {
+        "a": ("run.messages[1].approval.decisions[0]", YES_A),
+        "b": ("run.messages[1].approval.decisions[1]", NO_B),
+        "c": ("run.messages[2].tool_returns.returns[0]", returned("c")),
+    }

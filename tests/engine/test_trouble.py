@@ -11,6 +11,7 @@ import pytest
 from letta_grpc.domain.completions import ReasoningChunk, TextChunk
 from letta_grpc.domain.errors import ContextWindowExceeded, StoreUnavailable
 from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, ToolReturned
+from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import ConversationId
 from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
@@ -42,6 +43,9 @@ class FragileJournal:
 
     def request_cancel(self, run_id: object) -> Future[Claim]:
         return failed() if self.cancel_fails else self.inner.request_cancel(run_id)  # type: ignore[arg-type]  # a run id
+
+    def fork(self, fork: Fork) -> Future[None]:
+        return self.inner.fork(fork)
 
 
 def failed() -> Future:  # type: ignore[type-arg]  # of whatever was asked for

@@ -1,0 +1,26 @@
+import pytest
+
+from letta_grpc.domain.addresses import is_private
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.0.1",
+        "169.254.169.254",
+        "0.0.0.0",  # noqa: S104 - as an address to refuse
+        "::1",
+        "fe80::1%eth0",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+    ],
+)
+def test_what_the_whole_internet_does_not_reach_is_private(address: str) -> None:
+    assert is_private(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+def test_what_it_does_reach_is_not(address: str) -> None:
+    assert not is_private(address)

@@ -1,0 +1,140 @@
+"""Agents that leave one server and come to another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from letta_grpc.domain.agent_files import AgentFile, ConversationFile
+from letta_grpc.domain.agents import Agent, Sleeptime
+from letta_grpc.domain.errors import InvalidRequest
+from letta_grpc.domain.events import ContextCompacted
+from letta_grpc.domain.ids import new_agent_id, new_passage_id, new_tool_id
+from letta_grpc.domain.messages import Message, ToolCall
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.runs import CompactionMode, RunKind, RunSpec
+from letta_grpc.domain.tools import PythonSource, Tool
+from letta_grpc.engine.agent_files import AgentFiles, Arrival
+from letta_grpc.engine.agents import NewAgent
+from letta_grpc.engine.tools import NewTool
+from tests.support.engine import DirectedTools, Engine, call, engine, of, say
+from tests.support.toolsheds import toolshed
+from tests.support.wires import agent_files_of
+
+SOURCE = PythonSource(code="def echo() -> str: ...")
+WISH = NewTool(name="echo", description="Says it.", parameters="{}", source=SOURCE)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[Engine]:
+    async def echo(call: ToolCall) -> str:
+        return call.arguments
+
+    async with asyncio.timeout(10), engine(tools=DirectedTools({"echo": echo})) as running:
+        yield running
+
+
+@pytest.fixture
+def files(house: Engine) -> AgentFiles:
+    return agent_files_of(house, toolshed(house.database, house.clock).own)
+
+
+def arrival(file: AgentFile, **fields: object) -> Arrival:
+    agent = file.agent
+    plain = Arrival(
+        agent=NewAgent(name=agent.name, model=agent.model, system=agent.system, tools=agent.tools, sleeptime=agent.sleeptime),
+        conversations=file.conversations,
+        passages=file.passages,
+    )
+    return replace(plain, **fields)  # type: ignore[arg-type]  # any field
+
+
+async def shown(house: Engine, agent: Agent) -> Sequence[Message]:
+    return (await house.agents.context(agent.id, None)).messages
+
+
+async def store_tool(house: Engine, name: str = "echo") -> None:
+    now = house.clock.now()
+    tool = Tool(
+        id=new_tool_id(), name=name, description="Says it.", parameters="{}", source=SOURCE, create_time=now, update_time=now
+    )
+    await house.database.tools.create(tool)
+
+
+async def test_an_agent_comes_with_all_that_is_its_own_under_new_ids(house: Engine, files: AgentFiles) -> None:
+    await store_tool(house)
+    await house.play(call("echo"), say("done"), words="hello")
+    now = house.clock.now()
+    note = Passage(id=new_passage_id(), agent_id=house.agent.id, text="tea", create_time=now, update_time=now)
+    await house.database.passages.create(note)
+    file = await files.export(house.agent.id)
+    assert [tool.name for tool in file.tools] == ["echo"]
+    agent = await files.import_(arrival(file, tools=(WISH,), secrets={"KEY": "s"}))
+    assert agent.id != house.agent.id
+    assert (agent.secrets, agent.tools) == ({"KEY": "s"}, ("echo",))
+    before, after = await shown(house, house.agent), await shown(house, agent)
+    assert [(m.role, m.text, m.tool_calls, m.tool_returns) for m in after] == [
+        (m.role, m.text, m.tool_calls, m.tool_returns) for m in before
+    ]
+    assert not {m.id for m in after} & {m.id for m in before}
+    assert [each.text for each in (await house.database.passages.list(agent.id, PageRequest())).items] == ["tea"]
+
+
+async def test_a_context_that_was_compacted_stays_so(house: Engine, files: AgentFiles) -> None:
+    for number in range(3):
+        await house.play(say(f"answer {number}"), words=f"question {number}")
+    house.model.turns += [say("They talked.")]
+    spec = RunSpec(messages=(), kind=RunKind.COMPACTION, compaction=CompactionMode.ALL)
+    events = await house.events((await house.begin(spec)).id)
+    assert of(ContextCompacted, events)
+    await house.play(say("hi"), words="later")
+    agent = await files.import_(arrival(await files.export(house.agent.id)))
+    assert [m.text for m in await shown(house, agent)] == [m.text for m in await shown(house, house.agent)]
+    assert len((await house.agents.list_messages(agent.id, None, PageRequest())).items) > len(await shown(house, agent))
+
+
+async def test_what_is_left_out_is_not_there(house: Engine, files: AgentFiles) -> None:
+    await house.play(say("hi"), words="hello")
+    file = await files.export(house.agent.id, messages=False, passages=False)
+    assert (file.conversations[0].messages, file.passages) == ((), ())
+    assert await shown(house, await files.import_(arrival(file))) == ()
+    assert await shown(house, await files.import_(arrival(file, conversations=()))) == ()
+
+
+async def test_all_pages_of_a_long_conversation_are_exported(
+    house: Engine, files: AgentFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("letta_grpc.engine.agent_files.MAX_PAGE_SIZE", 2)
+    for number in range(3):
+        await house.play(say(f"answer {number}"), words=f"question {number}")
+    (thread,) = (await files.export(house.agent.id)).conversations
+    assert isinstance(thread, ConversationFile)
+    assert [m.text for m in thread.messages] == [f"{word} {n}" for n in range(3) for word in ("question", "answer")]
+
+
+async def test_a_tool_is_made_unless_it_is_here_and_refused_if_it_is_another_one_here(
+    house: Engine, files: AgentFiles
+) -> None:
+    file = await files.export(house.agent.id)
+    fresh = replace(WISH, name="fresh")
+    agent = await files.import_(arrival(file, tools=(fresh,)))
+    assert [tool.name for tool in await house.database.tools.find(["fresh"])] == ["fresh"]
+    again = await files.import_(arrival(file, tools=(fresh,)))
+    assert again.id != agent.id
+    others = (replace(fresh, description="Does something else."), replace(WISH, name="archival_memory_search"))
+    with pytest.raises(InvalidRequest) as refused:
+        await files.import_(arrival(file, tools=others))
+    assert set(refused.value.fields) == {"file.tools[0].name", "file.tools[1].name"}
+
+
+async def test_of_the_agents_that_worked_in_the_background_those_that_are_here_do_so_again(
+    house: Engine, files: AgentFiles
+) -> None:
+    helper = await house.agents.create(NewAgent(model="test/model"))
+    file = await files.export(house.agent.id)
+    for ids, left in (((helper.id, new_agent_id()), (helper.id,)), ((new_agent_id(),), None)):
+        agent = replace(file.agent, sleeptime=Sleeptime(agent_ids=ids, every_turns=2))
+        made = await files.import_(arrival(replace(file, agent=agent)))
+        assert (made.sleeptime and made.sleeptime.agent_ids) == left
