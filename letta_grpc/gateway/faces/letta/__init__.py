@@ -2,9 +2,9 @@
 
 operations.py  what a route is; services.py  the stubs; errors.py  failures, ids.py  ids and otids
 agents.py  blocks.py  tools.py  archival.py  models.py             resources
-messages.py  conversations.py  runs.py                             what is sent, listed, followed and cancelled
-inputs.py  approvals.py  starts.py                                 request body → start of a run; retries that find their run
-following.py  steps_mode.py  tokens_mode.py  streams.py            events of a run → events of a stream, in either mode → SSE
+messages.py  conversations.py  runs.py  pages.py                   what is sent, listed, followed and cancelled
+inputs.py  approvals.py  targets.py  starts.py  sending.py         request → start of a run; repeated ones find their run
+following.py  telling.py  steps_mode.py  tokens_mode.py  streams.py  events of a run → items of a stream, in either mode → SSE
 shapes/                                                            resources → JSON
 """
 

@@ -1,7 +1,168 @@
-"""Conversations."""
+"""Conversations: threads of an agent, each with a context and a history of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
-from letta_grpc.gateway.faces.letta.operations import Operation
+from google.protobuf.field_mask_pb2 import FieldMask
+from starlette.responses import Response
 
-OPERATIONS: Sequence[Operation] = ()
+from letta_grpc.gateway.faces.letta.compactions import compacted
+from letta_grpc.gateway.faces.letta.errors import not_found, unprocessable
+from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
+from letta_grpc.gateway.faces.letta.messages import cancelled, messages_of, open_runs
+from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
+from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.runs import followed
+from letta_grpc.gateway.faces.letta.sending import answered
+from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DESCRIPTION, HIDDEN, conversation_json
+from letta_grpc.gateway.faces.letta.starts import default_conversation
+from letta_grpc.gateway.faces.letta.targets import conversation_in, conversation_named
+from letta_grpc.v1 import agent_service_pb2, conversations_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import conversation_service_pb2 as pb
+
+_ACTIVE = frozenset({runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING})
+# Among so many of a conversation's newest runs the one that an otid names is looked for.
+_LOOKED_THROUGH = 100
+
+
+async def create(ask: Ask) -> Json:
+    """Open a conversation."""
+    agent_id = ask.query("agent_id") or ask.body.get("agent_id")
+    if not agent_id:
+        raise unprocessable("agent_id", "is needed")
+    conversation = conversations_pb2.Conversation(
+        title=ask.body.get("summary") or "", model=ask.body.get("model") or "", metadata=_kept({}, ask.body)
+    )
+    request = pb.CreateConversationRequest(agent_id=checked_id("agent", str(agent_id)), conversation=conversation)
+    made = (await ask.call(ask.services.conversations.CreateConversation, request)).conversation
+    return conversation_json(made, [])
+
+
+def _kept(metadata: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, str]:
+    """Return a conversation's metadata with what a body says that it has no field for."""
+    kept = dict(metadata)
+    if "description" in body:
+        kept[DESCRIPTION] = str(body["description"] or "")
+    if "hidden" in body:
+        kept[HIDDEN] = "true" if body["hidden"] else ""
+    if body.get("archived"):
+        kept.setdefault(ARCHIVED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
+    elif "archived" in body:
+        kept[ARCHIVED_AT] = ""
+    return {name: value for name, value in kept.items() if value}
+
+
+async def list_conversations(ask: Ask) -> Json:
+    """List an agent's conversations."""
+    agent_id = ask.query("agent_id")
+    if not agent_id:
+        raise unprocessable("agent_id", "is needed: conversations are listed agent by agent")
+    words, wanted = (ask.query("summary_search") or "").lower(), ask.query("archive_status") or "all"
+
+    async def fetch(request: pb.ListConversationsRequest) -> tuple[Sequence[conversations_pb2.Conversation], str]:
+        page = await ask.call(ask.services.conversations.ListConversations, request)
+        return page.conversations, page.next_page_token
+
+    def items(conversation: conversations_pb2.Conversation) -> list[Json]:
+        # The default one is the agent itself, to the SDKs.
+        fits = not conversation.is_default and words in conversation.title.lower()
+        standing = "archived" if ARCHIVED_AT in conversation.metadata else "unarchived"
+        return [conversation_json(conversation)] if fits and wanted in ("all", standing) else []
+
+    return await listed(ask, pb.ListConversationsRequest(agent_id=checked_id("agent", agent_id)), fetch, items)
+
+
+async def retrieve(ask: Ask) -> Json:
+    """Show a conversation."""
+    conversation = await conversation_named(ask, ask.path("conversation_id"))
+    request = agent_service_pb2.GetContextRequest(agent_id=conversation.agent_id, conversation_id=conversation.id)
+    context = (await ask.call(ask.services.agents.GetContext, request)).context
+    return conversation_json(conversation, [message.id for message in context.messages])
+
+
+async def update(ask: Ask) -> Json:
+    """Change a conversation."""
+    conversation = await conversation_named(ask, ask.path("conversation_id"))
+    paths = [path for path, name in (("title", "summary"), ("model", "model")) if name in ask.body]
+    changed = conversations_pb2.Conversation(
+        title=ask.body.get("summary") or "",
+        model=ask.body.get("model") or "",
+        metadata=_kept(conversation.metadata, ask.body),
+    )
+    request = pb.UpdateConversationRequest(
+        conversation_id=conversation.id, conversation=changed, update_mask=FieldMask(paths=[*paths, "metadata"])
+    )
+    return conversation_json((await ask.call(ask.services.conversations.UpdateConversation, request)).conversation)
+
+
+async def delete(ask: Ask) -> Json:
+    """Remove a conversation."""
+    conversation_id = checked_id("conv", ask.path("conversation_id"))
+    request = pb.DeleteConversationRequest(conversation_id=conversation_id)
+    await ask.call(ask.services.conversations.DeleteConversation, request)
+    return {"message": f"Conversation {conversation_id} is deleted."}
+
+
+async def fork(ask: Ask) -> Json:
+    """Copy a conversation into a new one."""
+    target = await conversation_in(ask)
+    conversation_id = target.conversation_id or await default_conversation(ask, target.agent_id)
+    up_to = ask.body.get("message_id") or ask.query("message_id") or ""
+    request = pb.ForkConversationRequest(conversation_id=conversation_id, up_to_message_id=up_to)
+    return conversation_json((await ask.call(ask.services.conversations.ForkConversation, request)).conversation)
+
+
+async def send(ask: Ask) -> Json | Response:
+    """Send messages; the answer is a stream unless the body says otherwise."""
+    return await answered(ask, await conversation_in(ask), streaming=ask.body.get("streaming", True) is not False)
+
+
+async def list_messages(ask: Ask) -> Json:
+    """List a conversation's messages."""
+    return await messages_of(ask, await conversation_in(ask))
+
+
+async def cancel(ask: Ask) -> Json:
+    """End what is at work in a conversation, or waits for answers."""
+    return await cancelled(ask, await open_runs(ask, await conversation_in(ask), within_conversation=True))
+
+
+async def compact(ask: Ask) -> Json:
+    """Compact a conversation."""
+    return await compacted(ask, await conversation_in(ask))
+
+
+async def follow(ask: Ask) -> Response:
+    """Follow the run that the body names by its id or an otid, or the newest one that is at work."""
+    run_id = ask.body.get("run_id")
+    if run_id:
+        request = run_service_pb2.GetRunRequest(run_id=checked_id("run", str(run_id)))
+        return await followed(ask, (await ask.call(ask.services.runs.GetRun, request)).run)
+    target = await conversation_in(ask)
+    conversation_id = target.conversation_id or await default_conversation(ask, target.agent_id)
+    newest = run_service_pb2.ListRunsRequest(
+        agent_id=target.agent_id, conversation_id=conversation_id, descending=True, page_size=_LOOKED_THROUGH
+    )
+    runs = (await ask.call(ask.services.runs.ListRuns, newest)).runs
+    otid = ask.body.get("otid")
+    wanted = request_id_of(target.key, [str(otid)]) if otid else None
+    found = next((run for run in runs if (run.request_id == wanted if wanted else run.state in _ACTIVE)), None)
+    if found is None:
+        raise not_found(f"No run of this conversation has the otid {otid!r}." if otid else "Nothing is at work here.")
+    return await followed(ask, found)
+
+
+OPERATIONS: Sequence[Operation] = (
+    Operation("POST", "/v1/conversations/", create),
+    Operation("GET", "/v1/conversations/", list_conversations),
+    Operation("GET", "/v1/conversations/{conversation_id}", retrieve),
+    Operation("PATCH", "/v1/conversations/{conversation_id}", update),
+    Operation("DELETE", "/v1/conversations/{conversation_id}", delete),
+    Operation("POST", "/v1/conversations/{conversation_id}/messages", send, "queues behind a run at work"),
+    Operation("GET", "/v1/conversations/{conversation_id}/messages", list_messages),
+    Operation("POST", "/v1/conversations/{conversation_id}/stream", follow, "any run, also after a restart"),
+    Operation("POST", "/v1/conversations/{conversation_id}/cancel", cancel),
+    Operation("POST", "/v1/conversations/{conversation_id}/fork", fork, "copies context and history in one transaction"),
+    Operation("POST", "/v1/conversations/{conversation_id}/compact", compact),
+)

@@ -1,7 +1,156 @@
-"""Messages: sending, listing, cancelling."""
+"""Messages of an agent: sending, listing, searching, cancelling, emptying, compacting."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from letta_grpc.gateway.faces.letta.operations import Operation
+from starlette.responses import Response
 
-OPERATIONS: Sequence[Operation] = ()
+from letta_grpc.gateway.faces.letta.approvals import waiting_runs
+from letta_grpc.gateway.faces.letta.compactions import compacted
+from letta_grpc.gateway.faces.letta.errors import conflict, unprocessable
+from letta_grpc.gateway.faces.letta.ids import checked_id
+from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
+from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.sending import accepted, answered
+from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
+from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
+from letta_grpc.gateway.faces.letta.starts import Target, default_conversation
+from letta_grpc.gateway.faces.letta.targets import agent_in
+from letta_grpc.v1 import agent_service_pb2 as pb
+from letta_grpc.v1 import messages_pb2, run_service_pb2, runs_pb2
+
+LIMIT = 100
+_ROLES = {
+    "user": messages_pb2.ROLE_USER,
+    "system": messages_pb2.ROLE_SYSTEM,
+    "assistant": messages_pb2.ROLE_ASSISTANT,
+    "tool": messages_pb2.ROLE_TOOL,
+    "approval": messages_pb2.ROLE_APPROVAL,
+    "summary": messages_pb2.ROLE_SUMMARY,
+}
+_MAX_FOUND = 50
+
+
+async def send(ask: Ask) -> Json | Response:
+    """Send messages; the body says whether the answer is a stream."""
+    return await answered(ask, _target(ask), streaming=ask.body.get("streaming") is True)
+
+
+async def stream(ask: Ask) -> Response:
+    """Send messages; the answer is a stream."""
+    return await answered(ask, _target(ask), streaming=True)
+
+
+async def send_later(ask: Ask) -> Json:
+    """Send messages; the answer is the run."""
+    return await accepted(ask, _target(ask))
+
+
+def _target(ask: Ask) -> Target:
+    return agent_in(ask)
+
+
+async def list_messages(ask: Ask) -> Json:
+    """List a conversation's messages."""
+    conversation_id = ask.query("conversation_id") or ""
+    return await messages_of(ask, Target(agent_id=agent_in(ask).agent_id, conversation_id=conversation_id))
+
+
+async def messages_of(ask: Ask, target: Target) -> Json:
+    """List a conversation's messages as the query asks. Raises Failure."""
+    types = frozenset(ask.queries("include_return_message_types"))
+
+    async def fetch(request: pb.ListMessagesRequest) -> tuple[Sequence[messages_pb2.Message], str]:
+        page = await ask.call(ask.services.agents.ListMessages, request)
+        return page.messages, page.next_page_token
+
+    def items(message: messages_pb2.Message) -> list[Item]:
+        return [item for item in items_of(message) if not types or item["message_type"] in types]
+
+    request = pb.ListMessagesRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
+    return await listed(ask, request, fetch, items, limit=LIMIT)
+
+
+async def cancel(ask: Ask) -> Json:
+    """End the runs that the body names, or all that are at work or wait for answers."""
+    run_ids = ask.body.get("run_ids") or await open_runs(ask, agent_in(ask))
+    return await cancelled(ask, [checked_id("run", str(run_id)) for run_id in run_ids])
+
+
+async def open_runs(ask: Ask, target: Target, *, within_conversation: bool = False) -> list[str]:
+    """Return the runs of an agent, or of one of its conversations, that are not over."""
+    states = (runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING)
+    conversation_id = target.conversation_id
+    if within_conversation and not conversation_id:
+        conversation_id = await default_conversation(ask, target.agent_id)
+    request = run_service_pb2.ListRunsRequest(
+        agent_id=target.agent_id, conversation_id=conversation_id, states=states, page_size=1000
+    )
+    at_work = (await ask.call(ask.services.runs.ListRuns, request)).runs
+    waiting = await waiting_runs(ask, target.agent_id, conversation_id)
+    return [run.id for run in (*at_work, *waiting)]
+
+
+async def cancelled(ask: Ask, run_ids: Sequence[str]) -> Json:
+    """End runs. Raises Failure, also if there are none."""
+    if not run_ids:
+        raise conflict("NO_ACTIVE_RUNS_TO_CANCEL", "Nothing is at work here, and nothing waits for answers.")
+    requests = [run_service_pb2.CancelRunRequest(run_id=run_id) for run_id in run_ids]
+    await together(*(ask.call(ask.services.runs.CancelRun, request) for request in requests))
+    return dict.fromkeys(run_ids, "cancelled")
+
+
+async def reset(ask: Ask) -> Json:
+    """Empty the default conversation."""
+    agent_id = agent_in(ask).agent_id
+    await ask.call(ask.services.agents.ResetMessages, pb.ResetMessagesRequest(agent_id=agent_id))
+    return agent_json((await ask.call(ask.services.agents.GetAgent, pb.GetAgentRequest(agent_id=agent_id))).agent)
+
+
+async def summarize(ask: Ask) -> Json:
+    """Compact the default conversation."""
+    return await compacted(ask, agent_in(ask))
+
+
+async def search(ask: Ask) -> Json:
+    """Find what was said."""
+    body = ask.body
+    agent_id = body.get("agent_id")
+    if not agent_id:
+        raise unprocessable("agent_id", "is needed: messages are searched agent by agent")
+    request = pb.SearchMessagesRequest(
+        agent_id=checked_id("agent", str(agent_id)),
+        conversation_id=body.get("conversation_id") or "",
+        query=body.get("query") or "",
+        roles=[_ROLES[role] for role in body.get("roles") or () if role in _ROLES],
+        limit=min(int(body.get("limit") or _MAX_FOUND), _MAX_FOUND),
+    )
+    for field, name in (("create_time_from", "start_date"), ("create_time_before", "end_date")):
+        if body.get(name):
+            getattr(request, field).FromDatetime(_time(name, str(body[name])))
+    found = (await ask.call(ask.services.agents.SearchMessages, request)).results
+    return [_found(item, agent_id, each.conversation_id) for each in found for item in items_of(each.message)]
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise unprocessable(name, "must be an ISO 8601 time") from None
+
+
+def _found(item: Item, agent_id: str, conversation_id: str) -> Item:
+    where = {"agent_id": agent_id, "conversation_id": conversation_id}
+    return {**item, "message_id": item["id"], "created_at": item["date"], **where}
+
+
+OPERATIONS: Sequence[Operation] = (
+    Operation("POST", "/v1/messages/search", search, "needs agent_id; words are found in any form of letters"),
+    Operation("POST", "/v1/agents/{agent_id}/messages", send, "queues behind a run at work; repeated by otid it is one run"),
+    Operation("POST", "/v1/agents/{agent_id}/messages/stream", stream, "seq_id, usage and [DONE] always; any stream resumes"),
+    Operation("POST", "/v1/agents/{agent_id}/messages/async", send_later, "outlives the server"),
+    Operation("POST", "/v1/agents/{agent_id}/messages/cancel", cancel, "ends a silent model and a running tool at once"),
+    Operation("GET", "/v1/agents/{agent_id}/messages", list_messages, "`order=desc` is newest first, and `after` goes on"),
+    Operation("PATCH", "/v1/agents/{agent_id}/reset-messages", reset),
+    Operation("POST", "/v1/agents/{agent_id}/summarize", summarize),
+)

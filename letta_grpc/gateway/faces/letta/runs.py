@@ -1,7 +1,134 @@
-"""Runs and steps."""
+"""Runs and their steps: listing, reading, following again."""
 
 from collections.abc import Sequence
 
-from letta_grpc.gateway.faces.letta.operations import Operation
+from starlette.responses import Response
 
-OPERATIONS: Sequence[Operation] = ()
+from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.following import attached
+from letta_grpc.gateway.faces.letta.ids import checked_id
+from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
+from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.shapes.messages import items_of
+from letta_grpc.gateway.faces.letta.shapes.runs import STATUSES, STOP_REASONS, metrics_json, run_json, step_json, usage_json
+from letta_grpc.gateway.faces.letta.starts import options_of, view_of
+from letta_grpc.gateway.faces.letta.streams import EventStream
+from letta_grpc.v1 import run_service_pb2 as pb
+from letta_grpc.v1 import runs_pb2
+
+_ACTIVE = ("created", "running")
+_LIMIT = 100
+_PAGE = 1000
+
+
+async def list_runs(ask: Ask) -> Json:
+    """List runs."""
+    return await _listed(ask, ask.queries("statuses") or (list(_ACTIVE) if ask.flag("active") else []))
+
+
+async def list_active(ask: Ask) -> Json:
+    """List runs that are not over."""
+    return await _listed(ask, list(_ACTIVE))
+
+
+async def _listed(ask: Ask, statuses: Sequence[str]) -> Json:
+    async def fetch(request: pb.ListRunsRequest) -> tuple[Sequence[runs_pb2.Run], str]:
+        page = await ask.call(ask.services.runs.ListRuns, request)
+        return page.runs, page.next_page_token
+
+    # The contract filters by one agent; several are told apart here.
+    agents = frozenset([*ask.queries("agent_id"), *ask.queries("agent_ids")])
+    stop_reason = ask.query("stop_reason")
+    request = pb.ListRunsRequest(
+        agent_id=next(iter(agents)) if len(agents) == 1 else "",
+        conversation_id=ask.query("conversation_id") or "",
+        states=[state for state, status in STATUSES.items() if status in statuses],
+        stop_reasons=[reason for reason, name in STOP_REASONS.items() if name == stop_reason],
+        background=ask.flag("background"),
+    )
+    if (statuses and not request.states) or (stop_reason and not request.stop_reasons):
+        # What never happens here matches nothing; an empty filter would match all.
+        return []
+    return await listed(
+        ask, request, fetch, lambda run: [run_json(run)] if not agents or run.agent_id in agents else [], limit=_LIMIT
+    )
+
+
+async def run_in(ask: Ask) -> runs_pb2.Run:
+    """Return the run of a path. Raises Failure."""
+    request = pb.GetRunRequest(run_id=checked_id("run", ask.path("run_id")))
+    return (await ask.call(ask.services.runs.GetRun, request)).run
+
+
+async def retrieve(ask: Ask) -> Json:
+    """Show a run."""
+    return run_json(await run_in(ask))
+
+
+async def usage(ask: Ask) -> Json:
+    """Show what a run used."""
+    return usage_json((await run_in(ask)).usage)
+
+
+async def metrics(ask: Ask) -> Json:
+    """Show how long a run took."""
+    return metrics_json(await run_in(ask))
+
+
+async def messages(ask: Ask) -> Json:
+    """List what a run was told and said."""
+    request = pb.ListRunMessagesRequest(run_id=checked_id("run", ask.path("run_id")), page_size=_PAGE)
+    found = []
+    while True:
+        page = await ask.call(ask.services.runs.ListRunMessages, request)
+        found += [items_of(message) for message in page.messages]
+        request.page_token = page.next_page_token
+        if not page.next_page_token:
+            return _part(ask, [items for items in found if items], order="asc")
+
+
+async def steps(ask: Ask) -> Json:
+    """List a run's steps."""
+    run = await run_in(ask)
+    request = pb.ListStepsRequest(run_id=run.id, page_size=_PAGE)
+    listed_steps = (await ask.call(ask.services.runs.ListSteps, request)).steps
+    return _part(ask, [[step_json(step, run)] for step in listed_steps], order="desc")
+
+
+def _part(ask: Ask, groups: list[list[dict[str, Json]]], order: str) -> Json:
+    """Return the part of a whole list that a query asks for; a group shares one id."""
+    descending = (ask.query("order") or order) == "desc"
+    ordered = [group[::-1] for group in groups[::-1]] if descending else groups
+    ids = [group[0]["id"] for group in ordered]
+    after, before = ask.query("after"), ask.query("before")
+    start = (ids.index(after) + 1 if after in ids else len(ids)) if after else 0
+    end = (ids.index(before) if before in ids else 0) if before else len(ids)
+    limit = ask.number("limit", _LIMIT, _PAGE)
+    shown = ordered[start:end][-limit:] if before and not after else ordered[start:end][:limit]
+    return [item for group in shown for item in group]
+
+
+async def follow(ask: Ask) -> Response:
+    """Follow a run again, in the mode in which it was started."""
+    return await followed(ask, await run_in(ask))
+
+
+async def followed(ask: Ask, run: runs_pb2.Run) -> Response:
+    """Follow a run behind `starting_after`. Raises Failure."""
+    after = ask.body.get("starting_after") or 0
+    if not isinstance(after, int) or after < 0:
+        raise unprocessable("starting_after", "must be a number from 0 on")
+    view = view_of(run, pings=ask.body.get("include_pings", True) is not False, after=after)
+    return EventStream(await attached(ask, run.id, options_of(view)), view)
+
+
+OPERATIONS: Sequence[Operation] = (
+    Operation("GET", "/v1/runs/", list_runs),
+    Operation("GET", "/v1/runs/active", list_active),
+    Operation("GET", "/v1/runs/{run_id}", retrieve),
+    Operation("GET", "/v1/runs/{run_id}/messages", messages, "has the input of failed and cancelled runs, too"),
+    Operation("GET", "/v1/runs/{run_id}/steps", steps),
+    Operation("GET", "/v1/runs/{run_id}/usage", usage),
+    Operation("GET", "/v1/runs/{run_id}/metrics", metrics),
+    Operation("POST", "/v1/runs/{run_id}/stream", follow, "any run, not only background ones, also after a restart"),
+)

@@ -1,0 +1,60 @@
+"""Calls that wait for answers: what they look like, and answers in the older form, which name the request, not the calls."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.shapes.messages import Item, calls_json, envelope
+from letta_grpc.gateway.faces.letta.shapes.times import date_of
+from letta_grpc.v1 import messages_pb2, run_service_pb2
+from letta_grpc.v1 import runs_pb2 as pb
+
+
+async def waiting_runs(ask: Ask, agent_id: str, conversation_id: str = "") -> Sequence[pb.Run]:
+    """Return an agent's runs that wait for answers, newest first."""
+    request = run_service_pb2.ListRunsRequest(
+        agent_id=agent_id, conversation_id=conversation_id, has_pending_actions=True, descending=True
+    )
+    return (await ask.call(ask.services.runs.ListRuns, request)).runs
+
+
+async def with_calls_named(ask: Ask, agent_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a body in which older answers, `approve` for a whole `approval_request_id`, name each call. Raises Failure."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not any(_is_older(each) for each in messages):
+        return body
+    actions = [action for run in await waiting_runs(ask, agent_id) for action in run.pending_actions]
+    return {**body, "messages": [_named(each, actions) if _is_older(each) else each for each in messages]}
+
+
+def _is_older(message: object) -> bool:
+    return isinstance(message, dict) and isinstance(message.get("approve"), bool) and not message.get("approvals")
+
+
+def _named(message: Mapping[str, Any], actions: Sequence[pb.PendingAction]) -> Mapping[str, Any]:
+    request_id = message.get("approval_request_id")
+    # A client may name the request by its message, or by the call itself.
+    calls = [each.tool_call_id for each in actions if request_id in (None, each.message_id, each.tool_call_id)]
+    if not calls:
+        waiting = ", ".join(sorted({each.message_id for each in actions})) or "none"
+        raise unprocessable("messages.approval_request_id", f"{request_id!r} waits for no answer; open are: {waiting}")
+    decision = {"type": "approval", "approve": message["approve"], "reason": message.get("reason")}
+    return {**message, "type": "approval", "approvals": [{**decision, "tool_call_id": call} for call in calls]}
+
+
+def pending_json(run: pb.Run) -> Item | None:
+    """Return what a run waits for as the message that asked, None if it waits for nothing."""
+    actions = run.pending_actions
+    if not actions:
+        return None
+    calls = [messages_pb2.ToolCall(id=action.tool_call_id, name=action.name, arguments=action.arguments) for action in actions]
+    return envelope(
+        "approval_request_message",
+        id_=actions[0].message_id,
+        date=date_of(run.end_time if run.HasField("end_time") else run.create_time),
+        otid=actions[0].message_id,
+        step_id=actions[0].step_id,
+        run_id=run.id,
+        **calls_json(calls),
+    )

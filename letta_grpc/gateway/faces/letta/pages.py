@@ -1,0 +1,64 @@
+"""Lists as the SDKs page through them: bare arrays, `after` and `before` the id of an item, until an empty one."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.operations import Ask, Json
+
+T = TypeVar("T")
+
+_MAX_LIMIT = 1000
+
+
+class Paged(Protocol):
+    """A request for a part of a list."""
+
+    page_size: int
+    page_token: str
+    after_id: str
+    descending: bool
+
+
+P = TypeVar("P", bound=Paged)
+
+
+async def listed(
+    ask: Ask,
+    request: P,
+    fetch: Callable[[P], Awaitable[tuple[Sequence[T], str]]],
+    items_of: Callable[[T], list[Json]],
+    *,
+    order: str = "desc",
+    limit: int = 50,
+) -> list[Json]:
+    """Return the items that a request's query asks for. Raises Failure.
+
+    A page is empty only behind the last item, however many resources come to nothing: the SDKs take it for the end.
+    """
+    size = ask.number("limit", limit, _MAX_LIMIT)
+    descending = _is_descending(ask, order)
+    before = ask.query("before")
+    # What comes before an item is read from it backwards.
+    request.descending = descending != bool(before)
+    request.after_id = before or ask.query("after") or ""
+    found: list[list[Json]] = []
+    while len(found) < size:
+        request.page_size = size - len(found)
+        resources, request.page_token = await fetch(request)
+        found += [items for resource in resources if (items := items_of(resource))]
+        if not request.page_token:
+            break
+        request.after_id = ""
+    groups = found[::-1] if before else found
+    return [item for items in groups for item in (items[::-1] if descending else items)]
+
+
+def _is_descending(ask: Ask, default: str) -> bool:
+    match ask.query("order") or {"true": "asc", "false": "desc"}.get(ask.query("ascending") or "", default):
+        case "asc":
+            return False
+        case "desc":
+            return True
+        case other:
+            raise unprocessable("order", f"{other!r} is none of asc, desc")

@@ -1,0 +1,44 @@
+"""Sending messages, and the three ways to be answered: whole, as it comes, or later."""
+
+from starlette.responses import Response
+
+from letta_grpc.gateway.faces.letta.errors import not_here
+from letta_grpc.gateway.faces.letta.operations import Ask, Json
+from letta_grpc.gateway.faces.letta.shapes.runs import run_json
+from letta_grpc.gateway.faces.letta.starts import Target, Wish, begin, options_of, view_in, wish_in
+from letta_grpc.gateway.faces.letta.streams import EventStream, whole_answer
+from letta_grpc.gateway.faces.letta.telling import View, hidden_returns
+from letta_grpc.v1 import run_service_pb2
+
+
+async def answered(ask: Ask, target: Target, *, streaming: bool) -> Json | Response:
+    """Send a request's messages; answer with the stream, or with the whole. Raises Failure."""
+    wish = await wish_in(ask, target)
+    view = _own_view(ask, wish)
+    if streaming:
+        return EventStream(await begin(ask, wish, options_of(view)), view)
+    whole = View(types=view.types, compactions=view.compactions, hidden_returns=view.hidden_returns)
+    return await whole_answer(await begin(ask, wish, options_of(whole)), whole)
+
+
+async def accepted(ask: Ask, target: Target) -> Json:
+    """Send a request's messages; answer with the run at once. Raises Failure."""
+    if ask.body.get("callback_url"):
+        raise not_here("Nobody is called back here yet: follow the run by POST /v1/runs/{run_id}/stream.")
+    wish = await wish_in(ask, target)
+    wish.run.background = True
+    following = await begin(ask, wish, options_of(View()))
+    following.close()
+    request = run_service_pb2.GetRunRequest(run_id=following.run_id)
+    return run_json((await ask.call(ask.services.runs.GetRun, request)).run)
+
+
+def _own_view(ask: Ask, wish: Wish) -> View:
+    view = view_in(ask.body)
+    return View(
+        tokens=view.tokens,
+        pings=view.pings,
+        compactions=view.compactions,
+        types=view.types,
+        hidden_returns=hidden_returns(wish.run.metadata),
+    )

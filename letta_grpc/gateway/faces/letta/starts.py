@@ -1,0 +1,200 @@
+"""Starting runs, and finding those that a repeated request has started before.
+
+A request whose messages have an `otid` starts under a request id made of it: repeated it finds its run, by whichever route and
+in whichever mode it comes. Of others the digest of the input is kept with the run; the SDKs say in a header that they repeat,
+and a repeated request whose input is that of the conversation's newest run is taken for the same.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from letta_grpc.gateway.faces.letta.approvals import with_calls_named
+from letta_grpc.gateway.faces.letta.errors import LettaFailure, conflict, reason_of, unprocessable
+from letta_grpc.gateway.faces.letta.following import Following, attached, started
+from letta_grpc.gateway.faces.letta.ids import request_id_of
+from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
+from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.telling import DIGEST, RETURNS, STREAM, TYPES, View, hidden_returns
+from letta_grpc.gateway.failures import Failure
+from letta_grpc.v1 import conversation_service_pb2, messages_pb2, runs_pb2
+from letta_grpc.v1 import run_service_pb2 as pb
+
+TOKENS, STEPS = "tokens", "steps"
+COMPACTIONS = "compactions"
+_RETRY_COUNT = "x-stainless-retry-count"
+_RETRY_SECONDS = 60
+# Below what the SDKs wait for a byte, and below the reference server's 20 s.
+_HEARTBEAT = Duration(seconds=15)
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a run is to start. The conversation is empty where the agent's default one is meant."""
+
+    agent_id: str
+    conversation_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """The conversation's name among all."""
+        return self.conversation_id or self.agent_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A start as a body asks for it."""
+
+    target: Target
+    run: runs_pb2.RunSpec
+    request_id: str | None
+
+    @property
+    def digest(self) -> str:
+        """The digest of the input."""
+        return self.run.metadata[DIGEST]
+
+
+def options_of(view: View) -> pb.StreamOptions:
+    """Return how a stream for this view is to be sent."""
+    return pb.StreamOptions(omit_deltas=not view.tokens, heartbeat_interval=_HEARTBEAT)
+
+
+def view_in(body: Mapping[str, Any]) -> View:
+    """Return how a body wants its run told."""
+    types = body.get("include_return_message_types") or ()
+    if not isinstance(types, list | tuple):
+        raise unprocessable("include_return_message_types", "must be a list")
+    return View(
+        tokens=bool(body.get("stream_tokens")),
+        pings=body.get("include_pings", True) is not False,
+        compactions=bool(body.get("include_compaction_messages")),
+        types=frozenset(map(str, types)),
+    )
+
+
+def view_of(run: runs_pb2.Run, *, pings: bool = True, after: int = 0) -> View:
+    """Return how a run was asked to be told when it was started."""
+    modes = run.metadata.get(STREAM, STEPS).split(",")
+    return View(
+        tokens=TOKENS in modes,
+        pings=pings,
+        compactions=COMPACTIONS in modes,
+        types=frozenset(filter(None, run.metadata.get(TYPES, "").split(","))),
+        hidden_returns=hidden_returns(run.metadata),
+        after=after,
+    )
+
+
+async def wish_in(ask: Ask, target: Target) -> Wish:
+    """Return the start that a request asks for. Raises Failure."""
+    body = await with_calls_named(ask, target.agent_id, ask.body)
+    messages = messages_in(body)
+    run = runs_pb2.RunSpec(messages=messages, client_tools=client_tools_in(body), background=bool(body.get("background")))
+    try:
+        if body.get("max_steps") is not None:
+            run.max_steps = body["max_steps"]
+        if body.get("override_model"):
+            run.model = body["override_model"]
+        if system := body.get("override_system") or body.get("system"):
+            run.system = system
+    except (TypeError, ValueError) as error:
+        raise unprocessable("", str(error)) from None
+    digest = hashlib.sha256(f"{target.key}\n".encode() + _without_background(run)).hexdigest()
+    _keep(run, digest, view_in(body))
+    otids = [message.otid for message in messages if message.otid]
+    return Wish(target=target, run=run, request_id=request_id_of(target.key, otids))
+
+
+def _without_background(run: runs_pb2.RunSpec) -> bytes:
+    plain = runs_pb2.RunSpec()
+    plain.CopyFrom(run)
+    plain.background = False
+    return plain.SerializeToString(deterministic=True)
+
+
+def _keep(run: runs_pb2.RunSpec, digest: str, view: View) -> None:
+    run.metadata[DIGEST] = digest
+    run.metadata[STREAM] = ",".join([TOKENS if view.tokens else STEPS, *([COMPACTIONS] if view.compactions else [])])
+    if view.types:
+        run.metadata[TYPES] = ",".join(sorted(view.types))
+    if returns := returned_calls(run.messages):
+        run.metadata[RETURNS] = ",".join(returns)
+
+
+def returned_calls(messages: Sequence[messages_pb2.InputMessage]) -> list[str]:
+    """Return the calls that an input gives the returns of."""
+    return [returned.tool_call_id for message in messages for returned in message.tool_returns.returns]
+
+
+async def begin(ask: Ask, wish: Wish, options: pb.StreamOptions) -> Following:
+    """Start a run and follow it, or the one that this request has started before. Raises Failure.
+
+    A conversation at work takes the run into its queue.
+    """
+    repeats = ask.request.headers.get(_RETRY_COUNT, "0") not in {"", "0"} and wish.request_id is None
+    if repeats and (run := await _newest(ask, wish.target)) and run.metadata.get(DIGEST) == wish.digest:
+        return await attached(ask, run.id, options)
+    try:
+        return await started(ask, _request(wish, options, runs_pb2.CONFLICT_POLICY_REJECT))
+    except Failure as failure:
+        reason, facts = reason_of(failure)
+        match reason:
+            case "APPROVAL_PENDING":
+                raise await _pending(ask, facts, failure) from None
+            case "CONVERSATION_BUSY" if repeats and await _is_ours(ask, facts.get("active_run_id", ""), wish):
+                # It was accepted while we looked.
+                return await attached(ask, facts["active_run_id"], options)
+            case "CONVERSATION_BUSY":
+                return await started(ask, _request(wish, options, runs_pb2.CONFLICT_POLICY_ENQUEUE))
+            case "REQUEST_ID_REUSED" if await _is_ours(ask, facts.get("run_id", ""), wish):
+                # The same input, asked for in another mode or taken into the queue then.
+                return await attached(ask, facts["run_id"], options)
+        raise
+
+
+def _request(wish: Wish, options: pb.StreamOptions, policy: runs_pb2.ConflictPolicy.ValueType) -> pb.StreamRunRequest:
+    request = pb.StreamRunRequest(
+        agent_id=wish.target.agent_id,
+        conversation_id=wish.target.conversation_id,
+        request_id=wish.request_id or "",
+        run=wish.run,
+        options=options,
+    )
+    request.run.conflict_policy = policy
+    return request
+
+
+async def _is_ours(ask: Ask, run_id: str, wish: Wish) -> bool:
+    run = (await ask.call(ask.services.runs.GetRun, pb.GetRunRequest(run_id=run_id))).run
+    return run.metadata.get(DIGEST) == wish.digest
+
+
+async def _newest(ask: Ask, target: Target) -> runs_pb2.Run | None:
+    """Return the newest run of a conversation, if it is young."""
+    since = datetime.now(UTC) - timedelta(seconds=_RETRY_SECONDS)
+    conversation_id = target.conversation_id or await default_conversation(ask, target.agent_id)
+    request = pb.ListRunsRequest(agent_id=target.agent_id, conversation_id=conversation_id, descending=True, page_size=1)
+    request.create_time_from.FromDatetime(since)
+    found = (await ask.call(ask.services.runs.ListRuns, request)).runs
+    return found[0] if found else None
+
+
+async def default_conversation(ask: Ask, agent_id: str) -> str:
+    """Return the id of an agent's default conversation: it is the oldest. Raises Failure."""
+    request = conversation_service_pb2.ListConversationsRequest(agent_id=agent_id, page_size=1)
+    found = (await ask.call(ask.services.conversations.ListConversations, request)).conversations
+    return found[0].id if found else DEFAULT
+
+
+async def _pending(ask: Ask, facts: Mapping[str, str], failure: Failure) -> LettaFailure:
+    """Return the failure that names the request that waits, and its calls."""
+    run = (await ask.call(ask.services.runs.GetRun, pb.GetRunRequest(run_id=facts["run_id"]))).run
+    request_id = next((action.message_id for action in run.pending_actions), None)
+    calls = facts.get("tool_call_ids", "").split(",")
+    return conflict("PENDING_APPROVAL", failure.message, pending_request_id=request_id, run_id=run.id, tool_call_ids=calls)

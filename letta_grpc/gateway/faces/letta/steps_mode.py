@@ -1,0 +1,26 @@
+"""The mode `stream_steps`: whole messages, each as it is stored."""
+
+from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
+from letta_grpc.gateway.faces.letta.telling import Scene, View, compaction_items
+from letta_grpc.v1 import events_pb2, messages_pb2
+
+
+class StepsMode:
+    """Tells messages."""
+
+    def __init__(self, run_id: str, view: View) -> None:
+        self._scene = Scene(run_id, set(view.hidden_returns))
+        self._view = view
+
+    def of(self, event: events_pb2.RunEvent) -> list[Item]:
+        """Return what an event becomes."""
+        match event.WhichOneof("payload"):
+            case "message_completed" if event.message_completed.message.role != messages_pb2.ROLE_USER:
+                message = event.message_completed.message
+                self._scene.note(message)
+                items = items_of(message, frozenset(self._scene.hidden_returns))
+            case "context_compacted" if self._view.compactions:
+                items = compaction_items(event.context_compacted)
+            case _:
+                return []
+        return self._scene.numbered(items, event)
