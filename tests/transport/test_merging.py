@@ -88,6 +88,16 @@ async def test_a_server_that_drains_sends_an_idle_stream_away(way: Way) -> None:
             await calls.settled()
 
 
+async def test_a_server_that_drains_refuses_several_starts_as_a_whole() -> None:
+    async with engine() as house, asyncio.timeout(10):
+        calls = house_calls(house)
+        async with channel_to(calls, "local") as channel:
+            calls.drain()
+            start = pb.RunStart(agent_id=house.agent.id, run=spec_of("hello"))
+            error = await failure_of(Stubs(channel).runs.StreamRuns(pb.StreamRunsRequest(starts=[start, start])))
+            assert info_of(error)[:2] == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_client_that_leaves_ends_the_stream_and_not_the_run(way: Way) -> None:
     async with engine() as house, asyncio.timeout(10):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from letta_grpc.domain.errors import LettaError
+from letta_grpc.domain.errors import LettaError, ServerDraining
 from letta_grpc.domain.runs import Run
 from letta_grpc.engine.runs import Runs
 from letta_grpc.engine.starts import StartRequest
@@ -28,6 +28,9 @@ class SeveralRuns:
         async with asyncio.TaskGroup() as group:
             claims = [group.create_task(self._claimed(start), name="start") for start in starts]
         claimed = [claim.result() for claim in claims]
+        if draining := [one for one in claimed if isinstance(one, ServerDraining)]:
+            # It concerns the whole call; what was started before goes on, and is found again by its request id.
+            raise draining[0]
         await call.announce(",".join("" if isinstance(one, LettaError) else one.id for one in claimed))
 
         async def lead(chorus: Chorus) -> None:
