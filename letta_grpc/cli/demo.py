@@ -13,19 +13,31 @@ from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
 
-from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.flags import read_settings
 from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.relay import Relay
 from letta_grpc.cli.rendering import payload_of, plain
 from letta_grpc.cli.server import calling
 from letta_grpc.cli.transcript import Transcript
-from letta_grpc.client import AsyncClient
+from letta_grpc.client import Answer, AsyncClient, PendingAction, ToolSandboxUnavailable, approve
 from letta_grpc.settings import Settings
 
 SCRIPTED = "scripted/demo"
 INTRODUCTION = "Hello! My name is Ada."
 QUESTION = "How do your words get to me?"
+ORDER = 'Please run launch with {"rocket": "Saturn"}'
+# Sent to the server as text; it runs in a sandbox.
+TOOL = '''
+def launch(rocket: str) -> str:
+    """Launch a rocket, after a countdown."""
+    import time
+
+    for number in (3, 2, 1):
+        print(number, flush=True)
+        time.sleep(0.4)
+    return f"{rocket} is on its way."
+'''
 # Into the second answer by so many pieces of text the connection is cut.
 CUT_AFTER = 12
 SECONDS_FOR_A_RUN = 120
@@ -71,7 +83,7 @@ async def _demo(settings: Settings, model: str) -> Exit:
         ):
             show = Show(console, client, relay)
             await show.introduce(server.address, model, time.perf_counter() - began)
-            return Exit.OK if await show.memory() and await show.cut() else Exit.FAILED
+            return Exit.OK if await show.memory() and await show.cut() and await show.tool() else Exit.FAILED
     except app.StartupError as error:
         typer.echo(f"letta-grpc: {error.message}", err=True)
         return Exit.CANNOT_START
@@ -112,6 +124,28 @@ class Show:
         """Stream an answer and cut the connection in the middle of it."""
         self._act("The connection is cut in the middle of an answer")
         return await self._run(QUESTION, cut_after=CUT_AFTER) == "RUN_STATE_COMPLETED"
+
+    async def tool(self) -> bool:
+        """Let the agent ask before it runs a tool, approve, and show what the tool writes while it runs."""
+        self._act("A tool of one's own, which waits for approval and shows its output as it comes")
+        try:
+            made = await self._client.tools.create(TOOL, requires_approval=True)
+        except ToolSandboxUnavailable as error:
+            self._say(f"Skipped: {error.message} `letta-grpc doctor` says more.")
+            return True
+        await self._client.tools.attach(self._agent_id, made.name)
+        self._console.print(f"[bold]you[/]    {escape(ORDER)}")
+        self._console.print("[bold]agent[/]  ", end="")
+        transcript = Transcript(self._console)
+
+        def decide(action: PendingAction) -> Answer:
+            transcript.line(f"── approved: {action.name}, in your place ──", "bold green")
+            return approve()
+
+        async with asyncio.timeout(SECONDS_FOR_A_RUN), self._client.turn(self._agent_id, ORDER, decide=decide) as turn:
+            async for event in turn:
+                transcript.show(plain(event))
+            return exit_of_run(plain(await turn.final())["state"]) is Exit.OK
 
     async def _run(self, text: str, cut_after: int | None = None) -> str:
         self._console.print(f"[bold]you[/]    {escape(text)}")

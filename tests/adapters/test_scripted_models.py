@@ -178,6 +178,20 @@ async def test_demo_says_when_its_tool_failed_or_is_not_there() -> None:
     assert not calls
 
 
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [("Please run memory_insert", "{}"), ('use the tool memory_insert with {"text": "tea"}', '{"text": "tea"}')],
+)
+async def test_demo_calls_a_tool_of_its_own_when_it_is_told_to(text: str, arguments: str) -> None:
+    request = demo_request(text)
+    _, (call,) = await demo(request)
+    assert (call.name, call.arguments) == ("memory_insert", arguments)
+    said, calls = await demo(followed_by(request, assistant(), returned()))
+    assert said.startswith("The tool says: ")
+    assert not calls
+    assert not (await demo(demo_request("Please run away")))[1]
+
+
 async def test_demo_knows_the_name_that_stands_in_its_memory_and_no_other() -> None:
     assert "Ada" in (await demo(demo_request("What is my name?", "The person's name is Ada.")))[0]
     assert "Bob" in (await demo(demo_request("what's my name", "Likes tea.\nName: Bob")))[0]

@@ -12,7 +12,17 @@ def test_the_demo_shows_text_a_memory_edit_and_a_stream_that_survives_a_cut() ->
     assert f"attached again: the first event is {cut + 1}" in text
     assert text.count("none missing, none twice") == 2
     assert "first token after" in text
+    tool = text.partition("A tool of one's own")[2]
+    if "Skipped:" not in tool:
+        in_order = ["→ launch", "? launch", "── approved: launch", "│ 3", "│ 2", "│ 1", "← Saturn is on its way."]
+        assert sorted(in_order, key=tool.index) == in_order
     assert shown.stderr == ""
+
+
+def test_the_demo_without_a_sandbox_says_so_and_goes_on() -> None:
+    shown = letta_grpc("demo", LETTA_GRPC_TOOL_SANDBOX="off")
+    assert shown.returncode == 0, shown.stderr
+    assert "Skipped: " in shown.stdout
 
 
 def test_a_model_that_nobody_has_ends_the_demo_with_a_line() -> None:

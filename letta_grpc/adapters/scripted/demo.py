@@ -92,7 +92,7 @@ def _wanted_call(text: str, request: ModelRequest) -> CallTool | None:
     named = _RUN.search(text)
     if named is None or named[1] not in {tool.name for tool in request.tools}:
         return None
-    return CallTool(named[1], named[2] or "{}", piece_chars=8)
+    return CallTool(named[1], named[2] or "{}")
 
 
 def _answer(text: str, system: str) -> str:
