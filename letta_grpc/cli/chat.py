@@ -19,7 +19,17 @@ from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json, plain
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Target, Tls, refused
 from letta_grpc.cli.transcript import Transcript, waiting_line
-from letta_grpc.client import Client, LettaError, Run, RunStream, approve, deny
+from letta_grpc.client import (
+    ApprovalAlreadyResolved,
+    ApprovalExpired,
+    ApprovalPending,
+    Client,
+    LettaError,
+    Run,
+    RunStream,
+    approve,
+    deny,
+)
 from letta_grpc.settings import Settings
 
 AGENT_NAME = "chat"
@@ -104,13 +114,22 @@ class Conversation:
             code = self._take_up()
             while code is not Exit.WAITING and (text := _read(self._console)) is not None:
                 if text:
-                    code = self._settle(self._follow(self._client.stream(self._agent_id, text)))
+                    code = self._say(text)
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
         return code
 
+    def _say(self, text: str) -> Exit:
+        """Take a turn."""
+        try:
+            return self._settle(self._follow(self._client.stream(self._agent_id, text)))
+        except ApprovalPending as error:
+            # Another client's run has come to wait since the last turn.
+            self._console.print(f"Not sent: {error}", style="red", soft_wrap=True, markup=False)
+            return self._take_up()
+
     def _take_up(self) -> Exit:
-        """Ask about the calls that have waited since an earlier conversation."""
+        """Ask about the calls that wait already, since an earlier chat or because of another client."""
         for run in self._client.runs.list(agent_id=self._agent_id, has_pending_actions=True):
             if self._client.conversations.get(run.conversation_id).is_default:
                 for action in plain(run)["pendingActions"]:
@@ -125,7 +144,12 @@ class Conversation:
             if not answers:
                 self._console.print(_left_waiting(run.id, waiting[0]), style="dim", soft_wrap=True, markup=False)
                 return Exit.WAITING
-            run = self._follow(self._client.answer(run, answers))
+            try:
+                run = self._follow(self._client.answer(run, answers))
+            except (ApprovalAlreadyResolved, ApprovalExpired) as error:
+                # Somebody else was faster; other calls may wait still.
+                self._console.print(str(error), style="red", soft_wrap=True, markup=False)
+                return self._take_up()
         return exit_of_run(plain(run)["state"])
 
     def _follow(self, stream: RunStream) -> Run:

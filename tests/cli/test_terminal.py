@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from letta_grpc.client import Client
+from letta_grpc.client import Client, deny
 from tests.support.server_process import BIN
 from tests.support.terminal import Terminal, terminal
 
@@ -112,3 +112,22 @@ def test_a_call_that_is_left_waiting_is_asked_about_by_the_next_chat(address: st
         chat.type('{"text": "cream"}')
         chat.wait_for_line("Noted.")
         chat.wait_for_line("you>")
+
+
+def test_a_chat_goes_on_when_somebody_else_answers_or_asks_meanwhile(address: str) -> None:
+    agent_id = careful(address)
+    with terminal(*command(address, agent_id)) as chat, Client(address) as client:
+        ask(chat, [note("a", "milk")], [{"text": "Noted."}])
+        chat.wait_for_line("[a]pprove")
+        (run,) = client.runs.list(agent_id=agent_id, has_pending_actions=True)
+        client.answer(run, {"a": deny("I was faster")}).final()
+        chat.type("a")
+        chat.wait_for(lambda lines: any("APPROVAL_ALREADY_RESOLVED" in line for line in lines))
+        chat.wait_for_line("you>", times=2)
+        client.runs.execute(agent_id, json.dumps([[note("b", "tea")], [{"text": "Tea is noted."}]]))
+        chat.type("Are you there?")
+        chat.wait_for_line("Not sent: ")
+        chat.wait_for_line("[a]pprove", times=2)
+        chat.type("a")
+        chat.wait_for_line("Tea is noted.")
+        chat.wait_for_line("you>", times=3)

@@ -155,6 +155,11 @@ class ScriptedRuns(run_service_pb2_grpc.RunServiceServicer):
     ) -> run_service_pb2.ListStepsResponse:
         return await self._answer(request, context, run_service_pb2.ListStepsResponse())
 
+    async def ListRunMessages(  # noqa: N802 - the service's name
+        self, request: run_service_pb2.ListRunMessagesRequest, context: Context
+    ) -> run_service_pb2.ListRunMessagesResponse:
+        return await self._answer(request, context, run_service_pb2.ListRunMessagesResponse())
+
     async def _answer(self, request: Message, context: Context, usual: Answer) -> Answer:
         self._note(request, context)
         answer = self.answers.pop(0) if self.answers else usual
