@@ -22,7 +22,10 @@ OUT ?= .
 PROTOS := $(wildcard protos/letta_grpc/v1/*.proto)
 GOOGLE_PROTOS := api/annotations api/http rpc/code rpc/error_details rpc/status
 # Unit and contract tests: no process of ours, no model that has to be loaded. `make test` runs all there are.
-QUICK_TESTS := $(wildcard tests/domain tests/engine tests/adapters tests/transport tests/client tests/telemetry tests/static)
+QUICK_TESTS := $(wildcard tests/adapters tests/transport tests/client tests/telemetry tests/static)
+# They alone have to go through every branch of letta_grpc.domain and letta_grpc.engine; what is left out fails the run.
+CORE_TESTS := tests/domain tests/engine
+FLOOR := --cov --cov-report=term-missing:skip-covered
 
 .PHONY: help demo test check lint types proto generate proto-accept docs fmt bench
 
@@ -33,9 +36,11 @@ demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 	@$(BIN)/letta-grpc demo
 
 test: $(EVERYTHING) .buf/googleapis grpcurl node ## Run every test
-	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q
+	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
+	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS))
 
 check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests
+	@$(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
 	@$(BIN)/pytest -q --ignore=tests/adapters/test_llama_real.py $(QUICK_TESTS)
 
 lint: $(EVERYTHING) .buf/googleapis

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import assert_never
 
 from letta_grpc.domain.approvals import ActionKind
 from letta_grpc.domain.arguments import merged
@@ -166,6 +167,8 @@ class Answer:
                 case ModelFinished():
                     self._finish_speech(events)
                     self.finish = chunk
+                case _:
+                    assert_never(chunk)
         if self._characters > MAX_ANSWER_CHARACTERS:
             self._shorten()
             raise InvalidModelOutput(f"The model's answer is longer than {MAX_ANSWER_CHARACTERS} characters.")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import assert_never
 
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.messages import (
@@ -77,8 +78,10 @@ def _contents(message: InputMessage) -> Iterator[tuple[str, Sequence[InputPart]]
         case ReturnsInput(tool_returns=returns):
             for index, returned in enumerate(returns):
                 yield f"tool_returns.returns[{index}].content.parts", returned.content
-        case ApprovalInput():
+        case ApprovalInput():  # Has no content.
             pass
+        case _:
+            assert_never(message)
 
 
 def _places(messages: Sequence[InputMessage]) -> Iterator[tuple[str, str]]:

@@ -225,10 +225,10 @@ class AgentLoop:
     async def _after_answer(self, record: RunRecord, turn: Turn) -> RunEnd | None:
         """Run the calls that need no answer; then the run waits for the others, or goes on."""
         step = await self._tool_calls.run_all(record, turn)
-        if not record.progress.asked:
+        if (asked := record.progress.asked) is None:
             return self._conclude(record, turn, step)
         record.add_step_end()
-        return interrupted(record.add_approval_request(turn.toolbox.waits_for))
+        return interrupted(record.add_approval_request(asked, turn.toolbox.waits_for))
 
     @staticmethod
     def _conclude(record: RunRecord, turn: Turn, step: StepCalls, fault: str | None = None) -> RunEnd | None:

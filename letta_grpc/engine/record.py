@@ -105,7 +105,8 @@ class RunRecord:
         """Store what was added, and these, before anything that is written later. If that fails, the next write fails too."""
         self.add(*events)
         stored = self._append()
-        stored.add_done_callback(_forget_failure)
+        # Looked at by nobody else.
+        stored.add_done_callback(Future.exception)
         return stored
 
     async def write_return(self, returned: ToolReturn, changes: Sequence[Change]) -> None:
@@ -158,11 +159,8 @@ class RunRecord:
         )
         self.add(MessageCompleted(message))
 
-    def add_approval_request(self, waits_for: Callable[[str], ActionKind | None]) -> tuple[PendingAction, ...]:
-        """Add the request for answers to the calls of this step that wait, and return them."""
-        asked = self.progress.asked
-        if asked is None:
-            return ()
+    def add_approval_request(self, asked: Message, waits_for: Callable[[str], ActionKind | None]) -> tuple[PendingAction, ...]:
+        """Add the request for answers to the calls of a step's message, and return them."""
         expire_time = self._clock.now() + self.spec.approval_timeout
         actions = tuple(
             PendingAction(
@@ -234,11 +232,6 @@ class RunRecord:
             usage=usage,
             timing=_timing(nanoseconds(self.run.create_time), first_ns, last_ns, self._clock.time_ns(), usage),
         )
-
-
-def _forget_failure(stored: Future[None]) -> None:
-    if not stored.cancelled():
-        stored.exception()
 
 
 async def _outcome(stored: Future[None]) -> None:

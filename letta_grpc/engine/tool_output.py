@@ -51,7 +51,7 @@ class LiveOutput:
 
     def _stored(self, stored: Future[None]) -> None:
         self._is_writing = False
-        if stored.cancelled() or stored.exception():
+        if stored.exception():
             # The next write of the run fails as well, and says why.
             self._is_closed = True
         elif not self._is_closed:

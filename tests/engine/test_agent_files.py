@@ -21,7 +21,6 @@ from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.tools import NewTool
 from tests.support.engine import DirectedTools, Engine, call, engine, of, say
 from tests.support.toolsheds import toolshed
-from tests.support.wires import agent_files_of
 
 SOURCE = PythonSource(code="def echo() -> str: ...")
 WISH = NewTool(name="echo", description="Says it.", parameters="{}", source=SOURCE)
@@ -38,7 +37,17 @@ async def house() -> AsyncIterator[Engine]:
 
 @pytest.fixture
 def files(house: Engine) -> AgentFiles:
-    return agent_files_of(house, toolshed(house.database, house.clock).own)
+    database = house.database
+    return AgentFiles(
+        agents=house.agents,
+        conversations=database.conversations,
+        history=database.history,
+        passages=database.passages,
+        tools=database.tools,
+        own_tools=toolshed(database, house.clock).own,
+        importer=database.agent_importer,
+        clock=house.clock,
+    )
 
 
 def arrival(file: AgentFile, **fields: object) -> Arrival:

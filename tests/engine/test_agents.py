@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -7,14 +8,17 @@ from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, DEFAULT_SYSTEM
 from letta_grpc.domain.blocks import DEFAULT_BLOCK_LIMIT
 from letta_grpc.domain.context import estimate_tokens
 from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, ConversationNotFound, InvalidRequest, ModelUnknown
-from letta_grpc.domain.ids import new_block_id
+from letta_grpc.domain.ids import new_agent_id, new_block_id
 from letta_grpc.domain.messages import ToolCall
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import Blocks, NewBlock
 from letta_grpc.engine.conversations import Conversations
+from letta_grpc.engine.starts import StartRequest
+from letta_grpc.ports.search import MessageQuery
 from tests.support.engine import DirectedTools, Engine, engine, say
 from tests.support.threads import threads_of
+from tests.support.values import spec as plain_spec
 
 
 @pytest.fixture
@@ -163,3 +167,30 @@ async def test_a_thread_cannot_have_an_unknown_model(house: Engine, conversation
     thread = await conversations.create(house.agent.id, title="", model="", metadata={})
     with pytest.raises(ModelUnknown):
         await conversations.update(thread.id, {"model": "nobody/nothing"})
+
+
+async def test_messages_are_searched_in_one_conversation_in_the_default_one_or_in_all(
+    house: Engine, conversations: Conversations
+) -> None:
+    thread = await conversations.create(house.agent.id, title="a", model="", metadata={})
+    await house.play(say("tea here"), words="drink")
+    house.model.turns += [say("tea there")]
+    spec = plain_spec("drink")
+    start = StartRequest(agent_id=house.agent.id, conversation_id=thread.id, request_id=None, spec=spec)
+    await house.events((await house.runs.start(start)).id)
+    query = MessageQuery(agent_id=house.agent.id, text="tea")
+
+    async def texts(query: MessageQuery, *, in_default: bool = False) -> set[str]:
+        return {found.message.text for found in await house.agents.search_messages(query, in_default)}
+
+    assert await texts(query) == {"tea here", "tea there"}
+    assert await texts(query, in_default=True) == {"tea here"}
+    assert await texts(replace(query, conversation_id=thread.id)) == {"tea there"}
+    with pytest.raises(AgentNotFound):
+        await house.agents.search_messages(MessageQuery(agent_id=new_agent_id(), text="tea"))
+
+
+async def test_a_conversation_can_be_emptied(house: Engine) -> None:
+    await house.play(say("hi"), words="hello")
+    await house.agents.reset_messages(house.agent.id, None)
+    assert (await house.agents.list_messages(house.agent.id, None, PageRequest())).items == ()

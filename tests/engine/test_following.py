@@ -1,18 +1,19 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
 
 import pytest
 
 from letta_grpc.domain.completions import TextChunk
-from letta_grpc.domain.errors import CursorAhead, EventsExpired, RunNotFound
+from letta_grpc.domain.errors import CursorAhead, EventsExpired, RunNotFound, ServerDraining
 from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import new_run_id
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.ports.log import LogPage
 from letta_grpc.ports.stores import RunFilter
-from tests.support.engine import DONE, Engine, engine, say
+from letta_grpc.testing.stores.paging import check_pages
+from tests.support.engine import DONE, Engine, call, end, engine, say
 
 
 @pytest.fixture
@@ -98,3 +99,42 @@ async def test_stored_events_and_steps_are_listed_without_waiting(house: Engine)
     assert not page.ended
     assert page.last >= 1
     assert (await house.runs.list_steps(run.id, PageRequest())).items == ()
+
+
+async def test_a_wait_that_is_no_readers_is_cut_by_draining_too(house: Engine) -> None:
+    async def done() -> str:
+        return "done"
+
+    async def late() -> None:
+        raise TimeoutError
+
+    assert await house.runs.until_drained(done()) == "done"
+    # A time limit inside of what is waited for is not taken for the drain.
+    with pytest.raises(TimeoutError):
+        await house.runs.until_drained(late())
+    forever = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(_refused(house.runs.until_drained(forever.wait())))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        house.runs.drain()
+    too_late = done()
+    with pytest.raises(ServerDraining):
+        await house.runs.until_drained(too_late)
+    too_late.close()
+
+
+async def _refused(waiting: Awaitable[object]) -> None:
+    with pytest.raises(ServerDraining):
+        await waiting
+
+
+async def test_the_messages_of_a_run_are_listed_page_by_page_both_ways(house: Engine) -> None:
+    await house.play(say("before"), words="first")
+    events = await house.play(call("no_such_tool"), say("done"), words="hello")
+    run_id = end(events).id
+    ordered = (await house.runs.list_messages(run_id, PageRequest())).items
+    assert [message.role for message in ordered] == [Role.USER, Role.ASSISTANT, Role.TOOL, Role.ASSISTANT]
+    await check_pages(lambda page: house.runs.list_messages(run_id, page), ordered)
+    with pytest.raises(RunNotFound):
+        await house.runs.list_messages(new_run_id(), PageRequest())

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -28,6 +28,7 @@ from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.answer import MAX_ANSWER_CHARACTERS, Admission, Answer
 from letta_grpc.ports.tools import ToolResult
+from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.requirements.registry import requirement
 from tests.support.engine import DONE, DirectedTools, Engine, Turn, call, end, engine, kinds, of, say
@@ -321,3 +322,14 @@ async def test_usage_and_timing_are_told_at_step_and_run(house: Engine) -> None:
     )
     assert ended.timing is not None
     assert (ended.timing.time_to_first_token, ended.timing.total, ended.timing.tokens_per_second) == (0, 2, 1)
+
+
+async def test_a_models_call_carries_the_trace_that_it_belongs_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Traced(NoTracing):
+        def headers(self) -> Mapping[str, str]:
+            return {"traceparent": "00-1-2-01"}
+
+    async with asyncio.timeout(10), engine() as house:
+        monkeypatch.setattr(house.supervisor._loop, "_tracing", Traced())  # noqa: SLF001 - a collaborator of a running engine
+        await house.play(say("hi"))
+    assert house.model.asked[0].headers == {"traceparent": "00-1-2-01"}

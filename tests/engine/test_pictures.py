@@ -1,15 +1,28 @@
 import asyncio
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 
+from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.errors import InvalidRequest
-from letta_grpc.domain.messages import ImagePart, InputPart, Role, SpokenInput, TextPart
+from letta_grpc.domain.messages import (
+    ApprovalInput,
+    Approve,
+    ImagePart,
+    InputPart,
+    ReturnsInput,
+    Role,
+    SpokenInput,
+    TextPart,
+    ToolCall,
+)
 from letta_grpc.domain.pictures import MAX_CONTENT_BYTES
 from letta_grpc.domain.runs import RunSpec
 from letta_grpc.testing.images import PNG
-from tests.support.engine import engine, say
+from tests.support.engine import DirectedTools, call, engine, say
 from tests.support.pictures import Album, picture
+from tests.support.values import returned
 
 
 def look(*urls: str) -> RunSpec:
@@ -81,3 +94,19 @@ async def test_pictures_with_their_data_are_fetched_from_nowhere() -> None:
         run = await house.begin(RunSpec(messages=(SpokenInput(role=Role.USER, content=(sent,)),)))
         await house.events(run.id)
         assert (house.model.asked[0].messages[0].content, album.fetched) == ((sent,), [])
+
+
+async def test_what_a_client_gives_may_name_pictures_beside_decisions() -> None:
+    async def echo(_call: ToolCall) -> str:
+        return "done"
+
+    tools = DirectedTools({"risky": echo}, guarded={"risky"})
+    lookup = ToolDefinition(name="lookup", description="", parameters="{}")
+    async with engine(images=Album({"http://a/1": PNG}), tools=tools) as house:
+        await house.play(call("risky", "lookup"), client_tools=(lookup,))
+        given = replace(returned("lookup-1"), content=(TextPart("There:"), ImagePart(url="http://a/1")))
+        answer = (ApprovalInput(decisions=(Approve(tool_call_id="risky-0"),)), ReturnsInput(tool_returns=(given,)))
+        house.model.turns += [say("Seen.")]
+        await house.events((await house.begin(RunSpec(messages=answer))).id)
+        (shown,) = [one for one in house.model.asked[-1].messages[-1].tool_returns if one.tool_call_id == "lookup-1"]
+        assert shown.content == (TextPart("There:"), picture())

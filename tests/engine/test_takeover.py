@@ -95,6 +95,35 @@ async def test_a_run_that_is_cancelled_before_it_is_known_how_far_it_came_has_an
         assert second.model.asked == []
 
 
+async def test_a_server_that_stops_before_it_knows_how_far_a_run_came_leaves_it_to_the_next() -> None:
+    async with engine() as first:
+        first.model.turns += [[[TextChunk("so f")], asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+    left(first)
+    log = first.database.log
+    first.database.log = slow = SlowLog(log._state)  # noqa: SLF001 - the same state, read by another log
+    async with next_server(first):
+        await slow.asked.wait()
+    left(first)
+    first.database.log = log
+    async with next_server(first, say("third time")) as third:
+        assert (end(await third.events(run.id)).state, end(await third.events(run.id)).attempt) == (RunState.COMPLETED, 3)
+
+
+async def test_a_start_that_is_stored_while_its_server_stops_is_left_to_the_next() -> None:
+    async with asyncio.TaskGroup() as group, engine() as first:
+        first.model.turns += [say("not asked")]
+        starting = group.create_task(first.start())
+        # The claim is stored now; that work on it may begin is on its way.
+        await asyncio.sleep(0)
+    run = starting.result()
+    assert not first.model.asked
+    left(first)
+    async with next_server(first, say("hi")) as second:
+        assert (end(await second.events(run.id)).state, end(await second.events(run.id)).attempt) == (RunState.COMPLETED, 2)
+
+
 async def test_what_was_said_by_a_run_whose_server_died_before_it_could_be_cancelled_is_void() -> None:
     async with engine() as first:
         first.model.turns += [[[TextChunk("so f")], asyncio.Event()]]

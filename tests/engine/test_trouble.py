@@ -10,11 +10,12 @@ import pytest
 
 from letta_grpc.domain.completions import ReasoningChunk, TextChunk
 from letta_grpc.domain.errors import ContextWindowExceeded, StoreUnavailable
-from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, ToolReturned
+from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, ToolOutputDelta, ToolReturned
 from letta_grpc.domain.forking import Fork
-from letta_grpc.domain.ids import ConversationId
+from letta_grpc.domain.ids import ConversationId, new_run_id
 from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
+from letta_grpc.domain.tools import OutputStream
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, EditBlock, Journal, Lease, Leases, Start
@@ -61,6 +62,8 @@ class FragileLeases:
         self.inner = inner
         self.failures = 0
         self.renew_fails = False
+        self.renews = True
+        self.lost: tuple[Lease, ...] = ()
         self.take_over = inner.take_over
         self.waiting_conversations = inner.waiting_conversations
         self.expire_calls = inner.expire_calls
@@ -74,7 +77,9 @@ class FragileLeases:
     async def renew(self, leases: Sequence[Lease], until: object) -> tuple[Lease, ...]:
         if self.renew_fails:
             raise StoreUnavailable
-        return await self.inner.renew(leases, until)  # type: ignore[arg-type]  # a time
+        if not self.renews:
+            return ()
+        return self.lost + await self.inner.renew(leases, until)  # type: ignore[arg-type]  # a time
 
 
 @pytest.fixture
@@ -261,6 +266,82 @@ async def test_a_tools_own_error_is_a_return_like_any_other() -> None:
         events = await house.play(call("refuse"), say("ok"))
     assert [event.tool_return.text for event in of(ToolReturned, events)] == ["no"]
     assert end(events).state is RunState.COMPLETED
+
+
+async def test_a_run_whose_tools_returns_cannot_be_stored_is_left_open(
+    house: Engine, journal: FragileJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def echo(call: ToolCall) -> str:
+        house.tools.outputs[call.id](OutputStream.STDOUT, "never shown")
+        return call.id
+
+    house.tools.plays |= {"one": echo, "two": echo}
+    agent = await house.agents.create(NewAgent(model="test/model"))
+    house.model.turns += [call("one", "two")]
+    journal.fails_on = ToolReturned
+    run = await house.start(agent=agent)
+    await house.supervisor.idle()
+    assert (await house.runs.get(run.id)).state is RunState.RUNNING
+    assert "run is left open: the store failed" in caplog.text
+
+
+async def test_a_tool_whose_output_cannot_be_stored_is_not_listened_to_any_more(
+    house: Engine, journal: FragileJournal
+) -> None:
+    async def talk(call: ToolCall) -> str:
+        output = house.tools.outputs[call.id]
+        output(OutputStream.STDOUT, "one")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        journal.fails_on = None
+        output(OutputStream.STDOUT, "two")
+        return "done"
+
+    house.tools.plays["talk"] = talk
+    agent = await house.agents.create(NewAgent(model="test/model"))
+    journal.fails_on = ToolOutputDelta
+    house.model.turns += [call("talk"), say("ok")]
+    run = await house.start(agent=agent)
+    events = await house.events(run.id)
+    assert of(ToolOutputDelta, events) == []
+    assert end(events).state is RunState.COMPLETED
+
+
+async def test_a_server_that_renews_too_late_takes_its_own_run_over_once_it_has_let_go(
+    house: Engine, leases: FragileLeases
+) -> None:
+    leases.renews = False
+    hold = asyncio.Event()
+    house.model.turns += [[hold, *say("late")], say("anew")]
+    run = await house.start()
+    await house.model.reached.wait()
+    for _ in range(4):
+        await house.clock.until_sleepers()
+        await house.clock.run_for(11)
+    # The lease is another attempt's now, and the task of the first one still at work.
+    assert (await house.runs.get(run.id)).attempt == 2
+    hold.set()
+    await house.supervisor.idle()
+    for _ in range(4):
+        await house.clock.until_sleepers()
+        await house.clock.run_for(11)
+    events = await house.events(run.id)
+    assert (end(events).state, end(events).attempt) == (RunState.COMPLETED, 3)
+    assert [event.message.text for event in of(MessageCompleted, events)] == ["anew"]
+
+
+async def test_a_lease_that_was_lost_with_its_run_stops_nothing_else(house: Engine, leases: FragileLeases) -> None:
+    """The run may end while the store is asked."""
+    stranger = Lease(run_id=new_run_id(), owner="x", attempt=1)
+    leases.lost = (stranger,)
+    hold = asyncio.Event()
+    house.model.turns += [[hold, *say("hi")]]
+    run = await house.start()
+    await house.model.reached.wait()
+    await house.clock.until_sleepers()
+    await house.clock.run_for(11)
+    hold.set()
+    assert end(await house.events(run.id)).state is RunState.COMPLETED
 
 
 async def test_a_context_that_does_not_fit_has_its_own_stop_reason(house: Engine) -> None:
