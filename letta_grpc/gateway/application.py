@@ -1,7 +1,9 @@
 """The gateway as an ASGI application: native routes under `/api`, the faces, the documentation."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 from starlette.applications import Starlette
@@ -35,8 +37,12 @@ def gateway_app(
     contract: Contract | None = None,
     faces: Sequence[Face] = FACES,
 ) -> ASGIApp:
-    """Return the gateway over a channel. `contract` is by default that of `letta_grpc.v1`."""
+    """Return the gateway over a channel. `contract` is by default that of `letta_grpc.v1`.
+
+    Its lifespan closes what faces have opened; `http_serving` sees to that.
+    """
     chosen, known = options or GatewayOptions(), contract or own_contract()
+    ground = Ground(channel, chosen)
     transcoder = Transcoder(channel, known, chosen)
     own: list[BaseRoute] = [
         Mount(API, transcoder),
@@ -44,13 +50,20 @@ def gateway_app(
         Route("/", _status),
     ]
     app = Starlette(
-        routes=[*(route for face in faces for route in face(Ground(channel, chosen))), *own],
+        routes=[*(route for face in faces for route in face(ground)), *own],
         middleware=_middleware(chosen),
         exception_handlers={Failure: _told, HTTPException: _told_http, Exception: _told_unexpected},
+        lifespan=partial(_lifespan, ground),
     )
     # A path that is wrong by a slash is wrong: clients do not follow redirects of a POST.
     app.router.redirect_slashes = False
     return app
+
+
+@asynccontextmanager
+async def _lifespan(ground: Ground, _app: Starlette) -> AsyncIterator[None]:
+    async with ground.closing:
+        yield
 
 
 def _middleware(options: GatewayOptions) -> list[Middleware]:

@@ -1,7 +1,8 @@
 """What a face is: routes of another wire format over the same RPCs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
 import grpc
 from starlette.routing import BaseRoute
@@ -11,10 +12,14 @@ from letta_grpc.gateway.options import GatewayOptions
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a face stands on: a channel for the stubs of `letta_grpc.v1`, and the gateway's limits."""
+    """What a face stands on: a channel for the stubs of `letta_grpc.v1`, and the gateway's limits.
+
+    What a face opens it puts on `closing`, which is closed when the gateway stops.
+    """
 
     channel: grpc.aio.Channel
     options: GatewayOptions
+    closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
 
 # A face is stateless: all it keeps is behind the RPCs. Its routes are tried before the gateway's own, in the order of FACES.

@@ -3,11 +3,12 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from letta_grpc.gateway.http1 import guarded
@@ -36,8 +37,20 @@ async def http_serving(
 ) -> AsyncIterator[str]:
     """Serve an application on `host:port`; yield its URL once it accepts. Raises BindError.
 
-    On leaving, no connection is taken any more, answers under way have a second to end, and the rest is cut.
+    On leaving, no connection is taken any more, answers under way have a second to end, and the rest is cut. The application's
+    lifespan is this one's.
     """
+    async with _lifespan(app), _serving(app, listen, options, certificate) as url:
+        yield url
+
+
+def _lifespan(app: ASGIApp) -> AbstractAsyncContextManager[object]:
+    # Not by uvicorn, which would leave it open where its own shutdown is cancelled.
+    return app.router.lifespan_context(app) if isinstance(app, Starlette) else nullcontext()
+
+
+@asynccontextmanager
+async def _serving(app: ASGIApp, listen: str, options: GatewayOptions, certificate: Certificate | None) -> AsyncIterator[str]:
     listener = _bound(listen)
     host, port = listener.getsockname()[:2]
     server = _Server(_config(app, options, certificate))

@@ -1,0 +1,209 @@
+"""The *anthropic* face: Anthropic's Messages API, passed through, with a memory.
+
+    POST /v1/anthropic/v1/messages                 what was said is captured into the caller's `claude-code-…` agent
+    POST /v1/anthropic/v1/messages/count_tokens    passed through alone
+
+`ANTHROPIC_BASE_URL=http://<gateway>/v1/anthropic` is all that a program needs. Status, headers and body go through as they
+are, byte for byte and as they come; the answer is asked for uncompressed. The turn is captured behind the answer's last byte,
+and what goes wrong with that is only logged.
+
+Upstream is shown the caller's `x-api-key`, or an `authorization` that can only be Anthropic's: by its form, or because the
+server behind wants no keys and the gateway has none. Any other `authorization` is for the server behind, and goes no further;
+whom that lets in uses the gateway's own key.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from letta_grpc.gateway.bodies import read_body
+from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.faces.anthropic_capture import Captures, Gathered
+from letta_grpc.gateway.faces.endpoints import telling
+from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.leaving import while_connected
+from letta_grpc.gateway.metadata import Metadata, metadata_of
+from letta_grpc.gateway.upstream import settled
+from letta_grpc.v1 import model_service_pb2, model_service_pb2_grpc
+
+if TYPE_CHECKING:
+    import httpx2
+
+logger = logging.getLogger(__name__)
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+_CONNECT_SECONDS, _SILENCE_SECONDS = 10, 600
+# Of one connection, not of the message: RFC 9110, 7.6.1.
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_NOT_PASSED_ON = _HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", b"authorization", b"x-api-key", b"cookie"}
+# uvicorn writes a date of its own.
+_NOT_PASSED_BACK = _HOP_BY_HOP | {b"date"}
+_ANTHROPICS = b"Bearer sk-ant-"
+
+
+def anthropic(ground: Ground) -> Sequence[BaseRoute]:
+    """Return the face's routes."""
+    upstream = Upstream(ground)
+    captures = Captures(ground.channel)
+
+    async def messages(request: Request) -> Response:
+        return await passed(request, captures)
+
+    async def count_tokens(request: Request) -> Response:
+        return await passed(request, None)
+
+    async def passed(request: Request, into: Captures | None) -> Response:
+        body = await read_body(request.scope, request.receive, ground.options)
+        metadata = metadata_of(request.scope)
+        credentials = await _credentials(request, ground, metadata)
+        if b"authorization" in dict(credentials):
+            metadata = _without_authorization(metadata)
+        headers = [pair for pair in request.headers.raw if pair[0] not in _NOT_PASSED_ON] + credentials
+        path = request.url.path.removeprefix("/v1/anthropic") + (f"?{request.url.query}" if request.url.query else "")
+        gathered = Gathered(body) if into else None
+        return Passage(upstream, (path, [*headers, (b"accept-encoding", b"identity")], body), gathered, into, metadata)
+
+    return (
+        Route("/v1/anthropic/v1/messages", telling(messages, _told), methods=["POST"]),
+        Route("/v1/anthropic/v1/messages/count_tokens", telling(count_tokens, _told), methods=["POST"]),
+    )
+
+
+async def _credentials(request: Request, ground: Ground, metadata: Metadata) -> RawHeaders:
+    """Return what upstream is shown. Raises Failure for who may not use the gateway's own key."""
+    given = dict(request.headers.raw)
+    authorization = given.get(b"authorization", b"")
+    if key := given.get(b"x-api-key"):
+        return [(b"x-api-key", key)]
+    if authorization.startswith(_ANTHROPICS):
+        return [(b"authorization", authorization)]
+    if own := ground.options.anthropic_api_key:
+        await _let_in(ground, metadata)
+        return [(b"x-api-key", own.encode("latin-1"))]
+    if authorization and await _is_open(ground, metadata):
+        return [(b"authorization", authorization)]
+    return []
+
+
+async def _let_in(ground: Ground, metadata: Metadata) -> None:
+    """Ask the server behind the cheapest question that wants a key. Raises Failure."""
+    stub = model_service_pb2_grpc.ModelServiceStub(ground.channel)
+    await settled(stub.ListProviders(model_service_pb2.ListProvidersRequest(), metadata=metadata))
+
+
+async def _is_open(ground: Ground, metadata: Metadata) -> bool:
+    """Say whether the server behind wants no keys: then it has no use for one that came."""
+    try:
+        await _let_in(ground, _without_authorization(metadata))
+    except Failure:
+        return False
+    return True
+
+
+def _without_authorization(metadata: Metadata) -> Metadata:
+    return tuple(pair for pair in metadata if pair[0] != "authorization")
+
+
+_KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 413: "request_too_large"}
+
+
+def _told(failure: Failure) -> Response:
+    kind = _KINDS.get(failure.http, "api_error")
+    told = {"type": "error", "error": {"type": kind, "message": failure.message}}
+    return JSONResponse(told, failure.http, failure.headers)
+
+
+class Upstream:
+    """Anthropic, or who stands in for it."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._base_url = ground.options.anthropic_base_url.rstrip("/").removesuffix("/v1")
+        self._closing = ground.closing
+
+    @cached_property
+    def _client(self) -> "httpx2.AsyncClient":
+        import httpx2  # noqa: PLC0415 - only who passes something on pays for loading it
+
+        timeout = httpx2.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
+        client = httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
+        # Whatever is sent is the caller's.
+        client.headers.clear()
+        self._closing.push_async_callback(client.aclose)
+        return client
+
+    @asynccontextmanager
+    async def ask(self, path: str, headers: RawHeaders, body: bytes) -> AsyncIterator["httpx2.Response"]:
+        """Send a request on; yield the answer, whose body is still to be read. Raises httpx2.HTTPError."""
+        url = self._base_url + path
+        async with self._client.stream("POST", url, headers=headers, content=body) as answer:
+            yield answer
+
+
+class Passage(Response):
+    """Gives an answer through while it comes; behind it captures the turn."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        asked: tuple[str, RawHeaders, bytes],
+        gathered: Gathered | None,
+        captures: Captures | None,
+        metadata: Metadata,
+    ) -> None:
+        super().__init__()
+        self._upstream, self._asked, self._metadata = upstream, asked, metadata
+        self._gathered, self._captures = gathered, captures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        await while_connected(receive, self._pass(scope, receive, send))
+        # Only now: to the client the answer is over.
+        if self._captures and self._gathered and self._gathered.is_whole:
+            await self._captures.keep(self._gathered, self._metadata)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        import httpx2  # noqa: PLC0415 - as above
+
+        is_open = False
+        try:
+            async with self._upstream.ask(*self._asked) as answer:
+                headers = [(name.lower(), value) for name, value in answer.headers.raw]
+                headers = [(name, value) for name, value in headers if name not in _NOT_PASSED_BACK]
+                await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+                is_open = True
+                if self._gathered:
+                    self._gathered.begin(answer.status_code, dict(headers))
+                async for piece in answer.aiter_raw():
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    if self._gathered:
+                        self._gathered.add(piece)
+            if self._gathered:
+                self._gathered.is_whole = True
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except httpx2.HTTPError as error:
+            # An answer that broke off stays broken: without its end the connection is closed.
+            logger.warning("Anthropic's answer did not come", extra={"error": repr(error)})
+            if not is_open:
+                told = {"type": "error", "error": {"type": "api_error", "message": "The upstream cannot be reached."}}
+                await JSONResponse(told, 502)(scope, receive, send)

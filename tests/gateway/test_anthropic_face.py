@@ -1,0 +1,315 @@
+"""Anthropic's Messages API, passed through with a memory."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from letta_grpc.gateway.application import gateway_app
+from letta_grpc.gateway.faces.anthropic_capture import Gathered
+from letta_grpc.gateway.options import GatewayOptions
+from letta_grpc.gateway.serving import http_serving
+from letta_grpc.settings import Provider
+from letta_grpc.transport.calls import Calls
+from letta_grpc.transport.local import LocalChannel
+from letta_grpc.transport.methods import Call, UnaryMethod
+from letta_grpc.v1 import agent_service_pb2
+from tests.requirements.registry import requirement
+from tests.support.anthropic_upstream import FakeAnthropic, fake_anthropic
+from tests.support.faces import Faced, faced
+from tests.support.houses import said
+
+MESSAGES = "/v1/anthropic/v1/messages"
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+@asynccontextmanager
+async def proxied(folder: Path, key: str | None = None, **settings: Any) -> AsyncIterator[tuple[Faced, FakeAnthropic]]:  # noqa: ANN401 - of any field
+    async with fake_anthropic() as fake, asyncio.timeout(30):
+        provider = Provider(base_url=f"{fake.url}/v1/", api_key=SecretStr(key) if key else None)
+        async with faced(folder, providers={"anthropic": provider}, **settings) as server:
+            yield server, fake
+
+
+def sdk_of(server: Faced, max_retries: int = 2) -> anthropic.AsyncAnthropic:
+    return anthropic.AsyncAnthropic(base_url=f"{server.url}/v1/anthropic", api_key="sk-caller", max_retries=max_retries)
+
+
+async def captured(server: Faced) -> list[tuple[str, str]]:
+    """Who said what, once it is there: a capture comes after its answer."""
+    while True:
+        found = await server.wire.agents.ListAgents(agent_service_pb2.ListAgentsRequest(tags=["claude-code"]))
+        if found.agents:
+            assert [agent.name for agent in found.agents] == ["claude-code-default"]
+            request = agent_service_pb2.ListMessagesRequest(agent_id=found.agents[0].id)
+            messages = (await server.wire.agents.ListMessages(request)).messages
+            if len(messages) >= 2:
+                return said(messages)
+
+
+@requirement("anthropic_sdk", "anthropic_capture")
+async def test_the_official_sdk_waits_for_an_answer_and_the_turn_is_captured(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as (server, fake), sdk_of(server) as sdk:
+        fake.says("Good day.")
+        message = await sdk.messages.create(model="claude-test", max_tokens=9, messages=[{"role": "user", "content": "hello"}])
+        assert [block.text for block in message.content if block.type == "text"] == ["Good day."]
+        assert await captured(server) == [("USER", "hello"), ("ASSISTANT", "Good day.")]
+    (asked,) = fake.asked
+    assert asked.line == "POST /v1/messages HTTP/1.1"
+    # In this way the SDK shows its key.
+    assert asked.headers["authorization"] == "Bearer sk-caller"
+    assert asked.headers["anthropic-version"]
+    assert asked.headers["host"] == fake.url.removeprefix("http://")
+    assert json.loads(asked.body)["messages"] == HELLO
+
+
+@requirement("anthropic_sdk", "anthropic_capture")
+async def test_the_official_sdk_streams_and_the_turn_is_captured(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as (server, fake), sdk_of(server) as sdk:
+        fake.streams("Good ", "day.")
+        async with sdk.messages.stream(
+            model="claude-test", max_tokens=9, messages=[{"role": "user", "content": "hello"}]
+        ) as stream:
+            assert [text async for text in stream.text_stream] == ["Good ", "day."]
+        assert await captured(server) == [("USER", "hello"), ("ASSISTANT", "Good day.")]
+
+
+@requirement("anthropic_sdk")
+async def test_the_official_sdk_raises_what_anthropic_says(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as (server, fake), sdk_of(server, max_retries=0) as sdk:
+        told = {"type": "error", "error": {"type": "overloaded_error", "message": "later"}}
+        fake.answers(529, b"content-type: application/json\r\nretry-after: 7\r\n", json.dumps(told).encode())
+        with pytest.raises(anthropic.APIStatusError) as failed:
+            await sdk.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "hello"}])
+    assert (failed.value.status_code, failed.value.response.headers["retry-after"]) == (529, "7")
+    assert failed.value.body == told
+
+
+@requirement("anthropic_bytes")
+@pytest.mark.parametrize("form", ["whole", "stream", "error", "odd"])
+async def test_status_headers_and_body_go_through_as_they_are(tmp_path: Path, form: str) -> None:
+    async with proxied(tmp_path) as (server, fake):
+        status = 200
+        if form == "whole":
+            body = fake.says("Good \u00e9 day.")
+        elif form == "stream":
+            body = fake.streams("Good ", "\u2028\n\n day.")
+        else:
+            status, body = (418, b"\x00\xff{") if form == "odd" else (400, b'{"type":"error"}')
+            fake.answers(
+                status, b"content-type: application/x-odd\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nrequest-id: req_1\r\n", body
+            )
+        answer = await server.http.post(f"{MESSAGES}?beta=true", json={"messages": HELLO}, headers={"x-own": "1"})
+        assert (answer.status_code, answer.content) == (status, body)
+        assert answer.headers["request-id"] == "req_1"
+        assert len(answer.headers.get_list("date")) == 1
+        if form == "stream":
+            assert answer.headers["anthropic-ratelimit-requests-remaining"] == "49"
+        if form == "odd":
+            assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
+        (asked,) = fake.asked
+        assert asked.line == "POST /v1/messages?beta=true HTTP/1.1"
+        assert (asked.headers["x-own"], asked.body) == ("1", b'{"messages":[{"role":"user","content":"hello"}]}')
+
+
+@requirement("anthropic_bytes")
+async def test_each_event_goes_through_before_the_next_is_there(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as (server, fake):
+        more = asyncio.Event()
+        body = fake.streams("one", more, "two")
+        async with server.http.stream("POST", MESSAGES, json={"messages": HELLO}) as answer:
+            seen = b""
+            async for piece in answer.aiter_raw():
+                seen += piece
+                if b'"one"' in seen:
+                    assert b'"two"' not in seen or more.is_set()
+                    more.set()
+        assert seen == body
+
+
+@requirement("anthropic_keys")
+async def test_the_gateways_key_is_for_those_whom_the_server_knows(tmp_path: Path) -> None:
+    async with proxied(tmp_path, key="sk-server", api_keys=("right",)) as (server, fake):
+        fake.says("Good day.")
+        for headers, status, key in (
+            ({}, 401, None),
+            ({"authorization": "Bearer wrong"}, 401, None),
+            ({"authorization": "Bearer right"}, 200, "sk-server"),
+            ({"authorization": "Bearer right", "x-api-key": "sk-own"}, 200, "sk-own"),
+            # Their key is their own business.
+            ({"x-api-key": "sk-own"}, 200, "sk-own"),
+            ({"authorization": "Bearer sk-ant-oat01-x"}, 200, None),
+        ):
+            before = len(fake.asked)
+            answer = await server.http.post(MESSAGES, json={"messages": HELLO}, headers=headers)
+            assert answer.status_code == status, headers
+            if status == 401:
+                assert answer.json()["error"]["type"] == "authentication_error"
+                assert len(fake.asked) == before
+            else:
+                asked = fake.asked[-1].headers
+                assert asked.get("x-api-key") == key
+                theirs = headers["authorization"] if "sk-ant" in headers.get("authorization", "") else None
+                assert asked.get("authorization") == theirs
+
+
+@requirement("anthropic_keys")
+@pytest.mark.parametrize("api_keys", [(), ("right",)])
+async def test_a_key_of_the_servers_own_never_leaves_it(tmp_path: Path, api_keys: tuple[str, ...]) -> None:
+    async with proxied(tmp_path, api_keys=api_keys) as (server, fake):
+        fake.says("Good day.")
+        await server.http.post(MESSAGES, json={"messages": HELLO}, headers={"authorization": "Bearer right", "cookie": "a=b"})
+    passed_on = fake.asked[0].headers
+    assert passed_on.get("authorization") == (None if api_keys else "Bearer right")
+    assert "cookie" not in passed_on
+
+
+@requirement("anthropic_aside")
+async def test_an_upstream_that_is_away_is_told_in_anthropics_form(tmp_path: Path) -> None:
+    provider = Provider(base_url="http://127.0.0.1:9")
+    async with faced(tmp_path, providers={"anthropic": provider}) as server:
+        answer = await server.http.post(MESSAGES, json={"messages": HELLO})
+        assert (answer.status_code, answer.json()["error"]["type"]) == (502, "api_error")
+
+
+@requirement("anthropic_aside")
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"messages": 3}', b'{"messages": [{"role": "user"}]}', b""])
+async def test_what_cannot_be_captured_goes_through_all_the_same(
+    tmp_path: Path, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proxied(tmp_path) as (server, fake):
+        expected = fake.says("Good day.")
+        with caplog.at_level(logging.WARNING, "letta_grpc.gateway.faces.anthropic_capture"):
+            for _ in range(2):
+                answer = await server.http.post(MESSAGES, content=body)
+                assert (answer.status_code, answer.content) == (200, expected)
+            while not caplog.records:
+                await server.http.get("/")
+    assert fake.asked[0].body == body
+
+
+@requirement("anthropic_aside")
+async def test_a_capture_that_takes_its_time_holds_nothing_up() -> None:
+    asked: list[agent_service_pb2.CaptureMessagesRequest] = []
+    all_there, go_on = asyncio.Event(), asyncio.Event()
+
+    async def capture(
+        request: agent_service_pb2.CaptureMessagesRequest, _call: Call
+    ) -> agent_service_pb2.CaptureMessagesResponse:
+        asked.append(request)
+        if len(asked) == 2:
+            all_there.set()
+        await go_on.wait()
+        return agent_service_pb2.CaptureMessagesResponse()
+
+    name = "letta_grpc.v1.AgentService/CaptureMessages"
+    calls = Calls({name: UnaryMethod(name=name, request=agent_service_pb2.CaptureMessagesRequest, answer=capture)})
+    async with asyncio.timeout(20), fake_anthropic() as fake, LocalChannel(calls) as channel:
+        options = GatewayOptions(anthropic_base_url=fake.url)
+        limits = httpx2.Limits(max_connections=1)
+        async with (
+            http_serving(gateway_app(channel, options), "127.0.0.1:0", options) as url,
+            httpx2.AsyncClient(base_url=url, trust_env=False, limits=limits) as client,
+        ):
+            for message_id in ("msg_1", "msg_2"):
+                expected = fake.says("Good day.", message_id=message_id)
+                assert (await client.post(MESSAGES, json={"messages": HELLO})).content == expected
+            await all_there.wait()
+            go_on.set()
+    assert [(list(request.user_texts), request.assistant_text, request.model) for request in asked] == [
+        (["hello"], "Good day.", "claude-test")
+    ] * 2
+    assert len({request.request_id for request in asked}) == 2
+
+
+@requirement("anthropic_aside")
+async def test_a_server_that_refuses_the_capture_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with proxied(tmp_path, api_keys=("right",)) as (server, fake):
+        expected = fake.says("Good day.")
+        with caplog.at_level(logging.WARNING, "letta_grpc.gateway.faces.anthropic_capture"):
+            answer = await server.http.post(MESSAGES, json={"messages": HELLO}, headers={"x-api-key": "sk-own"})
+            assert answer.content == expected
+            while not caplog.records:
+                await server.http.get("/")
+    assert [record.message for record in caplog.records] == ["a turn is not captured"]
+
+
+@requirement("anthropic_aside")
+async def test_an_answer_that_breaks_off_breaks_off_and_is_not_captured(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as (server, fake):
+        body = fake.streams("one", ends=False)
+        seen = []
+
+        async def read() -> None:
+            async with server.http.stream("POST", MESSAGES, json={"messages": HELLO}) as answer:
+                async for piece in answer.aiter_raw():
+                    seen.append(piece)  # noqa: PERF401 - what has come before the break counts
+
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await read()
+        assert b"".join(seen) == body
+        fake.says("whole")
+        await server.http.post(MESSAGES, json={"messages": HELLO})
+        assert await captured(server) == [("USER", "hello"), ("ASSISTANT", "whole")]
+
+
+@requirement("anthropic_aside")
+async def test_who_leaves_ends_the_call_upstream(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as (server, fake):
+        fake.streams("one", asyncio.Event(), "two")
+        async with server.http.stream("POST", MESSAGES, json={"messages": HELLO}) as answer:
+            async for piece in answer.aiter_raw():
+                if b"one" in piece:
+                    break
+        await fake.left.wait()
+
+
+async def test_counting_tokens_goes_through_and_is_no_turn(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as (server, fake):
+        fake.answers(200, b"content-type: application/json\r\n", b'{"input_tokens": 3}')
+        answer = await server.http.post(f"{MESSAGES}/count_tokens", json={"messages": HELLO})
+        assert answer.json() == {"input_tokens": 3}
+        assert fake.asked[0].line == "POST /v1/messages/count_tokens HTTP/1.1"
+        fake.says("whole")
+        await server.http.post(MESSAGES, json={"messages": HELLO})
+        assert await captured(server) == [("USER", "hello"), ("ASSISTANT", "whole")]
+
+
+@requirement("anthropic_capture")
+@pytest.mark.parametrize(
+    ("messages", "texts"),
+    [
+        ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}], ("c",)),
+        ([{"role": "user", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "b"}]}], ("a", "b")),
+        ([{"role": "user", "content": [{"type": "tool_result", "content": "x"}]}], ()),
+        (
+            [{"role": "user", "content": [{"type": "text", "text": "<system-reminder>x"}, {"type": "text", "text": "y"}]}],
+            ("y",),
+        ),
+    ],
+)
+def test_the_users_words_are_those_behind_the_assistants_last(messages: list[Any], texts: tuple[str, ...]) -> None:
+    fake = FakeAnthropic()
+    gathered = Gathered(json.dumps({"messages": messages}).encode())
+    gathered.begin(200, {b"content-type": b"application/json"})
+    gathered.add(fake.says("Good day.", message_id="msg_7"))
+    turn = gathered.turn()
+    assert turn
+    assert (turn.message_id, turn.model, turn.user_texts, turn.assistant_text) == ("msg_7", "claude-test", texts, "Good day.")
+
+
+@pytest.mark.parametrize("cut", ["start", "middle"])
+def test_a_stream_without_its_end_is_no_turn(cut: str) -> None:
+    stream = FakeAnthropic().streams("one", "two")
+    gathered = Gathered(json.dumps({"messages": HELLO}).encode())
+    gathered.begin(200, {b"content-type": b"text/event-stream"})
+    gathered.add(stream[: 0 if cut == "start" else stream.index(b"event: message_stop")])
+    assert gathered.turn() is None
