@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 # Two stamps: what the server needs installs in seconds, the tools and test models take longer.
 SERVER := $(VENV)/.server-installed
 EVERYTHING := $(VENV)/.everything-installed
+PAGE := letta_grpc/gateway/page
 GRPCURL := $(VENV)/go/bin/grpcurl
 GRPCURL_VERSION := v1.9.3
 UV := $(BIN)/uv
@@ -27,7 +28,7 @@ QUICK_TESTS := $(wildcard tests/adapters tests/transport tests/client tests/tele
 CORE_TESTS := tests/domain tests/engine
 FLOOR := --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test check lint types proto generate proto-accept docs fmt bench
+.PHONY: help demo test check lint types proto generate proto-accept docs fmt bench page
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +36,7 @@ help: ## List the targets
 demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 	@$(BIN)/letta-grpc demo
 
-test: $(EVERYTHING) .buf/googleapis grpcurl node ## Run every test
+test: $(EVERYTHING) .buf/googleapis grpcurl node page-tools ## Run every test
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS))
 
@@ -94,6 +95,18 @@ node:
 	elif command -v npm >/dev/null; then \
 		echo "installing the SDKs for Node into tests/node"; \
 		npm ci --prefix tests/node --no-audit --no-fund --silent && touch tests/node/node_modules; \
+	fi
+
+page: page-tools ## Build the gateway's chat page (needs Node; what it writes is committed)
+	@cd $(PAGE) && npm run --silent build
+
+# What builds the page, and axe for its tests. Without npm those tests are skipped, with the reason; in CI they have to run.
+.PHONY: page-tools
+page-tools:
+	@if [ $(PAGE)/node_modules -nt $(PAGE)/package-lock.json ]; then :; \
+	elif command -v npm >/dev/null; then \
+		echo "installing what builds the page into $(PAGE)"; \
+		(cd $(PAGE) && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules); \
 	fi
 
 # grpcurl is written in Go. Without Go its transcripts are skipped, with the reason; in CI they have to run.

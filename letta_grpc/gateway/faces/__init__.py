@@ -6,6 +6,7 @@ from letta_grpc.gateway.face import Face
 from letta_grpc.gateway.faces.anthropic import anthropic
 from letta_grpc.gateway.faces.letta import letta_face
 from letta_grpc.gateway.faces.openai import openai
+from letta_grpc.gateway.faces.page import page_face
 from letta_grpc.gateway.faces.simple import simple
 
-FACES: Sequence[Face] = (letta_face, anthropic, openai, simple)
+FACES: Sequence[Face] = (letta_face, anthropic, openai, simple, page_face)

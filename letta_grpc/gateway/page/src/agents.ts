@@ -1,0 +1,89 @@
+// Choosing an agent, and making one.
+
+import { ApiError, createAgent, listAgents, listModels } from "./api.ts";
+import { byId, element } from "./dom.ts";
+import type { Agent } from "./wire.ts";
+
+/** The list in the header. The chosen agent's id is in the address, so that a reload or a link finds it again. */
+export class AgentList {
+  private readonly select = byId<HTMLSelectElement>("agent");
+
+  constructor(private readonly onChoice: (agentId: string) => void) {
+    this.select.addEventListener("change", () => (location.hash = this.select.value));
+    addEventListener("hashchange", () => this.choose());
+  }
+
+  get isEmpty(): boolean {
+    return this.select.options.length === 0;
+  }
+
+  async load(): Promise<void> {
+    const agents = await listAgents();
+    this.select.replaceChildren(...agents.map(optionOf));
+    this.select.disabled = agents.length === 0;
+    this.choose();
+  }
+
+  add(agent: Agent): void {
+    this.select.prepend(optionOf(agent));
+    this.select.disabled = false;
+    location.hash = agent.id;
+  }
+
+  private choose(): void {
+    const wanted = location.hash.slice(1);
+    const ids = [...this.select.options].map((option) => option.value);
+    const id = ids.includes(wanted) ? wanted : (ids[0] ?? "");
+    this.select.value = id;
+    if (id && id !== wanted) history.replaceState(null, "", `#${id}`);
+    this.onChoice(id);
+  }
+}
+
+function optionOf(agent: Agent): HTMLOptionElement {
+  return element("option", { value: agent.id }, agent.name || agent.id);
+}
+
+/** The dialog that makes an agent. */
+export class NewAgent {
+  private readonly dialog = byId<HTMLDialogElement>("new-agent");
+  private readonly form = byId<HTMLFormElement>("new-agent-form");
+  private readonly fault = byId("new-agent-fault");
+
+  constructor(private readonly onMade: (agent: Agent) => void) {
+    byId("open-new-agent").addEventListener("click", () => this.open());
+    byId("close-new-agent").addEventListener("click", () => this.dialog.close());
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.make();
+    });
+  }
+
+  open(): void {
+    this.fault.textContent = "";
+    this.dialog.showModal();
+    void this.fillModels();
+  }
+
+  private async fillModels(): Promise<void> {
+    const handles = await listModels().catch(() => []);
+    byId("models").replaceChildren(...handles.map((handle) => element("option", { value: handle })));
+    const field = byId<HTMLInputElement>("new-model");
+    if (!field.value) field.value = handles.find((handle) => !handle.startsWith("scripted/")) ?? "scripted/demo";
+  }
+
+  private async make(): Promise<void> {
+    const value = (id: string) => byId<HTMLInputElement | HTMLTextAreaElement>(id).value.trim();
+    const system = value("new-system");
+    const blocks = ["human", "persona"].map((label) => ({ label, value: value(`new-${label}`) }));
+    const agent = { name: value("new-name"), model: value("new-model"), memoryBlocks: blocks, ...(system ? { system } : {}) };
+    try {
+      const made = await createAgent(agent);
+      this.form.reset();
+      this.dialog.close();
+      this.onMade(made);
+    } catch (error) {
+      this.fault.textContent = error instanceof ApiError ? error.message : "The server is out of reach.";
+    }
+  }
+}
