@@ -434,6 +434,7 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
         tools=shelf,
         trials=ToolTrials(shelf=shelf, catalog=ground.tools, sandbox=ground.sandbox, clock=clock),
         models=models,
+        embedding_model=settings.embedding_model or "",
         clock=clock,
         api_keys=tuple(key.get_secret_value() for key in settings.api_keys),
         limits=Limits(max_request_bytes=settings.max_message_bytes, max_run_streams=settings.max_streams),

@@ -35,13 +35,15 @@ class ToolSignature:
 class PythonSource:
     """Source code that defines one function: the tool. Only the sandbox ever runs it.
 
-    `secrets` are the names of those of the agent's secrets that the tool gets, as environment variables.
+    `secrets` are the names of those of the agent's secrets that the tool gets, as environment variables; with
+    `all_secrets` it gets the others, too.
     """
 
     code: str
     timeout_seconds: float = DEFAULT_TOOL_TIMEOUT_SECONDS
     allow_network: bool = False
     secrets: tuple[str, ...] = ()
+    all_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,10 @@ from letta_grpc.ports.tools import Tools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAgent:
-    """An agent as a caller wants it. `tools` None means the base tools; an empty name or system means one of the server's."""
+    """An agent as a caller wants it. `tools` None means the base tools, which `base_tools` adds to others.
+
+    An empty name or system means one of the server's.
+    """
 
     name: str = ""
     description: str = ""
@@ -35,6 +38,7 @@ class NewAgent:
     model_settings: ModelSettings = field(default_factory=ModelSettings)
     memory_blocks: tuple[NewBlock, ...] = ()
     tools: tuple[str, ...] | None = None
+    base_tools: bool = False
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     context_window: int = 0
@@ -88,7 +92,8 @@ class Agents:
         Raises ModelUnknown, BlockNotFound for a block named by id, InvalidRequest for tools, labels or values.
         """
         check_model(self._models, wish.model, "agent.model")
-        tools = tuple(self._tools.base_tools()) if wish.tools is None else wish.tools
+        base = self._tools.base_tools() if wish.base_tools or wish.tools is None else ()
+        tools = tuple(dict.fromkeys((*(wish.tools or ()), *base)))
         await self._check_tools(tools, further_tools, has_voice=wish.kind is AgentKind.MEMGPT)
         agent_id, now = new_agent_id(), self._clock.now()
         return Agent(

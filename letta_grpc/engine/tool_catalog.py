@@ -56,7 +56,7 @@ class ToolCatalog:
             case PythonSource() as source:
                 if missing := [name for name in source.secrets if name not in secrets]:
                     return failure(f"{tool.name} needs secrets that the agent does not have: {', '.join(missing)}.")
-                environment = {name: secrets[name] for name in source.secrets}
+                environment = dict(secrets) if source.all_secrets else {name: secrets[name] for name in source.secrets}
                 call = SandboxCall(source=source, name=tool.name, arguments=arguments, environment=environment)
                 return await self._sandbox.run(call, output)
             case McpSource(server_id=server_id, remote_name=name, timeout_seconds=seconds):

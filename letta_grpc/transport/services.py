@@ -49,6 +49,7 @@ def calls_of(
     tools: ToolShelf,
     trials: ToolTrials,
     models: Models,
+    embedding_model: str = "",
     clock: Clock,
     api_keys: tuple[str, ...] = (),
     limits: Limits | None = None,
@@ -66,6 +67,6 @@ def calls_of(
         (block_service_pb2.DESCRIPTOR.services_by_name["BlockService"], BlockServicer(blocks)),
         (mcp_service_pb2.DESCRIPTOR.services_by_name["McpService"], McpServicer(mcp_servers)),
         (tool_service_pb2.DESCRIPTOR.services_by_name["ToolService"], ToolServicer(tools, trials)),
-        (model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(models)),
+        (model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(models, embedding_model)),
     )
     return Calls(methods_of(services), keys=ApiKeys(api_keys), limits=limits, observer=observer, on_drain=runs.drain)

@@ -34,7 +34,7 @@ class CreateAgentRequest(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     INCLUDE_BASE_TOOLS_FIELD_NUMBER: _builtins.int
     include_base_tools: _builtins.bool
-    """Whether an empty tool list means the base tools (default) or none."""
+    """Whether it has the base tools beside those that it names. Default: only if it names none."""
     @_builtins.property
     def agent(self) -> _agents_pb2.Agent:
         """At least its model; ids and times are the server's."""

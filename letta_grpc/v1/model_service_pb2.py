@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from letta_grpc.v1 import models_pb2 as letta__grpc_dot_v1_dot_models__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!letta_grpc/v1/model_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1aletta_grpc/v1/models.proto\"%\n\x11ListModelsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"Y\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.letta_grpc.v1.Model\x12\x1d\n\x15unreachable_providers\x18\x02 \x03(\t\"\x16\n\x14ListProvidersRequest\"C\n\x15ListProvidersResponse\x12*\n\tproviders\x18\x01 \x03(\x0b\x32\x17.letta_grpc.v1.Provider2\xe8\x01\n\x0cModelService\x12\x65\n\nListModels\x12 .letta_grpc.v1.ListModelsRequest\x1a!.letta_grpc.v1.ListModelsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12q\n\rListProviders\x12#.letta_grpc.v1.ListProvidersRequest\x1a$.letta_grpc.v1.ListProvidersResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providersb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!letta_grpc/v1/model_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1aletta_grpc/v1/models.proto\"%\n\x11ListModelsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"Y\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.letta_grpc.v1.Model\x12\x1d\n\x15unreachable_providers\x18\x02 \x03(\t\"\x16\n\x14ListProvidersRequest\"\\\n\x15ListProvidersResponse\x12*\n\tproviders\x18\x01 \x03(\x0b\x32\x17.letta_grpc.v1.Provider\x12\x17\n\x0f\x65mbedding_model\x18\x02 \x01(\t2\xe8\x01\n\x0cModelService\x12\x65\n\nListModels\x12 .letta_grpc.v1.ListModelsRequest\x1a!.letta_grpc.v1.ListModelsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12q\n\rListProviders\x12#.letta_grpc.v1.ListProvidersRequest\x1a$.letta_grpc.v1.ListProvidersResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providersb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROVIDERSREQUEST']._serialized_start=240
   _globals['_LISTPROVIDERSREQUEST']._serialized_end=262
   _globals['_LISTPROVIDERSRESPONSE']._serialized_start=264
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=331
-  _globals['_MODELSERVICE']._serialized_start=334
-  _globals['_MODELSERVICE']._serialized_end=566
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=356
+  _globals['_MODELSERVICE']._serialized_start=359
+  _globals['_MODELSERVICE']._serialized_end=591
 # @@protoc_insertion_point(module_scope)

@@ -26,19 +26,19 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19letta_grpc/v1/tools.proto\x12\rletta_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"p\n\x0cPythonSource\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rallow_network\x18\x03 \x01(\x08\x12\x0f\n\x07secrets\x18\x04 \x03(\t\"c\n\tMcpSource\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\x12\x13\n\x0bremote_name\x18\x02 \x01(\t\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0f\n\rBuiltinSource\"\xd5\x03\n\x04Tool\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\nparameters\x18\x04 \x01(\t\x12-\n\x06python\x18\x05 \x01(\x0b\x32\x1b.letta_grpc.v1.PythonSourceH\x00\x12\'\n\x03mcp\x18\x06 \x01(\x0b\x32\x18.letta_grpc.v1.McpSourceH\x00\x12/\n\x07\x62uiltin\x18\x07 \x01(\x0b\x32\x1c.letta_grpc.v1.BuiltinSourceH\x00\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\x1e\n\x11return_char_limit\x18\t \x01(\x05H\x01\x88\x01\x01\x12\x19\n\x11requires_approval\x18\n \x01(\x08\x12\x12\n\nidempotent\x18\x0b \x01(\x08\x12\x15\n\x08parallel\x18\x0c \x01(\x08H\x02\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06sourceB\x14\n\x12_return_char_limitB\x0b\n\t_parallelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19letta_grpc/v1/tools.proto\x12\rletta_grpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x01\n\x0cPythonSource\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rallow_network\x18\x03 \x01(\x08\x12\x0f\n\x07secrets\x18\x04 \x03(\t\x12\x13\n\x0b\x61ll_secrets\x18\x05 \x01(\x08\"c\n\tMcpSource\x12\x15\n\rmcp_server_id\x18\x01 \x01(\t\x12\x13\n\x0bremote_name\x18\x02 \x01(\t\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0f\n\rBuiltinSource\"\xd5\x03\n\x04Tool\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\nparameters\x18\x04 \x01(\t\x12-\n\x06python\x18\x05 \x01(\x0b\x32\x1b.letta_grpc.v1.PythonSourceH\x00\x12\'\n\x03mcp\x18\x06 \x01(\x0b\x32\x18.letta_grpc.v1.McpSourceH\x00\x12/\n\x07\x62uiltin\x18\x07 \x01(\x0b\x32\x1c.letta_grpc.v1.BuiltinSourceH\x00\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\x1e\n\x11return_char_limit\x18\t \x01(\x05H\x01\x88\x01\x01\x12\x19\n\x11requires_approval\x18\n \x01(\x08\x12\x12\n\nidempotent\x18\x0b \x01(\x08\x12\x15\n\x08parallel\x18\x0c \x01(\x08H\x02\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06sourceB\x14\n\x12_return_char_limitB\x0b\n\t_parallelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.tools_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PYTHONSOURCE']._serialized_start=109
-  _globals['_PYTHONSOURCE']._serialized_end=221
-  _globals['_MCPSOURCE']._serialized_start=223
-  _globals['_MCPSOURCE']._serialized_end=322
-  _globals['_BUILTINSOURCE']._serialized_start=324
-  _globals['_BUILTINSOURCE']._serialized_end=339
-  _globals['_TOOL']._serialized_start=342
-  _globals['_TOOL']._serialized_end=811
+  _globals['_PYTHONSOURCE']._serialized_start=110
+  _globals['_PYTHONSOURCE']._serialized_end=243
+  _globals['_MCPSOURCE']._serialized_start=245
+  _globals['_MCPSOURCE']._serialized_end=344
+  _globals['_BUILTINSOURCE']._serialized_start=346
+  _globals['_BUILTINSOURCE']._serialized_end=361
+  _globals['_TOOL']._serialized_start=364
+  _globals['_TOOL']._serialized_end=833
 # @@protoc_insertion_point(module_scope)

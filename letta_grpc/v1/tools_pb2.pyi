@@ -32,12 +32,15 @@ class PythonSource(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     ALLOW_NETWORK_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
+    ALL_SECRETS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Python that defines one public function: the tool. Its name, its docstring and the annotations of its parameters are what
     the model is told. At most 256 KiB. Required.
     """
     allow_network: _builtins.bool
     """Whether it may use the network. Default: no."""
+    all_secrets: _builtins.bool
+    """Whether it gets all of the agent's secrets, not only those that it names. Default: no."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """How long one call may take. 0.1 s to 1 h; default 60 s."""
@@ -55,10 +58,11 @@ class PythonSource(_message.Message):
         timeout: _duration_pb2.Duration | None = ...,
         allow_network: _builtins.bool = ...,
         secrets: _abc.Iterable[_builtins.str] | None = ...,
+        all_secrets: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_network", b"allow_network", "code", b"code", "secrets", b"secrets", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_secrets", b"all_secrets", "allow_network", b"allow_network", "code", b"code", "secrets", b"secrets", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

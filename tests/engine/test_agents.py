@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, DEFAULT_SYSTEM
+from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, DEFAULT_SYSTEM, AgentKind
 from letta_grpc.domain.blocks import DEFAULT_BLOCK_LIMIT
 from letta_grpc.domain.context import estimate_tokens
 from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, ConversationNotFound, InvalidRequest, ModelUnknown
@@ -53,6 +53,15 @@ async def test_an_agent_can_have_no_tools_and_a_block_that_exists(house: Engine,
     wish = NewAgent(name="ada", system="Hi.", model="test/model", tools=(), memory_blocks=(NewBlock(id=shared.id),))
     agent = await house.agents.create(wish)
     assert (agent.name, agent.system, agent.tools, agent.memory_blocks) == ("ada", "Hi.", (), (shared,))
+
+
+async def test_base_tools_come_behind_those_that_are_named_and_once(house: Engine) -> None:
+    agent = await house.agents.create(
+        NewAgent(model="test/model", kind=AgentKind.MEMGPT, tools=("send_message",), base_tools=True)
+    )
+    assert agent.tools == ("send_message", "echo")
+    again = await house.agents.create(NewAgent(model="test/model", tools=("echo",), base_tools=True))
+    assert again.tools == ("echo",)
 
 
 def _with(*blocks: NewBlock) -> NewAgent:

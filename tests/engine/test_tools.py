@@ -81,7 +81,8 @@ class House:
         return self.sandbox
 
     async def create(self, code: str = ADD, **fields: Any) -> Tool:  # noqa: ANN401 - of NewTool or of its source
-        source = {name: fields.pop(name) for name in ("timeout_seconds", "allow_network", "secrets") if name in fields}
+        own = ("timeout_seconds", "allow_network", "secrets", "all_secrets")
+        source = {name: fields.pop(name) for name in own if name in fields}
         return await self.shelf.create(NewTool(source=PythonSource(code=code, **source), **fields))
 
     async def remote_tool(self) -> Tool:
@@ -294,6 +295,13 @@ async def test_a_tool_gets_the_secrets_that_it_declares_and_no_others(house: Hou
         ToolReturnStatus.ERROR,
         "Error: add needs secrets that the agent does not have: KEY.",
     )
+
+
+async def test_a_tool_that_gets_all_secrets_gets_those_too_that_it_does_not_name(house: House) -> None:
+    await house.create(secrets=("KEY",), all_secrets=True)
+    await house.call("add", KEY="k", OTHER="o")
+    assert [dict(call.environment) for call in house.plain.calls] == [{"KEY": "k", "OTHER": "o"}]
+    assert (await house.call("add", OTHER="o")).status is ToolReturnStatus.ERROR
 
 
 async def test_a_tool_of_a_server_that_is_gone_is_an_error(house: House) -> None:

@@ -268,14 +268,30 @@ def test_a_new_agent_keeps_what_it_is_told_and_asks_for_base_tools() -> None:
         timezone="Europe/Berlin",
     )
     new = agents.new_agent_from_pb(agent_service_pb2.CreateAgentRequest(agent=wish))
-    assert (new.name, new.model, new.tools, new.tags, new.timezone) == ("ada", "openai/gpt", None, ("a", "b"), "Europe/Berlin")
+    assert (new.name, new.model, new.tags, new.timezone) == ("ada", "openai/gpt", ("a", "b"), "Europe/Berlin")
     assert new.model_settings == ModelSettings(temperature=0.0, max_output_tokens=5, parallel_tool_calls=False)
     assert [(block.id, block.label, block.limit) for block in new.memory_blocks] == [(BLOCK, "", None), (None, "human", 7)]
 
 
-def test_an_agent_can_be_made_without_tools() -> None:
-    request = agent_service_pb2.CreateAgentRequest(agent=agents_pb2.Agent(model="a/b"), include_base_tools=False)
-    assert agents.new_agent_from_pb(request).tools == ()
+@pytest.mark.parametrize(
+    ("tools", "wish", "gets_base_tools"),
+    [
+        ((), None, True),
+        ((), True, True),
+        ((), False, False),
+        (("t",), None, False),
+        (("t",), True, True),
+        (("t",), False, False),
+    ],
+)
+def test_base_tools_come_where_they_are_asked_for_or_nothing_is(
+    tools: tuple[str, ...],
+    wish: bool | None,  # noqa: FBT001 - a parameter of the test
+    gets_base_tools: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    request = agent_service_pb2.CreateAgentRequest(agent=agents_pb2.Agent(model="a/b", tools=tools), include_base_tools=wish)
+    new = agents.new_agent_from_pb(request)
+    assert (new.tools, new.base_tools) == (tools, gets_base_tools)
 
 
 def test_every_broken_rule_of_an_agent_is_told() -> None:
@@ -341,11 +357,11 @@ def test_a_block_changes_by_its_mask() -> None:
     block = blocks_pb2.Block(label="human", value="x", read_only=True)
     mask = FieldMask(paths=["value", "limit", "read_only"])
     by_id = blocks.block_update_from_pb(block_service_pb2.UpdateBlockRequest(block_id=BLOCK, block=block, update_mask=mask))
-    assert by_id == (BLOCK, {"value": "x", "limit": 20_000, "read_only": True})
+    assert by_id == (BLOCK, {"value": "x", "limit": 20_000, "read_only": True}, None)
     by_label = agents.memory_update_from_pb(
         agent_service_pb2.UpdateMemoryBlockRequest(agent_id=AGENT, label="human", block=block, update_mask=mask)
     )
-    assert by_label == (AGENT, "human", by_id[1])
+    assert by_label == (AGENT, "human", by_id[1], None)
 
 
 def test_a_conversation_changes_by_its_mask() -> None:

@@ -183,12 +183,13 @@ async def test_threads_have_their_own_history_and_do_not_wait_for_each_other(wir
 @requirement("model_list")
 async def test_a_provider_that_does_not_answer_is_named_and_hides_no_other(connect: Connect, upstream: Upstream) -> None:
     providers = provider_of(upstream) | {"gone": Provider(base_url="http://127.0.0.1:1/v1")}
-    async with connect(providers=providers) as wire:
+    async with connect(providers=providers, embedding_model="up/words") as wire:
         listed = await wire.models.ListModels(model_service_pb2.ListModelsRequest())
         assert list(listed.unreachable_providers) == ["gone"]
         assert {model.provider for model in listed.models} == {"scripted", "up"}
-        named = (await wire.models.ListProviders(model_service_pb2.ListProvidersRequest())).providers
-        assert [provider.name for provider in named] == ["gone", "scripted", "up"]
+        named = await wire.models.ListProviders(model_service_pb2.ListProvidersRequest())
+        assert [provider.name for provider in named.providers] == ["gone", "scripted", "up"]
+        assert named.embedding_model == "up/words"
         error = await failure_of(wire.models.ListModels(model_service_pb2.ListModelsRequest(provider="none")))
         assert info_of(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
         assert fields_of(error) == {"provider": "must be one of the configured providers: gone, scripted, up"}

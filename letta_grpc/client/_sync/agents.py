@@ -50,7 +50,8 @@ class Agents:
 
         `persona` and `human` are blocks of these labels. `memory_blocks` gives others: values by label, or blocks, of which
         one with an id is shared with the agents that have it. No `tools` means the base tools, or with
-        `include_base_tools=False` none. `tool_approvals` says by tool whether its calls wait for approval.
+        `include_base_tools=False` none; with `include_base_tools=True` they come beside others. `tool_approvals` says by tool
+        whether its calls wait for approval.
         """
         agent = agents_pb2.Agent(
             name=name or "",

@@ -20,7 +20,7 @@ class ToolStoreContract:
 
     async def test_a_tool_is_read_as_it_was_stored(self, world: World) -> None:
         """Every field comes back, whatever the source."""
-        python = PythonSource(code="def f(): ...", timeout_seconds=0.5, allow_network=True, secrets=("KEY",))
+        python = PythonSource(code="def f(): ...", timeout_seconds=0.5, allow_network=True, secrets=("KEY",), all_secrets=True)
         for source in (python, McpSource(server_id=new_mcp_server_id(), remote_name="a b", timeout_seconds=9)):
             tool = replace(
                 world.new_tool(f"tool_{type(source).__name__}"),

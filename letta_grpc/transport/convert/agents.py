@@ -69,7 +69,7 @@ def agent_to_pb(agent: Agent) -> pb.Agent:
 def new_agent_from_pb(request: agent_service_pb2.CreateAgentRequest) -> NewAgent:
     """Return the agent to make."""
     agent = request.agent
-    wants_base_tools = not agent.tools and (request.include_base_tools or not request.HasField("include_base_tools"))
+    base_tools = request.include_base_tools if request.HasField("include_base_tools") else not agent.tools
     with Rules() as rules:
         return NewAgent(
             name=rules.text("agent.name", agent.name, _MAX_NAME),
@@ -78,7 +78,8 @@ def new_agent_from_pb(request: agent_service_pb2.CreateAgentRequest) -> NewAgent
             model=rules.text("agent.model", agent.model, _MAX_NAME, required=True),
             model_settings=_settings(rules, agent.model_settings),
             memory_blocks=_new_blocks(rules, agent.memory_blocks),
-            tools=None if wants_base_tools else _tools(rules, agent.tools),
+            tools=_tools(rules, agent.tools),
+            base_tools=base_tools,
             tags=_tags(rules, agent.tags),
             metadata=rules.metadata("agent.metadata", agent.metadata),
             context_window=rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),

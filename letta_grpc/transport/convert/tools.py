@@ -72,6 +72,7 @@ def _python_to_pb(source: PythonSource) -> pb.PythonSource:
         timeout=seconds_to_pb(source.timeout_seconds),
         allow_network=source.allow_network,
         secrets=source.secrets,
+        all_secrets=source.all_secrets,
     )
 
 
@@ -134,6 +135,7 @@ def _python(rules: Rules, path: str, source: pb.PythonSource) -> PythonSource:
         timeout_seconds=timeout,
         allow_network=source.allow_network,
         secrets=tuple(dict.fromkeys(source.secrets)),
+        all_secrets=source.all_secrets,
     )
 
 

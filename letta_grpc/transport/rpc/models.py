@@ -11,8 +11,9 @@ from letta_grpc.v1 import model_service_pb2 as pb
 class ModelServicer:
     """Says what models there are."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, embedding_model: str = "") -> None:
         self._models = models
+        self._embedding_model = embedding_model
 
     async def ListModels(self, request: pb.ListModelsRequest, _call: Call) -> pb.ListModelsResponse:
         """Return all models."""
@@ -21,4 +22,5 @@ class ModelServicer:
 
     async def ListProviders(self, _request: pb.ListProvidersRequest, _call: Call) -> pb.ListProvidersResponse:
         """Return all providers."""
-        return pb.ListProvidersResponse(providers=[provider_to_pb(provider) for provider in self._models.providers()])
+        providers = [provider_to_pb(provider) for provider in self._models.providers()]
+        return pb.ListProvidersResponse(providers=providers, embedding_model=self._embedding_model)
