@@ -1,0 +1,142 @@
+"""A link that breaks between request and first byte: the SDK repeats what it sent, and there is one run all the same."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from letta_client import AsyncLetta
+
+from tests.support.letta import Site, script, user
+
+WORDS = script([{"text": "one "}, {"text": "two"}])
+RETRY = {"x-stainless-retry-count": "1"}
+
+
+@dataclass(slots=True)
+class Severing:
+    """A relay that breaks its first connection: as soon as the request has passed, or when the answer begins."""
+
+    port: int
+    waits_for_answer: bool
+    severed: bool = False
+    open: set[asyncio.Task[None] | None] = field(default_factory=set)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.add(asyncio.current_task())
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        if self.severed:
+            await asyncio.gather(pass_on(reader, up_writer), pass_on(up_reader, writer))
+            return
+        self.severed = True
+        up_writer.write(await whole_request(reader))
+        await up_writer.drain()
+        if self.waits_for_answer:
+            await up_reader.read(1)
+        for each in (writer, up_writer):
+            each.transport.abort()
+
+
+async def whole_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return head + await reader.readexactly(int(length[1]) if length else 0)
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+@asynccontextmanager
+async def severed(site: Site, *, waits_for_answer: bool) -> AsyncIterator[AsyncLetta]:
+    relay = Severing(urlsplit(site.url).port or 0, waits_for_answer)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    async with asyncio.timeout(40), server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with AsyncLetta(base_url=url, max_retries=3) as client:
+            yield client
+        # The client has closed what it had; so the relay's connections end, too.
+        await asyncio.gather(*(task for task in relay.open if task))
+        assert relay.severed
+
+
+def kept(site: Site, agent_id: str) -> tuple[int, list[str]]:
+    """How many runs there are, and what the user is remembered to have said."""
+    messages = site.get(f"/v1/agents/{agent_id}/messages", order="asc")
+    said = [item["content"] for item in messages if item["message_type"] == "user_message"]
+    return len(site.get("/v1/runs/", agent_id=agent_id)), said
+
+
+@pytest.mark.parametrize("has_otid", [False, True])
+@pytest.mark.parametrize("waits_for_answer", [False, True])
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_repeated_request_finds_its_run(
+    site: Site,
+    has_otid: bool,  # noqa: FBT001 - a parameter
+    waits_for_answer: bool,  # noqa: FBT001 - a parameter
+    streaming: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    agent_id = site.agent()
+    messages: Any = user(WORDS, str(uuid4()) if has_otid else None)
+    async with severed(site, waits_for_answer=waits_for_answer) as client:
+        answer: Any = await client.agents.messages.create(agent_id, messages=messages, streaming=streaming)
+        items = [item async for item in answer] if streaming else answer.messages
+    assert [item.content for item in items if item.message_type == "assistant_message"] == ["one two"]
+    assert kept(site, agent_id) == (1, [WORDS])
+
+
+async def test_a_repeated_request_finds_its_run_in_a_conversation(site: Site) -> None:
+    agent_id = site.agent()
+    conversation_id = site.post(f"/v1/conversations/?agent_id={agent_id}", {}).json()["id"]
+    async with severed(site, waits_for_answer=True) as client:
+        answer: Any = await client.conversations.messages.create(conversation_id, messages=user(WORDS))  # type: ignore[arg-type]  # as JSON
+        assert "assistant_message" in [item.message_type async for item in answer]
+    assert kept(site, agent_id)[0] == 1
+
+
+def test_without_the_header_or_with_another_body_it_is_another_run(site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    path = f"/v1/agents/{agent_id}/messages"
+    for text, headers in (("hi", {}), ("hi", {}), ("ho", RETRY), ("ho", RETRY), ("hi", RETRY)):
+        assert site.post(path, {"messages": user(text)}, **headers).is_success
+    # Of the last only the newest run counts, which said something else.
+    assert kept(site, agent_id) == (4, ["hi", "hi", "ho", "hi"])
+
+
+def test_the_same_otid_is_one_run_by_whichever_route_and_mode(site: Site) -> None:
+    agent_id = site.agent()
+    body = {"messages": user(WORDS, str(uuid4()))}
+    path = f"/v1/agents/{agent_id}/messages"
+    whole = site.post(path, body).json()
+    steps = site.stream(f"{path}/stream", body)
+    tokens = site.stream(path, {**body, "streaming": True, "stream_tokens": True})
+    later = site.post(f"{path}/async", body).json()
+    default = site.stream("/v1/conversations/default/messages", {**body, "agent_id": agent_id})
+    run_id = whole["messages"][0]["run_id"]
+    assert later["id"] == run_id
+    for stream in (steps, tokens, default):
+        assert stream[0].data
+        assert stream[0].data["run_id"] == run_id
+    otid = body["messages"][0]["otid"]
+    found = site.stream("/v1/conversations/default/stream", {"agent_id": agent_id, "otid": otid})
+    assert found[0].data
+    assert found[0].data["run_id"] == run_id
+    assert kept(site, agent_id) == (1, [WORDS])
+
+
+def test_an_otid_that_stood_for_something_else_is_refused_for_good(site: Site) -> None:
+    agent_id = site.agent()
+    otid = str(uuid4())
+    path = f"/v1/agents/{agent_id}/messages"
+    assert site.post(path, {"messages": user(WORDS, otid)}).is_success
+    refused = site.post(path, {"messages": user(script([{"text": "other"}]), otid)})
+    assert (refused.status_code, refused.headers["x-should-retry"]) == (409, "false")

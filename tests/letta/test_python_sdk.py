@@ -1,0 +1,398 @@
+"""`letta-client` as PyPI has it, unmodified, against the server in a process of its own."""
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import letta_client
+import pytest
+from letta_client import Letta
+
+from tests.support.letta import TOOL, Site, call, script, serving_site, user
+
+# Its types are narrower than its use: what users send is JSON, and what comes is told apart by `message_type`.
+Client = Any
+GET_WEATHER = {"name": "get_weather", "description": "Get weather.", "parameters": {"type": "object", "properties": {}}}
+WORDS = [{"text": f"{number} "} for number in range(20)]
+COUNT = "".join(f"{number} " for number in range(20))
+
+
+@pytest.fixture(scope="module")
+def client(site: Site) -> Iterator[Client]:
+    with Letta(base_url=site.url, max_retries=0) as made:
+        yield made
+
+
+def kinds(items: Iterable[Any]) -> list[str]:
+    return [item.message_type for item in items]
+
+
+def said(items: Iterable[Any]) -> str:
+    return "".join(item.content for item in items if item.message_type == "assistant_message")
+
+
+def named(items: Sequence[Any], kind: str) -> Any:  # noqa: ANN401 - any of the SDK's types
+    return next(item for item in items if item.message_type == kind)
+
+
+def body_of(error: pytest.ExceptionInfo[letta_client.APIStatusError]) -> Any:  # noqa: ANN401 - any JSON
+    return error.value.body
+
+
+def test_an_answer_comes_whole(client: Client, site: Site) -> None:
+    answer = client.agents.messages.create(site.agent("scripted/echo"), input="hello there")
+    assert said(answer.messages) == "hello there"
+    assert answer.stop_reason.stop_reason == "end_turn"
+    assert answer.usage.total_tokens > 0
+    assert answer.usage.step_count == 1
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.parametrize("background", [False, True])
+def test_an_answer_comes_as_it_is_made(client: Client, site: Site, tokens: bool, background: bool) -> None:  # noqa: FBT001 - parameters
+    text = script([{"reasoning": "Hm."}, *WORDS, call(pieces=3)], [{"text": "Done."}])
+    stream = client.agents.messages.create(
+        site.agent(), messages=user(text), streaming=True, stream_tokens=tokens, background=background
+    )
+    items = list(stream)
+    assert (items[0].message_type, kinds(items[-2:])) == ("ping", ["stop_reason", "usage_statistics"])
+    assert said(items) == f"{COUNT}Done."
+    assert "".join(item.reasoning for item in items if item.message_type == "reasoning_message") == "Hm."
+    returned = named(items, "tool_return_message")
+    assert (returned.status, returned.name) == ("success", TOOL)
+    assert (len([item for item in items if item.message_type == "tool_call_message"]) == 3) == tokens
+    numbers = [item.seq_id for item in items[:-2]]
+    assert numbers == sorted(set(numbers))
+    assert {item.run_id for item in items[:-2]} == {items[0].run_id}
+
+
+def test_the_older_route_streams_too(client: Client, site: Site) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        items = list(client.agents.messages.stream(site.agent("scripted/echo"), messages=user("hi you"), stream_tokens=True))
+    assert said(items) == "hi you"
+
+
+def test_history_says_what_was_streamed_under_the_same_names(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    text = script([{"reasoning": "Hm."}, {"text": "Well."}, call()], [{"text": "Done."}])
+    streamed = list(client.agents.messages.create(agent_id, messages=user(text), streaming=True, stream_tokens=True))
+    listed = list(client.agents.messages.list(agent_id, order="asc"))
+    assert kinds(listed) == [
+        "user_message",
+        "reasoning_message",
+        "assistant_message",
+        "tool_call_message",
+        "tool_return_message",
+        "assistant_message",
+    ]
+    told = [(item.id, item.otid, item.message_type) for item in streamed[1:-2]]
+    assert [(item.id, item.otid, item.message_type) for item in listed[1:]] == told
+
+
+def test_a_list_keeps_to_the_kinds_that_are_asked_for(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    stream = client.agents.messages.create(
+        agent_id,
+        messages=user(script([{"reasoning": "Hm."}, {"text": "Well."}, call()], [{"text": "Done."}])),
+        streaming=True,
+        include_return_message_types=["assistant_message"],
+        include_pings=False,
+    )
+    assert kinds(stream) == ["assistant_message", "assistant_message", "stop_reason", "usage_statistics"]
+    # The newest come first, and items that nobody asked for end no page.
+    listed = client.agents.messages.list(agent_id, limit=1, include_return_message_types=["assistant_message"])
+    assert [item.content for item in listed] == ["Done.", "Well."]
+
+
+def test_two_hundred_and_fifty_messages_are_paged_through(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    for number in range(125):
+        site.post(f"/v1/agents/{agent_id}/messages", {"messages": user(f"m{number}")})
+    expected = [f"m{number // 2}" for number in range(250)]
+    up = list(client.agents.messages.list(agent_id, order="asc", limit=40))
+    assert [item.content for item in up] == expected
+    down = list(client.agents.messages.list(agent_id, order="desc", limit=40))
+    assert down == up[::-1]
+    # `before` reads towards the beginning, page by page.
+    backwards = list(client.agents.messages.list(agent_id, order="asc", limit=40, before=up[200].id))
+    assert sorted(item.content for item in backwards) == sorted(expected[:200])
+    assert len(list(client.runs.list(agent_id=agent_id, limit=30))) == 125
+
+
+@contextmanager
+def talking(folder: Path) -> Iterator[tuple[Client, Site]]:
+    with serving_site(folder) as site, Letta(base_url=site.url, max_retries=0) as client:
+        yield client, site
+
+
+def test_a_background_run_resumes_in_the_middle_after_a_restart(tmp_path: Path) -> None:
+    with talking(tmp_path) as (client, site):
+        agent_id = site.agent()
+        stream = client.agents.messages.create(
+            agent_id, messages=user(script(WORDS)), streaming=True, stream_tokens=True, background=True
+        )
+        whole = list(stream)
+        run_id, middle = whole[0].run_id, whole[7].seq_id
+    with talking(tmp_path) as (client, _):
+        again = list(client.runs.messages.stream(run_id, starting_after=middle))
+        assert again == whole[8:]
+        from_the_start = list(client.runs.messages.stream(run_id))
+        assert from_the_start[1:] == whole[1:]
+        conversation = list(client.conversations.messages.stream("default", agent_id=agent_id, run_id=run_id))
+        assert conversation[1:] == whole[1:]
+
+
+def test_a_run_that_the_server_left_open_goes_on_after_a_restart(tmp_path: Path) -> None:
+    text = script([*WORDS[:5], {"delay_ms": 3000}, *WORDS[5:]])
+    with talking(tmp_path) as (client, site):
+        agent_id = site.agent()
+        stream = client.agents.messages.create(
+            agent_id, messages=user(text), streaming=True, stream_tokens=True, background=True
+        )
+        first = [next(stream) for _ in range(6)]
+        run_id = first[0].run_id
+        stream.close()
+    with talking(tmp_path) as (client, _):
+        rest = list(client.runs.messages.stream(run_id, starting_after=first[-1].seq_id))
+        # What the step had said before is void: its message has another id, and says all.
+        (message_id,) = {item.id for item in rest if item.message_type == "assistant_message"}
+        assert said(item for item in rest if getattr(item, "id", "") == message_id) == COUNT
+        assert kinds(rest[-2:]) == ["stop_reason", "usage_statistics"]
+        assert client.runs.retrieve(run_id).status == "completed"
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_call_waits_for_an_approval(client: Client, site: Site, approve: bool) -> None:  # noqa: FBT001 - a parameter
+    agent_id = site.agent(toolApprovals={TOOL: True})
+    asked = list(
+        client.agents.messages.create(agent_id, messages=user(script([{"text": "May I?"}, call()], WORDS)), streaming=True)
+    )
+    request = named(asked, "approval_request_message")
+    assert named(asked, "stop_reason").stop_reason == "requires_approval"
+    with pytest.raises(letta_client.ConflictError) as refused:
+        client.agents.messages.create(agent_id, input="hello?", streaming=True)
+    assert body_of(refused)["detail"]["pending_request_id"] == request.id
+    decision = {"type": "approval", "tool_call_id": request.tool_call.tool_call_id, "approve": approve, "reason": "No."}
+    answer = client.agents.messages.create(agent_id, messages=[{"type": "approval", "approvals": [decision]}])
+    returned = named(answer.messages, "tool_return_message")
+    assert returned.status == ("success" if approve else "error")
+    assert ("No." in returned.tool_return) != approve
+    assert said(answer.messages) == COUNT
+    listed = kinds(client.agents.messages.list(agent_id, order="asc"))
+    assert listed == [
+        "user_message",
+        "assistant_message",
+        "approval_request_message",
+        "approval_response_message",
+        "tool_return_message",
+        "assistant_message",
+    ]
+
+
+def test_an_older_client_answers_the_request_as_a_whole(client: Client, site: Site) -> None:
+    agent_id = site.agent(toolApprovals={TOOL: True})
+    asked = client.agents.messages.create(agent_id, messages=user(script([call(), call()], WORDS)))
+    request = named(asked.messages, "approval_request_message")
+    older: Any = {"type": "approval", "approve": True, "approval_request_id": request.id}
+    answer = client.agents.messages.create(agent_id, messages=[older])
+    assert len(named(answer.messages, "tool_return_message").tool_returns) == 2
+    assert said(answer.messages) == COUNT
+
+
+def test_an_answer_may_be_given_in_parts(client: Client, site: Site) -> None:
+    agent_id = site.agent(toolApprovals={TOOL: True})
+    asked = client.agents.messages.create(agent_id, messages=user(script([call(), call()], WORDS)))
+    first, second = named(asked.messages, "approval_request_message").tool_calls
+    answers = [
+        client.agents.messages.create(
+            agent_id,
+            messages=[
+                {"type": "approval", "approvals": [{"type": "approval", "tool_call_id": each.tool_call_id, "approve": True}]}
+            ],
+        )
+        for each in (first, second)
+    ]
+    assert [answer.stop_reason.stop_reason for answer in answers] == ["requires_approval", "end_turn"]
+    assert said(answers[1].messages) == COUNT
+
+
+def test_the_client_runs_a_tool(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    text = script([{"tool_call": {"name": "get_weather", "arguments": {"city": "Paris"}}}], WORDS)
+    asked = client.agents.messages.create(agent_id, messages=user(text), client_tools=[GET_WEATHER])
+    assert asked.stop_reason.stop_reason == "requires_approval"
+    tool_call = named(asked.messages, "approval_request_message").tool_call
+    assert json.loads(tool_call.arguments) == {"city": "Paris"}
+    returned: Any = {"type": "tool", "tool_call_id": tool_call.tool_call_id, "tool_return": "sunny", "status": "success"}
+    answer = client.agents.messages.create(
+        agent_id,
+        messages=[{"type": "approval", "approvals": [returned]}],
+        client_tools=[GET_WEATHER],
+    )
+    assert said(answer.messages) == COUNT
+    assert kinds(answer.messages) == ["assistant_message"]
+
+
+def test_parallel_calls_are_told_apart_and_return_together(client: Client, site: Site) -> None:
+    text = script([call(), call()], WORDS)
+    items = list(client.agents.messages.create(site.agent(), messages=user(text), streaming=True, stream_tokens=True))
+    calls = [item.tool_call.tool_call_id for item in items if item.message_type == "tool_call_message"]
+    returned = named(items, "tool_return_message")
+    assert [each.tool_call_id for each in returned.tool_returns] == calls
+    assert len(set(calls)) == 2
+
+
+def test_a_run_is_cancelled_while_its_model_is_silent(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    text = script([{"text": "So "}, {"wait_for_cancel": True}])
+    stream = client.agents.messages.create(agent_id, messages=user(text), streaming=True, stream_tokens=True)
+    items = [next(stream), next(stream)]
+    assert client.agents.messages.cancel(agent_id) == {items[0].run_id: "cancelled"}
+    items += list(stream)
+    assert kinds(items) == ["ping", "assistant_message", "stop_reason", "usage_statistics"]
+    assert named(items, "stop_reason").stop_reason == "cancelled"
+    assert client.runs.retrieve(items[0].run_id).status == "cancelled"
+    with pytest.raises(letta_client.ConflictError) as nothing:
+        client.agents.messages.cancel(agent_id)
+    assert body_of(nothing)["detail"]["code"] == "NO_ACTIVE_RUNS_TO_CANCEL"
+    # The conversation goes on, and knows what was said.
+    client.agents.messages.create(agent_id, messages=user(script(WORDS)))
+    assert kinds(client.agents.messages.list(agent_id, order="asc"))[:2] == ["user_message", "assistant_message"]
+
+
+def test_what_comes_while_a_run_is_at_work_waits_its_turn(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    long = client.agents.messages.create(
+        agent_id, messages=user(script([{"text": "So "}, {"wait_for_cancel": True}])), streaming=True, stream_tokens=True
+    )
+    run_id = next(long).run_id
+    next(long)
+    queued = client.agents.messages.create_async(agent_id, messages=user(script(WORDS)))
+    assert queued.status == "created"
+    client.agents.messages.cancel(agent_id, run_ids=[run_id])
+    assert said(client.runs.messages.stream(queued.id)) == COUNT
+    list(long)
+
+
+def test_a_failed_run_is_told_with_its_kind(client: Client, site: Site) -> None:
+    agent_id, text = site.agent(), script([{"error": "MODEL_RATE_LIMITED"}])
+    with pytest.raises(letta_client.RateLimitError) as refused:
+        client.agents.messages.create(agent_id, messages=user(text))
+    assert body_of(refused)["error"]["type"] == "llm_rate_limit"
+    assert refused.value.response.headers["x-should-retry"] == "false"
+    seen = []
+    with pytest.raises(letta_client.APIStatusError) as cut:
+        seen += list(client.agents.messages.create(agent_id, messages=user(text), streaming=True))
+    assert body_of(cut)["error_type"] == "llm_rate_limit"
+
+
+def test_conversations_have_histories_of_their_own(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    one, two = (client.conversations.create(agent_id=agent_id, summary=name) for name in ("one", "two"))
+    for conversation in (one, two):
+        assert said(client.conversations.messages.create(conversation.id, messages=user(f"in {conversation.summary}"))) == (
+            f"in {conversation.summary}"
+        )
+    listed = list(client.conversations.list(agent_id=agent_id))
+    assert [item.summary for item in listed] == ["two", "one"]
+    history = list(client.conversations.messages.list(one.id, order="asc"))
+    assert [item.content for item in history] == ["in one", "in one"]
+    assert list(client.agents.messages.list(agent_id)) == []
+    fork: Any = client.conversations.fork(one.id)
+    copied = client.conversations.messages.list(fork.id, order="asc")
+    assert [item.content for item in copied] == ["in one", "in one"]
+    client.conversations.update(one.id, summary="renamed", description="The first.")
+    changed = client.conversations.retrieve(one.id)
+    assert (changed.summary, changed.description) == ("renamed", "The first.")
+    assert len(changed.in_context_message_ids or ()) == 2
+    client.conversations.delete(two.id)
+    with pytest.raises(letta_client.NotFoundError):
+        client.conversations.retrieve(two.id)
+
+
+def test_conversations_of_an_agent_work_side_by_side(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    conversation = client.conversations.create(agent_id=agent_id)
+    waiting = client.conversations.messages.create(
+        conversation.id, messages=user(script([{"text": "So "}, {"wait_for_cancel": True}])), stream_tokens=True
+    )
+    run_id = next(waiting).run_id
+    assert said(client.agents.messages.create(agent_id, messages=user(script(WORDS))).messages) == COUNT
+    active = client.runs.list(agent_id=agent_id, active=True)
+    assert [run.id for run in active] == [run_id]
+    # Without naming the run: what is at work in the conversation.
+    again = client.conversations.messages.stream(conversation.id)
+    assert next(again).run_id == run_id
+    assert client.conversations.cancel(conversation.id) == {run_id: "cancelled"}
+    assert kinds(waiting)[-2:] == kinds(again)[-2:] == ["stop_reason", "usage_statistics"]
+
+
+def test_a_conversation_is_compacted_and_emptied(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    for number in range(12):
+        client.agents.messages.create(agent_id, input=f"message {number} " + "word " * 40)
+    answer: Any = client.agents.messages.compact(agent_id)
+    assert answer.num_messages_after < answer.num_messages_before
+    assert answer.summary
+    assert len(list(client.agents.messages.list(agent_id))) >= 24
+    client.agents.messages.reset(agent_id)
+    assert list(client.agents.messages.list(agent_id)) == []
+
+
+def test_runs_tell_what_they_did(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    run = client.agents.messages.create_async(agent_id, messages=user(script([call()], WORDS)))
+    assert said(client.runs.messages.stream(run.id)) == COUNT
+    done = client.runs.retrieve(run.id)
+    assert (done.status, done.stop_reason, done.background) == ("completed", "end_turn", True)
+    assert client.runs.usage.retrieve(run.id).total_tokens > 0
+    steps = list(client.runs.steps.list(run.id, order="asc"))
+    assert len(steps) == 2
+    assert kinds(client.runs.messages.list(run.id)) == [
+        "user_message",
+        "tool_call_message",
+        "tool_return_message",
+        "assistant_message",
+    ]
+    assert [item.id for item in client.runs.list(agent_id=agent_id, statuses=["completed"])] == [run.id]
+    assert list(client.runs.list(agent_id=agent_id, statuses=["failed"])) == []
+    assert list(client.runs.list(agent_id=agent_id, stop_reason="end_turn", background=True))
+    assert list(client.runs.list(agent_id=agent_id, background=False)) == []
+
+
+def test_what_was_said_is_found(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    client.agents.messages.create(agent_id, input="The ünïque word is here")
+    found = client.messages.search(query="unique", agent_id=agent_id)
+    assert {item.message_type for item in found} == {"user_message", "assistant_message"}
+
+
+def test_a_run_has_a_model_and_instructions_of_its_own(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/script")
+    answer = client.agents.messages.create(
+        agent_id, input="hello", override_model="scripted/echo", override_system="Be brief."
+    )
+    assert said(answer.messages) == "hello"
+    with pytest.raises(letta_client.NotFoundError):
+        client.agents.messages.create(agent_id, input="hello", override_model="nobody/knows")
+
+
+def test_a_script_that_goes_on_ends_at_its_limit(client: Client, site: Site) -> None:
+    answer = client.agents.messages.create(site.agent(), messages=user(script([call()], [call()], WORDS)), max_steps=2)
+    assert answer.stop_reason.stop_reason == "max_steps"
+    assert answer.usage.step_count == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"messages": []}, {"messages": user("x"), "input": "y"}, {"messages": [{"role": "assistant", "content": "x"}]}],
+)
+def test_a_body_that_is_no_message_is_refused_before_anything_starts(site: Site, body: dict[str, Any]) -> None:
+    answer = site.post(f"/v1/agents/{site.agent()}/messages", body)
+    assert answer.status_code == 422
+    assert answer.headers["x-should-retry"] == "false"
+    assert answer.json()["detail"]
