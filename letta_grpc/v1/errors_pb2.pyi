@@ -47,7 +47,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BLOCK_NOT_FOUND: _ErrorReason.ValueType  # 13
     """NOT_FOUND. Metadata: `block_id`, or `agent_id` and `label`."""
     ERROR_REASON_TOOL_NOT_FOUND: _ErrorReason.ValueType  # 14
-    """NOT_FOUND. Metadata: `tool_id` or `name`."""
+    """NOT_FOUND. Metadata: `tool_id`, or `name`."""
     ERROR_REASON_MCP_SERVER_NOT_FOUND: _ErrorReason.ValueType  # 15
     """NOT_FOUND. Metadata: `mcp_server_id`."""
     ERROR_REASON_PASSAGE_NOT_FOUND: _ErrorReason.ValueType  # 16
@@ -143,7 +143,7 @@ ERROR_REASON_CONVERSATION_NOT_FOUND: ErrorReason.ValueType  # 12
 ERROR_REASON_BLOCK_NOT_FOUND: ErrorReason.ValueType  # 13
 """NOT_FOUND. Metadata: `block_id`, or `agent_id` and `label`."""
 ERROR_REASON_TOOL_NOT_FOUND: ErrorReason.ValueType  # 14
-"""NOT_FOUND. Metadata: `tool_id` or `name`."""
+"""NOT_FOUND. Metadata: `tool_id`, or `name`."""
 ERROR_REASON_MCP_SERVER_NOT_FOUND: ErrorReason.ValueType  # 15
 """NOT_FOUND. Metadata: `mcp_server_id`."""
 ERROR_REASON_PASSAGE_NOT_FOUND: ErrorReason.ValueType  # 16

@@ -23,8 +23,11 @@ from letta_grpc.v1 import (
     errors_pb2,
     mcp_pb2,
     mcp_service_pb2,
+    messages_pb2,
     run_service_pb2,
     runs_pb2,
+    tool_service_pb2,
+    tools_pb2,
 )
 from tests.requirements.registry import requirement
 from tests.support.houses import Talk, Wire, run_of, said, talk
@@ -54,6 +57,7 @@ BY_ITSELF = {
     "STORE_UNAVAILABLE",
     "INTERNAL",
     "STREAM_RECYCLED",
+    "TOOL_SANDBOX_UNAVAILABLE",
 }
 
 
@@ -111,6 +115,51 @@ async def mcp_server_failed(wire: Wire) -> object:
 async def passage_not_found(wire: Wire) -> object:
     request = archive_service_pb2.GetPassageRequest(agent_id=(await talk(wire)).agent_id, passage_id=f"passage-{SOMEBODY}")
     return wire.archive.GetPassage(request)
+
+
+async def tool_not_found(wire: Wire) -> object:
+    return wire.tools.GetTool(tool_service_pb2.GetToolRequest(tool_id=f"tool-{SOMEBODY}"))
+
+
+async def tool_source_invalid(wire: Wire) -> object:
+    return wire.tools.CreateTool(new_tool("def broken(:"))
+
+
+def new_tool(code: str) -> tool_service_pb2.CreateToolRequest:
+    return tool_service_pb2.CreateToolRequest(tool=tools_pb2.Tool(python=tools_pb2.PythonSource(code=code)))
+
+
+async def asked(wire: Wire) -> tuple[Talk, runs_pb2.Run]:
+    """A run that waits for somebody to approve the call `a`."""
+    guarded = "archival_memory_insert"
+    one = await talk(wire, "scripted/script", [guarded], tool_approvals={guarded: True})
+    turn = {"tool_call": {"id": "a", "name": guarded, "arguments": {"text": "milk"}}}
+    return one, run_of(await one.ask(json.dumps([[turn]])))
+
+
+def decision(one: Talk, *, approve: bool) -> run_service_pb2.StreamRunRequest:
+    kind = {"approve": messages_pb2.Approve()} if approve else {"deny": messages_pb2.Deny()}
+    decisions = [messages_pb2.Decision(tool_call_id="a", **kind)]  # type: ignore[arg-type]  # one of two kinds
+    answer = messages_pb2.InputMessage(approval=messages_pb2.ApprovalInput(decisions=decisions))
+    return run_service_pb2.StreamRunRequest(agent_id=one.agent_id, run=runs_pb2.RunSpec(messages=[answer]))
+
+
+async def approval_pending(wire: Wire) -> object:
+    one, _ = await asked(wire)
+    return wire.runs.StreamRun(one.start("hi"))
+
+
+async def approval_expired(wire: Wire) -> object:
+    one, run = await asked(wire)
+    await wire.runs.CancelRun(run_service_pb2.CancelRunRequest(run_id=run.id))
+    return wire.runs.StreamRun(decision(one, approve=True))
+
+
+async def approval_already_resolved(wire: Wire) -> object:
+    one, _ = await asked(wire)
+    async for _ in wire.runs.StreamRun(decision(one, approve=True)):
+        pass
+    return wire.runs.StreamRun(decision(one, approve=False))
 
 
 async def concurrent_change(wire: Wire) -> object:
@@ -183,6 +232,11 @@ REFUSALS: Mapping[str, Callable[[Wire], Awaitable[object]]] = {
     "MCP_SERVER_NOT_FOUND": mcp_server_not_found,
     "MCP_SERVER_FAILED": mcp_server_failed,
     "PASSAGE_NOT_FOUND": passage_not_found,
+    "TOOL_NOT_FOUND": tool_not_found,
+    "TOOL_SOURCE_INVALID": tool_source_invalid,
+    "APPROVAL_PENDING": approval_pending,
+    "APPROVAL_EXPIRED": approval_expired,
+    "APPROVAL_ALREADY_RESOLVED": approval_already_resolved,
     "CONCURRENT_CHANGE": concurrent_change,
     "REQUEST_ID_REUSED": request_id_reused,
     "NAME_TAKEN": name_taken,
@@ -241,6 +295,12 @@ async def test_keys_and_places_are_asked_for_before_anything_else(connect: Conne
         await first.initial_metadata()
         check("TOO_MANY_STREAMS", await refused(wire.runs.AttachRun(request, metadata=right)))
         first.cancel()
+
+
+@requirement("error_facts")
+async def test_a_server_that_runs_no_tools_of_others_says_so(connect: Connect) -> None:
+    async with connect(tool_sandbox="off") as wire:
+        check("TOOL_SANDBOX_UNAVAILABLE", await refused(wire.tools.CreateTool(new_tool("def fine() -> str: ..."))))
 
 
 @requirement("error_facts")

@@ -58,7 +58,7 @@ async def test_a_conversation_of_another_agent_is_not_found_and_neither_is_one_t
         pytest.param(
             runs_pb2.RunSpec(messages=[messages_pb2.InputMessage()]),
             "run.messages[0]",
-            "must have user or system",
+            "must have user, system, approval or tool_returns",
             id="no kind",
         ),
         pytest.param(

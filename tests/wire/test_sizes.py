@@ -24,11 +24,13 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
 WHAT_CLIENTS_TAKE = 4 * 2**20
 LARGE = "x" * 300_000
+# So much that nothing is ever left out of a context.
+ROOM = 2**31 - 1
 
 
 @requirement("sizes")
 async def test_a_history_of_large_messages_comes_in_shorter_pages(wire: Wire) -> None:
-    one = await talk(wire)
+    one = await talk(wire, context_window=ROOM)
     for _ in range(6):
         await one.ask(*[LARGE] * 2, model="up/nothing")
     pages: list[list[messages_pb2.Message]] = []
@@ -65,7 +67,7 @@ async def test_the_log_of_large_answers_comes_in_shorter_pages_and_responses(wir
 
 @requirement("sizes", "model_failure_keeps")
 async def test_an_answer_that_is_too_large_for_any_client_is_cut_before_it_is_stored(wire: Wire) -> None:
-    one = await talk(wire, "up/huge-5000000")
+    one = await talk(wire, "up/huge-5000000", context_window=ROOM)
     events = await one.ask("go")
     error = run_of(events).error
     assert (error.reason, error.message) == ("INVALID_MODEL_OUTPUT", "The model's answer is longer than 400000 characters.")
@@ -97,7 +99,7 @@ async def test_runs_with_much_metadata_come_in_shorter_pages(wire: Wire) -> None
 
 @requirement("sizes")
 async def test_what_cannot_come_in_pages_is_refused_in_words_when_it_is_too_large(wire: Wire) -> None:
-    one = await talk(wire)
+    one = await talk(wire, context_window=ROOM)
     shown = agent_service_pb2.GetContextRequest(agent_id=one.agent_id)
     await one.ask(*[LARGE] * 10, model="up/nothing")
     assert len((await wire.agents.GetContext(shown)).context.messages) == 10

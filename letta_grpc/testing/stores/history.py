@@ -144,7 +144,7 @@ class HistoryStoreContract:
         emptied = await world.history.load(thread.id)
         assert (emptied.messages, emptied.reported_tokens) == ((), None)
         assert (await world.history.list(thread.id, _ALL)).items == ()
-        assert await world.runs.get(run.id)
+        assert (await world.runs.get(run.id)).id == run.id
         assert len((await world.history.list(default.id, _ALL)).items) == 2  # noqa: PLR2004 - said and answered
         await world.turn(thread, "again", "anew")
         assert [message.text for message in (await world.history.load(thread.id)).messages] == ["again", "anew"]
