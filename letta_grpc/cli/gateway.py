@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from letta_grpc.cli.flags import read_settings, with_settings
 from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.server import DEFAULT_TARGET, Target, Tls
 from letta_grpc.settings import Settings, is_loopback
+from letta_grpc.telemetry import sentry_from_env
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,13 @@ def gateway(target: Target = DEFAULT_TARGET, tls: Tls = False, http: Http = "127
     # The addresses of a server, which this is none, do not count here.
     settings = read_settings(flags, listen="127.0.0.1:0", http="")
     configure_logging(settings)
-    raise typer.Exit(uvloop.run(_serve(target, http, settings, tls=tls)))
+    sentry = sentry_from_env(os.environ)
+    try:
+        code = uvloop.run(_serve(target, http, settings, tls=tls))
+    finally:
+        if sentry:
+            sentry.close()
+    raise typer.Exit(code)
 
 
 async def _serve(target: str, listen: str, settings: Settings, *, tls: bool) -> Exit:

@@ -24,6 +24,8 @@ names it in `letta_grpc.run.id`. What people, models and tools say is never in a
 | gen_ai.client.token.usage | {token} | gen_ai.provider.name, gen_ai.request.model, gen_ai.token.type |
 | gen_ai.execute_tool.duration | s | gen_ai.tool.name |
 
+Errors go to Sentry, with or without the rest, when SENTRY_DSN is set: see `sentry.py`.
+
 Programs that call this server can trace their channels with `opentelemetry-instrumentation-grpc` (in the `[otel]` extra):
 its client side works. Its server side does not for asyncio: a cancelled stream is recorded as OK, and handlers that write
 fail. That is why the server's side is written here.
@@ -31,5 +33,6 @@ fail. That is why the server's side is written here.
 
 from letta_grpc.telemetry.environment import telemetry_from_env
 from letta_grpc.telemetry.interface import Telemetry
+from letta_grpc.telemetry.sentry import sentry_from_env
 
-__all__ = ["Telemetry", "telemetry_from_env"]
+__all__ = ["Telemetry", "sentry_from_env", "telemetry_from_env"]

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.telemetry.interface import Telemetry
+from letta_grpc.telemetry.sentry import ReportingTracing, sentry_from_env
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +22,22 @@ class Exporters:
 
 
 def telemetry_from_env(environ: Mapping[str, str]) -> Telemetry | None:
-    """Return telemetry as the variables want it, None if they don't.
+    """Return telemetry as the variables want it, None if they don't."""
+    measured, sentry = _measured(environ), sentry_from_env(environ)
+    if sentry is None:
+        return measured
+    tracing = ReportingTracing(measured.tracing if measured else NoTracing(), sentry.run_failed)
+
+    def shutdown() -> None:
+        sentry.close()
+        if measured:
+            measured.shutdown()
+
+    return Telemetry(tracing=tracing, rpc=measured.rpc if measured else None, shutdown=shutdown)
+
+
+def _measured(environ: Mapping[str, str]) -> Telemetry | None:
+    """Return OpenTelemetry.
 
     Names of exporters that are not installed are logged and left out, as OpenTelemetry asks for. The SDK reads the process's
     environment for all the rest, so `environ` should be that.

@@ -46,5 +46,5 @@ class Telemetry:
     """Telemetry switched on. `shutdown` sends what waits; it blocks, for seconds if nobody takes it."""
 
     tracing: Tracing
-    rpc: RpcObserver
+    rpc: RpcObserver | None
     shutdown: Callable[[], None]

@@ -104,6 +104,7 @@ def test_without_the_extra_it_stays_off_with_a_warning(
 def test_with_metrics_alone_the_callers_trace_goes_through_unchanged() -> None:
     telemetry = telemetry_from_env({"OTEL_METRICS_EXPORTER": "carrier-pigeon"})
     assert telemetry
+    assert telemetry.rpc
     assert telemetry.rpc.started("service/Method", {"traceparent": TRACEPARENT}).traceparent == TRACEPARENT
     with telemetry.tracing.run(run(), TRACEPARENT), telemetry.tracing.step(run().id, 0):
         assert telemetry.tracing.headers()["traceparent"] == TRACEPARENT
@@ -186,6 +187,7 @@ def test_an_endpoint_alone_sends_traces_and_metrics_there_at_the_latest_at_the_e
     monkeypatch.setenv("OTEL_SERVICE_NAME", "ada")
     telemetry = telemetry_from_env(os.environ)
     assert telemetry
+    assert telemetry.rpc
     telemetry.rpc.started("service/Method", {}).ended(grpc.StatusCode.OK, None)
     with telemetry.tracing.run(run(), None):
         pass

@@ -60,6 +60,7 @@ class Handlers:
 
 
 def calls(handlers: Handlers, collected: Collected) -> Calls:
+    assert collected.telemetry.rpc
     observer: RpcObserver = collected.telemetry.rpc
     methods: dict[str, UnaryMethod | StreamMethod] = {
         GET_RUN: UnaryMethod(name=GET_RUN, request=pb.GetRunRequest, answer=handlers.get),
