@@ -1,7 +1,11 @@
 """The letta face: what the official Letta SDKs speak, over the same RPCs.
 
 operations.py  what a route is; services.py  the stubs; errors.py  failures, ids.py  ids and otids
-agents.py  blocks.py  tools.py  archival.py  models.py             resources
+agents.py  core_memory.py  agent_tools.py  sleeptime.py            agents and what is theirs
+blocks.py  tools.py  archival.py  models.py                        other resources
+fields.py  wishes.py  tool_rules.py  handles.py  toolboxes.py      request body → resources
+agent_files.py  files/                                             agents as files, the reference server's too
+elsewhere.py  migrating.py                                         what is not here; the table of routes
 messages.py  conversations.py  runs.py  pages.py                   what is sent, listed, followed and cancelled
 inputs.py  approvals.py  targets.py  starts.py  sending.py         request → start of a run; repeated ones find their run
 following.py  telling.py  steps_mode.py  tokens_mode.py  streams.py  events of a run → items of a stream, in either mode → SSE
@@ -13,7 +17,18 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute
 
 from letta_grpc.gateway.face import Ground
-from letta_grpc.gateway.faces.letta import agents, archival, blocks, conversations, messages, models, runs, tools
+from letta_grpc.gateway.faces.letta import (
+    agent_tools,
+    agents,
+    archival,
+    blocks,
+    conversations,
+    core_memory,
+    messages,
+    models,
+    runs,
+    tools,
+)
 from letta_grpc.gateway.faces.letta.operations import Operation, routes_of
 
 OPERATIONS: Sequence[Operation] = (
@@ -22,7 +37,9 @@ OPERATIONS: Sequence[Operation] = (
     *conversations.OPERATIONS,
     *runs.OPERATIONS,
     *agents.OPERATIONS,
+    *core_memory.OPERATIONS,
     *blocks.OPERATIONS,
+    *agent_tools.OPERATIONS,
     *tools.OPERATIONS,
     *archival.OPERATIONS,
     *models.OPERATIONS,

@@ -1,39 +1,176 @@
-"""Agents."""
+"""Agents: made, shown, listed, counted, changed, removed."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from letta_grpc.gateway.faces.letta.approvals import pending_json, waiting_runs
+from letta_grpc.gateway.faces.letta.fields import strings
 from letta_grpc.gateway.faces.letta.ids import checked_id
-from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
+from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
+from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, listed
 from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
+from letta_grpc.gateway.faces.letta.shapes.runs import STOP_REASONS
+from letta_grpc.gateway.faces.letta.shapes.times import nanoseconds, timestamp_of
+from letta_grpc.gateway.faces.letta.sleeptime import with_sleeptime
+from letta_grpc.gateway.faces.letta.targets import agent_in
+from letta_grpc.gateway.faces.letta.toolboxes import tools_by_name, tools_of
+from letta_grpc.gateway.faces.letta.wishes import changes, new_agent
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import agents_pb2, blocks_pb2
+from letta_grpc.v1 import agents_pb2, block_service_pb2, run_service_pb2
+
+_PENDING = "agent.pending_approval"
+Fetch = Callable[[pb.ListAgentsRequest], Awaitable[tuple[Sequence[agents_pb2.Agent], str]]]
 
 
 async def create(ask: Ask) -> Json:
     """Make an agent."""
-    body = ask.body
-    agent = agents_pb2.Agent(
-        name=body.get("name") or "",
-        model=body.get("model") or "",
-        system=body.get("system") or "",
-        description=body.get("description") or "",
-        tags=body.get("tags") or (),
-        tools=body.get("tools") or (),
-        memory_blocks=[
-            blocks_pb2.Block(label=block.get("label"), value=block.get("value")) for block in body.get("memory_blocks") or ()
-        ],
-    )
-    request = pb.CreateAgentRequest(agent=agent, include_base_tools=body.get("include_base_tools"))
-    return agent_json((await ask.call(ask.services.agents.CreateAgent, request)).agent)
+    with_base = ask.body.get("include_base_tools") is not False
+    request = pb.CreateAgentRequest(agent=await new_agent(ask), include_base_tools=with_base)
+    agent = (await ask.call(ask.services.agents.CreateAgent, request)).agent
+    if ask.body.get("enable_sleeptime"):
+        agent = await with_sleeptime(ask, agent, wanted=True)
+    return await shown(ask, agent)
 
 
 async def retrieve(ask: Ask) -> Json:
     """Show an agent."""
-    request = pb.GetAgentRequest(agent_id=checked_id("agent", ask.path("agent_id")))
-    return agent_json((await ask.call(ask.services.agents.GetAgent, request)).agent)
+    agent = await agent_of(ask)
+    waiting = _PENDING in (*ask.queries("include"), *ask.queries("include[]"))
+    tools, last, runs = await together(
+        tools_of(ask, agent),
+        _last_run(ask, agent),
+        waiting_runs(ask, agent.id) if waiting else together(),
+    )
+    pending = next((told for run in runs if (told := pending_json(run))), None)
+    return agent_json(agent, tools, **last, pending_approval=pending)
+
+
+async def shown(ask: Ask, agent: agents_pb2.Agent) -> dict[str, Any]:
+    """Return an agent with its tools. Raises Failure."""
+    return agent_json(agent, await tools_of(ask, agent))
+
+
+async def agent_of(ask: Ask) -> agents_pb2.Agent:
+    """Return the agent that the path names. Raises Failure."""
+    request = pb.GetAgentRequest(agent_id=agent_in(ask).agent_id)
+    return (await ask.call(ask.services.agents.GetAgent, request)).agent
+
+
+async def _last_run(ask: Ask, agent: agents_pb2.Agent) -> dict[str, Any]:
+    request = run_service_pb2.ListRunsRequest(agent_id=agent.id, page_size=1, descending=True)
+    for run in (await ask.call(ask.services.runs.ListRuns, request)).runs:
+        duration = nanoseconds(run.timing.total) // 1_000_000 if run.timing.HasField("total") else None
+        return {
+            "last_run_completion": timestamp_of(run, "end_time"),
+            "last_run_duration_ms": duration,
+            "last_stop_reason": STOP_REASONS.get(run.stop_reason),
+        }
+    return {}
+
+
+async def list_agents(ask: Ask) -> Json:
+    """List agents."""
+    return await all_shown(ask, await listed(ask, *_search(ask)))
+
+
+async def list_of_block(ask: Ask) -> Json:
+    """List the agents that have a block."""
+    block_id = checked_id("block", ask.path("block_id"))
+    request, fetch, _ = _search(ask)
+    agents = await listed(ask, request, fetch, lambda agent: [agent] if _has(agent, block_id) else [])
+    return await all_shown(ask, agents)
+
+
+def _has(agent: agents_pb2.Agent, block_id: str) -> bool:
+    return any(block.id == block_id for block in agent.memory_blocks)
+
+
+async def all_shown(ask: Ask, agents: Sequence[agents_pb2.Agent]) -> list[dict[str, Any]]:
+    """Return agents with their tools. Raises Failure."""
+    tools = await tools_by_name(ask, {name for agent in agents for name in agent.tools})
+    return [agent_json(agent, [tools[name] for name in agent.tools if name in tools]) for agent in agents]
+
+
+async def count(ask: Ask) -> Json:
+    """Count agents."""
+    return len([agent async for agent in every_agent(ask)])
+
+
+async def every_agent(ask: Ask) -> AsyncIterator[agents_pb2.Agent]:
+    """Yield all agents. Raises Failure."""
+    request = pb.ListAgentsRequest(page_size=MAX_LIMIT)
+    while True:
+        page = await ask.call(ask.services.agents.ListAgents, request)
+        for agent in page.agents:
+            yield agent
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return
+
+
+async def update(ask: Ask) -> Json:
+    """Change what the body names."""
+    agent = await agent_of(ask)
+    new, names = await changes(ask, agent)
+    if names:
+        request = pb.UpdateAgentRequest(agent_id=agent.id, agent=new, update_mask=FieldMask(paths=names))
+        agent = (await ask.call(ask.services.agents.UpdateAgent, request)).agent
+    if ask.body.get("block_ids") is not None:
+        agent = await _with_blocks(ask, agent, strings(ask.body, "block_ids"))
+    if isinstance(wanted := ask.body.get("enable_sleeptime"), bool):
+        agent = await with_sleeptime(ask, agent, wanted=wanted)
+    return await shown(ask, agent)
+
+
+async def _with_blocks(ask: Ask, agent: agents_pb2.Agent, block_ids: Sequence[str]) -> agents_pb2.Agent:
+    present = [block.id for block in agent.memory_blocks]
+    blocks = ask.services.blocks
+    for block_id in present:
+        if block_id not in block_ids:
+            out = block_service_pb2.DetachBlockRequest(agent_id=agent.id, block_id=block_id)
+            agent = (await ask.call(blocks.DetachBlock, out)).agent
+    for block_id in block_ids:
+        if block_id not in present:
+            into = block_service_pb2.AttachBlockRequest(agent_id=agent.id, block_id=block_id)
+            agent = (await ask.call(blocks.AttachBlock, into)).agent
+    return agent
+
+
+async def delete(ask: Ask) -> Json:
+    """Remove an agent."""
+    agent_id = agent_in(ask).agent_id
+    await ask.call(ask.services.agents.DeleteAgent, pb.DeleteAgentRequest(agent_id=agent_id))
+    return {"message": f"Agent id={agent_id} successfully deleted"}
+
+
+def _search(ask: Ask) -> tuple[pb.ListAgentsRequest, Fetch, Callable[[agents_pb2.Agent], list[Json]]]:
+    """Return which agents a query asks for; what the contract cannot narrow is narrowed here, page by page."""
+    tags = frozenset(ask.queries("tags"))
+    all_tags = bool(ask.flag("match_all_tags")) or len(tags) == 1
+    words = (ask.query("query_text") or "").lower()
+    request = pb.ListAgentsRequest(name=ask.query("name") or "", tags=tags if all_tags else ())
+
+    def fits(agent: agents_pb2.Agent) -> list[Json]:
+        is_tagged = all_tags or not tags or not tags.isdisjoint(agent.tags)
+        return [agent] if is_tagged and words in agent.name.lower() else []
+
+    async def fetch(part: pb.ListAgentsRequest) -> tuple[Sequence[agents_pb2.Agent], str]:
+        page = await ask.call(ask.services.agents.ListAgents, part)
+        return page.agents, page.next_page_token
+
+    return request, fetch, fits
 
 
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", "/v1/agents/", create),
-    Operation("GET", "/v1/agents/{agent_id}", retrieve),
+    Operation("POST", "/v1/agents/", create, "says which part of the body it does not take"),
+    Operation("GET", "/v1/agents/", list_agents, "tools, blocks and tags are always in"),
+    Operation("GET", "/v1/agents/count", count),
+    Operation(
+        "GET", "/v1/agents/{agent_id}", retrieve, "tools, blocks and tags are always in; secrets never show their values"
+    ),
+    Operation("PATCH", "/v1/agents/{agent_id}", update),
+    Operation("DELETE", "/v1/agents/{agent_id}", delete, "refused while a run is at work"),
+    Operation("GET", "/v1/blocks/{block_id}/agents", list_of_block),
 )

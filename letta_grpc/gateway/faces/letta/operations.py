@@ -1,6 +1,6 @@
 """What a route of this face is: a verb, a path, and a function from a request to what its JSON is made of.
 
-Rule: a path is served with and without a slash at its end; the SDKs write collections with one.
+Rule: a path is served with and without a slash at its end, unless it is exact; the SDKs write collections with one.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from letta_grpc.gateway.bodies import ClientLeftError, read_json
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.letta.errors import told, unprocessable
+from letta_grpc.gateway.faces.letta.forms import is_form, read_form
 from letta_grpc.gateway.faces.letta.services import Services
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.leaving import while_connected
@@ -83,13 +84,24 @@ Answer = Callable[[Ask], Awaitable[Json | Response]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A route. `better` says where it does more than the reference server's, for the migration table."""
+    """A route. `better` says where it does more than the reference server's, for the migration table.
+
+    An `upload` takes forms, too: the parts are the body, a file its bytes.
+    """
 
     verb: str
     path: str
     answer: Answer
     better: str = ""
     status: int = 200
+    exact: bool = False
+    upload: bool = False
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The paths that it answers at."""
+        bare = self.path.rstrip("/")
+        return (self.path,) if self.exact else (bare, f"{bare}/")
 
 
 def routes_of(ground: Ground, operations: Sequence[Operation]) -> Sequence[BaseRoute]:
@@ -98,7 +110,7 @@ def routes_of(ground: Ground, operations: Sequence[Operation]) -> Sequence[BaseR
     return [
         Route(path, _Endpoint(operation, services, ground), methods=[operation.verb])
         for operation in operations
-        for path in (operation.path.rstrip("/"), f"{operation.path.rstrip('/')}/")
+        for path in operation.paths
     ]
 
 
@@ -132,6 +144,8 @@ class _Endpoint:
     async def _body(self, scope: Scope, receive: Receive) -> Mapping[str, Any]:
         if scope["method"] == "GET":
             return {}
+        if self._operation.upload and is_form(scope):
+            return await read_form(scope, receive, self._ground.options)
         body = await read_json(scope, receive, self._ground.options)
         if body is not None and not isinstance(body, dict):
             raise unprocessable("", "must be a JSON object")

@@ -8,7 +8,7 @@ from letta_grpc.gateway.faces.letta.operations import Ask, Json
 
 T = TypeVar("T")
 
-_MAX_LIMIT = 1000
+MAX_LIMIT = 1000
 
 
 class Paged(Protocol):
@@ -36,8 +36,8 @@ async def listed(
 
     A page is empty only behind the last item, however many resources come to nothing: the SDKs take it for the end.
     """
-    size = ask.number("limit", limit, _MAX_LIMIT)
-    descending = _is_descending(ask, order)
+    size = ask.number("limit", limit, MAX_LIMIT)
+    descending = is_descending(ask, order)
     before = ask.query("before")
     # What comes before an item is read from it backwards.
     request.descending = descending != bool(before)
@@ -54,7 +54,8 @@ async def listed(
     return [item for items in groups for item in (items[::-1] if descending else items)]
 
 
-def _is_descending(ask: Ask, default: str) -> bool:
+def is_descending(ask: Ask, default: str) -> bool:
+    """Say whether a query asks for the newest first. Raises Failure."""
     match ask.query("order") or {"true": "asc", "false": "desc"}.get(ask.query("ascending") or "", default):
         case "asc":
             return False

@@ -1,0 +1,76 @@
+"""Core memory: the blocks of an agent, by label."""
+
+from collections.abc import Sequence
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from letta_grpc.gateway.faces.letta.agents import agent_of, shown
+from letta_grpc.gateway.faces.letta.blocks import block_changes
+from letta_grpc.gateway.faces.letta.ids import checked_id
+from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
+from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
+from letta_grpc.gateway.faces.letta.shapes.blocks import block_json
+from letta_grpc.gateway.faces.letta.targets import agent_in
+from letta_grpc.v1 import agent_service_pb2 as pb
+from letta_grpc.v1 import block_service_pb2, blocks_pb2
+
+
+async def memory(ask: Ask) -> Json:
+    """Show the memory of an agent."""
+    return agent_json(await agent_of(ask))["memory"]
+
+
+async def list_blocks(ask: Ask) -> Json:
+    """List the blocks of an agent."""
+    request = block_service_pb2.ListBlocksRequest(agent_id=agent_in(ask).agent_id)
+
+    async def fetch(part: block_service_pb2.ListBlocksRequest) -> tuple[Sequence[blocks_pb2.Block], str]:
+        page = await ask.call(ask.services.blocks.ListBlocks, part)
+        return page.blocks, page.next_page_token
+
+    return await listed(ask, request, fetch, lambda block: [block_json(block)], order="asc", limit=100)
+
+
+async def retrieve_block(ask: Ask) -> Json:
+    """Show the block under a label."""
+    request = pb.GetMemoryBlockRequest(agent_id=agent_in(ask).agent_id, label=ask.path("block_label"))
+    return block_json((await ask.call(ask.services.agents.GetMemoryBlock, request)).block)
+
+
+async def update_block(ask: Ask) -> Json:
+    """Change the block under a label."""
+    block, names = block_changes(ask.body)
+    if not names:
+        return await retrieve_block(ask)
+    request = pb.UpdateMemoryBlockRequest(
+        agent_id=agent_in(ask).agent_id, label=ask.path("block_label"), block=block, update_mask=FieldMask(paths=names)
+    )
+    return block_json((await ask.call(ask.services.agents.UpdateMemoryBlock, request)).block)
+
+
+async def attach(ask: Ask) -> Json:
+    """Put a block into an agent's memory."""
+    request = block_service_pb2.AttachBlockRequest(agent_id=agent_in(ask).agent_id, block_id=_block_id(ask))
+    return await shown(ask, (await ask.call(ask.services.blocks.AttachBlock, request)).agent)
+
+
+async def detach(ask: Ask) -> Json:
+    """Take a block out of an agent's memory."""
+    request = block_service_pb2.DetachBlockRequest(agent_id=agent_in(ask).agent_id, block_id=_block_id(ask))
+    return await shown(ask, (await ask.call(ask.services.blocks.DetachBlock, request)).agent)
+
+
+def _block_id(ask: Ask) -> str:
+    return checked_id("block", ask.path("block_id"))
+
+
+_MEMORY = "/v1/agents/{agent_id}/core-memory"
+OPERATIONS: Sequence[Operation] = (
+    Operation("GET", _MEMORY, memory),
+    Operation("GET", f"{_MEMORY}/blocks", list_blocks),
+    Operation("PATCH", f"{_MEMORY}/blocks/attach/{{block_id}}", attach),
+    Operation("PATCH", f"{_MEMORY}/blocks/detach/{{block_id}}", detach),
+    Operation("GET", f"{_MEMORY}/blocks/{{block_label}}", retrieve_block),
+    Operation("PATCH", f"{_MEMORY}/blocks/{{block_label}}", update_block),
+)

@@ -1,0 +1,73 @@
+"""What a body holds, by kind. Anything else in its place is told by its name, with 422; what nobody asks for is let be."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from google.protobuf import descriptor_pool
+from google.protobuf.message import Message
+
+from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.reading import fill
+
+M = TypeVar("M", bound=Message)
+Body = Mapping[str, Any]
+
+
+def filled(message: M, value: Body) -> M:
+    """Return a message with these fields in it; what is None is absent. Raises Failure for values of another kind."""
+    try:
+        fill(message, {name: part for name, part in value.items() if part is not None}, descriptor_pool.Default())
+    except Failure as failure:
+        raise unprocessable("", failure.message) from None
+    return message
+
+
+def text(body: Body, name: str) -> str | None:
+    """Return a text; None if it is absent or null. Raises Failure."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise unprocessable(name, "must be a string")
+    return value
+
+
+def required_text(body: Body, name: str) -> str:
+    """Return a text that must be there. Raises Failure."""
+    value = text(body, name)
+    if value is None:
+        raise unprocessable(name, "is required")
+    return value
+
+
+def strings(body: Body, name: str) -> list[str]:
+    """Return a list of texts; empty if it is absent or null. Raises Failure."""
+    value = body.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise unprocessable(name, "must be a list of strings")
+    return value
+
+
+def whole_number(body: Body, name: str, default: int, largest: int) -> int:
+    """Return a number from 1 on, at most the largest. Raises Failure."""
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or value < 1:
+        raise unprocessable(name, "must be a number from 1 on")
+    return min(value, largest)
+
+
+def objects(body: Body, name: str) -> Sequence[Body]:
+    """Return a list of objects; empty if it is absent or null. Raises Failure."""
+    value = body.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise unprocessable(name, "must be a list of objects")
+    return value
+
+
+def mapping(body: Body, name: str) -> Body:
+    """Return an object; empty if it is absent or null. Raises Failure."""
+    value = body.get(name) or {}
+    if not isinstance(value, dict):
+        raise unprocessable(name, "must be an object")
+    return value

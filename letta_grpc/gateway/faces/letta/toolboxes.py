@@ -1,0 +1,37 @@
+"""Tools as agents have them: by name in the contract, whole and by id here."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.shapes.tools import tool_json
+from letta_grpc.v1 import agents_pb2, tools_pb2
+from letta_grpc.v1 import tool_service_pb2 as pb
+
+_PAGE = 1000
+
+
+async def all_tools(ask: Ask) -> list[tools_pb2.Tool]:
+    """Return every tool of the server, in order. Raises Failure."""
+    found: list[tools_pb2.Tool] = []
+    request = pb.ListToolsRequest(page_size=_PAGE)
+    while True:
+        page = await ask.call(ask.services.tools.ListTools, request)
+        found += page.tools
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return found
+
+
+async def tools_by_name(ask: Ask, names: Iterable[str]) -> Mapping[str, dict[str, Any]]:
+    """Return these tools by name, those that there are. Raises Failure."""
+    wanted = frozenset(names)
+    if not wanted:
+        return {}
+    return {tool.name: tool_json(tool) for tool in await all_tools(ask) if tool.name in wanted}
+
+
+async def tools_of(ask: Ask, agent: agents_pb2.Agent) -> list[dict[str, Any]]:
+    """Return the tools of an agent, in its order. Raises Failure."""
+    known = await tools_by_name(ask, agent.tools)
+    return [known[name] for name in agent.tools if name in known]

@@ -1,0 +1,308 @@
+"""Agents, memory, tools and archives through `letta-client` as PyPI has it, against the server in a process of its own."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import letta_client
+import pytest
+from letta_client import Letta
+
+from tests.support.letta import Site
+
+# Its types are narrower than its use: what users send is JSON.
+Client = Any
+WEATHER = '''
+def weather_in(city: str, days: int = 1) -> str:
+    """Tell the weather.
+
+    Args:
+        city (str): Where.
+        days (int): For how long.
+    """
+    print("looking out of the window")
+    return f"sunny in {city} for {days}"
+'''
+
+
+@pytest.fixture(scope="module")
+def client(site: Site) -> Iterator[Client]:
+    with Letta(base_url=site.url, max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture
+def agent_id(client: Client) -> str:
+    """A new agent without tools."""
+    made: str = client.agents.create(model="scripted/echo", include_base_tools=False).id
+    return made
+
+
+def detail_of(error: pytest.ExceptionInfo[letta_client.APIStatusError]) -> Any:  # noqa: ANN401 - any JSON
+    body: Any = error.value.body
+    return body["detail"]
+
+
+def test_an_agent_has_all_that_the_sdk_promises(client: Client) -> None:
+    made = client.agents.create(
+        name="ada",
+        model="scripted/echo",
+        system="Be kind.",
+        description="A friend.",
+        memory_blocks=[{"label": "human", "value": "Grace.", "limit": 300}, {"label": "persona", "value": "Ada."}],
+        tags=["red", "blue"],
+        metadata={"team": "one", "size": 3, "deep": {"a": [1, None]}, "five": "5"},
+        timezone="Europe/Rome",
+        context_window_limit=9000,
+        model_settings={"provider_type": "openai", "temperature": 0.5, "max_output_tokens": 77},
+        secrets={"KEY": "s3cret"},
+        extra_body={"unknown_field": "is let be"},
+    )
+    agent = client.agents.retrieve(made.id)
+    assert (agent.name, agent.system, agent.description, agent.timezone) == ("ada", "Be kind.", "A friend.", "Europe/Rome")
+    assert (agent.agent_type, agent.model, agent.llm_config.handle) == ("letta_v1_agent", "scripted/echo", "scripted/echo")
+    assert (agent.llm_config.context_window, agent.llm_config.temperature, agent.llm_config.max_tokens) == (9000, 0.5, 77)
+    assert [(block.label, block.value, block.limit) for block in agent.blocks] == [
+        ("human", "Grace.", 300),
+        ("persona", "Ada.", 20000),
+    ]
+    assert [block.id for block in agent.memory.blocks] == [block.id for block in agent.blocks]
+    assert {tool.name for tool in agent.tools} >= {"memory_insert", "conversation_search", "archival_memory_search"}
+    assert all(tool.id.startswith("tool-") and tool.json_schema["parameters"] for tool in agent.tools)
+    assert (sorted(agent.tags), agent.sources) == (["blue", "red"], [])
+    assert agent.metadata == {"team": "one", "size": 3, "deep": {"a": [1, None]}, "five": "5"}
+    assert [(secret.key, secret.value) for secret in agent.secrets] == [("KEY", "")]
+    assert agent.created_at == made.created_at
+
+
+def test_an_agent_can_be_made_as_older_clients_do(client: Client) -> None:
+    config = {"model": "echo", "model_endpoint_type": "openai", "provider_name": "scripted", "context_window": 8000}
+    agent = client.agents.create(llm_config=config, agent_type="memgpt_agent", tools=["conversation_search"])
+    assert (agent.model, agent.agent_type, agent.llm_config.context_window) == ("scripted/echo", "memgpt_v2_agent", 8000)
+    assert agent.tools[0].name == "conversation_search"
+    assert len(agent.tools) > 1, "the base tools come beside those that are named"
+
+
+def test_an_agent_changes_by_what_is_named(client: Client) -> None:
+    agent = client.agents.create(name="before", model="scripted/echo", tags=["kept"], model_settings={"temperature": 0.5})
+    changed = client.agents.update(
+        agent.id, name="after", model="scripted/script", parallel_tool_calls=False, tool_ids=[], description=None
+    )
+    assert (changed.name, changed.model, changed.tags, changed.tools) == ("after", "scripted/script", ["kept"], [])
+    assert (changed.llm_config.temperature, changed.llm_config.parallel_tool_calls) == (0.5, False)
+    assert client.agents.update(agent.id).name == "after"
+
+
+def test_a_deleted_agent_is_not_found(client: Client, agent_id: str) -> None:
+    client.agents.delete(agent_id)
+    with pytest.raises(letta_client.NotFoundError) as error:
+        client.agents.retrieve(agent_id)
+    assert detail_of(error) == "There is no such agent."
+
+
+def test_agents_are_found_by_name_and_tags(client: Client) -> None:
+    for name, tags in (("red one", ["t-red"]), ("both", ["t-red", "t-blue"]), ("blue one", ["t-blue"])):
+        client.agents.create(name=name, model="scripted/echo", tags=tags, include_base_tools=False)
+
+    def names(**query: Any) -> list[str]:  # noqa: ANN401 - of any kind
+        return [agent.name for agent in client.agents.list(**query)]
+
+    assert names(tags=["t-red", "t-blue"], order="asc") == ["red one", "both", "blue one"]
+    assert names(tags=["t-red", "t-blue"], match_all_tags=True) == ["both"]
+    assert names(tags=["t-blue"], query_text="ONE") == ["blue one"]
+    assert names(name="both", tags=["t-red"]) == ["both"]
+    assert {"t-red", "t-blue"} <= set(client.tags.list())
+    assert client.tags.list(query_text="t-", limit=1) == ["t-blue"]
+    assert client.tags.list(query_text="t-", after="t-blue") == ["t-red"]
+
+
+def test_250_agents_are_paged_through(client: Client) -> None:
+    made = [
+        client.agents.create(name=f"page {n}", model="scripted/echo", tags=["paged"], include_base_tools=False).id
+        for n in range(250)
+    ]
+    assert [agent.id for agent in client.agents.list(tags=["paged"], order="asc")] == made
+    assert [agent.id for agent in client.agents.list(tags=["paged"], limit=100)] == made[::-1]
+    backwards = client.agents.list(tags=["paged"], before=made[3], order="asc", limit=2)
+    assert [agent.id for agent in backwards.items] == made[1:3]
+
+
+def test_blocks_are_kept_shared_and_changed(client: Client, agent_id: str) -> None:
+    block = client.blocks.create(label="team", value="us", description="Who we are.", metadata={"n": 1})
+    assert client.blocks.retrieve(block.id).metadata == {"n": 1}
+    agent = client.agents.blocks.attach(block.id, agent_id=agent_id)
+    assert [each.label for each in agent.blocks] == ["team"]
+    assert [each.id for each in client.agents.blocks.list(agent_id)] == [block.id]
+    changed = client.agents.blocks.update("team", agent_id=agent_id, value="all of us")
+    assert (changed.id, changed.value, changed.description) == (block.id, "all of us", "Who we are.")
+    assert client.agents.blocks.retrieve("team", agent_id=agent_id).value == "all of us"
+    assert client.blocks.update(block.id, read_only=True).read_only
+    assert [each.id for each in client.blocks.agents.list(block.id)] == [agent_id]
+    assert [each.id for each in client.blocks.list(label="team", value_search="ALL of")] == [block.id]
+    assert client.agents.blocks.detach(block.id, agent_id=agent_id).blocks == []
+    client.blocks.delete(block.id)
+    with pytest.raises(letta_client.NotFoundError):
+        client.blocks.retrieve(block.id)
+
+
+def test_block_ids_of_an_agent_are_replaced(client: Client) -> None:
+    first, second = (client.blocks.create(label=label, value="x") for label in ("one", "two"))
+    agent = client.agents.create(model="scripted/echo", block_ids=[first.id])
+    assert [block.id for block in client.agents.update(agent.id, block_ids=[second.id]).blocks] == [second.id]
+
+
+def test_250_blocks_are_paged_through(client: Client) -> None:
+    made = [client.blocks.create(label="paged", value=str(n)).id for n in range(250)]
+    assert [block.id for block in client.blocks.list(label="paged", order="asc", limit=60)] == made
+
+
+def test_a_second_agent_works_in_the_background_where_that_is_asked_for(client: Client) -> None:
+    agent = client.agents.create(
+        name="day", model="scripted/echo", enable_sleeptime=True, memory_blocks=[{"label": "human", "value": "x"}]
+    )
+    assert agent.enable_sleeptime
+    (second,) = agent.managed_group.agent_ids
+    assert agent.blocks[0].id in [block.id for block in client.agents.retrieve(second).blocks]
+    assert not client.agents.update(agent.id, enable_sleeptime=False).enable_sleeptime
+
+
+def test_a_tool_is_made_found_changed_and_run(client: Client, agent_id: str) -> None:
+    tool = client.tools.create(source_code=WEATHER, tags=["sky"])
+    assert (tool.name, tool.description, tool.tool_type, tool.tags) == ("weather_in", "Tell the weather.", "custom", ["sky"])
+    assert tool.json_schema["parameters"]["required"] == ["city"]
+    assert client.tools.upsert(source_code=WEATHER.replace("Tell", "Say")).id == tool.id
+    assert client.tools.retrieve(tool.id).description == "Say the weather."
+    with pytest.raises(letta_client.ConflictError):
+        client.tools.create(source_code=WEATHER)
+    assert [each.id for each in client.tools.list(name="weather_in")] == [tool.id]
+    assert [each.id for each in client.tools.list(search="WEATHER")] == [tool.id]
+    assert [found.tool.id for found in client.tools.search(query="weather say")] == [tool.id]
+    assert client.tools.update(tool.id, default_requires_approval=True, return_char_limit=99).return_char_limit == 99
+
+    client.agents.tools.attach(tool.id, agent_id=agent_id)
+    assert [each.name for each in client.agents.tools.list(agent_id)] == ["weather_in"]
+    outcome = client.agents.tools.run("weather_in", agent_id=agent_id, args={"city": "Rome", "days": 2})
+    assert (outcome.status, outcome.func_return, outcome.stdout) == (
+        "success",
+        "sunny in Rome for 2",
+        ["looking out of the window"],
+    )
+    client.agents.tools.detach(tool.id, agent_id=agent_id)
+    assert list(client.agents.tools.list(agent_id)) == []
+    client.tools.delete(tool.id)
+    assert list(client.tools.list(name="weather_in")) == []
+
+
+def test_every_tool_of_the_server_is_paged_through(client: Client) -> None:
+    whole = [tool.id for tool in client.tools.list(limit=1000).items]
+    assert len(whole) > 5
+    assert [tool.id for tool in client.tools.list(limit=2)] == whole
+    assert {tool.tool_type for tool in client.tools.list(return_only_letta_tools=True)} == {
+        "letta_core",
+        "letta_memory_core",
+        "letta_multi_agent_core",
+    }
+
+
+def test_that_a_tool_needs_approval_is_one_of_an_agents_rules(client: Client) -> None:
+    rules = [{"type": "requires_approval", "tool_name": "memory_insert"}, {"type": "exit_loop", "tool_name": "memory_rethink"}]
+    agent = client.agents.create(model="scripted/echo", tool_rules=rules)
+
+    def told(agent: Any) -> set[tuple[str, str]]:  # noqa: ANN401 - an AgentState
+        return {(rule.type, rule.tool_name) for rule in agent.tool_rules}
+
+    assert told(agent) == {("requires_approval", "memory_insert"), ("exit_loop", "memory_rethink")}
+    client.agents.tools.update_approval("memory_insert", agent_id=agent.id, body_requires_approval=False)
+    client.agents.tools.update_approval("memory_replace", agent_id=agent.id, body_requires_approval=True)
+    assert told(client.agents.retrieve(agent.id)) == {("requires_approval", "memory_replace"), ("exit_loop", "memory_rethink")}
+    changed = client.agents.update(
+        agent.id, tool_rules=[{"type": "max_count_per_step", "tool_name": "x", "max_count_limit": 2}]
+    )
+    assert told(changed) == {("max_count_per_step", "x")}
+
+
+EVERY_RULE = [
+    {"type": "run_first", "tool_name": "a", "args": {"x": 1}},
+    {"type": "continue_loop", "tool_name": "a"},
+    {"type": "required_before_exit", "tool_name": "a"},
+    {
+        "type": "constrain_child_tools",
+        "tool_name": "a",
+        "children": ["b"],
+        "child_arg_nodes": [{"name": "b", "args": {"y": 2}}],
+    },
+    {"type": "parent_last_tool", "tool_name": "a", "children": ["b"]},
+    {
+        "type": "conditional",
+        "tool_name": "a",
+        "child_output_mapping": {"yes": "b"},
+        "default_child": "c",
+        "require_output_mapping": True,
+    },
+]
+
+
+def test_every_kind_of_rule_comes_back_as_it_was_given(client: Client, agent_id: str) -> None:
+    told = client.agents.update(agent_id, tool_rules=EVERY_RULE).tool_rules
+    assert [rule.model_dump(exclude={"prompt_template"}) for rule in told] == EVERY_RULE
+
+
+def test_notes_are_kept_listed_found_and_removed(client: Client, agent_id: str) -> None:
+    texts = ["The cat sleeps.", "The dog barks.", "A cat and a dog."]
+    for text, tag in zip(texts, ("cats", "dogs", "both"), strict=True):
+        client.agents.passages.create(agent_id, text=text, tags=[tag])
+    notes = client.agents.passages.list(agent_id)
+    assert [note.text for note in notes] == texts
+    assert [note.text for note in client.agents.passages.list(agent_id, after=notes[0].id, limit=1)] == [texts[1]]
+    found = client.agents.passages.search(agent_id, query="cat")
+    assert {each.content for each in found.results} == {texts[0], texts[2]}
+    assert found.count == 2
+    either = client.agents.passages.search(agent_id, query="dog", tags=["dogs", "both"])
+    assert {each.content for each in either.results} == {texts[1], texts[2]}
+    assert client.agents.passages.search(agent_id, query="dog", end_datetime="2020-01-01T00:00:00Z").count == 0
+    assert [each.passage.text for each in client.passages.search(agent_id=agent_id, query="barks")] == [texts[1]]
+    client.agents.passages.delete(notes[0].id, agent_id=agent_id)
+    assert len(client.agents.passages.list(agent_id)) == 2
+
+
+def test_models_and_health_are_told(client: Client) -> None:
+    models = {model.handle: model for model in client.models.list()}
+    echo = models["scripted/echo"]
+    assert (echo.name, echo.provider_name) == ("echo", "scripted")
+    assert echo.context_window > 0
+    assert list(client.models.embeddings.list()) == []
+    assert client.health().status == "ok"
+
+
+@pytest.mark.parametrize("handle", ["nobody/nothing", "letta/letta-free", "google_ai/gemini-2.5-flash"])
+def test_a_model_that_no_provider_here_has_is_told_with_those_that_are(client: Client, handle: str) -> None:
+    with pytest.raises(letta_client.NotFoundError) as error:
+        client.agents.create(model=handle)
+    assert handle in detail_of(error)
+    assert "scripted" in detail_of(error)
+
+
+def test_what_is_wrong_with_a_body_is_told_by_its_name(client: Client, agent_id: str) -> None:
+    wrong: list[Callable[[], object]] = [
+        lambda: client.agents.create(model="scripted/echo", memory_blocks="none"),
+        lambda: client.agents.create(model="scripted/echo", agent_type="robot"),
+        lambda: client.agents.create(model="scripted/echo", name=5),
+        lambda: client.agents.update(agent_id, tool_rules=[{"type": "dance", "tool_name": "a"}]),
+        lambda: client.agents.retrieve("agent-7"),
+        lambda: client.agents.list(limit=0),
+        lambda: client.agents.list(order="sideways"),
+        lambda: client.tools.create(source_code=None),
+        lambda: client.agents.passages.create(agent_id, text=None),
+    ]
+    for ask in wrong:
+        with pytest.raises(letta_client.UnprocessableEntityError) as error:
+            ask()
+        assert detail_of(error)
+        assert error.value.response.headers["x-should-retry"] == "false"
+
+
+def test_two_blocks_of_one_label_are_a_conflict_that_no_retry_solves(client: Client, agent_id: str) -> None:
+    one, two = (client.blocks.create(label="same", value="x").id for _ in range(2))
+    client.agents.blocks.attach(one, agent_id=agent_id)
+    with pytest.raises(letta_client.ConflictError) as error:
+        client.agents.blocks.attach(two, agent_id=agent_id)
+    assert error.value.response.headers["x-should-retry"] == "false"
