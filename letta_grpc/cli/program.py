@@ -5,6 +5,7 @@ import typer
 from letta_grpc.cli import chat, demo, gateway, serve, waiting
 from letta_grpc.cli.agents import agents
 from letta_grpc.cli.bench import bench
+from letta_grpc.cli.conformance import conformance
 from letta_grpc.cli.doctor import doctor
 from letta_grpc.cli.exits import EXIT_CODES
 from letta_grpc.cli.mcp import mcp
@@ -37,3 +38,4 @@ program.add_typer(mcp)
 program.command()(migrate)
 program.command()(doctor)
 program.command()(bench)
+program.add_typer(conformance)
