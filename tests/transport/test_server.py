@@ -15,8 +15,10 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk, ToolCallChunk
 from letta_grpc.domain.messages import ToolCall
+from letta_grpc.engine.agents import NewAgent
 from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.methods import Call, Response
@@ -324,10 +326,12 @@ async def test_a_reader_that_never_reads_holds_up_neither_the_run_nor_another_re
             said: list[Move] = [[TextChunk(word)] for word in words[step * 100 : step * 100 + 100]]
             house.model.turns.append([*said, [ToolCallChunk(0, f"look-{step}", "look", "{}")], [TOOL_CALLS]])
         house.model.turns.append(say("done"))
-        await _one_reads_and_one_does_not(house, [*words, "done"])
+        # All of it fits: a compaction would ask the model once more.
+        agent = await house.agents.create(NewAgent(model="test/model", context_window=1_000_000))
+        await _one_reads_and_one_does_not(house, agent, [*words, "done"])
 
 
-async def _one_reads_and_one_does_not(house: Engine, words: list[str]) -> None:
+async def _one_reads_and_one_does_not(house: Engine, agent: Agent, words: list[str]) -> None:
     watched = Watched()
     # How much a server may send ahead is the client's choice: as little as there is to choose.
     sparing = [("grpc.http2.bdp_probe", 0)]
@@ -336,7 +340,7 @@ async def _one_reads_and_one_does_not(house: Engine, words: list[str]) -> None:
         grpc.aio.insecure_channel(address, sparing) as channel,
     ):
         stub = Stubs(channel).runs
-        run = await house.start()
+        run = await house.start(agent=agent)
         stuck = stub.AttachRun(pb.AttachRunRequest(run_id=run.id))
         assert await stuck.read()
         last = (await house.runs.finished(run.id)).last_sequence_number
