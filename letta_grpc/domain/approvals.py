@@ -60,6 +60,10 @@ class OpenBatch:
         """The calls that have no answer yet."""
         return tuple(action for action in self.actions if action.tool_call_id not in self.answers)
 
+    def is_expired(self, now: datetime) -> bool:
+        """Say whether calls have waited too long: then all that wait are denied, and no answer is taken any more."""
+        return any(action.expire_time <= now for action in self.pending)
+
     @property
     def step_id(self) -> StepId:
         """The step that asked for the calls."""
@@ -127,7 +131,9 @@ def answers_in(messages: Sequence[InputMessage]) -> dict[str, tuple[str, Answer]
     return answers
 
 
-def settle(messages: Sequence[InputMessage], batch: OpenBatch | None, known: Mapping[str, KnownAnswer]) -> OpenBatch | RunId:
+def settle(
+    messages: Sequence[InputMessage], batch: OpenBatch | None, known: Mapping[str, KnownAnswer], now: datetime
+) -> OpenBatch | RunId:
     """Return the batch with these answers added, or, if they were all given before, the run that the last of them made.
 
     `known` are the answers that calls of the conversation have had. Raises InvalidRequest for an id that is neither open nor
@@ -139,6 +145,9 @@ def settle(messages: Sequence[InputMessage], batch: OpenBatch | None, known: Map
     if batch is None or len(repeated) == len(answers):
         return repeated[-1]
     fresh = {call_id: answer for call_id, (_, answer) in answers.items() if call_id in open_actions}
+    if batch.is_expired(now):
+        # The server denies them when it next looks; whether an answer is late is not to depend on when that is.
+        raise ApprovalExpired(tool_call_id=next(iter(fresh)), run_id=batch.run_id)
     _check_kinds(answers, open_actions)
     return replace(batch, answers={**batch.answers, **fresh})
 

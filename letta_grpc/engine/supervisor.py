@@ -11,7 +11,15 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from letta_grpc.domain.errors import CancelRequested, LeaseLost, LettaError, RunLost, RunTimeout, StoreUnavailable
+from letta_grpc.domain.errors import (
+    ApprovalExpired,
+    CancelRequested,
+    LeaseLost,
+    LettaError,
+    RunLost,
+    RunTimeout,
+    StoreUnavailable,
+)
 from letta_grpc.domain.events import RunStarted, StepStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.progress import Progress
@@ -115,7 +123,12 @@ class Supervisor:
 
     async def start(self, start: Start, admit: Admit) -> Run:
         """Claim a run and begin to work on it, both or neither, also if the caller is cancelled meanwhile."""
-        return (await asyncio.shield(self._claim(start, admit))).run
+        try:
+            return (await asyncio.shield(self._claim(start, admit))).run
+        except ApprovalExpired:
+            # What nobody may answer any more is not to stand in the way of the caller's next start.
+            await self._expire_calls()
+            raise
 
     def _claim(self, start: Start, admit: Admit) -> asyncio.Future[Claim]:
         claimed = self._journal.claim(start, admit, self._granted)

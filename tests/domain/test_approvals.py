@@ -51,8 +51,21 @@ def client_returned(*call_ids: str) -> list[InputMessage]:
 YES_A, YES_B, NO_B = Approve(tool_call_id="a"), Approve(tool_call_id="b"), Deny(tool_call_id="b", reason="too risky")
 
 
+@requirement("approval_expires")
+@pytest.mark.parametrize("answer", [decided(YES_A), decided(NO_B), decided(Approve(tool_call_id="c"), YES_A)])
+def test_an_answer_that_is_late_is_refused_also_before_anybody_has_denied_its_call(answer: list[InputMessage]) -> None:
+    waiting, known = batch("a", "b", "c", answers={"c": Approve(tool_call_id="c")}), Approve(tool_call_id="c")
+    early, late = NOW + timedelta(minutes=59), NOW + timedelta(hours=1)
+    answers = {"c": KnownAnswer(answer=known, run_id=LATER)}
+    assert isinstance(settle(answer, waiting, answers, early), OpenBatch)
+    with pytest.raises(ApprovalExpired) as caught:
+        settle(answer, waiting, answers, late)
+    assert caught.value.metadata["run_id"] == RUN_ID
+    assert settle(decided(known), waiting, answers, late) == LATER
+
+
 def test_an_answer_closes_its_call_alone() -> None:
-    settled = settle(decided(YES_A), batch("a", "b"), {})
+    settled = settle(decided(YES_A), batch("a", "b"), {}, NOW)
     assert isinstance(settled, OpenBatch)
     assert [open_.tool_call_id for open_ in settled.pending] == ["b"]
 
@@ -64,7 +77,7 @@ def test_answers_may_come_in_any_order_and_in_any_portions(order: list[str], fir
     known: dict[str, KnownAnswer] = {}
     for portion in (order[:first], order[first:]):
         decisions = [Approve(tool_call_id=call_id) for call_id in portion]
-        settled = settle(decided(*decisions), so_far, known)
+        settled = settle(decided(*decisions), so_far, known, NOW)
         assert isinstance(settled, OpenBatch)
         so_far = settled
         known |= {call_id: KnownAnswer(answer=Approve(tool_call_id=call_id), run_id=LATER) for call_id in portion}
@@ -73,31 +86,31 @@ def test_answers_may_come_in_any_order_and_in_any_portions(order: list[str], fir
 
 
 def test_the_same_answer_again_gives_the_run_that_it_made() -> None:
-    assert settle(decided(YES_A), None, {"a": KnownAnswer(answer=YES_A, run_id=LATER)}) == LATER
+    assert settle(decided(YES_A), None, {"a": KnownAnswer(answer=YES_A, run_id=LATER)}, NOW) == LATER
 
 
 def test_what_was_answered_before_is_no_obstacle_to_what_is_new() -> None:
     so_far = batch("a", "b", answers={"a": YES_A})
-    settled = settle(decided(YES_A, NO_B), so_far, {"a": KnownAnswer(answer=YES_A, run_id=LATER)})
+    settled = settle(decided(YES_A, NO_B), so_far, {"a": KnownAnswer(answer=YES_A, run_id=LATER)}, NOW)
     assert isinstance(settled, OpenBatch)
     assert dict(settled.answers) == {"a": YES_A, "b": NO_B}
 
 
 def test_another_answer_to_an_answered_call_is_refused() -> None:
     with pytest.raises(ApprovalAlreadyResolved) as refused:
-        settle(decided(Deny(tool_call_id="a")), None, {"a": KnownAnswer(answer=YES_A, run_id=LATER)})
+        settle(decided(Deny(tool_call_id="a")), None, {"a": KnownAnswer(answer=YES_A, run_id=LATER)}, NOW)
     assert refused.value.metadata == {"tool_call_id": "a", "run_id": LATER}
 
 
 def test_an_answer_that_comes_too_late_is_told_so() -> None:
     with pytest.raises(ApprovalExpired) as refused:
-        settle(decided(YES_A), None, {"a": KnownAnswer(answer=None, run_id=LATER)})
+        settle(decided(YES_A), None, {"a": KnownAnswer(answer=None, run_id=LATER)}, NOW)
     assert refused.value.metadata == {"tool_call_id": "a", "run_id": LATER}
 
 
 def test_an_unknown_call_is_named_together_with_those_that_are_open() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        settle(decided(YES_A, Approve(tool_call_id="x")), batch("a", "b"), {})
+        settle(decided(YES_A, Approve(tool_call_id="x")), batch("a", "b"), {}, NOW)
     assert refused.value.fields == {
         "run.messages[0].approval.decisions[1].tool_call_id": "'x' waits for no answer; open are: a, b"
     }
@@ -105,17 +118,17 @@ def test_an_unknown_call_is_named_together_with_those_that_are_open() -> None:
 
 def test_an_answer_in_a_conversation_without_open_calls_says_that_there_are_none() -> None:
     with pytest.raises(InvalidRequest, match="open are: none"):
-        settle(client_returned("a"), None, {})
+        settle(client_returned("a"), None, {}, NOW)
 
 
 def test_each_kind_of_call_takes_its_own_kind_of_answer() -> None:
     clients = OpenBatch(run_id=RUN_ID, actions=(action("a", ActionKind.CLIENT_TOOL),))
     with pytest.raises(InvalidRequest, match="send its return, or deny it"):
-        settle(decided(YES_A), clients, {})
+        settle(decided(YES_A), clients, {}, NOW)
     with pytest.raises(InvalidRequest, match="approve or deny it"):
-        settle(client_returned("a"), batch("a"), {})
+        settle(client_returned("a"), batch("a"), {}, NOW)
     for answer in (client_returned("a"), decided(Deny(tool_call_id="a"))):
-        assert isinstance(settle(answer, clients, {}), OpenBatch)
+        assert isinstance(settle(answer, clients, {}, NOW), OpenBatch)
 
 
 def test_edited_arguments_are_what_the_tool_gets() -> None:

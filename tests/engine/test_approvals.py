@@ -273,6 +273,17 @@ async def test_unanswered_calls_are_denied_when_their_time_is_over(house: Engine
         await house.begin(RunSpec(messages=(approve("risky-0"),)))
 
 
+@requirement("approval_expires")
+async def test_an_answer_one_moment_late_is_refused_and_leaves_the_conversation_free(house: Engine) -> None:
+    # The server looks for calls whose time is over every ten seconds.
+    await waits(house, "risky", approval_timeout=timedelta(seconds=61))
+    await house.clock.run_for(61)
+    with pytest.raises(ApprovalExpired):
+        await house.begin(RunSpec(messages=(approve("risky-0"),)))
+    assert end(await house.play(say("hi again"))).state is RunState.COMPLETED
+    assert [message.role for message in house.model.asked[-1].messages] == [Role.USER, Role.ASSISTANT, Role.TOOL, Role.USER]
+
+
 async def test_cancelling_a_run_that_waits_denies_its_calls(house: Engine) -> None:
     waiting = end(await waits(house, "risky"))
     cancelled = await house.runs.cancel(waiting.id)

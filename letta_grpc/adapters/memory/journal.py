@@ -59,7 +59,7 @@ class MemoryJournal:
         known = self._state.run_of_request.get(start.request_id)
         if known is not None:
             return _same_payload(start, self._state.run(known))
-        admitted = admit_start(self._state, start, admit)
+        admitted = admit_start(self._state, start, admit, self._clock.now())
         if not isinstance(admitted, Admitted):
             return claim_of(self._state.run(admitted), created=False)
         run = admitted.run

@@ -69,7 +69,7 @@ class MemoryLeases:
     async def expire_calls(self, now: datetime) -> tuple[ConversationId, ...]:
         """Deny the waiting calls whose time had come; return their conversations."""
         batches = self._state.batches
-        expired = tuple(id_ for id_ in batches if any(action.expire_time <= now for action in batches[id_].pending))
+        expired = tuple(id_ for id_ in batches if batches[id_].is_expired(now))
         for conversation_id in expired:
             deny_batch(self._state, self._codec, batches[conversation_id], UNANSWERED, time=now, time_ns=self._clock.time_ns())
         return expired

@@ -1,6 +1,7 @@
 """What a start becomes: an active run, a queued one, one that waits again, or a refusal."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent, Conversation
@@ -28,7 +29,7 @@ class Admitted:
     denied: Message | None = None
 
 
-def admit_start(state: MemoryState, start: Start, admit: Admit) -> Admitted | RunId:
+def admit_start(state: MemoryState, start: Start, admit: Admit, now: datetime) -> Admitted | RunId:
     """Return what a start whose request id is new becomes, or the run that brought its answers before. Stores nothing."""
     agent = state.agent(start.agent_id)
     conversation = state.conversation_of(start.agent_id, start.conversation_id)
@@ -36,7 +37,7 @@ def admit_start(state: MemoryState, start: Start, admit: Admit) -> Admitted | Ru
     if not is_answer(start.spec.messages):
         run = admit(agent, conversation, start.spec)
         return _beside(state, start, batch, Admitted(run=run, spec=start.spec, agent=agent, conversation=conversation))
-    settled = settle(start.spec.messages, batch, state.answers.get(conversation.id, {}))
+    settled = settle(start.spec.messages, batch, state.answers.get(conversation.id, {}), now)
     if not isinstance(settled, OpenBatch):
         return settled
     spec = completed(start.spec, state.run(settled.run_id).spec)

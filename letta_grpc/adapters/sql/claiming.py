@@ -115,7 +115,9 @@ def claim_of(row: Row, last: int | None, lease: Lease | None = None, batch: Open
     )
 
 
-def admit_start(session: Session, start: Start, admit: Admit, known: MutableMapping[AgentId, Agent]) -> Admitted | RunId:
+def admit_start(
+    session: Session, start: Start, admit: Admit, known: MutableMapping[AgentId, Agent], now: datetime
+) -> Admitted | RunId:
     """Return what a start whose request id is new becomes, or the run that brought its answers before. Stores nothing.
 
     `known` are agents as they are stored now, and grows.
@@ -123,7 +125,7 @@ def admit_start(session: Session, start: Start, admit: Admit, known: MutableMapp
     place = _place(session, start, known)
     batch = find_batch(session, place.conversation.id, place.thread.waiting_run_id)
     if is_answer(start.spec.messages):
-        return _admit_answer(session, start, admit, place, batch)
+        return _admit_answer(session, start, admit, place, batch, now=now)
     run = admit(place.agent, place.conversation, start.spec)
     others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     if batch and start.spec.conflict_policy is ConflictPolicy.INTERRUPT and not _interrupts_wait(others):
@@ -143,9 +145,11 @@ def _interrupts_wait(others: list[Row]) -> bool:
     return any(rank == 0 for _, _, rank in others)
 
 
-def _admit_answer(session: Session, start: Start, admit: Admit, place: _Place, batch: OpenBatch | None) -> Admitted | RunId:
+def _admit_answer(
+    session: Session, start: Start, admit: Admit, place: _Place, batch: OpenBatch | None, *, now: datetime
+) -> Admitted | RunId:
     messages = start.spec.messages
-    settled = settle(messages, batch, known_answers(session, place.conversation.id, answers_in(messages)))
+    settled = settle(messages, batch, known_answers(session, place.conversation.id, answers_in(messages)), now)
     if not isinstance(settled, OpenBatch):
         return settled
     spec = completed(start.spec, spec_of(session.fetch(RUN, {"the_run": settled.run_id})[0][_SPEC]))

@@ -11,6 +11,7 @@ from letta_grpc.domain.messages import Role, SpokenInput, TextPart
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Leases
+from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.asking import (
     DEADLINE,
     approve,
@@ -147,6 +148,20 @@ class DenialContract:
             await send(world, asked, deny("a"))
         with pytest.raises(ApprovalExpired):
             await send(world, asked, deny("c"))
+
+    async def test_an_answer_is_late_from_its_time_on(self, world: World, clock: FakeClock) -> None:
+        """Also while nobody has denied the call yet; then it waits on, for its denial. One that came in time is known."""
+        asked, other = await waiting(world, "a", "b"), await waiting(world, "a")
+        partial = await send(world, asked, approve("a"))
+        clock.advance((DEADLINE - clock.now() - _A_MOMENT).total_seconds())
+        await world.finish(await send(world, other, approve("a")))
+        clock.advance(_A_MOMENT.total_seconds())
+        for answer in (approve("b"), deny("b")):
+            with pytest.raises(ApprovalExpired) as caught:
+                await send(world, asked, answer)
+            assert caught.value.metadata == {"tool_call_id": "b", "run_id": partial.run.id}
+        assert await pending_of(world, partial.run.id) == ["b"]
+        assert (await send(world, asked, approve("a"))).run.id == partial.run.id
 
     async def test_calls_are_denied_when_their_time_has_come(self, world: World, leases: Leases, codec: EventCodec) -> None:
         """Not before, and once. Those that were answered in time stay answered."""

@@ -40,7 +40,8 @@ class SqliteJournal:
 
     def claim(self, start: Start, admit: Admit, begin: Begin | None = None) -> Future[Claim]:
         """Start a run, or find the one that this request id has started."""
-        ownership = Ownership(owner=self._owner, until=self._clock.now() + self._lease_time)
+        now = self._clock.now()
+        ownership = Ownership(owner=self._owner, until=now + self._lease_time)
         time_ns = self._clock.time_ns()
         loop = asyncio.get_running_loop()
         future: Future[Claim] = loop.create_future()
@@ -49,7 +50,7 @@ class SqliteJournal:
             known = find_start(group.session, start) if start.is_repeatable else None
             if known is not None:
                 return _found(group, known)
-            admitted = admit_start(group.session, start, admit, group.agents)
+            admitted = admit_start(group.session, start, admit, group.agents, now)
             if not isinstance(admitted, Admitted):
                 return _found(group, group.session.fetch(RUN, {"the_run": admitted})[0])
             claim = _new_claim(start, admitted, ownership)

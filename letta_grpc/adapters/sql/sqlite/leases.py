@@ -136,7 +136,7 @@ def _expire(group: Group, conversation_ids: Sequence[ConversationId], now: datet
     for conversation_id in conversation_ids:
         # An answer, or a deletion, may have come since the conversation was found.
         batch = batch_in(group.session, conversation_id)
-        if batch and any(action.expire_time <= now for action in batch.pending):
+        if batch and batch.is_expired(now):
             add_brief(group, deny_batch(group.session, batch, UNANSWERED, now), time_ns)
 
 
