@@ -11,6 +11,7 @@ from letta_grpc.v1 import run_service_pb2, runs_pb2
 KEY = "conformance-key"
 # As patient as by default, and quicker.
 RETRY = RetryPolicy(initial_seconds=0.01, maximum_seconds=0.05)
+PATIENT = RetryPolicy(initial_seconds=0.05, maximum_seconds=0.5, stream_attempts=200)
 DEADLINE_SECONDS = 1.0
 
 
@@ -21,7 +22,7 @@ async def perform(client: AsyncClient, task: dict[str, Any]) -> dict[str, Any]:
     if task["do"] == "attach":
         stream = client.attach(task["run_id"], after=task["after"], options=options)
     else:
-        stream = client.stream(task["case"], "hello", options=options)
+        stream = client.stream(task["case"], task.get("text", "hello"), options=options)
     printed = await follow(stream, task["do"])
     answers: dict[str, Answer] = {
         "approve": approve(),
@@ -69,9 +70,10 @@ async def follow(stream: AsyncRunStream, action: str) -> dict[str, Any]:
 
 async def main(target: str) -> None:
     """Take tasks until there are no more."""
-    async with AsyncClient(target, api_key=KEY, retry=RETRY) as client:
+    async with AsyncClient(target, api_key=KEY, retry=RETRY) as client, AsyncClient(target, api_key=KEY, retry=PATIENT) as patient:
         while line := await asyncio.to_thread(sys.stdin.readline):
-            print(json.dumps(await perform(client, json.loads(line))), flush=True)
+            task = json.loads(line)
+            print(json.dumps(await perform(patient if task.get("patient") else client, task)), flush=True)
 
 
 asyncio.run(main(sys.argv[1]))
