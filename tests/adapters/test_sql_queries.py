@@ -96,6 +96,16 @@ async def test_a_context_is_three_queries_in_one_job_without_a_scan(file: Opened
     assert [step for plan in watched.plans for step in plan if step.startswith("SCAN")] == []
 
 
+async def test_a_message_to_go_on_behind_is_sought_in_its_conversation_alone(file: Opened) -> None:
+    thread = await file.world.conversation(await file.world.agent())
+    await file.world.turn(thread, "hi", "hello")
+    first, second = (await file.world.history.load(thread.id)).messages
+    watched = Watched(file.database)
+    page = await SqlHistoryStore(watched).list(thread.id, PageRequest(after_id=first.id))
+    assert page.items == (second,)
+    assert [step for plan in watched.plans for step in plan if step.startswith("SCAN")] == []
+
+
 async def test_the_newest_count_is_found_from_the_end(file: Opened) -> None:
     thread = await file.world.conversation(await file.world.agent())
     await file.world.turn(thread, "hi", "hello", context_tokens=7)

@@ -61,7 +61,8 @@ class SqlHistoryStore:
 
     async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
         """Return messages in the conversation's order."""
-        query = paged(select(messages).where(messages.c.conversation_id == conversation_id), messages.c.position, page)
+        here = messages.c.conversation_id == conversation_id
+        query = paged(select(messages).where(here), messages.c.position, page, here)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return page_of(rows, page, message_of)
 

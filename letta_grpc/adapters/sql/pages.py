@@ -11,11 +11,14 @@ from letta_grpc.domain.paging import Page, PageRequest
 T = TypeVar("T")
 
 
-def paged(query: Select[Any], by: Column[int], page: PageRequest) -> Select[Any]:
-    """Narrow a query to the rows of a page, and one more, which tells that another page follows."""
+def paged(query: Select[Any], by: Column[int], page: PageRequest, *within: ColumnElement[bool]) -> Select[Any]:
+    """Narrow a query to the rows of a page, and one more, which tells that another page follows.
+
+    `within` leads to an item that is named by its id, where a table has no index of ids.
+    """
     after: int | ColumnElement[int] | None = page.after
     if page.after_id is not None:
-        after = select(by).where(by.table.c.id == page.after_id).scalar_subquery()
+        after = select(by).where(by.table.c.id == page.after_id, *within).scalar_subquery()
     if after is not None:
         query = query.where(by < after if page.descending else by > after)
     return query.order_by(by.desc() if page.descending else by).limit(page.size + 1)
