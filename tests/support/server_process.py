@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,10 +35,12 @@ def letta_grpc(*arguments: str, stdin: str = "", timeout: float = 60, **more: st
 
 
 @contextmanager
-def serving_process(folder: Path, *flags: str, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def serving_process(
+    folder: Path, *flags: str, program: Sequence[str] = (str(BIN / "letta-grpc"),), **more: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `letta-grpc serve` on a free port and a database in `folder`; give its address and process."""
     own = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{folder / 'letta.db'}", "--drain-seconds", "1"]
-    command = [str(BIN / "letta-grpc"), "serve", *own, *flags]
+    command = [*program, "serve", *own, *flags]
     with (
         (folder / "server.log").open("a") as log,
         subprocess.Popen(  # noqa: S603 - our own command

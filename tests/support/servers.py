@@ -1,6 +1,7 @@
 """Servers that can be struck down at any moment, and come back on the same database."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import grpc
 
 from letta_grpc.app import housed
 from letta_grpc.settings import Settings
-from tests.support.server_process import serving_process
+from tests.support.server_process import BIN, serving_process
 
 
 class MortalServer(Protocol):
@@ -51,8 +52,15 @@ class MortalProcess:
         self._alive.clear()
         self._process.kill()
 
-    async def revive(self) -> None:
-        serving = serving_process(self._folder)
+    async def until_dead(self) -> None:
+        """Return once it has died by itself."""
+        await asyncio.to_thread(self._process.wait, 30)
+        self._alive.clear()
+
+    async def revive(self, dies_at: str = "") -> None:
+        """Start the next life. `dies_at`: where it is to kill itself, as `dying_server` knows it."""
+        program = (sys.executable, "-m", "tests.support.dying_server", dies_at) if dies_at else (str(BIN / "letta-grpc"),)
+        serving = serving_process(self._folder, program=program)
         self.address, self._process = await asyncio.to_thread(self._stack.enter_context, serving)
         self._channel = await self._channels.enter_async_context(grpc.aio.insecure_channel(self.address))
         self.pid = self._process.pid
@@ -94,12 +102,12 @@ class MortalHouse:
 
 
 @asynccontextmanager
-async def mortal_process(folder: Path) -> AsyncIterator[MortalProcess]:
+async def mortal_process(folder: Path, dies_at: str = "") -> AsyncIterator[MortalProcess]:
     """Start a server of its own process; its log is `server.log` in the folder."""
     with ExitStack() as stack:
         async with AsyncExitStack() as channels:
             server = MortalProcess(folder, stack, channels)
-            await server.revive()
+            await server.revive(dies_at)
             try:
                 yield server
             finally:
