@@ -1,0 +1,9 @@
+"""The composition root: the one place that names adapters and joins them with the engine and the transport."""
+
+from letta_grpc.app.examination import Finding, State, examine
+from letta_grpc.app.failures import StartupError
+from letta_grpc.app.house import House, housed
+from letta_grpc.app.migration import migrate
+from letta_grpc.app.serving import RunningServer, serving
+
+__all__ = ["Finding", "House", "RunningServer", "StartupError", "State", "examine", "housed", "migrate", "serving"]

@@ -1,0 +1,105 @@
+"""What a server is made of, as its settings choose it."""
+
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from letta_grpc.adapters.llama import LlamaProvider, LlamaServer, LlamaUnavailableError
+from letta_grpc.adapters.mcp.policy import McpPolicy
+from letta_grpc.adapters.model_catalog import ModelProvider
+from letta_grpc.adapters.no_sandbox import NoSandbox
+from letta_grpc.adapters.openai.embeddings import OpenAIEmbeddings
+from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
+from letta_grpc.adapters.openai.provider import OpenAIProvider
+from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.adapters.scripted.provider import ScriptedProvider
+from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
+from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.adapters.web_images import WebImages
+from letta_grpc.app.failures import StartupError, unusable
+from letta_grpc.engine.meanings import Meanings
+from letta_grpc.ports.clock import Clock
+from letta_grpc.settings import WELL_KNOWN_PROVIDERS, Provider, Settings
+from letta_grpc.transport.convert.codec import ProtoEventCodec
+
+
+async def open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> SqliteDatabase:
+    """Open the settings' database until the stack is left. Raises StartupError."""
+    opening = open_sqlite(
+        settings.database,
+        codec=ProtoEventCodec(),
+        clock=clock,
+        sync=settings.database_sync,
+        lease_time=timedelta(seconds=settings.lease_seconds),
+    )
+    try:
+        return await stack.enter_async_context(opening)
+    except DatabaseUnusableError as error:
+        raise unusable(error) from error
+
+
+def providers_of(settings: Settings, clock: Clock) -> list[ModelProvider]:
+    """Return what answers for the models of each provider. Raises StartupError."""
+    providers: list[ModelProvider] = [ScriptedProvider(clock)]
+    for name, provider in settings.providers.items():
+        providers.append(OpenAIProvider(_endpoint(name, provider), clock))
+    if settings.local_model:
+
+        def connect(server: LlamaServer) -> OpenAIProvider:
+            return OpenAIProvider(OpenAIEndpoint(name="local", base_url=server.base_url, api_key=server.api_key), clock)
+
+        try:
+            providers.append(LlamaProvider(settings.local_model, connect))
+        except LlamaUnavailableError as error:
+            raise StartupError(str(error)) from error
+    return providers
+
+
+def _endpoint(name: str, provider: Provider) -> OpenAIEndpoint:
+    key = provider.api_key.get_secret_value() if provider.api_key else None
+    known = name in WELL_KNOWN_PROVIDERS
+    variable = f"{name.upper()}_API_KEY" if known else f"LETTA_GRPC_PROVIDERS__{name.upper()}__API_KEY"
+    return OpenAIEndpoint(name=name, base_url=provider.base_url, api_key=key, key_variable=variable)
+
+
+def meanings_of(stack: AsyncExitStack, settings: Settings, database: SqliteDatabase, clock: Clock) -> Meanings | None:
+    """Return the search by meaning, None without a model for it. Raises StartupError."""
+    if settings.embedding_model is None:
+        return None
+    name, _, model = settings.embedding_model.partition("/")
+    if name not in settings.providers:
+        known = ", ".join(sorted(settings.providers)) or "none"
+        raise StartupError(f"LETTA_GRPC_EMBEDDING_MODEL names the provider {name!r}; configured providers: {known}")
+    embeddings = OpenAIEmbeddings(_endpoint(name, settings.providers[name]), model)
+    stack.push_async_callback(embeddings.close)
+    return Meanings(embeddings, SqlPassageVectors(database), clock)
+
+
+def _allowed(settings: Settings, chosen: bool | None) -> bool:  # noqa: FBT001 - a setting's value
+    """Return what is set, and where nothing is: what does no harm as long as only this machine can ask for it."""
+    return settings.is_for_this_machine_alone if chosen is None else chosen
+
+
+def mcp_policy_of(settings: Settings) -> McpPolicy:
+    """Return which MCP servers may be used."""
+    return McpPolicy(
+        allow_stdio=_allowed(settings, settings.mcp_stdio),
+        allow_private_addresses=_allowed(settings, settings.mcp_private_addresses),
+    )
+
+
+def images_of(settings: Settings) -> WebImages:
+    """Return what loads the pictures that a URL names."""
+    return WebImages(allow_private_addresses=_allowed(settings, settings.image_private_addresses))
+
+
+def sandbox_of(settings: Settings) -> NamespaceSandbox | NoSandbox:
+    """Return where tools of Python source run."""
+    if settings.tool_sandbox == "off":
+        return NoSandbox("this server's settings turn tools of Python source off")
+    return NamespaceSandbox(
+        memory_bytes=settings.tool_memory_bytes,
+        cpu_seconds=settings.tool_cpu_seconds,
+        parallel_calls=settings.tool_parallel_calls,
+        allow_uncontained=settings.tool_sandbox == "uncontained",
+    )

@@ -1,0 +1,102 @@
+"""A server on its sockets: gRPC, and HTTP where the settings say so."""
+
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from letta_grpc.app.failures import StartupError
+from letta_grpc.app.house import House, housed
+from letta_grpc.engine.supervisor import Supervisor
+from letta_grpc.settings import Settings
+from letta_grpc.transport.server import ListenError, Server, ServerOptions, Tls
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that accepts calls at `address`, and over HTTP at the URL `http`, if it was told to."""
+
+    house: House
+    address: str
+    http: str | None = None
+
+
+@asynccontextmanager
+async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[RunningServer]:
+    """Serve on the settings' address; on leaving, drain, then stop.
+
+    Runs may end within `drain_seconds`. The next server on the same database goes on with the others. Raises StartupError.
+    """
+    async with housed(settings, environ) as house:
+        server = Server(house.calls, _server_options(settings))
+        try:
+            (address,) = await server.start()
+        except ListenError as error:
+            raise StartupError(str(error)) from error
+        try:
+            async with _gateway(house, settings) as url:
+                # What is here now stays; the collector need not look at it again.
+                gc.freeze()
+                try:
+                    yield RunningServer(house, address, url)
+                finally:
+                    await server.drain()
+                    await _let_runs_end(house.supervisor, settings.drain_seconds)
+        finally:
+            await server.stop(grace_seconds=1)
+
+
+@asynccontextmanager
+async def _gateway(house: House, settings: Settings) -> AsyncIterator[str | None]:
+    """Serve HTTP over the house's own channel, if the settings say where; yield the URL."""
+    if settings.http is None:
+        yield None
+        return
+    # On first use: a server without a gateway need not load one.
+    from letta_grpc.gateway.application import gateway_app  # noqa: PLC0415 - see above
+    from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
+    from letta_grpc.gateway.serving import BindError, Certificate, http_serving  # noqa: PLC0415 - see above
+
+    options = GatewayOptions(
+        cors_origins=settings.cors_origins,
+        # Without keys, whoever gets through to it may do all: so only by a name that no foreign page can have.
+        any_host=bool(settings.api_keys),
+        # JSON is larger than what it says: base64 by a third, short fields by their names.
+        max_body_bytes=2 * settings.max_message_bytes,
+        chat_model=settings.chat_model,
+        anthropic_base_url=settings.anthropic.base_url,
+        anthropic_api_key=settings.anthropic.key,
+    )
+    certificate = None
+    if settings.tls_certificate_file and settings.tls_key_file:
+        certificate = Certificate(chain=settings.tls_certificate_file, key=settings.tls_key_file)
+    async with house.channel() as channel, AsyncExitStack() as stack:
+        serving_http = http_serving(gateway_app(channel, options), settings.http, options, certificate)
+        try:
+            url = await stack.enter_async_context(serving_http)
+        except BindError as error:
+            raise StartupError(str(error)) from error
+        yield url
+
+
+async def _let_runs_end(supervisor: Supervisor, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await supervisor.idle()
+    except TimeoutError:
+        logger.warning("%d runs are left open: the next server goes on with them", supervisor.active)
+
+
+def _server_options(settings: Settings) -> ServerOptions:
+    tls = None
+    if settings.tls_certificate_file and settings.tls_key_file:
+        try:
+            tls = Tls(certificate=settings.tls_certificate_file.read_bytes(), key=settings.tls_key_file.read_bytes())
+        except OSError as error:
+            raise StartupError(f"cannot read the TLS files: {error.strerror}: {error.filename}") from error
+    return ServerOptions(listen=(settings.listen,), tls=tls, reflection=settings.reflection, channelz=settings.channelz)
