@@ -138,9 +138,9 @@ async def asked(wire: Wire) -> tuple[Talk, runs_pb2.Run]:
 
 
 def decision(one: Talk, *, approve: bool) -> run_service_pb2.StreamRunRequest:
-    kind = {"approve": messages_pb2.Approve()} if approve else {"deny": messages_pb2.Deny()}
-    decisions = [messages_pb2.Decision(tool_call_id="a", **kind)]
-    answer = messages_pb2.InputMessage(approval=messages_pb2.ApprovalInput(decisions=decisions))
+    decided = messages_pb2.Decision(tool_call_id="a")
+    (decided.approve if approve else decided.deny).SetInParent()
+    answer = messages_pb2.InputMessage(approval=messages_pb2.ApprovalInput(decisions=[decided]))
     return run_service_pb2.StreamRunRequest(agent_id=one.agent_id, run=runs_pb2.RunSpec(messages=[answer]))
 
 
