@@ -29,13 +29,14 @@ from letta_grpc.v1 import passages_pb2 as letta__grpc_dot_v1_dot_passages__pb2
 from letta_grpc.v1 import tools_pb2 as letta__grpc_dot_v1_dot_tools__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fletta_grpc/v1/agent_files.proto\x12\rletta_grpc.v1\x1a\x1aletta_grpc/v1/agents.proto\x1a!letta_grpc/v1/conversations.proto\x1a\x1cletta_grpc/v1/messages.proto\x1a\x1cletta_grpc/v1/passages.proto\x1a\x19letta_grpc/v1/tools.proto\"\x8c\x01\n\x10\x43onversationFile\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.letta_grpc.v1.Message\x12\x1b\n\x13\x63ontext_message_ids\x18\x03 \x03(\t\"\xc7\x01\n\tAgentFile\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12#\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\x12\"\n\x05tools\x18\x03 \x03(\x0b\x32\x13.letta_grpc.v1.Tool\x12\x36\n\rconversations\x18\x04 \x03(\x0b\x32\x1f.letta_grpc.v1.ConversationFile\x12(\n\x08passages\x18\x05 \x03(\x0b\x32\x16.letta_grpc.v1.Passageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fletta_grpc/v1/agent_files.proto\x12\rletta_grpc.v1\x1a\x1aletta_grpc/v1/agents.proto\x1a!letta_grpc/v1/conversations.proto\x1a\x1cletta_grpc/v1/messages.proto\x1a\x1cletta_grpc/v1/passages.proto\x1a\x19letta_grpc/v1/tools.proto\"\x8c\x01\n\x10\x43onversationFile\x12\x31\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x1b.letta_grpc.v1.Conversation\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.letta_grpc.v1.Message\x12\x1b\n\x13\x63ontext_message_ids\x18\x03 \x03(\t\"\xc7\x01\n\tAgentFile\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12#\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\x12\"\n\x05tools\x18\x03 \x03(\x0b\x32\x13.letta_grpc.v1.Tool\x12\x36\n\rconversations\x18\x04 \x03(\x0b\x32\x1f.letta_grpc.v1.ConversationFile\x12(\n\x08passages\x18\x05 \x03(\x0b\x32\x16.letta_grpc.v1.PassageB\x14\n\x10\x64\x65v.lettagrpc.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.agent_files_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.lettagrpc.v1P\001'
   _globals['_CONVERSATIONFILE']._serialized_start=201
   _globals['_CONVERSATIONFILE']._serialized_end=341
   _globals['_AGENTFILE']._serialized_start=344

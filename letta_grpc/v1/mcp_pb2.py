@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17letta_grpc/v1/mcp.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\tMcpServer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x05stdio\x18\x03 \x01(\x0b\x32\x1c.letta_grpc.v1.StdioEndpointH\x00\x12+\n\x04http\x18\x04 \x01(\x0b\x32\x1b.letta_grpc.v1.HttpEndpointH\x00\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08\x65ndpoint\"\xab\x01\n\rStdioEndpoint\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x03(\t\x12\x42\n\x0b\x65nvironment\x18\x03 \x03(\x0b\x32-.letta_grpc.v1.StdioEndpoint.EnvironmentEntry\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x0cHttpEndpoint\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.letta_grpc.v1.HttpEndpoint.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x07McpTool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17letta_grpc/v1/mcp.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\tMcpServer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x05stdio\x18\x03 \x01(\x0b\x32\x1c.letta_grpc.v1.StdioEndpointH\x00\x12+\n\x04http\x18\x04 \x01(\x0b\x32\x1b.letta_grpc.v1.HttpEndpointH\x00\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08\x65ndpoint\"\xab\x01\n\rStdioEndpoint\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x03(\t\x12\x42\n\x0b\x65nvironment\x18\x03 \x03(\x0b\x32-.letta_grpc.v1.StdioEndpoint.EnvironmentEntry\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x0cHttpEndpoint\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x39\n\x07headers\x18\x02 \x03(\x0b\x32(.letta_grpc.v1.HttpEndpoint.HeadersEntry\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x07McpTool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\tB\x14\n\x10\x64\x65v.lettagrpc.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.mcp_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.lettagrpc.v1P\001'
   _globals['_STDIOENDPOINT_ENVIRONMENTENTRY']._loaded_options = None
   _globals['_STDIOENDPOINT_ENVIRONMENTENTRY']._serialized_options = b'8\001'
   _globals['_HTTPENDPOINT_HEADERSENTRY']._loaded_options = None

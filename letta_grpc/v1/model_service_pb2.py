@@ -26,13 +26,14 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from letta_grpc.v1 import models_pb2 as letta__grpc_dot_v1_dot_models__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!letta_grpc/v1/model_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1aletta_grpc/v1/models.proto\"%\n\x11ListModelsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"Y\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.letta_grpc.v1.Model\x12\x1d\n\x15unreachable_providers\x18\x02 \x03(\t\"\x16\n\x14ListProvidersRequest\"\\\n\x15ListProvidersResponse\x12*\n\tproviders\x18\x01 \x03(\x0b\x32\x17.letta_grpc.v1.Provider\x12\x17\n\x0f\x65mbedding_model\x18\x02 \x01(\t2\xe8\x01\n\x0cModelService\x12\x65\n\nListModels\x12 .letta_grpc.v1.ListModelsRequest\x1a!.letta_grpc.v1.ListModelsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12q\n\rListProviders\x12#.letta_grpc.v1.ListProvidersRequest\x1a$.letta_grpc.v1.ListProvidersResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providersb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!letta_grpc/v1/model_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1aletta_grpc/v1/models.proto\"%\n\x11ListModelsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"Y\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.letta_grpc.v1.Model\x12\x1d\n\x15unreachable_providers\x18\x02 \x03(\t\"\x16\n\x14ListProvidersRequest\"\\\n\x15ListProvidersResponse\x12*\n\tproviders\x18\x01 \x03(\x0b\x32\x17.letta_grpc.v1.Provider\x12\x17\n\x0f\x65mbedding_model\x18\x02 \x01(\t2\xe8\x01\n\x0cModelService\x12\x65\n\nListModels\x12 .letta_grpc.v1.ListModelsRequest\x1a!.letta_grpc.v1.ListModelsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12q\n\rListProviders\x12#.letta_grpc.v1.ListProvidersRequest\x1a$.letta_grpc.v1.ListProvidersResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providersB\x14\n\x10\x64\x65v.lettagrpc.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.lettagrpc.v1P\001'
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\202\323\344\223\002\014\022\n/v1/models'
   _globals['_MODELSERVICE'].methods_by_name['ListProviders']._loaded_options = None
