@@ -42,10 +42,10 @@ def serving() -> Iterator[str]:
         yield read_line(server).rpartition("=")[2].strip()
 
 
-def read_line(source: "subprocess.Popen[str]") -> str:
+def read_line(source: "subprocess.Popen[str]", seconds: float = CASE_SECONDS) -> str:
     """Return a program's next line; a program that says nothing is killed."""
     assert source.stdout is not None
-    watchdog = threading.Timer(CASE_SECONDS, source.kill)
+    watchdog = threading.Timer(seconds, source.kill)
     watchdog.start()
     try:
         return source.stdout.readline()

@@ -10,7 +10,7 @@ from letta_grpc.v1 import run_service_pb2, runs_pb2
 
 KEY = "conformance-key"
 # As patient as by default, and quicker.
-RETRY = RetryPolicy(initial_seconds=0.01, maximum_seconds=0.05)
+QUICK = RetryPolicy(initial_seconds=0.01, maximum_seconds=0.05)
 PATIENT = RetryPolicy(initial_seconds=0.05, maximum_seconds=0.5, stream_attempts=200)
 DEADLINE_SECONDS = 1.0
 
@@ -70,10 +70,11 @@ async def follow(stream: AsyncRunStream, action: str) -> dict[str, Any]:
 
 async def main(target: str) -> None:
     """Take tasks until there are no more."""
-    async with AsyncClient(target, api_key=KEY, retry=RETRY) as client, AsyncClient(target, api_key=KEY, retry=PATIENT) as patient:
+    quick, patient = (AsyncClient(target, api_key=KEY, retry=retry) for retry in (QUICK, PATIENT))
+    async with quick, patient:
         while line := await asyncio.to_thread(sys.stdin.readline):
             task = json.loads(line)
-            print(json.dumps(await perform(patient if task.get("patient") else client, task)), flush=True)
+            print(json.dumps(await perform(patient if task.get("patient") else quick, task)), flush=True)
 
 
 asyncio.run(main(sys.argv[1]))

@@ -15,6 +15,7 @@ from letta_grpc.v1 import errors_pb2
 
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / "clients/conformance/run.py"
+CHAOS = ROOT / "clients/conformance/chaos.py"
 PYTHON = (sys.executable, str(ROOT / "clients/python/conformance.py"))
 
 
@@ -52,6 +53,12 @@ def test_the_python_client_conforms() -> None:
     assert result.returncode == 0, result.stdout
 
 
+def survive(*program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own programs
+        [sys.executable, CHAOS, "--", *program], capture_output=True, text=True, check=False, timeout=100
+    )
+
+
 WRONG_NUMBERS = """
 import json, sys
 for line in sys.stdin:
@@ -83,3 +90,31 @@ def test_a_client_that_attaches_too_far_back_is_found(tmp_path: Path) -> None:
     result = conform(*program, only=["cut_once"])
     assert result.returncode == 1
     assert "attached_after: expected [4], got [0]" in result.stdout
+
+
+@pytest.mark.timeout(120)
+def test_a_client_that_hands_events_on_twice_is_found_when_servers_die(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "from letta_grpc.client._async import stream\n"
+        "from letta_grpc.client.cursor import Cursor\n"
+        "def attach(self):\n"
+        "    after = max(0, self._cursor.position - 1)\n"
+        "    return stream.Attach(run_id=self._run_id, after_sequence_number=after, options=self._request.options)\n"
+        "def accept(self, events):\n"
+        "    for event in events:\n"
+        "        self.position = event.sequence_number\n"
+        "        self.finished = event.HasField('run_finished')\n"
+        "        if not event.HasField('heartbeat'):\n"
+        "            yield event\n"
+        "stream.AsyncRunStream._attach_request = attach\n"
+        "Cursor.accept = accept\n"
+    )
+    result = survive("env", f"PYTHONPATH={tmp_path}", *PYTHON)
+    assert result.returncode == 1, result.stderr
+    assert result.stdout.startswith("events: expected [1, 2, 3,")
+
+
+def test_a_program_that_starts_no_run_is_found_when_servers_die() -> None:
+    result = survive(sys.executable, "-c", "")
+    assert result.returncode == 1
+    assert "the program started no run" in result.stderr
