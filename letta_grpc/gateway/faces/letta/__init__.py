@@ -29,6 +29,7 @@ from letta_grpc.gateway.faces.letta import (
     runs,
     tools,
 )
+from letta_grpc.gateway.faces.letta.elsewhere import gone_routes
 from letta_grpc.gateway.faces.letta.operations import Operation, routes_of
 
 OPERATIONS: Sequence[Operation] = (
@@ -48,4 +49,4 @@ OPERATIONS: Sequence[Operation] = (
 
 def letta_face(ground: Ground) -> Sequence[BaseRoute]:
     """Return the routes under `/v1`."""
-    return routes_of(ground, OPERATIONS)
+    return [*gone_routes(), *routes_of(ground, OPERATIONS)]

@@ -1,0 +1,129 @@
+"""What the reference server had and this one has not: 501, with what to use instead.
+
+Rule: what is known to be gone is answered ahead of all routes with variables, so that none takes its place; whatever is left
+under `/v1` is answered behind all faces.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match, Route
+
+from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.faces.letta.errors import NO_RETRY, not_here, told
+
+_VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Routes that are not here, each with all below it, and what to use instead."""
+
+    paths: Sequence[str]
+    instead: str
+
+
+ELSEWHERE: Sequence[Elsewhere] = (
+    Elsewhere(
+        (
+            "/v1/folders",
+            "/v1/sources",
+            "/v1/agents/{agent_id}/files",
+            "/v1/agents/{agent_id}/folders",
+            "/v1/agents/{agent_id}/sources",
+        ),
+        "Files are not kept here. Keep texts in blocks or in /v1/agents/{agent_id}/archival-memory, or give the agent a tool "
+        "or an MCP server that reads files.",
+    ),
+    Elsewhere(
+        ("/v1/archives", "/v1/agents/{agent_id}/archives"),
+        "Each agent has one archive of its own: /v1/agents/{agent_id}/archival-memory.",
+    ),
+    Elsewhere(
+        ("/v1/mcp-servers", "/v1/tools/mcp"),
+        "MCP servers are registered by the native API: /api/v1/mcp-servers, or `letta-grpc mcp`. Their tools are then "
+        "attached by /v1/agents/{agent_id}/tools/attach/{tool_id}.",
+    ),
+    Elsewhere(("/v1/identities", "/v1/agents/{agent_id}/identities"), "Use `tags` and `metadata` of agents."),
+    Elsewhere(
+        ("/v1/groups", "/v1/agents/{agent_id}/groups"),
+        "Agents work together by the tools send_message_to_agent_and_wait, send_message_to_agent and "
+        "send_message_to_agents_matching_tags, and in the background by `enable_sleeptime`.",
+    ),
+    Elsewhere(("/v1/templates",), "Keep an agent as a file: /api/v1/agents/{agent_id}:export and /api/v1/agents:import."),
+    Elsewhere(("/v1/client-side-access-tokens",), "Keys are set by LETTA_GRPC_API_KEYS, and sent as `authorization: Bearer`."),
+    Elsewhere(
+        ("/v1/environments", "/v1/agents/{agent_id}/schedule"),
+        "Nothing is scheduled here: let your own scheduler call /v1/agents/{agent_id}/messages/async.",
+    ),
+    Elsewhere(
+        ("/v1/messages/batches",),
+        "Start a run for each: /v1/agents/{agent_id}/messages/async, or /api/v1/runs:stream for several agents at once.",
+    ),
+    Elsewhere(("/v1/jobs",), "Everything that is at work is a run: /v1/runs/."),
+    Elsewhere(
+        ("/v1/steps/{step_id}/trace", "/v1/steps/{step_id}/feedback", "/v1/runs/{run_id}/trace", "/v1/telemetry"),
+        "Traces and metrics go out by OpenTelemetry: see the settings OTEL_EXPORTER_OTLP_ENDPOINT and its siblings.",
+    ),
+    Elsewhere(
+        ("/v1/agents/{agent_id}/context", "/v1/agents/{agent_id}/messages/preview-raw-payload"),
+        "What the model would be shown, and what each part costs, says /api/v1/agents/{agent_id}/context.",
+    ),
+    Elsewhere(
+        ("/v1/agents/{agent_id}/generate",),
+        "Ask the provider itself, or an agent: /v1/chat/completions and /v1/agents/{agent_id}/messages.",
+    ),
+    Elsewhere(("/v1/agents/{agent_id}/migrate", "/v1/agents/{agent_id}/version-template"), "There are no templates here."),
+    Elsewhere(("/v1/voice-beta",), "Use /v1/chat/completions with the agent's id as `model`."),
+    Elsewhere(("/v1/zai",), "Configure the provider: LETTA_GRPC_PROVIDERS__ZAI__BASE_URL, and choose the model `zai/…`."),
+    Elsewhere(("/v1/sandbox-config",), "Tools run in the server's own sandbox; `letta-grpc doctor` says how it stands."),
+    Elsewhere(
+        ("/v1/organizations", "/v1/orgs", "/v1/users", "/v1/admin", "/v1/projects"),
+        "A server has one tenant. Run one for each, with its own LETTA_GRPC_DATABASE.",
+    ),
+    Elsewhere(
+        ("/v1/embeddings",), "Ask the provider itself; LETTA_GRPC_EMBEDDING_MODEL is the one that archives are searched by."
+    ),
+)
+_UNKNOWN = (
+    "This server has no such route. letta_grpc/gateway/README.md has a table of those that are here; the native API is "
+    "under /api, described at /docs."
+)
+
+
+def gone_routes() -> Sequence[BaseRoute]:
+    """Return the routes of what is gone."""
+    return [
+        Route(path, _telling(each.instead), methods=_VERBS)
+        for each in ELSEWHERE
+        for gone in each.paths
+        for path in (gone, f"{gone}/{{rest:path}}")
+    ]
+
+
+def _telling(instead: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_request: Request) -> Response:
+        return told(not_here(instead))
+
+    return answer
+
+
+def letta_elsewhere(_ground: Ground) -> Sequence[BaseRoute]:
+    """Return the route that answers whatever is left."""
+    return [Route("/v1/{rest:path}", _left, methods=_VERBS)]
+
+
+async def _left(request: Request) -> Response:
+    if not (verbs := _verbs_of(request)):
+        return told(not_here(_UNKNOWN))
+    headers = {**NO_RETRY, "allow": ", ".join(verbs)}
+    return JSONResponse({"detail": f"{request.method} is not allowed here, but {headers['allow']}."}, 405, headers)
+
+
+def _verbs_of(request: Request) -> Sequence[str]:
+    """Return the verbs that other routes of this path take."""
+    routes = [route for route in request.scope["router"].routes if isinstance(route, Route)]
+    found = [route.methods or () for route in routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    return sorted({verb for verbs in found for verb in verbs} - {"HEAD"})

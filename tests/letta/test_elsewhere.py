@@ -1,0 +1,99 @@
+"""What is not here says what to use instead, and takes the place of nothing that is here."""
+
+import re
+from collections.abc import Sequence
+from itertools import product
+
+import grpc
+import pytest
+from letta_client import APIStatusError, Letta
+from starlette.routing import BaseRoute, Match, Route
+
+from letta_grpc.gateway.descriptors import own_contract
+from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.faces import FACES
+from letta_grpc.gateway.faces.letta.elsewhere import ELSEWHERE, gone_routes, letta_elsewhere
+from letta_grpc.gateway.options import GatewayOptions
+from letta_grpc.gateway.routes import Routes
+from letta_grpc.settings import Settings, variable_of
+from tests.support.letta import Site
+
+GONE = [path for each in ELSEWHERE for path in each.paths]
+VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def filled(path: str) -> str:
+    return re.sub(r"\{\w+\}", "x-1", path)
+
+
+def routes_of_faces() -> Sequence[BaseRoute]:
+    channel = grpc.aio.insecure_channel("127.0.0.1:1")
+    return [route for face in FACES for route in face(Ground(channel, GatewayOptions()))]
+
+
+@pytest.mark.parametrize("path", GONE)
+def test_what_is_gone_is_told_with_what_to_use_instead(site: Site, path: str) -> None:
+    for verb, below in product(VERBS, ("", "/", "/more/of/it")):
+        answer = site.http.request(verb, filled(path) + below)
+        assert (answer.status_code, answer.headers["x-should-retry"]) == (501, "false")
+        assert answer.json() == {"detail": next(each.instead for each in ELSEWHERE if path in each.paths)}
+
+
+async def test_what_is_gone_takes_the_place_of_no_route() -> None:
+    own = {route.path for route in gone_routes() if isinstance(route, Route)}
+    here = [route for route in routes_of_faces() if isinstance(route, Route) and route.path not in own]
+    assert len(here) > 80
+    for route in here:
+        if "{rest:path}" in route.path:
+            continue
+        scope = {"type": "http", "path": filled(route.path), "method": "GET", "root_path": ""}
+        assert [
+            gone.path for gone in gone_routes() if isinstance(gone, Route) and gone.matches(scope)[0] is not Match.NONE
+        ] == []
+
+
+async def test_what_is_named_instead_is_there() -> None:
+    templates = {f"/api{binding.template.text}" for binding in Routes(own_contract().rpcs).bindings}
+    here = {route.path.rstrip("/") for route in routes_of_faces() if isinstance(route, Route)} | templates
+    settings = {variable_of(name) for name in Settings.model_fields}
+    for each in ELSEWHERE:
+        for path in re.findall(r"/(?:api/)?v1/[\w/{}:-]*[\w}]", each.instead):
+            assert path in here, path
+        for variable in re.findall(r"LETTA_GRPC_[A-Z_]+", each.instead):
+            assert variable.partition("__")[0] in settings, variable
+
+
+async def test_the_answer_to_what_is_left_comes_behind_all_faces() -> None:
+    last = routes_of_faces()[-1]
+    assert isinstance(last, Route)
+    assert [last.path] == [route.path for route in letta_elsewhere(Ground(None, GatewayOptions())) if isinstance(route, Route)]  # type: ignore[arg-type]  # it calls nobody
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/agents/x/y/z", "/v1/health/x"])
+def test_what_never_was_is_told_with_where_to_look(site: Site, path: str) -> None:
+    answer = site.http.post(path, json={})
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (501, "false")
+    assert "/api" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "allowed"),
+    [
+        ("PUT", "/v1/agents/", "GET, POST"),
+        ("PUT", "/v1/agents", "GET, POST"),
+        ("DELETE", "/v1/health/", "GET"),
+        ("GET", "/v1/chat/completions", "POST"),
+        ("DELETE", "/v1/agents/x/messages", "GET, POST"),
+    ],
+)
+def test_a_route_of_another_verb_is_named(site: Site, verb: str, path: str, allowed: str) -> None:
+    answer = site.http.request(verb, path)
+    assert (answer.status_code, answer.headers["allow"], answer.headers["x-should-retry"]) == (405, allowed, "false")
+    assert allowed in answer.json()["detail"]
+
+
+def test_the_sdk_tells_its_user_at_once(site: Site) -> None:
+    with Letta(base_url=site.url) as client, pytest.raises(APIStatusError) as error:
+        client.folders.list()
+    assert error.value.status_code == 501
+    assert "archival-memory" in str(error.value)
