@@ -64,5 +64,7 @@ OPERATIONS: Sequence[Operation] = (
     Operation("PATCH", f"{_TOOLS}/attach/{{tool_id}}", attach),
     Operation("PATCH", f"{_TOOLS}/detach/{{tool_id}}", detach),
     Operation("PATCH", f"{_TOOLS}/approval/{{tool_name}}", set_approval, "holds also for tools that the agent gets later"),
-    Operation("POST", f"{_TOOLS}/{{tool_name}}/run", run, "without the agent's secrets; built-in tools only run in turns"),
+    Operation(
+        "POST", f"{_TOOLS}/{{tool_name}}/run", run, differs="without the agent's secrets; built-in tools only run in turns"
+    ),
 )

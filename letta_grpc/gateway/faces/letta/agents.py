@@ -164,7 +164,7 @@ def _search(ask: Ask) -> tuple[pb.ListAgentsRequest, Fetch, Callable[[agents_pb2
 
 
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", "/v1/agents/", create, "says which part of the body it does not take"),
+    Operation("POST", "/v1/agents/", create, differs="what means nothing here, such as `embedding`, is let be"),
     Operation("GET", "/v1/agents/", list_agents, "tools, blocks and tags are always in"),
     Operation("GET", "/v1/agents/count", count),
     Operation(

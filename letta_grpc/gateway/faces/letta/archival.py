@@ -139,5 +139,5 @@ OPERATIONS: Sequence[Operation] = (
     Operation("GET", f"{_ARCHIVE}/search", search, "by words too, not by meaning alone"),
     Operation("PATCH", f"{_ARCHIVE}/{{memory_id}}", update),
     Operation("DELETE", f"{_ARCHIVE}/{{memory_id}}", delete),
-    Operation("POST", "/v1/passages/search", search_passages, "needs agent_id"),
+    Operation("POST", "/v1/passages/search", search_passages, differs="needs agent_id"),
 )

@@ -73,7 +73,7 @@ OPERATIONS: Sequence[Operation] = (
     # Without the slash it is OpenAI's.
     Operation("GET", "/v1/models/", list_models, "asks the providers, and leaves out those that do not answer", exact=True),
     Operation("GET", "/v1/models/embedding", list_embedding_models),
-    Operation("GET", "/v1/providers/", list_providers, "from the server's settings"),
+    Operation("GET", "/v1/providers/", list_providers, differs="as the server's settings say"),
     Operation("GET", "/v1/tags/", list_tags),
     Operation("GET", "/v1/health/", health),
     Operation("GET", "/v1/ready/", ready),

@@ -84,7 +84,7 @@ Answer = Callable[[Ask], Awaitable[Json | Response]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A route. `better` says where it does more than the reference server's, for the migration table.
+    """A route. For the migration table `better` says where it does more than the reference server's, `differs` where less.
 
     An `upload` takes forms, too: the parts are the body, a file its bytes.
     """
@@ -93,6 +93,7 @@ class Operation:
     path: str
     answer: Answer
     better: str = ""
+    differs: str = ""
     status: int = 200
     exact: bool = False
     upload: bool = False

@@ -193,7 +193,7 @@ OPERATIONS: Sequence[Operation] = (
     Operation("PUT", "/v1/tools/", upsert),
     Operation("GET", "/v1/tools/", list_tools),
     Operation("GET", "/v1/tools/count", count),
-    Operation("POST", "/v1/tools/search", search, "by words in names and descriptions, without an embedding model"),
+    Operation("POST", "/v1/tools/search", search, differs="by words in names and descriptions"),
     Operation("POST", "/v1/tools/run", run, "in a sandbox, as every tool"),
     Operation("POST", "/v1/tools/add-base-tools", add_base_tools),
     Operation("GET", "/v1/tools/{tool_id}", retrieve),
