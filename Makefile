@@ -26,9 +26,16 @@ GOOGLE_PROTOS := api/annotations api/http rpc/code rpc/error_details rpc/status
 QUICK_TESTS := $(wildcard tests/adapters tests/transport tests/client tests/telemetry tests/static)
 # They alone have to go through every branch of letta_grpc.domain and letta_grpc.engine; what is left out fails the run.
 CORE_TESTS := tests/domain tests/engine
+CLIENTS := python go typescript java rust
+TOOLCHAIN_python := $(BIN)/python
+TOOLCHAIN_go := go
+TOOLCHAIN_typescript := npm
+TOOLCHAIN_java := mvn
+TOOLCHAIN_rust := cargo
+CLIENT_MAKE = $(MAKE) --no-print-directory PYTHON="$(CURDIR)/$(BIN)/python" -C
 FLOOR := --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test check lint types proto generate proto-accept docs fmt bench page
+.PHONY: help demo test check lint types proto generate proto-accept docs fmt bench page clients
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +46,7 @@ demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 test: $(EVERYTHING) .buf/googleapis grpcurl node page-tools ## Run every test
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS))
+	@$(MAKE) --no-print-directory clients
 
 check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests
 	@$(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
@@ -55,7 +63,7 @@ types: $(EVERYTHING)
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 
-proto: generate fmt ## Generate from protos/ letta_grpc/v1 and the gateway's contract, and the synchronous client from the asynchronous one
+proto: generate fmt $(addprefix stubs-,$(CLIENTS)) ## Generate from protos/ letta_grpc/v1, the gateway's contract and the clients' stubs, and the synchronous client from the asynchronous one
 
 generate: $(EVERYTHING) .buf/googleapis
 	@mkdir -p $(OUT)/letta_grpc/v1
@@ -80,6 +88,21 @@ docs: $(EVERYTHING) ## Write the generated tables and transcripts of the documen
 
 bench: $(EVERYTHING) ## Measure against the bare upstream and a relay without state
 	@$(BIN)/letta-grpc bench
+
+clients: $(addprefix client-,$(CLIENTS)) ## Build the client of each language, and play broken streams and dying servers to it
+
+# Without its toolchain a language is skipped, with the reason; in CI it has to run.
+.PHONY: $(addprefix client-,$(CLIENTS)) $(addprefix stubs-,$(CLIENTS))
+$(addprefix client-,$(CLIENTS)): client-%: $(EVERYTHING) .buf/googleapis
+	@if [ ! -e clients/$*/Makefile ]; then :; \
+	elif command -v $(TOOLCHAIN_$*) >/dev/null; then echo "the client in $*"; $(CLIENT_MAKE) clients/$* test; \
+	elif [ -n "$${CI:-}" ]; then echo "the client in $* needs $(TOOLCHAIN_$*)" >&2; exit 1; \
+	else echo "the client in $* is skipped: $(TOOLCHAIN_$*) is not installed"; fi
+
+$(addprefix stubs-,$(CLIENTS)): stubs-%: $(EVERYTHING) .buf/googleapis
+	@if [ ! -e clients/$*/Makefile ]; then :; \
+	elif command -v $(TOOLCHAIN_$*) >/dev/null; then $(CLIENT_MAKE) clients/$* generate; \
+	else echo "the stubs in $* stay as they are: $(TOOLCHAIN_$*) is not installed"; fi
 
 .buf/googleapis: $(EVERYTHING)
 	@rm -rf $@
