@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.requirements.registry import requirement
-from tests.support.documents import BLOCK_SECONDS, DOCUMENTED_ADDRESS, DOCUMENTS, ROOT, Block, blocks, exchanges, normal, play
+from tests.support.documents import (
+    BLOCK_SECONDS,
+    DOCUMENTS,
+    ROOT,
+    Addresses,
+    Block,
+    blocks,
+    documented_server,
+    exchanges,
+    normal,
+    play,
+)
 from tests.support.server_process import environment, letta_grpc, serving_process
 from tests.support.tables import TABLES, with_tables
 
@@ -25,9 +36,9 @@ def of(*languages: str) -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("documents")) as (address, _):
-        yield address
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+    with documented_server(tmp_path_factory.mktemp("documents")) as addresses:
+        yield addresses
 
 
 def require(program: str, block: Block) -> None:
@@ -45,8 +56,8 @@ def test_every_block_is_of_a_kind_that_is_run_or_a_drawing() -> None:
 
 
 @pytest.mark.parametrize("block", of("python"), ids=str)
-def test_a_python_block_runs(block: Block, address: str) -> None:
-    code = block.text.replace(DOCUMENTED_ADDRESS, address)
+def test_a_python_block_runs(block: Block, addresses: Addresses) -> None:
+    code = addresses.named_in(block.text)
     result = subprocess.run(  # noqa: S603 - our own documents
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
@@ -60,30 +71,31 @@ def test_a_python_block_runs(block: Block, address: str) -> None:
 
 
 @pytest.mark.parametrize("block", of("shell"), ids=str)
-def test_a_shell_block_runs(block: Block, address: str, tmp_path: Path) -> None:
-    require("grpcurl", block)
+def test_a_shell_block_runs(block: Block, addresses: Addresses, tmp_path: Path) -> None:
+    for program in ("grpcurl", "curl", "jq"):
+        require(program, block)
     result = subprocess.run(  # noqa: S603 - our own documents
-        ["/bin/bash", "-euo", "pipefail", "-c", block.text.replace(DOCUMENTED_ADDRESS, address)],
+        ["/bin/bash", "-euo", "pipefail", "-c", addresses.named_in(block.text)],
         capture_output=True,
         text=True,
         check=False,
         timeout=BLOCK_SECONDS,
         cwd=tmp_path,
-        env=environment(LETTA_GRPC_TARGET=address),
+        env=environment(LETTA_GRPC_TARGET=addresses.grpc),
     )
     assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_transcript_is_what_its_commands_print(path: Path, address: str, tmp_path: Path) -> None:
+def test_a_transcript_is_what_its_commands_print(path: Path, addresses: Addresses, tmp_path: Path) -> None:
     transcript = [block for block in blocks(path) if block.language == "console"]
     if not transcript:
         return
     for block in transcript:
-        require("grpcurl", block)
-        require("jq", block)
+        for program in ("grpcurl", "curl", "jq"):
+            require(program, block)
     # One shell for all blocks of a document: what one sets, the next may use.
-    told = exchanges("".join(block.text for block in transcript).replace(DOCUMENTED_ADDRESS, address))
+    told = exchanges(addresses.named_in("".join(block.text for block in transcript)))
     for expected, actual in zip(told, play(told, environment(), tmp_path), strict=True):
         assert normal(actual.output) == normal(expected.output), expected.command
 

@@ -3,10 +3,13 @@
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+
+from tests.support.server_process import serving_process
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -16,17 +19,43 @@ DOCUMENTS = [
     ROOT / "protos/README.md",
     *sorted((ROOT / "clients/shell").glob("*.md")),
 ]
-# The address that documents name; the tests' server has another.
-DOCUMENTED_ADDRESS = "127.0.0.1:50051"
 BLOCK_SECONDS = 60
 
 _VARYING = (
     (re.compile(r"\b(agent|run|conv|step|message|block)-[0-9a-f]{8}-[0-9a-f-]{27}"), r"\1-…"),
+    (re.compile(r"\bcall_[0-9a-f-]{36}\b"), "call_…"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "…"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "…Z"),
     (re.compile(r'"\d+(\.\d+)?s"'), '"…s"'),
     (re.compile(r'("tokens(?:PerSecond|_per_second)":\s*)[0-9.e+]+'), r"\1…"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a server listens, `host:port`; the defaults are what documents name."""
+
+    grpc: str = "127.0.0.1:50051"
+    http: str = "127.0.0.1:8283"
+
+    def named_in(self, text: str) -> str:
+        """Return a document's text with these addresses."""
+        return text.replace(DOCUMENTED.grpc, self.grpc).replace(DOCUMENTED.http, self.http)
+
+    def documented(self, text: str) -> str:
+        """Return what was printed with the addresses that documents name."""
+        return text.replace(self.grpc, DOCUMENTED.grpc).replace(self.http, DOCUMENTED.http)
+
+
+DOCUMENTED = Addresses()
+
+
+@contextmanager
+def documented_server(folder: Path) -> Iterator[Addresses]:
+    """Run the server that documents talk to."""
+    with serving_process(folder, "--http", "127.0.0.1:0") as (address, _):
+        grpc, _, http = address.partition(" http=http://")
+        yield Addresses(grpc, http)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,17 @@ import re
 import tempfile
 from pathlib import Path
 
-from tests.support.documents import DOCUMENTED_ADDRESS, DOCUMENTS, Exchange, blocks, exchanges, normal, play
-from tests.support.server_process import environment, serving_process
+from tests.support.documents import DOCUMENTS, Addresses, Exchange, blocks, documented_server, exchanges, normal, play
+from tests.support.server_process import environment
 from tests.support.tables import TABLES, with_tables
 
 _CONSOLE = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
 
 
-def record(path: Path, address: str, folder: Path) -> None:
+def record(path: Path, addresses: Addresses, folder: Path) -> None:
     """Run a document's transcript and write down what it printed, less what differs each time."""
     told = exchanges("".join(block.text for block in blocks(path) if block.language == "console"))
-    played = iter(play(_at(told, address), environment(), folder))
+    played = iter(play(_at(told, addresses), environment(), folder))
 
     def replay(match: re.Match[str]) -> str:
         lines = []
@@ -24,11 +24,11 @@ def record(path: Path, address: str, folder: Path) -> None:
             lines += [f"$ {command}", *([output] if output else [])]
         return match[1] + "\n".join(lines) + "\n" + match[3]
 
-    path.write_text(_CONSOLE.sub(replay, path.read_text()).replace(address, DOCUMENTED_ADDRESS))
+    path.write_text(addresses.documented(_CONSOLE.sub(replay, path.read_text())))
 
 
-def _at(told: list[Exchange], address: str) -> list[Exchange]:
-    return [Exchange(exchange.command.replace(DOCUMENTED_ADDRESS, address), "") for exchange in told]
+def _at(told: list[Exchange], addresses: Addresses) -> list[Exchange]:
+    return [Exchange(addresses.named_in(exchange.command), "") for exchange in told]
 
 
 def main() -> None:
@@ -37,8 +37,8 @@ def main() -> None:
         path.write_text(with_tables(path))
     for path in DOCUMENTS:
         if any(block.language == "console" for block in blocks(path)):
-            with tempfile.TemporaryDirectory() as folder, serving_process(Path(folder)) as (address, _):
-                record(path, address, Path(folder))
+            with tempfile.TemporaryDirectory() as folder, documented_server(Path(folder)) as addresses:
+                record(path, addresses, Path(folder))
 
 
 if __name__ == "__main__":
