@@ -84,7 +84,7 @@ class Supervisor:
         self._group = asyncio.TaskGroup()
         self._runs: dict[RunId, Active] = {}
         self._grace: dict[RunId, asyncio.Task[None]] = {}
-        self._busy: set[ConversationId] = set()
+        self._busy: dict[ConversationId, RunId] = {}
         self._waiting: set[ConversationId] = set()
         self._stopping = False
 
@@ -181,7 +181,7 @@ class Supervisor:
         # Not a `finally` of the task: one that is cancelled before its first step never gets there.
         task.add_done_callback(lambda task: self._ended(run, task))
         self._runs[run.id] = Active(claim.spec, lease, task)
-        self._busy.add(run.conversation_id)
+        self._busy[run.conversation_id] = run.id
         if not self._readers.count(run.id):
             self._readers_gone(run.id)
 
@@ -288,7 +288,9 @@ class Supervisor:
 
     def _ended(self, run: Run, task: asyncio.Task[bool]) -> None:
         self._runs.pop(run.id, None)
-        self._busy.discard(run.conversation_id)
+        # The conversation may have its next run already: who saw this one's end has started it before this task was over.
+        if self._busy.get(run.conversation_id) == run.id:
+            del self._busy[run.conversation_id]
         if grace := self._grace.pop(run.id, None):
             grace.cancel()
         if run.conversation_id in self._waiting and not self._stopping:
@@ -312,7 +314,8 @@ class Supervisor:
             return True
         if claim and claim.lease:
             self._begin(claim, claim.lease)
-        return claim is not None
+        # Or somebody's start was first.
+        return claim is not None or conversation_id in self._busy
 
     async def _keep_house(self) -> None:
         """Renew leases, take over what others lost, start what waits, drop expired events."""

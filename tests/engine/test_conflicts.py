@@ -82,6 +82,34 @@ async def test_a_queue_takes_a_hundred_runs(house: Engine) -> None:
         await house.start("next", conflict_policy=ConflictPolicy.ENQUEUE)
 
 
+@requirement("conflict_enqueue")
+@pytest.mark.parametrize("turns_of_the_loop", range(8))
+async def test_no_run_is_forgotten_however_close_to_the_end_of_another_it_comes(house: Engine, turns_of_the_loop: int) -> None:
+    hold, second = await busy(house), asyncio.Event()
+    house.model.reached.clear()
+    house.model.turns += [[second, [DONE]], say("third")]
+    hold.set()
+    for _ in range(turns_of_the_loop):
+        await asyncio.sleep(0)
+    runs = await asyncio.gather(*(house.start(name, conflict_policy=ConflictPolicy.ENQUEUE) for name in ("two", "three")))
+    await house.model.reached.wait()
+    second.set()
+    for run in runs:
+        assert end(await house.events(run.id)).state is RunState.COMPLETED
+
+
+@requirement("complaint_08_busy")
+async def test_who_has_seen_the_end_of_a_run_is_not_refused_as_busy(house: Engine) -> None:
+    for number in range(20):
+        house.model.turns += [say(f"{number}")]
+        run = await house.start(f"{number}")
+        async for page in house.runs.follow(run.id):
+            if page.ended:
+                # At once, in the same turn of the loop: the run's own task has not come to its end yet.
+                break
+    assert house.supervisor.active == 1
+
+
 async def test_a_queued_run_can_be_cancelled_and_says_nothing_but_that(house: Engine) -> None:
     hold = await busy(house)
     house.model.turns += [say("third")]
