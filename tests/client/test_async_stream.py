@@ -15,6 +15,7 @@ from letta_grpc.client import (
     StreamClosed,
 )
 from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
+from tests.requirements.registry import requirement
 from tests.support.scripted_server import AGENT_ID, RUN_ID, Refusal, ScriptedRuns, Turn, heartbeat, log_of, serving
 
 LOG = log_of(["Hel", "lo"])
@@ -142,6 +143,7 @@ async def test_an_event_of_an_unknown_kind_is_yielded() -> None:
     assert numbers == NUMBERS
 
 
+@requirement("tutorial_interruption")
 async def test_waits_double_up_to_a_ceiling_and_begin_again_after_progress() -> None:
     naps = Naps()
     lost = Turn(end=BROKEN)
@@ -158,6 +160,7 @@ async def test_a_wait_is_never_shorter_than_the_server_asks() -> None:
     assert naps.taken == [2.5]
 
 
+@requirement("tutorial_interruption")
 async def test_a_stream_without_progress_gives_up_and_goes_on_when_it_is_asked_again() -> None:
     runs = ScriptedRuns([Turn(batches=[LOG[:2]], end=BROKEN), Turn(end=BROKEN), Turn(end=BROKEN), Turn(batches=[LOG[2:]])])
     async with serving(runs) as target, patient_client(target, stream_attempts=3) as client:
@@ -212,6 +215,7 @@ async def test_text_is_what_the_completed_messages_say() -> None:
         assert await client.stream(AGENT_ID, "hi").text() == "Hello"
 
 
+@requirement("tutorial_generator")
 async def test_text_deltas_come_one_by_one() -> None:
     async with serving(ScriptedRuns([Turn(batches=[LOG])])) as target, AsyncClient(target) as client:
         assert [text async for text in client.stream(AGENT_ID, "hi").text_deltas()] == ["Hel", "lo"]

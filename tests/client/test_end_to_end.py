@@ -21,6 +21,7 @@ from letta_grpc.client import (
     RunFailed,
 )
 from letta_grpc.v1 import agent_files_pb2, messages_pb2, runs_pb2
+from tests.requirements.registry import requirement
 from tests.support.relay import relayed
 from tests.support.server_process import serving_process
 
@@ -38,6 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield target
 
 
+@requirement("tutorial_generator")
 async def test_an_agent_is_made_asked_and_remembered(server: str) -> None:
     async with AsyncClient(server) as client:
         agent = await client.agents.create(name="ada", model="scripted/echo", persona="Calm.", human="Sam.", tags=["e2e"])
@@ -160,6 +162,7 @@ async def test_the_blocking_twin_does_the_same(server: str) -> None:
     assert await asyncio.to_thread(talk) == ("no loop here", 2)
 
 
+@requirement("tutorial_interruption")
 async def test_a_connection_that_breaks_again_and_again_loses_nothing(server: str) -> None:
     async with relayed(server) as (relay, target), AsyncClient(target, retry=QUICK) as client:
         agent = await client.agents.create(model="scripted/script")

@@ -218,6 +218,7 @@ async def test_who_leaves_several_cancels_them_all(server: Faced) -> None:
             assert (await server.ended(run.id)).state == runs_pb2.RUN_STATE_CANCELLED
 
 
+@requirement("tutorial_status")
 async def test_the_status_is_json_for_who_wants_no_page(server: Faced) -> None:
     answer = await server.http.get("/", headers={"accept": "application/json"})
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})

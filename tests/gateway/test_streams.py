@@ -264,6 +264,7 @@ async def test_a_client_that_leaves_a_unary_call_ends_it() -> None:
         await left.wait()
 
 
+@requirement("tutorial_backpressure")
 async def test_a_client_that_does_not_read_holds_its_stream_up_and_nobody_elses() -> None:
     sent = 0
     stalled = asyncio.Event()
