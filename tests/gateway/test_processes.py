@@ -71,7 +71,7 @@ def test_the_server_says_where_its_gateway_is_and_both_answer(tmp_path: Path) ->
         assert address.startswith("127.0.0.1:")
         assert client.get("/").json() == {"status": "ok"}
         assert client.get("/api/v1/models").status_code == 200
-        assert client.get("/v1/models").status_code == 404
+        assert client.get("/nothing").status_code == 404
 
 
 def test_killing_the_gateway_loses_nothing(tmp_path: Path) -> None:
