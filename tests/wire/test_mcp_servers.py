@@ -113,6 +113,9 @@ async def test_cancelling_the_run_cancels_the_call_at_the_server(wire: Wire, tmp
             await there(tmp_path / "slow.began")
             await wire.runs.CancelRun(run_service_pb2.CancelRunRequest(run_id=run.id))
             await there(tmp_path / "slow.cancelled")
+        stream = wire.runs.AttachRun(run_service_pb2.AttachRunRequest(run_id=run.id))
+        events = [event async for response in stream for event in response.events]
+        assert run_of(events).state == runs_pb2.RUN_STATE_CANCELLED
         await one.goes_on()
 
 
