@@ -1,20 +1,34 @@
 // Arguments of tool calls for people. They stay text: numbers and the order of names are as the model wrote them.
 
+// Longer ones nobody reads, and they come from a model: they are shown as they are.
+const LONGEST = 100_000;
+
 /** Return JSON text on indented lines; text that is no JSON as it is. */
 export function indented(json: string): string {
-  if (!isJson(json)) return json;
+  if (json.length > LONGEST || !isJson(json)) return json;
   let depth = 0;
-  let out = "";
-  for (const token of json.match(/"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+/g) ?? []) {
-    const isClosing = token === "}" || token === "]";
-    if (isClosing) depth -= 1;
-    if (isClosing && /[{[]$/.test(out)) out += token;
-    else if (isClosing) out += newLine(depth) + token;
-    else if (token === ":") out += ": ";
-    else out += (/[{[,]$/.test(out) ? newLine(depth) : "") + token;
+  let last = "";
+  const out: string[] = [];
+  for (const token of json.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+/g) ?? []) {
+    const isFirst = last === "{" || last === "[";
+    if (token === "}" || token === "]") {
+      depth -= 1;
+      out.push(isFirst ? token : newLine(depth) + token);
+    } else if (token === ":") out.push(": ");
+    else out.push((isFirst || last === "," ? newLine(depth) : "") + token);
     if (token === "{" || token === "[") depth += 1;
+    last = token;
   }
-  return out;
+  return out.join("");
+}
+
+const LINE = 68;
+
+/** Return JSON text on one line where that is short enough, else as `indented`. */
+export function compact(json: string): string {
+  const lines = indented(json).split("\n");
+  const line = lines.map((one, index) => one.trim() + (index && one.endsWith(",") ? " " : "")).join("");
+  return line.length <= LINE ? line : lines.join("\n");
 }
 
 function newLine(depth: number): string {

@@ -1,6 +1,6 @@
 // A tool call: its arguments, how it goes, what it gives, and the question whether it may run.
 
-import { indented } from "./arguments.ts";
+import { compact } from "./arguments.ts";
 import { element } from "./dom.ts";
 import { Question, type Answer } from "./question.ts";
 import type { ContentPart, Decision, PendingAction, ToolReturn } from "./wire.ts";
@@ -51,7 +51,7 @@ export class CallCard {
     this.written = written;
     this.title.textContent = name;
     this.root.setAttribute("aria-label", `Tool call ${name}`);
-    this.input.textContent = indented(written);
+    this.input.textContent = compact(written);
     this.input.hidden = !written || written === "{}";
   }
 

@@ -8,6 +8,7 @@ export class Scrolling {
   private readonly pane = byId("pane");
   private readonly jump = byId<HTMLButtonElement>("jump");
   private isFollowing = true;
+  private top = 0;
 
   constructor(content: HTMLElement) {
     this.pane.addEventListener("scroll", () => this.look(), { passive: true });
@@ -29,7 +30,11 @@ export class Scrolling {
   }
 
   private look(): void {
-    this.isFollowing = this.pane.scrollHeight - this.pane.scrollTop - this.pane.clientHeight < NEAR_PIXELS;
+    const { scrollHeight, scrollTop, clientHeight } = this.pane;
+    // Only who scrolls up has left the end: where an answer has grown since, the end has left instead.
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PIXELS) this.isFollowing = true;
+    else if (scrollTop < this.top) this.isFollowing = false;
+    this.top = scrollTop;
     this.jump.hidden = this.isFollowing;
   }
 

@@ -830,6 +830,7 @@ var Scrolling = class {
   pane = byId("pane");
   jump = byId("jump");
   isFollowing = true;
+  top = 0;
   constructor(content) {
     this.pane.addEventListener("scroll", () => this.look(), { passive: true });
     this.jump.addEventListener("click", () => this.toEnd());
@@ -847,7 +848,10 @@ var Scrolling = class {
     this.pane.scrollTop = this.pane.scrollHeight - below;
   }
   look() {
-    this.isFollowing = this.pane.scrollHeight - this.pane.scrollTop - this.pane.clientHeight < NEAR_PIXELS;
+    const { scrollHeight, scrollTop, clientHeight } = this.pane;
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PIXELS) this.isFollowing = true;
+    else if (scrollTop < this.top) this.isFollowing = false;
+    this.top = scrollTop;
     this.jump.hidden = this.isFollowing;
   }
   follow() {
@@ -1236,20 +1240,29 @@ function picture(image) {
 }
 
 // src/arguments.ts
+var LONGEST = 1e5;
 function indented(json2) {
-  if (!isJson(json2)) return json2;
+  if (json2.length > LONGEST || !isJson(json2)) return json2;
   let depth = 0;
-  let out = "";
-  for (const token of json2.match(/"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+/g) ?? []) {
-    const isClosing = token === "}" || token === "]";
-    if (isClosing) depth -= 1;
-    if (isClosing && /[{[]$/.test(out)) out += token;
-    else if (isClosing) out += newLine(depth) + token;
-    else if (token === ":") out += ": ";
-    else out += (/[{[,]$/.test(out) ? newLine(depth) : "") + token;
+  let last = "";
+  const out = [];
+  for (const token of json2.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+/g) ?? []) {
+    const isFirst = last === "{" || last === "[";
+    if (token === "}" || token === "]") {
+      depth -= 1;
+      out.push(isFirst ? token : newLine(depth) + token);
+    } else if (token === ":") out.push(": ");
+    else out.push((isFirst || last === "," ? newLine(depth) : "") + token);
     if (token === "{" || token === "[") depth += 1;
+    last = token;
   }
-  return out;
+  return out.join("");
+}
+var LINE = 68;
+function compact(json2) {
+  const lines = indented(json2).split("\n");
+  const line = lines.map((one, index) => one.trim() + (index && one.endsWith(",") ? " " : "")).join("");
+  return line.length <= LINE ? line : lines.join("\n");
 }
 function newLine(depth) {
   return `
@@ -1403,7 +1416,7 @@ var CallCard = class {
     this.written = written;
     this.title.textContent = name;
     this.root.setAttribute("aria-label", `Tool call ${name}`);
-    this.input.textContent = indented(written);
+    this.input.textContent = compact(written);
     this.input.hidden = !written || written === "{}";
   }
   ask(action, onAnswer) {
