@@ -96,6 +96,7 @@ def test_the_key_is_asked_for_kept_in_the_tab_and_sent_as_a_header_alone(guarded
     dialog.get_by_label("Key", exact=True).fill("right-key")
     dialog.get_by_label("Key", exact=True).press("Enter")
     expect(visitor.page.get_by_label("Agent", exact=True)).to_have_value(agent_id)
+    visitor.settled()
     visitor.write("hello")
     visitor.settled()
     assert visitor.answers == ["hello"]
