@@ -1,0 +1,37 @@
+package dev.lettagrpc;
+
+import java.time.Duration;
+import java.util.function.DoubleSupplier;
+
+/** Counts failures since the last progress. */
+final class Backoff {
+  private final RetryPolicy policy;
+  private final DoubleSupplier draw;
+  private int failures;
+
+  /** Draws from {@code draw} numbers from 0 to 1. */
+  Backoff(RetryPolicy policy, DoubleSupplier draw) {
+    this.policy = policy;
+    this.draw = draw;
+  }
+
+  /** Begins again: there was progress. */
+  void reset() {
+    failures = 0;
+  }
+
+  /** Returns the wait before the next try. Throws the failure if none is left or none would help. */
+  Duration delayAfter(LettaException failure, int attempts) {
+    failures++;
+    if (!failure.retryable() || failures >= attempts) {
+      failures = 0;
+      throw failure;
+    }
+    double grown =
+        policy.initialDelay().toNanos() * Math.pow(policy.multiplier(), failures - 1.0);
+    double ceiling = Math.min(policy.maximumDelay().toNanos(), grown);
+    Duration drawn = Duration.ofNanos((long) (draw.getAsDouble() * ceiling));
+    Duration asked = failure.retryDelay().orElse(Duration.ZERO);
+    return drawn.compareTo(asked) < 0 ? asked : drawn;
+  }
+}

@@ -1,0 +1,88 @@
+package dev.lettagrpc;
+
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientInterceptors;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.ClientCalls;
+import io.grpc.stub.MetadataUtils;
+import java.time.Duration;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+
+/** Makes calls on one channel, each with the API key, a time limit and typed errors. */
+final class Connection {
+  private static final Metadata.Key<String> AUTHORIZATION =
+      Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+
+  private final ManagedChannel managed;
+  private final Channel channel;
+  private final Duration timeout;
+  private final RetryPolicy retry;
+
+  Connection(ManagedChannel managed, String apiKey, Duration timeout, RetryPolicy retry) {
+    this.managed = managed;
+    this.channel = apiKey == null ? managed : authorized(managed, apiKey);
+    this.timeout = timeout;
+    this.retry = retry;
+  }
+
+  Channel channel() {
+    return channel;
+  }
+
+  Duration timeout() {
+    return timeout;
+  }
+
+  RetryPolicy retry() {
+    return retry;
+  }
+
+  Backoff backoff() {
+    return new Backoff(retry, () -> ThreadLocalRandom.current().nextDouble());
+  }
+
+  /** Makes a call that must not be made twice. */
+  <Q, S> S call(MethodDescriptor<Q, S> method, Q request, Duration limit) {
+    CallOptions options =
+        CallOptions.DEFAULT.withDeadlineAfter(limit.toNanos(), TimeUnit.NANOSECONDS);
+    try {
+      return ClientCalls.blockingUnaryCall(channel, method, options, request);
+    } catch (StatusRuntimeException failure) {
+      throw LettaException.of(failure);
+    }
+  }
+
+  /** Makes a call that may be repeated without harm; it is, while the server is out of reach. */
+  <Q, S> S ask(MethodDescriptor<Q, S> method, Q request, Duration limit) {
+    Backoff backoff = backoff();
+    while (true) {
+      try {
+        return call(method, request, limit);
+      } catch (LettaException failure) {
+        if (Waits.over(failure)) {
+          throw failure;
+        }
+        Duration delay = backoff.delayAfter(failure, retry.callAttempts());
+        redial();
+        Waits.sleep(delay);
+      }
+    }
+  }
+
+  /** Left to itself grpc waits up to two minutes before it dials a lost server again. */
+  void redial() {
+    managed.resetConnectBackoff();
+  }
+
+  private static Channel authorized(ManagedChannel managed, String apiKey) {
+    Metadata headers = new Metadata();
+    headers.put(AUTHORIZATION, "Bearer " + apiKey);
+    return ClientInterceptors.intercept(
+        managed, MetadataUtils.newAttachHeadersInterceptor(headers));
+  }
+}

@@ -1,0 +1,188 @@
+package dev.lettagrpc;
+
+import dev.lettagrpc.v1.CancelRunRequest;
+import dev.lettagrpc.v1.Message;
+import dev.lettagrpc.v1.PendingAction;
+import dev.lettagrpc.v1.Run;
+import dev.lettagrpc.v1.RunEvent;
+import dev.lettagrpc.v1.RunServiceGrpc;
+import dev.lettagrpc.v1.RunState;
+import io.grpc.Deadline;
+import java.time.Duration;
+import java.util.Iterator;
+import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Flow;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+
+/**
+ * The events of one run, each exactly once and in order.
+ *
+ * <p>Iterating blocks for events until the run has finished. When the connection breaks, falls
+ * silent, or leaves something out, the stream attaches again behind the last event it has. It gives
+ * up with a {@link LettaException} on a failure that no new try helps, or after the retry policy's
+ * attempts without progress; iterating once more then goes on where it stopped.
+ *
+ * <p>The run starts with the first use. Closing ends the following, not the run: {@link #cancel}
+ * does. One reader at a time; {@code cancel}, {@code started} and {@code close} may be called
+ * beside it, from any thread.
+ */
+public final class RunStream implements Iterable<RunEvent>, Flow.Publisher<RunEvent>, AutoCloseable {
+  private final Connection connection;
+  private final Following following;
+  private final Executor executor;
+  private final Accumulator accumulator = new Accumulator();
+  private final AtomicBoolean subscribed = new AtomicBoolean();
+  private volatile int last;
+
+  RunStream(Connection connection, Following following, int after, Executor executor) {
+    this.connection = connection;
+    this.following = following;
+    this.last = after;
+    this.executor = executor;
+  }
+
+  /**
+   * Bounds all that is read from this stream from now on, new tries included. Behind the deadline it
+   * throws DEADLINE_EXCEEDED; the run goes on.
+   */
+  public RunStream withDeadlineAfter(Duration span) {
+    following.setDeadline(Deadline.after(span.toNanos(), TimeUnit.NANOSECONDS));
+    return this;
+  }
+
+  /** The run; empty until the server has accepted it: see {@link #started}. */
+  public String runId() {
+    return following.runId().orElse("");
+  }
+
+  /** Waits until the server has accepted the run; returns its id. */
+  public String started() {
+    return following.started();
+  }
+
+  /**
+   * The number of the last event handed on: {@link LettaClient#attach} after it goes on from here,
+   * in another process too.
+   */
+  public int lastSequenceNumber() {
+    return last;
+  }
+
+  /** What the events handed on up to now add up to. */
+  public Accumulator soFar() {
+    return accumulator;
+  }
+
+  /** The calls that wait for answers, once the run has ended because of them. */
+  public List<PendingAction> pendingActions() {
+    return accumulator.pendingActions();
+  }
+
+  /** Reads on from the last event handed on, whoever had it. */
+  @Override
+  public Iterator<RunEvent> iterator() {
+    return new Iterator<>() {
+      @Override
+      public boolean hasNext() {
+        boolean more = following.hasNext();
+        if (!more) {
+          following.verified().ifPresent(accumulator::put);
+        }
+        return more;
+      }
+
+      @Override
+      public RunEvent next() {
+        if (!hasNext()) {
+          throw new NoSuchElementException("the run has ended");
+        }
+        RunEvent event = following.next();
+        last = event.getSequenceNumber();
+        accumulator.add(event);
+        return event;
+      }
+    };
+  }
+
+  /** The text as it comes. Should a step be restarted, what it had said is said again. */
+  public Stream<String> textDeltas() {
+    return StreamSupport.stream(spliterator(), false)
+        .filter(RunEvent::hasTextDelta)
+        .map(event -> event.getTextDelta().getText());
+  }
+
+  /** Reads to the end; returns the run as it ended, whatever its state. */
+  public Run finalRun() {
+    forEach(event -> {});
+    Run run = accumulator.run().orElse(null);
+    if (run != null && Following.FINAL_STATES.contains(run.getState())) {
+      return run;
+    }
+    following.requireOpen();
+    throw LettaException.broken("the stream ended before the run did");
+  }
+
+  /** Reads to the end; returns the messages that were completed on this stream. */
+  public List<Message> messages() {
+    finalRun();
+    return accumulator.messages();
+  }
+
+  /**
+   * Reads to the end; returns the texts of the completed assistant messages, with a blank line
+   * between them. What a cancelled run had said is returned.
+   *
+   * @throws RunFailedException if the run FAILED
+   */
+  public String text() {
+    Run run = finalRun();
+    if (run.getState() == RunState.RUN_STATE_FAILED) {
+      throw new RunFailedException(run);
+    }
+    return accumulator.text();
+  }
+
+  /** {@link #finalRun} on the client's executor. */
+  public CompletableFuture<Run> finalRunAsync() {
+    return CompletableFuture.supplyAsync(this::finalRun, executor);
+  }
+
+  /** {@link #text} on the client's executor. */
+  public CompletableFuture<String> textAsync() {
+    return CompletableFuture.supplyAsync(this::text, executor);
+  }
+
+  /**
+   * Hands the events to the one subscriber that a stream may have, as many as it requests, on a
+   * thread of the client's executor. Cancelling the subscription closes the stream.
+   */
+  @Override
+  public void subscribe(Flow.Subscriber<? super RunEvent> subscriber) {
+    Publication publication = new Publication(this, subscriber);
+    if (subscribed.compareAndSet(false, true)) {
+      executor.execute(publication);
+    } else {
+      publication.refuse(new IllegalStateException("the stream has a subscriber"));
+    }
+  }
+
+  /** Asks the run to end, for everyone; returns it as it is. The stream goes on to the run's end. */
+  public Run cancel() {
+    CancelRunRequest request = CancelRunRequest.newBuilder().setRunId(started()).build();
+    return connection
+        .ask(RunServiceGrpc.getCancelRunMethod(), request, following.callLimit())
+        .getRun();
+  }
+
+  /** Stops following; the run goes on. Does nothing when the stream has ended. */
+  @Override
+  public void close() {
+    following.close();
+  }
+}
