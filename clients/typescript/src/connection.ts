@@ -1,0 +1,104 @@
+// How calls are made on a transport: each with the API key, a time limit, new tries where they do no harm, and typed errors.
+
+import type { DescMessage, DescMethod, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import { getOption, hasOption } from "@bufbuild/protobuf";
+import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
+import { DeadlineExceededError } from "./errors.js";
+import { http } from "./generated/google/api/annotations_pb.js";
+import { RunService } from "./generated/letta_grpc/v1/run_service_pb.js";
+import type { RetryPolicy } from "./retry.js";
+import { Backoff, DEFAULT_RETRY } from "./retry.js";
+import { errorFrom } from "./statuses.js";
+import { pause } from "./waiting.js";
+
+export interface ConnectionOptions {
+  /** Sent as `authorization: Bearer` with every call. */
+  apiKey?: string;
+  /** How long a call may take (60 seconds); streams and `execute` take as long as the run. */
+  timeoutMs?: number;
+  /** How patient the client is with what can be repeated without harm. */
+  retry?: Partial<RetryPolicy>;
+}
+
+const NEVER = new AbortController().signal;
+
+export class Connection implements Transport {
+  readonly timeoutMs: number;
+  readonly retry: RetryPolicy;
+  readonly #transport: Transport;
+  readonly #apiKey: string | undefined;
+
+  constructor(transport: Transport, { apiKey, timeoutMs = 60_000, retry }: ConnectionOptions) {
+    this.#transport = transport;
+    this.#apiKey = apiKey;
+    this.timeoutMs = timeoutMs;
+    this.retry = { ...DEFAULT_RETRY, ...retry };
+  }
+
+  /** Make a call; one that may be repeated without harm is, while the server is out of reach. `timeoutMs` 0: no limit. */
+  async unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal = NEVER,
+    timeoutMs: number = this.timeoutMs,
+    header: HeadersInit | undefined,
+    input: MessageInitShape<I>,
+    context?: ContextValues,
+  ): Promise<UnaryResponse<I, O>> {
+    const backoff = new Backoff(this.retry);
+    const attempts = isRepeatable(method, input) ? this.retry.callAttempts : 1;
+    for (;;) {
+      try {
+        return await this.#transport.unary(method, signal, timeoutMs, this.#named(header), input, context);
+      } catch (failure) {
+        const error = typed(failure, signal);
+        if (error instanceof DeadlineExceededError) throw error;
+        await pause(backoff.delayAfter(error, attempts), signal);
+      }
+    }
+  }
+
+  /** Begin a streaming call. It has no time limit of its own: a run may take its time. */
+  async stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    signal: AbortSignal = NEVER,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: AsyncIterable<MessageInitShape<I>>,
+    context?: ContextValues,
+  ): Promise<StreamResponse<I, O>> {
+    try {
+      const response = await this.#transport.stream(method, signal, timeoutMs, this.#named(header), input, context);
+      return { ...response, message: withTypedErrors(response.message, signal) };
+    } catch (failure) {
+      throw typed(failure, signal);
+    }
+  }
+
+  #named(header: HeadersInit | undefined): Headers {
+    const headers = new Headers(header);
+    if (this.#apiKey) headers.set("authorization", `Bearer ${this.#apiKey}`);
+    return headers;
+  }
+}
+
+/** Whether a call does the same when it is made twice: it only reads, or what it starts has an id of the caller's. */
+function isRepeatable(method: DescMethod, input: object): boolean {
+  if (method === RunService.method.cancelRun) return true;
+  if ("requestId" in input && input.requestId) return true;
+  return hasOption(method, http) && getOption(method, http).pattern.case === "get";
+}
+
+/** Return what a call failed with: the signal's reason if it was the caller who ended it. */
+function typed(failure: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  return failure instanceof ConnectError ? errorFrom(failure) : failure;
+}
+
+async function* withTypedErrors<T>(messages: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (failure) {
+    throw typed(failure, signal);
+  }
+}

@@ -1,0 +1,28 @@
+// In Node, over gRPC.
+
+import type { SecureClientSessionOptions } from "node:http2";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { Client } from "./client.js";
+import type { ConnectionOptions } from "./connection.js";
+
+export * from "./index.js";
+
+export interface GrpcOptions extends ConnectionOptions {
+  /** True for TLS with the roots that Node knows, or certificates of your own: `{ ca, cert, key }`. */
+  tls?: boolean | SecureClientSessionOptions;
+}
+
+const DEFAULT_TARGET = "127.0.0.1:50051";
+// Servers of ours take a ping every 5 s; a client that pings more often is cut off.
+const PINGS = { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 };
+// A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be larger.
+const READ_MAX_BYTES = 64 * 1024 * 1024;
+
+/** Return a client of the server at `host:port`; it connects with its first call. */
+export function connect(target: string = DEFAULT_TARGET, options: GrpcOptions = {}): Client {
+  const { tls = false } = options;
+  const baseUrl = `${tls ? "https" : "http"}://${target}`;
+  const sessionManager = new Http2SessionManager(baseUrl, PINGS, tls === true || !tls ? undefined : tls);
+  const transport = createGrpcTransport({ baseUrl, sessionManager, readMaxBytes: READ_MAX_BYTES });
+  return new Client(transport, options, () => sessionManager.abort());
+}
