@@ -21,9 +21,13 @@
 """
 
 from letta_grpc.client._async.client import AsyncClient
+from letta_grpc.client._async.dialogue import AsyncDialogue
+from letta_grpc.client._async.several import AsyncRunStreams
 from letta_grpc.client._async.stream import AsyncRunStream
 from letta_grpc.client._async.turn import AsyncTurn
 from letta_grpc.client._sync.client import Client
+from letta_grpc.client._sync.dialogue import Dialogue
+from letta_grpc.client._sync.several import RunStreams
 from letta_grpc.client._sync.stream import RunStream
 from letta_grpc.client._sync.turn import Turn
 from letta_grpc.client.accumulator import (
@@ -84,7 +88,9 @@ from letta_grpc.client.errors import (
     UpstreamFailed,
 )
 from letta_grpc.client.functions import client_tool
-from letta_grpc.client.requests import RunArguments
+from letta_grpc.client.lanes import Lane
+from letta_grpc.client.pictures import image, user
+from letta_grpc.client.requests import RunArguments, run_start
 from letta_grpc.client.retry import RetryPolicy
 from letta_grpc.client.tool_requests import (
     ToolArguments,
@@ -102,7 +108,9 @@ __all__ = [
     "ApprovalExpired",
     "ApprovalPending",
     "AsyncClient",
+    "AsyncDialogue",
     "AsyncRunStream",
+    "AsyncRunStreams",
     "AsyncTurn",
     "BlockNotFound",
     "Client",
@@ -112,11 +120,13 @@ __all__ = [
     "ConversationNotFound",
     "CursorAhead",
     "DeadlineExceeded",
+    "Dialogue",
     "EmbeddingsFailed",
     "EventsExpired",
     "Exhausted",
     "FailedPrecondition",
     "InvalidRequest",
+    "Lane",
     "LettaError",
     "McpServerFailed",
     "McpServerNotFound",
@@ -137,6 +147,7 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RunStream",
+    "RunStreams",
     "ServerError",
     "ServerUnavailable",
     "StreamBroken",
@@ -154,7 +165,10 @@ __all__ = [
     "approve",
     "client_tool",
     "deny",
+    "image",
     "python_source",
+    "run_start",
     "text_of",
     "tool_return",
+    "user",
 ]

@@ -11,7 +11,9 @@ NAMES = {
     "_async": "_sync",
     "on_asyncio": "on_threads",
     "AsyncClient": "Client",
+    "AsyncDialogue": "Dialogue",
     "AsyncRunStream": "RunStream",
+    "AsyncRunStreams": "RunStreams",
     "AsyncTurn": "Turn",
     "anext": "next",
 }

@@ -2,7 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -18,6 +19,8 @@ Result = TypeVar("Result")
 Channel = grpc.aio.Channel
 UnaryMethod = grpc.aio.UnaryUnaryMultiCallable
 StreamMethod = grpc.aio.UnaryStreamMultiCallable
+DialogueMethod = grpc.aio.StreamStreamMultiCallable
+Lock = asyncio.Lock
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -51,8 +54,10 @@ async def call(
 class EventCall(Generic[Response]):
     """One streaming call, from its start to its first failure or its end."""
 
+    _call: grpc.aio.UnaryStreamCall[Any, Response] | grpc.aio.StreamStreamCall[Any, Response]
+
     def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
-        self._call: grpc.aio.UnaryStreamCall[Any, Response] = method(request, metadata=metadata)
+        self._call = method(request, metadata=metadata)
 
     async def run_id(self, limit: float | None) -> str | None:
         """Wait until the call is accepted, or has failed: then None, and `read` tells why."""
@@ -65,12 +70,46 @@ class EventCall(Generic[Response]):
         # EOF is a singleton of a type that the stubs name only in union with every response.
         return None if response is grpc.aio.EOF else response  # type: ignore[return-value]  # see above
 
+    async def done_writing(self) -> None:
+        """Say that no more requests come; the only one has."""
+
     async def close(self) -> None:
         """End the call for good."""
         self._call.cancel()
         # A connection outlives its channel for as long as anybody holds one of its calls, be it in the traceback of a
         # cancelled task: see `_settle`.
         del self._call
+
+
+class DialogueCall(EventCall[Response]):
+    """One call on which both sides stream. One writer at a time."""
+
+    def __init__(self, method: "DialogueMethod[Any, Response]", metadata: Metadata) -> None:
+        self._talk: grpc.aio.StreamStreamCall[Any, Response] = method(metadata=metadata)
+        self._call = self._talk
+
+    async def write(self, request: object) -> None:
+        """Send a request. Raises LettaError when the call has ended; then `read` tells why."""
+        with _ended_calls_broken():
+            await _settle(self._talk.write(request), None)
+
+    async def done_writing(self) -> None:
+        """Say that no more requests come."""
+        with _ended_calls_broken():
+            await _settle(self._talk.done_writing(), None)
+
+    async def close(self) -> None:
+        """End the call for good."""
+        await super().close()
+        del self._talk
+
+
+@contextmanager
+def _ended_calls_broken() -> Iterator[None]:
+    try:
+        yield
+    except asyncio.InvalidStateError as error:
+        raise StreamBroken("the call has ended") from error
 
 
 async def _settle(answer: Awaitable[Result], limit: float | None) -> Result:

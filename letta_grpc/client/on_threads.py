@@ -5,7 +5,9 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -20,6 +22,8 @@ Response = TypeVar("Response")
 Channel = grpc.Channel
 UnaryMethod = grpc.UnaryUnaryMultiCallable
 StreamMethod = grpc.UnaryStreamMultiCallable
+DialogueMethod = grpc.StreamStreamMultiCallable
+Lock = threading.Lock
 Sleep = Callable[[float], None]
 
 
@@ -29,9 +33,10 @@ def sleep(seconds: float) -> None:
 
 
 def run_function(function: Callable[..., Any], *arguments: object, **named: object) -> object:
-    """Run a caller's function; a coroutine in a loop of its own."""
+    """Run a caller's function; a coroutine in a loop and a thread of its own, for this one may have a loop: a notebook's."""
     if inspect.iscoroutinefunction(function):
-        return asyncio.run(function(*arguments, **named))
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(asyncio.run, function(*arguments, **named)).result()
     return function(*arguments, **named)
 
 
@@ -67,6 +72,9 @@ class EventCall(Generic[Response]):
         with _errors_translated(), self._watchdog.watching(limit):
             return next(self._call, None)
 
+    def done_writing(self) -> None:
+        """Say that no more requests come; the only one has."""
+
     def __del__(self) -> None:
         # A stream that is dropped without being closed: the watchdog's thread would keep its call open for ever.
         self.close()
@@ -75,6 +83,29 @@ class EventCall(Generic[Response]):
         """End the call."""
         self._watchdog.stop()
         self._call.cancel()
+
+
+class DialogueCall(EventCall[Response]):
+    """One call on which both sides stream."""
+
+    def __init__(self, method: "DialogueMethod[Any, Response]", metadata: Metadata) -> None:
+        # Bounded by what is followed at once. grpc takes from it in a thread of its own; None ends it.
+        self._requests: SimpleQueue[Any] = SimpleQueue()
+        self._call = method(iter(self._requests.get, None), metadata=metadata)
+        self._watchdog = Watchdog(self._call.cancel)
+
+    def write(self, request: object) -> None:
+        """Send a request; when the call has ended `read` tells why."""
+        self._requests.put(request)
+
+    def done_writing(self) -> None:
+        """Say that no more requests come."""
+        self._requests.put(None)
+
+    def close(self) -> None:
+        """End the call, and the thread that takes its requests."""
+        self._requests.put(None)
+        super().close()
 
 
 class Watchdog:

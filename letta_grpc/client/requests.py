@@ -1,9 +1,10 @@
 """From keyword arguments to requests."""
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -19,6 +20,14 @@ JsonText = str | Mapping[str, Any]
 Kind = Literal["react", "memgpt"]
 Resource = TypeVar("Resource", bound=Message)
 
+FINAL_STATES = frozenset(
+    {
+        runs_pb2.RUN_STATE_COMPLETED,
+        runs_pb2.RUN_STATE_INTERRUPTED,
+        runs_pb2.RUN_STATE_FAILED,
+        runs_pb2.RUN_STATE_CANCELLED,
+    }
+)
 DEFAULT_HEARTBEAT_SECONDS = 15.0
 SILENT_INTERVALS = 3
 
@@ -92,6 +101,16 @@ def run_spec(messages: Inputs, arguments: RunArguments) -> runs_pb2.RunSpec:
         response_format=json_text(arguments.get("response_format")),
         metadata=arguments.get("metadata"),
         background=arguments.get("background", False),
+    )
+
+
+def run_start(agent_id: str, messages: Inputs, **run: Unpack[RunArguments]) -> run_service_pb2.RunStart:
+    """Return one of the starts of `client.stream_many`."""
+    return run_service_pb2.RunStart(
+        agent_id=agent_id,
+        conversation_id=run.get("conversation_id") or "",
+        request_id=run.get("request_id") or str(uuid.uuid4()),
+        run=run_spec(messages, run),
     )
 
 

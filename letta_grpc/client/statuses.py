@@ -8,8 +8,10 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from grpc_status import rpc_status
 
 from letta_grpc.client.errors import BY_CODE, BY_REASON, LettaError
+from letta_grpc.v1 import errors_pb2
 
 Detail = TypeVar("Detail", bound=Message)
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def error_from(call: grpc.RpcError) -> LettaError:
@@ -29,6 +31,14 @@ def error_from(call: grpc.RpcError) -> LettaError:
         retry_delay=retry.retry_delay.ToTimedelta().total_seconds() if retry else None,
         fields={violation.field: violation.description for violation in bad.field_violations},
     )
+
+
+def error_of(refusal: errors_pb2.Refusal) -> LettaError:
+    """Return the exception that a refusal on a stream of several runs stands for."""
+    code = _CODES.get(refusal.code)
+    kind = BY_REASON.get(refusal.reason) or (BY_CODE.get(code) if code else None) or LettaError
+    delay = refusal.retry_delay.ToTimedelta().total_seconds() if refusal.HasField("retry_delay") else None
+    return kind(refusal.message, code=code, reason=refusal.reason, metadata=refusal.metadata, retry_delay=delay)
 
 
 def _status_of(call: grpc.RpcError) -> status_pb2.Status:

@@ -5,7 +5,16 @@ from typing import Protocol, TypeVar
 
 from letta_grpc.client.dialing import Metadata
 from letta_grpc.client.errors import DeadlineExceeded, LettaError
-from letta_grpc.client.on_asyncio import Channel, EventCall, Sleep, StreamMethod, UnaryMethod, call
+from letta_grpc.client.on_asyncio import (
+    Channel,
+    DialogueCall,
+    DialogueMethod,
+    EventCall,
+    Sleep,
+    StreamMethod,
+    UnaryMethod,
+    call,
+)
 from letta_grpc.client.retry import Backoff, RetryPolicy
 
 Item = TypeVar("Item")
@@ -75,3 +84,7 @@ class Connection:
     def follow(self, method: "StreamMethod[Request, Response]", request: Request) -> "EventCall[Response]":
         """Begin a streaming call. It has no deadline: a run may take its time; silence is what ends it."""
         return EventCall(method, request, self._metadata)
+
+    def converse(self, method: "DialogueMethod[Request, Response]") -> "DialogueCall[Response]":
+        """Begin a call on which both sides stream."""
+        return DialogueCall(method, self._metadata)

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import Inputs, RunArguments, run_spec
-from letta_grpc.v1 import events_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
+from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
 
 
 class Runs:
@@ -94,6 +94,13 @@ class Runs:
         """Iterate over a run's completed steps."""
         request = run_service_pb2.ListStepsRequest(run_id=run_id, page_size=page_size or 0, descending=descending)
         return self._connection.pages(self._stub.ListSteps, request, lambda page: page.steps)
+
+    def list_messages(
+        self, run_id: str, *, page_size: int | None = None, descending: bool = False
+    ) -> AsyncIterator[messages_pb2.Message]:
+        """Iterate over what a run brought into its conversation, its input included."""
+        request = run_service_pb2.ListRunMessagesRequest(run_id=run_id, page_size=page_size or 0, descending=descending)
+        return self._connection.pages(self._stub.ListRunMessages, request, lambda page: page.messages)
 
 
 def _timestamp(time: datetime | None) -> Timestamp | None:

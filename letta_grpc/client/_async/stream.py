@@ -11,18 +11,10 @@ from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.cursor import Cursor, is_filtered
 from letta_grpc.client.errors import LettaError, RunFailed, StreamBroken, StreamClosed
 from letta_grpc.client.on_asyncio import EventCall
-from letta_grpc.client.requests import silence_limit
+from letta_grpc.client.requests import FINAL_STATES, silence_limit
 from letta_grpc.client.retry import Backoff
 from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
 
-_FINAL_STATES = frozenset(
-    {
-        runs_pb2.RUN_STATE_COMPLETED,
-        runs_pb2.RUN_STATE_INTERRUPTED,
-        runs_pb2.RUN_STATE_FAILED,
-        runs_pb2.RUN_STATE_CANCELLED,
-    }
-)
 # How long the status may take to come behind the run's last event.
 _FAREWELL_SECONDS = 5.0
 
@@ -108,7 +100,7 @@ class AsyncRunStream:
         async for _ in self:
             pass
         run = self._accumulator.run
-        if run is None or run.state not in _FINAL_STATES:
+        if run is None or run.state not in FINAL_STATES:
             self._require_open()
             raise StreamBroken("the stream ended before the run did")
         return run
@@ -204,7 +196,7 @@ class AsyncRunStream:
             raise StreamBroken("the stream ended before the run was accepted")
         request = run_service_pb2.GetRunRequest(run_id=self._run_id)
         run = (await self._connection.ask(self._runs.GetRun, request)).run
-        if run.state not in _FINAL_STATES or run.last_sequence_number > self._cursor.position:
+        if run.state not in FINAL_STATES or run.last_sequence_number > self._cursor.position:
             raise StreamBroken(f"the stream ended after event {self._cursor.position}, before the run did")
         self._accumulator.run = run
         self._ended = True

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 from weakref import WeakSet
 
 from letta_grpc.client import dialing
@@ -12,18 +12,23 @@ from letta_grpc.client._sync.archive import Archive
 from letta_grpc.client._sync.blocks import Blocks
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client._sync.conversations import Conversations
+from letta_grpc.client._sync.dialogue import Dialogue
 from letta_grpc.client._sync.mcp_servers import McpServers
 from letta_grpc.client._sync.models import Models
 from letta_grpc.client._sync.runs import Runs
+from letta_grpc.client._sync.several import RunStreams
 from letta_grpc.client._sync.stream import RunStream
 from letta_grpc.client._sync.tools import Tools
 from letta_grpc.client._sync.turn import Answering, Turn, Decide
 from letta_grpc.client.answers import Answers, answer_messages
 from letta_grpc.client.functions import Function, client_tool
+from letta_grpc.client.lanes import Lane, lane_start
 from letta_grpc.client.on_threads import Channel, Sleep, open_channel, sleep
 from letta_grpc.client.requests import Inputs, RunArguments, answering, run_spec
 from letta_grpc.client.retry import RetryPolicy
 from letta_grpc.v1 import run_service_pb2, runs_pb2
+
+AnyStream = TypeVar("AnyStream", RunStream, RunStreams, Dialogue)
 
 _DEFAULT_RETRY = RetryPolicy()
 
@@ -59,7 +64,7 @@ class Client:
             retry=retry,
             sleep=sleep,
         )
-        self._streams: WeakSet[RunStream] = WeakSet()
+        self._streams: WeakSet[RunStream | RunStreams] = WeakSet()
         self.runs = Runs(self._connection)
         self.agents = Agents(self._connection)
         self.conversations = Conversations(self._connection)
@@ -138,6 +143,21 @@ class Client:
         request = run_service_pb2.AttachRunRequest(run_id=run_id, after_sequence_number=after, options=options)
         return self._stream(request)
 
+    def stream_many(
+        self, starts: Iterable[run_service_pb2.RunStart], *, options: run_service_pb2.StreamOptions | None = None
+    ) -> RunStreams:
+        """Return one stream of several new runs, 1 to 64, which start with its first use. See `run_start`.
+
+        A start that is refused harms no other; a request that breaks a rule starts nothing, and raises.
+        """
+        request = run_service_pb2.StreamRunsRequest(starts=starts, options=options)
+        lanes = [Lane(str(index), lane_start(start, options)) for index, start in enumerate(request.starts)]
+        return self._remember(RunStreams(self._connection, lanes, options, first=request))
+
+    def converse(self, *, options: run_service_pb2.StreamOptions | None = None) -> Dialogue:
+        """Return a stream on which runs are started, answered and followed as the talk goes: many turns over one call."""
+        return self._remember(Dialogue(self._connection, options))
+
     def close(self) -> None:
         """Close every stream and the channel. Runs go on."""
         for stream in list(self._streams):
@@ -154,6 +174,8 @@ class Client:
         self.close()
 
     def _stream(self, request: run_service_pb2.StreamRunRequest | run_service_pb2.AttachRunRequest) -> RunStream:
-        stream = RunStream(self._connection, request)
+        return self._remember(RunStream(self._connection, request))
+
+    def _remember(self, stream: AnyStream) -> AnyStream:
         self._streams.add(stream)
         return stream

@@ -1,0 +1,60 @@
+"""Many turns on one stream, which starts, answers and follows runs as the talk goes."""
+
+import uuid
+from itertools import count
+from typing import Unpack
+
+from letta_grpc.client._async.connection import Connection
+from letta_grpc.client._async.several import AsyncRunStreams
+from letta_grpc.client.answers import Answers, answer_messages
+from letta_grpc.client.lanes import Attach, Lane, Start
+from letta_grpc.client.requests import Inputs, RunArguments, run_spec
+from letta_grpc.v1 import run_service_pb2, runs_pb2
+
+
+class AsyncDialogue(AsyncRunStreams):
+    """A stream on which runs are started, answered and followed; iterating yields `(lane, event)` of all that it follows.
+
+    Iterating ends when nothing is followed any more, and goes on after the next start. Starts may be made beside the iterating
+    and from inside its loop: each waits until the server has accepted or refused it, and raises why. A broken connection is
+    mended as that of several runs. Finished runs leave `lanes` with the next start.
+    """
+
+    def __init__(self, connection: Connection, options: run_service_pb2.StreamOptions | None) -> None:
+        super().__init__(connection, (), options)
+        self._options = options
+        self._numbers = count()
+
+    async def start(self, agent_id: str, messages: Inputs, **run: Unpack[RunArguments]) -> Lane:
+        """Start a run and follow it. See RunArguments."""
+        request = Start(
+            agent_id=agent_id,
+            conversation_id=run.get("conversation_id") or "",
+            request_id=run.get("request_id") or str(uuid.uuid4()),
+            run=run_spec(messages, run),
+            options=self._options,
+        )
+        return await self._open(request)
+
+    async def answer(self, run: runs_pb2.Run, answers: Answers, **arguments: Unpack[RunArguments]) -> Lane:
+        """Answer the waiting calls of a run, and follow the run that goes on. See `client.answer`."""
+        arguments.setdefault("conversation_id", run.conversation_id)
+        return await self.start(run.agent_id, answer_messages(answers), **arguments)
+
+    async def attach(self, run_id: str, *, after: int = 0) -> Lane:
+        """Follow a run that there is, from behind a number on."""
+        return await self._open(Attach(run_id=run_id, after_sequence_number=after, options=self._options))
+
+    async def _open(self, request: Start | Attach) -> Lane:
+        self._require_open()
+        lane = Lane(str(next(self._numbers)), request)
+        self._lanes = {tag: one for tag, one in self._lanes.items() if not one.is_over} | {lane.tag: lane}
+        await self._send()
+        await self._wait(lambda: lane.is_settled)
+        if lane.error is not None:
+            self._lanes.pop(lane.tag, None)
+            raise lane.error
+        return lane
+
+    async def _leave(self) -> None:
+        """Stay: another start may come."""

@@ -1,0 +1,196 @@
+"""Several runs on one stream, followed across any number of broken connections."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from letta_grpc.client._async.connection import Connection
+from letta_grpc.client.errors import LettaError, StreamBroken, StreamClosed
+from letta_grpc.client.lanes import Lane
+from letta_grpc.client.on_asyncio import DialogueCall, EventCall, Lock
+from letta_grpc.client.requests import silence_limit
+from letta_grpc.client.retry import Backoff
+from letta_grpc.v1 import events_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
+
+# How long the status may take to come behind the last event of all.
+_FAREWELL_SECONDS = 5.0
+
+Call = EventCall[run_service_pb2.StreamRunsResponse] | DialogueCall[run_service_pb2.ConverseResponse]
+
+
+class AsyncRunStreams:
+    """The events of several runs as they come, each run's exactly once and in order.
+
+    Iterating yields `(lane, event)` until every run has finished or was refused; no run waits for another. `lane` is which run
+    it is: a start that was refused has its `lane.error`, and harms no other. When the connection breaks, one call attaches to
+    each run behind the last event that came; it gives up as a stream of one run does.
+
+    Used as a context manager it is closed on exit, and on entry the runs are started. Closing ends no run.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        lanes: Iterable[Lane],
+        options: run_service_pb2.StreamOptions | None,
+        first: run_service_pb2.StreamRunsRequest | None = None,
+    ) -> None:
+        self._connection = connection
+        self._runs = run_service_pb2_grpc.RunServiceStub(connection.channel)
+        self._lanes = {lane.tag: lane for lane in lanes}
+        # What starts them all with one call; whatever comes after it goes over a dialogue.
+        self._first = first
+        self._silence = silence_limit(options or run_service_pb2.StreamOptions())
+        self._backoff = Backoff(connection.retry)
+        self._waiting: deque[tuple[Lane, events_pb2.RunEvent]] = deque()
+        self._call: Call | None = None
+        # The lanes that the call knows of.
+        self._sent: set[str] = set()
+        self._closed = False
+        # Whoever wants something reads for everyone; grpc takes one reader and one writer at a time.
+        self._reading = Lock()
+        self._writing = Lock()
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The runs, in the order of their starts."""
+        return list(self._lanes.values())
+
+    async def started(self) -> Sequence[Lane]:
+        """Wait until the server has accepted or refused each start; return the runs."""
+        await self._wait(lambda: all(lane.is_settled for lane in self.lanes))
+        return self.lanes
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[Lane, events_pb2.RunEvent]:
+        while not self._waiting:
+            if self._closed or self._is_over():
+                await self._leave()
+                raise StopAsyncIteration
+            await self._advance(lambda: bool(self._waiting) or self._is_over())
+        lane, event = self._waiting.popleft()
+        lane.note(event)
+        return lane, event
+
+    async def final(self) -> Sequence[Lane]:
+        """Read to the end; return the lanes, each with its `run` as it ended, or its `error`."""
+        async for _ in self:
+            pass
+        if not self._is_over():
+            self._require_open()
+        return self.lanes
+
+    async def cancel(self, lane: Lane) -> runs_pb2.Run:
+        """Ask a run to end, for everyone; return it as it is. The stream goes on until the run has ended."""
+        request = run_service_pb2.CancelRunRequest(run_id=lane.run_id)
+        return (await self._connection.ask(self._runs.CancelRun, request)).run
+
+    async def disconnect(self) -> None:
+        """Stop following; the runs go on. Does nothing when the stream has ended."""
+        self._closed = True
+        await self._hang_up()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.started()
+        except BaseException:
+            await self.disconnect()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.disconnect()
+
+    def _is_over(self) -> bool:
+        return all(lane.is_over for lane in self._lanes.values())
+
+    async def _wait(self, enough: Callable[[], bool]) -> None:
+        while not enough():
+            self._require_open()
+            await self._advance(enough)
+
+    async def _advance(self, enough: Callable[[], bool]) -> None:
+        """Take one step, unless another reader has done it meanwhile: dial, or read one response, or sleep after a failure."""
+        async with self._reading:
+            if enough() or self._closed:
+                return
+            try:
+                await self._dial() if self._call is None else await self._read(self._call)
+            except LettaError as error:
+                await self._hang_up()
+                if self._closed:
+                    return
+                policy = self._connection.retry
+                accepted = any(lane.run_id for lane in self._lanes.values())
+                attempts = policy.stream_attempts if accepted else policy.call_attempts
+                await self._connection.sleep(self._backoff.delay_after(error, attempts))
+
+    async def _dial(self) -> None:
+        if self._first is not None and not any(lane.is_settled for lane in self._lanes.values()):
+            # Repeating it is safe: the request ids make the server answer with the same runs.
+            call = self._connection.follow(self._runs.StreamRuns, self._first)
+            self._call = call
+            accepted = await call.run_id(self._silence or self._connection.timeout_seconds)
+            for lane, run_id in zip(self._lanes.values(), (accepted or "").split(","), strict=False):
+                if run_id:
+                    lane.accept(run_id)
+            return
+        self._call, self._sent = self._connection.converse(self._runs.Converse), set()
+        await self._send()
+
+    async def _send(self) -> None:
+        """Tell the call of the lanes that it does not know of. Why it takes nothing its reader is told."""
+        async with self._writing:
+            call = self._call
+            if not isinstance(call, DialogueCall):
+                return
+            with suppress(LettaError):
+                for lane in self.lanes:
+                    if self._call is call and not lane.is_over and lane.tag not in self._sent:
+                        self._sent.add(lane.tag)
+                        await call.write(lane.request())
+
+    async def _read(self, call: Call) -> None:
+        response = await call.read(self._silence)
+        if response is None:
+            await self._verify_end()
+            return
+        tag = str(response.start_index) if isinstance(response, run_service_pb2.StreamRunsResponse) else response.tag
+        lane = self._lanes[tag]
+        for event in lane.take(response):
+            self._waiting.append((lane, event))
+        # Any word is progress: a heartbeat, an acceptance, a refusal.
+        self._backoff.reset()
+
+    async def _verify_end(self) -> None:
+        """OK without `run_finished` is right behind the last event of a finished run, and nowhere else."""
+        for lane in self._lanes.values():
+            if not lane.is_over:
+                request = run_service_pb2.GetRunRequest(run_id=lane.run_id)
+                if not lane.run_id or not lane.verify((await self._connection.ask(self._runs.GetRun, request)).run):
+                    raise StreamBroken(f"the stream ended before the run of lane {lane.tag} did")
+        await self._hang_up()
+
+    async def _leave(self) -> None:
+        """Let the call end by itself: hanging up on it would look like a lost reader to the server."""
+        call = self._call
+        if call is not None and not self._closed:
+            with suppress(LettaError):
+                await call.done_writing()
+                await call.read(_FAREWELL_SECONDS)
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            await call.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StreamClosed("the stream was closed before its runs ended")
