@@ -36,7 +36,11 @@ class StreamFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServerSentEvents:
-    """`text/event-stream`. A heartbeat is a comment; a failure has no id, so that a reader goes on from the last event."""
+    """`text/event-stream`.
+
+    A heartbeat is a comment with an id, which a reader keeps as its place though there is no event: with a filter it is
+    further than the last event was. A failure has no id, so that a reader goes on from where it was.
+    """
 
     retry_ms: int
     content_type: str = "text/event-stream"
@@ -47,7 +51,7 @@ class ServerSentEvents:
 
     def frames(self, frames: Iterable[Frame]) -> bytes:
         """Write each frame as an event."""
-        return b"".join([KEEPALIVE if frame.is_heartbeat else _event(frame) for frame in frames])
+        return b"".join([_keepalive(frame) if frame.is_heartbeat else _event(frame) for frame in frames])
 
     def failure(self, failure: Failure) -> bytes:
         """Write an event of its own."""
@@ -79,6 +83,10 @@ def data_of(text: str | bytes) -> bytes:
     # A reader ends a line at CR, LF and CRLF, and joins lines of data by LF.
     lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     return b"".join([b"data: %b\n" % line for line in lines]) + b"\n"
+
+
+def _keepalive(frame: Frame) -> bytes:
+    return KEEPALIVE if frame.id is None else b": keepalive\nid: %d\n\n" % frame.id
 
 
 def _event(frame: Frame) -> bytes:

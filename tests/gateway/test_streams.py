@@ -142,7 +142,7 @@ async def test_a_heartbeat_is_a_comment_in_events_and_a_line_in_lines() -> None:
     async with made_up_gateway({"Watch": watch}) as client:
         events = await client.get(WATCH, headers=SSE)
         lines = await client.get(WATCH, headers=LINES)
-    assert blocks_of(events.text)[2] == ": keepalive"
+    assert blocks_of(events.text)[2] == ": keepalive\nid: 1"
     assert json.loads(lines.text.splitlines()[1]) == {"shelf": "s", "sequenceNumber": 1, "heartbeat": {}}
 
 
