@@ -115,6 +115,13 @@ class Settings(BaseSettings):
             "connect; behind a proxy, say `false`."
         ),
     )
+    callback_private_addresses: bool | None = Field(
+        default=None,
+        description=(
+            "Whether callers may be called back at addresses of private networks when their runs end. Default: only while no "
+            "other machine can connect; behind a proxy, say `false`."
+        ),
+    )
     tool_sandbox: Literal["require", "off", "uncontained"] = Field(
         default="require",
         description="`require` runs tools of Python source only where they can be contained, `off` never, "

@@ -18,6 +18,7 @@ from letta_grpc.adapters.sandbox import NamespaceSandbox
 from letta_grpc.adapters.sql.agent_files import SqlAgentImporter
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.blocks import SqlBlockStore
+from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
 from letta_grpc.adapters.sql.conversations import SqlConversationStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
@@ -28,11 +29,12 @@ from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.app.examination import State, sandbox_finding
-from letta_grpc.app.parts import images_of, mcp_policy_of, meanings_of, open_database, providers_of, sandbox_of
+from letta_grpc.app.parts import callbacks_of, images_of, mcp_policy_of, meanings_of, open_database, providers_of, sandbox_of
 from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.archive import Archive
 from letta_grpc.engine.blocks import Blocks
+from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.captures import Captures
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.conversations import Conversations
@@ -180,6 +182,7 @@ def _supervisor(ground: _Ground) -> Supervisor:
             models=ground.models,
             clock=ground.clock,
         ),
+        callbacks=Callbacks(store=SqlCallbackStore(database), sender=callbacks_of(settings), clock=ground.clock),
         journal=database.journal,
         leases=database.leases,
         log=database.log,
@@ -209,7 +212,9 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
         runs=SqlRunStore(database),
         history=ground.history,
         models=models,
-        intake=Intake(shapes=JsonSchema(), images=images_of(settings), runs=SqlRunStore(database)),
+        intake=Intake(
+            shapes=JsonSchema(), images=images_of(settings), callbacks=callbacks_of(settings), runs=SqlRunStore(database)
+        ),
         readers=ground.readers,
         clock=clock,
     )

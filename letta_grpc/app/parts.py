@@ -15,6 +15,7 @@ from letta_grpc.adapters.scripted.provider import ScriptedProvider
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.adapters.web_callbacks import WebCallbacks
 from letta_grpc.adapters.web_images import WebImages
 from letta_grpc.app.failures import StartupError, unusable
 from letta_grpc.engine.meanings import Meanings
@@ -91,6 +92,11 @@ def mcp_policy_of(settings: Settings) -> McpPolicy:
 def images_of(settings: Settings) -> WebImages:
     """Return what loads the pictures that a URL names."""
     return WebImages(allow_private_addresses=_allowed(settings, settings.image_private_addresses))
+
+
+def callbacks_of(settings: Settings) -> WebCallbacks:
+    """Return what tells callers that their runs have ended."""
+    return WebCallbacks(allow_private_addresses=_allowed(settings, settings.callback_private_addresses))
 
 
 def sandbox_of(settings: Settings) -> NamespaceSandbox | NoSandbox:

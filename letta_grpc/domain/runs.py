@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from letta_grpc.domain.approvals import ActionKind, PendingAction
+from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import InputMessage
@@ -124,6 +125,7 @@ class RunSpec:
     response_format: str | None = None
     kind: RunKind = RunKind.TURN
     compaction: CompactionMode = CompactionMode.SLIDING_WINDOW
+    callback_url: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     background: bool = False
 
@@ -142,7 +144,8 @@ class Run:
     """A run as it stands. `start_time` is when it left the queue.
 
     `resumes_run_id`: the run whose waiting calls this one answers. `parent_run_ids`: the runs whose tools have called this
-    one, the outermost first. `pending_actions`: the calls that it still waits for.
+    one, the outermost first. `pending_actions`: the calls that it still waits for. `callback`: who is told of its end; stores
+    alone say it, events do not.
     """
 
     id: RunId
@@ -165,6 +168,7 @@ class Run:
     input_message_ids: tuple[MessageId, ...] = ()
     error: RunError | None = None
     last_sequence_number: int | None = None
+    callback: Callback | None = None
     background: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
 

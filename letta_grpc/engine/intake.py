@@ -18,6 +18,7 @@ from letta_grpc.domain.messages import (
 from letta_grpc.domain.pictures import MAX_CONTENT_BYTES, MAX_FETCHED_PICTURES, content_bytes
 from letta_grpc.domain.runs import RunSpec
 from letta_grpc.engine.answer_shape import AnswerShape
+from letta_grpc.ports.callbacks import CallbackSender
 from letta_grpc.ports.images import ImageLoader, ImageUnavailableError
 from letta_grpc.ports.shapes import Shapes
 from letta_grpc.ports.stores import RunStore
@@ -29,9 +30,10 @@ _Pictures = dict[str, ImagePart]
 class Intake:
     """Makes a start ready to be claimed."""
 
-    def __init__(self, *, shapes: Shapes, images: ImageLoader, runs: RunStore) -> None:
+    def __init__(self, *, shapes: Shapes, images: ImageLoader, callbacks: CallbackSender, runs: RunStore) -> None:
         self._answer_shape = AnswerShape(shapes)
         self._images = images
+        self._callbacks = callbacks
         self._runs = runs
 
     async def prepared(self, spec: RunSpec, request_id: str | None) -> RunSpec:
@@ -41,6 +43,8 @@ class Intake:
         which knows the addresses alone.
         """
         self._answer_shape.check_schema(spec)
+        if spec.callback_url:
+            self._callbacks.check(spec.callback_url)
         places = dict(_places(spec.messages))
         if not places or (request_id and await self._runs.find_started(request_id)):
             return spec

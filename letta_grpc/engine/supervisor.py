@@ -24,6 +24,7 @@ from letta_grpc.domain.events import RunStarted, StepStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.progress import Progress
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run, RunSpec, RunState
+from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
 from letta_grpc.engine.loop import AgentLoop
@@ -58,6 +59,7 @@ class Supervisor:
         loop: AgentLoop,
         children: Children,
         sleeptime: SleeptimeWork,
+        callbacks: Callbacks,
         journal: Journal,
         leases: Leases,
         log: EventLog,
@@ -72,6 +74,7 @@ class Supervisor:
         self._children = children
         children.claim = self._claim
         self._sleeptime = sleeptime
+        self._callbacks = callbacks
         self._journal = journal
         self._leases = leases
         self._log = log
@@ -95,6 +98,8 @@ class Supervisor:
         await self._take_over()
         await self._expire_calls()
         self._catching_up = self._group.create_task(self._sleeptime.start_all(self.start), name="sleeptime")
+        self._caller_back = self._group.create_task(self._callbacks.work(), name="callbacks")
+        self._callbacks.wake()
         self._housekeeper = self._group.create_task(self._keep_house(), name="housekeeper")
         return self
 
@@ -105,6 +110,7 @@ class Supervisor:
         self._stopping = True
         self._housekeeper.cancel()
         self._catching_up.cancel()
+        self._caller_back.cancel()
         for task in (*self._grace.values(), *(active.task for active in self._runs.values())):
             task.cancel()
         # A group wraps whatever error passes through it, cancellation alone excepted; this one is not about its tasks.
@@ -143,7 +149,12 @@ class Supervisor:
     def _claimed(self, run_id: RunId, claimed: asyncio.Future[Claim]) -> None:
         if claimed.cancelled() or claimed.exception():
             self._drop(run_id)
-        elif not self._stopping and (claim := claimed.result()).created and claim.run.state is RunState.QUEUED:
+            return
+        claim = claimed.result()
+        if claim.run.state is RunState.INTERRUPTED:
+            # An answer that leaves calls open is over at once.
+            self._call_back(claim.spec)
+        if not self._stopping and claim.created and claim.run.state is RunState.QUEUED:
             self._waiting.add(claim.run.conversation_id)
             if claim.interrupts:
                 self._stop(claim.interrupts)
@@ -161,6 +172,7 @@ class Supervisor:
             return
         run = stored.result().run
         self._stop(run.id)
+        self._call_back(stored.result().spec)
         if run.state is RunState.INTERRUPTED and run.conversation_id in self._waiting:
             # Its calls wait no longer: what is queued behind them may start.
             self._group.create_task(self._start_next(run.conversation_id), name=f"next in {run.conversation_id}")
@@ -286,8 +298,13 @@ class Supervisor:
         elapsed = self._clock.now() - (run.start_time or run.create_time)
         return (record.spec.run_timeout - elapsed).total_seconds()
 
+    def _call_back(self, spec: RunSpec) -> None:
+        if spec.callback_url:
+            self._callbacks.wake()
+
     def _ended(self, run: Run, task: asyncio.Task[bool]) -> None:
-        self._runs.pop(run.id, None)
+        if active := self._runs.pop(run.id, None):
+            self._call_back(active.spec)
         # The conversation may have its next run already: who saw this one's end has started it before this task was over.
         if self._busy.get(run.conversation_id) == run.id:
             del self._busy[run.conversation_id]
@@ -326,6 +343,7 @@ class Supervisor:
                 await self._take_over()
                 await self._expire_calls()
                 await self._log.trim(self._clock.now() - self._event_retention)
+                self._callbacks.wake()
             except LettaError:
                 logger.warning("housekeeping failed and is tried again", exc_info=True)
 

@@ -378,6 +378,7 @@ class RunSpec(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     SYSTEM_FIELD_NUMBER: _builtins.int
     RESPONSE_FORMAT_FIELD_NUMBER: _builtins.int
+    CALLBACK_URL_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
     max_steps: _builtins.int
@@ -397,6 +398,14 @@ class RunSpec(_message.Message):
     answer is checked: the model is told what is wrong and may repair it twice, then the run fails with INVALID_MODEL_OUTPUT; an
     answer that reached its output limit is not checked. `pattern` and `format` are told to the model and not checked; references
     out of the schema, patternProperties, unevaluated… and $dynamicRef are refused. Only for agents of kind REACT.
+    """
+    callback_url: _builtins.str
+    """Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
+    characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
+    interrupted), stop_reason, completed_at, error {reason, message} or null, metadata. Told is whoever answers 2xx within 10 s.
+    No answer, 408, 425, 429 and 5xx are tried again, after 5 s, 30 s, 2 min, 10 min and 1 h, also after a restart; so it may
+    come twice. Redirects are not followed. Addresses of private networks are refused unless the server's settings allow them.
+    An answer to waiting calls takes none from the run that waits.
     """
     background: _builtins.bool
     """Marks the run as background work, for listings. Every run goes on without its caller."""
@@ -440,13 +449,16 @@ class RunSpec(_message.Message):
         model: _builtins.str | None = ...,
         system: _builtins.str | None = ...,
         response_format: _builtins.str | None = ...,
+        callback_url: _builtins.str | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         background: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "disconnect_grace", b"disconnect_grace", "max_steps", b"max_steps", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_callback_url", b"_callback_url", "_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "callback_url", b"callback_url", "disconnect_grace", b"disconnect_grace", "max_steps", b"max_steps", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "background", b"background", "client_tools", b"client_tools", "conflict_policy", b"conflict_policy", "disconnect_grace", b"disconnect_grace", "disconnect_policy", b"disconnect_policy", "max_steps", b"max_steps", "messages", b"messages", "metadata", b"metadata", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_callback_url", b"_callback_url", "_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "background", b"background", "callback_url", b"callback_url", "client_tools", b"client_tools", "conflict_policy", b"conflict_policy", "disconnect_grace", b"disconnect_grace", "disconnect_policy", b"disconnect_policy", "max_steps", b"max_steps", "messages", b"messages", "metadata", b"metadata", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__callback_url: _TypeAlias = _typing.Literal["callback_url"]  # noqa: Y015
+    _WhichOneofArgType__callback_url: _TypeAlias = _typing.Literal["_callback_url", b"_callback_url"]  # noqa: Y015
     _WhichOneofReturnType__max_steps: _TypeAlias = _typing.Literal["max_steps"]  # noqa: Y015
     _WhichOneofArgType__max_steps: _TypeAlias = _typing.Literal["_max_steps", b"_max_steps"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
@@ -455,6 +467,8 @@ class RunSpec(_message.Message):
     _WhichOneofArgType__response_format: _TypeAlias = _typing.Literal["_response_format", b"_response_format"]  # noqa: Y015
     _WhichOneofReturnType__system: _TypeAlias = _typing.Literal["system"]  # noqa: Y015
     _WhichOneofArgType__system: _TypeAlias = _typing.Literal["_system", b"_system"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__callback_url) -> _WhichOneofReturnType__callback_url | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_steps) -> _WhichOneofReturnType__max_steps | None: ...
     @_typing.overload
@@ -584,6 +598,53 @@ class Timing(_message.Message):
 Global___Timing: _TypeAlias = Timing  # noqa: Y015
 
 @_typing.final
+class Callback(_message.Message):
+    """Who is told of a run's end, and what came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    SEND_TIME_FIELD_NUMBER: _builtins.int
+    STATUS_CODE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """As in RunSpec."""
+    attempts: _builtins.int
+    """How often it was tried."""
+    status_code: _builtins.int
+    """What the receiver answered the last time; absent if it did not."""
+    error: _builtins.str
+    """Why it did not answer; absent if it did, and before it was tried."""
+    @_builtins.property
+    def send_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last tried; absent before that."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        attempts: _builtins.int = ...,
+        send_time: _timestamp_pb2.Timestamp | None = ...,
+        status_code: _builtins.int | None = ...,
+        error: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_status_code", b"_status_code", "error", b"error", "send_time", b"send_time", "status_code", b"status_code"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "_status_code", b"_status_code", "attempts", b"attempts", "error", b"error", "send_time", b"send_time", "status_code", b"status_code", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
+    _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
+    _WhichOneofReturnType__status_code: _TypeAlias = _typing.Literal["status_code"]  # noqa: Y015
+    _WhichOneofArgType__status_code: _TypeAlias = _typing.Literal["_status_code", b"_status_code"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status_code) -> _WhichOneofReturnType__status_code | None: ...
+
+Global___Callback: _TypeAlias = Callback  # noqa: Y015
+
+@_typing.final
 class Run(_message.Message):
     """One answer of an agent to one input."""
 
@@ -631,6 +692,7 @@ class Run(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    CALLBACK_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`run-<uuid4>`."""
     agent_id: _builtins.str
@@ -695,6 +757,10 @@ class Run(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """As in RunSpec."""
 
+    @_builtins.property
+    def callback(self) -> Global___Callback:
+        """Who is told of its end; absent without a `callback_url`. Only GetRun and ListRuns say it, not events nor the answers to starts."""
+
     def __init__(
         self,
         *,
@@ -720,10 +786,11 @@ class Run(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         model: _builtins.str = ...,
         kind: Global___RunKind.ValueType = ...,
+        callback: Global___Callback | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number", "_resumes_run_id", b"_resumes_run_id", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "last_sequence_number", b"last_sequence_number", "resumes_run_id", b"resumes_run_id", "start_time", b"start_time", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number", "_resumes_run_id", b"_resumes_run_id", "callback", b"callback", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "last_sequence_number", b"last_sequence_number", "resumes_run_id", b"resumes_run_id", "start_time", b"start_time", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number", "_resumes_run_id", b"_resumes_run_id", "agent_id", b"agent_id", "attempt", b"attempt", "background", b"background", "conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "input_message_ids", b"input_message_ids", "kind", b"kind", "last_sequence_number", b"last_sequence_number", "metadata", b"metadata", "model", b"model", "parent_run_ids", b"parent_run_ids", "pending_actions", b"pending_actions", "request_id", b"request_id", "resumes_run_id", b"resumes_run_id", "start_time", b"start_time", "state", b"state", "stop_reason", b"stop_reason", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number", "_resumes_run_id", b"_resumes_run_id", "agent_id", b"agent_id", "attempt", b"attempt", "background", b"background", "callback", b"callback", "conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "input_message_ids", b"input_message_ids", "kind", b"kind", "last_sequence_number", b"last_sequence_number", "metadata", b"metadata", "model", b"model", "parent_run_ids", b"parent_run_ids", "pending_actions", b"pending_actions", "request_id", b"request_id", "resumes_run_id", b"resumes_run_id", "start_time", b"start_time", "state", b"state", "stop_reason", b"stop_reason", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_sequence_number: _TypeAlias = _typing.Literal["last_sequence_number"]  # noqa: Y015
     _WhichOneofArgType__last_sequence_number: _TypeAlias = _typing.Literal["_last_sequence_number", b"_last_sequence_number"]  # noqa: Y015

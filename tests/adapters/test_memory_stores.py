@@ -8,6 +8,7 @@ from letta_grpc.testing.stores import (
     AgentImporterContract,
     AgentStoreContract,
     BlockStoreContract,
+    CallbackStoreContract,
     CompactionContract,
     ConversationStoreContract,
     HistoryStoreContract,
@@ -71,6 +72,10 @@ class TestMemoryPassageVectors(PassageVectorsContract):
 
 
 class TestMemoryRunStore(RunStoreContract):
+    pass
+
+
+class TestMemoryCallbackStore(CallbackStoreContract):
     pass
 
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from letta_grpc.adapters.sql.agents import SqlAgentStore
+from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.queries import CALL, EXPIRED_CALLS, OPEN_CALLS, SETTLED_CALLS
 from letta_grpc.adapters.sql.rows import Values
@@ -114,6 +115,14 @@ async def test_the_newest_count_is_found_from_the_end(file: Opened) -> None:
     assert [step for step in watched.plans[0] if "TEMP B-TREE" in step] == []
 
 
+async def test_due_callbacks_are_found_by_index(file: Opened) -> None:
+    run = await file.world.start(await file.world.default(await file.world.agent()), "Hi.", callback_url="https://example.com")
+    await file.world.finish(run)
+    watched = Watched(file.database)
+    assert await SqlCallbackStore(watched).take(file.world.time(), file.world.time(), 10)
+    assert "ix_callbacks_due" in watched.plans[0][0]
+
+
 async def test_waiting_calls_are_found_by_index(file: Opened) -> None:
     asked = await waiting(file.world, "a", "b")
     values = {"the_conversation": asked.conversation_id, "the_run": asked.id, "the_call": "a", "the_now": 0}
@@ -122,7 +131,8 @@ async def test_waiting_calls_are_found_by_index(file: Opened) -> None:
         await watched.read(partial(_run, query=query, values=values))
     await SqlRunStore(watched).list(PageRequest(), RunFilter(has_pending_actions=True))
     calls_by_id, open_calls = "ix_waiting_calls_conversation_id_tool_call_id", "ix_waiting_calls_open"
-    indexes = [open_calls, calls_by_id, calls_by_id, open_calls, "ix_runs_waiting"]
+    # Each list of runs looks for their callbacks, too.
+    indexes = [open_calls, calls_by_id, calls_by_id, open_calls, "ix_runs_waiting", "sqlite_autoindex_callbacks_1"]
     assert [index in plan[0] for index, plan in zip(indexes, watched.plans, strict=True)] == [True] * len(indexes)
 
 

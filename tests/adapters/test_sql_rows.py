@@ -95,7 +95,8 @@ def test_a_step_survives_its_row(database: Connection, step: Step) -> None:
 def test_a_run_survives_its_row(database: Connection, run: Run) -> None:
     of_the_journal: dict[str, Any] = {"fingerprint": "", "spec": "", "queue_rank": 0, "cancel_requested": False}
     values = run_values(run) | of_the_journal | {"last_sequence_number": run.last_sequence_number}
-    assert stored_and_read(database, runs, values, run_of) == run
+    # Callbacks have a table of their own.
+    assert stored_and_read(database, runs, values, run_of) == replace(run, callback=None)
 
 
 @given(any_of(RunSpec), st.tuples(_durations, _durations, _durations))

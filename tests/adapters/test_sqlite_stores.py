@@ -10,6 +10,7 @@ from letta_grpc.testing.stores import (
     AgentImporterContract,
     AgentStoreContract,
     BlockStoreContract,
+    CallbackStoreContract,
     CompactionContract,
     ConversationStoreContract,
     HistoryStoreContract,
@@ -73,6 +74,10 @@ class TestSqlPassageVectors(PassageVectorsContract):
 
 
 class TestSqlRunStore(RunStoreContract):
+    pass
+
+
+class TestSqlCallbackStore(CallbackStoreContract):
     pass
 
 

@@ -29,6 +29,7 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import Run, RunSpec
 from letta_grpc.engine.agents import Agents, NewAgent
+from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.intake import Intake
 from letta_grpc.engine.loop import AgentLoop
@@ -37,6 +38,7 @@ from letta_grpc.engine.runs import Runs
 from letta_grpc.engine.sleeptime import SleeptimeWork
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.engine.supervisor import Supervisor
+from letta_grpc.ports.callbacks import CallbackSender
 from letta_grpc.ports.images import ImageLoader
 from letta_grpc.ports.journal import Change
 from letta_grpc.ports.models import ChatModel
@@ -44,6 +46,7 @@ from letta_grpc.ports.tools import Output, ToolContext, ToolResult
 from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
+from tests.support.callbacks import Receivers
 from tests.support.pictures import NoImages
 from tests.support.values import spec as plain_spec
 
@@ -225,9 +228,10 @@ async def engine(
     tools: DirectedTools | None = None,
     agent: Agent | None = None,
     images: ImageLoader | None = None,
+    receivers: CallbackSender | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine; give it the database of another one that was left to let it take over."""
-    clock, codec = clock or FakeClock(), ProtoEventCodec()
+    clock, codec, receivers = clock or FakeClock(), ProtoEventCodec(), receivers or Receivers()
     database = database or MemoryDatabase(clock, codec)
     model, tools, tracing, readers = model or DirectedModel(), tools or DirectedTools(), NoTracing(), Readers()
     models = OneModel(model)
@@ -250,6 +254,7 @@ async def engine(
         sleeptime=SleeptimeWork(
             agents=database.agents, runs=database.runs, history=database.history, models=models, clock=clock
         ),
+        callbacks=Callbacks(store=database.callbacks, sender=receivers, clock=clock),
         journal=database.journal,
         leases=database.leases,
         log=database.log,
@@ -265,7 +270,7 @@ async def engine(
         runs=database.runs,
         history=database.history,
         models=models,
-        intake=Intake(shapes=JsonSchema(), images=images or NoImages(), runs=database.runs),
+        intake=Intake(shapes=JsonSchema(), images=images or NoImages(), callbacks=receivers, runs=database.runs),
         readers=readers,
         clock=clock,
     )

@@ -15,6 +15,7 @@ def world_of(database: MemoryDatabase) -> World:
         blocks=database.blocks,
         memory=database.memory,
         history=database.history,
+        callbacks=database.callbacks,
         mcp_servers=database.mcp_servers,
         messages=database.messages,
         passages=database.passages,

@@ -9,6 +9,7 @@ from typing import Any
 from letta_grpc.adapters.sql.agent_files import SqlAgentImporter
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.blocks import SqlBlockStore
+from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
 from letta_grpc.adapters.sql.conversations import SqlConversationStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
@@ -50,6 +51,7 @@ def world_of(database: SqliteDatabase) -> World:
         blocks=SqlBlockStore(database),
         memory=SqlMemoryStore(database),
         history=SqlHistoryStore(database),
+        callbacks=SqlCallbackStore(database),
         mcp_servers=SqlMcpServerStore(database),
         messages=SqlMessageSearch(database),
         passages=SqlPassageStore(database),

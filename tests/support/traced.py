@@ -15,6 +15,7 @@ from letta_grpc.adapters.jiter import Jiter
 from letta_grpc.adapters.json_schema import JsonSchema
 from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.engine.agents import Agents, NewAgent
+from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.intake import Intake
 from letta_grpc.engine.loop import AgentLoop
@@ -27,6 +28,7 @@ from letta_grpc.telemetry.interface import Telemetry
 from letta_grpc.telemetry.providers import telemetry_over
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
+from tests.support.callbacks import Receivers
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, OneModel
 from tests.support.pictures import NoImages
 
@@ -141,6 +143,7 @@ async def traced_engine(
         sleeptime=SleeptimeWork(
             agents=database.agents, runs=database.runs, history=database.history, models=models, clock=at.clock
         ),
+        callbacks=Callbacks(store=database.callbacks, sender=Receivers(), clock=at.clock),
         journal=database.journal,
         leases=database.leases,
         log=database.log,
@@ -156,7 +159,7 @@ async def traced_engine(
         runs=database.runs,
         history=database.history,
         models=models,
-        intake=Intake(shapes=JsonSchema(), images=NoImages(), runs=database.runs),
+        intake=Intake(shapes=JsonSchema(), images=NoImages(), callbacks=Receivers(), runs=database.runs),
         readers=readers,
         clock=at.clock,
     )

@@ -5,6 +5,7 @@ from datetime import timedelta
 from letta_grpc.adapters.memory.agent_files import MemoryAgentImporter
 from letta_grpc.adapters.memory.agents import MemoryAgentStore
 from letta_grpc.adapters.memory.blocks import MemoryBlockStore, MemoryMemoryStore
+from letta_grpc.adapters.memory.callbacks import MemoryCallbackStore
 from letta_grpc.adapters.memory.conversations import MemoryConversationStore
 from letta_grpc.adapters.memory.history import MemoryHistoryStore
 from letta_grpc.adapters.memory.journal import MemoryJournal
@@ -38,6 +39,7 @@ class MemoryDatabase:
         self.blocks = MemoryBlockStore(state)
         self.memory = MemoryMemoryStore(state)
         self.history = MemoryHistoryStore(state)
+        self.callbacks = MemoryCallbackStore(state)
         self.mcp_servers = MemoryMcpServerStore(state)
         self.messages = MemoryMessageSearch(state)
         self.passages = MemoryPassageStore(state)

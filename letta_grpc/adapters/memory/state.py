@@ -9,6 +9,7 @@ from letta_grpc.adapters.memory.table import Table
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.approvals import KnownAnswer, OpenBatch
 from letta_grpc.domain.blocks import Block, check_block_limits
+from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.errors import (
     AgentNotFound,
     BlockNotFound,
@@ -41,7 +42,14 @@ class StoredRun:
     # More than there are frames once the run has been trimmed.
     last_sequence_number: int = 0
     steps: Table[int, Step] = field(default_factory=Table)
+    # Who is to be told of its end, and when that is due.
+    callback: Callback | None = None
+    callback_time: datetime | None = None
     changed: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        if self.spec.callback_url:
+            self.callback, self.callback_time = Callback(url=self.spec.callback_url), self.run.create_time
 
     def wake_followers(self) -> None:
         """Let those go on who wait at this moment."""
@@ -50,7 +58,7 @@ class StoredRun:
 
     def as_read(self) -> Run:
         """Return the run as stores give it."""
-        return replace(self.run, last_sequence_number=self.last_sequence_number)
+        return replace(self.run, last_sequence_number=self.last_sequence_number, callback=self.callback)
 
 
 @dataclass(slots=True)

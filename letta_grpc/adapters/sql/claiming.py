@@ -6,6 +6,7 @@ from datetime import datetime
 
 from letta_grpc.adapters.sql.changes import store_input
 from letta_grpc.adapters.sql.queries import (
+    ADD_CALLBACK,
     ADD_MESSAGE,
     ADD_RUN,
     AGENT,
@@ -21,6 +22,7 @@ from letta_grpc.adapters.sql.queries import (
     RUN_OF_REQUEST,
 )
 from letta_grpc.adapters.sql.rows import (
+    CALLBACK,
     SPEC,
     Row,
     Thread,
@@ -40,6 +42,7 @@ from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.adapters.sql.waiting import find_batch, known_answers, settle_batch, store_answers
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.approvals import OpenBatch, answers_in, settle
+from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.errors import (
     AgentNotFound,
     ApprovalPending,
@@ -239,4 +242,7 @@ def add_run(session: Session, run: Run, spec: RunSpec, ownership: Ownership | No
         "last_sequence_number": None,
     }
     rows = session.fetch(ADD_RUN, run_values(run) | journals | values)
+    if spec.callback_url:
+        callback, due = CALLBACK.dump(Callback(url=spec.callback_url)), to_micros(run.create_time)
+        session.execute(ADD_CALLBACK, {"run_id": run.id, "callback": callback, "next_time": due})
     return int(rows[0][0])

@@ -11,6 +11,7 @@ from letta_grpc.adapters.sql.schema import (
     agent_blocks,
     agents,
     blocks,
+    callbacks,
     conversations,
     journal,
     messages,
@@ -76,6 +77,7 @@ WAITING_CONVERSATIONS = (
     .order_by(func.min(runs.c.position))
 )
 
+ADD_CALLBACK = insert(callbacks).values({c: bindparam(c.name) for c in callbacks.c})
 ADD_RUN = insert(runs).values({c: bindparam(c.name) for c in runs.c if c.name != "position"}).returning(runs.c.position)
 START_RUN = (
     update(runs)

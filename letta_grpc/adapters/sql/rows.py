@@ -16,6 +16,7 @@ from letta_grpc.adapters.sql.times import from_micros, to_micros
 from letta_grpc.domain.agents import Agent, AgentKind, Conversation, ModelSettings, Sleeptime
 from letta_grpc.domain.approvals import Answer, PendingAction
 from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import ContentPart, Decision, Message, Role, TextPart, ToolCall, ToolReturn
 from letta_grpc.domain.passages import Passage, folded_tag
@@ -27,6 +28,7 @@ Row = Sequence[Any]
 Values = dict[str, Any]
 
 SPEC = form_of(RunSpec)
+CALLBACK = form_of(Callback)
 ACTION = form_of(PendingAction)
 ANSWER = form_of(Answer)
 ACTIONS = form_of(tuple[PendingAction, ...])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, TextClause, func, select
 
+from letta_grpc.adapters.sql.callbacks import with_callbacks
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
 from letta_grpc.adapters.sql.queries import OPEN, RUN
@@ -27,7 +28,7 @@ class SqlRunStore:
 
     async def get(self, run_id: RunId) -> Run:
         """Return a run."""
-        return await self._numbered(await self._database.read(lambda connection: _get(connection, run_id)))
+        return await self._numbered(await self._database.read(lambda connection: _called_back(connection, run_id)))
 
     async def find_started(self, request_id: str) -> RunId | None:
         """Return the run that a request id has started."""
@@ -38,9 +39,13 @@ class SqlRunStore:
     async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
         """Return runs."""
         query = paged(select(runs).where(*_conditions(where)), runs.c.position, page)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        found = page_of(rows, page, run_of)
-        return Page(tuple([await self._numbered(run) for run in found.items]), found.next)
+
+        def found(connection: Connection) -> Page[Run]:
+            listed = page_of(connection.execute(query).all(), page, run_of)
+            return Page(with_callbacks(connection, listed.items), listed.next)
+
+        runs_found = await self._database.read(found)
+        return Page(tuple([await self._numbered(run) for run in runs_found.items]), runs_found.next)
 
     async def last_turns(self, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:
         """Return how many turns of an agent have completed, and the last of them."""
@@ -57,7 +62,7 @@ class SqlRunStore:
         number = self._database.last_sequence_number(run.id)
         if number is None:
             # It ended after it was read: its row has the number by now.
-            return await self._database.read(lambda connection: _get(connection, run.id))
+            return await self._database.read(lambda connection: _called_back(connection, run.id))
         return replace(run, last_sequence_number=number)
 
 
@@ -74,6 +79,11 @@ def _get(connection: Connection, run_id: RunId) -> Run:
     if row is None:
         raise RunNotFound(run_id=run_id)
     return run_of(row)
+
+
+def _called_back(connection: Connection, run_id: RunId) -> Run:
+    (run,) = with_callbacks(connection, [_get(connection, run_id)])
+    return run
 
 
 def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool] | TextClause]:

@@ -182,6 +182,18 @@ Index("ix_runs_open", runs.c.conversation_id, sqlite_where=_OPEN, postgresql_whe
 _WAITS = text("pending_actions IS NOT NULL")
 Index("ix_runs_waiting", runs.c.position, sqlite_where=_WAITS, postgresql_where=_WAITS)
 
+# Who is to be told of the end of a run, and what came of it: `callback` is JSON text. Due from `next_time` on, once the run
+# has ended; never again where that is null.
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("callback", Text, nullable=False),
+    Column("next_time", BigInteger),
+)
+_DUE = text("next_time IS NOT NULL")
+Index("ix_callbacks_due", callbacks.c.next_time, sqlite_where=_DUE, postgresql_where=_DUE)
+
 # Every call that has ever waited for an answer: by it a late or repeated answer is told from a wrong one. The calls of one
 # step are a batch, open until `settled_run_id` says which run took care of it; `answer_run_id` is the run that brought the
 # answer.

@@ -3,6 +3,7 @@
 from letta_grpc.testing.stores.agent_files import AgentImporterContract
 from letta_grpc.testing.stores.agents import AgentStoreContract
 from letta_grpc.testing.stores.blocks import BlockStoreContract
+from letta_grpc.testing.stores.callbacks import CallbackStoreContract
 from letta_grpc.testing.stores.compaction import CompactionContract
 from letta_grpc.testing.stores.conversations import ConversationStoreContract
 from letta_grpc.testing.stores.history import HistoryStoreContract
@@ -22,6 +23,7 @@ __all__ = [
     "AgentImporterContract",
     "AgentStoreContract",
     "BlockStoreContract",
+    "CallbackStoreContract",
     "CompactionContract",
     "ConversationStoreContract",
     "HistoryStoreContract",

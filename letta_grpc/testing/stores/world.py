@@ -26,6 +26,7 @@ from letta_grpc.domain.runs import Run, RunSpec, RunState, Step, StopReason
 from letta_grpc.domain.tools import PythonSource, Tool
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.ports.agent_files import AgentImporter
+from letta_grpc.ports.callbacks import CallbackStore
 from letta_grpc.ports.journal import AddPassage, Change, Claim, Journal, Lease, RecordStep, Start
 from letta_grpc.ports.log import EventLog
 from letta_grpc.ports.mcp import McpServerStore
@@ -51,6 +52,7 @@ class World:
     journal: Journal
     log: EventLog
     agents: AgentStore
+    callbacks: CallbackStore
     importer: AgentImporter
     conversations: ConversationStore
     blocks: BlockStore

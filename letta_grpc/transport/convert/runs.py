@@ -5,6 +5,7 @@ from datetime import timedelta
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunError, RunKind, RunSpec, Step
 from letta_grpc.transport.convert.actions import action_from_pb, action_to_pb, client_tools_from_pb
+from letta_grpc.transport.convert.callbacks import callback_from_pb, callback_to_pb, callback_url_from_pb
 from letta_grpc.transport.convert.enums import CONFLICT_POLICIES, DISCONNECT_POLICIES, RUN_KINDS, RUN_STATES, STOP_REASONS
 from letta_grpc.transport.convert.inputs import input_from_pb
 from letta_grpc.transport.convert.rules import Rules
@@ -40,6 +41,7 @@ def run_to_pb(run: Run) -> pb.Run:
         input_message_ids=run.input_message_ids,
         error=_error_to_pb(run.error) if run.error else None,
         last_sequence_number=run.last_sequence_number,
+        callback=callback_to_pb(run.callback) if run.callback else None,
         background=run.background,
         metadata=run.metadata,
         model=run.model,
@@ -69,6 +71,7 @@ def run_from_pb(run: pb.Run) -> Run:
         input_message_ids=tuple(MessageId(id_) for id_ in run.input_message_ids),
         error=_error_from_pb(run.error) if run.HasField("error") else None,
         last_sequence_number=run.last_sequence_number if run.HasField("last_sequence_number") else None,
+        callback=callback_from_pb(run.callback) if run.HasField("callback") else None,
         background=run.background,
         metadata=dict(run.metadata),
         model=run.model,
@@ -127,6 +130,7 @@ def spec_from_pb(rules: Rules, path: str, spec: pb.RunSpec) -> RunSpec:
         model=rules.text(f"{path}.model", spec.model, 256, required=True) if spec.HasField("model") else None,
         system=rules.long_text(f"{path}.system", spec.system) if spec.HasField("system") else None,
         response_format=_response_format(rules, f"{path}.response_format", spec),
+        callback_url=callback_url_from_pb(rules, f"{path}.callback_url", spec),
         metadata=rules.metadata(f"{path}.metadata", spec.metadata),
         background=spec.background,
     )

@@ -148,7 +148,9 @@ OPERATIONS: Sequence[Operation] = (
     Operation("POST", "/v1/messages/search", search, "words are found in any form of letters", "needs agent_id"),
     Operation("POST", "/v1/agents/{agent_id}/messages", send, "queues behind a run at work; repeated by otid it is one run"),
     Operation("POST", "/v1/agents/{agent_id}/messages/stream", stream, "seq_id, usage and [DONE] always; any stream resumes"),
-    Operation("POST", "/v1/agents/{agent_id}/messages/async", send_later, "outlives the server"),
+    Operation(
+        "POST", "/v1/agents/{agent_id}/messages/async", send_later, "outlives the server; calls back again until it is heard"
+    ),
     Operation("POST", "/v1/agents/{agent_id}/messages/cancel", cancel, "ends a silent model and a running tool at once"),
     Operation("GET", "/v1/agents/{agent_id}/messages", list_messages, "`order=desc` is newest first, and `after` goes on"),
     Operation("PATCH", "/v1/agents/{agent_id}/reset-messages", reset),

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from letta_grpc.gateway.faces.letta.errors import not_here
+from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.operations import Ask, Json
 from letta_grpc.gateway.faces.letta.shapes.runs import run_json
 from letta_grpc.gateway.faces.letta.starts import Target, Wish, begin, options_of, view_in, wish_in
@@ -23,10 +23,10 @@ async def answered(ask: Ask, target: Target, *, streaming: bool) -> Json | Respo
 
 async def accepted(ask: Ask, target: Target) -> Json:
     """Send a request's messages; answer with the run at once. Raises Failure."""
-    if ask.body.get("callback_url"):
-        raise not_here("Nobody is called back here yet: follow the run by POST /v1/runs/{run_id}/stream.")
     wish = await wish_in(ask, target)
     wish.run.background = True
+    if url := text(ask.body, "callback_url"):
+        wish.run.callback_url = url
     following = await begin(ask, wish, options_of(View()))
     following.close()
     request = run_service_pb2.GetRunRequest(run_id=following.run_id)

@@ -230,6 +230,22 @@ def upgrade() -> None:
         postgresql_where=sa.text("pending_actions IS NOT NULL"),
     )
     op.create_table(
+        "callbacks",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("callback", sa.Text(), nullable=False),
+        sa.Column("next_time", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_callbacks_run_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_callbacks")),
+    )
+    op.create_index(
+        "ix_callbacks_due",
+        "callbacks",
+        ["next_time"],
+        unique=False,
+        sqlite_where=sa.text("next_time IS NOT NULL"),
+        postgresql_where=sa.text("next_time IS NOT NULL"),
+    )
+    op.create_table(
         "waiting_calls",
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("conversation_id", sa.Text(), nullable=False),

@@ -70,12 +70,18 @@ def run_json(run: pb.Run) -> dict[str, Any]:
             "include_return_message_types": None,
         },
         "stop_reason": STOP_REASONS.get(run.stop_reason),
-        "callback_url": None,
-        "callback_sent_at": None,
-        "callback_status_code": None,
-        "callback_error": None,
+        **_callback_json(run.callback),
         "ttft_ns": nanoseconds(run.timing.time_to_first_token) if run.timing.HasField("time_to_first_token") else None,
         "total_duration_ns": nanoseconds(run.timing.total) if run.timing.HasField("total") else None,
+    }
+
+
+def _callback_json(callback: pb.Callback) -> dict[str, Any]:
+    return {
+        "callback_url": callback.url or None,
+        "callback_sent_at": timestamp_of(callback, "send_time"),
+        "callback_status_code": callback.status_code if callback.HasField("status_code") else None,
+        "callback_error": callback.error if callback.HasField("error") else None,
     }
 
 

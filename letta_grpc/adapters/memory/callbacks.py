@@ -1,0 +1,29 @@
+"""Who is still to be told of the ends of runs, in memory."""
+
+from datetime import datetime
+
+from letta_grpc.adapters.memory.state import MemoryState
+from letta_grpc.domain.callbacks import Callback
+from letta_grpc.domain.ids import RunId
+from letta_grpc.ports.callbacks import DueCallback
+
+
+class MemoryCallbackStore:
+    """Callbacks of runs."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def take(self, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
+        """Return the callbacks of ended runs that are due."""
+        ended = [stored for stored in self._state.runs if stored.run.state.is_final]
+        due = [(time, stored) for stored in ended if (time := stored.callback_time) and time <= now]
+        taken = [stored for _, stored in sorted(due, key=lambda pair: pair[0])][:limit]
+        for stored in taken:
+            stored.callback_time = until
+        return tuple(DueCallback(stored.as_read(), stored.callback) for stored in taken if stored.callback)
+
+    async def put(self, run_id: RunId, callback: Callback, next_time: datetime | None) -> None:
+        """Keep what came of an attempt."""
+        if stored := self._state.runs.find(run_id):
+            stored.callback, stored.callback_time = callback, next_time

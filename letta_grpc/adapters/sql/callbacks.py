@@ -1,0 +1,63 @@
+"""Who is still to be told of the ends of runs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from letta_grpc.adapters.sql.database import Database
+from letta_grpc.adapters.sql.rows import CALLBACK, run_of
+from letta_grpc.adapters.sql.schema import callbacks, runs
+from letta_grpc.adapters.sql.times import to_micros
+from letta_grpc.domain.callbacks import Callback
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.runs import FINAL_STATES, Run
+from letta_grpc.ports.callbacks import DueCallback
+
+
+class SqlCallbackStore:
+    """Callbacks of runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
+        """Return the callbacks of ended runs that are due."""
+        # Most often nothing is due: then nothing is written, and no run's commit waits.
+        if not await self._database.read(lambda connection: _due(connection, now, 1)):
+            return ()
+        return await self._database.write(lambda connection: _take(connection, now, until, limit))
+
+    async def put(self, run_id: RunId, callback: Callback, next_time: datetime | None) -> None:
+        """Keep what came of an attempt."""
+        values = {"callback": CALLBACK.dump(callback), "next_time": next_time and to_micros(next_time)}
+        change = update(callbacks).where(callbacks.c.run_id == run_id).values(values)
+        await self._database.write(lambda connection: connection.execute(change))
+
+
+def _take(connection: Connection, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
+    due = _due(connection, now, limit)
+    taken = callbacks.c.run_id.in_([each.run.id for each in due])
+    connection.execute(update(callbacks).where(taken).values(next_time=to_micros(until)))
+    return due
+
+
+def _due(connection: Connection, now: datetime, limit: int) -> tuple[DueCallback, ...]:
+    query = (
+        select(callbacks.c.callback, runs)
+        .join(runs, callbacks.c.run_id == runs.c.id)
+        .where(callbacks.c.next_time.is_not(None), callbacks.c.next_time <= to_micros(now))
+        .where(runs.c.state.in_([state.value for state in FINAL_STATES]))
+        .order_by(callbacks.c.next_time)
+        .limit(limit)
+    )
+    found = [(CALLBACK.load(text), run_of(row)) for text, *row in connection.execute(query)]
+    return tuple(DueCallback(replace(run, callback=callback), callback) for callback, run in found)
+
+
+def with_callbacks(connection: Connection, found: Sequence[Run]) -> tuple[Run, ...]:
+    """Return runs, each with its callback."""
+    query = select(callbacks.c.run_id, callbacks.c.callback).where(callbacks.c.run_id.in_([run.id for run in found]))
+    stored = {run_id: CALLBACK.load(text) for run_id, text in connection.execute(query)}
+    return tuple(replace(run, callback=stored[run.id]) if run.id in stored else run for run in found)

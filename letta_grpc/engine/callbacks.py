@@ -1,0 +1,96 @@
+"""Telling callers that their runs have ended.
+
+Whom to tell is stored with the run, and that it was told behind it: a caller is told at least once, whatever server lives,
+and may be told twice. No run waits for it.
+"""
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+from letta_grpc.domain.callbacks import Callback
+from letta_grpc.domain.errors import LettaError
+from letta_grpc.domain.runs import Run, RunState
+from letta_grpc.ports.callbacks import CallbackSender, CallbackStore
+from letta_grpc.ports.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 16
+# Longer than any attempt takes: what a server that died has taken is due again then.
+_HELD = timedelta(minutes=1)
+
+
+class Callbacks:
+    """Tells callers, many at once, each again until it is taken or was tried often enough."""
+
+    def __init__(self, *, store: CallbackStore, sender: CallbackSender, clock: Clock) -> None:
+        self._store = store
+        self._sender = sender
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._busy = 0
+
+    def wake(self) -> None:
+        """Look for callers to be told."""
+        self._woken.set()
+
+    async def work(self) -> None:
+        """Tell callers whenever it is woken, for ever."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                await self._tell_due(group)
+
+    async def _tell_due(self, group: asyncio.TaskGroup) -> None:
+        if self._busy == AT_ONCE:
+            return
+        now = self._clock.now()
+        try:
+            due = await self._store.take(now, now + _HELD, AT_ONCE - self._busy)
+        except LettaError:
+            logger.warning("callbacks are looked for again", exc_info=True)
+            return
+        for each in due:
+            self._busy += 1
+            group.create_task(self._tell(each.run, each.callback), name=f"callback of {each.run.id}")
+
+    async def _tell(self, run: Run, callback: Callback) -> None:
+        try:
+            outcome = await self._sender.post(callback.url, body_of(run))
+            now = self._clock.now()
+            told = replace(
+                callback,
+                attempts=callback.attempts + 1,
+                send_time=now,
+                status_code=outcome.status_code,
+                error=outcome.error,
+            )
+            await self._store.put(run.id, told, now + told.pause if told.pause else None)
+        except LettaError:
+            logger.warning("a callback is sent again: its outcome is not stored", extra={"run_id": run.id}, exc_info=True)
+        except Exception:
+            logger.exception("a callback could not be sent", extra={"run_id": run.id})
+        finally:
+            self._busy -= 1
+            # There may be more than could be told at once.
+            self.wake()
+
+
+def body_of(run: Run) -> str:
+    """Return what a receiver is told of a run. One that waits for answers has done its part: its status is `completed`."""
+    told = {
+        "run_id": run.id,
+        "agent_id": run.agent_id,
+        "conversation_id": run.conversation_id,
+        "status": (RunState.COMPLETED if run.state is RunState.INTERRUPTED else run.state).value,
+        "state": run.state.value,
+        "stop_reason": run.stop_reason.value if run.stop_reason else None,
+        "completed_at": run.end_time.isoformat() if run.end_time else None,
+        "error": {"reason": run.error.reason, "message": run.error.message} if run.error else None,
+        "metadata": dict(run.metadata),
+    }
+    return json.dumps(told)

@@ -1,0 +1,47 @@
+"""Telling callers that their runs have ended.
+
+The contracts: `letta_grpc.testing.callbacks` and, of the store, `letta_grpc.testing.stores`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from letta_grpc.domain.callbacks import Callback, CallbackOutcome
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.runs import Run
+
+
+class CallbackSender(Protocol):
+    """Speaks to receivers."""
+
+    def check(self, url: str) -> None:
+        """Raise InvalidRequest, naming field and setting, for an address that is not allowed here. Asks nobody."""
+        ...
+
+    async def post(self, url: str, body: str) -> CallbackOutcome:
+        """Send JSON text to a receiver, within a bounded time. Whatever goes wrong is told in the outcome, never raised."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DueCallback:
+    """A run that has ended, and who is due to be told of it."""
+
+    run: Run
+    callback: Callback
+
+
+class CallbackStore(Protocol):
+    """Who is still to be told. A run that was started with a callback address is there from its claim on."""
+
+    async def take(self, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
+        """Return the callbacks of ended runs that are due, the longest due first.
+
+        Nobody is given them once more before `until`, unless `put` says so.
+        """
+        ...
+
+    async def put(self, run_id: RunId, callback: Callback, next_time: datetime | None) -> None:
+        """Keep what came of an attempt, and when it is due again; None: never. Changes nothing of a run that is gone."""
+        ...

@@ -1,0 +1,7 @@
+"""What is promised to callers who are told of a run's end."""
+
+REQUIREMENTS = {
+    "callback_told": "Who is named as callback_url is told of the run's end, whatever end it was, also after a restart.",
+    "callback_again": "A receiver that does not take it is told again; GetRun says what came of it.",
+    "callback_addresses": "Receivers at private addresses are refused before anything starts, unless the settings allow them.",
+}
