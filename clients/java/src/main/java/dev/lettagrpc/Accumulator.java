@@ -28,7 +28,10 @@ public final class Accumulator {
   private List<PendingAction> asked = List.of();
   private Run run;
 
-  /** Folds the next event in. Kinds without a meaning for messages, unknown ones too, change nothing. */
+  /**
+   * Folds the next event in. Kinds without a meaning for messages, unknown ones too, change
+   * nothing.
+   */
   public void add(RunEvent event) {
     switch (event.getPayloadCase()) {
       case TEXT_DELTA -> draft(event.getTextDelta().getMessageId()).add(event.getTextDelta());
@@ -52,7 +55,9 @@ public final class Accumulator {
     }
   }
 
-  /** The texts of the completed assistant messages that have any, with a blank line between them. */
+  /**
+   * The texts of the completed assistant messages that have any, with a blank line between them.
+   */
   public String text() {
     return messages().stream()
         .filter(message -> message.getRole() == Role.ROLE_ASSISTANT)

@@ -20,15 +20,16 @@ final class Backoff {
     failures = 0;
   }
 
-  /** Returns the wait before the next try. Throws the failure if none is left or none would help. */
+  /**
+   * Returns the wait before the next try. Throws the failure if none is left or none would help.
+   */
   Duration delayAfter(LettaException failure, int attempts) {
     failures++;
     if (!failure.retryable() || failures >= attempts) {
       failures = 0;
       throw failure;
     }
-    double grown =
-        policy.initialDelay().toNanos() * Math.pow(policy.multiplier(), failures - 1.0);
+    double grown = policy.initialDelay().toNanos() * Math.pow(policy.multiplier(), failures - 1.0);
     double ceiling = Math.min(policy.maximumDelay().toNanos(), grown);
     Duration drawn = Duration.ofNanos((long) (draw.getAsDouble() * ceiling));
     Duration asked = failure.retryDelay().orElse(Duration.ZERO);

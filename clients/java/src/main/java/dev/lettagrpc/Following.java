@@ -1,14 +1,11 @@
 package dev.lettagrpc;
 
-import dev.lettagrpc.v1.AttachRunRequest;
 import dev.lettagrpc.v1.GetRunRequest;
 import dev.lettagrpc.v1.Run;
 import dev.lettagrpc.v1.RunEvent;
 import dev.lettagrpc.v1.RunServiceGrpc;
 import dev.lettagrpc.v1.RunState;
-import dev.lettagrpc.v1.StreamOptions;
-import dev.lettagrpc.v1.StreamRunRequest;
-import io.grpc.Deadline;
+import io.grpc.MethodDescriptor;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.EnumSet;
@@ -16,7 +13,6 @@ import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -34,15 +30,12 @@ final class Following {
           RunState.RUN_STATE_FAILED,
           RunState.RUN_STATE_CANCELLED);
 
-  private static final Duration HEARTBEAT = Duration.ofSeconds(15);
-  private static final int SILENT_INTERVALS = 3;
   // How long the status may take to come behind the run's last event.
   private static final Duration FAREWELL = Duration.ofSeconds(5);
 
   private final Connection connection;
-  private final StreamRunRequest start;
-  private final StreamOptions options;
-  private final Duration silence;
+  private final Opening opening;
+  private final Limits limits;
   private final Cursor cursor;
   private final Backoff backoff;
   private final Queue<RunEvent> waiting = new ArrayDeque<>();
@@ -51,48 +44,26 @@ final class Following {
   private final ReentrantLock step = new ReentrantLock(true);
   private final CountDownLatch closed = new CountDownLatch(1);
 
-  private volatile String runId;
   private volatile EventCall call;
-  private volatile Deadline deadline;
   private boolean ended;
   private Run verified;
 
-  /** Starts a run with the first step. Repeating that is safe: the request has an id. */
-  Following(Connection connection, StreamRunRequest start) {
-    this(connection, start, null, 0, start.getOptions());
-  }
-
-  /** Follows a run that there is. */
-  Following(Connection connection, AttachRunRequest attach) {
-    this(
-        connection,
-        null,
-        attach.getRunId(),
-        attach.getAfterSequenceNumber(),
-        attach.getOptions());
-  }
-
-  private Following(
-      Connection connection,
-      StreamRunRequest start,
-      String runId,
-      int after,
-      StreamOptions options) {
+  Following(Connection connection, Opening opening) {
     this.connection = connection;
-    this.start = start;
-    this.runId = runId;
-    this.options = options;
-    this.silence = silenceLimit(options);
-    this.cursor = new Cursor(after, options);
+    this.opening = opening;
+    this.limits = new Limits(opening.options());
+    this.cursor = new Cursor(opening.after(), opening.options());
     this.backoff = connection.backoff();
   }
 
-  void setDeadline(Deadline deadline) {
-    this.deadline = deadline;
+  /** The run; nothing until the server has accepted it. */
+  Optional<String> runId() {
+    return opening.runId();
   }
 
-  Optional<String> runId() {
-    return Optional.ofNullable(runId);
+  /** What is waited for here. */
+  Limits limits() {
+    return limits;
   }
 
   /** The end of a run that was asked for, where no event told it. */
@@ -130,18 +101,18 @@ final class Following {
 
   /** Waits until the server has accepted the run; returns its id. */
   String started() {
-    while (runId == null) {
+    while (!opening.isAccepted()) {
       step.lock();
       try {
         requireOpen();
-        if (runId == null) {
+        if (!opening.isAccepted()) {
           advance();
         }
       } finally {
         step.unlock();
       }
     }
-    return runId;
+    return opening.runId().orElseThrow();
   }
 
   /** Stops following, from any thread: who waits is woken. */
@@ -163,14 +134,17 @@ final class Following {
     }
   }
 
-  /** The time that a call may take without a deadline of its own. */
-  Duration callLimit() {
-    return within(connection.timeout());
+  /** Makes a call about the run that may be repeated without harm, within this stream's limits. */
+  <Q, S> S ask(MethodDescriptor<Q, S> method, Q request) {
+    return connection.ask(method, request, limits.within(connection.timeout()));
   }
 
   /** Takes one step: dials, or reads one response, or sleeps after a failure. */
   private void advance() {
     try {
+      if (limits.areOver()) {
+        throw LettaException.deadlineExceeded(null);
+      }
       if (call == null) {
         dial();
       } else {
@@ -188,40 +162,25 @@ final class Following {
     if (Waits.givenUp()) {
       throw failure;
     }
-    if (isOver()) {
+    if (limits.areOver()) {
       throw LettaException.deadlineExceeded(failure);
     }
     RetryPolicy retry = connection.retry();
     // Until the run is accepted the caller waits for an answer, not for a stream.
-    int attempts = runId == null ? retry.callAttempts() : retry.streamAttempts();
+    int attempts = opening.isAccepted() ? retry.streamAttempts() : retry.callAttempts();
     Duration delay = backoff.delayAfter(failure, attempts);
     connection.redial();
-    Waits.until(closed, within(delay));
+    Waits.until(closed, limits.within(delay));
   }
 
   private void dial() {
-    requireTime();
-    EventCall dialed =
-        runId == null
-            ? EventCall.start(connection.channel(), start)
-            : EventCall.attach(connection.channel(), attachment());
+    EventCall dialed = opening.dial(connection.channel(), cursor.position());
     call = dialed;
     if (isClosed()) {
       // Closed in between, by somebody who could not see the call yet.
       dialed.close();
     }
-    Optional<String> accepted = dialed.runId(within(silence));
-    if (runId == null) {
-      runId = accepted.orElse(null);
-    }
-  }
-
-  private AttachRunRequest attachment() {
-    return AttachRunRequest.newBuilder()
-        .setRunId(runId)
-        .setAfterSequenceNumber(cursor.position())
-        .setOptions(options)
-        .build();
+    dialed.runId(limits.silence()).ifPresent(opening::accepted);
   }
 
   private void read(EventCall current) {
@@ -229,15 +188,12 @@ final class Following {
       takeLeave(current);
       return;
     }
-    requireTime();
-    Optional<EventCall.Batch> batch = current.read(within(silence));
+    Optional<EventCall.Batch> batch = current.read(limits.silence());
     if (batch.isEmpty()) {
       verifyEnd();
       return;
     }
-    if (runId == null) {
-      runId = batch.get().runId();
-    }
+    opening.accepted(batch.get().runId());
     batch.get().events().forEach(this::take);
   }
 
@@ -263,14 +219,14 @@ final class Following {
 
   /** OK without {@code run_finished} is right behind the last event of a finished run alone. */
   private void verifyEnd() {
-    if (runId == null) {
-      throw LettaException.broken("the stream ended before the run was accepted");
-    }
+    String runId =
+        opening
+            .runId()
+            .orElseThrow(
+                () -> LettaException.broken("the stream ended before the run was accepted"));
     GetRunRequest request = GetRunRequest.newBuilder().setRunId(runId).build();
-    Run run =
-        connection.ask(RunServiceGrpc.getGetRunMethod(), request, callLimit()).getRun();
-    if (!FINAL_STATES.contains(run.getState())
-        || run.getLastSequenceNumber() > cursor.position()) {
+    Run run = ask(RunServiceGrpc.getGetRunMethod(), request).getRun();
+    if (!FINAL_STATES.contains(run.getState()) || run.getLastSequenceNumber() > cursor.position()) {
       throw LettaException.broken(
           "the stream ended after event %d, before the run did".formatted(cursor.position()));
     }
@@ -287,34 +243,5 @@ final class Following {
     if (current != null) {
       current.close();
     }
-  }
-
-  private void requireTime() {
-    if (isOver()) {
-      throw LettaException.deadlineExceeded(null);
-    }
-  }
-
-  private boolean isOver() {
-    Deadline limit = deadline;
-    return limit != null && limit.isExpired();
-  }
-
-  private Duration within(Duration span) {
-    Deadline limit = deadline;
-    if (limit == null) {
-      return span;
-    }
-    Duration left = Duration.ofNanos(Math.max(0, limit.timeRemaining(TimeUnit.NANOSECONDS)));
-    return left.compareTo(span) < 0 ? left : span;
-  }
-
-  /** How long without a word means that a stream is dead; for ever without heartbeats. */
-  private static Duration silenceLimit(StreamOptions options) {
-    Duration interval =
-        options.hasHeartbeatInterval()
-            ? Statuses.duration(options.getHeartbeatInterval())
-            : HEARTBEAT;
-    return interval.isZero() ? Waits.FOR_EVER : interval.multipliedBy(SILENT_INTERVALS);
   }
 }

@@ -76,7 +76,7 @@ public final class LettaClient implements AutoCloseable {
         request.getRequestId().isEmpty()
             ? request.toBuilder().setRequestId(UUID.randomUUID().toString()).build()
             : request;
-    return kept(new Following(connection, named), 0);
+    return kept(Opening.of(named));
   }
 
   /** Returns the stream of a run that there is, from its first event on. */
@@ -92,7 +92,7 @@ public final class LettaClient implements AutoCloseable {
 
   /** Returns the stream of a run that there is. */
   public RunStream attach(AttachRunRequest request) {
-    return kept(new Following(connection, request), request.getAfterSequenceNumber());
+    return kept(Opening.of(request));
   }
 
   /** Returns the stream of the run that answers waiting calls of another; null lets a call wait. */
@@ -131,9 +131,7 @@ public final class LettaClient implements AutoCloseable {
   /** Returns a run as it stands. */
   public Run run(String runId) {
     GetRunRequest request = GetRunRequest.newBuilder().setRunId(runId).build();
-    return connection
-        .ask(RunServiceGrpc.getGetRunMethod(), request, connection.timeout())
-        .getRun();
+    return connection.ask(RunServiceGrpc.getGetRunMethod(), request, connection.timeout()).getRun();
   }
 
   /** Asks a run to end, for everyone; returns it as it is. */
@@ -179,8 +177,8 @@ public final class LettaClient implements AutoCloseable {
     }
   }
 
-  private RunStream kept(Following following, int after) {
-    RunStream stream = new RunStream(connection, following, after, executor);
+  private RunStream kept(Opening opening) {
+    RunStream stream = new RunStream(connection, opening, executor);
     streams.add(stream);
     return stream;
   }

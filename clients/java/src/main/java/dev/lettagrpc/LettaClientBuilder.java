@@ -17,7 +17,8 @@ public final class LettaClientBuilder {
   // A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be
   // larger.
   private static final int MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
-  // Details of an error are up to 6 KiB, and a third more on the wire: grpc's 8 KiB would lose them.
+  // Details of an error are up to 6 KiB, and a third more on the wire: grpc's 8 KiB would lose
+  // them.
   private static final int MAX_METADATA_BYTES = 32 * 1024;
 
   private String target = "127.0.0.1:50051";

@@ -34,7 +34,9 @@ public class LettaException extends RuntimeException {
   private final Status.Code code;
   private final Refusal refusal;
 
-  /** What the server says of a failure, beside its code; the delay is null where it says nothing. */
+  /**
+   * What the server says of a failure, beside its code; the delay is null where it says nothing.
+   */
   record Refusal(
       String reason,
       Map<String, String> metadata,
@@ -84,7 +86,10 @@ public class LettaException extends RuntimeException {
     return code;
   }
 
-  /** A name of {@link ErrorReason} without its prefix; empty if the failure is no word of the server's. */
+  /**
+   * A name of {@link ErrorReason} without its prefix; empty if the failure is no word of the
+   * server's.
+   */
   public String reason() {
     return refusal.reason();
   }

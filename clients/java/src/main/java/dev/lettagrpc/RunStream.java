@@ -32,27 +32,26 @@ import java.util.stream.StreamSupport;
  * does. One reader at a time; {@code cancel}, {@code started} and {@code close} may be called
  * beside it, from any thread.
  */
-public final class RunStream implements Iterable<RunEvent>, Flow.Publisher<RunEvent>, AutoCloseable {
-  private final Connection connection;
+public final class RunStream
+    implements Iterable<RunEvent>, Flow.Publisher<RunEvent>, AutoCloseable {
   private final Following following;
   private final Executor executor;
   private final Accumulator accumulator = new Accumulator();
   private final AtomicBoolean subscribed = new AtomicBoolean();
   private volatile int last;
 
-  RunStream(Connection connection, Following following, int after, Executor executor) {
-    this.connection = connection;
-    this.following = following;
-    this.last = after;
+  RunStream(Connection connection, Opening opening, Executor executor) {
+    this.following = new Following(connection, opening);
+    this.last = opening.after();
     this.executor = executor;
   }
 
   /**
-   * Bounds all that is read from this stream from now on, new tries included. Behind the deadline it
-   * throws DEADLINE_EXCEEDED; the run goes on.
+   * Bounds all that is read from this stream from now on, new tries included. Behind the deadline
+   * it throws DEADLINE_EXCEEDED; the run goes on.
    */
   public RunStream withDeadlineAfter(Duration span) {
-    following.setDeadline(Deadline.after(span.toNanos(), TimeUnit.NANOSECONDS));
+    following.limits().setDeadline(Deadline.after(span.toNanos(), TimeUnit.NANOSECONDS));
     return this;
   }
 
@@ -172,12 +171,12 @@ public final class RunStream implements Iterable<RunEvent>, Flow.Publisher<RunEv
     }
   }
 
-  /** Asks the run to end, for everyone; returns it as it is. The stream goes on to the run's end. */
+  /**
+   * Asks the run to end, for everyone; returns it as it is. The stream goes on to the run's end.
+   */
   public Run cancel() {
     CancelRunRequest request = CancelRunRequest.newBuilder().setRunId(started()).build();
-    return connection
-        .ask(RunServiceGrpc.getCancelRunMethod(), request, following.callLimit())
-        .getRun();
+    return following.ask(RunServiceGrpc.getCancelRunMethod(), request).getRun();
   }
 
   /** Stops following; the run goes on. Does nothing when the stream has ended. */

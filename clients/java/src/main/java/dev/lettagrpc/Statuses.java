@@ -58,7 +58,8 @@ final class Statuses {
     }
   }
 
-  private static <D extends Message> Optional<D> detail(com.google.rpc.Status status, Class<D> kind) {
+  private static <D extends Message> Optional<D> detail(
+      com.google.rpc.Status status, Class<D> kind) {
     for (Any packed : status.getDetailsList()) {
       if (packed.is(kind)) {
         try {

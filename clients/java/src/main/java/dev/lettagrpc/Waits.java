@@ -10,7 +10,9 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** Blocking, with a limit, and with the interrupts and silences of it as {@link LettaException}s. */
+/**
+ * Blocking, with a limit, and with the interrupts and silences of it as {@link LettaException}s.
+ */
 final class Waits {
   /** Longer than anybody waits. */
   static final Duration FOR_EVER = Duration.ofNanos(Long.MAX_VALUE);

@@ -61,10 +61,8 @@ class AccumulatorTest {
             .setName("pay")
             .setArguments("{\"to\":")
             .build();
-    ToolCallDelta second =
-        ToolCallDelta.newBuilder().setMessageId("m").setArguments(" 1}").build();
-    ReasoningDelta thought =
-        ReasoningDelta.newBuilder().setMessageId("m").setText("Hm.").build();
+    ToolCallDelta second = ToolCallDelta.newBuilder().setMessageId("m").setArguments(" 1}").build();
+    ReasoningDelta thought = ReasoningDelta.newBuilder().setMessageId("m").setText("Hm.").build();
     add(
         event(1).setReasoningDelta(thought).build(),
         event(2).setToolCallDelta(first).build(),

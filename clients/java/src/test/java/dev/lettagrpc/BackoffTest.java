@@ -50,8 +50,7 @@ class BackoffTest {
     Backoff backoff = new Backoff(POLICY, () -> 1.0);
     backoff.delayAfter(BROKEN, 3);
     backoff.delayAfter(BROKEN, 3);
-    assertSame(
-        BROKEN, assertThrows(LettaException.class, () -> backoff.delayAfter(BROKEN, 3)));
+    assertSame(BROKEN, assertThrows(LettaException.class, () -> backoff.delayAfter(BROKEN, 3)));
 
     backoff.delayAfter(BROKEN, 3);
     backoff.reset();

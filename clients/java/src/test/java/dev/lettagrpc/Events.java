@@ -56,7 +56,9 @@ final class Events {
             .setRole(Role.ROLE_ASSISTANT)
             .addContent(ContentPart.newBuilder().setText(text))
             .build();
-    return event(number).setMessageCompleted(MessageCompleted.newBuilder().setMessage(whole)).build();
+    return event(number)
+        .setMessageCompleted(MessageCompleted.newBuilder().setMessage(whole))
+        .build();
   }
 
   static RunEvent restarted(int number, String... voided) {

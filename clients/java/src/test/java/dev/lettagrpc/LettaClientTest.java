@@ -32,7 +32,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-@Timeout(20)
+@Timeout(60)
 class LettaClientTest {
   private static final Run WAITING =
       run(RunState.RUN_STATE_INTERRUPTED).toBuilder()

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-@Timeout(20)
+@Timeout(60)
 class PublicationTest {
   private final Reader reader = new Reader();
   private Stage stage;
@@ -73,7 +73,7 @@ class PublicationTest {
 
     reader.subscription().cancel();
 
-    assertTrue(stage.hungUp.await(5, TimeUnit.SECONDS));
+    assertTrue(stage.hungUp.await(30, TimeUnit.SECONDS));
     assertTrue(stage.cancelled.isEmpty());
   }
 

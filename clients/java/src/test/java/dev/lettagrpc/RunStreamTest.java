@@ -34,14 +34,14 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-@Timeout(20)
+@Timeout(60)
 class RunStreamTest {
   private static final StreamRunRequest SOON_SILENT =
       StreamRunRequest.newBuilder()
           .setAgentId("agent-1")
           .setOptions(
               StreamOptions.newBuilder()
-                  .setHeartbeatInterval(Duration.newBuilder().setNanos(50_000_000)))
+                  .setHeartbeatInterval(Duration.newBuilder().setNanos(300_000_000)))
           .build();
 
   private Stage stage;
@@ -157,8 +157,8 @@ class RunStreamTest {
 
     stream.close();
 
-    assertTrue(List.of(List.of(), List.of(1)).contains(reading.get(5, TimeUnit.SECONDS)));
-    assertTrue(stage.hungUp.await(5, TimeUnit.SECONDS));
+    assertTrue(List.of(List.of(), List.of(1)).contains(reading.get(30, TimeUnit.SECONDS)));
+    assertTrue(stage.hungUp.await(30, TimeUnit.SECONDS));
     assertTrue(stage.cancelled.isEmpty());
     assertTrue(stage.attachedAfter.isEmpty());
     assertThrows(IllegalStateException.class, stream::finalRun);
@@ -183,7 +183,7 @@ class RunStreamTest {
 
       stream.close();
 
-      assertEquals(List.of(), reading.get(5, TimeUnit.SECONDS));
+      assertEquals(List.of(), reading.get(30, TimeUnit.SECONDS));
     }
   }
 
@@ -196,7 +196,7 @@ class RunStreamTest {
 
     client.close();
 
-    Exception failure = assertThrows(Exception.class, () -> reading.get(5, TimeUnit.SECONDS));
+    Exception failure = assertThrows(Exception.class, () -> reading.get(30, TimeUnit.SECONDS));
     assertEquals(IllegalStateException.class, failure.getCause().getClass());
   }
 
@@ -222,8 +222,7 @@ class RunStreamTest {
 
     stream.cancel();
 
-    assertEquals(
-        RunState.RUN_STATE_CANCELLED, reading.get(5, TimeUnit.SECONDS).getState());
+    assertEquals(RunState.RUN_STATE_CANCELLED, reading.get(30, TimeUnit.SECONDS).getState());
     assertEquals(List.of(Stage.RUN_ID), stage.cancelled);
   }
 
@@ -254,7 +253,7 @@ class RunStreamTest {
 
     reader.interrupt();
 
-    assertEquals(Status.Code.CANCELLED, failed.get(5, TimeUnit.SECONDS).code());
+    assertEquals(Status.Code.CANCELLED, failed.get(30, TimeUnit.SECONDS).code());
     assertTrue(flag.get());
     assertTrue(stage.attachedAfter.isEmpty());
   }
@@ -262,8 +261,9 @@ class RunStreamTest {
   @Test
   void aDeadlineEndsTheReadingAndNothingElse() {
     stage.then(call -> call.send(started(1)));
-    RunStream stream =
-        client.stream("agent-1", "hello").withDeadlineAfter(java.time.Duration.ofMillis(200));
+    RunStream stream = client.stream("agent-1", "hello");
+    stream.iterator().next();
+    stream.withDeadlineAfter(java.time.Duration.ofMillis(100));
 
     LettaException failure = assertThrows(LettaException.class, stream::finalRun);
 
@@ -297,8 +297,7 @@ class RunStreamTest {
 
   @Test
   void behindTheEndOfARunTheServerIsAskedHowItEnded() {
-    Run ended =
-        run(RunState.RUN_STATE_COMPLETED).toBuilder().setLastSequenceNumber(9).build();
+    Run ended = run(RunState.RUN_STATE_COMPLETED).toBuilder().setLastSequenceNumber(9).build();
     stage.knowing(ended).then(call -> call.end());
 
     RunStream stream = client.attach(Stage.RUN_ID, 9);
@@ -311,7 +310,8 @@ class RunStreamTest {
   @Test
   void textComesAsItIsWritten() {
     stage.then(
-        call -> call.send(started(1), delta(2, "m", "Hel"), delta(3, "m", "lo"), finished(4)).end());
+        call ->
+            call.send(started(1), delta(2, "m", "Hel"), delta(3, "m", "lo"), finished(4)).end());
 
     assertEquals(List.of("Hel", "lo"), client.stream("agent-1", "hello").textDeltas().toList());
   }

@@ -32,7 +32,9 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.function.Consumer;
 
-/** A server in this process that plays one scene after the other, and remembers what it was asked. */
+/**
+ * A server in this process that plays one scene after the other, and remembers what it was asked.
+ */
 final class Stage implements AutoCloseable {
   static final String RUN_ID = "run-1";
   static final RetryPolicy QUICK =
@@ -47,6 +49,7 @@ final class Stage implements AutoCloseable {
   final List<Integer> attachedAfter = new CopyOnWriteArrayList<>();
   final List<String> cancelled = new CopyOnWriteArrayList<>();
   final List<String> authorizations = new CopyOnWriteArrayList<>();
+
   /** Opens when a reader has hung up on a call that was still at work. */
   final CountDownLatch hungUp = new CountDownLatch(1);
 
@@ -136,7 +139,10 @@ final class Stage implements AutoCloseable {
               call,
               events ->
                   call.onNext(
-                      StreamRunResponse.newBuilder().setRunId(RUN_ID).addAllEvents(events).build())));
+                      StreamRunResponse.newBuilder()
+                          .setRunId(RUN_ID)
+                          .addAllEvents(events)
+                          .build())));
     }
 
     @Override
@@ -148,7 +154,10 @@ final class Stage implements AutoCloseable {
               call,
               events ->
                   call.onNext(
-                      AttachRunResponse.newBuilder().setRunId(RUN_ID).addAllEvents(events).build())));
+                      AttachRunResponse.newBuilder()
+                          .setRunId(RUN_ID)
+                          .addAllEvents(events)
+                          .build())));
     }
 
     @Override

@@ -11,7 +11,8 @@ import java.util.List;
 import java.util.Map;
 
 /** What the program saw of a run. */
-record Printed(List<Integer> events, String text, String state, Failure error, List<String> pending) {
+record Printed(
+    List<Integer> events, String text, String state, Failure error, List<String> pending) {
 
   record Failure(
       String code, String reason, Map<String, String> metadata, Map<String, String> fields) {}
