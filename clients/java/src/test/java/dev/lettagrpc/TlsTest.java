@@ -25,6 +25,7 @@ import java.util.List;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -34,13 +35,17 @@ import org.junit.jupiter.api.io.TempDir;
 class TlsTest {
   private static final char[] PASSWORD = "password".toCharArray();
 
-  @TempDir Path folder;
-  private KeyStore keys;
+  @TempDir static Path folder;
+  private static KeyStore keys;
   private Server server;
+
+  @BeforeAll
+  static void makeKeys() throws Exception {
+    keys = selfSigned();
+  }
 
   @BeforeEach
   void serve() throws Exception {
-    keys = selfSigned();
     server = builder(credentials()).addService(new Runs()).build().start();
   }
 
@@ -91,7 +96,8 @@ class TlsTest {
   }
 
   /** The JDK makes certificates with its own program alone. */
-  private KeyStore selfSigned() throws IOException, InterruptedException, GeneralSecurityException {
+  private static KeyStore selfSigned()
+      throws IOException, InterruptedException, GeneralSecurityException {
     Path file = folder.resolve("keys.p12");
     String keytool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
     List<String> command =
