@@ -49,7 +49,10 @@ async def read_json(scope: Scope, receive: Receive, options: GatewayOptions) -> 
     if kind != "application/json" and not kind.endswith("+json"):
         # Whatever a page may send to another origin without asking first is no JSON: so this closes that door, too.
         raise refused("A body must be sent with `content-type: application/json`.", http=415)
-    return parsed(body, options)
+    value = parsed(body, options)
+    if value is None:
+        raise refused("The body is null: send an object, or no body.")
+    return value
 
 
 def parsed(text: bytes | str, options: GatewayOptions) -> Any:  # noqa: ANN401 - any JSON

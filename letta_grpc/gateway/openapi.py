@@ -84,7 +84,7 @@ def _operation(binding: Binding, contract: Contract, schemas: Schemas) -> dict[s
         "responses": _responses(binding, schemas),
     }
     if binding.body and not binding.is_socket:
-        operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": _body(binding, schemas)}}}
+        operation["requestBody"] = {"content": {_JSON: {"schema": _body(binding, schemas)}}}
     return operation
 
 
@@ -169,13 +169,27 @@ def _responses(binding: Binding, schemas: Schemas) -> dict[str, Any]:
         return {"200": {"description": "Done.", "content": {_JSON: {"schema": schema}}}, "default": failed}
     element = _frame(kind, schemas)
     content = {
-        ServerSentEvents(0).content_type: {"schema": {"type": "string"}, "x-event-data": element},
+        ServerSentEvents(0).content_type: {"schema": _event(element)},
         JsonLines().content_type: {"schema": element},
     }
     return {
-        "200": {"description": "The stream; each event's data, and each line, is one frame.", "content": content},
+        "200": {"description": "The stream; the schemas are those of one event, and of one line.", "content": content},
         "204": {"description": "There is nothing, and there never will be."},
         "default": failed,
+    }
+
+
+def _event(frame: Schema) -> Schema:
+    """Return the schema of a server-sent event. What breaks a stream is its last one."""
+    told = {"anyOf": [frame, {"$ref": "#/components/schemas/Error"}]}
+    return {
+        "type": "object",
+        "required": ["data"],
+        "properties": {
+            "id": {"type": "string", "description": "The number to resume behind, where the stream can be resumed."},
+            "event": {"type": "string", "description": "Which kind of event it is; `error` at the end of one that breaks."},
+            "data": {"type": "string", "contentMediaType": _JSON, "contentSchema": told},
+        },
     }
 
 

@@ -27,7 +27,10 @@ class Binding:
 
 
 class Routes:
-    """All bindings of some RPCs. The most literal template that matches wins, and one with a custom verb before all."""
+    """All bindings of some RPCs. The most literal template that matches wins.
+
+    A template with a custom verb leaves no path to one without: what is behind the colon is never part of a variable then.
+    """
 
     def __init__(self, rpcs: Iterable[Rpc]) -> None:
         found = [binding for rpc in rpcs if rpc.rule is not None for binding in _bindings(rpc, rpc.rule)]
@@ -35,9 +38,13 @@ class Routes:
 
     def match(self, path: str) -> Iterator[tuple[Binding, Mapping[str, str]]]:
         """Yield the bindings whose template fits a path, best first, with the variables. Raises BadPathError."""
+        has_verb = False
         for binding in self.bindings:
+            if has_verb and not binding.template.verb:
+                return
             variables = binding.template.match(path)
             if variables is not None:
+                has_verb = bool(binding.template.verb)
                 yield binding, variables
 
 

@@ -19,9 +19,13 @@ class BadPathError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A path template, ready to match. `weight` orders templates: the more is literal, the earlier one is tried."""
+    """A path template, ready to match. `weight` orders templates: the more is literal, the earlier one is tried.
+
+    `verb`: what stands behind the last colon, in the template.
+    """
 
     text: str
+    verb: str
     pattern: re.Pattern[str]
     variables: tuple[str, ...]
     multiple: frozenset[str]
@@ -58,7 +62,7 @@ def template_of(text: str) -> Template:
             literals += bool(literal)
     if verb:
         pattern += re.escape(f":{verb}")
-    return Template(text, re.compile(pattern), tuple(variables), frozenset(multiple), (not verb, -literals))
+    return Template(text, verb, re.compile(pattern), tuple(variables), frozenset(multiple), (not verb, -literals))
 
 
 def _split_verb(text: str) -> tuple[str, str]:

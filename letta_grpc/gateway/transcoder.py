@@ -61,13 +61,12 @@ class Transcoder:
         allowed: list[str] = []
         try:
             for binding, variables in self.routes.match(path):
-                if binding.is_socket:
-                    if socket:
-                        return binding, variables
-                    raise refused("This is a WebSocket: ask for an upgrade.", http=426, headers={"upgrade": "websocket"})
-                if binding.verb == verb and not socket:
+                asked = "GET" if binding.is_socket else binding.verb
+                if asked == verb and binding.is_socket == socket:
                     return binding, variables
-                allowed.append(binding.verb)
+                if asked == verb and binding.is_socket:
+                    raise refused("This is a WebSocket: ask for an upgrade.", http=426, headers={"upgrade": "websocket"})
+                allowed.append(asked)
         except BadPathError as error:
             raise refused(f"{error}.") from None
         if allowed and not socket:

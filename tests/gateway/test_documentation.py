@@ -64,6 +64,8 @@ def test_a_stream_has_both_forms_and_the_frames_schema(own: Any) -> None:  # noq
     }
     validator.validate(told)
     assert not validator.is_valid(told | {"sequenceNumber": "four"})
+    event = responses["200"]["content"]["text/event-stream"]["schema"]["properties"]["data"]
+    assert event["contentSchema"]["anyOf"] == [frame, {"$ref": "#/components/schemas/Error"}]
 
 
 def test_a_websocket_is_shown_as_an_upgrade(document: Any) -> None:  # noqa: ANN401 - JSON

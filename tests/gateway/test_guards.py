@@ -115,6 +115,7 @@ async def test_a_body_that_is_too_large_is_413_and_says_what_fits(client: httpx2
         ("{}", "", 415),
         ("", "text/plain", 200),
         ("{", "application/json", 400),
+        ("null", "application/json", 400),
         ('{"text": NaN}', "application/json", 400),
         ('{"text": "\\ud800"}', "application/json", 400),
         (b'{"text": "\xff"}', "application/json", 400),

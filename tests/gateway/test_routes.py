@@ -183,11 +183,16 @@ async def test_a_verb_may_be_any(client: httpx2.AsyncClient) -> None:
 
 
 async def test_a_path_that_is_none_is_404_and_one_with_other_verbs_405(client: httpx2.AsyncClient) -> None:
-    for path in ("/api/v1/nothing", "/v1/search", "/api/v1/search/", "/api", "/api/made.up.v1.ShelfService/Hidden"):
+    for path in ("/api/v1/nothing", "/search", "/api/v1/search/", "/api", "/api/made.up.v1.ShelfService/Hidden"):
         assert error_of(await client.get(path))["status"] == "NOT_FOUND", path
     answer = await client.delete("/api/v1/search")
     assert (error_of(answer)["status"], answer.status_code) == ("UNIMPLEMENTED", 405)
     assert answer.headers["allow"] == "GET, POST"
+
+
+async def test_a_custom_verb_belongs_to_no_variable(client: httpx2.AsyncClient) -> None:
+    answer = await client.request("REPORT", "/api/v1/shelves/top:talk")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
 
 
 async def test_a_get_takes_no_body_and_a_post_no_query(client: httpx2.AsyncClient) -> None:
