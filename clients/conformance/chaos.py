@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,9 @@ def script() -> str:
 class Victim:
     """A server that can be killed, and started again where it was."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
+        self._environment = environment
         self._listen = "127.0.0.1:0"
         self._process: subprocess.Popen[str] | None = None
 
@@ -70,7 +71,7 @@ class Victim:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment | {"LETTA_GRPC_API_KEYS": KEY},
+                env=environment | self._environment,
             )
         line = read_line(self._process, START_SECONDS)
         if not line.startswith("listening grpc="):
@@ -86,10 +87,10 @@ class Victim:
 
 
 @contextmanager
-def victim() -> Iterator[Victim]:
+def victim(**environment: str) -> Iterator[Victim]:
     """Give a server that is not started yet; end it, whatever happened."""
     with tempfile.TemporaryDirectory() as folder:
-        server = Victim(Path(folder))
+        server = Victim(Path(folder), environment)
         try:
             yield server
         finally:
@@ -143,7 +144,7 @@ def expected(run: Run) -> dict[str, Any]:
 
 def chaos(command: Sequence[str]) -> list[str]:
     """Run a program through it; return what differs."""
-    with victim() as server:
+    with victim(LETTA_GRPC_API_KEYS=KEY) as server:
         target = server.start()
         agent_id = agent_of(target)
         task = {"case": agent_id, "do": "stream", "heartbeat_seconds": 1, "text": script(), "patient": True}

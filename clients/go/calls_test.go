@@ -1,0 +1,126 @@
+package lettagrpc
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/letta-grpc/letta-grpc-go/lettapb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+func TestAReadIsRepeatedWhileTheServerIsOutOfReach(t *testing.T) {
+	server := &playing{get: func(_ context.Context, call int32) (*lettapb.Run, error) {
+		if call < 4 {
+			return nil, status.Error(codes.Unavailable, "not yet")
+		}
+		return &lettapb.Run{Id: "run-1"}, nil
+	}}
+	answer, err := serve(t, server).Runs.GetRun(t.Context(), &lettapb.GetRunRequest{RunId: "run-1"})
+	if answer.GetRun().GetId() != "run-1" || err != nil {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+func TestAChangeIsMadeOnce(t *testing.T) {
+	server := &playing{create: func(int32) error { return status.Error(codes.Unavailable, "perhaps it was done") }}
+	_, err := serve(t, server).Agents.CreateAgent(t.Context(), &lettapb.CreateAgentRequest{})
+	var failure *Error
+	if !errors.As(err, &failure) || server.creates.Load() != 1 {
+		t.Errorf("%v after %d tries", err, server.creates.Load())
+	}
+}
+
+func TestACallWithoutADeadlineGetsOne(t *testing.T) {
+	server := &playing{get: func(ctx context.Context, _ int32) (*lettapb.Run, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	client := serve(t, server, WithTimeout(50*time.Millisecond))
+	_, err := client.Runs.GetRun(t.Context(), &lettapb.GetRunRequest{})
+	if !errors.Is(err, context.DeadlineExceeded) || server.gets.Load() != 1 {
+		t.Errorf("%v after %d tries", err, server.gets.Load())
+	}
+}
+
+func TestWhatMayBeRepeated(t *testing.T) {
+	for method, request := range map[string]any{
+		lettapb.RunService_CancelRun_FullMethodName:                &lettapb.CancelRunRequest{},
+		lettapb.RunService_ExecuteRun_FullMethodName:               &lettapb.ExecuteRunRequest{RequestId: "1"},
+		lettapb.AgentService_ListAgents_FullMethodName:             &lettapb.ListAgentsRequest{},
+		lettapb.AgentService_SearchMessages_FullMethodName:         &lettapb.SearchMessagesRequest{},
+		lettapb.AgentService_GetContext_FullMethodName:             &lettapb.GetContextRequest{},
+		lettapb.AgentService_CaptureMessages_FullMethodName:        &lettapb.CaptureMessagesRequest{RequestId: "1"},
+		lettapb.ConversationService_GetConversation_FullMethodName: &lettapb.GetConversationRequest{},
+	} {
+		if !repeatable(method, request) {
+			t.Errorf("%s may be repeated", method)
+		}
+	}
+	for method, request := range map[string]any{
+		lettapb.RunService_ExecuteRun_FullMethodName:      &lettapb.ExecuteRunRequest{},
+		lettapb.AgentService_CreateAgent_FullMethodName:   &lettapb.CreateAgentRequest{},
+		lettapb.AgentService_DeleteAgent_FullMethodName:   &lettapb.DeleteAgentRequest{},
+		lettapb.AgentService_ResetMessages_FullMethodName: &lettapb.ResetMessagesRequest{},
+		lettapb.ToolService_RunTool_FullMethodName:        &lettapb.RunToolRequest{},
+	} {
+		if repeatable(method, request) {
+			t.Errorf("%s must not be repeated", method)
+		}
+	}
+}
+
+func TestTheKeyTravelsWithAndWithoutTLS(t *testing.T) {
+	leavesNoGoroutine(t)
+	// For its certificate, which is one for 127.0.0.1.
+	web := httptest.NewTLSServer(nil)
+	defer web.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	secured := grpc.Creds(credentials.NewServerTLSFromCert(&web.TLS.Certificates[0]))
+	for name, way := range map[string]struct {
+		server []grpc.ServerOption
+		client []Option
+	}{
+		"plain text": {},
+		"TLS":        {[]grpc.ServerOption{secured}, []Option{WithTLS(&tls.Config{RootCAs: roots})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &playing{get: func(ctx context.Context, _ int32) (*lettapb.Run, error) {
+				headers, _ := metadata.FromIncomingContext(ctx)
+				return &lettapb.Run{Id: headers.Get("authorization")[0]}, nil
+			}}
+			target := listen(t, server, way.server...)
+			client, err := NewClient(target, append(way.client, WithAPIKey("sesame"))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = client.Close() }()
+			answer, err := client.Runs.GetRun(t.Context(), &lettapb.GetRunRequest{})
+			if answer.GetRun().GetId() != "Bearer sesame" || err != nil {
+				t.Errorf("%v, %v", answer, err)
+			}
+		})
+	}
+}
+
+func listen(t *testing.T, server *playing, options ...grpc.ServerOption) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	grpcServer := grpc.NewServer(options...)
+	lettapb.RegisterRunServiceServer(grpcServer, server)
+	go func() { _ = grpcServer.Serve(listener) }()
+	t.Cleanup(grpcServer.Stop)
+	return listener.Addr().String()
+}

@@ -1,0 +1,64 @@
+package lettagrpc
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// RetryPolicy says how patient a client is.
+//
+// The wait before the n-th new try is drawn evenly from 0 to Initial · Multiplierⁿ⁻¹, at most Maximum, and is never shorter than
+// the server asks.
+type RetryPolicy struct {
+	Initial    time.Duration
+	Maximum    time.Duration
+	Multiplier float64
+	// How often an accepted run's stream is tried after its last progress.
+	StreamAttempts int
+	// How often whatever else may be repeated without harm is tried in all.
+	CallAttempts int
+}
+
+// DefaultRetry is what a client does unless it is told otherwise.
+var DefaultRetry = RetryPolicy{
+	Initial:        100 * time.Millisecond,
+	Maximum:        10 * time.Second,
+	Multiplier:     2,
+	StreamAttempts: 12,
+	CallAttempts:   4,
+}
+
+// attempts counts failures since the last progress.
+type attempts struct {
+	policy   RetryPolicy
+	limit    int
+	failures int
+}
+
+func (a *attempts) reset() { a.failures = 0 }
+
+// after returns how long to wait before the next try, or that none is left or none would help.
+func (a *attempts) after(failure *Error) (time.Duration, bool) {
+	a.failures++
+	if !failure.Retryable() || a.failures >= a.limit {
+		a.failures = 0
+		return 0, false
+	}
+	ceiling := float64(a.policy.Initial) * math.Pow(a.policy.Multiplier, float64(a.failures-1))
+	ceiling = min(ceiling, float64(a.policy.Maximum))
+	return max(time.Duration(rand.Float64()*ceiling), failure.RetryDelay), true
+}
+
+// sleep waits; the context ends it.
+func sleep(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return contextError(ctx)
+	}
+}
