@@ -43,6 +43,7 @@ from letta_grpc.client.answers import (
     deny,
     tool_return,
 )
+from letta_grpc.client.displays import load_ipython_extension
 from letta_grpc.client.errors import (
     AgentNotFound,
     AlreadyExists,
@@ -166,6 +167,7 @@ __all__ = [
     "client_tool",
     "deny",
     "image",
+    "load_ipython_extension",
     "python_source",
     "run_start",
     "text_of",

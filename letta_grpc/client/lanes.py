@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.cursor import Cursor, is_filtered
+from letta_grpc.client.displays import told_markdown
 from letta_grpc.client.errors import LettaError
 from letta_grpc.client.requests import FINAL_STATES
 from letta_grpc.client.statuses import error_of
@@ -48,6 +49,9 @@ class Lane:
     def __repr__(self) -> str:
         told = repr(self.error) if self.error else f"{self.run_id} at event {self._after}"
         return f"<Lane {self.tag}: {told}>"
+
+    def _repr_markdown_(self) -> str:
+        return f"**{type(self.error).__name__}** {self.error}" if self.error else told_markdown(self.so_far)
 
     @property
     def last_sequence_number(self) -> int:

@@ -71,6 +71,7 @@ PUBLIC = [
     "client_tool",
     "deny",
     "image",
+    "load_ipython_extension",
     "python_source",
     "run_start",
     "text_of",

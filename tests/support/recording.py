@@ -1,10 +1,12 @@
-"""`make docs`: writes the generated tables of the documents, and the outputs of the transcripts as a new server gives them."""
+"""`make docs`: writes the generated tables, and what transcripts and notebooks show with a new server."""
 
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
 from tests.support.documents import DOCUMENTS, Addresses, Exchange, blocks, documented_server, exchanges, normal, play
+from tests.support.notebooks import NOTEBOOKS, execute, shown
 from tests.support.server_process import environment
 from tests.support.tables import TABLES, with_tables
 
@@ -39,6 +41,12 @@ def main() -> None:
         if any(block.language == "console" for block in blocks(path)):
             with tempfile.TemporaryDirectory() as folder, documented_server(Path(folder)) as addresses:
                 record(path, addresses, Path(folder))
+    for path in NOTEBOOKS:
+        with tempfile.TemporaryDirectory() as folder, documented_server(Path(folder)) as addresses:
+            executed = execute(path, addresses, Path(folder))
+            # Pictures and times differ each time, which alone is no news.
+            if shown(executed) != shown(path):
+                shutil.copy(executed, path)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Self
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.cursor import Cursor, is_filtered
+from letta_grpc.client.displays import stream_line, told_markdown
 from letta_grpc.client.errors import LettaError, RunFailed, StreamBroken, StreamClosed
 from letta_grpc.client.on_asyncio import EventCall
 from letta_grpc.client.requests import FINAL_STATES, silence_limit
@@ -68,6 +69,12 @@ class AsyncRunStream:
     def pending_actions(self) -> Sequence[runs_pb2.PendingAction]:
         """The calls that wait for answers, once the run has ended because of them: see `client.answer`."""
         return self._accumulator.pending_actions
+
+    def __repr__(self) -> str:
+        return stream_line(self, self._accumulator)
+
+    def _repr_markdown_(self) -> str:
+        return told_markdown(self._accumulator)
 
     async def started(self) -> str:
         """Wait until the server has accepted the run; return its id."""

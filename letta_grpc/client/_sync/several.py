@@ -58,6 +58,12 @@ class RunStreams:
         """The runs, in the order of their starts."""
         return list(self._lanes.values())
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.lanes}>"
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n---\n\n".join(lane._repr_markdown_() for lane in self.lanes)
+
     def started(self) -> Sequence[Lane]:
         """Wait until the server has accepted or refused each start; return the runs."""
         self._wait(lambda: all(lane.is_settled for lane in self.lanes))

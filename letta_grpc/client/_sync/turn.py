@@ -7,6 +7,7 @@ from typing import Self, cast
 from letta_grpc.client._sync.stream import RunStream
 from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.answers import Answer, Answers, tool_return
+from letta_grpc.client.displays import stream_line, told_markdown
 from letta_grpc.client.errors import RunFailed
 from letta_grpc.client.functions import ArgumentsInvalid, Function, bound
 from letta_grpc.client.on_threads import run_function
@@ -76,6 +77,12 @@ class Turn:
     def pending_actions(self) -> Sequence[runs_pb2.PendingAction]:
         """The calls that wait for answers which this turn does not give."""
         return self._accumulator.pending_actions
+
+    def __repr__(self) -> str:
+        return stream_line(self, self._accumulator)
+
+    def _repr_markdown_(self) -> str:
+        return told_markdown(self._accumulator)
 
     def __iter__(self) -> Self:
         return self
