@@ -1,0 +1,181 @@
+//! Where the server is, and how to talk to it.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::connection::{Authorization, Connection};
+use crate::{Client, Error, Result, RetryPolicy};
+
+const DEFAULT_TARGET: &str = "127.0.0.1:50051";
+const AGENT: &str = concat!("letta-grpc-rust/", env!("CARGO_PKG_VERSION"));
+
+/// A client about to be made: `.await` it. See [`Client::connect`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is made until it is awaited"]
+pub struct Connect {
+    target: String,
+    api_key: Option<String>,
+    timeout: Duration,
+    retry: RetryPolicy,
+    channel: Option<Channel>,
+    #[cfg(feature = "tls")]
+    tls: Option<tonic::transport::ClientTlsConfig>,
+}
+
+impl Connect {
+    pub(crate) fn new(target: impl Into<String>) -> Self {
+        Self {
+            target: target.into(),
+            api_key: None,
+            timeout: Duration::from_secs(60),
+            retry: RetryPolicy::default(),
+            channel: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    pub(crate) fn from_env() -> Self {
+        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let target = given("LETTA_GRPC_TARGET").unwrap_or_else(|| DEFAULT_TARGET.to_owned());
+        Self { api_key: given("LETTA_GRPC_TARGET_API_KEY"), ..Self::new(target) }
+    }
+
+    /// Sends this key with every call.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// How long a call may take; default 60 s. Streams and [`execute`](crate::RunRequest::execute) take as long as the run.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How patient the client is with what can be repeated without harm.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Uses a channel of your own, over whatever it leads; the target is not looked at.
+    pub fn channel(mut self, channel: Channel) -> Self {
+        self.channel = Some(channel);
+        self
+    }
+
+    /// How an `https://` target is secured; default: by the system's roots.
+    ///
+    /// For a server with a certificate of your own authority:
+    ///
+    /// ```
+    /// # let pem = "";
+    /// use letta_grpc::{Client, tonic::transport::{Certificate, ClientTlsConfig}};
+    ///
+    /// let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+    /// let connect = Client::connect("https://agents.example:50051").tls(tls);
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: tonic::transport::ClientTlsConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    fn client(self) -> Result<Client> {
+        let key = self.api_key.as_deref().map(bearer).transpose()?;
+        let channel = match &self.channel {
+            Some(channel) => channel.clone(),
+            None => self.endpoint()?.connect_lazy(),
+        };
+        Ok(Client::new(Connection {
+            transport: InterceptedService::new(channel, Authorization(key)),
+            timeout: self.timeout,
+            retry: self.retry,
+        }))
+    }
+
+    fn endpoint(&self) -> Result<Endpoint> {
+        let scheme = if self.target.contains("://") { "" } else { "http://" };
+        let target = format!("{scheme}{}", self.target);
+        let endpoint = Endpoint::from_shared(target).map_err(|error| Error::invalid("target", error))?;
+        self.secured(endpoint)?.user_agent(AGENT).map_err(|error| Error::invalid("user agent", error)).map(|endpoint| {
+            endpoint
+                .connect_timeout(Duration::from_secs(5))
+                // Pings go out while a call is open. Servers of ours take one every 5 s.
+                .http2_keep_alive_interval(Duration::from_secs(30))
+                .keep_alive_timeout(Duration::from_secs(10))
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    fn secured(&self, endpoint: Endpoint) -> Result<Endpoint> {
+        if endpoint.uri().scheme_str() != Some("https") {
+            return Ok(endpoint);
+        }
+        let system = || tonic::transport::ClientTlsConfig::new().with_enabled_roots();
+        let config = self.tls.clone().unwrap_or_else(system);
+        endpoint.tls_config(config).map_err(|error| Error::invalid("tls", error))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secured(&self, endpoint: Endpoint) -> Result<Endpoint> {
+        if endpoint.uri().scheme_str() == Some("https") {
+            return Err(Error::invalid("target", "this build has no TLS: turn the feature `tls` on"));
+        }
+        Ok(endpoint)
+    }
+}
+
+impl IntoFuture for Connect {
+    type Output = Result<Client>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        // A channel belongs to the runtime that it is made in.
+        Box::pin(async { self.client() })
+    }
+}
+
+fn bearer(key: &str) -> Result<MetadataValue<Ascii>> {
+    let mut value: MetadataValue<Ascii> =
+        format!("Bearer {key}").parse().map_err(|error| Error::invalid("API key", error))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::Code;
+
+    #[tokio::test]
+    async fn a_client_is_made_before_its_server_is_up() {
+        assert!(Client::connect("127.0.0.1:9").await.is_ok());
+        assert!(Client::connect("http://localhost:9").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_target_or_no_key_is_refused_at_once() {
+        for connect in [Client::connect("no where"), Client::connect("localhost:1").api_key("new\nline")] {
+            assert_eq!(connect.await.unwrap_err().code(), Some(Code::InvalidArgument));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_key_is_not_printed() {
+        let client = Client::connect("localhost:1").api_key("secret").await.unwrap();
+        assert!(!format!("{client:?}").contains("secret"));
+    }
+
+    #[cfg(feature = "tls")]
+    #[tokio::test]
+    async fn https_is_secured() {
+        assert!(Client::connect("https://localhost:1").await.is_ok());
+    }
+}
