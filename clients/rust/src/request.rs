@@ -146,6 +146,12 @@ impl RunRequest {
         self
     }
 
+    /// Tells this address by a POST that the run has ended, also when it waits for answers then.
+    pub fn callback(mut self, url: impl Into<String>) -> Self {
+        self.spec.callback_url = Some(url.into());
+        self
+    }
+
     /// Kept with the run, for your own use.
     pub fn metadata(mut self, entries: HashMap<String, String>) -> Self {
         self.spec.metadata = entries;

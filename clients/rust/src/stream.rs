@@ -221,7 +221,11 @@ impl fmt::Debug for RunStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Client;
+    use crate::{Client, RetryPolicy};
+    use std::net::TcpListener;
+    use tonic::Code;
+
+    const SOON: Duration = Duration::from_millis(30);
 
     fn sent<T: Send>(value: T) -> T {
         value
@@ -238,5 +242,42 @@ mod tests {
         }
         let client = Client::connect("127.0.0.1:9").await.unwrap();
         drop(sent(read(client)));
+    }
+
+    /// A server that takes connections and never says a word.
+    async fn silent() -> (TcpListener, Client) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap().to_string();
+        let retry = RetryPolicy { initial: Duration::ZERO, call_attempts: 2, ..RetryPolicy::default() };
+        (listener, Client::connect(target).timeout(SOON).retry(retry).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_deadline_counts_from_the_start_on() {
+        let (_listener, client) = silent().await;
+        let error = client.run("agent-1", "Hello!").deadline(SOON).stream().await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::DeadlineExceeded));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_accepts_is_given_up() {
+        let (_listener, client) = silent().await;
+        let error = client.run("agent-1", "Hello!").heartbeat(SOON).stream().await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::Unavailable));
+    }
+
+    #[tokio::test]
+    async fn a_call_without_an_answer_ends_with_its_time() {
+        let (_listener, client) = silent().await;
+        let error = client.get_run("run-1").await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::DeadlineExceeded));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_unavailable() {
+        let (listener, client) = silent().await;
+        drop(listener);
+        let error = client.run("agent-1", "Hello!").stream().await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::Unavailable));
     }
 }
