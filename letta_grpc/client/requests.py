@@ -65,6 +65,7 @@ class RunArguments(TypedDict, total=False):
     model              the model for this run, in place of the agent's
     system             the system prompt for this run, in place of the agent's
     response_format    JSON Schema, a mapping or text: the model's answer is JSON of this shape
+    callback_url       the address that the server tells of the run's end
     metadata           kept with the run
     background         marks the run as background work, for listings
     """
@@ -81,6 +82,7 @@ class RunArguments(TypedDict, total=False):
     model: str | None
     system: str | None
     response_format: JsonText | None
+    callback_url: str | None
     metadata: Mapping[str, str] | None
     background: bool
 
@@ -99,6 +101,7 @@ def run_spec(messages: Inputs, arguments: RunArguments) -> runs_pb2.RunSpec:
         model=arguments.get("model"),
         system=arguments.get("system"),
         response_format=json_text(arguments.get("response_format")),
+        callback_url=arguments.get("callback_url"),
         metadata=arguments.get("metadata"),
         background=arguments.get("background", False),
     )

@@ -42,6 +42,7 @@ def test_every_argument_reaches_the_run() -> None:
             "response_format": {"type": "object"},
             "model": "a/b",
             "system": "brief",
+            "callback_url": "https://example.org/ended",
             "metadata": {"k": "v"},
             "background": True,
         },

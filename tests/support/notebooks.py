@@ -52,7 +52,7 @@ def _words(output: dict[str, Any]) -> str:
 def _main(source: Path, target: Path, grpc: str) -> None:
     addresses = Addresses(grpc)
     notebook = nbformat.reads(addresses.named_in(source.read_text()), as_version=4)  # type: ignore[no-untyped-call]  # partly typed
-    patience = {"timeout": 60, "startup_timeout": 120}
+    patience: dict[str, Any] = {"timeout": 60, "startup_timeout": 120}
     NotebookClient(notebook, **patience, coalesce_streams=True, record_timing=False, allow_errors=True).execute()
     notebook.metadata.language_info = {"name": "python"}
     text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]  # as above
