@@ -75,7 +75,6 @@ export class LettaError extends Error {
 
   constructor(message: string, failure: Failure = {}) {
     super(message, "cause" in failure ? { cause: failure.cause } : undefined);
-    this.name = new.target.name;
     this.code = failure.code;
     this.reason = failure.reason ?? "";
     this.metadata = failure.metadata ?? {};
@@ -173,6 +172,30 @@ const BY_REASON: Partial<Record<Reason, typeof LettaError>> = {
   EVENTS_EXPIRED: EventsExpiredError,
   STREAM_RECYCLED: UnavailableError,
 };
+
+// Spelled out, because bundlers rename classes.
+const NAMES = {
+  LettaError,
+  InvalidRequestError,
+  UnauthenticatedError,
+  PermissionDeniedError,
+  NotFoundError,
+  AlreadyExistsError,
+  ConflictError,
+  ConversationBusyError,
+  FailedPreconditionError,
+  ApprovalPendingError,
+  OutOfRangeError,
+  EventsExpiredError,
+  ExhaustedError,
+  UnavailableError,
+  StreamBrokenError,
+  DeadlineExceededError,
+  ServerError,
+  StreamClosedError,
+  RunFailedError,
+};
+for (const [name, kind] of Object.entries(NAMES)) kind.prototype.name = name;
 
 /** Return the error that a failed call stands for. */
 export function errorOf(message: string, failure: Failure & { code: StatusCode }): LettaError {
