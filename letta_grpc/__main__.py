@@ -6,8 +6,7 @@ import sys
 
 def main() -> None:
     """Run the command line; say what to install where its packages are missing."""
-    # Without this grpc's C core writes notes of its own between the lines that people and scripts read.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    settle_grpc()
     try:
         from letta_grpc.cli.program import program  # noqa: PLC0415 - the base install has none of what this needs
     except ModuleNotFoundError as missing:
@@ -15,6 +14,15 @@ def main() -> None:
             raise
         sys.exit(f"letta-grpc needs the server's packages ({missing.name} is missing): pip install 'letta-grpc[server]'")
     program()
+
+
+def settle_grpc() -> None:
+    """Say to grpc's C core, which reads it on first use, how this program uses it."""
+    # It would write notes of its own between the lines that people and scripts read.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # uvloop forks where asyncio would use vfork. In a child grpc would start its threads again, in the moment before the child
+    # becomes another program; one time in twenty they crash there: sandboxes and MCP servers would die as they start.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,17 @@ asking: a step is stored, and nothing of what it asks for.
 compacted: the summary is stored, and the model is not asked yet.
 """
 
+# ruff: noqa: E402 - grpc reads the environment when it is imported
+from letta_grpc.__main__ import main, settle_grpc
+
+settle_grpc()
+
 import os
 import signal
 import sys
 from asyncio import Future
 from collections.abc import Sequence
 
-from letta_grpc.__main__ import main
 from letta_grpc.adapters.sql.sqlite.journal import SqliteJournal
 from letta_grpc.domain.events import ApprovalRequested, ContextCompacted, RunEvent, ToolReturned
 from letta_grpc.ports.journal import Change, Lease
