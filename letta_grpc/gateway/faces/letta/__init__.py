@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.letta import (
+    agent_files,
     agent_tools,
     agents,
     archival,
@@ -37,6 +38,7 @@ OPERATIONS: Sequence[Operation] = (
     *messages.OPERATIONS,
     *conversations.OPERATIONS,
     *runs.OPERATIONS,
+    *agent_files.OPERATIONS,
     *agents.OPERATIONS,
     *core_memory.OPERATIONS,
     *blocks.OPERATIONS,

@@ -52,7 +52,7 @@ ELSEWHERE: Sequence[Elsewhere] = (
         "Agents work together by the tools send_message_to_agent_and_wait, send_message_to_agent and "
         "send_message_to_agents_matching_tags, and in the background by `enable_sleeptime`.",
     ),
-    Elsewhere(("/v1/templates",), "Keep an agent as a file: /api/v1/agents/{agent_id}:export and /api/v1/agents:import."),
+    Elsewhere(("/v1/templates",), "Keep an agent as a file: /v1/agents/{agent_id}/export and /v1/agents/import."),
     Elsewhere(("/v1/client-side-access-tokens",), "Keys are set by LETTA_GRPC_API_KEYS, and sent as `authorization: Bearer`."),
     Elsewhere(
         ("/v1/environments", "/v1/agents/{agent_id}/schedule"),

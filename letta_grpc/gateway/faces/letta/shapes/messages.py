@@ -182,5 +182,10 @@ def _content(parts: Sequence[pb.ContentPart]) -> str | list[Item]:
 def _part_json(part: pb.ContentPart) -> Item:
     if part.WhichOneof("kind") != "image":
         return {"type": "text", "text": part.text}
-    data = base64.b64encode(part.image.data).decode()
-    return {"type": "image", "source": {"type": "base64", "media_type": part.image.media_type, "data": data}}
+    return picture_json(part.image)
+
+
+def picture_json(image: pb.Image) -> Item:
+    """Return a stored picture as a part."""
+    data = base64.b64encode(image.data).decode()
+    return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": data}}
