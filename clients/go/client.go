@@ -13,6 +13,9 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
+// Version is this client's. Servers see it in the user agent.
+const Version = "0.1.0"
+
 // A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be larger.
 const maxReceiveBytes = 64 << 20
 
@@ -104,6 +107,7 @@ func (c *Client) Close() error {
 func (c *Client) dialOptions(s *settings) []grpc.DialOption {
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(s.transport),
+		grpc.WithUserAgent("letta-grpc-go/" + Version),
 		grpc.WithChainUnaryInterceptor(c.ask),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes)),
 		// Our own retries know what may be repeated.
