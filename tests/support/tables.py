@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from letta_grpc.domain.errors import LettaError, RunFailure
+from letta_grpc.gateway.faces.letta.migrating import routes_table
 from letta_grpc.settings import Settings, variable_of
 from letta_grpc.transport.errors import WIRE
 
@@ -88,6 +89,7 @@ def _first_words(path: Path) -> str:
 TABLES = {
     ROOT / "README.md": {"settings": settings_table, "errors": errors_table, "run errors": run_errors_table},
     PACKAGE / "README.md": {"files": files_table},
+    PACKAGE / "gateway/README.md": {"routes of the letta face": routes_table},
 }
 
 
