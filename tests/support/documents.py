@@ -17,6 +17,8 @@ DOCUMENTS = [
     ROOT / "letta_grpc/README.md",
     ROOT / "tests/README.md",
     ROOT / "protos/README.md",
+    ROOT / "clients/README.md",
+    ROOT / "clients/python/README.md",
     *sorted((ROOT / "clients/shell").glob("*.md")),
 ]
 BLOCK_SECONDS = 60
