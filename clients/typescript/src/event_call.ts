@@ -49,6 +49,7 @@ export class EventCall {
   /** End the call for good. */
   close(): void {
     this.#line.abort();
+    void this.#messages?.return?.().catch(() => {});
   }
 }
 

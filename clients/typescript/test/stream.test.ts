@@ -1,0 +1,108 @@
+// How a stream is left, and taken up again; what the conformance kit plays is not played here again.
+
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { test } from "node:test";
+import { DeadlineExceededError, RunFailedError, RunState, type RunStream, StreamClosedError } from "letta-grpc";
+import { ends, event, FakeServer, plays, says } from "./support/fake_server.js";
+
+const HELLO = [says(1, "Hel"), says(2, "lo"), ends(3)];
+
+async function numbers(stream: RunStream): Promise<number[]> {
+  const seen = [];
+  for await (const { sequenceNumber } of stream) seen.push(sequenceNumber);
+  return seen;
+}
+
+test("after a break iterating goes on behind the last event", async () => {
+  const server = new FakeServer(plays(HELLO, "silence"), plays(HELLO.slice(1)));
+  const stream = server.client.stream("agent-1", "Hello!");
+  for await (const { sequenceNumber } of stream) if (sequenceNumber === 1) break;
+  deepEqual(await numbers(stream), [2, 3]);
+  deepEqual(server.attachedAfter, [1]);
+  equal(stream.soFar.textSoFar, "Hello");
+});
+
+test("a stream that is closed ends, and its run is not cancelled", async () => {
+  const server = new FakeServer(plays(HELLO, "silence"));
+  const stream = server.client.stream("agent-1", "Hello!");
+  for await (const _ of stream) await stream.close();
+  await rejects(stream.final(), StreamClosedError);
+  await server.quiet();
+  deepEqual([server.cancels.length, server.attachedAfter.length], [0, 0]);
+});
+
+test("a signal ends the reading with its reason, wherever the stream is", async () => {
+  const server = new FakeServer(plays(HELLO.slice(0, 2), "silence"));
+  const leaving = new AbortController();
+  const stream = server.client.stream("agent-1", "Hello!", { signal: leaving.signal });
+  const reading = numbers(stream);
+  await stream.started();
+  leaving.abort(new Error("I leave"));
+  await rejects(reading, /I leave/);
+  await rejects(stream.final(), /I leave/);
+  equal(server.cancels.length, 0);
+});
+
+test("with a signal that has come already nothing is started", async () => {
+  const server = new FakeServer();
+  await rejects(server.client.stream("agent-1", "Hello!", { signal: AbortSignal.abort() }).text(), { name: "AbortError" });
+  equal(server.starts.length, 0);
+});
+
+test("the time for all of the reading is a limit that events do not prolong", async () => {
+  const server = new FakeServer(plays(HELLO.slice(0, 2), "silence"));
+  await rejects(server.client.stream("agent-1", "Hello!", { timeoutMs: 50 }).text(), DeadlineExceededError);
+});
+
+test("several may wait for the start while one reads", async () => {
+  const server = new FakeServer(plays(HELLO));
+  const stream = server.client.stream("agent-1", "Hello!");
+  const [first, second, text] = await Promise.all([stream.started(), stream.started(), stream.text()]);
+  deepEqual([first, second, text], ["run-1", "run-1", ""]);
+  equal(server.starts.length, 1);
+});
+
+test("cancelling goes on reading to the end", async () => {
+  const server = new FakeServer(plays([says(1, "Hel"), ends(2, RunState.CANCELLED)]));
+  const stream = server.client.stream("agent-1", "Hello!");
+  await stream.cancel();
+  equal((await stream.final()).state, RunState.CANCELLED);
+  deepEqual(server.cancels.map(({ runId }) => runId), ["run-1"]);
+});
+
+test("after an error the stream goes on where it stopped", async () => {
+  const silent = { heartbeatMs: 10 };
+  const cuts = Array.from({ length: 12 }, () => plays([], "cut"));
+  const server = new FakeServer(plays(HELLO.slice(0, 1), "cut"), ...cuts.slice(1), plays(HELLO.slice(1)));
+  const stream = server.client.stream("agent-1", "Hello!", silent);
+  await rejects(numbers(stream), /the link broke/);
+  deepEqual(await numbers(stream), [2, 3]);
+});
+
+test("the text of a failed run is its error", async () => {
+  const failed = ends(1, RunState.FAILED, { error: { reason: "MODEL_OVERLOADED", message: "too busy", metadata: { model: "m" } } });
+  const stream = new FakeServer(plays([failed])).client.stream("agent-1", "Hello!");
+  await rejects(stream.text(), (error) => {
+    ok(error instanceof RunFailedError);
+    deepEqual([error.name, error.reason, error.message, error.metadata], ["RunFailedError", "MODEL_OVERLOADED", "too busy", { model: "m" }]);
+    return true;
+  });
+});
+
+test("text comes by pieces, whatever else happens", async () => {
+  const step = event(2, { case: "stepStarted", value: { stepId: "s" } });
+  const stream = new FakeServer(plays([says(1, "Hel"), step, says(3, "lo"), ends(4)])).client.stream("agent-1", "Hello!");
+  const pieces = [];
+  for await (const piece of stream.textDeltas()) pieces.push(piece);
+  deepEqual(pieces, ["Hel", "lo"]);
+});
+
+test("closing the client closes its streams", async () => {
+  const server = new FakeServer(plays(HELLO.slice(0, 1), "silence"));
+  const stream = server.client.stream("agent-1", "Hello!");
+  const reading = numbers(stream);
+  await stream.started();
+  await server.client.close();
+  await reading;
+  await rejects(stream.final(), StreamClosedError);
+});
