@@ -180,7 +180,8 @@ final class Following {
       // Closed in between, by somebody who could not see the call yet.
       dialed.close();
     }
-    dialed.runId(limits.silence()).ifPresent(opening::accepted);
+    // No heartbeat is due before the server has the call, and a connection may have to be made.
+    dialed.runId(limits.within(connection.timeout())).ifPresent(opening::accepted);
   }
 
   private void read(EventCall current) {
