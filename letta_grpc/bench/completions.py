@@ -10,7 +10,7 @@ _END = b"[DONE]"
 
 
 class Dechunker:
-    """Turns the bytes of a chunked event stream into the payloads of its events."""
+    """Turns the bytes of a chunked event stream into its events."""
 
     def __init__(self) -> None:
         self._bytes = b""
@@ -18,7 +18,7 @@ class Dechunker:
         self.ended = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the payloads that are whole by now."""
+        """Return the events that are whole by now."""
         buffer = self._bytes + data
         bodies, position = [self._text], 0
         while (line_end := buffer.find(b"\r\n", position)) >= 0:
@@ -31,7 +31,7 @@ class Dechunker:
             position = stop + 2
         self._bytes = buffer[position:]
         *events, self._text = b"".join(bodies).split(b"\n\n")
-        return [event[6:] for event in events]
+        return events
 
 
 class CompletionPool:
@@ -54,7 +54,7 @@ class CompletionPool:
                 data = await reader.read(65536)
                 if not data:
                     raise ConnectionError("the upstream cut the stream")
-                yield dechunker.feed(data)
+                yield [event[6:] for event in dechunker.feed(data)]
         finally:
             if dechunker.ended:
                 self._idle.append((reader, writer))

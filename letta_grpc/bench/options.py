@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ALL_ROWS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11})
+ALL_ROWS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,10 +59,11 @@ def pin(cores: frozenset[int]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A process that has said where it listens, and how long it took to say so."""
+    """A process that has said where it listens, and how long it took to say so. `web`: where for HTTP, beside gRPC."""
 
     pid: int
     address: str
+    web: str
     start_seconds: float
 
 
@@ -75,8 +76,8 @@ def running(
     with log.open("ab") as errors, _pinned(cores):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=env)  # noqa: S603 - our own commands
     try:
-        address = _listening(process, log)
-        yield Running(pid=process.pid, address=address, start_seconds=time.monotonic() - started)
+        address, web = _listening(process, log)
+        yield Running(pid=process.pid, address=address, web=web, start_seconds=time.monotonic() - started)
     finally:
         process.terminate()
         try:
@@ -97,16 +98,16 @@ def _pinned(cores: frozenset[int]) -> Iterator[None]:
         pin(mine)
 
 
-def _listening(process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _listening(process: "subprocess.Popen[bytes]", log: Path) -> tuple[str, str]:
     if process.stdout is None:
         raise ProcessFailedError("no standard output to read from")
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         line = process.stdout.readline().decode() if selector.select(_START_SECONDS) else ""
-    found = re.match(r"listening (?:grpc|http)=(\S+)", line)
+    found = re.match(r"listening (?:grpc|http)=(\S+)(?: http=http://(\S+))?", line)
     if found is None:
         raise ProcessFailedError(f"{process.args!r} did not say where it listens: {line!r}\n{log.read_text()[-2000:]}")
-    return found[1]
+    return found[1], found[2] or ""
 
 
 class LoadProcess:

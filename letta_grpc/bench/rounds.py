@@ -32,27 +32,34 @@ class Bench:
     raw: Server
     fresh_ours: Starter
     fresh_raw: Starter
+    fresh_web: Starter
+    fresh_sse: Starter
     sizes: Sizes
     failures: list[str] = field(default_factory=list)
 
     def run(self, load: Load) -> Outcome:
         """Run one load. Raises NothingMeasuredError."""
         outcome = self.load.run(run_load, load)
-        name = "letta-grpc" if load.subject == self.ours else "grpc-raw" if load.subject == self.raw else "direct"
+        name = load.subject.name if isinstance(load.subject, Server) else "direct"
         self.failures.extend(f"{name} {load.scenario.model}: {failure}" for failure in outcome.failures)
         if not outcome.requests:
             raise NothingMeasuredError(self.failures[-1])
         return outcome
 
-    def pairs(self, load: Load, rounds: int) -> Iterator[tuple[Outcome, Outcome]]:
-        """Run a load, whatever its subject, so many times against both servers; yield ours and the relay's outcome."""
+    def pairs(self, load: Load, rounds: int, against: Server | None = None) -> Iterator[tuple[Outcome, Outcome]]:
+        """Run a load so many times against both servers; yield ours and the relay's outcome.
+
+        Ours is the load's subject if that is a server. `against`: the relay, if it is not grpc-raw.
+        """
+        mine = load.subject if isinstance(load.subject, Server) else self.ours
+        relay = against or self.raw
         for number in range(rounds):
             if number % 2:
-                raw = self.run(replace(load, subject=self.raw))
-                yield self.run(replace(load, subject=self.ours)), raw
+                raw = self.run(replace(load, subject=relay))
+                yield self.run(replace(load, subject=mine)), raw
             else:
-                ours = self.run(replace(load, subject=self.ours))
-                yield ours, self.run(replace(load, subject=self.raw))
+                ours = self.run(replace(load, subject=mine))
+                yield ours, self.run(replace(load, subject=relay))
 
     def direct(self) -> Direct:
         """Return the bare upstream."""

@@ -1,6 +1,7 @@
 """The measures, row by row."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
 from letta_grpc.bench import goals
@@ -9,7 +10,7 @@ from letta_grpc.bench.goals import Goal
 from letta_grpc.bench.load import Load, Outcome
 from letta_grpc.bench.quantiles import paired_ratio, quantile
 from letta_grpc.bench.report import Line
-from letta_grpc.bench.rounds import Bench
+from letta_grpc.bench.rounds import Bench, warm_up
 from letta_grpc.bench.scenarios import Scenario
 
 _P99 = 0.99
@@ -106,6 +107,23 @@ def idle(bench: Bench) -> list[Line]:
     ]
 
 
+def event_streams(bench: Bench) -> list[Line]:
+    """Row 10: the same bursts as server-sent events, beside a relay that is a web server."""
+    sizes, scenario = bench.sizes, Scenario(tokens=bench.sizes.burst_tokens)
+    with bench.fresh_web() as ours, bench.fresh_sse() as raw:
+        for server in (ours, raw):
+            warm_up(bench.load, server)
+        load = Load(subject=ours, scenario=scenario, requests=sizes.burst_requests)
+        one = list(bench.pairs(load, sizes.rounds, raw))
+        crowd = replace(load, requests=2 * sizes.burst_streams, concurrency=sizes.burst_streams)
+        many = list(bench.pairs(crowd, sizes.rounds, raw))
+    note = f"answers of {sizes.burst_tokens}"
+    return [
+        _rate(goals.EVENT_STREAM_ONE, one, _cpu_per_1000_tokens, note),
+        _rate(goals.EVENT_STREAM_MANY, many, _cpu_per_1000_tokens, note),
+    ]
+
+
 def replayed(bench: Bench) -> list[Line]:
     """Row 11: a finished run, read again from its first event."""
     found = bench.replay()
@@ -123,6 +141,7 @@ ROWS: Mapping[Callable[[Bench], list[Line]], frozenset[int]] = {
     crowd: frozenset({6}),
     short: frozenset({7}),
     waiting: frozenset({8}),
+    event_streams: frozenset({10}),
     replayed: frozenset({11}),
 }
 

@@ -9,6 +9,7 @@ import grpc.aio
 from letta_grpc.bench.completions import CompletionPool, texts
 from letta_grpc.bench.conversations import open_conversations
 from letta_grpc.bench.errors import TokensBrokenError
+from letta_grpc.bench.event_streams import EventStreamPool, event_requests
 from letta_grpc.bench.scenarios import Scenario
 from letta_grpc.bench.subjects import Direct, Server, Subject
 from letta_grpc.bench.tokens import TokenCheck, now_us
@@ -55,6 +56,11 @@ async def streamer(subject: Subject, scenario: Scenario, *, requests: int, concu
             pool = CompletionPool(subject.address)
             yield lambda _: _direct(pool, scenario)
             pool.close()
+        case Server(web=web) if web:
+            asked = await event_requests(subject, scenario, requests, _GREETING)
+            events = EventStreamPool(web)
+            yield lambda index: _heard(events, asked[index], scenario, completed=not subject.agents)
+            events.close()
         case Server():
             prepared = await start_requests(subject, scenario, requests)
             async with channels(subject, -(-concurrency // _STREAMS_PER_CHANNEL)) as opened:
@@ -103,3 +109,19 @@ async def served(
     if not completed:
         raise TokensBrokenError("the run did not complete")
     return Received((check.finish(scenario.tokens) - started) / 1000, check.travel_us, run_id, last)
+
+
+async def _heard(pool: EventStreamPool, request: bytes, scenario: Scenario, *, completed: bool) -> Received:
+    """Run one stream of server-sent events. `completed`: whether it is good without a run that completed."""
+    started, check, last = now_us(), TokenCheck(), 0
+    async for event in pool.stream(request):
+        last += 1
+        if event["sequenceNumber"] != last:
+            raise TokensBrokenError(f"event {last} was due, {event['sequenceNumber']} came")
+        if delta := event.get("textDelta"):
+            check.take(delta["text"])
+        elif finished := event.get("runFinished"):
+            completed = finished["run"]["state"] == "RUN_STATE_COMPLETED"
+    if not completed:
+        raise TokensBrokenError("the run did not complete")
+    return Received((check.finish(scenario.tokens) - started) / 1000, check.travel_us, "", last)

@@ -12,11 +12,20 @@ class Direct:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A process that answers StreamRun. One without agents is the relay: it keeps no conversations and finishes no runs."""
+    """A process that answers StreamRun. One without agents is a relay: it keeps no conversations and finishes no runs.
+
+    One with a `web` address is asked there, for server-sent events.
+    """
 
     address: str
     pid: int
     agents: tuple[str, ...] = ()
+    web: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        return "letta-grpc" if self.agents else "sse-raw" if self.web else "grpc-raw"
 
 
 Subject = Direct | Server

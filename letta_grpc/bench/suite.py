@@ -5,6 +5,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,6 +81,8 @@ def _bench(folder: Path, sizes: Sizes) -> Iterator[Bench]:
                 raw=raw,
                 fresh_ours=starters.ours,
                 fresh_raw=starters.raw,
+                fresh_web=starters.web,
+                fresh_sse=starters.sse,
                 sizes=sizes,
             )
 
@@ -95,11 +98,11 @@ class Starters:
         self._started = 0
 
     @contextmanager
-    def ours_running(self) -> Iterator[Running]:
+    def ours_running(self, *flags: str) -> Iterator[Running]:
         """Run the real server on a new database."""
         self._started += 1
         database = f"sqlite:///{self._folder / f'{self._started}.db'}"
-        command = [sys.executable, "-m", "letta_grpc", "serve", "--listen", "127.0.0.1:0", "--database", database]
+        command = [sys.executable, "-m", "letta_grpc", "serve", "--listen", "127.0.0.1:0", "--database", database, *flags]
         log = self._folder / "server.log"
         with running(command, cores=self._cores, log=log, env=_environment(self._upstream)) as process:
             yield process
@@ -109,6 +112,12 @@ class Starters:
         """Run the real server, with agents."""
         with self.ours_running() as process:
             yield self.with_agents(process)
+
+    @contextmanager
+    def web(self) -> Iterator[Server]:
+        """Run the real server with its gateway, to be asked there."""
+        with self.ours_running("--http", "127.0.0.1:0") as process:
+            yield replace(self.with_agents(process), web=process.web)
 
     def with_agents(self, process: Running) -> Server:
         """Give a running server its agents."""
@@ -121,6 +130,13 @@ class Starters:
         command = [sys.executable, "-m", "letta_grpc.bench.relay", self._upstream]
         with running(command, cores=self._cores, log=self._folder / "relay.log") as process:
             yield Server(address=process.address, pid=process.pid)
+
+    @contextmanager
+    def sse(self) -> Iterator[Server]:
+        """Run the relay that is a web server."""
+        command = [sys.executable, "-m", "letta_grpc.bench.sse_relay", self._upstream]
+        with running(command, cores=self._cores, log=self._folder / "sse_relay.log") as process:
+            yield Server(address=process.address, pid=process.pid, web=process.address)
 
 
 def _environment(upstream: str) -> Mapping[str, str]:

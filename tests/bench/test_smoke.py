@@ -23,13 +23,14 @@ TINY = replace(
     burst_streams=4,
     short_requests=8,
     short_streams=4,
-    waiting_streams=4,
+    # Fewer can find room in the memory that a process has already.
+    waiting_streams=40,
     replay_tokens=60,
     attaches=2,
 )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_every_row_is_measured_and_every_token_of_every_stream_arrives_once_in_order(tmp_path: Path) -> None:
     report = run(BenchOptions(output=tmp_path / "bench", sizes=TINY), Console(quiet=True))
 
