@@ -63,9 +63,12 @@ def test_what_send_message_says_is_plain_text_and_its_return_is_not_shown() -> N
 def test_calls_beside_send_message_stay_with_their_returns() -> None:
     other = ToolCall(id="2", name="tool", arguments="{}")
     chat = chat_messages([calling(speaking('{"message": "Hi!"}'), other), tool_message("b", "1", "2")])
-    assert (chat[0]["content"], len(chat), chat[1]["tool_call_id"]) == ("Hi!", 2, "2")
+    calls = [{"id": "2", "type": "function", "function": {"name": "tool", "arguments": "{}"}}]
+    assert chat[0] == {"role": "assistant", "content": "Hi!", "tool_calls": calls}
+    assert [said["tool_call_id"] for said in chat[1:]] == ["2"]
 
 
+@requirement("defect_lost_calls")
 @pytest.mark.parametrize("arguments", ["", "{}", "{not json", '{"message": 7}', "[]", '{"message": null}'])
 def test_a_send_message_without_a_message_says_nothing_and_breaks_nothing(arguments: str) -> None:
     chat = chat_messages([calling(speaking(arguments)), tool_message("b", "1")])

@@ -156,6 +156,7 @@ async def test_a_tool_that_the_agent_has_not_is_answered_with_an_error_that_name
     assert end(events).state is RunState.COMPLETED
 
 
+@requirement("defect_missing_ids")
 async def test_repeated_and_missing_call_ids_are_replaced_and_the_providers_kept(house: Engine) -> None:
     chunk = [
         ToolCallChunk(0, "same", "echo", "{}"),

@@ -55,7 +55,7 @@ async def raw(server: Faced, **body: Any) -> list[Any]:  # noqa: ANN401 - any JS
     return [text if text == "[DONE]" else json.loads(text) for text in data]
 
 
-@requirement("openai_stream")
+@requirement("openai_stream", "complaint_17_openai_stream")
 async def test_chunks_have_one_id_the_first_the_role_the_last_the_reason(server: Faced) -> None:
     agent_id = await server.agent()
     *chunks, done = await raw(server, model=agent_id, messages=said("one two three"))
@@ -73,7 +73,7 @@ async def test_chunks_have_one_id_the_first_the_role_the_last_the_reason(server:
     assert not any("usage" in chunk for chunk in chunks)
 
 
-@requirement("openai_usage")
+@requirement("openai_usage", "complaint_17_openai_stream")
 async def test_usage_comes_when_it_is_asked_for_behind_the_last_chunk_and_before_the_end(server: Faced) -> None:
     agent_id = await server.agent("scripted/script")
     message = script({"text": "one two"}, {"usage": {"prompt_tokens": 7, "completion_tokens": 2, "cached_input_tokens": 3}})
@@ -276,7 +276,7 @@ async def test_pictures_come_as_parts(server: Faced) -> None:
     assert (broken.status_code, broken.json()["error"]["param"]) == (400, "messages[-1].content[1]")
 
 
-@requirement("openai_models")
+@requirement("openai_models", "complaint_18_openai_clients")
 async def test_agents_are_the_models_and_the_slash_is_somebody_elses(server: Faced, sdk: openai.AsyncOpenAI) -> None:
     agent_id = await server.agent(name="Ada")
     found = {model.id: model async for model in sdk.models.list()}
@@ -292,7 +292,7 @@ async def test_agents_are_the_models_and_the_slash_is_somebody_elses(server: Fac
     assert not (with_slash.status_code == 200 and isinstance(with_slash.json(), dict) and "object" in with_slash.json())
 
 
-@requirement("openai_sdk_python")
+@requirement("openai_sdk_python", "complaint_18_openai_clients")
 async def test_the_official_sdk_streams_and_waits(server: Faced, sdk: openai.AsyncOpenAI) -> None:
     agent_id = await server.agent()
     stream = await sdk.chat.completions.create(
@@ -358,7 +358,7 @@ async def test_the_sdks_key_is_the_servers(tmp_path: Path) -> None:
             assert (await right.models.list()).data == []
 
 
-@requirement("openai_webui")
+@requirement("openai_webui", "complaint_18_openai_clients")
 async def test_open_webuis_calls_are_answered(server: Faced) -> None:
     """It lists models, streams with fields of its own, and asks for a title while the answer may still be under way."""
     agent_id = await server.agent("scripted/script")

@@ -1,7 +1,4 @@
-"""What users of the retired server suffered from, row by row, and what its functions did wrong: here it is otherwise.
-
-Rows 17 and 18 of the complaint table are about an OpenAI endpoint and its list of models, which are not built yet.
-"""
+"""What users of the retired server suffered from, row by row, and what its functions did wrong: here it is otherwise."""
 
 REQUIREMENTS = {
     # The table.
@@ -21,6 +18,8 @@ REQUIREMENTS = {
     "complaint_14_local_models": "What an OpenAI-compatible endpoint streams is streamed, token by token.",
     "complaint_15_usage": "Usage is found wherever a provider puts it, and may be missing.",
     "complaint_16_broken_arguments": "Arguments that are no JSON, or not yet, end no stream and no run.",
+    "complaint_17_openai_stream": "A stream in the form of OpenAI is never empty: role first, one id, usage where it is asked for.",
+    "complaint_18_openai_clients": "Whatever speaks OpenAI's API connects: agents are models, with and without streaming.",
     "complaint_19_queries": "A turn asks the database a bounded, small number of times.",
     "complaint_20_long_histories": "What a conversation loads stays bounded however long it has become.",
     "complaint_21_one_command": "One command starts a server that works, without a service or a key.",
@@ -31,6 +30,10 @@ REQUIREMENTS = {
     "complaint_26_fire_and_forget": "A run can be started by one call and read by another.",
     # The defects of single functions.
     "defect_framing": "What people and models write cannot break a stream's frames, or be taken for one.",
+    "defect_open_span": "A run in which the model says nothing leaves no span open.",
+    "defect_left_stream": "A stream that its client leaves ends without an error of its own.",
+    "defect_empty_answer": "An answer to waiting calls that says nothing is refused, and each place is named.",
+    "defect_missing_ids": "A missing or repeated id of a call is replaced, once, and what the provider said is kept.",
     "defect_reason_none": "A denial without a reason invents none.",
     "defect_no_id_below": "An id that has none below it is refused with a clear error.",
     "defect_changed_arguments": "What a model wrote as arguments is kept as it wrote it.",

@@ -14,6 +14,7 @@ from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.tools import ToolResult
 from letta_grpc.testing.tracing import RecordingTracing
+from tests.requirements.registry import requirement
 from tests.support.engine import DirectedTools, Engine, Move, call, say
 from tests.support.traced import (
     CALLER_SPAN,
@@ -178,6 +179,15 @@ async def test_a_tool_that_returns_an_error_fails_its_own_span_alone() -> None:
     failed = [span.name for span in collected.spans if span.status.status_code is StatusCode.ERROR]
     assert failed == ["execute_tool fail"]
     assert attributes(collected.span("execute_tool fail"))["error.type"] == "TOOL_ERROR"
+
+
+@requirement("defect_open_span")
+async def test_a_run_in_which_the_model_says_nothing_ends_all_its_spans() -> None:
+    collected = Collected()
+    await play(collected, [[ModelFinished(FinishReason.STOP)]])
+    # Only spans that have ended are collected.
+    assert sorted(span.name.split()[0] for span in collected.spans) == sorted(["chat", "invoke_agent", "step"])
+    assert not collected.span("chat model").events
 
 
 async def test_a_cancelled_model_call_is_told_as_cancelled_and_not_as_failed() -> None:

@@ -16,6 +16,7 @@ from letta_grpc.transport.methods import Call, Response, StreamMethod, UnaryMeth
 from letta_grpc.transport.server import Server, ServerOptions
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
+from tests.requirements.registry import requirement
 from tests.support.wires import (
     ATTACH_RUN,
     GET_RUN,
@@ -118,6 +119,7 @@ async def test_a_cancellation_that_leaks_while_the_server_stops_sends_the_reader
 # 2
 
 
+@requirement("defect_left_stream")
 @pytest.mark.parametrize("flood", [False, True], ids=["while it waits", "while it writes"])
 async def test_a_stream_that_its_client_leaves_is_closed_at_once_in_its_own_task(way: Way, flood: bool) -> None:  # noqa: FBT001
     stream, watched = Endless(flood=flood), Watched()
@@ -131,6 +133,7 @@ async def test_a_stream_that_its_client_leaves_is_closed_at_once_in_its_own_task
     assert watched.ends == [(grpc.StatusCode.CANCELLED, None)]
 
 
+@requirement("defect_left_stream")
 async def test_a_writer_that_is_held_up_by_its_reader_leaves_no_traceback_when_the_client_goes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

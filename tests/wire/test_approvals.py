@@ -150,7 +150,7 @@ async def test_an_answer_to_no_waiting_call_names_it_and_those_that_wait(wire: W
     assert waiting(run_of(await answered(talk, yes("a")))) == ["b"]
 
 
-@requirement("approval_unknown")
+@requirement("approval_unknown", "defect_empty_answer")
 async def test_answers_that_say_nothing_are_told_by_their_paths(wire: Wire) -> None:
     talk = await careful(wire)
     await talk.ask(script(note("a")))
