@@ -18,7 +18,7 @@ REQUIREMENTS = {
     "complaint_14_local_models": "What an OpenAI-compatible endpoint streams is streamed, token by token.",
     "complaint_15_usage": "Usage is found wherever a provider puts it, and may be missing.",
     "complaint_16_broken_arguments": "Arguments that are no JSON, or not yet, end no stream and no run.",
-    "complaint_17_openai_stream": "A stream in the form of OpenAI is never empty: role first, one id, usage where it is asked for.",
+    "complaint_17_openai_stream": "OpenAI's form of a stream is never empty: role first, one id, usage if asked for.",
     "complaint_18_openai_clients": "Whatever speaks OpenAI's API connects: agents are models, with and without streaming.",
     "complaint_19_queries": "A turn asks the database a bounded, small number of times.",
     "complaint_20_long_histories": "What a conversation loads stays bounded however long it has become.",
