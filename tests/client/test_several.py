@@ -156,6 +156,28 @@ async def test_silence_is_a_cut() -> None:
         assert await numbers_of(client.stream_many(STARTS, options=options)) == whole(0, 1)
 
 
+async def test_being_accepted_again_and_again_is_no_progress() -> None:
+    accepted = Scene([TAKE, Say(1)], end=BROKEN)
+    server = ScriptedLanes(Scene([Say(0, FIRST), Say(1, SECOND[:2])], ahead=IDS, end=BROKEN), *[accepted] * 9)
+    async with serving(server) as target, quick(target, attempts=3) as client:
+        with pytest.raises(ServerUnavailable):
+            await numbers_of(client.stream_many(STARTS))
+    assert len(server.asked) == 3
+
+
+async def test_nothing_is_silence_before_a_run_is_followed() -> None:
+    options = run_service_pb2.StreamOptions()
+    options.heartbeat_interval.FromMilliseconds(10)
+    accepting = asyncio.Event()
+    server = ScriptedLanes(Scene([TAKE, accepting, Say(0), Say(0, FIRST)], silent=True))
+    async with serving(server) as target, quick(target) as client, client.converse(options=options) as talk:
+        # Longer than what would be silence.
+        asyncio.get_running_loop().call_later(0.1, accepting.set)
+        await talk.start("agent-0", "hi")
+        assert await numbers_of(talk) == whole(0)
+    assert len(server.asked) == 1
+
+
 async def test_it_gives_up_and_goes_on_when_it_is_asked_again() -> None:
     scenes = [
         Scene([Say(0, FIRST)], ahead=IDS, end=BROKEN),

@@ -28,7 +28,8 @@ class Say:
 class Scene:
     """What one call does: its steps, then its end."""
 
-    steps: Sequence[Say | str] = ()
+    # An event is waited for.
+    steps: Sequence[Say | asyncio.Event | str] = ()
     end: Refusal | None = None
     # The run ids that come ahead of a StreamRuns call.
     ahead: str = ""
@@ -88,6 +89,8 @@ class ScriptedLanes(ScriptedRuns):
                 yield run_service_pb2.ConverseResponse(
                     run_id=step.run_id, tag=str(step.lane), events=step.events, refusal=step.refusal
                 )
+            elif isinstance(step, asyncio.Event):
+                await step.wait()
             else:
                 asked.append(await anext(request_iterator))
         await self._end(scene, context)

@@ -8,7 +8,7 @@ from typing import Self
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.errors import LettaError, StreamBroken, StreamClosed
-from letta_grpc.client.lanes import Lane
+from letta_grpc.client.lanes import Lane, Told
 from letta_grpc.client.on_asyncio import DialogueCall, EventCall, Lock
 from letta_grpc.client.requests import silence_limit
 from letta_grpc.client.retry import Backoff
@@ -46,8 +46,9 @@ class AsyncRunStreams:
         self._backoff = Backoff(connection.retry)
         self._waiting: deque[tuple[Lane, events_pb2.RunEvent]] = deque()
         self._call: Call | None = None
-        # The lanes that the call knows of.
+        # The lanes that the call knows of, and whether it has said anything.
         self._sent: set[str] = set()
+        self._heard = False
         self._closed = False
         # Whoever wants something reads for everyone; grpc takes one reader and one writer at a time.
         self._reading = Lock()
@@ -138,11 +139,12 @@ class AsyncRunStreams:
                 await self._connection.sleep(self._backoff.delay_after(error, attempts))
 
     async def _dial(self) -> None:
+        self._heard = False
         if self._first is not None and not any(lane.is_settled for lane in self._lanes.values()):
             # Repeating it is safe: the request ids make the server answer with the same runs.
             call = self._connection.follow(self._runs.StreamRuns, self._first)
             self._call = call
-            accepted = await call.run_id(self._silence or self._connection.timeout_seconds)
+            accepted = await call.run_id(self._connection.timeout_seconds)
             for lane, run_id in zip(self._lanes.values(), (accepted or "").split(","), strict=False):
                 if run_id:
                     lane.accept(run_id)
@@ -163,16 +165,27 @@ class AsyncRunStreams:
                         await call.write(lane.request())
 
     async def _read(self, call: Call) -> None:
-        response = await call.read(self._silence)
+        response = await call.read(self._patience())
         if response is None:
             await self._verify_end()
             return
+        self._heard = True
         tag = str(response.start_index) if isinstance(response, run_service_pb2.StreamRunsResponse) else response.tag
-        lane = self._lanes[tag]
+        if lane := self._lanes.get(tag):
+            self._take(lane, response)
+
+    def _take(self, lane: Lane, response: Told) -> None:
+        known = lane.is_settled
         for event in lane.take(response):
             self._waiting.append((lane, event))
-        # Any word is progress: a heartbeat, an acceptance, a refusal.
-        self._backoff.reset()
+            self._backoff.reset()
+        if not known or any(event.HasField("heartbeat") for event in response.events):
+            self._backoff.reset()
+
+    def _patience(self) -> float | None:
+        """Return how long to wait for a word: heartbeats are due only once a run is followed."""
+        followed = any(lane.is_settled and not lane.is_over for lane in self._lanes.values())
+        return self._silence if self._heard and followed else self._connection.timeout_seconds
 
     async def _verify_end(self) -> None:
         """OK without `run_finished` is right behind the last event of a finished run, and nowhere else."""

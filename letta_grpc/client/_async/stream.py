@@ -170,7 +170,8 @@ class AsyncRunStream:
             self._call = self._connection.follow(self._runs.StreamRun, self._request)
         else:
             self._call = self._connection.follow(self._runs.AttachRun, self._attach_request())
-        accepted = await self._call.run_id(self._silence or self._connection.timeout_seconds)
+        # No heartbeat is due before the server has the call, and a connection may have to be made.
+        accepted = await self._call.run_id(self._connection.timeout_seconds)
         self._run_id = self._run_id or accepted
 
     def _attach_request(self) -> Attach:
