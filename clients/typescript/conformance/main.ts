@@ -82,7 +82,9 @@ async function follow(stream: RunStream, action: string): Promise<Printed> {
 }
 
 const target = process.argv.at(-1)!;
-const gateway = process.argv.includes("--http") ? await start(["gateway", "--target", target, "--http", "127.0.0.1:0"]) : undefined;
+const gateway = process.argv.includes("--http")
+  ? await start(["gateway", "--target", target, "--http", "127.0.0.1:0"])
+  : undefined;
 const [quick, patient] = [QUICK, PATIENT].map((retry) => {
   const options = { apiKey: KEY, retry };
   return gateway ? web.connect(gateway.addresses["http"], options) : node.connect(target, options);

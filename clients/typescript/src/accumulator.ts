@@ -1,7 +1,13 @@
 // From events to messages: what a run has said so far.
 
 import { create } from "@bufbuild/protobuf";
-import type { ChildRunStarted, ContextCompacted, RunEvent, ToolCallDelta, ToolOutputDelta } from "./generated/letta_grpc/v1/events_pb.js";
+import type {
+  ChildRunStarted,
+  ContextCompacted,
+  RunEvent,
+  ToolCallDelta,
+  ToolOutputDelta,
+} from "./generated/letta_grpc/v1/events_pb.js";
 import { OutputStream } from "./generated/letta_grpc/v1/events_pb.js";
 import type { Message, ToolCall, ToolReturn } from "./generated/letta_grpc/v1/messages_pb.js";
 import { ContentPartSchema, MessageSchema, Role, ToolCallSchema } from "./generated/letta_grpc/v1/messages_pb.js";
@@ -28,7 +34,7 @@ class Draft {
   }
 }
 
-/** Folds events, each given once and in order. A completed message replaces its deltas; a restarted step takes back its void ones. */
+/** Folds events, each once and in order. A completed message replaces its deltas; a restarted step takes back its void ones. */
 export class Accumulator {
   run: Run | undefined;
   readonly toolReturns = new Map<string, ToolReturn>();

@@ -75,7 +75,11 @@ export class Client implements AsyncDisposable {
   }
 
   /** Start a run and wait for its end, across broken connections; return it, whatever its state, and the messages it added. */
-  execute(agentId: string, messages: Inputs, options: RunOptions & Pick<ReadOptions, "signal" | "timeoutMs"> = {}): Promise<ExecuteRunResponse> {
+  execute(
+    agentId: string,
+    messages: Inputs,
+    options: RunOptions & Pick<ReadOptions, "signal" | "timeoutMs"> = {},
+  ): Promise<ExecuteRunResponse> {
     const { signal, timeoutMs = 0 } = options;
     return this.runs.executeRun(started(agentId, messages, options), { timeoutMs, ...(signal && { signal }) });
   }
@@ -110,7 +114,7 @@ export async function* items<I extends { pageToken?: string }, O extends { nextP
   request: I,
   of: (page: O) => readonly T[],
 ): AsyncGenerator<T, void, undefined> {
-  for (let pageToken = request.pageToken ?? ""; ; ) {
+  for (let pageToken = request.pageToken ?? ""; ;) {
     const page = await list({ ...request, pageToken });
     yield* of(page);
     pageToken = page.nextPageToken;

@@ -148,31 +148,6 @@ export class RunFailedError extends LettaError {
   }
 }
 
-const BY_CODE: Record<StatusCode, typeof LettaError> = {
-  CANCELLED: UnavailableError,
-  UNKNOWN: ServerError,
-  INVALID_ARGUMENT: InvalidRequestError,
-  DEADLINE_EXCEEDED: DeadlineExceededError,
-  NOT_FOUND: NotFoundError,
-  ALREADY_EXISTS: AlreadyExistsError,
-  PERMISSION_DENIED: PermissionDeniedError,
-  RESOURCE_EXHAUSTED: ExhaustedError,
-  FAILED_PRECONDITION: FailedPreconditionError,
-  ABORTED: ConflictError,
-  OUT_OF_RANGE: OutOfRangeError,
-  UNIMPLEMENTED: ServerError,
-  INTERNAL: ServerError,
-  UNAVAILABLE: UnavailableError,
-  DATA_LOSS: UnavailableError,
-  UNAUTHENTICATED: UnauthenticatedError,
-};
-const BY_REASON: Partial<Record<Reason, typeof LettaError>> = {
-  CONVERSATION_BUSY: ConversationBusyError,
-  APPROVAL_PENDING: ApprovalPendingError,
-  EVENTS_EXPIRED: EventsExpiredError,
-  STREAM_RECYCLED: UnavailableError,
-};
-
 // Spelled out, because bundlers rename classes.
 const NAMES = {
   LettaError,
@@ -196,9 +171,3 @@ const NAMES = {
   RunFailedError,
 };
 for (const [name, kind] of Object.entries(NAMES)) kind.prototype.name = name;
-
-/** Return the error that a failed call stands for. */
-export function errorOf(message: string, failure: Failure & { code: StatusCode }): LettaError {
-  const kind = BY_REASON[failure.reason ?? ""] ?? BY_CODE[failure.code];
-  return new kind(message || failure.code.replaceAll("_", " ").toLowerCase(), failure);
-}

@@ -13,8 +13,9 @@ export interface GrpcOptions extends ConnectionOptions {
 }
 
 const DEFAULT_TARGET = "127.0.0.1:50051";
-// Servers of ours take a ping every 5 s; a client that pings more often is cut off.
-const PINGS = { pingIntervalMs: 30_000, pingTimeoutMs: 10_000 };
+// Servers of ours take a ping every 5 s; a client that pings more often is cut off. A connection that is dead without having
+// been closed has to be found out before a stream gives up.
+const PINGS = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 // A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be larger.
 const READ_MAX_BYTES = 64 * 1024 * 1024;
 

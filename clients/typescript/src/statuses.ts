@@ -2,8 +2,27 @@
 
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
-import type { LettaError, StatusCode } from "./errors.js";
-import { errorOf } from "./errors.js";
+import {
+  AlreadyExistsError,
+  ApprovalPendingError,
+  ConflictError,
+  ConversationBusyError,
+  DeadlineExceededError,
+  EventsExpiredError,
+  ExhaustedError,
+  FailedPreconditionError,
+  type Failure,
+  InvalidRequestError,
+  type LettaError,
+  NotFoundError,
+  OutOfRangeError,
+  PermissionDeniedError,
+  type Reason,
+  ServerError,
+  type StatusCode,
+  UnauthenticatedError,
+  UnavailableError,
+} from "./errors.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./generated/google/rpc/error_details_pb.js";
 
 /** By number: https://grpc.io/docs/guides/status-codes/. */
@@ -27,12 +46,37 @@ const CODES: readonly StatusCode[] = [
   "UNAUTHENTICATED",
 ];
 
+const BY_CODE: Record<StatusCode, typeof LettaError> = {
+  CANCELLED: UnavailableError,
+  UNKNOWN: ServerError,
+  INVALID_ARGUMENT: InvalidRequestError,
+  DEADLINE_EXCEEDED: DeadlineExceededError,
+  NOT_FOUND: NotFoundError,
+  ALREADY_EXISTS: AlreadyExistsError,
+  PERMISSION_DENIED: PermissionDeniedError,
+  RESOURCE_EXHAUSTED: ExhaustedError,
+  FAILED_PRECONDITION: FailedPreconditionError,
+  ABORTED: ConflictError,
+  OUT_OF_RANGE: OutOfRangeError,
+  UNIMPLEMENTED: ServerError,
+  INTERNAL: ServerError,
+  UNAVAILABLE: UnavailableError,
+  DATA_LOSS: UnavailableError,
+  UNAUTHENTICATED: UnauthenticatedError,
+};
+const BY_REASON: Partial<Record<Reason, typeof LettaError>> = {
+  CONVERSATION_BUSY: ConversationBusyError,
+  APPROVAL_PENDING: ApprovalPendingError,
+  EVENTS_EXPIRED: EventsExpiredError,
+  STREAM_RECYCLED: UnavailableError,
+};
+
 /** Return the code of a name, as the gateway tells it; UNKNOWN for one that nobody knows. */
 export function codeOf(name: unknown): StatusCode {
   return CODES.find((code) => code === name) ?? "UNKNOWN";
 }
 
-/** Return the error that a failed call stands for. */
+/** Return the error that a failed gRPC call stands for. */
 export function errorFrom(failed: ConnectError): LettaError {
   const [info] = failed.findDetails(ErrorInfoSchema);
   const [retry] = failed.findDetails(RetryInfoSchema);
@@ -45,4 +89,10 @@ export function errorFrom(failed: ConnectError): LettaError {
     retryDelayMs: retry?.retryDelay && durationMs(retry.retryDelay),
     cause: failed,
   });
+}
+
+/** Return the error of the class that code and reason have. */
+export function errorOf(message: string, failure: Failure & { code: StatusCode }): LettaError {
+  const kind = BY_REASON[failure.reason ?? ""] ?? BY_CODE[failure.code];
+  return new kind(message || failure.code.replaceAll("_", " ").toLowerCase(), failure);
 }

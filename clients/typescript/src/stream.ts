@@ -55,7 +55,12 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   #isClosed = false;
 
   /** Made by `Client`. */
-  constructor(connection: Connection, request: Follow, options: StreamOptions, reading: Pick<ReadOptions, "signal" | "timeoutMs">) {
+  constructor(
+    connection: Connection,
+    request: Follow,
+    options: StreamOptions,
+    reading: Pick<ReadOptions, "signal" | "timeoutMs">,
+  ) {
     this.#connection = connection;
     this.#request = request;
     this.#options = options;
@@ -231,7 +236,13 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   async #verifyEnd(): Promise<void> {
     if (!this.#runId) throw new StreamBrokenError("the stream ended before the run was accepted");
     const request = { runId: this.#runId };
-    const { message } = await this.#connection.unary(RunService.method.getRun, this.#stop.signal, undefined, undefined, request);
+    const { message } = await this.#connection.unary(
+      RunService.method.getRun,
+      this.#stop.signal,
+      undefined,
+      undefined,
+      request,
+    );
     const run = message.run!;
     if (!FINAL_STATES.has(run.state) || (run.lastSequenceNumber ?? 0) > this.#cursor.position) {
       throw new StreamBrokenError(`the stream ended after event ${this.#cursor.position}, before the run did`);

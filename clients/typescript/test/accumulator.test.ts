@@ -41,14 +41,26 @@ test("reasoning and calls are parts of a message, by their order", () => {
     { case: "toolCallDelta", value: { ...call, arguments: '"Bob"}' } },
   );
   const [message] = sum.messagesSoFar;
-  deepEqual(message!.content.map(({ kind }) => kind.value), ["Hm.", "a", "b"]);
+  deepEqual(
+    message!.content.map(({ kind }) => kind.value),
+    ["Hm.", "a", "b"],
+  );
   deepEqual([textOf(message!), message!.toolCalls[0]!.arguments], ["ab", '{"to":"Bob"}']);
 });
 
 test("what a tool writes begins anew when it is run once more", () => {
-  const writes = (stream: OutputStream, text: string): Payload => ({ case: "toolOutputDelta", value: { toolCallId: "c", stream, text } });
+  const writes = (stream: OutputStream, text: string): Payload => ({
+    case: "toolOutputDelta",
+    value: { toolCallId: "c", stream, text },
+  });
   const starts: Payload = { case: "toolExecutionStarted", value: { toolCallId: "c" } };
-  const sum = folded(starts, writes(OutputStream.STDOUT, "lost"), starts, writes(OutputStream.STDOUT, "out"), writes(OutputStream.STDERR, "err"));
+  const sum = folded(
+    starts,
+    writes(OutputStream.STDOUT, "lost"),
+    starts,
+    writes(OutputStream.STDOUT, "out"),
+    writes(OutputStream.STDERR, "err"),
+  );
   deepEqual(sum.toolOutput.get("c"), { stdout: "out", stderr: "err" });
 });
 

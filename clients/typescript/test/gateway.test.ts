@@ -28,14 +28,23 @@ test("every call but the one of both directions has a form over HTTP, with no li
 });
 
 test("what the path names is not in the body", () => {
-  const { verb, path, body } = requestOf(v1.RunService.method.streamRun, { agentId: "a/ü", requestId: "r", run: { maxSteps: 3 } });
+  const { verb, path, body } = requestOf(v1.RunService.method.streamRun, {
+    agentId: "a/ü",
+    requestId: "r",
+    run: { maxSteps: 3 },
+  });
   deepEqual([verb, path, body], ["POST", "/v1/agents/a%2F%C3%BC/runs:stream", { requestId: "r", run: { maxSteps: 3 } }]);
 });
 
 test("the place in a stream is its Last-Event-ID, and the rest are parameters", () => {
-  const options = { omitDeltas: true, eventKinds: [v1.EventKind.CUSTOM, v1.EventKind.TOOL_RETURN], heartbeatInterval: durationFromMs(1500) };
+  const options = {
+    omitDeltas: true,
+    eventKinds: [v1.EventKind.CUSTOM, v1.EventKind.TOOL_RETURN],
+    heartbeatInterval: durationFromMs(1500),
+  };
   const request = requestOf(v1.RunService.method.attachRun, { runId: "run-1", afterSequenceNumber: 7, options });
-  const query = "options.eventKinds=EVENT_KIND_CUSTOM&options.eventKinds=EVENT_KIND_TOOL_RETURN&options.omitDeltas=true&options.heartbeatInterval=1.500s";
+  const query =
+    "options.eventKinds=EVENT_KIND_CUSTOM&options.eventKinds=EVENT_KIND_TOOL_RETURN&options.omitDeltas=true&options.heartbeatInterval=1.500s";
   deepEqual(request, { verb: "GET", path: `/v1/runs/run-1/events:stream?${query}`, body: undefined, lastEventId: "7" });
 });
 
@@ -63,7 +72,14 @@ test("a failure has its reason, its facts and its delay", () => {
 test("what a proxy answers is a failure, too", async () => {
   const failure = (status: number, headers = {}) => failureOf(new Response("<h1>Oops</h1>", { status, headers }));
   const seen = await Promise.all([502, 500, 401].map((status) => failure(status)));
-  deepEqual(seen.map(({ code, isRetryable }) => [code, isRetryable]), [["UNAVAILABLE", true], ["UNKNOWN", true], ["UNAUTHENTICATED", false]]);
+  deepEqual(
+    seen.map(({ code, isRetryable }) => [code, isRetryable]),
+    [
+      ["UNAVAILABLE", true],
+      ["UNKNOWN", true],
+      ["UNAUTHENTICATED", false],
+    ],
+  );
   equal((await failure(503, { "retry-after": "2" })).retryDelayMs, 2000);
 });
 

@@ -37,11 +37,15 @@ for (const transport of ["gRPC", "HTTP"] as const) {
       const numbers = [];
       for await (const { sequenceNumber } of stream) numbers.push(sequenceNumber);
       const run = await stream.final();
-      deepEqual(numbers, numbers.map((_, index) => index + 1));
+      deepEqual(
+        numbers,
+        numbers.map((_, index) => index + 1),
+      );
       deepEqual([run.state, run.id, run.metadata], [RunState.COMPLETED, stream.runId, { from: transport }]);
       equal(await stream.text(), "Hello, wörld 🌍");
       const told = [];
-      for await (const message of items(client.agents.listMessages, { agentId, pageSize: 1 }, (page) => page.messages)) told.push(message);
+      for await (const message of items(client.agents.listMessages, { agentId, pageSize: 1 }, (page) => page.messages))
+        told.push(message);
       equal(textOf(told.at(-1)!), "Hello, wörld 🌍");
       equal(await client.attach(run.id, { after: 2 }).text(), "Hello, wörld 🌍");
     });
@@ -87,7 +91,9 @@ for (const transport of ["gRPC", "HTTP"] as const) {
 test("gRPC over TLS, with a root of one's own, and not without", { timeout: 60_000 }, async () => {
   const files = { LETTA_GRPC_TLS_CERTIFICATE_FILE: `${TLS}/certificate.pem`, LETTA_GRPC_TLS_KEY_FILE: `${TLS}/key.pem` };
   await using server = await Server.start(files);
-  const secure = node.connect(server.target.replace("127.0.0.1", "localhost"), { tls: { ca: readFileSync(`${TLS}/certificate.pem`) } });
+  const secure = node.connect(server.target.replace("127.0.0.1", "localhost"), {
+    tls: { ca: readFileSync(`${TLS}/certificate.pem`) },
+  });
   const { agents } = await secure.agents.listAgents({});
   deepEqual(agents, []);
   const trusting = node.connect(server.target, { tls: true, retry: { callAttempts: 1 } });

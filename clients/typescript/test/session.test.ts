@@ -65,10 +65,13 @@ test("approving answers all calls that wait, and the turn goes on", async () => 
   equal(subject.getState().events.length, 4);
   const { kind } = server.starts[1]!.run!.messages[0]!;
   ok(kind.case === "approval");
-  deepEqual(kind.value.decisions.map(({ toolCallId, kind: { case: decided } }) => [toolCallId, decided]), [
-    ["call-1", "approve"],
-    ["call-2", "approve"],
-  ]);
+  deepEqual(
+    kind.value.decisions.map(({ toolCallId, kind: { case: decided } }) => [toolCallId, decided]),
+    [
+      ["call-1", "approve"],
+      ["call-2", "approve"],
+    ],
+  );
 });
 
 test("one call may be denied by its id, with a reason", async () => {
@@ -86,7 +89,10 @@ test("a message instead of an answer gives the calls up", async () => {
   const subject = session(server);
   await subject.send("Send it");
   await subject.send("Never mind");
-  deepEqual(server.starts.map(({ run }) => run!.conflictPolicy), [0, 3]);
+  deepEqual(
+    server.starts.map(({ run }) => run!.conflictPolicy),
+    [0, 3],
+  );
 });
 
 test("stop cancels, and what was said stays", async () => {

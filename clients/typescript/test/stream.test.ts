@@ -67,7 +67,10 @@ test("cancelling goes on reading to the end", async () => {
   const stream = server.client.stream("agent-1", "Hello!");
   await stream.cancel();
   equal((await stream.final()).state, RunState.CANCELLED);
-  deepEqual(server.cancels.map(({ runId }) => runId), ["run-1"]);
+  deepEqual(
+    server.cancels.map(({ runId }) => runId),
+    ["run-1"],
+  );
 });
 
 test("after an error the stream goes on where it stopped", async () => {
@@ -80,11 +83,16 @@ test("after an error the stream goes on where it stopped", async () => {
 });
 
 test("the text of a failed run is its error", async () => {
-  const failed = ends(1, RunState.FAILED, { error: { reason: "MODEL_OVERLOADED", message: "too busy", metadata: { model: "m" } } });
+  const failed = ends(1, RunState.FAILED, {
+    error: { reason: "MODEL_OVERLOADED", message: "too busy", metadata: { model: "m" } },
+  });
   const stream = new FakeServer(plays([failed])).client.stream("agent-1", "Hello!");
   await rejects(stream.text(), (error) => {
     ok(error instanceof RunFailedError);
-    deepEqual([error.name, error.reason, error.message, error.metadata], ["RunFailedError", "MODEL_OVERLOADED", "too busy", { model: "m" }]);
+    deepEqual(
+      [error.name, error.reason, error.message, error.metadata],
+      ["RunFailedError", "MODEL_OVERLOADED", "too busy", { model: "m" }],
+    );
     return true;
   });
 });

@@ -27,10 +27,20 @@ const ERRORS = [
   "StreamClosedError",
   "UnauthenticatedError",
   "UnavailableError",
-  "errorOf",
 ];
 const ENUMS = ["ActionKind", "EventKind", "Role", "RunState", "StopReason", "ToolReturnStatus"];
-const REST = ["Accumulator", "Client", "DEFAULT_RETRY", "RunStream", "answerMessages", "approve", "deny", "items", "textOf", "toolReturn"];
+const REST = [
+  "Accumulator",
+  "Client",
+  "DEFAULT_RETRY",
+  "RunStream",
+  "answerMessages",
+  "approve",
+  "deny",
+  "items",
+  "textOf",
+  "toolReturn",
+];
 const CORE = [...ERRORS, ...ENUMS, ...REST];
 
 test("the names of each entry are known", () => {
@@ -41,6 +51,8 @@ test("the names of each entry are known", () => {
 });
 
 test("errors keep their names when classes are renamed by a bundler", () => {
-  const classes = ERRORS.filter((name) => name.endsWith("Error"));
-  deepEqual(classes.map((name) => Reflect.get(core, name).prototype.name), classes);
+  deepEqual(
+    ERRORS.map((name) => Reflect.get(core, name).prototype.name),
+    ERRORS,
+  );
 });

@@ -7,7 +7,8 @@ const gateway = {
   // With the page's own Host, or the gateway would take it for a page of somebody else's.
   changeOrigin: false,
   // A stream that breaks behind the proxy breaks before it, too; left to itself it would fall silent.
-  configure: (proxy) => proxy.on("proxyRes", (answer, _, response) => answer.once("close", () => answer.complete || response.destroy())),
+  configure: (proxy) =>
+    proxy.on("proxyRes", (answer, _, response) => answer.once("close", () => answer.complete || response.destroy())),
 };
 const proxy = { "/api": gateway };
 

@@ -1,7 +1,7 @@
 // Failures as the gateway tells them: a status, and `{"error": {"status", "message", "details"}}`.
 
-import { type LettaError, type StatusCode, errorOf } from "../errors.js";
-import { codeOf } from "../statuses.js";
+import type { LettaError, StatusCode } from "../errors.js";
+import { codeOf, errorOf } from "../statuses.js";
 
 interface Told {
   status?: string;

@@ -1,6 +1,16 @@
 // From a call to an HTTP request, by the `google.api.http` rule of its method.
 
-import { create, type DescMessage, type DescMethod, getOption, hasOption, type JsonObject, type JsonValue, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  getOption,
+  hasOption,
+  type JsonObject,
+  type JsonValue,
+  type MessageInitShape,
+  toJson,
+} from "@bufbuild/protobuf";
 import { LettaError } from "../errors.js";
 import { http } from "../generated/google/api/annotations_pb.js";
 
@@ -22,7 +32,9 @@ export function requestOf<I extends DescMessage>(method: DescMethod & { input: I
   const fields = toJson(method.input, create(method.input, input)) as JsonObject;
   const lastEventId = verb === "GET" && method.methodKind === "server_streaming" ? String(fields[CURSOR] ?? 0) : undefined;
   if (lastEventId !== undefined) delete fields[CURSOR];
-  let path = template.replace(VARIABLE, (_, name: string) => encodeURIComponent(String(taken(fields, jsonName(method.input, name)) ?? "")));
+  let path = template.replace(VARIABLE, (_, name: string) =>
+    encodeURIComponent(String(taken(fields, jsonName(method.input, name)) ?? "")),
+  );
   const sent = body === "*" ? fields : body ? taken(fields, jsonName(method.input, body)) : undefined;
   const query = body === "*" ? "" : new URLSearchParams([...parameters(fields)]).toString();
   if (query) path += `?${query}`;

@@ -117,7 +117,8 @@ async function* responses<O extends DescMessage>(output: O, response: Response, 
       const { done, value } = reader ? await line.guarded(reader.read()) : { done: true, value: undefined };
       if (done || !value) return;
       for (const frame of parser.push(value)) {
-        if (frame.event === "error") throw failureIn(frame.data ?? "") ?? new LettaError("the stream failed", { code: "UNKNOWN" });
+        if (frame.event === "error")
+          throw failureIn(frame.data ?? "") ?? new LettaError("the stream failed", { code: "UNKNOWN" });
         const message = unrolled.of(frame);
         if (message) yield message;
       }

@@ -1,7 +1,14 @@
 // The gateway unrolls a stream's responses: each element of their one repeated field is a frame, with the response's other
 // fields merged into it. Here they become responses again.
 
-import { type DescField, type DescMessage, fromJson, type JsonObject, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  fromJson,
+  type JsonObject,
+  type JsonValue,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import type { Frame } from "./frames.js";
 
 const HEARTBEAT = "heartbeat";
@@ -20,7 +27,9 @@ export class Unrolled<O extends DescMessage> {
   of({ id, data }: Frame): MessageShape<O> | undefined {
     if (data !== null) return this.#read(this.#response(JSON.parse(data) as JsonObject));
     // Over HTTP a heartbeat is a comment. It has no number, unless its block says one.
-    return this.#list ? this.#read({ [this.#list.jsonName]: [{ sequenceNumber: Number(id ?? 0), [HEARTBEAT]: {} }] }) : undefined;
+    return this.#list
+      ? this.#read({ [this.#list.jsonName]: [{ sequenceNumber: Number(id ?? 0), [HEARTBEAT]: {} }] })
+      : undefined;
   }
 
   #response(frame: JsonObject): JsonObject {

@@ -12,8 +12,7 @@ export interface AgentStreamOptions {
 }
 
 /** What the hook gives: how the turn stands, and what can be done. The functions stay the same from render to render. */
-export type AgentStream = AgentStreamState &
-  Pick<AgentSession, "send" | "attach" | "stop" | "approve" | "deny" | "answer">;
+export type AgentStream = AgentStreamState & Pick<AgentSession, "send" | "attach" | "stop" | "approve" | "deny" | "answer">;
 
 /**
  * Talk to an agent.

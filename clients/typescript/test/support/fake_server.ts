@@ -29,7 +29,11 @@ export function says(sequenceNumber: number, text: string): RunEvent {
   return event(sequenceNumber, { case: "textDelta", value: { messageId: "m", text } });
 }
 
-export function ends(sequenceNumber: number, state = RunState.COMPLETED, more: MessageInitShape<typeof RunSchema> = {}): RunEvent {
+export function ends(
+  sequenceNumber: number,
+  state = RunState.COMPLETED,
+  more: MessageInitShape<typeof RunSchema> = {},
+): RunEvent {
   return event(sequenceNumber, { case: "runFinished", value: { run: { ...RUN, state, ...more } } });
 }
 
