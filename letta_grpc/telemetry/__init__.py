@@ -5,7 +5,8 @@ an OTEL_EXPORTER_OTLP_ENDPOINT alone, unless OTEL_SDK_DISABLED is true. It needs
 batching, resources and OTLP is the SDK's own reading of its variables.
 
     RPC ─▶ invoke_agent ─▶ step ─▶ chat {model}
-                                └▶ execute_tool {name}
+                        │       └▶ execute_tool {name}
+                        └▶ time_to_first_token
 
 A run hangs on the trace of the call that started it, also after a takeover by another server; a call that only reads a run
 names it in `letta_grpc.run.id`. What people, models and tools say is never in a span or a metric.

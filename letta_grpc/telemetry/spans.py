@@ -21,11 +21,15 @@ _NOT_FAILURES = (asyncio.CancelledError, GeneratorExit, CancelRequested)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """What to record of a span beside itself, all under the same labels."""
+    """What to record of a span beside itself, all under the same labels.
+
+    `first_token_spans`: where the time to the first token is a span of its own, inside; without a token there is none.
+    """
 
     labels: Labels = field(default_factory=dict)
     duration: Histogram | None = None
     first_token: Histogram | None = None
+    first_token_spans: trace.Tracer | None = None
     tokens: Histogram | None = None
     active: UpDownCounter | None = None
 
@@ -36,7 +40,7 @@ class OpenSpan:
     def __init__(self, span: trace.Span, measures: Measures) -> None:
         self._span = span
         self._measures = measures
-        self._begin = time.perf_counter()
+        self._begin, self._begin_ns = time.perf_counter(), time.time_ns()
         self._waits_for_token = True
         self._error: str | None = None
 
@@ -77,6 +81,16 @@ class OpenSpan:
         self._span.set_attribute(names.TIME_TO_FIRST_TOKEN, seconds)
         if self._measures.first_token:
             self._measures.first_token.record(seconds, self._measures.labels)
+        if self._measures.first_token_spans:
+            self._span_first_token(self._measures.first_token_spans, seconds)
+
+    def _span_first_token(self, tracer: trace.Tracer, seconds: float) -> None:
+        # Made when it ends: nothing is left open where no token comes.
+        here = trace.set_span_in_context(self._span)
+        span = tracer.start_span(names.FIRST_TOKEN_SPAN, here, attributes=self._measures.labels, start_time=self._begin_ns)
+        end_ns = self._begin_ns + round(seconds * 1e9)
+        span.add_event(names.FIRST_TOKEN_EVENT, {names.FIRST_TOKEN_MS: int(seconds * 1000)}, end_ns)
+        span.end(end_ns)
 
     def used(self, usage: Usage) -> None:
         """Say what it cost; what the provider did not report is left out."""

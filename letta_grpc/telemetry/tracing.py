@@ -45,6 +45,7 @@ class OpenTelemetryTracing:
             labels=labels,
             duration=instruments.run_duration,
             first_token=instruments.run_first_token,
+            first_token_spans=self._tracer,
             active=instruments.active_runs,
         )
         return OpenSpan(self._tracer.start_span("invoke_agent", parent, attributes=attributes), measures)

@@ -71,16 +71,17 @@ async def test_run_step_model_and_tool_nest_in_the_callers_trace() -> None:
     names = [(span.name, span.kind) for span in collected.spans]
     assert names == [
         ("invoke_agent", SpanKind.INTERNAL),
+        ("time_to_first_token", SpanKind.INTERNAL),
         ("step", SpanKind.INTERNAL),
         ("chat model", SpanKind.CLIENT),
         ("execute_tool echo", SpanKind.INTERNAL),
         ("step", SpanKind.INTERNAL),
         ("chat model", SpanKind.CLIENT),
     ]
-    run, first, first_chat, tool, second, second_chat = collected.spans
+    run, first_token, first, first_chat, tool, second, second_chat = collected.spans
     assert {trace_of(span) for span in collected.spans} == {TRACE_ID}
     assert parent_of(run) == CALLER_SPAN
-    assert parent_of(first) == parent_of(second) == id_of(run)
+    assert parent_of(first_token) == parent_of(first) == parent_of(second) == id_of(run)
     assert parent_of(first_chat) == parent_of(tool) == id_of(first)
     assert parent_of(second_chat) == id_of(second)
 
@@ -137,6 +138,26 @@ async def test_durations_and_first_tokens_are_measured() -> None:
     assert isinstance(calls, HistogramDataPoint)
     assert isinstance(first_tokens, HistogramDataPoint)
     assert (calls.count, first_tokens.count) == (2, 1)
+
+
+async def test_the_time_to_the_first_token_is_a_span_that_says_its_milliseconds() -> None:
+    collected = Collected()
+    await play(collected, say("one", "two"))
+    span, run = collected.span("time_to_first_token"), collected.span("invoke_agent")
+    assert attributes(span) == LABELS
+    (event,) = span.events
+    assert event.name == "time_to_first_token_ms"
+    seconds = attributes(run)["letta_grpc.time_to_first_token"]
+    assert isinstance(seconds, float)
+    assert dict(event.attributes or {}) == {"ttft_ms": int(seconds * 1000)}
+    assert (span.end_time or 0) - (span.start_time or 0) == round(seconds * 1e9)
+
+
+async def test_a_run_without_a_token_has_no_time_to_the_first_and_leaves_nothing_open() -> None:
+    collected = Collected()
+    await play(collected, [ModelRateLimited("Slowly.")])
+    assert [span.name for span in collected.spans] == ["invoke_agent", "step", "chat model"]
+    assert collected.measured("letta_grpc.run.time_to_first_token") == []
 
 
 async def test_a_run_is_active_as_long_as_it_is_worked_on() -> None:
@@ -211,7 +232,7 @@ async def test_nothing_that_people_models_or_tools_say_is_told() -> None:
     arguments = json.dumps({"text": f"{SECRET} of the model"})
     turns = call("tell", arguments=arguments), say(f"{SECRET} of the answer")
     await play(collected, *turns, tools=DirectedTools({"tell": tell}), words=f"{SECRET} of the person")
-    assert len(collected.spans) == 6
+    assert len(collected.spans) == 7
     assert SECRET not in everything(collected)
 
 
