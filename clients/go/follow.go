@@ -12,7 +12,10 @@ import (
 
 const runIDKey = "letta-run-id"
 
-var errSilent = errors.New("no word from the server")
+// silence ends a call on which no word has come for so long.
+type silence time.Duration
+
+func (s silence) Error() string { return "no word from the server for " + time.Duration(s).String() }
 
 // response is what StreamRun and AttachRun answer with.
 type response interface {
@@ -67,8 +70,9 @@ func (c *followCall) runID(limit time.Duration) string {
 func (c *followCall) next(limit time.Duration) (response, error) {
 	defer c.watch(limit)()
 	message, err := c.receive()
-	if err != nil && errors.Is(context.Cause(c.ctx), errSilent) {
-		return nil, broken("no word from the server for %s", limit)
+	var silent silence
+	if err != nil && errors.As(context.Cause(c.ctx), &silent) {
+		return nil, broken("%s", silent)
 	}
 	return message, err
 }
@@ -78,7 +82,7 @@ func (c *followCall) watch(limit time.Duration) func() {
 	if limit == 0 {
 		return func() {}
 	}
-	watchdog := time.AfterFunc(limit, func() { c.cancel(errSilent) })
+	watchdog := time.AfterFunc(limit, func() { c.cancel(silence(limit)) })
 	return func() { watchdog.Stop() }
 }
 

@@ -75,11 +75,8 @@ func (s *Stream) dial() (err error) {
 	if err != nil {
 		return err
 	}
-	limit := s.silence
-	if limit == 0 {
-		limit = s.client.timeout
-	}
-	s.accept(s.call.runID(limit))
+	// No heartbeat is due before the server has the call, and a connection may have to be made.
+	s.accept(s.call.runID(s.client.timeout))
 	return nil
 }
 
