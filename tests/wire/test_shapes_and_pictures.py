@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from letta_grpc.testing.images import PNG
-from letta_grpc.v1 import messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import agent_service_pb2, messages_pb2, run_service_pb2, runs_pb2
 from tests.requirements.registry import requirement
 from tests.support.houses import Wire, run_of, talk
 from tests.support.upstream import Upstream
@@ -71,6 +72,37 @@ async def test_a_picture_is_fetched_stored_and_sent_to_the_model(wire: Wire, ups
     sent = (await upstream.state()).requests[-1]["body"]["messages"][-1]["content"]
     assert [part["type"] for part in sent] == ["text", "image_url"]
     assert sent[1]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+@requirement("picture_shown", "client_tools")
+async def test_a_picture_that_a_clients_tool_returns_is_stored_and_sent_to_the_model(wire: Wire, upstream: Upstream) -> None:
+    one = await talk(wire, model="scripted/script")
+    camera = runs_pb2.ClientTool(name="camera", description="Takes a picture.")
+    asked = run_of(await one.ask(json.dumps([[{"tool_call": {"id": "a", "name": "camera"}}]]), client_tools=[camera]))
+    assert [action.tool_call_id for action in asked.pending_actions] == ["a"]
+    request = run_service_pb2.ExecuteRunRequest(
+        agent_id=one.agent_id, run=runs_pb2.RunSpec(messages=[taken("a")], model="up/words-3")
+    )
+    run = (await wire.runs.ExecuteRun(request)).run
+    assert (run.state, run.resumes_run_id, run.model) == (runs_pb2.RUN_STATE_COMPLETED, asked.id, "up/words-3")
+    listed = await wire.agents.ListMessages(agent_service_pb2.ListMessagesRequest(agent_id=one.agent_id))
+    (kept,) = [message for message in listed.messages if message.role == messages_pb2.ROLE_TOOL]
+    (returned,) = kept.tool_returns
+    assert [part.WhichOneof("kind") for part in returned.content.parts] == ["text", "image"]
+    *_, shown, picture = (await upstream.state()).requests[-1]["body"]["messages"]
+    assert (shown["role"], shown["tool_call_id"], "the garden" in shown["content"]) == ("tool", "a", True)
+    assert picture["content"][-1]["image_url"]["url"] == f"data:image/png;base64,{b64encode(PNG).decode()}"
+
+
+def taken(call_id: str) -> messages_pb2.InputMessage:
+    parts = [
+        messages_pb2.ContentPart(text="the garden"),
+        messages_pb2.ContentPart(image=messages_pb2.Image(data=PNG, media_type="image/png")),
+    ]
+    returned = messages_pb2.ToolReturn(
+        tool_call_id=call_id, status=messages_pb2.TOOL_RETURN_STATUS_SUCCESS, content=messages_pb2.Content(parts=parts)
+    )
+    return messages_pb2.InputMessage(tool_returns=messages_pb2.ToolReturnsInput(returns=[returned]))
 
 
 @requirement("picture_refused")
