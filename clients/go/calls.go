@@ -6,6 +6,7 @@ import (
 
 	"github.com/letta-grpc/letta-grpc-go/lettapb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 )
 
 // These wait for something that takes its time.
@@ -47,10 +48,14 @@ func (c *Client) try(
 		return nil
 	}
 	if ctx.Err() != nil {
-		// What was asked may have been done; the caller has waited for long enough.
 		return contextError(ctx)
 	}
-	return errorFrom(err)
+	failure := errorFrom(err)
+	if failure.Code == codes.DeadlineExceeded && failure.Reason == "" {
+		// The server's clock was ahead of ours. The caller has waited for long enough, and what was asked may have been done.
+		failure.cause = context.DeadlineExceeded
+	}
+	return failure
 }
 
 // repeatable tells whether a call may be made twice: it changes nothing, or nothing more, or has a request id.
