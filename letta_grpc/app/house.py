@@ -27,6 +27,7 @@ from letta_grpc.adapters.sql.message_search import SqlMessageSearch
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
+from letta_grpc.adapters.sql.steps import SqlStepStore
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.app.examination import State, sandbox_finding
 from letta_grpc.app.parts import callbacks_of, images_of, mcp_policy_of, meanings_of, open_database, providers_of, sandbox_of
@@ -210,6 +211,7 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
         supervisor=supervisor,
         log=database.log,
         runs=SqlRunStore(database),
+        steps=SqlStepStore(database),
         history=ground.history,
         models=models,
         intake=Intake(

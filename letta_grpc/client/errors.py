@@ -5,7 +5,7 @@
     │   └── ModelUnknown · ToolSourceInvalid
     ├── Unauthenticated · PermissionDenied
     ├── NotFound                   AgentNotFound · BlockNotFound · ConversationNotFound · McpServerNotFound · PassageNotFound ·
-    │                              RunNotFound · ToolNotFound
+    │                              RunNotFound · StepNotFound · ToolNotFound
     ├── AlreadyExists              RequestIdReused · NameTaken
     ├── Conflict                   ConversationBusy (.active_run_id) · ConcurrentChange
     ├── FailedPrecondition         ResourceInUse (.active_run_id) · ApprovalPending (.run_id, .tool_call_ids) ·
@@ -161,6 +161,12 @@ class RunNotFound(NotFound):
     """There is no such run."""
 
     reasons = ("RUN_NOT_FOUND",)
+
+
+class StepNotFound(NotFound):
+    """There is no such step, or it is not completed."""
+
+    reasons = ("STEP_NOT_FOUND",)
 
 
 class ToolNotFound(NotFound):

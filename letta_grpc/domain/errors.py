@@ -8,7 +8,7 @@
     │   └── CredentialsInvalid
     ├── NotFound                    the caller's; no
     │   └── AgentNotFound · BlockNotFound · ConversationNotFound · McpServerNotFound · PassageNotFound · RunNotFound ·
-    │       ToolNotFound
+    │       StepNotFound · ToolNotFound
     ├── AlreadyExists               the caller's; no
     │   ├── RequestIdReused · NameTaken
     ├── Conflict                    nobody's; yes, later
@@ -125,6 +125,12 @@ class RunNotFound(NotFound):
     """There is no such run."""
 
     reason = "RUN_NOT_FOUND"
+
+
+class StepNotFound(NotFound):
+    """There is no such step, or it is not completed."""
+
+    reason = "STEP_NOT_FOUND"
 
 
 class ToolNotFound(NotFound):

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import replace
 from typing import TypeVar
 
-from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.ids import AgentId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.runs import Run, Step
@@ -15,7 +15,7 @@ from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.log import EventLog, LogPage
 from letta_grpc.ports.models import Models
-from letta_grpc.ports.stores import HistoryStore, RunFilter, RunStore
+from letta_grpc.ports.stores import HistoryStore, RunFilter, RunStore, StepStore
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class Runs:
         supervisor: Supervisor,
         log: EventLog,
         runs: RunStore,
+        steps: StepStore,
         history: HistoryStore,
         models: Models,
         intake: Intake,
@@ -41,6 +42,7 @@ class Runs:
         self._supervisor = supervisor
         self._log = log
         self._runs = runs
+        self._steps = steps
         self._history = history
         self._models = models
         self._intake = intake
@@ -130,9 +132,15 @@ class Runs:
         """Return a page of runs."""
         return await self._runs.list(page, where)
 
-    async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:
-        """Return a page of a run's completed steps. Raises RunNotFound."""
+    async def list_steps(self, run_id: RunId | None, page: PageRequest, agent_id: AgentId | None = None) -> Page[Step]:
+        """Return a page of the completed steps of a run, of an agent, or of all. Raises RunNotFound."""
+        if run_id is None:
+            return await self._steps.list(page, agent_id)
         return await self._runs.list_steps(run_id, page)
+
+    async def get_step(self, step_id: StepId) -> Step:
+        """Return a completed step. Raises StepNotFound."""
+        return await self._steps.get(step_id)
 
     async def read_events(self, run_id: RunId, after: int, max_bytes: int = _PAGE_BYTES) -> LogPage:
         """Return stored events without waiting. Raises as `EventLog.read`."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.forking import WholeThread
-from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, PassageId, RunId
+from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, PassageId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.passages import Passage
@@ -230,4 +230,16 @@ class RunStore(Protocol):
 
     async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:
         """Return a run's completed steps by index. Raises RunNotFound."""
+        ...
+
+
+class StepStore(Protocol):
+    """Completed steps, read only."""
+
+    async def get(self, step_id: StepId) -> Step:
+        """Return a step. Raises StepNotFound."""
+        ...
+
+    async def list(self, page: PageRequest, agent_id: AgentId | None = None) -> Page[Step]:
+        """Return the steps of an agent's runs, or of all, in order of completion."""
         ...

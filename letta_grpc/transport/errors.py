@@ -50,6 +50,7 @@ WIRE: Mapping[type[errors.LettaError], Wire] = {
     errors.McpServerNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     errors.PassageNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     errors.RunNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.StepNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     errors.ToolNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
     errors.AlreadyExists: Wire(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
     errors.RequestIdReused: Wire(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),

@@ -52,6 +52,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. Metadata: `mcp_server_id`."""
     ERROR_REASON_PASSAGE_NOT_FOUND: _ErrorReason.ValueType  # 16
     """NOT_FOUND. Metadata: `passage_id`."""
+    ERROR_REASON_STEP_NOT_FOUND: _ErrorReason.ValueType  # 17
+    """NOT_FOUND. Metadata: `step_id`."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 20
     """ALREADY_EXISTS: the request id was used for another payload. Metadata: `request_id`, `run_id`."""
     ERROR_REASON_NAME_TAKEN: _ErrorReason.ValueType  # 21
@@ -148,6 +150,8 @@ ERROR_REASON_MCP_SERVER_NOT_FOUND: ErrorReason.ValueType  # 15
 """NOT_FOUND. Metadata: `mcp_server_id`."""
 ERROR_REASON_PASSAGE_NOT_FOUND: ErrorReason.ValueType  # 16
 """NOT_FOUND. Metadata: `passage_id`."""
+ERROR_REASON_STEP_NOT_FOUND: ErrorReason.ValueType  # 17
+"""NOT_FOUND. Metadata: `step_id`."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 20
 """ALREADY_EXISTS: the request id was used for another payload. Metadata: `request_id`, `run_id`."""
 ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 21

@@ -847,7 +847,7 @@ Global___ListRunEventsResponse: _TypeAlias = ListRunEventsResponse  # noqa: Y015
 
 @_typing.final
 class ListStepsRequest(_message.Message):
-    """A part of a run's steps."""
+    """A part of the completed steps."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -855,14 +855,22 @@ class ListStepsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DESCENDING_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    AFTER_ID_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """The run."""
+    """Those of this run. Empty: of all runs that `agent_id` means."""
     page_size: _builtins.int
     """How many at most. 1 to 1000; default 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     descending: _builtins.bool
     """Last step first."""
+    agent_id: _builtins.str
+    """Those of this agent's runs; not with `run_id`. Empty: of all agents."""
+    after_id: _builtins.str
+    """Begin after the step with this id, in the order asked for; with an id that is not in the list it is empty. A
+    `page_token` goes before it.
+    """
     def __init__(
         self,
         *,
@@ -870,10 +878,12 @@ class ListStepsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         descending: _builtins.bool = ...,
+        agent_id: _builtins.str = ...,
+        after_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["descending", b"descending", "page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "agent_id", b"agent_id", "descending", b"descending", "page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -891,7 +901,7 @@ class ListStepsResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[_runs_pb2.Step]:
-        """In order of their index."""
+        """In order of their completion, which in a run is that of their index."""
 
     def __init__(
         self,
@@ -906,6 +916,52 @@ class ListStepsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListStepsResponse: _TypeAlias = ListStepsResponse  # noqa: Y015
+
+@_typing.final
+class GetStepRequest(_message.Message):
+    """Which step is meant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    step_id: _builtins.str
+    """The step."""
+    def __init__(
+        self,
+        *,
+        step_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStepRequest: _TypeAlias = GetStepRequest  # noqa: Y015
+
+@_typing.final
+class GetStepResponse(_message.Message):
+    """The step."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def step(self) -> _runs_pb2.Step:
+        """As it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        step: _runs_pb2.Step | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStepResponse: _TypeAlias = GetStepResponse  # noqa: Y015
 
 @_typing.final
 class ListRunMessagesRequest(_message.Message):

@@ -88,6 +88,11 @@ class RunServiceStub:
                 request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ListStepsRequest.SerializeToString,
                 response_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.ListStepsResponse.FromString,
                 _registered_method=True)
+        self.GetStep = channel.unary_unary(
+                '/letta_grpc.v1.RunService/GetStep',
+                request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.GetStepRequest.SerializeToString,
+                response_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.GetStepResponse.FromString,
+                _registered_method=True)
         self.ListRunMessages = channel.unary_unary(
                 '/letta_grpc.v1.RunService/ListRunMessages',
                 request_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ListRunMessagesRequest.SerializeToString,
@@ -183,7 +188,14 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSteps(self, request, context):
-        """Lists a run's completed steps.
+        """Lists the completed steps of a run, of an agent's runs or of all runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStep(self, request, context):
+        """Returns a completed step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -257,6 +269,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ListSteps,
                     request_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.ListStepsRequest.FromString,
                     response_serializer=letta__grpc_dot_v1_dot_run__service__pb2.ListStepsResponse.SerializeToString,
+            ),
+            'GetStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStep,
+                    request_deserializer=letta__grpc_dot_v1_dot_run__service__pb2.GetStepRequest.FromString,
+                    response_serializer=letta__grpc_dot_v1_dot_run__service__pb2.GetStepResponse.SerializeToString,
             ),
             'ListRunMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRunMessages,
@@ -543,6 +560,33 @@ class RunService:
             '/letta_grpc.v1.RunService/ListSteps',
             letta__grpc_dot_v1_dot_run__service__pb2.ListStepsRequest.SerializeToString,
             letta__grpc_dot_v1_dot_run__service__pb2.ListStepsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/letta_grpc.v1.RunService/GetStep',
+            letta__grpc_dot_v1_dot_run__service__pb2.GetStepRequest.SerializeToString,
+            letta__grpc_dot_v1_dot_run__service__pb2.GetStepResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -72,7 +72,9 @@ class RunServiceStub:
     ListRunEvents: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunEventsRequest, _run_service_pb2.ListRunEventsResponse]
     """Lists a run's stored events without waiting for more."""
     ListSteps: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListStepsRequest, _run_service_pb2.ListStepsResponse]
-    """Lists a run's completed steps."""
+    """Lists the completed steps of a run, of an agent's runs or of all runs."""
+    GetStep: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetStepRequest, _run_service_pb2.GetStepResponse]
+    """Returns a completed step."""
     ListRunMessages: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunMessagesRequest, _run_service_pb2.ListRunMessagesResponse]
     """Lists the messages that a run brought into its conversation, its input included, in their order."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]
@@ -125,7 +127,9 @@ class RunServiceAsyncStub(RunServiceStub):
     ListRunEvents: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunEventsRequest, _run_service_pb2.ListRunEventsResponse]  # type: ignore[assignment]
     """Lists a run's stored events without waiting for more."""
     ListSteps: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListStepsRequest, _run_service_pb2.ListStepsResponse]  # type: ignore[assignment]
-    """Lists a run's completed steps."""
+    """Lists the completed steps of a run, of an agent's runs or of all runs."""
+    GetStep: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetStepRequest, _run_service_pb2.GetStepResponse]  # type: ignore[assignment]
+    """Returns a completed step."""
     ListRunMessages: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunMessagesRequest, _run_service_pb2.ListRunMessagesResponse]  # type: ignore[assignment]
     """Lists the messages that a run brought into its conversation, its input included, in their order."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelRunRequest, _run_service_pb2.CancelRunResponse]  # type: ignore[assignment]
@@ -235,7 +239,15 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListStepsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListStepsResponse, _abc.Awaitable[_run_service_pb2.ListStepsResponse]]:
-        """Lists a run's completed steps."""
+        """Lists the completed steps of a run, of an agent's runs or of all runs."""
+
+    @_abc_1.abstractmethod
+    def GetStep(
+        self,
+        request: _run_service_pb2.GetStepRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.GetStepResponse, _abc.Awaitable[_run_service_pb2.GetStepResponse]]:
+        """Returns a completed step."""
 
     @_abc_1.abstractmethod
     def ListRunMessages(

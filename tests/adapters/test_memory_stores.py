@@ -19,6 +19,7 @@ from letta_grpc.testing.stores import (
     PassageVectorsContract,
     RunStoreContract,
     SearchContract,
+    StepStoreContract,
     ToolStoreContract,
     World,
 )
@@ -76,6 +77,10 @@ class TestMemoryRunStore(RunStoreContract):
 
 
 class TestMemoryCallbackStore(CallbackStoreContract):
+    pass
+
+
+class TestMemoryStepStore(StepStoreContract):
     pass
 
 

@@ -21,6 +21,7 @@ from letta_grpc.testing.stores import (
     PassageVectorsContract,
     RunStoreContract,
     SearchContract,
+    StepStoreContract,
     ToolStoreContract,
     World,
 )
@@ -78,6 +79,10 @@ class TestSqlRunStore(RunStoreContract):
 
 
 class TestSqlCallbackStore(CallbackStoreContract):
+    pass
+
+
+class TestSqlStepStore(StepStoreContract):
     pass
 
 

@@ -114,7 +114,8 @@ async def test_runs_are_executed_listed_and_read_again(server: str) -> None:
         answer = await client.runs.execute(agent.id, ["one", "two"], metadata={"for": "test"})
         assert answer.run.state == runs_pb2.RUN_STATE_COMPLETED
         assert [one.id async for one in client.runs.list(agent_id=agent.id)] == [answer.run.id]
-        assert len([one async for one in client.runs.list_steps(answer.run.id)]) == 1
+        (step,) = [one async for one in client.runs.list_steps(answer.run.id)]
+        assert await client.runs.get_step(step.id) == step
         stored = [event async for event in client.runs.list_events(answer.run.id, page_size=2)]
         assert [event async for event in client.attach(answer.run.id)] == stored
         assert [event async for event in client.attach(answer.run.id, after=len(stored))] == []

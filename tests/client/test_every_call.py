@@ -42,6 +42,7 @@ OTHERWISE = {
     "ListRunEvents": {"list_events"},
     "ListRunMessages": {"list_messages"},
     "ListSteps": {"list_steps"},
+    "GetStep": {"get_step"},
     "ListProviders": {"providers"},
     "ListMcpTools": {"tools"},
     "AddMcpTools": {"add_tools"},

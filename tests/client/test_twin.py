@@ -55,6 +55,7 @@ PUBLIC = [
     "RunStreams",
     "ServerError",
     "ServerUnavailable",
+    "StepNotFound",
     "StreamBroken",
     "StreamClosed",
     "TooManyStreams",

@@ -364,6 +364,54 @@ def test_runs_tell_what_they_did(client: Client, site: Site) -> None:
     assert list(client.runs.list(agent_id=agent_id, background=False)) == []
 
 
+def test_steps_are_listed_and_read_by_themselves(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    first = client.agents.messages.create_async(agent_id, messages=user(script([call()], WORDS)))
+    assert said(client.runs.messages.stream(first.id)) == COUNT
+    second = client.agents.messages.create_async(agent_id, messages=user(script(WORDS)))
+    assert said(client.runs.messages.stream(second.id)) == COUNT
+    steps = list(client.steps.list(agent_id=agent_id, order="asc", limit=2))
+    assert [step.run_id for step in steps] == [first.id, first.id, second.id]
+    assert [step.id for step in client.steps.list(agent_id=agent_id)] == [step.id for step in steps[::-1]]
+    assert [step.id for step in client.steps.list(agent_id=agent_id, after=steps[0].id, order="asc")] == [
+        step.id for step in steps[1:]
+    ]
+    assert list(client.steps.list(agent_id=agent_id, model="another")) == []
+    step = client.steps.retrieve(steps[0].id)
+    assert (step.id, step.run_id, step.agent_id, step.model_handle) == (steps[0].id, first.id, agent_id, "scripted/script")
+    assert step.total_tokens > 0
+    assert kinds(client.steps.messages.list(step.id)) == ["tool_call_message", "tool_return_message"]
+    metrics = client.steps.metrics.retrieve(step.id)
+    assert (metrics.id, metrics.run_id) == (step.id, first.id)
+    assert metrics.step_ns > 0
+    with pytest.raises(letta_client.NotFoundError):
+        client.steps.retrieve(f"step-{agent_id.removeprefix('agent-')}")
+    with pytest.raises(letta_client.APIStatusError) as elsewhere:
+        client.steps.trace.retrieve(step.id)
+    assert elsewhere.value.status_code == 501
+
+
+def test_messages_are_listed_by_their_conversation(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    conversation = client.conversations.create(agent_id=agent_id)
+    list(client.conversations.messages.create(conversation.id, messages=user("aside")))
+    assert [item.content for item in client.messages.list(conversation_id=conversation.id)] == ["aside", "aside"]
+    with pytest.raises(letta_client.UnprocessableEntityError, match="conversation"):
+        client.messages.list()
+    with pytest.raises(letta_client.APIStatusError) as elsewhere:
+        client.messages.retrieve(f"message-{agent_id.removeprefix('agent-')}")
+    assert elsewhere.value.status_code == 501
+
+
+def test_a_prompt_is_never_older_than_its_blocks(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo", system="Be kind.")
+    client.agents.blocks.update("human", agent_id=agent_id, value="Her name is Ada.")
+    conversation = client.conversations.create(agent_id=agent_id)
+    for prompt in (client.agents.recompile(agent_id), client.conversations.recompile(conversation.id)):
+        assert "Be kind." in prompt
+        assert "Her name is Ada." in prompt
+
+
 def test_what_was_said_is_found(client: Client, site: Site) -> None:
     agent_id = site.agent("scripted/echo")
     client.agents.messages.create(agent_id, input="The ünïque word is here")

@@ -19,6 +19,7 @@ REQUIREMENTS = {
     "one_effect": "A memory tool's effect is there once if its return says success, else not at all, also after a crash.",
     "one_at_a_time": "The runs of a conversation do not overlap: the messages of each stand together.",
     "run_messages": "ListRunMessages has what a run brought into its conversation, its input first, and nothing else.",
+    "steps": "Every completed step is listed with its run's, its agent's and all others, and read by its id.",
     "after_id": "A list that begins after an item by its id goes on right behind it, in the order asked for.",
     "same_ids": "Ids are the same in deltas, completed messages and history.",
     "slow_reader": "A reader that does not read slows neither the run nor another reader, nor costs the server memory.",

@@ -268,6 +268,7 @@ async def engine(
         supervisor=supervisor,
         log=database.log,
         runs=database.runs,
+        steps=database.steps,
         history=database.history,
         models=models,
         intake=Intake(shapes=JsonSchema(), images=images or NoImages(), callbacks=receivers, runs=database.runs),

@@ -16,6 +16,7 @@ def world_of(database: MemoryDatabase) -> World:
         memory=database.memory,
         history=database.history,
         callbacks=database.callbacks,
+        steps=database.steps,
         mcp_servers=database.mcp_servers,
         messages=database.messages,
         passages=database.passages,

@@ -155,6 +155,11 @@ class ScriptedRuns(run_service_pb2_grpc.RunServiceServicer):
     ) -> run_service_pb2.ListStepsResponse:
         return await self._answer(request, context, run_service_pb2.ListStepsResponse())
 
+    async def GetStep(  # noqa: N802 - the service's name
+        self, request: run_service_pb2.GetStepRequest, context: Context
+    ) -> run_service_pb2.GetStepResponse:
+        return await self._answer(request, context, run_service_pb2.GetStepResponse())
+
     async def ListRunMessages(  # noqa: N802 - the service's name
         self, request: run_service_pb2.ListRunMessagesRequest, context: Context
     ) -> run_service_pb2.ListRunMessagesResponse:

@@ -19,6 +19,7 @@ from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.adapters.sql.steps import SqlStepStore
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.ports.clock import Clock
 from letta_grpc.testing.stores import World
@@ -52,6 +53,7 @@ def world_of(database: SqliteDatabase) -> World:
         memory=SqlMemoryStore(database),
         history=SqlHistoryStore(database),
         callbacks=SqlCallbackStore(database),
+        steps=SqlStepStore(database),
         mcp_servers=SqlMcpServerStore(database),
         messages=SqlMessageSearch(database),
         passages=SqlPassageStore(database),

@@ -157,6 +157,7 @@ async def traced_engine(
         supervisor=supervisor,
         log=database.log,
         runs=database.runs,
+        steps=database.steps,
         history=database.history,
         models=models,
         intake=Intake(shapes=JsonSchema(), images=NoImages(), callbacks=Receivers(), runs=database.runs),

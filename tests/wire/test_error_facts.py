@@ -117,6 +117,10 @@ async def passage_not_found(wire: Wire) -> object:
     return wire.archive.GetPassage(request)
 
 
+async def step_not_found(wire: Wire) -> object:
+    return wire.runs.GetStep(run_service_pb2.GetStepRequest(step_id=f"step-{SOMEBODY}"))
+
+
 async def tool_not_found(wire: Wire) -> object:
     return wire.tools.GetTool(tool_service_pb2.GetToolRequest(tool_id=f"tool-{SOMEBODY}"))
 
@@ -232,6 +236,7 @@ REFUSALS: Mapping[str, Callable[[Wire], Awaitable[object]]] = {
     "MCP_SERVER_NOT_FOUND": mcp_server_not_found,
     "MCP_SERVER_FAILED": mcp_server_failed,
     "PASSAGE_NOT_FOUND": passage_not_found,
+    "STEP_NOT_FOUND": step_not_found,
     "TOOL_NOT_FOUND": tool_not_found,
     "TOOL_SOURCE_INVALID": tool_source_invalid,
     "APPROVAL_PENDING": approval_pending,

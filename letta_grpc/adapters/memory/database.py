@@ -16,6 +16,7 @@ from letta_grpc.adapters.memory.message_search import MemoryMessageSearch
 from letta_grpc.adapters.memory.passages import MemoryPassageStore, MemoryPassageVectors
 from letta_grpc.adapters.memory.runs import MemoryRunStore
 from letta_grpc.adapters.memory.state import MemoryState
+from letta_grpc.adapters.memory.steps import MemoryStepStore
 from letta_grpc.adapters.memory.tools import MemoryAgentTools, MemoryToolStore
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
@@ -40,6 +41,7 @@ class MemoryDatabase:
         self.memory = MemoryMemoryStore(state)
         self.history = MemoryHistoryStore(state)
         self.callbacks = MemoryCallbackStore(state)
+        self.steps = MemoryStepStore(state)
         self.mcp_servers = MemoryMcpServerStore(state)
         self.messages = MemoryMessageSearch(state)
         self.passages = MemoryPassageStore(state)

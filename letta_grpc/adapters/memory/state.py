@@ -18,7 +18,7 @@ from letta_grpc.domain.errors import (
     ResourceInUse,
     RunNotFound,
 )
-from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, McpServerId, MessageId, PassageId, RunId, ToolId
+from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, McpServerId, MessageId, PassageId, RunId, StepId, ToolId
 from letta_grpc.domain.messages import Message, Role
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunSpec, RunState, Step
@@ -41,7 +41,7 @@ class StoredRun:
     frames: list[bytes] = field(default_factory=list)
     # More than there are frames once the run has been trimmed.
     last_sequence_number: int = 0
-    steps: Table[int, Step] = field(default_factory=Table)
+    steps: Table[StepId, Step] = field(default_factory=Table)
     # Who is to be told of its end, and when that is due.
     callback: Callback | None = None
     callback_time: datetime | None = None
@@ -86,6 +86,8 @@ class MemoryState:
     batches: dict[ConversationId, OpenBatch] = field(default_factory=dict)
     answers: dict[ConversationId, dict[str, KnownAnswer]] = field(default_factory=dict)
     runs: Table[RunId, StoredRun] = field(default_factory=Table)
+    # Those of all runs, also of some that are gone.
+    steps: Table[StepId, Step] = field(default_factory=Table)
     tools: Table[ToolId, Tool] = field(default_factory=Table)
     run_of_request: dict[str, RunId] = field(default_factory=dict)
 

@@ -108,7 +108,8 @@ def store_changes(state: MemoryState, stored: StoredRun, changes: Sequence[Chang
             case AddPassage(passage=passage):
                 state.passages.add(passage.id, passage)
             case RecordStep(step=step):
-                stored.steps.add(step.index, step)
+                stored.steps.add(step.id, step)
+                state.steps.add(step.id, step)
             case _:
                 assert_never(change)
 

@@ -240,7 +240,7 @@ steps = Table(
     "steps",
     metadata,
     _position(),
-    Column("id", Text, nullable=False),
+    Column("id", Text, nullable=False, index=True),
     _belongs_to("runs"),
     Column("step_index", Integer, nullable=False),
     Column("model", Text, nullable=False),

@@ -89,11 +89,18 @@ class Runs:
         return self._connection.pages(self._stub.ListRunEvents, request, lambda page: page.events)
 
     def list_steps(
-        self, run_id: str, *, page_size: int | None = None, descending: bool = False
+        self, run_id: str = "", *, agent_id: str = "", page_size: int | None = None, descending: bool = False
     ) -> AsyncIterator[runs_pb2.Step]:
-        """Iterate over a run's completed steps."""
-        request = run_service_pb2.ListStepsRequest(run_id=run_id, page_size=page_size or 0, descending=descending)
+        """Iterate over the completed steps of a run, of an agent's runs, or of all."""
+        request = run_service_pb2.ListStepsRequest(
+            run_id=run_id, agent_id=agent_id, page_size=page_size or 0, descending=descending
+        )
         return self._connection.pages(self._stub.ListSteps, request, lambda page: page.steps)
+
+    async def get_step(self, step_id: str) -> runs_pb2.Step:
+        """Return a completed step."""
+        request = run_service_pb2.GetStepRequest(step_id=step_id)
+        return (await self._connection.ask(self._stub.GetStep, request)).step
 
     def list_messages(
         self, run_id: str, *, page_size: int | None = None, descending: bool = False

@@ -16,6 +16,7 @@ from letta_grpc.testing.stores.passages import (
 )
 from letta_grpc.testing.stores.runs import RunStoreContract
 from letta_grpc.testing.stores.search import SearchContract
+from letta_grpc.testing.stores.steps import StepStoreContract
 from letta_grpc.testing.stores.tools import ToolStoreContract
 from letta_grpc.testing.stores.world import World
 
@@ -34,6 +35,7 @@ __all__ = [
     "PassageVectorsContract",
     "RunStoreContract",
     "SearchContract",
+    "StepStoreContract",
     "ToolStoreContract",
     "World",
 ]

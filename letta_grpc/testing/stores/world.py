@@ -39,6 +39,7 @@ from letta_grpc.ports.stores import (
     MemoryStore,
     PassageStore,
     RunStore,
+    StepStore,
 )
 from letta_grpc.ports.tool_store import AgentTools, NamedTools, ToolStore
 
@@ -64,6 +65,7 @@ class World:
     notes: PassageSearch
     vectors: PassageVectors
     runs: RunStore
+    steps: StepStore
     tools: ToolStore
     named_tools: NamedTools
     agent_tools: AgentTools

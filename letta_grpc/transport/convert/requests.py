@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from letta_grpc.domain.ids import AgentId, ConversationId, RunId
+from letta_grpc.domain.ids import AgentId, ConversationId, RunId, StepId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
@@ -133,12 +133,22 @@ def run_id_from_pb(request: pb.GetRunRequest | pb.CancelRunRequest | pb.Converse
     return RunId(run_id)
 
 
-def steps_query_from_pb(request: pb.ListStepsRequest) -> tuple[RunId, PageRequest]:
-    """Return which steps to list."""
+def steps_query_from_pb(request: pb.ListStepsRequest) -> tuple[RunId | None, AgentId | None, PageRequest]:
+    """Return which steps to list: of a run, of an agent, or of all."""
     with Rules() as rules:
-        run_id = rules.id("run_id", "run", request.run_id)
-        page = page_from_pb(rules, request)
-    return RunId(run_id), page
+        run_id = rules.optional_id("run_id", "run", request.run_id)
+        agent_id = rules.optional_id("agent_id", "agent", request.agent_id)
+        if run_id and agent_id:
+            rules.broken("agent_id", "must be empty beside run_id")
+        page = page_from_pb(rules, request, request.after_id)
+    return RunId(run_id) if run_id else None, AgentId(agent_id) if agent_id else None, page
+
+
+def step_id_from_pb(request: pb.GetStepRequest) -> StepId:
+    """Return which step is meant."""
+    with Rules() as rules:
+        step_id = rules.id("step_id", "step", request.step_id)
+    return StepId(step_id)
 
 
 def run_messages_query_from_pb(request: pb.ListRunMessagesRequest) -> tuple[RunId, PageRequest]:

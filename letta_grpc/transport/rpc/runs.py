@@ -20,6 +20,7 @@ from letta_grpc.transport.convert.requests import (
     run_messages_query_from_pb,
     runs_query_from_pb,
     start_from_pb,
+    step_id_from_pb,
     steps_query_from_pb,
     stream_from_pb,
 )
@@ -113,10 +114,14 @@ class RunServicer:
         return response
 
     async def ListSteps(self, request: pb.ListStepsRequest, _call: Call) -> pb.ListStepsResponse:
-        """Return a page of a run's steps."""
-        run_id, page = steps_query_from_pb(request)
-        found = await fitting(page, lambda part: self._runs.list_steps(run_id, part), step_to_pb)
+        """Return a page of steps."""
+        run_id, agent_id, page = steps_query_from_pb(request)
+        found = await fitting(page, lambda part: self._runs.list_steps(run_id, part, agent_id), step_to_pb)
         return pb.ListStepsResponse(steps=found.items, next_page_token=token_of(found.next))
+
+    async def GetStep(self, request: pb.GetStepRequest, _call: Call) -> pb.GetStepResponse:
+        """Return a step."""
+        return pb.GetStepResponse(step=step_to_pb(await self._runs.get_step(step_id_from_pb(request))))
 
     async def ListRunMessages(self, request: pb.ListRunMessagesRequest, _call: Call) -> pb.ListRunMessagesResponse:
         """Return a page of what a run brought into its conversation."""

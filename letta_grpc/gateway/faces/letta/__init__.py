@@ -6,7 +6,7 @@ blocks.py  tools.py  archival.py  models.py                        other resourc
 fields.py  wishes.py  tool_rules.py  handles.py  toolboxes.py      request body → resources
 agent_files.py  files/                                             agents as files, the reference server's too
 elsewhere.py  migrating.py                                         what is not here; the table of routes
-messages.py  conversations.py  runs.py  pages.py                   what is sent, listed, followed and cancelled
+messages.py  conversations.py  runs.py  steps.py  pages.py         what is sent, listed, followed and cancelled
 inputs.py  approvals.py  targets.py  starts.py  sending.py         request → start of a run; repeated ones find their run
 following.py  telling.py  steps_mode.py  tokens_mode.py  streams.py  events of a run → items of a stream, in either mode → SSE
 shapes/                                                            resources → JSON
@@ -28,6 +28,7 @@ from letta_grpc.gateway.faces.letta import (
     messages,
     models,
     runs,
+    steps,
     tools,
 )
 from letta_grpc.gateway.faces.letta.elsewhere import gone_routes
@@ -38,6 +39,7 @@ OPERATIONS: Sequence[Operation] = (
     *messages.OPERATIONS,
     *conversations.OPERATIONS,
     *runs.OPERATIONS,
+    *steps.OPERATIONS,
     *agent_files.OPERATIONS,
     *agents.OPERATIONS,
     *core_memory.OPERATIONS,

@@ -138,6 +138,12 @@ async def _with_blocks(ask: Ask, agent: agents_pb2.Agent, block_ids: Sequence[st
     return agent
 
 
+async def recompile(ask: Ask) -> Json:
+    """Show the system prompt: it is made anew, of instructions and blocks, whenever a model is asked."""
+    request = pb.GetContextRequest(agent_id=agent_in(ask).agent_id)
+    return (await ask.call(ask.services.agents.GetContext, request)).context.system
+
+
 async def delete(ask: Ask) -> Json:
     """Remove an agent."""
     agent_id = agent_in(ask).agent_id
@@ -172,5 +178,6 @@ OPERATIONS: Sequence[Operation] = (
     ),
     Operation("PATCH", "/v1/agents/{agent_id}", update),
     Operation("DELETE", "/v1/agents/{agent_id}", delete, "refused while a run is at work"),
+    Operation("POST", "/v1/agents/{agent_id}/recompile", recompile, "never needed: no prompt is older than its blocks"),
     Operation("GET", "/v1/blocks/{block_id}/agents", list_of_block),
 )

@@ -133,6 +133,13 @@ async def compact(ask: Ask) -> Json:
     return await compacted(ask, await conversation_in(ask))
 
 
+async def recompile(ask: Ask) -> Json:
+    """Show the system prompt, which is made anew whenever a model is asked."""
+    target = await conversation_in(ask)
+    request = agent_service_pb2.GetContextRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
+    return (await ask.call(ask.services.agents.GetContext, request)).context.system
+
+
 async def follow(ask: Ask) -> Response:
     """Follow the run that the body names by its id or an otid, or the newest one that is at work."""
     run_id = ask.body.get("run_id")
@@ -165,4 +172,5 @@ OPERATIONS: Sequence[Operation] = (
     Operation("POST", "/v1/conversations/{conversation_id}/cancel", cancel),
     Operation("POST", "/v1/conversations/{conversation_id}/fork", fork, "copies context and history in one transaction"),
     Operation("POST", "/v1/conversations/{conversation_id}/compact", compact),
+    Operation("POST", "/v1/conversations/{conversation_id}/recompile", recompile, "never needed"),
 )

@@ -19,10 +19,11 @@ _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Routes that are not here, each with all below it, and what to use instead."""
+    """Routes that are not here, each with all below it, and what to use instead. `behind`: among others that are here."""
 
     paths: Sequence[str]
     instead: str
+    behind: bool = False
 
 
 ELSEWHERE: Sequence[Elsewhere] = (
@@ -62,6 +63,12 @@ ELSEWHERE: Sequence[Elsewhere] = (
         ("/v1/messages/batches",),
         "Start a run for each: /v1/agents/{agent_id}/messages/async, or /api/v1/runs:stream for several agents at once.",
     ),
+    Elsewhere(
+        ("/v1/messages/{message_id}",),
+        "Messages are read where they stand: GET /v1/agents/{agent_id}/messages, /v1/conversations/{conversation_id}/messages "
+        "and /v1/runs/{run_id}/messages, each with `after`.",
+        behind=True,
+    ),
     Elsewhere(("/v1/jobs",), "Everything that is at work is a run: /v1/runs/."),
     Elsewhere(
         ("/v1/steps/{step_id}/trace", "/v1/steps/{step_id}/feedback", "/v1/runs/{run_id}/trace", "/v1/telemetry"),
@@ -93,11 +100,12 @@ _UNKNOWN = (
 )
 
 
-def gone_routes() -> Sequence[BaseRoute]:
-    """Return the routes of what is gone."""
+def gone_routes(*, behind: bool = False) -> Sequence[BaseRoute]:
+    """Return the routes of what is gone, ahead of all others or behind them."""
     return [
         Route(path, _telling(each.instead), methods=_VERBS)
         for each in ELSEWHERE
+        if each.behind is behind
         for gone in each.paths
         for path in (gone, f"{gone}/{{rest:path}}")
     ]
@@ -111,8 +119,8 @@ def _telling(instead: str) -> Callable[[Request], Awaitable[Response]]:
 
 
 def letta_elsewhere(_ground: Ground) -> Sequence[BaseRoute]:
-    """Return the route that answers whatever is left."""
-    return [Route("/v1/{rest:path}", _left, methods=_VERBS)]
+    """Return the routes that answer whatever is left."""
+    return [*gone_routes(behind=True), Route("/v1/{rest:path}", _left, methods=_VERBS)]
 
 
 async def _left(request: Request) -> Response:

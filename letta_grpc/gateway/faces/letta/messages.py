@@ -17,7 +17,7 @@ from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.starts import Target, default_conversation
 from letta_grpc.gateway.faces.letta.targets import agent_in
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import conversation_service_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 LIMIT = 100
 _ROLES = {
@@ -54,6 +54,17 @@ async def list_messages(ask: Ask) -> Json:
     """List a conversation's messages."""
     conversation_id = ask.query("conversation_id") or ""
     return await messages_of(ask, Target(agent_id=agent_in(ask).agent_id, conversation_id=conversation_id))
+
+
+async def list_all(ask: Ask) -> Json:
+    """List the messages of a conversation, or of an agent's default one, whichever the query names."""
+    if conversation_id := ask.query("conversation_id"):
+        request = conversation_service_pb2.GetConversationRequest(conversation_id=checked_id("conv", conversation_id))
+        found = (await ask.call(ask.services.conversations.GetConversation, request)).conversation
+        return await messages_of(ask, Target(agent_id=found.agent_id, conversation_id=found.id))
+    if agent_id := ask.query("agent_id"):
+        return await messages_of(ask, Target(agent_id=checked_id("agent", agent_id)))
+    raise unprocessable("conversation_id", "is needed, or agent_id: messages are listed conversation by conversation")
 
 
 async def messages_of(ask: Ask, target: Target) -> Json:
@@ -145,6 +156,7 @@ def _found(item: Item, agent_id: str, conversation_id: str) -> Item:
 
 
 OPERATIONS: Sequence[Operation] = (
+    Operation("GET", "/v1/messages/", list_all, differs="needs conversation_id or agent_id"),
     Operation("POST", "/v1/messages/search", search, "words are found in any form of letters", "needs agent_id"),
     Operation("POST", "/v1/agents/{agent_id}/messages", send, "queues behind a run at work; repeated by otid it is one run"),
     Operation("POST", "/v1/agents/{agent_id}/messages/stream", stream, "seq_id, usage and [DONE] always; any stream resumes"),

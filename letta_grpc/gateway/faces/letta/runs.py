@@ -9,7 +9,7 @@ from letta_grpc.gateway.faces.letta.following import attached
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages import listed
-from letta_grpc.gateway.faces.letta.shapes.messages import items_of
+from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.shapes.runs import STATUSES, STOP_REASONS, metrics_json, run_json, step_json, usage_json
 from letta_grpc.gateway.faces.letta.starts import options_of, view_of
 from letta_grpc.gateway.faces.letta.streams import EventStream
@@ -77,14 +77,19 @@ async def metrics(ask: Ask) -> Json:
 
 async def messages(ask: Ask) -> Json:
     """List what a run was told and said."""
-    request = pb.ListRunMessagesRequest(run_id=checked_id("run", ask.path("run_id")), page_size=_PAGE)
-    found = []
+    return part_of(ask, await messages_of_run(ask, checked_id("run", ask.path("run_id"))), order="asc")
+
+
+async def messages_of_run(ask: Ask, run_id: str) -> list[list[Item]]:
+    """Return the pieces of each message of a run that has any. Raises Failure."""
+    request = pb.ListRunMessagesRequest(run_id=run_id, page_size=_PAGE)
+    found: list[list[Item]] = []
     while True:
         page = await ask.call(ask.services.runs.ListRunMessages, request)
-        found += [items_of(message) for message in page.messages]
+        found += [items for message in page.messages if (items := items_of(message))]
         request.page_token = page.next_page_token
         if not page.next_page_token:
-            return _part(ask, [items for items in found if items], order="asc")
+            return found
 
 
 async def steps(ask: Ask) -> Json:
@@ -92,10 +97,10 @@ async def steps(ask: Ask) -> Json:
     run = await run_in(ask)
     request = pb.ListStepsRequest(run_id=run.id, page_size=_PAGE)
     listed_steps = (await ask.call(ask.services.runs.ListSteps, request)).steps
-    return _part(ask, [[step_json(step, run)] for step in listed_steps], order="desc")
+    return part_of(ask, [[step_json(step, run)] for step in listed_steps], order="desc")
 
 
-def _part(ask: Ask, groups: list[list[dict[str, Json]]], order: str) -> Json:
+def part_of(ask: Ask, groups: list[list[Item]], order: str) -> Json:
     """Return the part of a whole list that a query asks for; a group shares one id."""
     descending = (ask.query("order") or order) == "desc"
     ordered = [group[::-1] for group in groups[::-1]] if descending else groups

@@ -315,6 +315,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_steps_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_steps")),
     )
+    op.create_index(op.f("ix_steps_id"), "steps", ["id"], unique=False)
     op.create_index(op.f("ix_steps_run_id"), "steps", ["run_id"], unique=False)
     if op.get_bind().dialect.name == "sqlite":
         for index, source in (("message_words", "messages"), ("passage_words", "passages")):

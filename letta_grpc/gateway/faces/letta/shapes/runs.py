@@ -176,3 +176,22 @@ def step_json(step: pb.Step, run: pb.Run | None) -> dict[str, Any]:
         "error_data": None,
         "status": "success",
     }
+
+
+def step_metrics_json(step: pb.Step, run: pb.Run) -> dict[str, Any]:
+    """Return how long a step took."""
+    return {
+        "id": step.id,
+        "organization_id": None,
+        "provider_id": None,
+        "run_id": step.run_id,
+        "agent_id": run.agent_id,
+        "step_start_ns": None,
+        "llm_request_start_ns": None,
+        "llm_request_ns": None,
+        "tool_execution_ns": None,
+        "step_ns": nanoseconds(step.timing.total) if step.timing.HasField("total") else None,
+        "base_template_id": None,
+        "template_id": None,
+        "project_id": None,
+    }

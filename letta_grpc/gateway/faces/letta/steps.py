@@ -1,0 +1,69 @@
+"""Steps of all runs."""
+
+from collections.abc import Sequence
+
+from letta_grpc.gateway.faces.letta.ids import checked_id
+from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
+from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.runs import messages_of_run, part_of
+from letta_grpc.gateway.faces.letta.shapes.runs import step_json, step_metrics_json
+from letta_grpc.v1 import run_service_pb2 as pb
+from letta_grpc.v1 import runs_pb2
+
+
+async def list_steps(ask: Ask) -> Json:
+    """List steps, of an agent or of a run if the query names one."""
+    run_id, agent_id = ask.query("run_id"), ask.query("agent_id")
+    request = pb.ListStepsRequest(
+        run_id=checked_id("run", run_id) if run_id else "",
+        agent_id=checked_id("agent", agent_id) if agent_id and not run_id else "",
+    )
+
+    async def fetch(part: pb.ListStepsRequest) -> tuple[Sequence[runs_pb2.Step], str]:
+        page = await ask.call(ask.services.runs.ListSteps, part)
+        return page.steps, page.next_page_token
+
+    model = ask.query("model")
+    steps: list[runs_pb2.Step] = await listed(
+        ask, request, fetch, lambda step: [step] if model in (None, step.model, step.model.partition("/")[2]) else []
+    )
+    runs = await _runs_of(ask, steps)
+    return [step_json(step, runs[step.run_id]) for step in steps]
+
+
+async def _runs_of(ask: Ask, steps: Sequence[runs_pb2.Step]) -> dict[str, runs_pb2.Run]:
+    requests = [pb.GetRunRequest(run_id=run_id) for run_id in {step.run_id for step in steps}]
+    found = await together(*(ask.call(ask.services.runs.GetRun, request) for request in requests))
+    return {response.run.id: response.run for response in found}
+
+
+async def _step(ask: Ask) -> runs_pb2.Step:
+    request = pb.GetStepRequest(step_id=checked_id("step", ask.path("step_id")))
+    return (await ask.call(ask.services.runs.GetStep, request)).step
+
+
+async def retrieve(ask: Ask) -> Json:
+    """Show a step."""
+    step = await _step(ask)
+    return step_json(step, (await _runs_of(ask, [step]))[step.run_id])
+
+
+async def messages(ask: Ask) -> Json:
+    """List the messages of a step."""
+    step = await _step(ask)
+    groups = await messages_of_run(ask, step.run_id)
+    return part_of(ask, [items for items in groups if items[0]["step_id"] == step.id], order="asc")
+
+
+async def metrics(ask: Ask) -> Json:
+    """Show how long a step took."""
+    step = await _step(ask)
+    return step_metrics_json(step, (await _runs_of(ask, [step]))[step.run_id])
+
+
+OPERATIONS: Sequence[Operation] = (
+    Operation("GET", "/v1/steps/", list_steps),
+    Operation("GET", "/v1/steps/{step_id}", retrieve),
+    Operation("GET", "/v1/steps/{step_id}/messages", messages),
+    Operation("GET", "/v1/steps/{step_id}/metrics", metrics),
+)
