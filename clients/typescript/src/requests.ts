@@ -42,6 +42,8 @@ export interface RunOptions {
   system?: string;
   /** JSON Schema, an object or text: the model's answer is JSON of this shape. */
   responseFormat?: string | object;
+  /** An address that is told when the run has ended, by a POST with JSON. */
+  callbackUrl?: string;
   /** Kept with the run. */
   metadata?: Record<string, string>;
   /** Marks the run as background work, for listings. */
@@ -77,7 +79,7 @@ const SILENT_INTERVALS = 3;
 
 /** Return what to run. */
 export function runSpec(messages: Inputs, options: RunOptions): RunSpec {
-  const { maxSteps, model, system, responseFormat, conflictPolicy, disconnectPolicy } = options;
+  const { maxSteps, model, system, responseFormat, callbackUrl, conflictPolicy, disconnectPolicy } = options;
   return create(RunSpecSchema, {
     messages: inputMessages(messages),
     runTimeout: duration(options.runTimeoutMs),
@@ -90,6 +92,7 @@ export function runSpec(messages: Inputs, options: RunOptions): RunSpec {
     background: options.background ?? false,
     ...(maxSteps !== undefined && { maxSteps }),
     ...(model !== undefined && { model }),
+    ...(callbackUrl !== undefined && { callbackUrl }),
     ...(system !== undefined && { system }),
     ...(responseFormat !== undefined && { responseFormat: jsonText(responseFormat) }),
   });

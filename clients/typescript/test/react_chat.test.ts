@@ -43,7 +43,7 @@ describe("the chat", { skip, timeout: 240_000 }, () => {
 
   beforeEach(async () => {
     page = await browser.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
     problems = [];
     page.on("pageerror", (error) => problems.push(String(error)));
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
@@ -86,9 +86,8 @@ describe("the chat", { skip, timeout: 240_000 }, () => {
     await page.goto(await served("production"));
     await page.getByRole("button", { name: "New agent" }).click();
     await say("Hello!");
-    await page.getByRole("button", { name: "Stop" }).waitFor();
+    await begun("I am glad you are here.");
     await settled();
-    ok(await answer().textContent());
     deepEqual(problems, []);
   });
 
