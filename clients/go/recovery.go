@@ -23,6 +23,8 @@ func (s *Stream) advance() error {
 	if err := s.step(); err != nil {
 		s.hangUp()
 		s.failure = errorFrom(err)
+		// The time of one call may be over; the stream's is not, until its context says so.
+		s.failure.cause = nil
 	}
 	return nil
 }

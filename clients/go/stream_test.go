@@ -211,3 +211,21 @@ func TestTheTextOfAFailedRunIsAnErrorWithItsReason(t *testing.T) {
 		t.Errorf("Text said %v", err)
 	}
 }
+
+func TestATimeThatIsOverForOneCallIsNotTheStreams(t *testing.T) {
+	server := &playing{stream: func(_ int32, _ *lettapb.StreamRunRequest, send starts) error {
+		// OK before the run has ended, so the client asks how it stands.
+		return errors.Join(accept(send), send.Send(sent(delta(1, "Hel"))))
+	}}
+	server.get = func(ctx context.Context, _ int32) (*lettapb.Run, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	server.attach = func(_ int32, _ *lettapb.AttachRunRequest, send grpc.ServerStreamingServer[lettapb.AttachRunResponse]) error {
+		return send.Send(&lettapb.AttachRunResponse{RunId: "run-1", Events: []*lettapb.RunEvent{event(2, completed)}})
+	}
+	stream := serve(t, server, WithTimeout(50*time.Millisecond)).Stream(t.Context(), "ada", "Hello?")
+	if got := numbers(t, stream); !slices.Equal(got, []int32{1, 2}) {
+		t.Errorf("events %v", got)
+	}
+}
