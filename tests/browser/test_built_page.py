@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.requirements.registry import requirement
 from tests.support.browsers import PAGE_SOURCES, Served, required
 
 BUILT = PAGE_SOURCES.parent / "static/page"
@@ -54,6 +55,7 @@ def split_everywhere(node: str, stream: bytes) -> Any:  # noqa: ANN401 - JSON
     return json.loads(run(node, "frames_at_every_split.mjs", stdin=stream))
 
 
+@requirement("tutorial_reader")
 def test_events_are_whole_at_every_byte_where_a_stream_can_be_cut(node: str, server: Served) -> None:
     text = json.dumps([[{"text": "Grüße, "}, {"reasoning": "思考 "}, {"text": "🙂 and\nlines\r\n"}]])
     body = {"run": {"messages": [{"user": {"text": text}}]}}

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.requirements.registry import requirement
 from tests.support.browsers import Served, Visitor, call
 
 WORDS = [f"word{number} " for number in range(30)]
@@ -43,6 +44,7 @@ def test_text_and_reasoning_stream_as_they_come(server: Served, visitor: Visitor
     visitor.settled()
 
 
+@requirement("tutorial_application", "tutorial_metrics")
 def test_an_answer_is_whole_and_its_figures_are_the_servers(server: Served, visitor: Visitor) -> None:
     visitor.open(server.url, server.agent())
     visitor.play(STREAM)
@@ -122,6 +124,7 @@ def test_what_a_call_gave_is_found_on_another_page_than_the_call(server: Served,
     expect(visitor.page.locator('.call[data-state="done"]')).to_have_count(26)
 
 
+@requirement("tutorial_application")
 def test_agents_are_made_and_switched_and_a_reload_stays_with_the_chosen_one(server: Served, visitor: Visitor) -> None:
     first = server.agent("First", model="scripted/echo")
     visitor.open(server.url, first)

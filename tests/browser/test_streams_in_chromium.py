@@ -5,6 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Page, Route
 
+from tests.requirements.registry import requirement
 from tests.support.browsers import Served, Visitor
 
 WORDS = [f"word{number} " for number in range(20)]
@@ -85,6 +86,7 @@ def test_an_event_source_that_was_cut_goes_on_by_its_last_event_id(server: Serve
     assert len(asked) == 3
 
 
+@requirement("tutorial_reader")
 def test_fetch_gets_the_answer_in_pieces_as_it_is_written(server: Served, visitor: Visitor) -> None:
     text = json.dumps([[{"delay_ms": 30, "text": word} for word in WORDS]])
     body = json.dumps({"run": {"messages": [{"user": {"text": text}}]}})

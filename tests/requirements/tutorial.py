@@ -1,4 +1,4 @@
-"""What the streaming tutorial shows, box by box; those about its page are the page's."""
+"""What the streaming tutorial shows, box by box."""
 
 REQUIREMENTS = {
     "tutorial_tokens": "An answer comes token by token, and can be interrupted.",
@@ -7,6 +7,9 @@ REQUIREMENTS = {
     "tutorial_stream": "POST /stream takes a message and answers with content, then done.",
     "tutorial_failure": "A failure is the stream's last frame.",
     "tutorial_framing": "A frame is framed once, whatever its text holds.",
+    "tutorial_reader": "In a browser fetch reads a stream as it comes, wherever the network cuts its frames.",
+    "tutorial_react": "A React hook has the answer, whether it streams and what went wrong; it sends and stops.",
+    "tutorial_application": "Server and page together are a whole chat application.",
     "tutorial_stop": "Who leaves stops the generation.",
     "tutorial_tools": "Tool calls are told when they start, and their results when they are there.",
     "tutorial_progress": "The status goes from thinking, with a count of tokens on the way, to complete, with their number.",
