@@ -168,7 +168,7 @@ func TestAnswersKeepTheirOrderAndDecisionsComeFirst(t *testing.T) {
 func TestEveryReasonOfTheContractHasAName(t *testing.T) {
 	known := []Reason{
 		InvalidRequest, ModelUnknown, ToolSourceInvalid, CredentialsMissing, CredentialsInvalid, AgentNotFound, RunNotFound,
-		ConversationNotFound, BlockNotFound, ToolNotFound, McpServerNotFound, PassageNotFound, RequestIdReused, NameTaken,
+		ConversationNotFound, BlockNotFound, ToolNotFound, McpServerNotFound, PassageNotFound, StepNotFound, RequestIdReused, NameTaken,
 		ConversationBusy, StreamRecycled, ResourceInUse, ConcurrentChange, ApprovalPending, ApprovalExpired,
 		ApprovalAlreadyResolved, ToolSandboxUnavailable, EventsExpired, CursorAhead, TooManyStreams, QueueFull, MessageTooLarge,
 		ServerDraining, StoreUnavailable, McpServerFailed, EmbeddingsFailed, Internal, ModelRateLimited, ModelOverloaded,

@@ -20,6 +20,7 @@ const (
 	ToolNotFound            Reason = "TOOL_NOT_FOUND"
 	McpServerNotFound       Reason = "MCP_SERVER_NOT_FOUND"
 	PassageNotFound         Reason = "PASSAGE_NOT_FOUND"
+	StepNotFound            Reason = "STEP_NOT_FOUND"
 	RequestIdReused         Reason = "REQUEST_ID_REUSED"
 	NameTaken               Reason = "NAME_TAKEN"
 	ConversationBusy        Reason = "CONVERSATION_BUSY"

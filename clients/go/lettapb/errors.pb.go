@@ -55,6 +55,8 @@ const (
 	ErrorReason_ERROR_REASON_MCP_SERVER_NOT_FOUND ErrorReason = 15
 	// NOT_FOUND. Metadata: `passage_id`.
 	ErrorReason_ERROR_REASON_PASSAGE_NOT_FOUND ErrorReason = 16
+	// NOT_FOUND. Metadata: `step_id`.
+	ErrorReason_ERROR_REASON_STEP_NOT_FOUND ErrorReason = 17
 	// ALREADY_EXISTS: the request id was used for another payload. Metadata: `request_id`, `run_id`.
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 20
 	// ALREADY_EXISTS: the name or label is taken. Metadata: `name`.
@@ -135,6 +137,7 @@ var (
 		14: "ERROR_REASON_TOOL_NOT_FOUND",
 		15: "ERROR_REASON_MCP_SERVER_NOT_FOUND",
 		16: "ERROR_REASON_PASSAGE_NOT_FOUND",
+		17: "ERROR_REASON_STEP_NOT_FOUND",
 		20: "ERROR_REASON_REQUEST_ID_REUSED",
 		21: "ERROR_REASON_NAME_TAKEN",
 		30: "ERROR_REASON_CONVERSATION_BUSY",
@@ -180,6 +183,7 @@ var (
 		"ERROR_REASON_TOOL_NOT_FOUND":            14,
 		"ERROR_REASON_MCP_SERVER_NOT_FOUND":      15,
 		"ERROR_REASON_PASSAGE_NOT_FOUND":         16,
+		"ERROR_REASON_STEP_NOT_FOUND":            17,
 		"ERROR_REASON_REQUEST_ID_REUSED":         20,
 		"ERROR_REASON_NAME_TAKEN":                21,
 		"ERROR_REASON_CONVERSATION_BUSY":         30,
@@ -408,7 +412,7 @@ const file_letta_grpc_v1_errors_proto_rawDesc = "" +
 	"retryDelay\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xf0\v\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\x91\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12\x1e\n" +
@@ -423,7 +427,8 @@ const file_letta_grpc_v1_errors_proto_rawDesc = "" +
 	"\x1cERROR_REASON_BLOCK_NOT_FOUND\x10\r\x12\x1f\n" +
 	"\x1bERROR_REASON_TOOL_NOT_FOUND\x10\x0e\x12%\n" +
 	"!ERROR_REASON_MCP_SERVER_NOT_FOUND\x10\x0f\x12\"\n" +
-	"\x1eERROR_REASON_PASSAGE_NOT_FOUND\x10\x10\x12\"\n" +
+	"\x1eERROR_REASON_PASSAGE_NOT_FOUND\x10\x10\x12\x1f\n" +
+	"\x1bERROR_REASON_STEP_NOT_FOUND\x10\x11\x12\"\n" +
 	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x14\x12\x1b\n" +
 	"\x17ERROR_REASON_NAME_TAKEN\x10\x15\x12\"\n" +
 	"\x1eERROR_REASON_CONVERSATION_BUSY\x10\x1e\x12 \n" +

@@ -1658,17 +1658,22 @@ func (x *ListRunEventsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// A part of a run's steps.
+// A part of the completed steps.
 type ListStepsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The run.
+	// Those of this run. Empty: of all runs that `agent_id` means.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// How many at most. 1 to 1000; default 50.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Last step first.
-	Descending    bool `protobuf:"varint,4,opt,name=descending,proto3" json:"descending,omitempty"`
+	Descending bool `protobuf:"varint,4,opt,name=descending,proto3" json:"descending,omitempty"`
+	// Those of this agent's runs; not with `run_id`. Empty: of all agents.
+	AgentId string `protobuf:"bytes,5,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// Begin after the step with this id, in the order asked for; with an id that is not in the list it is empty. A
+	// `page_token` goes before it.
+	AfterId       string `protobuf:"bytes,6,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1731,10 +1736,24 @@ func (x *ListStepsRequest) GetDescending() bool {
 	return false
 }
 
+func (x *ListStepsRequest) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *ListStepsRequest) GetAfterId() string {
+	if x != nil {
+		return x.AfterId
+	}
+	return ""
+}
+
 // A page of steps.
 type ListStepsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In order of their index.
+	// In order of their completion, which in a run is that of their index.
 	Steps []*Step `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -1786,6 +1805,98 @@ func (x *ListStepsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// Which step is meant.
+type GetStepRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step.
+	StepId        string `protobuf:"bytes,1,opt,name=step_id,json=stepId,proto3" json:"step_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStepRequest) Reset() {
+	*x = GetStepRequest{}
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStepRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStepRequest) ProtoMessage() {}
+
+func (x *GetStepRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStepRequest.ProtoReflect.Descriptor instead.
+func (*GetStepRequest) Descriptor() ([]byte, []int) {
+	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetStepRequest) GetStepId() string {
+	if x != nil {
+		return x.StepId
+	}
+	return ""
+}
+
+// The step.
+type GetStepResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it was recorded.
+	Step          *Step `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStepResponse) Reset() {
+	*x = GetStepResponse{}
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStepResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStepResponse) ProtoMessage() {}
+
+func (x *GetStepResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStepResponse.ProtoReflect.Descriptor instead.
+func (*GetStepResponse) Descriptor() ([]byte, []int) {
+	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetStepResponse) GetStep() *Step {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
 // A part of what a run said and was told.
 type ListRunMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1803,7 +1914,7 @@ type ListRunMessagesRequest struct {
 
 func (x *ListRunMessagesRequest) Reset() {
 	*x = ListRunMessagesRequest{}
-	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[25]
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1926,7 @@ func (x *ListRunMessagesRequest) String() string {
 func (*ListRunMessagesRequest) ProtoMessage() {}
 
 func (x *ListRunMessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[25]
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1939,7 @@ func (x *ListRunMessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunMessagesRequest.ProtoReflect.Descriptor instead.
 func (*ListRunMessagesRequest) Descriptor() ([]byte, []int) {
-	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{25}
+	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListRunMessagesRequest) GetRunId() string {
@@ -1872,7 +1983,7 @@ type ListRunMessagesResponse struct {
 
 func (x *ListRunMessagesResponse) Reset() {
 	*x = ListRunMessagesResponse{}
-	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[26]
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +1995,7 @@ func (x *ListRunMessagesResponse) String() string {
 func (*ListRunMessagesResponse) ProtoMessage() {}
 
 func (x *ListRunMessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[26]
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2008,7 @@ func (x *ListRunMessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunMessagesResponse.ProtoReflect.Descriptor instead.
 func (*ListRunMessagesResponse) Descriptor() ([]byte, []int) {
-	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{26}
+	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListRunMessagesResponse) GetMessages() []*Message {
@@ -1925,7 +2036,7 @@ type CancelRunRequest struct {
 
 func (x *CancelRunRequest) Reset() {
 	*x = CancelRunRequest{}
-	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[27]
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2048,7 @@ func (x *CancelRunRequest) String() string {
 func (*CancelRunRequest) ProtoMessage() {}
 
 func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[27]
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2061,7 @@ func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
 func (*CancelRunRequest) Descriptor() ([]byte, []int) {
-	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CancelRunRequest) GetRunId() string {
@@ -1971,7 +2082,7 @@ type CancelRunResponse struct {
 
 func (x *CancelRunResponse) Reset() {
 	*x = CancelRunResponse{}
-	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[28]
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2094,7 @@ func (x *CancelRunResponse) String() string {
 func (*CancelRunResponse) ProtoMessage() {}
 
 func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[28]
+	mi := &file_letta_grpc_v1_run_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2107,7 @@ func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRunResponse.ProtoReflect.Descriptor instead.
 func (*CancelRunResponse) Descriptor() ([]byte, []int) {
-	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{28}
+	return file_letta_grpc_v1_run_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CancelRunResponse) GetRun() *Run {
@@ -2133,7 +2244,7 @@ const file_letta_grpc_v1_run_service_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"p\n" +
 	"\x15ListRunEventsResponse\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.letta_grpc.v1.RunEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x85\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbb\x01\n" +
 	"\x10ListStepsRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -2141,10 +2252,16 @@ const file_letta_grpc_v1_run_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x1e\n" +
 	"\n" +
 	"descending\x18\x04 \x01(\bR\n" +
-	"descending\"f\n" +
+	"descending\x12\x19\n" +
+	"\bagent_id\x18\x05 \x01(\tR\aagentId\x12\x19\n" +
+	"\bafter_id\x18\x06 \x01(\tR\aafterId\"f\n" +
 	"\x11ListStepsResponse\x12)\n" +
 	"\x05steps\x18\x01 \x03(\v2\x13.letta_grpc.v1.StepR\x05steps\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8b\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +
+	"\x0eGetStepRequest\x12\x17\n" +
+	"\astep_id\x18\x01 \x01(\tR\x06stepId\":\n" +
+	"\x0fGetStepResponse\x12'\n" +
+	"\x04step\x18\x01 \x01(\v2\x13.letta_grpc.v1.StepR\x04step\"\x8b\x01\n" +
 	"\x16ListRunMessagesRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -2159,7 +2276,7 @@ const file_letta_grpc_v1_run_service_proto_rawDesc = "" +
 	"\x10CancelRunRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\"9\n" +
 	"\x11CancelRunResponse\x12$\n" +
-	"\x03run\x18\x01 \x01(\v2\x12.letta_grpc.v1.RunR\x03run2\x85\v\n" +
+	"\x03run\x18\x01 \x01(\v2\x12.letta_grpc.v1.RunR\x03run2\xf9\v\n" +
 	"\n" +
 	"RunService\x12~\n" +
 	"\tStreamRun\x12\x1f.letta_grpc.v1.StreamRunRequest\x1a .letta_grpc.v1.StreamRunResponse\",\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/agents/{agent_id}/runs:stream0\x01\x12o\n" +
@@ -2173,8 +2290,9 @@ const file_letta_grpc_v1_run_service_proto_rawDesc = "" +
 	"\x06GetRun\x12\x1c.letta_grpc.v1.GetRunRequest\x1a\x1d.letta_grpc.v1.GetRunResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/runs/{run_id}\x12]\n" +
 	"\bListRuns\x12\x1e.letta_grpc.v1.ListRunsRequest\x1a\x1f.letta_grpc.v1.ListRunsResponse\"\x10\x82\xd3\xe4\x93\x02\n" +
 	"\x12\b/v1/runs\x12|\n" +
-	"\rListRunEvents\x12#.letta_grpc.v1.ListRunEventsRequest\x1a$.letta_grpc.v1.ListRunEventsResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/runs/{run_id}/events\x12o\n" +
-	"\tListSteps\x12\x1f.letta_grpc.v1.ListStepsRequest\x1a .letta_grpc.v1.ListStepsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/runs/{run_id}/steps\x12\x84\x01\n" +
+	"\rListRunEvents\x12#.letta_grpc.v1.ListRunEventsRequest\x1a$.letta_grpc.v1.ListRunEventsResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/runs/{run_id}/events\x12|\n" +
+	"\tListSteps\x12\x1f.letta_grpc.v1.ListStepsRequest\x1a .letta_grpc.v1.ListStepsResponse\",\x82\xd3\xe4\x93\x02&Z\v\x12\t/v1/steps\x12\x17/v1/runs/{run_id}/steps\x12e\n" +
+	"\aGetStep\x12\x1d.letta_grpc.v1.GetStepRequest\x1a\x1e.letta_grpc.v1.GetStepResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/steps/{step_id}\x12\x84\x01\n" +
 	"\x0fListRunMessages\x12%.letta_grpc.v1.ListRunMessagesRequest\x1a&.letta_grpc.v1.ListRunMessagesResponse\"\"\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/runs/{run_id}/messages\x12s\n" +
 	"\tCancelRun\x12\x1f.letta_grpc.v1.CancelRunRequest\x1a .letta_grpc.v1.CancelRunResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/runs/{run_id}:cancelB\x14\n" +
 	"\x10dev.lettagrpc.v1P\x01b\x06proto3"
@@ -2191,7 +2309,7 @@ func file_letta_grpc_v1_run_service_proto_rawDescGZIP() []byte {
 	return file_letta_grpc_v1_run_service_proto_rawDescData
 }
 
-var file_letta_grpc_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_letta_grpc_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_letta_grpc_v1_run_service_proto_goTypes = []any{
 	(*StreamOptions)(nil),           // 0: letta_grpc.v1.StreamOptions
 	(*StreamRunRequest)(nil),        // 1: letta_grpc.v1.StreamRunRequest
@@ -2218,87 +2336,92 @@ var file_letta_grpc_v1_run_service_proto_goTypes = []any{
 	(*ListRunEventsResponse)(nil),   // 22: letta_grpc.v1.ListRunEventsResponse
 	(*ListStepsRequest)(nil),        // 23: letta_grpc.v1.ListStepsRequest
 	(*ListStepsResponse)(nil),       // 24: letta_grpc.v1.ListStepsResponse
-	(*ListRunMessagesRequest)(nil),  // 25: letta_grpc.v1.ListRunMessagesRequest
-	(*ListRunMessagesResponse)(nil), // 26: letta_grpc.v1.ListRunMessagesResponse
-	(*CancelRunRequest)(nil),        // 27: letta_grpc.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),       // 28: letta_grpc.v1.CancelRunResponse
-	(EventKind)(0),                  // 29: letta_grpc.v1.EventKind
-	(*durationpb.Duration)(nil),     // 30: google.protobuf.Duration
-	(*RunSpec)(nil),                 // 31: letta_grpc.v1.RunSpec
-	(*RunEvent)(nil),                // 32: letta_grpc.v1.RunEvent
-	(*Refusal)(nil),                 // 33: letta_grpc.v1.Refusal
-	(*Run)(nil),                     // 34: letta_grpc.v1.Run
-	(*Message)(nil),                 // 35: letta_grpc.v1.Message
-	(RunState)(0),                   // 36: letta_grpc.v1.RunState
-	(StopReason)(0),                 // 37: letta_grpc.v1.StopReason
-	(*timestamppb.Timestamp)(nil),   // 38: google.protobuf.Timestamp
-	(*Step)(nil),                    // 39: letta_grpc.v1.Step
+	(*GetStepRequest)(nil),          // 25: letta_grpc.v1.GetStepRequest
+	(*GetStepResponse)(nil),         // 26: letta_grpc.v1.GetStepResponse
+	(*ListRunMessagesRequest)(nil),  // 27: letta_grpc.v1.ListRunMessagesRequest
+	(*ListRunMessagesResponse)(nil), // 28: letta_grpc.v1.ListRunMessagesResponse
+	(*CancelRunRequest)(nil),        // 29: letta_grpc.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),       // 30: letta_grpc.v1.CancelRunResponse
+	(EventKind)(0),                  // 31: letta_grpc.v1.EventKind
+	(*durationpb.Duration)(nil),     // 32: google.protobuf.Duration
+	(*RunSpec)(nil),                 // 33: letta_grpc.v1.RunSpec
+	(*RunEvent)(nil),                // 34: letta_grpc.v1.RunEvent
+	(*Refusal)(nil),                 // 35: letta_grpc.v1.Refusal
+	(*Run)(nil),                     // 36: letta_grpc.v1.Run
+	(*Message)(nil),                 // 37: letta_grpc.v1.Message
+	(RunState)(0),                   // 38: letta_grpc.v1.RunState
+	(StopReason)(0),                 // 39: letta_grpc.v1.StopReason
+	(*timestamppb.Timestamp)(nil),   // 40: google.protobuf.Timestamp
+	(*Step)(nil),                    // 41: letta_grpc.v1.Step
 }
 var file_letta_grpc_v1_run_service_proto_depIdxs = []int32{
-	29, // 0: letta_grpc.v1.StreamOptions.event_kinds:type_name -> letta_grpc.v1.EventKind
-	30, // 1: letta_grpc.v1.StreamOptions.heartbeat_interval:type_name -> google.protobuf.Duration
-	31, // 2: letta_grpc.v1.StreamRunRequest.run:type_name -> letta_grpc.v1.RunSpec
+	31, // 0: letta_grpc.v1.StreamOptions.event_kinds:type_name -> letta_grpc.v1.EventKind
+	32, // 1: letta_grpc.v1.StreamOptions.heartbeat_interval:type_name -> google.protobuf.Duration
+	33, // 2: letta_grpc.v1.StreamRunRequest.run:type_name -> letta_grpc.v1.RunSpec
 	0,  // 3: letta_grpc.v1.StreamRunRequest.options:type_name -> letta_grpc.v1.StreamOptions
-	32, // 4: letta_grpc.v1.StreamRunResponse.events:type_name -> letta_grpc.v1.RunEvent
-	31, // 5: letta_grpc.v1.RunStart.run:type_name -> letta_grpc.v1.RunSpec
+	34, // 4: letta_grpc.v1.StreamRunResponse.events:type_name -> letta_grpc.v1.RunEvent
+	33, // 5: letta_grpc.v1.RunStart.run:type_name -> letta_grpc.v1.RunSpec
 	3,  // 6: letta_grpc.v1.StreamRunsRequest.starts:type_name -> letta_grpc.v1.RunStart
 	0,  // 7: letta_grpc.v1.StreamRunsRequest.options:type_name -> letta_grpc.v1.StreamOptions
-	32, // 8: letta_grpc.v1.StreamRunsResponse.events:type_name -> letta_grpc.v1.RunEvent
-	33, // 9: letta_grpc.v1.StreamRunsResponse.refusal:type_name -> letta_grpc.v1.Refusal
+	34, // 8: letta_grpc.v1.StreamRunsResponse.events:type_name -> letta_grpc.v1.RunEvent
+	35, // 9: letta_grpc.v1.StreamRunsResponse.refusal:type_name -> letta_grpc.v1.Refusal
 	7,  // 10: letta_grpc.v1.ConverseRequest.start:type_name -> letta_grpc.v1.ConverseStart
 	8,  // 11: letta_grpc.v1.ConverseRequest.attach:type_name -> letta_grpc.v1.ConverseAttach
 	9,  // 12: letta_grpc.v1.ConverseRequest.cancel:type_name -> letta_grpc.v1.ConverseCancel
-	31, // 13: letta_grpc.v1.ConverseStart.run:type_name -> letta_grpc.v1.RunSpec
+	33, // 13: letta_grpc.v1.ConverseStart.run:type_name -> letta_grpc.v1.RunSpec
 	0,  // 14: letta_grpc.v1.ConverseStart.options:type_name -> letta_grpc.v1.StreamOptions
 	0,  // 15: letta_grpc.v1.ConverseAttach.options:type_name -> letta_grpc.v1.StreamOptions
-	32, // 16: letta_grpc.v1.ConverseResponse.events:type_name -> letta_grpc.v1.RunEvent
-	33, // 17: letta_grpc.v1.ConverseResponse.refusal:type_name -> letta_grpc.v1.Refusal
-	31, // 18: letta_grpc.v1.ExecuteRunRequest.run:type_name -> letta_grpc.v1.RunSpec
-	34, // 19: letta_grpc.v1.ExecuteRunResponse.run:type_name -> letta_grpc.v1.Run
-	35, // 20: letta_grpc.v1.ExecuteRunResponse.messages:type_name -> letta_grpc.v1.Message
-	31, // 21: letta_grpc.v1.CreateRunRequest.run:type_name -> letta_grpc.v1.RunSpec
-	34, // 22: letta_grpc.v1.CreateRunResponse.run:type_name -> letta_grpc.v1.Run
+	34, // 16: letta_grpc.v1.ConverseResponse.events:type_name -> letta_grpc.v1.RunEvent
+	35, // 17: letta_grpc.v1.ConverseResponse.refusal:type_name -> letta_grpc.v1.Refusal
+	33, // 18: letta_grpc.v1.ExecuteRunRequest.run:type_name -> letta_grpc.v1.RunSpec
+	36, // 19: letta_grpc.v1.ExecuteRunResponse.run:type_name -> letta_grpc.v1.Run
+	37, // 20: letta_grpc.v1.ExecuteRunResponse.messages:type_name -> letta_grpc.v1.Message
+	33, // 21: letta_grpc.v1.CreateRunRequest.run:type_name -> letta_grpc.v1.RunSpec
+	36, // 22: letta_grpc.v1.CreateRunResponse.run:type_name -> letta_grpc.v1.Run
 	0,  // 23: letta_grpc.v1.AttachRunRequest.options:type_name -> letta_grpc.v1.StreamOptions
-	32, // 24: letta_grpc.v1.AttachRunResponse.events:type_name -> letta_grpc.v1.RunEvent
-	34, // 25: letta_grpc.v1.GetRunResponse.run:type_name -> letta_grpc.v1.Run
-	36, // 26: letta_grpc.v1.ListRunsRequest.states:type_name -> letta_grpc.v1.RunState
-	37, // 27: letta_grpc.v1.ListRunsRequest.stop_reasons:type_name -> letta_grpc.v1.StopReason
-	38, // 28: letta_grpc.v1.ListRunsRequest.create_time_from:type_name -> google.protobuf.Timestamp
-	38, // 29: letta_grpc.v1.ListRunsRequest.create_time_before:type_name -> google.protobuf.Timestamp
-	34, // 30: letta_grpc.v1.ListRunsResponse.runs:type_name -> letta_grpc.v1.Run
-	32, // 31: letta_grpc.v1.ListRunEventsResponse.events:type_name -> letta_grpc.v1.RunEvent
-	39, // 32: letta_grpc.v1.ListStepsResponse.steps:type_name -> letta_grpc.v1.Step
-	35, // 33: letta_grpc.v1.ListRunMessagesResponse.messages:type_name -> letta_grpc.v1.Message
-	34, // 34: letta_grpc.v1.CancelRunResponse.run:type_name -> letta_grpc.v1.Run
-	1,  // 35: letta_grpc.v1.RunService.StreamRun:input_type -> letta_grpc.v1.StreamRunRequest
-	4,  // 36: letta_grpc.v1.RunService.StreamRuns:input_type -> letta_grpc.v1.StreamRunsRequest
-	6,  // 37: letta_grpc.v1.RunService.Converse:input_type -> letta_grpc.v1.ConverseRequest
-	11, // 38: letta_grpc.v1.RunService.ExecuteRun:input_type -> letta_grpc.v1.ExecuteRunRequest
-	13, // 39: letta_grpc.v1.RunService.CreateRun:input_type -> letta_grpc.v1.CreateRunRequest
-	15, // 40: letta_grpc.v1.RunService.AttachRun:input_type -> letta_grpc.v1.AttachRunRequest
-	17, // 41: letta_grpc.v1.RunService.GetRun:input_type -> letta_grpc.v1.GetRunRequest
-	19, // 42: letta_grpc.v1.RunService.ListRuns:input_type -> letta_grpc.v1.ListRunsRequest
-	21, // 43: letta_grpc.v1.RunService.ListRunEvents:input_type -> letta_grpc.v1.ListRunEventsRequest
-	23, // 44: letta_grpc.v1.RunService.ListSteps:input_type -> letta_grpc.v1.ListStepsRequest
-	25, // 45: letta_grpc.v1.RunService.ListRunMessages:input_type -> letta_grpc.v1.ListRunMessagesRequest
-	27, // 46: letta_grpc.v1.RunService.CancelRun:input_type -> letta_grpc.v1.CancelRunRequest
-	2,  // 47: letta_grpc.v1.RunService.StreamRun:output_type -> letta_grpc.v1.StreamRunResponse
-	5,  // 48: letta_grpc.v1.RunService.StreamRuns:output_type -> letta_grpc.v1.StreamRunsResponse
-	10, // 49: letta_grpc.v1.RunService.Converse:output_type -> letta_grpc.v1.ConverseResponse
-	12, // 50: letta_grpc.v1.RunService.ExecuteRun:output_type -> letta_grpc.v1.ExecuteRunResponse
-	14, // 51: letta_grpc.v1.RunService.CreateRun:output_type -> letta_grpc.v1.CreateRunResponse
-	16, // 52: letta_grpc.v1.RunService.AttachRun:output_type -> letta_grpc.v1.AttachRunResponse
-	18, // 53: letta_grpc.v1.RunService.GetRun:output_type -> letta_grpc.v1.GetRunResponse
-	20, // 54: letta_grpc.v1.RunService.ListRuns:output_type -> letta_grpc.v1.ListRunsResponse
-	22, // 55: letta_grpc.v1.RunService.ListRunEvents:output_type -> letta_grpc.v1.ListRunEventsResponse
-	24, // 56: letta_grpc.v1.RunService.ListSteps:output_type -> letta_grpc.v1.ListStepsResponse
-	26, // 57: letta_grpc.v1.RunService.ListRunMessages:output_type -> letta_grpc.v1.ListRunMessagesResponse
-	28, // 58: letta_grpc.v1.RunService.CancelRun:output_type -> letta_grpc.v1.CancelRunResponse
-	47, // [47:59] is the sub-list for method output_type
-	35, // [35:47] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	34, // 24: letta_grpc.v1.AttachRunResponse.events:type_name -> letta_grpc.v1.RunEvent
+	36, // 25: letta_grpc.v1.GetRunResponse.run:type_name -> letta_grpc.v1.Run
+	38, // 26: letta_grpc.v1.ListRunsRequest.states:type_name -> letta_grpc.v1.RunState
+	39, // 27: letta_grpc.v1.ListRunsRequest.stop_reasons:type_name -> letta_grpc.v1.StopReason
+	40, // 28: letta_grpc.v1.ListRunsRequest.create_time_from:type_name -> google.protobuf.Timestamp
+	40, // 29: letta_grpc.v1.ListRunsRequest.create_time_before:type_name -> google.protobuf.Timestamp
+	36, // 30: letta_grpc.v1.ListRunsResponse.runs:type_name -> letta_grpc.v1.Run
+	34, // 31: letta_grpc.v1.ListRunEventsResponse.events:type_name -> letta_grpc.v1.RunEvent
+	41, // 32: letta_grpc.v1.ListStepsResponse.steps:type_name -> letta_grpc.v1.Step
+	41, // 33: letta_grpc.v1.GetStepResponse.step:type_name -> letta_grpc.v1.Step
+	37, // 34: letta_grpc.v1.ListRunMessagesResponse.messages:type_name -> letta_grpc.v1.Message
+	36, // 35: letta_grpc.v1.CancelRunResponse.run:type_name -> letta_grpc.v1.Run
+	1,  // 36: letta_grpc.v1.RunService.StreamRun:input_type -> letta_grpc.v1.StreamRunRequest
+	4,  // 37: letta_grpc.v1.RunService.StreamRuns:input_type -> letta_grpc.v1.StreamRunsRequest
+	6,  // 38: letta_grpc.v1.RunService.Converse:input_type -> letta_grpc.v1.ConverseRequest
+	11, // 39: letta_grpc.v1.RunService.ExecuteRun:input_type -> letta_grpc.v1.ExecuteRunRequest
+	13, // 40: letta_grpc.v1.RunService.CreateRun:input_type -> letta_grpc.v1.CreateRunRequest
+	15, // 41: letta_grpc.v1.RunService.AttachRun:input_type -> letta_grpc.v1.AttachRunRequest
+	17, // 42: letta_grpc.v1.RunService.GetRun:input_type -> letta_grpc.v1.GetRunRequest
+	19, // 43: letta_grpc.v1.RunService.ListRuns:input_type -> letta_grpc.v1.ListRunsRequest
+	21, // 44: letta_grpc.v1.RunService.ListRunEvents:input_type -> letta_grpc.v1.ListRunEventsRequest
+	23, // 45: letta_grpc.v1.RunService.ListSteps:input_type -> letta_grpc.v1.ListStepsRequest
+	25, // 46: letta_grpc.v1.RunService.GetStep:input_type -> letta_grpc.v1.GetStepRequest
+	27, // 47: letta_grpc.v1.RunService.ListRunMessages:input_type -> letta_grpc.v1.ListRunMessagesRequest
+	29, // 48: letta_grpc.v1.RunService.CancelRun:input_type -> letta_grpc.v1.CancelRunRequest
+	2,  // 49: letta_grpc.v1.RunService.StreamRun:output_type -> letta_grpc.v1.StreamRunResponse
+	5,  // 50: letta_grpc.v1.RunService.StreamRuns:output_type -> letta_grpc.v1.StreamRunsResponse
+	10, // 51: letta_grpc.v1.RunService.Converse:output_type -> letta_grpc.v1.ConverseResponse
+	12, // 52: letta_grpc.v1.RunService.ExecuteRun:output_type -> letta_grpc.v1.ExecuteRunResponse
+	14, // 53: letta_grpc.v1.RunService.CreateRun:output_type -> letta_grpc.v1.CreateRunResponse
+	16, // 54: letta_grpc.v1.RunService.AttachRun:output_type -> letta_grpc.v1.AttachRunResponse
+	18, // 55: letta_grpc.v1.RunService.GetRun:output_type -> letta_grpc.v1.GetRunResponse
+	20, // 56: letta_grpc.v1.RunService.ListRuns:output_type -> letta_grpc.v1.ListRunsResponse
+	22, // 57: letta_grpc.v1.RunService.ListRunEvents:output_type -> letta_grpc.v1.ListRunEventsResponse
+	24, // 58: letta_grpc.v1.RunService.ListSteps:output_type -> letta_grpc.v1.ListStepsResponse
+	26, // 59: letta_grpc.v1.RunService.GetStep:output_type -> letta_grpc.v1.GetStepResponse
+	28, // 60: letta_grpc.v1.RunService.ListRunMessages:output_type -> letta_grpc.v1.ListRunMessagesResponse
+	30, // 61: letta_grpc.v1.RunService.CancelRun:output_type -> letta_grpc.v1.CancelRunResponse
+	49, // [49:62] is the sub-list for method output_type
+	36, // [36:49] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_letta_grpc_v1_run_service_proto_init() }
@@ -2322,7 +2445,7 @@ func file_letta_grpc_v1_run_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_letta_grpc_v1_run_service_proto_rawDesc), len(file_letta_grpc_v1_run_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,6 +31,7 @@ const (
 	RunService_ListRuns_FullMethodName        = "/letta_grpc.v1.RunService/ListRuns"
 	RunService_ListRunEvents_FullMethodName   = "/letta_grpc.v1.RunService/ListRunEvents"
 	RunService_ListSteps_FullMethodName       = "/letta_grpc.v1.RunService/ListSteps"
+	RunService_GetStep_FullMethodName         = "/letta_grpc.v1.RunService/GetStep"
 	RunService_ListRunMessages_FullMethodName = "/letta_grpc.v1.RunService/ListRunMessages"
 	RunService_CancelRun_FullMethodName       = "/letta_grpc.v1.RunService/CancelRun"
 )
@@ -74,8 +75,10 @@ type RunServiceClient interface {
 	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// Lists a run's stored events without waiting for more.
 	ListRunEvents(ctx context.Context, in *ListRunEventsRequest, opts ...grpc.CallOption) (*ListRunEventsResponse, error)
-	// Lists a run's completed steps.
+	// Lists the completed steps of a run, of an agent's runs or of all runs.
 	ListSteps(ctx context.Context, in *ListStepsRequest, opts ...grpc.CallOption) (*ListStepsResponse, error)
+	// Returns a completed step.
+	GetStep(ctx context.Context, in *GetStepRequest, opts ...grpc.CallOption) (*GetStepResponse, error)
 	// Lists the messages that a run brought into its conversation, its input included, in their order.
 	ListRunMessages(ctx context.Context, in *ListRunMessagesRequest, opts ...grpc.CallOption) (*ListRunMessagesResponse, error)
 	// Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
@@ -222,6 +225,16 @@ func (c *runServiceClient) ListSteps(ctx context.Context, in *ListStepsRequest, 
 	return out, nil
 }
 
+func (c *runServiceClient) GetStep(ctx context.Context, in *GetStepRequest, opts ...grpc.CallOption) (*GetStepResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetStepResponse)
+	err := c.cc.Invoke(ctx, RunService_GetStep_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *runServiceClient) ListRunMessages(ctx context.Context, in *ListRunMessagesRequest, opts ...grpc.CallOption) (*ListRunMessagesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListRunMessagesResponse)
@@ -281,8 +294,10 @@ type RunServiceServer interface {
 	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// Lists a run's stored events without waiting for more.
 	ListRunEvents(context.Context, *ListRunEventsRequest) (*ListRunEventsResponse, error)
-	// Lists a run's completed steps.
+	// Lists the completed steps of a run, of an agent's runs or of all runs.
 	ListSteps(context.Context, *ListStepsRequest) (*ListStepsResponse, error)
+	// Returns a completed step.
+	GetStep(context.Context, *GetStepRequest) (*GetStepResponse, error)
 	// Lists the messages that a run brought into its conversation, its input included, in their order.
 	ListRunMessages(context.Context, *ListRunMessagesRequest) (*ListRunMessagesResponse, error)
 	// Asks a run to end, durably: once this returns no tool starts. Returns the run as it is, perhaps still running; its
@@ -328,6 +343,9 @@ func (UnimplementedRunServiceServer) ListRunEvents(context.Context, *ListRunEven
 }
 func (UnimplementedRunServiceServer) ListSteps(context.Context, *ListStepsRequest) (*ListStepsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSteps not implemented")
+}
+func (UnimplementedRunServiceServer) GetStep(context.Context, *GetStepRequest) (*GetStepResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetStep not implemented")
 }
 func (UnimplementedRunServiceServer) ListRunMessages(context.Context, *ListRunMessagesRequest) (*ListRunMessagesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRunMessages not implemented")
@@ -504,6 +522,24 @@ func _RunService_ListSteps_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_GetStep_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetStepRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).GetStep(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_GetStep_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).GetStep(ctx, req.(*GetStepRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RunService_ListRunMessages_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListRunMessagesRequest)
 	if err := dec(in); err != nil {
@@ -570,6 +606,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSteps",
 			Handler:    _RunService_ListSteps_Handler,
+		},
+		{
+			MethodName: "GetStep",
+			Handler:    _RunService_GetStep_Handler,
 		},
 		{
 			MethodName: "ListRunMessages",

@@ -662,6 +662,13 @@ type RunSpec struct {
 	// answer that reached its output limit is not checked. `pattern` and `format` are told to the model and not checked; references
 	// out of the schema, patternProperties, unevaluated… and $dynamicRef are refused. Only for agents of kind REACT.
 	ResponseFormat *string `protobuf:"bytes,11,opt,name=response_format,json=responseFormat,proto3,oneof" json:"response_format,omitempty"`
+	// Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
+	// characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
+	// interrupted), stop_reason, completed_at, error {reason, message} or null, metadata. Told is whoever answers 2xx within 10 s.
+	// No answer, 408, 425, 429 and 5xx are tried again, after 5 s, 30 s, 2 min, 10 min and 1 h, also after a restart; so it may
+	// come twice. Redirects are not followed. Addresses of private networks are refused unless the server's settings allow them.
+	// An answer to waiting calls takes none from the run that waits.
+	CallbackUrl *string `protobuf:"bytes,12,opt,name=callback_url,json=callbackUrl,proto3,oneof" json:"callback_url,omitempty"`
 	// Kept with the run, for the caller's own use. At most 64 entries and 64 KiB in all.
 	Metadata map[string]string `protobuf:"bytes,13,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Marks the run as background work, for listings. Every run goes on without its caller.
@@ -773,6 +780,13 @@ func (x *RunSpec) GetSystem() string {
 func (x *RunSpec) GetResponseFormat() string {
 	if x != nil && x.ResponseFormat != nil {
 		return *x.ResponseFormat
+	}
+	return ""
+}
+
+func (x *RunSpec) GetCallbackUrl() string {
+	if x != nil && x.CallbackUrl != nil {
+		return *x.CallbackUrl
 	}
 	return ""
 }
@@ -964,6 +978,88 @@ func (x *Timing) GetTokensPerSecond() float64 {
 	return 0
 }
 
+// Who is told of a run's end, and what came of it.
+type Callback struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in RunSpec.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// How often it was tried.
+	Attempts int32 `protobuf:"varint,2,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// When it was last tried; absent before that.
+	SendTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
+	// What the receiver answered the last time; absent if it did not.
+	StatusCode *int32 `protobuf:"varint,4,opt,name=status_code,json=statusCode,proto3,oneof" json:"status_code,omitempty"`
+	// Why it did not answer; absent if it did, and before it was tried.
+	Error         *string `protobuf:"bytes,5,opt,name=error,proto3,oneof" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Callback) Reset() {
+	*x = Callback{}
+	mi := &file_letta_grpc_v1_runs_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Callback) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Callback) ProtoMessage() {}
+
+func (x *Callback) ProtoReflect() protoreflect.Message {
+	mi := &file_letta_grpc_v1_runs_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Callback.ProtoReflect.Descriptor instead.
+func (*Callback) Descriptor() ([]byte, []int) {
+	return file_letta_grpc_v1_runs_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Callback) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Callback) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *Callback) GetSendTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SendTime
+	}
+	return nil
+}
+
+func (x *Callback) GetStatusCode() int32 {
+	if x != nil && x.StatusCode != nil {
+		return *x.StatusCode
+	}
+	return 0
+}
+
+func (x *Callback) GetError() string {
+	if x != nil && x.Error != nil {
+		return *x.Error
+	}
+	return ""
+}
+
 // One answer of an agent to one input.
 type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1010,14 +1106,16 @@ type Run struct {
 	// The handle of the model that the run was started with.
 	Model string `protobuf:"bytes,21,opt,name=model,proto3" json:"model,omitempty"`
 	// What it is for.
-	Kind          RunKind `protobuf:"varint,22,opt,name=kind,proto3,enum=letta_grpc.v1.RunKind" json:"kind,omitempty"`
+	Kind RunKind `protobuf:"varint,22,opt,name=kind,proto3,enum=letta_grpc.v1.RunKind" json:"kind,omitempty"`
+	// Who is told of its end; absent without a `callback_url`. Only GetRun and ListRuns say it, not events nor the answers to starts.
+	Callback      *Callback `protobuf:"bytes,23,opt,name=callback,proto3" json:"callback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_letta_grpc_v1_runs_proto_msgTypes[5]
+	mi := &file_letta_grpc_v1_runs_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1127,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_letta_grpc_v1_runs_proto_msgTypes[5]
+	mi := &file_letta_grpc_v1_runs_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1140,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_letta_grpc_v1_runs_proto_rawDescGZIP(), []int{5}
+	return file_letta_grpc_v1_runs_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Run) GetId() string {
@@ -1199,6 +1297,13 @@ func (x *Run) GetKind() RunKind {
 	return RunKind_RUN_KIND_UNSPECIFIED
 }
 
+func (x *Run) GetCallback() *Callback {
+	if x != nil {
+		return x.Callback
+	}
+	return nil
+}
+
 // One turn of the loop: the model is asked once, and the tools it asked for are run.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1224,7 +1329,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_letta_grpc_v1_runs_proto_msgTypes[6]
+	mi := &file_letta_grpc_v1_runs_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1341,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_letta_grpc_v1_runs_proto_msgTypes[6]
+	mi := &file_letta_grpc_v1_runs_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1354,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_letta_grpc_v1_runs_proto_rawDescGZIP(), []int{6}
+	return file_letta_grpc_v1_runs_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Step) GetId() string {
@@ -1330,7 +1435,7 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x17\n" +
 	"\astep_id\x18\x06 \x01(\tR\x06stepId\x12;\n" +
 	"\vexpire_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xbc\x06\n" +
+	"expireTime\"\xf5\x06\n" +
 	"\aRunSpec\x127\n" +
 	"\bmessages\x18\x01 \x03(\v2\x1b.letta_grpc.v1.InputMessageR\bmessages\x12 \n" +
 	"\tmax_steps\x18\x02 \x01(\x05H\x00R\bmaxSteps\x88\x01\x01\x12:\n" +
@@ -1344,7 +1449,8 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"\x05model\x18\t \x01(\tH\x01R\x05model\x88\x01\x01\x12\x1b\n" +
 	"\x06system\x18\n" +
 	" \x01(\tH\x02R\x06system\x88\x01\x01\x12,\n" +
-	"\x0fresponse_format\x18\v \x01(\tH\x03R\x0eresponseFormat\x88\x01\x01\x12@\n" +
+	"\x0fresponse_format\x18\v \x01(\tH\x03R\x0eresponseFormat\x88\x01\x01\x12&\n" +
+	"\fcallback_url\x18\f \x01(\tH\x04R\vcallbackUrl\x88\x01\x01\x12@\n" +
 	"\bmetadata\x18\r \x03(\v2$.letta_grpc.v1.RunSpec.MetadataEntryR\bmetadata\x12\x1e\n" +
 	"\n" +
 	"background\x18\x0e \x01(\bR\n" +
@@ -1356,7 +1462,8 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"_max_stepsB\b\n" +
 	"\x06_modelB\t\n" +
 	"\a_systemB\x12\n" +
-	"\x10_response_format\"\x92\x04\n" +
+	"\x10_response_formatB\x0f\n" +
+	"\r_callback_url\"\x92\x04\n" +
 	"\x05Usage\x12(\n" +
 	"\rprompt_tokens\x18\x01 \x01(\x05H\x00R\fpromptTokens\x88\x01\x01\x120\n" +
 	"\x11completion_tokens\x18\x02 \x01(\x05H\x01R\x10completionTokens\x88\x01\x01\x12&\n" +
@@ -1379,7 +1486,16 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"\x13time_to_first_token\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x10timeToFirstToken\x12/\n" +
 	"\x05total\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12/\n" +
 	"\x11tokens_per_second\x18\x03 \x01(\x01H\x00R\x0ftokensPerSecond\x88\x01\x01B\x14\n" +
-	"\x12_tokens_per_second\"\xba\b\n" +
+	"\x12_tokens_per_second\"\xcc\x01\n" +
+	"\bCallback\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x1a\n" +
+	"\battempts\x18\x02 \x01(\x05R\battempts\x127\n" +
+	"\tsend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x12$\n" +
+	"\vstatus_code\x18\x04 \x01(\x05H\x00R\n" +
+	"statusCode\x88\x01\x01\x12\x19\n" +
+	"\x05error\x18\x05 \x01(\tH\x01R\x05error\x88\x01\x01B\x0e\n" +
+	"\f_status_codeB\b\n" +
+	"\x06_error\"\xef\b\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12'\n" +
@@ -1409,7 +1525,8 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"background\x12<\n" +
 	"\bmetadata\x18\x14 \x03(\v2 .letta_grpc.v1.Run.MetadataEntryR\bmetadata\x12\x14\n" +
 	"\x05model\x18\x15 \x01(\tR\x05model\x12*\n" +
-	"\x04kind\x18\x16 \x01(\x0e2\x16.letta_grpc.v1.RunKindR\x04kind\x1a;\n" +
+	"\x04kind\x18\x16 \x01(\x0e2\x16.letta_grpc.v1.RunKindR\x04kind\x123\n" +
+	"\bcallback\x18\x17 \x01(\v2\x17.letta_grpc.v1.CallbackR\bcallback\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x11\n" +
@@ -1489,7 +1606,7 @@ func file_letta_grpc_v1_runs_proto_rawDescGZIP() []byte {
 }
 
 var file_letta_grpc_v1_runs_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_letta_grpc_v1_runs_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_letta_grpc_v1_runs_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_letta_grpc_v1_runs_proto_goTypes = []any{
 	(RunState)(0),                 // 0: letta_grpc.v1.RunState
 	(StopReason)(0),               // 1: letta_grpc.v1.StopReason
@@ -1503,47 +1620,50 @@ var file_letta_grpc_v1_runs_proto_goTypes = []any{
 	(*RunSpec)(nil),               // 9: letta_grpc.v1.RunSpec
 	(*Usage)(nil),                 // 10: letta_grpc.v1.Usage
 	(*Timing)(nil),                // 11: letta_grpc.v1.Timing
-	(*Run)(nil),                   // 12: letta_grpc.v1.Run
-	(*Step)(nil),                  // 13: letta_grpc.v1.Step
-	nil,                           // 14: letta_grpc.v1.RunSpec.MetadataEntry
-	nil,                           // 15: letta_grpc.v1.Run.MetadataEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*InputMessage)(nil),          // 17: letta_grpc.v1.InputMessage
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
-	(*RunError)(nil),              // 19: letta_grpc.v1.RunError
+	(*Callback)(nil),              // 12: letta_grpc.v1.Callback
+	(*Run)(nil),                   // 13: letta_grpc.v1.Run
+	(*Step)(nil),                  // 14: letta_grpc.v1.Step
+	nil,                           // 15: letta_grpc.v1.RunSpec.MetadataEntry
+	nil,                           // 16: letta_grpc.v1.Run.MetadataEntry
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*InputMessage)(nil),          // 18: letta_grpc.v1.InputMessage
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*RunError)(nil),              // 20: letta_grpc.v1.RunError
 }
 var file_letta_grpc_v1_runs_proto_depIdxs = []int32{
 	6,  // 0: letta_grpc.v1.PendingAction.kind:type_name -> letta_grpc.v1.ActionKind
-	16, // 1: letta_grpc.v1.PendingAction.expire_time:type_name -> google.protobuf.Timestamp
-	17, // 2: letta_grpc.v1.RunSpec.messages:type_name -> letta_grpc.v1.InputMessage
-	18, // 3: letta_grpc.v1.RunSpec.run_timeout:type_name -> google.protobuf.Duration
+	17, // 1: letta_grpc.v1.PendingAction.expire_time:type_name -> google.protobuf.Timestamp
+	18, // 2: letta_grpc.v1.RunSpec.messages:type_name -> letta_grpc.v1.InputMessage
+	19, // 3: letta_grpc.v1.RunSpec.run_timeout:type_name -> google.protobuf.Duration
 	2,  // 4: letta_grpc.v1.RunSpec.conflict_policy:type_name -> letta_grpc.v1.ConflictPolicy
 	3,  // 5: letta_grpc.v1.RunSpec.disconnect_policy:type_name -> letta_grpc.v1.DisconnectPolicy
-	18, // 6: letta_grpc.v1.RunSpec.disconnect_grace:type_name -> google.protobuf.Duration
-	18, // 7: letta_grpc.v1.RunSpec.approval_timeout:type_name -> google.protobuf.Duration
+	19, // 6: letta_grpc.v1.RunSpec.disconnect_grace:type_name -> google.protobuf.Duration
+	19, // 7: letta_grpc.v1.RunSpec.approval_timeout:type_name -> google.protobuf.Duration
 	7,  // 8: letta_grpc.v1.RunSpec.client_tools:type_name -> letta_grpc.v1.ClientTool
-	14, // 9: letta_grpc.v1.RunSpec.metadata:type_name -> letta_grpc.v1.RunSpec.MetadataEntry
-	18, // 10: letta_grpc.v1.Timing.time_to_first_token:type_name -> google.protobuf.Duration
-	18, // 11: letta_grpc.v1.Timing.total:type_name -> google.protobuf.Duration
-	0,  // 12: letta_grpc.v1.Run.state:type_name -> letta_grpc.v1.RunState
-	1,  // 13: letta_grpc.v1.Run.stop_reason:type_name -> letta_grpc.v1.StopReason
-	16, // 14: letta_grpc.v1.Run.create_time:type_name -> google.protobuf.Timestamp
-	16, // 15: letta_grpc.v1.Run.start_time:type_name -> google.protobuf.Timestamp
-	16, // 16: letta_grpc.v1.Run.end_time:type_name -> google.protobuf.Timestamp
-	10, // 17: letta_grpc.v1.Run.usage:type_name -> letta_grpc.v1.Usage
-	11, // 18: letta_grpc.v1.Run.timing:type_name -> letta_grpc.v1.Timing
-	8,  // 19: letta_grpc.v1.Run.pending_actions:type_name -> letta_grpc.v1.PendingAction
-	19, // 20: letta_grpc.v1.Run.error:type_name -> letta_grpc.v1.RunError
-	15, // 21: letta_grpc.v1.Run.metadata:type_name -> letta_grpc.v1.Run.MetadataEntry
-	4,  // 22: letta_grpc.v1.Run.kind:type_name -> letta_grpc.v1.RunKind
-	10, // 23: letta_grpc.v1.Step.usage:type_name -> letta_grpc.v1.Usage
-	11, // 24: letta_grpc.v1.Step.timing:type_name -> letta_grpc.v1.Timing
-	16, // 25: letta_grpc.v1.Step.complete_time:type_name -> google.protobuf.Timestamp
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	15, // 9: letta_grpc.v1.RunSpec.metadata:type_name -> letta_grpc.v1.RunSpec.MetadataEntry
+	19, // 10: letta_grpc.v1.Timing.time_to_first_token:type_name -> google.protobuf.Duration
+	19, // 11: letta_grpc.v1.Timing.total:type_name -> google.protobuf.Duration
+	17, // 12: letta_grpc.v1.Callback.send_time:type_name -> google.protobuf.Timestamp
+	0,  // 13: letta_grpc.v1.Run.state:type_name -> letta_grpc.v1.RunState
+	1,  // 14: letta_grpc.v1.Run.stop_reason:type_name -> letta_grpc.v1.StopReason
+	17, // 15: letta_grpc.v1.Run.create_time:type_name -> google.protobuf.Timestamp
+	17, // 16: letta_grpc.v1.Run.start_time:type_name -> google.protobuf.Timestamp
+	17, // 17: letta_grpc.v1.Run.end_time:type_name -> google.protobuf.Timestamp
+	10, // 18: letta_grpc.v1.Run.usage:type_name -> letta_grpc.v1.Usage
+	11, // 19: letta_grpc.v1.Run.timing:type_name -> letta_grpc.v1.Timing
+	8,  // 20: letta_grpc.v1.Run.pending_actions:type_name -> letta_grpc.v1.PendingAction
+	20, // 21: letta_grpc.v1.Run.error:type_name -> letta_grpc.v1.RunError
+	16, // 22: letta_grpc.v1.Run.metadata:type_name -> letta_grpc.v1.Run.MetadataEntry
+	4,  // 23: letta_grpc.v1.Run.kind:type_name -> letta_grpc.v1.RunKind
+	12, // 24: letta_grpc.v1.Run.callback:type_name -> letta_grpc.v1.Callback
+	10, // 25: letta_grpc.v1.Step.usage:type_name -> letta_grpc.v1.Usage
+	11, // 26: letta_grpc.v1.Step.timing:type_name -> letta_grpc.v1.Timing
+	17, // 27: letta_grpc.v1.Step.complete_time:type_name -> google.protobuf.Timestamp
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_letta_grpc_v1_runs_proto_init() }
@@ -1557,13 +1677,14 @@ func file_letta_grpc_v1_runs_proto_init() {
 	file_letta_grpc_v1_runs_proto_msgTypes[3].OneofWrappers = []any{}
 	file_letta_grpc_v1_runs_proto_msgTypes[4].OneofWrappers = []any{}
 	file_letta_grpc_v1_runs_proto_msgTypes[5].OneofWrappers = []any{}
+	file_letta_grpc_v1_runs_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_letta_grpc_v1_runs_proto_rawDesc), len(file_letta_grpc_v1_runs_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
