@@ -117,7 +117,8 @@ impl Follower {
     }
 
     async fn dial(&mut self) -> Result<()> {
-        let limit = self.silence.unwrap_or(self.connection.timeout);
+        // Not that of silence: no heartbeat is due before the server has the call, and a connection may have to be made.
+        let limit = self.connection.timeout;
         let call = match &self.start {
             Start::Run(request) if self.run_id.is_empty() => {
                 Call::start(&self.connection, (**request).clone(), limit).await?

@@ -262,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_never_accepts_is_given_up() {
         let (_listener, client) = silent().await;
-        let error = client.run("agent-1", "Hello!").heartbeat(SOON).stream().await.unwrap_err();
+        let error = client.run("agent-1", "Hello!").stream().await.unwrap_err();
         assert_eq!(error.code(), Some(Code::Unavailable));
     }
 
