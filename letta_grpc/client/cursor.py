@@ -31,6 +31,11 @@ class Cursor:
                 self.finished = event.HasField("run_finished")
                 yield event
 
+    def rewind(self, position: int) -> None:
+        """Forget what has passed behind a position, because it was not handed on."""
+        if position < self.position:
+            self.position, self.finished = position, False
+
     def _require(self, follows: bool, number: int) -> None:  # noqa: FBT001 - the rule itself
         if not follows:
             raise StreamBroken(f"the stream jumped from event {self.position} to {number}")

@@ -1,6 +1,6 @@
 """Several runs on one stream: which is which, and where each goes on after a cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.cursor import Cursor, is_filtered
@@ -105,6 +105,10 @@ class Lane:
         """Count an event as yielded."""
         self._after = event.sequence_number
         self.so_far.add(event)
+
+    def rewind(self, waiting: Iterable[events_pb2.RunEvent]) -> None:
+        """Forget what was taken and is neither yielded nor waits for it."""
+        self._cursor.rewind(max((event.sequence_number for event in waiting), default=self._after))
 
     def verify(self, run: runs_pb2.Run) -> bool:
         """Tell whether a stream that ended without a last event has left nothing out."""

@@ -156,6 +156,21 @@ async def test_silence_is_a_cut() -> None:
         assert await numbers_of(client.stream_many(STARTS, options=options)) == whole(0, 1)
 
 
+async def test_a_read_that_is_cancelled_loses_nothing() -> None:
+    first = Scene([Say(0, FIRST), Say(1, SECOND[:2])], ahead=IDS, silent=True)
+    async with serving(ScriptedLanes(first, Scene([TAKE, Say(1, SECOND[2:])]))) as target, quick(target) as client:
+        seen = defaultdict(list)
+        stream = client.stream_many(STARTS)
+        while sum(map(len, seen.values())) < len(FIRST) + 2:
+            lane, event = await anext(stream)
+            seen[lane.run_id].append(event.sequence_number)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(stream), 0.1)
+        for run_id, numbers in (await numbers_of(stream)).items():
+            seen[run_id] += numbers
+    assert seen == whole(0, 1)
+
+
 async def test_being_accepted_again_and_again_is_no_progress() -> None:
     accepted = Scene([TAKE, Say(1)], end=BROKEN)
     server = ScriptedLanes(Scene([Say(0, FIRST), Say(1, SECOND[:2])], ahead=IDS, end=BROKEN), *[accepted] * 9)

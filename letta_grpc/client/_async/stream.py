@@ -163,6 +163,11 @@ class AsyncRunStream:
             # Until the run is accepted the caller waits for an answer, not for a stream.
             attempts = policy.call_attempts if self._run_id is None else policy.stream_attempts
             await self._connection.sleep(self._backoff.delay_after(error, attempts))
+        except BaseException:
+            # Interrupted, or cancelled, perhaps halfway: a call with a read that nobody waits for is of no use to grpc.
+            self._cursor.rewind(self._waiting[-1].sequence_number if self._waiting else self._after)
+            await self._hang_up()
+            raise
 
     async def _dial(self) -> None:
         if self._run_id is None and isinstance(self._request, Start):

@@ -137,6 +137,12 @@ class RunStreams:
                 accepted = any(lane.run_id for lane in self._lanes.values())
                 attempts = policy.stream_attempts if accepted else policy.call_attempts
                 self._connection.sleep(self._backoff.delay_after(error, attempts))
+            except BaseException:
+                # As in a stream of one run.
+                for lane in self.lanes:
+                    lane.rewind(event for one, event in self._waiting if one is lane)
+                self._hang_up()
+                raise
 
     def _dial(self) -> None:
         self._heard = False
