@@ -159,9 +159,9 @@ async def test_silence_is_a_cut() -> None:
 async def test_a_read_that_is_cancelled_loses_nothing() -> None:
     first = Scene([Say(0, FIRST), Say(1, SECOND[:2])], ahead=IDS, silent=True)
     async with serving(ScriptedLanes(first, Scene([TAKE, Say(1, SECOND[2:])]))) as target, quick(target) as client:
-        seen = defaultdict(list)
+        seen: dict[str, list[int]] = defaultdict(list)
         stream = client.stream_many(STARTS)
-        while sum(map(len, seen.values())) < len(FIRST) + 2:
+        while sum(len(numbers) for numbers in seen.values()) < len(FIRST) + 2:
             lane, event = await anext(stream)
             seen[lane.run_id].append(event.sequence_number)
         with pytest.raises(TimeoutError):
