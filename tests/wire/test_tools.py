@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import Any
+from uuid import uuid4
 
 import grpc
+import psutil
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -43,6 +45,27 @@ def slow_{name}() -> str:
     time.sleep(1000)
     return "never"
 '''
+
+# Each process of the tree is known by its last argument; some leave the tool's session, none ends by itself.
+TREE = """
+import subprocess
+import sys
+
+SLEEPER = "import subprocess, sys, time; "
+MORE = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', sys.argv[1]], start_new_session=True); "
+
+def tree(mark: str) -> str:
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", SLEEPER + MORE + "print('here', flush=True); time.sleep(1000)", mark],
+            start_new_session=bool(number),
+        )
+        for number in range(2)
+    ]
+    for child in children:
+        child.wait()
+    return "never"
+"""
 
 ALONE = """
 import time
@@ -333,6 +356,30 @@ async def test_a_cancel_ends_the_tool_and_lets_no_other_begin(wire: Wire) -> Non
     assert [message.content[0].text for message in history if message.role == messages_pb2.ROLE_ASSISTANT] == ["Wait. "]
     assert len(returns(events)) == len(script[0]) - 1
     await one.goes_on()
+
+
+@requirement("tool_cancel", "complaint_07_cancel_tools")
+async def test_a_cancel_ends_all_processes_that_the_tool_has_started(wire: Wire) -> None:
+    await wire.tools.UpsertTool(pb.UpsertToolRequest(tool=tools_pb2.Tool(python=python(TREE))))
+    one, mark = await agent_with(wire, "tree"), str(uuid4())
+    call = wire.runs.StreamRun(one.start(calling(("tree", {"mark": mark}))))
+    events: list[events_pb2.RunEvent] = []
+    acknowledged, heard = 0.0, ""
+    async for response in call:
+        events += response.events
+        heard += "".join(event.tool_output_delta.text for event in response.events)
+        if not acknowledged and heard == "here\n" * 2:
+            assert len(processes_of(mark)) == 4
+            await wire.runs.CancelRun(run_pb.CancelRunRequest(run_id=run_id_of(events)))
+            acknowledged = time.monotonic()
+    assert processes_of(mark) == []
+    assert time.monotonic() - acknowledged < 1
+    assert run_of(events).state == runs_pb2.RUN_STATE_CANCELLED
+
+
+def processes_of(mark: str) -> list[int]:
+    """The processes whose last argument this is, in whichever namespace they are."""
+    return [process.pid for process in psutil.process_iter(["cmdline"]) if (process.info["cmdline"] or [""])[-1] == mark]
 
 
 def run_id_of(events: Sequence[events_pb2.RunEvent]) -> str:
