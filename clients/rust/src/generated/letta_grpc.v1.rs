@@ -888,6 +888,8 @@ pub enum ErrorReason {
     McpServerNotFound = 15,
     /// NOT_FOUND. Metadata: `passage_id`.
     PassageNotFound = 16,
+    /// NOT_FOUND. Metadata: `step_id`.
+    StepNotFound = 17,
     /// ALREADY_EXISTS: the request id was used for another payload. Metadata: `request_id`, `run_id`.
     RequestIdReused = 20,
     /// ALREADY_EXISTS: the name or label is taken. Metadata: `name`.
@@ -971,6 +973,7 @@ impl ErrorReason {
             Self::ToolNotFound => "ERROR_REASON_TOOL_NOT_FOUND",
             Self::McpServerNotFound => "ERROR_REASON_MCP_SERVER_NOT_FOUND",
             Self::PassageNotFound => "ERROR_REASON_PASSAGE_NOT_FOUND",
+            Self::StepNotFound => "ERROR_REASON_STEP_NOT_FOUND",
             Self::RequestIdReused => "ERROR_REASON_REQUEST_ID_REUSED",
             Self::NameTaken => "ERROR_REASON_NAME_TAKEN",
             Self::ConversationBusy => "ERROR_REASON_CONVERSATION_BUSY",
@@ -1019,6 +1022,7 @@ impl ErrorReason {
             "ERROR_REASON_TOOL_NOT_FOUND" => Some(Self::ToolNotFound),
             "ERROR_REASON_MCP_SERVER_NOT_FOUND" => Some(Self::McpServerNotFound),
             "ERROR_REASON_PASSAGE_NOT_FOUND" => Some(Self::PassageNotFound),
+            "ERROR_REASON_STEP_NOT_FOUND" => Some(Self::StepNotFound),
             "ERROR_REASON_REQUEST_ID_REUSED" => Some(Self::RequestIdReused),
             "ERROR_REASON_NAME_TAKEN" => Some(Self::NameTaken),
             "ERROR_REASON_CONVERSATION_BUSY" => Some(Self::ConversationBusy),
@@ -5041,10 +5045,10 @@ pub struct ListRunEventsResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
-/// A part of a run's steps.
+/// A part of the completed steps.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListStepsRequest {
-    /// The run.
+    /// Those of this run. Empty: of all runs that `agent_id` means.
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
     /// How many at most. 1 to 1000; default 50.
@@ -5056,16 +5060,37 @@ pub struct ListStepsRequest {
     /// Last step first.
     #[prost(bool, tag = "4")]
     pub descending: bool,
+    /// Those of this agent's runs; not with `run_id`. Empty: of all agents.
+    #[prost(string, tag = "5")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Begin after the step with this id, in the order asked for; with an id that is not in the list it is empty. A
+    /// `page_token` goes before it.
+    #[prost(string, tag = "6")]
+    pub after_id: ::prost::alloc::string::String,
 }
 /// A page of steps.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListStepsResponse {
-    /// In order of their index.
+    /// In order of their completion, which in a run is that of their index.
     #[prost(message, repeated, tag = "1")]
     pub steps: ::prost::alloc::vec::Vec<Step>,
     /// Empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which step is meant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStepRequest {
+    /// The step.
+    #[prost(string, tag = "1")]
+    pub step_id: ::prost::alloc::string::String,
+}
+/// The step.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetStepResponse {
+    /// As it was recorded.
+    #[prost(message, optional, tag = "1")]
+    pub step: ::core::option::Option<Step>,
 }
 /// A part of what a run said and was told.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5425,7 +5450,7 @@ pub mod run_service_client {
                 .insert(GrpcMethod::new("letta_grpc.v1.RunService", "ListRunEvents"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists a run's completed steps.
+        /// Lists the completed steps of a run, of an agent's runs or of all runs.
         pub async fn list_steps(
             &mut self,
             request: impl tonic::IntoRequest<super::ListStepsRequest>,
@@ -5448,6 +5473,31 @@ pub mod run_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("letta_grpc.v1.RunService", "ListSteps"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns a completed step.
+        pub async fn get_step(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetStepRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetStepResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/letta_grpc.v1.RunService/GetStep",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("letta_grpc.v1.RunService", "GetStep"));
             self.inner.unary(req, path, codec).await
         }
         /// Lists the messages that a run brought into its conversation, its input included, in their order.
