@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// With it the types are whole for those, too, whose own settings know no AsyncDisposable.
 // The client: one object per server, the same over every transport.
 
 import { create } from "@bufbuild/protobuf";

@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// With it the types are whole for those, too, whose own settings know no AsyncDisposable.
 // A run's events, followed across any number of broken connections.
 
 import { create } from "@bufbuild/protobuf";

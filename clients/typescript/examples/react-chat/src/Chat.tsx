@@ -26,7 +26,7 @@ export function Chat({ agentId }: { agentId: string }) {
 
   return (
     <main aria-busy={isStreaming}>
-      <ol>
+      <ol aria-live="polite">
         {past.map((turn, index) => (
           <Said key={index} {...turn} />
         ))}
