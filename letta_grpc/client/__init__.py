@@ -17,7 +17,11 @@
     answers = {action.tool_call_id: approve() for action in run.pending_actions}
     print(await client.answer(run, answers).text())
 
-`Client` is the same without `async` and `await`, for scripts, threads and notebooks.
+    # Several agents on one stream; `client.converse()` starts, answers and follows as the talk goes.
+    async for lane, event in client.stream_many([run_start(ada.id, "Hello!"), run_start(bob.id, "Hello!")]):
+        print(lane.agent_id, event.text_delta.text)
+
+`Client` is the same without `async` and `await`, for scripts, threads and notebooks: `%load_ext letta_grpc.client` there.
 """
 
 from letta_grpc.client._async.client import AsyncClient

@@ -19,6 +19,14 @@ Seconds = float | timedelta
 JsonText = str | Mapping[str, Any]
 Kind = Literal["react", "memgpt"]
 Resource = TypeVar("Resource", bound=Message)
+AnyStart = TypeVar(
+    "AnyStart",
+    run_service_pb2.StreamRunRequest,
+    run_service_pb2.ExecuteRunRequest,
+    run_service_pb2.CreateRunRequest,
+    run_service_pb2.ConverseStart,
+    run_service_pb2.RunStart,
+)
 
 FINAL_STATES = frozenset(
     {
@@ -109,7 +117,12 @@ def run_spec(messages: Inputs, arguments: RunArguments) -> runs_pb2.RunSpec:
 
 def run_start(agent_id: str, messages: Inputs, **run: Unpack[RunArguments]) -> run_service_pb2.RunStart:
     """Return one of the starts of `client.stream_many`."""
-    return run_service_pb2.RunStart(
+    return start_of(run_service_pb2.RunStart, agent_id, messages, run)
+
+
+def start_of(kind: type[AnyStart], agent_id: str, messages: Inputs, run: RunArguments) -> AnyStart:
+    """Return a start, as this sort of request has it. It can be repeated without harm: it has a request id."""
+    return kind(
         agent_id=agent_id,
         conversation_id=run.get("conversation_id") or "",
         request_id=run.get("request_id") or str(uuid.uuid4()),

@@ -1,6 +1,5 @@
 """Runs by method."""
 
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Unpack
@@ -8,7 +7,7 @@ from typing import Unpack
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from letta_grpc.client._async.connection import Connection
-from letta_grpc.client.requests import Inputs, RunArguments, run_spec
+from letta_grpc.client.requests import Inputs, RunArguments, start_of
 from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
 
 
@@ -26,22 +25,12 @@ class Runs:
 
         Waits as long as the run takes, across broken connections.
         """
-        request = run_service_pb2.ExecuteRunRequest(
-            agent_id=agent_id,
-            conversation_id=run.get("conversation_id") or "",
-            request_id=run.get("request_id") or str(uuid.uuid4()),
-            run=run_spec(messages, run),
-        )
+        request = start_of(run_service_pb2.ExecuteRunRequest, agent_id, messages, run)
         return await self._connection.ask(self._stub.ExecuteRun, request, unlimited=True)
 
     async def create(self, agent_id: str, messages: Inputs, **run: Unpack[RunArguments]) -> runs_pb2.Run:
         """Start a run that goes on by itself; return it as it was accepted."""
-        request = run_service_pb2.CreateRunRequest(
-            agent_id=agent_id,
-            conversation_id=run.get("conversation_id") or "",
-            request_id=run.get("request_id") or str(uuid.uuid4()),
-            run=run_spec(messages, run),
-        )
+        request = start_of(run_service_pb2.CreateRunRequest, agent_id, messages, run)
         return (await self._connection.ask(self._stub.CreateRun, request)).run
 
     async def get(self, run_id: str) -> runs_pb2.Run:

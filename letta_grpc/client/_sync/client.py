@@ -1,6 +1,5 @@
 """The client: one object per server."""
 
-import uuid
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -24,7 +23,7 @@ from letta_grpc.client.answers import Answers, answer_messages
 from letta_grpc.client.functions import Function, client_tool
 from letta_grpc.client.lanes import Lane, lane_start
 from letta_grpc.client.on_threads import Channel, Sleep, open_channel, sleep
-from letta_grpc.client.requests import Inputs, RunArguments, answering, run_spec
+from letta_grpc.client.requests import Inputs, RunArguments, answering, start_of
 from letta_grpc.client.retry import RetryPolicy
 from letta_grpc.v1 import run_service_pb2, runs_pb2
 
@@ -86,13 +85,9 @@ class Client:
 
         Safe against broken connections from the first moment on: a start that is repeated has the same request id.
         """
-        request = run_service_pb2.StreamRunRequest(
-            agent_id=agent_id,
-            conversation_id=run.get("conversation_id") or "",
-            request_id=run.get("request_id") or str(uuid.uuid4()),
-            run=run_spec(messages, run),
-            options=options,
-        )
+        request = start_of(run_service_pb2.StreamRunRequest, agent_id, messages, run)
+        if options is not None:
+            request.options.CopyFrom(options)
         return self._stream(request)
 
     def answer(

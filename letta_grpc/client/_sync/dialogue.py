@@ -1,6 +1,5 @@
 """Many turns on one stream, which starts, answers and follows runs as the talk goes."""
 
-import uuid
 from itertools import count
 from typing import Unpack
 
@@ -8,7 +7,7 @@ from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client._sync.several import RunStreams
 from letta_grpc.client.answers import Answers, answer_messages
 from letta_grpc.client.lanes import Attach, Lane, Start
-from letta_grpc.client.requests import Inputs, RunArguments, run_spec
+from letta_grpc.client.requests import Inputs, RunArguments, start_of
 from letta_grpc.v1 import run_service_pb2, runs_pb2
 
 
@@ -27,13 +26,9 @@ class Dialogue(RunStreams):
 
     def start(self, agent_id: str, messages: Inputs, **run: Unpack[RunArguments]) -> Lane:
         """Start a run and follow it. See RunArguments."""
-        request = Start(
-            agent_id=agent_id,
-            conversation_id=run.get("conversation_id") or "",
-            request_id=run.get("request_id") or str(uuid.uuid4()),
-            run=run_spec(messages, run),
-            options=self._options,
-        )
+        request = start_of(Start, agent_id, messages, run)
+        if self._options is not None:
+            request.options.CopyFrom(self._options)
         return self._open(request)
 
     def answer(self, run: runs_pb2.Run, answers: Answers, **arguments: Unpack[RunArguments]) -> Lane:
