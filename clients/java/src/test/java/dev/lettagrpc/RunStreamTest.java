@@ -19,6 +19,7 @@ import dev.lettagrpc.v1.RunEvent;
 import dev.lettagrpc.v1.RunState;
 import dev.lettagrpc.v1.StreamOptions;
 import dev.lettagrpc.v1.StreamRunRequest;
+import io.grpc.Context;
 import io.grpc.Status;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -255,6 +256,22 @@ class RunStreamTest {
 
     assertEquals(Status.Code.CANCELLED, failed.get(30, TimeUnit.SECONDS).code());
     assertTrue(flag.get());
+    assertTrue(stage.attachedAfter.isEmpty());
+  }
+
+  @Test
+  void whatWorksForACancelledContextDoesNotAttachAgain() throws Exception {
+    stage.then(call -> call.send(started(1)));
+    RunStream stream = client.stream("agent-1", "hello");
+    Context.CancellableContext context = Context.current().withCancellation();
+    CompletableFuture<LettaException> failed = new CompletableFuture<>();
+    Runnable reading = () -> failed.complete(assertThrows(LettaException.class, stream::finalRun));
+    new Thread(context.wrap(reading)).start();
+    stage.asked.await();
+
+    context.cancel(null);
+
+    assertEquals(Status.Code.CANCELLED, failed.get(30, TimeUnit.SECONDS).code());
     assertTrue(stage.attachedAfter.isEmpty());
   }
 

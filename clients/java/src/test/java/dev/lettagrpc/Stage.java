@@ -53,6 +53,9 @@ final class Stage implements AutoCloseable {
   /** Opens when a reader has hung up on a call that was still at work. */
   final CountDownLatch hungUp = new CountDownLatch(1);
 
+  /** Opens when a first run is asked for. */
+  final CountDownLatch asked = new CountDownLatch(1);
+
   private final BlockingQueue<Consumer<Scene>> scenes = new LinkedBlockingQueue<>();
   private final Server server;
   private final ManagedChannel channel;
@@ -133,6 +136,7 @@ final class Stage implements AutoCloseable {
     @Override
     public void streamRun(StreamRunRequest request, StreamObserver<StreamRunResponse> observer) {
       starts.add(request);
+      asked.countDown();
       var call = (ServerCallStreamObserver<StreamRunResponse>) observer;
       play(
           new Scene(
