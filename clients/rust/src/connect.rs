@@ -1,5 +1,6 @@
 //! Where the server is, and how to talk to it.
 
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
@@ -15,7 +16,7 @@ const DEFAULT_TARGET: &str = "127.0.0.1:50051";
 const AGENT: &str = concat!("letta-grpc-rust/", env!("CARGO_PKG_VERSION"));
 
 /// A client about to be made: `.await` it. See [`Client::connect`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "nothing is made until it is awaited"]
 pub struct Connect {
     target: String,
@@ -132,6 +133,12 @@ impl Connect {
     }
 }
 
+impl fmt::Debug for Connect {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Connect").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
 impl IntoFuture for Connect {
     type Output = Result<Client>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
@@ -169,8 +176,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_key_is_not_printed() {
-        let client = Client::connect("localhost:1").api_key("secret").await.unwrap();
-        assert!(!format!("{client:?}").contains("secret"));
+        let connect = Client::connect("localhost:1").api_key("secret");
+        assert!(!format!("{connect:?}").contains("secret"));
+        assert!(!format!("{:?}", connect.await.unwrap()).contains("secret"));
     }
 
     #[cfg(feature = "tls")]
