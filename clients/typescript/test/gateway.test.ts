@@ -36,6 +36,10 @@ test("what the path names is not in the body", () => {
   deepEqual([verb, path, body], ["POST", "/v1/agents/a%2F%C3%BC/runs:stream", { requestId: "r", run: { maxSteps: 3 } }]);
 });
 
+test("dots that a URL would resolve are no id", () => {
+  throws(() => requestOf(v1.RunService.method.getRun, { runId: ".." }), { name: "InvalidRequestError" });
+});
+
 test("the place in a stream is its Last-Event-ID, and the rest are parameters", () => {
   const options = {
     omitDeltas: true,

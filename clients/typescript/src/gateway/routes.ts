@@ -11,7 +11,7 @@ import {
   type MessageInitShape,
   toJson,
 } from "@bufbuild/protobuf";
-import { LettaError } from "../errors.js";
+import { InvalidRequestError, LettaError } from "../errors.js";
 import { http } from "../generated/google/api/annotations_pb.js";
 
 export interface HttpRequest {
@@ -32,9 +32,7 @@ export function requestOf<I extends DescMessage>(method: DescMethod & { input: I
   const fields = toJson(method.input, create(method.input, input)) as JsonObject;
   const lastEventId = verb === "GET" && method.methodKind === "server_streaming" ? String(fields[CURSOR] ?? 0) : undefined;
   if (lastEventId !== undefined) delete fields[CURSOR];
-  let path = template.replace(VARIABLE, (_, name: string) =>
-    encodeURIComponent(String(taken(fields, jsonName(method.input, name)) ?? "")),
-  );
+  let path = template.replace(VARIABLE, (_, name: string) => segment(name, taken(fields, jsonName(method.input, name)) ?? ""));
   const sent = body === "*" ? fields : body ? taken(fields, jsonName(method.input, body)) : undefined;
   const query = body === "*" ? "" : new URLSearchParams([...parameters(fields)]).toString();
   if (query) path += `?${query}`;
@@ -47,6 +45,13 @@ function ruleOf(method: DescMethod): { verb: string; template: string; body: str
     throw new LettaError(`${method.name} cannot be called over HTTP`, { code: "UNIMPLEMENTED" });
   }
   return { verb: rule.pattern.case!.toUpperCase(), template: rule.pattern.value, body: rule.body };
+}
+
+function segment(name: string, value: JsonValue): string {
+  const text = String(value);
+  // Dots alone are no name but a way: whoever resolves the URL would take another call for this one.
+  if (/^\.{1,2}$/.test(text)) throw new InvalidRequestError(`${name}: is no id`, { code: "INVALID_ARGUMENT" });
+  return encodeURIComponent(text);
 }
 
 function jsonName(message: DescMessage, name: string): string {
