@@ -40,8 +40,8 @@ async def read_body(scope: Scope, receive: Receive, options: GatewayOptions) -> 
         raise refused("The request's body took too long.", http=408, code=code, headers=_CLOSE) from None
 
 
-async def read_json(scope: Scope, receive: Receive, options: GatewayOptions) -> Any:  # noqa: ANN401 - any JSON
-    """Return the body's JSON; None if there is no body. Raises Failure, ClientLeftError."""
+async def read_json(scope: Scope, receive: Receive, options: GatewayOptions, *, may_be_null: bool = False) -> Any:  # noqa: ANN401 - any JSON
+    """Return the body's JSON; None if there is no body, or it is null and may be so. Raises Failure, ClientLeftError."""
     body = await read_body(scope, receive, options)
     if not body:
         return None
@@ -50,7 +50,7 @@ async def read_json(scope: Scope, receive: Receive, options: GatewayOptions) -> 
         # Whatever a page may send to another origin without asking first is no JSON: so this closes that door, too.
         raise refused("A body must be sent with `content-type: application/json`.", http=415)
     value = parsed(body, options)
-    if value is None:
+    if value is None and not may_be_null:
         raise refused("The body is null: send an object, or no body.")
     return value
 

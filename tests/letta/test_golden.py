@@ -12,6 +12,8 @@ from tests.letta.improvements import improved
 from tests.support.golden import Shape, shape_of, shape_of_stream
 from tests.support.letta import TOOL, Frame, Site, call, frames_of, script, user
 
+# Of one tenant, and of the provider's address, nothing is told.
+NOT_TOLD = {"organization_id", "provider_id", "model_endpoint"}
 GOLDEN = Path(__file__).parent / "golden"
 HELLO = [{"text": "Hello there"}]
 PIECES = [{"text": "Hel"}, {"text": "lo "}, {"text": "there"}]
@@ -164,6 +166,23 @@ def test_a_run_and_all_about_it_have_the_fields_of_the_transcripts(site: Site) -
     theirs = golden_json("run_messages")
     assert [list(item) for item in ours] == [list(item) for item in theirs]
     assert [item["content"].startswith("word") for item in ours] == [False, True]
+
+
+def test_steps_have_the_fields_of_the_transcript(site: Site) -> None:
+    run = site.post(f"/v1/agents/{site.agent()}/messages", {"messages": user(script(HELLO))}).json()["messages"][0]["run_id"]
+    (ours,), (theirs,) = site.get(f"/v1/runs/{run}/steps"), golden_json("run_steps")
+    assert ours.keys() >= theirs.keys() - NOT_TOLD
+    same = ("provider_category", "stop_reason", "status", "feedback", "error_type", "messages", "tags")
+    assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+
+
+def test_a_tool_has_the_fields_of_the_transcript(site: Site) -> None:
+    theirs = golden_json("tool_upsert")
+    ours = site.http.put("/v1/tools/", json={"source_code": theirs["source_code"]}).json()
+    assert ours.keys() >= theirs.keys() - NOT_TOLD
+    same = ("name", "tool_type", "description", "return_char_limit", "source_code", "tags")
+    assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+    assert ours["json_schema"]["parameters"]["required"] == theirs["json_schema"]["parameters"]["required"]
 
 
 def test_a_failed_run_keeps_its_error_as_the_transcript_does(site: Site) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.agent_file import SOURCE, agent_file
 from tests.support.letta import TOOL, Site, call, script, serving_site, user
 from tests.support.node import node
 
@@ -53,12 +54,16 @@ async def test_a_background_run_resumes_in_the_middle_after_a_restart(tmp_path: 
     assert rest == whole[8:]
 
 
-async def test_a_call_waits_for_an_approval(site: Site) -> None:
-    seen = await told(site, "approve", agent=site.agent(toolApprovals={TOOL: True}), text=script([call()], WORDS))
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_call_waits_for_an_approval(site: Site, approve: bool) -> None:  # noqa: FBT001 - a parameter
+    agent_id = site.agent(toolApprovals={TOOL: True})
+    seen = await told(site, "approve", agent=agent_id, text=script([call()], WORDS), approve=approve)
     assert seen["refused"]["status"] == 409
     assert seen["refused"]["detail"]["code"] == "PENDING_APPROVAL"
     assert seen["refused"]["detail"]["pending_request_id"] == seen["request"]["id"]
     assert kinds(seen["answer"]["messages"]) == ["tool_return_message", "assistant_message"]
+    returned = seen["answer"]["messages"][0]
+    assert (returned["status"], "No." in returned["tool_return"]) == (("success", False) if approve else ("error", True))
     assert said(seen["answer"]["messages"]) == COUNT
 
 
@@ -103,4 +108,45 @@ async def test_runs_tell_what_they_did(site: Site) -> None:
     assert (seen["run"]["status"], seen["run"]["stop_reason"]) == ("completed", "end_turn")
     assert seen["usage"]["total_tokens"] > 0
     assert len(seen["steps"]) == 2
+    assert seen["step"] == seen["steps"][0]
+    assert seen["all_steps"] == seen["steps"]
     assert [run["id"] for run in seen["listed"]] == [seen["run"]["id"]]
+
+
+async def test_agents_are_made_changed_found_and_removed(site: Site) -> None:
+    seen = await told(site, "agents")
+    assert (seen["made"]["name"], seen["made"]["blocks"][0]["value"]) == ("ada", "Grace.")
+    assert seen["changed"]["description"] == "A friend."
+    assert [agent["id"] for agent in seen["listed"]] == [seen["made"]["id"]]
+    assert "Grace." in seen["recompiled"]
+    assert [each["content"] for each in seen["found"]["results"]] == ["The cat sleeps."]
+    assert seen["gone"] == 404
+
+
+async def test_blocks_are_shared_and_changed(site: Site) -> None:
+    seen = await told(site, "blocks", agent=site.agent())
+    labels = [[block["label"] for block in seen[name]["blocks"]] for name in ("attached", "detached")]
+    assert labels == [["human", "team"], ["human"]]
+    assert seen["changed"]["value"] == seen["read"]["value"] == "all of us"
+    assert seen["left"] == []
+
+
+async def test_tools_are_made_given_guarded_and_run(site: Site) -> None:
+    seen = await told(site, "tools", agent=site.agent(), source=SOURCE.replace("weather_in", "weather_of"))
+    assert (seen["tool"]["name"], seen["again"]["id"]) == ("weather_of", seen["tool"]["id"])
+    assert {"type": "requires_approval", "tool_name": "weather_of"}.items() <= seen["guarded"]["tool_rules"][0].items()
+    assert (seen["outcome"]["status"], seen["outcome"]["func_return"]) == ("success", "sunny in Rome")
+    assert "weather_of" in [tool["name"] for tool in seen["listed"]]
+
+
+async def test_an_agent_comes_and_leaves_as_a_file(site: Site) -> None:
+    seen = await told(site, "files", file=agent_file())
+    assert seen["imported"]["left_out"] == []
+    (agent,) = seen["exported"]["agents"]
+    assert (agent["name"], len(agent["messages"])) == ("agent 0_copy", 10)
+
+
+async def test_what_is_not_here_is_told_at_once(site: Site) -> None:
+    seen = await told(site, "elsewhere")
+    assert seen["status"] == 501
+    assert "archival-memory" in seen["message"]

@@ -40,7 +40,9 @@ async def _name(ask: Ask) -> str:
 
 async def set_approval(ask: Ask) -> Json:
     """Say whether an agent's calls of a tool wait for approval, in the body or in the query."""
-    required = ask.body.get("requires_approval", ask.flag("requires_approval"))
+    # The TypeScript SDK sends its parameter by the name that it has there.
+    given = (ask.body.get(name) for name in ("requires_approval", "body_requires_approval"))
+    required = next((value for value in given if value is not None), ask.flag("requires_approval"))
     if not isinstance(required, bool):
         raise unprocessable("requires_approval", "is required: true or false")
     request = pb.SetToolApprovalRequest(

@@ -147,7 +147,7 @@ class _Endpoint:
             return {}
         if self._operation.upload and is_form(scope):
             return await read_form(scope, receive, self._ground.options)
-        body = await read_json(scope, receive, self._ground.options)
+        body = await read_json(scope, receive, self._ground.options, may_be_null=True)
         if body is not None and not isinstance(body, dict):
             raise unprocessable("", "must be a JSON object")
         return body or {}
