@@ -108,9 +108,10 @@ impl Connect {
         self.secured(endpoint)?.user_agent(AGENT).map_err(|error| Error::invalid("user agent", error)).map(|endpoint| {
             endpoint
                 .connect_timeout(Duration::from_secs(5))
-                // Pings go out while a call is open. Servers of ours take one every 5 s.
-                .http2_keep_alive_interval(Duration::from_secs(30))
-                .keep_alive_timeout(Duration::from_secs(10))
+                // Pings go out while a call is open, and servers of ours take one every 5 s. A connection that is dead without
+                // having been closed has to be found out before a stream gives up.
+                .http2_keep_alive_interval(Duration::from_secs(10))
+                .keep_alive_timeout(Duration::from_secs(5))
         })
     }
 
