@@ -13,7 +13,7 @@ const KEY = "a-key";
 const NOBODY = "agent-00000000-0000-4000-8000-000000000000";
 
 for (const transport of ["gRPC", "HTTP"] as const) {
-  describe(`over ${transport}`, { timeout: 60_000 }, () => {
+  describe(`over ${transport}`, { timeout: 120_000 }, () => {
     let server: Server;
     let client: Client;
     let agentId: string;
