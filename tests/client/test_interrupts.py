@@ -14,7 +14,7 @@ PROGRAM = """
 import json, sys, threading, _thread
 from letta_grpc.client import Client, run_start
 
-script = json.dumps([[{"repeat": 60, "text": "word ", "delay_ms": 10}]])
+script = json.dumps([[{"repeat": 150, "text": "word ", "delay_ms": 10}]])
 with Client(sys.argv[1]) as client:
     agent = client.agents.create(model="scripted/script")
     several = sys.argv[2] == "several"

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -307,6 +308,22 @@ async def test_a_closed_client_closes_its_dialogues() -> None:
         assert await numbers_of(talk) == {}
         with pytest.raises(StreamClosed):
             await talk.start("agent-0", "hi")
+
+
+async def test_threads_may_start_on_one_dialogue_at_once() -> None:
+    count = 16
+    accepted = [Say(lane, lane_log(lane)) for lane in range(count)]
+    server = ScriptedLanes(Scene([*[TAKE] * count, *accepted], silent=True))
+
+    def talk_through(target: str) -> set[str]:
+        with Client(target) as client, client.converse() as talk, ThreadPoolExecutor(count) as threads:
+            lanes = list(threads.map(lambda number: talk.start(f"agent-{number}", "hi"), range(count)))
+            talk.final()
+            return {lane.text for lane in lanes}
+
+    async with serving(server) as target:
+        assert await asyncio.to_thread(talk_through, target) == {"ab"}
+    assert len(server.asked) == 1
 
 
 async def test_the_blocking_twins_do_the_same() -> None:

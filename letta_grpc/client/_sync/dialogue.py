@@ -1,5 +1,6 @@
 """Many turns on one stream, which starts, answers and follows runs as the talk goes."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Unpack
 
@@ -43,13 +44,18 @@ class Dialogue(RunStreams):
     def _open(self, request: Start | Attach) -> Lane:
         self._require_open()
         lane = Lane(str(next(self._numbers)), request)
-        self._lanes = {tag: one for tag, one in self._lanes.items() if not one.is_over} | {lane.tag: lane}
+        self._keep(lambda one: not one.is_over, lane)
         self._send()
         self._wait(lambda: lane.is_settled)
         if lane.error is not None:
-            self._lanes.pop(lane.tag, None)
+            self._keep(lambda one: one is not lane)
             raise lane.error
         return lane
+
+    def _keep(self, wanted: Callable[[Lane], bool], *more: Lane) -> None:
+        """Replace the lanes: whoever goes through them meanwhile, in another thread perhaps, has the old ones."""
+        with self._writing:
+            self._lanes = {lane.tag: lane for lane in (*filter(wanted, self._lanes.values()), *more)}
 
     def _leave(self) -> None:
         """Stay: another start may come."""
