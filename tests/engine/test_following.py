@@ -7,7 +7,7 @@ import pytest
 from letta_grpc.domain.completions import TextChunk
 from letta_grpc.domain.errors import CursorAhead, EventsExpired, RunNotFound, ServerDraining
 from letta_grpc.domain.frames import split_frames
-from letta_grpc.domain.ids import new_run_id
+from letta_grpc.domain.ids import new_agent_id, new_run_id
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.ports.log import LogPage
@@ -99,6 +99,16 @@ async def test_stored_events_and_steps_are_listed_without_waiting(house: Engine)
     assert not page.ended
     assert page.last >= 1
     assert (await house.runs.list_steps(run.id, PageRequest())).items == ()
+
+
+async def test_steps_are_listed_of_a_run_an_agent_and_all_and_read_by_their_id(house: Engine) -> None:
+    await house.play(say("a"))
+    (run,) = (await house.runs.list(PageRequest(), RunFilter())).items
+    (step,) = (await house.runs.list_steps(run.id, PageRequest())).items
+    assert (await house.runs.list_steps(None, PageRequest())).items == (step,)
+    assert (await house.runs.list_steps(None, PageRequest(), run.agent_id)).items == (step,)
+    assert (await house.runs.list_steps(None, PageRequest(), new_agent_id())).items == ()
+    assert await house.runs.get_step(step.id) == step
 
 
 async def test_a_wait_that_is_no_readers_is_cut_by_draining_too(house: Engine) -> None:
