@@ -1,7 +1,8 @@
 """The whole server on SQLite, reached through a socket or in process, and a talk with one of its agents."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from letta_grpc.settings import Provider, Settings
 from letta_grpc.v1 import agent_service_pb2, agents_pb2, events_pb2, messages_pb2, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
 from tests.support.http_channel import http_channel
+from tests.support.server_process import gateway_process
 from tests.support.upstream import Upstream
-from tests.support.wires import Stubs, Way, dialed, remote_channel
+from tests.support.wires import Stubs, Way, dialed
 
 PROVIDER = "up"
 
@@ -48,11 +50,23 @@ async def wired(way: Way, folder: Path, **settings: Any) -> AsyncIterator[Wire]:
         if way == "socket":
             channel = await stack.enter_async_context(dialed(server.address))
         elif way == "remote":
-            channel = await stack.enter_async_context(remote_channel(server.address))
+            url = await stack.enter_async_context(gateway_in_front(folder, server.address))
+            channel = await stack.enter_async_context(http_channel(url, "application/x-ndjson"))
         else:
             assert server.http
             channel = await stack.enter_async_context(http_channel(server.http, "text/event-stream"))
         yield Wire(channel, server.house)
+
+
+@asynccontextmanager
+async def gateway_in_front(folder: Path, address: str) -> AsyncIterator[str]:
+    """Run a gateway as a process of its own; yield its URL. The loop is the server's, which must not wait for it."""
+    with ExitStack() as stack:
+        url, _ = await asyncio.to_thread(stack.enter_context, gateway_process(folder, address))
+        try:
+            yield url
+        finally:
+            await asyncio.to_thread(stack.close)
 
 
 def provider_of(upstream: Upstream, key: str | None = "any") -> dict[str, Provider]:

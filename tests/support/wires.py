@@ -41,7 +41,8 @@ from tests.support.http_channel import http_channel
 from tests.support.threads import threads_of
 from tests.support.toolsheds import toolshed
 
-# socket: gRPC. local: in process. http: a gateway inside the server, by events. remote: one in front of it, by lines.
+# socket: gRPC. local: in process. http: a gateway inside the server, by events. remote: one in front of it, by lines;
+# for a whole house that is a process of its own.
 Way = Literal["socket", "local", "http", "remote"]
 WAYS: Sequence[Way] = ("socket", "local")
 WIRE_WAYS: Sequence[Way] = (*WAYS, "http", "remote")
