@@ -3,8 +3,10 @@
 import re
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 
 import grpc
+import letta_client
 import pytest
 from letta_client import APIStatusError, Letta
 from starlette.routing import BaseRoute, Match, Route
@@ -12,6 +14,7 @@ from starlette.routing import BaseRoute, Match, Route
 from letta_grpc.gateway.descriptors import own_contract
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces import FACES
+from letta_grpc.gateway.faces.letta import OPERATIONS
 from letta_grpc.gateway.faces.letta.elsewhere import ELSEWHERE, gone_routes, letta_elsewhere
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.routes import Routes
@@ -50,6 +53,21 @@ async def test_what_is_gone_takes_the_place_of_no_route() -> None:
         assert [
             gone.path for gone in gone_routes() if isinstance(gone, Route) and gone.matches(scope)[0] is not Match.NONE
         ] == []
+
+
+def test_every_route_of_the_sdk_is_here_or_told_where_else() -> None:
+    here = {(operation.verb, unnamed(operation.path)) for operation in OPERATIONS}
+    asked = set()
+    for source in (Path(letta_client.__file__).parent / "resources").rglob("*.py"):
+        found = re.findall(r'self\._(\w+)\(\s*(?:path_template\(\s*)?f?"(/v1[^"]+)"', source.read_text())
+        asked |= {("GET" if verb == "get_api_list" else verb.upper(), unnamed(path)) for verb, path in found}
+    assert len(asked) > 100
+    told = [unnamed(path) for path in GONE]
+    assert [each for each in asked - here if not any(f"{each[1]}/".startswith(f"{path}/") for path in told)] == []
+
+
+def unnamed(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path.rstrip("/"))
 
 
 async def test_what_is_named_instead_is_there() -> None:

@@ -306,3 +306,35 @@ def test_two_blocks_of_one_label_are_a_conflict_that_no_retry_solves(client: Cli
     with pytest.raises(letta_client.ConflictError) as error:
         client.agents.blocks.attach(two, agent_id=agent_id)
     assert error.value.response.headers["x-should-retry"] == "false"
+
+
+def test_a_filter_or_an_order_that_is_not_here_is_never_passed_over(client: Client, agent_id: str) -> None:
+    assert agent_id in [agent.id for agent in client.agents.list(order_by="created_at", limit=100).items]
+    refused: list[Callable[[], object]] = [
+        lambda: client.agents.list(last_stop_reason="error"),
+        lambda: client.runs.list(order_by="duration"),
+        lambda: client.tools.list(order_by="name"),
+        lambda: client.agents.list(order_by="updated_at"),
+    ]
+    for ask in refused:
+        with pytest.raises(letta_client.APIStatusError) as error:
+            ask()
+        assert error.value.status_code == 501
+    assert list(client.agents.list(identity_id="identity-1")) == []
+    client.agents.messages.create(agent_id, input="hi")
+    assert len(list(client.steps.list(agent_id=agent_id, start_date="2020-01-01", end_date="2999-01-01T00:00:00Z"))) == 1
+    for nothing in ({"end_date": "2020-01-01"}, {"start_date": "2999-01-01"}, {"has_feedback": True}, {"trace_ids": ["x"]}):
+        assert list(client.steps.list(agent_id=agent_id, **nothing)) == []
+
+
+def test_what_was_at_work_last_can_come_first(client: Client) -> None:
+    agents = [client.agents.create(model="scripted/echo", tags=["worked"], include_base_tools=False).id for _ in range(3)]
+    for place in (1, 0):
+        client.agents.messages.create(agents[place], input="hi")
+    listed = client.agents.list(tags=["worked"], order_by="last_run_completion", limit=1)
+    assert [agent.id for agent in listed] == [agents[0], agents[1], agents[2]]
+    made = [client.conversations.create(agent_id=agents[2]).id for _ in range(3)]
+    for place in (2, 1):
+        list(client.conversations.messages.create(made[place], messages=[{"role": "user", "content": "hi"}]))
+    found = client.conversations.list(agent_id=agents[2], order_by="last_message_at")
+    assert [each.id for each in found] == [made[1], made[2], made[0]]

@@ -6,10 +6,13 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.gateway.faces.letta.approvals import pending_json, waiting_runs
+from letta_grpc.gateway.faces.letta.errors import not_here
 from letta_grpc.gateway.faces.letta.fields import strings
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
-from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, listed
+from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, listed, ordered_by
+from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
+from letta_grpc.gateway.faces.letta.recency import all_of, by_last_run
 from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
 from letta_grpc.gateway.faces.letta.shapes.runs import STOP_REASONS
 from letta_grpc.gateway.faces.letta.shapes.times import nanoseconds, timestamp_of
@@ -21,6 +24,8 @@ from letta_grpc.v1 import agent_service_pb2 as pb
 from letta_grpc.v1 import agents_pb2, block_service_pb2, run_service_pb2
 
 _PENDING = "agent.pending_approval"
+# What no agent here has: who asks for it finds none.
+_NOBODY_HAS = ("identity_id", "identifier_keys", "template_id", "base_template_id")
 Fetch = Callable[[pb.ListAgentsRequest], Awaitable[tuple[Sequence[agents_pb2.Agent], str]]]
 
 
@@ -72,7 +77,15 @@ async def _last_run(ask: Ask, agent: agents_pb2.Agent) -> dict[str, Any]:
 
 async def list_agents(ask: Ask) -> Json:
     """List agents."""
-    return await all_shown(ask, await listed(ask, *_search(ask)))
+    if ask.query("last_stop_reason"):
+        raise not_here("Agents are not found by how they ended: runs are, by /v1/runs/ with `stop_reason`.")
+    if any(ask.queries(name) for name in _NOBODY_HAS):
+        return []
+    if ordered_by(ask) != "last_run_completion":
+        return await all_shown(ask, await listed(ask, *_search(ask)))
+    request, fetch, fits = _search(ask)
+    found = [agent for each in await all_of(request, fetch) for agent in fits(each)]
+    return page_of(ask, await all_shown(ask, await by_last_run(ask, found, lambda run: run.agent_id)), by_creation=False)
 
 
 async def list_of_block(ask: Ask) -> Json:
@@ -170,7 +183,13 @@ def _search(ask: Ask) -> tuple[pb.ListAgentsRequest, Fetch, Callable[[agents_pb2
 
 
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", "/v1/agents/", create, differs="what means nothing here, such as `embedding`, is let be"),
+    Operation(
+        "POST",
+        "/v1/agents/",
+        create,
+        differs="`embedding`, `compaction_settings`, `response_format`, `message_buffer_autoclear`, "
+        "`initial_message_sequence` and `identity_ids` are let be",
+    ),
     Operation("GET", "/v1/agents/", list_agents, "tools, blocks and tags are always in"),
     Operation("GET", "/v1/agents/count", count),
     Operation(

@@ -12,7 +12,9 @@ from letta_grpc.gateway.faces.letta.errors import not_found, unprocessable
 from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
 from letta_grpc.gateway.faces.letta.messages import cancelled, messages_of, open_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.pages import listed, ordered_by
+from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
+from letta_grpc.gateway.faces.letta.recency import all_of, by_last_run
 from letta_grpc.gateway.faces.letta.runs import followed
 from letta_grpc.gateway.faces.letta.sending import answered
 from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DESCRIPTION, HIDDEN, conversation_json
@@ -22,6 +24,7 @@ from letta_grpc.v1 import agent_service_pb2, conversations_pb2, run_service_pb2,
 from letta_grpc.v1 import conversation_service_pb2 as pb
 
 _ACTIVE = frozenset({runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING})
+_BY_LAST_RUN = frozenset({"last_message_at", "last_run_completion"})
 # Among so many of a conversation's newest runs the one that an otid names is looked for.
 _LOOKED_THROUGH = 100
 
@@ -70,7 +73,11 @@ async def list_conversations(ask: Ask) -> Json:
         standing = "archived" if ARCHIVED_AT in conversation.metadata else "unarchived"
         return [conversation_json(conversation)] if fits and wanted in ("all", standing) else []
 
-    return await listed(ask, pb.ListConversationsRequest(agent_id=checked_id("agent", agent_id)), fetch, items)
+    request = pb.ListConversationsRequest(agent_id=checked_id("agent", agent_id))
+    if ordered_by(ask) not in _BY_LAST_RUN:
+        return await listed(ask, request, fetch, items)
+    found = await by_last_run(ask, await all_of(request, fetch), lambda run: run.conversation_id, agent_id)
+    return page_of(ask, [item for each in found for item in items(each)], by_creation=False)
 
 
 async def retrieve(ask: Ask) -> Json:
@@ -161,7 +168,7 @@ async def follow(ask: Ask) -> Response:
 
 
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", "/v1/conversations/", create),
+    Operation("POST", "/v1/conversations/", create, differs="of the model's settings it has its own `model` alone"),
     Operation("GET", "/v1/conversations/", list_conversations),
     Operation("GET", "/v1/conversations/{conversation_id}", retrieve),
     Operation("PATCH", "/v1/conversations/{conversation_id}", update),

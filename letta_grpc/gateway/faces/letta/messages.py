@@ -158,7 +158,13 @@ def _found(item: Item, agent_id: str, conversation_id: str) -> Item:
 OPERATIONS: Sequence[Operation] = (
     Operation("GET", "/v1/messages/", list_all, differs="needs conversation_id or agent_id"),
     Operation("POST", "/v1/messages/search", search, "words are found in any form of letters", "needs agent_id"),
-    Operation("POST", "/v1/agents/{agent_id}/messages", send, "queues behind a run at work; repeated by otid it is one run"),
+    Operation(
+        "POST",
+        "/v1/agents/{agent_id}/messages",
+        send,
+        "queues behind a run at work; repeated by otid it is one run",
+        "no token ids, no logprobs, no `client_skills`",
+    ),
     Operation("POST", "/v1/agents/{agent_id}/messages/stream", stream, "seq_id, usage and [DONE] always; any stream resumes"),
     Operation(
         "POST", "/v1/agents/{agent_id}/messages/async", send_later, "outlives the server; calls back again until it is heard"

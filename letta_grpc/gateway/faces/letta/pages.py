@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.errors import not_here, unprocessable
 from letta_grpc.gateway.faces.letta.operations import Ask, Json
 
 T = TypeVar("T")
 
 MAX_LIMIT = 1000
+CREATION = "created_at"
 
 
 class Paged(Protocol):
@@ -36,6 +37,7 @@ async def listed(
 
     A page is empty only behind the last item, however many resources come to nothing: the SDKs take it for the end.
     """
+    check_order(ask)
     size = ask.number("limit", limit, MAX_LIMIT)
     descending = is_descending(ask, order)
     before = ask.query("before")
@@ -52,6 +54,17 @@ async def listed(
         request.after_id = ""
     groups = found[::-1] if before else found
     return [item for items in groups for item in (items[::-1] if descending else items)]
+
+
+def check_order(ask: Ask) -> None:
+    """Raise Failure if a query asks for another order than that of creation."""
+    if (by := ordered_by(ask)) != CREATION:
+        raise not_here(f"This list is in the order of creation: sort by {by} on your side.")
+
+
+def ordered_by(ask: Ask) -> str:
+    """Return what a query wants a list ordered by."""
+    return ask.query("order_by") or ask.query("sort_by") or CREATION
 
 
 def is_descending(ask: Ask, default: str) -> bool:

@@ -3,13 +3,15 @@
 from typing import TypeVar
 
 from letta_grpc.gateway.faces.letta.operations import Ask
-from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, is_descending
+from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, check_order, is_descending
 
 T = TypeVar("T")
 
 
-def page_of(ask: Ask, items: list[T], *, limit: int = 50, order: str = "desc") -> list[T]:
+def page_of(ask: Ask, items: list[T], *, limit: int = 50, order: str = "desc", by_creation: bool = True) -> list[T]:
     """Return the items that a request's query asks for; `items` are in ascending order. Raises Failure."""
+    if by_creation:
+        check_order(ask)
     size = ask.number("limit", limit, MAX_LIMIT)
     ordered = items[::-1] if is_descending(ask, order) else items
     keys = [item["id"] if isinstance(item, dict) else item for item in ordered]

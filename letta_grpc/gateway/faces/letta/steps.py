@@ -1,7 +1,9 @@
 """Steps of all runs."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import listed
@@ -9,6 +11,9 @@ from letta_grpc.gateway.faces.letta.runs import messages_of_run, part_of
 from letta_grpc.gateway.faces.letta.shapes.runs import step_json, step_metrics_json
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1 import runs_pb2
+
+# What no step here has: who asks for it finds none.
+_NONE_HAS = ("feedback", "trace_ids", "tags")
 
 
 async def list_steps(ask: Ask) -> Json:
@@ -23,12 +28,27 @@ async def list_steps(ask: Ask) -> Json:
         page = await ask.call(ask.services.runs.ListSteps, part)
         return page.steps, page.next_page_token
 
-    model = ask.query("model")
-    steps: list[runs_pb2.Step] = await listed(
-        ask, request, fetch, lambda step: [step] if model in (None, step.model, step.model.partition("/")[2]) else []
-    )
+    if ask.flag("has_feedback") or any(ask.queries(name) for name in _NONE_HAS):
+        return []
+    model, start, end = ask.query("model"), _time(ask, "start_date"), _time(ask, "end_date")
+
+    def fits(step: runs_pb2.Step) -> list[runs_pb2.Step]:
+        time = step.complete_time.ToDatetime(UTC)
+        is_between = (start is None or time >= start) and (end is None or time < end)
+        return [step] if is_between and model in (None, step.model, step.model.partition("/")[2]) else []
+
+    steps: list[runs_pb2.Step] = await listed(ask, request, fetch, fits)
     runs = await _runs_of(ask, steps)
     return [step_json(step, runs[step.run_id]) for step in steps]
+
+
+def _time(ask: Ask, name: str) -> datetime | None:
+    given = ask.query(name)
+    try:
+        time = datetime.fromisoformat(given) if given else None
+    except ValueError:
+        raise unprocessable(name, "must be an ISO 8601 time") from None
+    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
 
 
 async def _runs_of(ask: Ask, steps: Sequence[runs_pb2.Step]) -> dict[str, runs_pb2.Run]:
