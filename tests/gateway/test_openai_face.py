@@ -91,6 +91,20 @@ async def test_usage_comes_when_it_is_asked_for_behind_the_last_chunk_and_before
     assert done == "[DONE]"
 
 
+@requirement("openai_stream")
+async def test_an_answer_without_a_word_has_its_role_its_reason_and_its_end(server: Faced) -> None:
+    role, end, usage, done = await raw(
+        server,
+        model=await server.agent("scripted/script"),
+        messages=said(script({"usage": {"prompt_tokens": 7, "completion_tokens": 0}})),
+        stream_options={"include_usage": True},
+    )
+    assert role["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert (end["choices"][0]["delta"], end["choices"][0]["finish_reason"]) == ({}, "stop")
+    assert usage["usage"] == {"prompt_tokens": 7, "completion_tokens": 0, "total_tokens": 7}
+    assert done == "[DONE]"
+
+
 async def test_only_the_last_message_is_said_to_the_agent_for_it_remembers_the_others(server: Faced) -> None:
     agent_id = await server.agent()
     messages = [
