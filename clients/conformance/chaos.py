@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from run import KEY, differences, process, read_line
+from run import GRACE_SECONDS, KEY, differences, process, read_line
 
 from letta_grpc.client import Client, RetryPolicy, Run
 
@@ -30,6 +30,8 @@ WORD_SECONDS = 0.015
 START_SECONDS = 60.0
 # From the last kill on, or from the start to the run's acceptance.
 END_SECONDS = 120.0
+# So many characters of either end of a difference are shown.
+SHOWN = 300
 # The server lives while the kit asks it: only the machine's load makes an answer late.
 ASKING = RetryPolicy(initial_seconds=0.05, maximum_seconds=0.5, call_attempts=20)
 
@@ -71,7 +73,7 @@ class Victim:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment | self._environment,
+                env={**environment, **self._environment},
             )
         line = read_line(self._process, START_SECONDS)
         if not line.startswith("listening grpc="):
@@ -148,7 +150,7 @@ def chaos(command: Sequence[str]) -> list[str]:
         target = server.start()
         agent_id = agent_of(target)
         task = {"case": agent_id, "do": "stream", "heartbeat_seconds": 1, "text": script(), "patient": True}
-        with process([*command, target]) as program:
+        with process([*command, target], GRACE_SECONDS) as program:
             assert program.stdin is not None
             program.stdin.write(json.dumps(task) + "\n")
             program.stdin.flush()
@@ -168,12 +170,21 @@ def chaos(command: Sequence[str]) -> list[str]:
         return [*differences(expected(run), json.loads(line)), *differences(due, happened)]
 
 
+def shortened(difference: str) -> str:
+    """Return both ends of what may be many pages long."""
+    return difference if len(difference) <= 2 * SHOWN else f"{difference[:SHOWN]} … {difference[-SHOWN:]}"
+
+
 def main() -> int:
     """Run, and say what differs."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("command", nargs="+")
     found = chaos(arguments.parse_args().command)
-    print("\n".join(found) if found else f"the server died {len(LIVES)} times, and not an event was lost or doubled")
+    print(
+        "\n".join(map(shortened, found))
+        if found
+        else f"the server died {len(LIVES)} times, and not an event was lost or doubled"
+    )
     return 1 if found else 0
 
 

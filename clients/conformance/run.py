@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,23 @@ KEY = "conformance-key"
 SERVE = (sys.executable, "-m", "letta_grpc", "conformance", "serve")
 # No case takes a right client half as long.
 CASE_SECONDS = 30.0
+# It may have started something itself that it has to end.
+GRACE_SECONDS = 10.0
 
 Case = dict[str, Any]
 
 
 @contextmanager
-def process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Start a program with pipes; end it."""
+def process(command: Sequence[str], grace_seconds: float = 0) -> Iterator[subprocess.Popen[str]]:
+    """Start a program with pipes; end it, after it has had some time to end by itself because there is no more to read."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as started:  # noqa: S603 - the caller's program
         try:
             yield started
         finally:
+            with suppress(subprocess.TimeoutExpired, BrokenPipeError):
+                if started.stdin and grace_seconds:
+                    started.stdin.close()
+                    started.wait(grace_seconds)
             started.kill()
 
 
@@ -77,7 +83,7 @@ def differences(expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:
 def failures(command: Sequence[str], cases: Sequence[Case]) -> dict[str, list[str]]:
     """Run a program over cases; return what differs, by case."""
     found: dict[str, list[str]] = {}
-    with serving() as target, Client(target, api_key=KEY) as server, process([*command, target]) as program:
+    with serving() as target, Client(target, api_key=KEY) as server, process([*command, target], GRACE_SECONDS) as program:
         for case in cases:
             printed = perform(program, case["task"])
             if not printed:
