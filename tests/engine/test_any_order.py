@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -36,6 +37,9 @@ from letta_grpc.domain.runs import ConflictPolicy, Run, RunSpec, RunState
 from letta_grpc.ports.stores import RunFilter
 from tests.support.engine import DirectedTools, Engine, engine
 from tests.support.values import text
+
+# Hypothesis would take a time limit that strikes in the middle for a failure that it cannot repeat.
+pytestmark = pytest.mark.timeout(300)
 
 T = TypeVar("T")
 K = TypeVar("K")
