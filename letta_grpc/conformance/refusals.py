@@ -38,6 +38,7 @@ FATAL: Mapping[str, Meaning] = {
     "TOOL_NOT_FOUND": Meaning(StatusCode.NOT_FOUND, {"tool_id": "tool-1"}),
     "MCP_SERVER_NOT_FOUND": Meaning(StatusCode.NOT_FOUND, {"mcp_server_id": "mcp-1"}),
     "PASSAGE_NOT_FOUND": Meaning(StatusCode.NOT_FOUND, {"passage_id": "passage-1"}),
+    "STEP_NOT_FOUND": Meaning(StatusCode.NOT_FOUND, {"step_id": "step-1"}),
     "REQUEST_ID_REUSED": Meaning(StatusCode.ALREADY_EXISTS, {"request_id": "request-1", "run_id": "run-1"}),
     "NAME_TAKEN": Meaning(StatusCode.ALREADY_EXISTS, {"name": "ada"}),
     "CONVERSATION_BUSY": Meaning(StatusCode.ABORTED, {"active_run_id": "run-1", "conversation_id": "conv-1"}),
