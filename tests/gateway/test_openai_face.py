@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import openai
 import pytest
 import pytest_asyncio
 
@@ -16,7 +15,6 @@ from letta_grpc.v1 import runs_pb2
 from tests.requirements.registry import requirement
 from tests.support.faces import Faced, faced, script
 from tests.support.gateways import blocks_of
-from tests.support.node import node
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,16 +28,6 @@ PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQV
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Faced]:
     async with faced(tmp_path_factory.mktemp("house")) as server:
         yield server
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def sdk(server: Faced) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with sdk_of(server) as client:
-        yield client
-
-
-def sdk_of(server: Faced, key: str = "any") -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=2, timeout=20)
 
 
 def said(*texts: str) -> list[dict[str, Any]]:
@@ -215,16 +203,6 @@ async def test_a_stream_that_breaks_off_says_so_and_done_is_last(tmp_path: Path)
     assert blocks_of(text)[-2:] == ['data: {"error":"Stream failed (decoder encountered an error)"}', "data: [DONE]"]
 
 
-@requirement("openai_failures")
-async def test_a_failed_run_without_streaming_is_a_status_that_no_sdk_repeats(server: Faced, sdk: openai.AsyncOpenAI) -> None:
-    agent_id = await server.agent("scripted/script")
-    message = script({"error": "MODEL_RATE_LIMITED", "message": "too much"})
-    with pytest.raises(openai.RateLimitError, match="too much") as failed:
-        await sdk.chat.completions.create(model=agent_id, messages=[{"role": "user", "content": message}])
-    assert failed.value.code == "MODEL_RATE_LIMITED"
-    assert len(await server.runs(agent_id)) == 1
-
-
 @requirement("openai_finish")
 @pytest.mark.parametrize(
     ("message", "reason"),
@@ -288,88 +266,6 @@ async def test_pictures_come_as_parts(server: Faced) -> None:
     parts[1]["image_url"] = {"url": "data:image/png;base64,???"}
     broken = await server.http.post(CHAT, json={"model": agent_id, "messages": [{"role": "user", "content": parts}]})
     assert (broken.status_code, broken.json()["error"]["param"]) == (400, "messages[-1].content[1]")
-
-
-@requirement("openai_models", "complaint_18_openai_clients")
-async def test_agents_are_the_models_and_the_slash_is_somebody_elses(server: Faced, sdk: openai.AsyncOpenAI) -> None:
-    agent_id = await server.agent(name="Ada")
-    found = {model.id: model async for model in sdk.models.list()}
-    assert found[agent_id].object == "model"
-    assert found[agent_id].created > 1_700_000_000
-    assert (found[agent_id].model_extra or {})["name"] == "Ada"
-    assert (await sdk.models.retrieve(agent_id)).id == agent_id
-    with pytest.raises(openai.NotFoundError) as failed:
-        await sdk.models.retrieve(NOBODY)
-    assert (failed.value.code, failed.value.param) == ("AGENT_NOT_FOUND", "model")
-    with_slash = await server.http.get("/v1/models/")
-    assert with_slash.status_code != 307
-    assert not (with_slash.status_code == 200 and isinstance(with_slash.json(), dict) and "object" in with_slash.json())
-
-
-@requirement("openai_sdk_python", "complaint_18_openai_clients")
-async def test_the_official_sdk_streams_and_waits(server: Faced, sdk: openai.AsyncOpenAI) -> None:
-    agent_id = await server.agent()
-    stream = await sdk.chat.completions.create(
-        model=agent_id,
-        messages=[{"role": "user", "content": "one two three"}],
-        stream=True,
-        stream_options={"include_usage": True},
-    )
-    chunks = [chunk async for chunk in stream]
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "one two three"
-    assert chunks[-1].usage
-    assert chunks[-1].usage.completion_tokens == 3
-    whole = await sdk.chat.completions.create(model=agent_id, messages=[{"role": "user", "content": "four"}])
-    assert whole.choices[0].message.content == "four"
-    assert whole.usage
-    assert whole.usage.completion_tokens == 1
-
-
-@requirement("openai_sdk_python")
-async def test_the_official_sdk_gathers_a_stream_and_parses_a_shape(server: Faced, sdk: openai.AsyncOpenAI) -> None:
-    agent_id = await server.agent()
-    async with sdk.chat.completions.stream(model=agent_id, messages=[{"role": "user", "content": "one two"}]) as stream:
-        gathered = await stream.get_final_completion()
-    assert gathered.choices[0].message.content == "one two"
-
-
-@requirement("openai_sdk_python")
-async def test_the_official_sdk_raises_what_a_stream_and_a_status_say(server: Faced, sdk: openai.AsyncOpenAI) -> None:
-    failing = await server.agent("scripted/script")
-    stream = await sdk.chat.completions.create(
-        model=failing, messages=[{"role": "user", "content": script({"error": "MODEL_OVERLOADED"})}], stream=True
-    )
-    with pytest.raises(openai.APIError):
-        async for _ in stream:
-            pass
-    with pytest.raises(openai.NotFoundError, match="no such agent") as failed:
-        await sdk.chat.completions.create(model=NOBODY, messages=[{"role": "user", "content": "x"}])
-    assert (failed.value.code, failed.value.param) == ("AGENT_NOT_FOUND", "model")
-
-
-@requirement("openai_sdk_node")
-async def test_the_official_sdk_for_node_works(server: Faced) -> None:
-    agent_id, failing = await server.agent(), await server.agent("scripted/script")
-    seen = await node("openai_face.mjs", f"{server.url}/v1", agent_id, failing, script({"error": "MODEL_OVERLOADED"}))
-    assert agent_id in seen.pop("models")
-    assert seen == {
-        "pieces": ["one ", "two ", "three"],
-        "tokens": 3,
-        "whole": "four",
-        "streamError": True,
-        "status": 404,
-        "code": "AGENT_NOT_FOUND",
-    }
-
-
-@requirement("openai_keys")
-async def test_the_sdks_key_is_the_servers(tmp_path: Path) -> None:
-    async with faced(tmp_path, api_keys=("right",)) as server:
-        async with sdk_of(server, "wrong") as wrong:
-            with pytest.raises(openai.AuthenticationError):
-                await wrong.models.list()
-        async with sdk_of(server, "right") as right:
-            assert (await right.models.list()).data == []
 
 
 @requirement("openai_webui", "complaint_18_openai_clients")
