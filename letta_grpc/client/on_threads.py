@@ -4,10 +4,9 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -25,6 +24,8 @@ StreamMethod = grpc.UnaryStreamMultiCallable
 DialogueMethod = grpc.StreamStreamMultiCallable
 Lock = threading.Lock
 Sleep = Callable[[float], None]
+# What to do with a call in its thread.
+Wish = Callable[[Any], Any]
 
 
 def sleep(seconds: float) -> None:
@@ -50,39 +51,68 @@ def open_channel(target: str, tls: Tls) -> Channel:
 
 def call(method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None) -> Response:
     """Make one call. Raises LettaError."""
-    with _errors_translated():
+    try:
         return method(request, timeout=limit, metadata=metadata)
+    except grpc.RpcError as error:
+        raise error_from(error) from error
 
 
 class EventCall(Generic[Response]):
-    """One streaming call, from its start to its first failure or its end."""
+    """One streaming call, from its start to its first failure or its end.
+
+    A thread of its own waits for grpc, and the caller for the thread. grpc's blocking calls know no timeout; and an interrupt,
+    be it Ctrl-C or a notebook's stop button, that meets the caller inside one leaves a lock of grpc's taken for ever, so that
+    every call of the channel stands still. A queue takes both.
+    """
 
     def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
-        self._call = method(request, metadata=metadata)
-        self._watchdog = Watchdog(self._call.cancel)
+        self._follow(method(request, metadata=metadata))
+
+    def _follow(self, call: Any) -> None:  # noqa: ANN401 - an iterator, a call and an error in one, which has no public name
+        self._call = call
+        self._wishes: SimpleQueue[Wish | None] = SimpleQueue()
+        self._answers: SimpleQueue[Any] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     def run_id(self, limit: float | None) -> str | None:
         """Wait until the call is accepted, or has failed: then None, and `read` tells why."""
-        with _errors_translated(), self._watchdog.watching(limit):
-            metadata = self._call.initial_metadata()
+        metadata = self._wait(lambda call: call.initial_metadata(), limit)
         return next((str(value) for key, value in metadata or () if key == RUN_ID_KEY), None)
 
     def read(self, limit: float | None) -> Response | None:
         """Return the next response; None behind the last one of a call that ended OK. Raises LettaError."""
-        with _errors_translated(), self._watchdog.watching(limit):
-            return next(self._call, None)
+        response: Response | None = self._wait(lambda call: next(call, None), limit)
+        return response
 
     def done_writing(self) -> None:
         """Say that no more requests come; the only one has."""
 
     def __del__(self) -> None:
-        # A stream that is dropped without being closed: the watchdog's thread would keep its call open for ever.
+        # A stream that is dropped without being closed: the thread would keep its call open for ever.
         self.close()
 
     def close(self) -> None:
-        """End the call."""
-        self._watchdog.stop()
+        """End the call, and the thread."""
+        self._wishes.put(None)
         self._call.cancel()
+
+    def _wait(self, wish: Wish, limit: float | None) -> Any:  # noqa: ANN401 - what is wished for
+        if self._thread is None:
+            # It knows the call alone: a stream that is dropped has to be let go of.
+            parts = (self._call, self._wishes, self._answers)
+            self._thread = threading.Thread(target=_fulfil, args=parts, name="letta-grpc-call", daemon=True)
+            self._thread.start()
+        self._wishes.put(wish)
+        try:
+            answer = self._answers.get(timeout=limit)
+        except Empty:
+            self._call.cancel()
+            raise StreamBroken(f"no word from the server for {limit:g} seconds") from None
+        if isinstance(answer, grpc.RpcError):
+            raise error_from(answer) from answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 class DialogueCall(EventCall[Response]):
@@ -91,8 +121,7 @@ class DialogueCall(EventCall[Response]):
     def __init__(self, method: "DialogueMethod[Any, Response]", metadata: Metadata) -> None:
         # Bounded by what is followed at once. grpc takes from it in a thread of its own; None ends it.
         self._requests: SimpleQueue[Any] = SimpleQueue()
-        self._call = method(iter(self._requests.get, None), metadata=metadata)
-        self._watchdog = Watchdog(self._call.cancel)
+        self._follow(method(iter(self._requests.get, None), metadata=metadata))
 
     def write(self, request: object) -> None:
         """Send a request; when the call has ended `read` tells why."""
@@ -108,64 +137,11 @@ class DialogueCall(EventCall[Response]):
         super().close()
 
 
-class Watchdog:
-    """Cancels a call that says nothing for too long: grpc's blocking read knows no timeout.
-
-    One thread per call, begun by the first wait that has a limit. Between waits it is asleep, so a caller may take its time.
-    """
-
-    def __init__(self, bark: Callable[[], object]) -> None:
-        self._bark = bark
-        self._changed = threading.Condition()
-        self._deadline: float | None = None
-        self._barked = False
-        self._stopped = False
-        self._thread: threading.Thread | None = None
-
-    @contextmanager
-    def watching(self, limit: float | None) -> Iterator[None]:
-        """Give what is done inside so many seconds. Raises StreamBroken when they were not enough."""
-        self._set(None if limit is None else time.monotonic() + limit)
+def _fulfil(call: Any, wishes: "SimpleQueue[Wish | None]", answers: "SimpleQueue[Any]") -> None:  # noqa: ANN401 - as above
+    for wish in iter(wishes.get, None):
         try:
-            yield
-        except grpc.RpcError as error:
-            if self._barked:
-                raise StreamBroken(f"no word from the server for {limit:g} seconds") from error
-            raise
-        finally:
-            self._set(None)
-
-    def stop(self) -> None:
-        """End the thread."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-
-    def _set(self, deadline: float | None) -> None:
-        with self._changed:
-            earlier = deadline is not None and self._deadline is None
-            self._deadline = deadline
-            if deadline is not None and self._thread is None and not self._stopped:
-                self._thread = threading.Thread(target=self._watch, name="letta-grpc-watchdog", daemon=True)
-                self._thread.start()
-            elif earlier:
-                self._changed.notify()
-
-    def _watch(self) -> None:
-        with self._changed:
-            while not self._stopped:
-                left = None if self._deadline is None else self._deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    self._barked = True
-                    break
-                self._changed.wait(left)
-        if self._barked:
-            self._bark()
-
-
-@contextmanager
-def _errors_translated() -> Iterator[None]:
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise error_from(error) from error
+            answers.put(wish(call))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns the one who waits
+            answers.put(error)
+    # For a reader that comes too late.
+    answers.put(StreamBroken("the call was closed on this side"))

@@ -22,8 +22,8 @@ def impatient() -> run_service_pb2.StreamOptions:
     return options
 
 
-def watchdogs() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "letta-grpc-watchdog"]
+def waiting_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "letta-grpc-call"]
 
 
 async def test_a_cut_connection_is_dialled_again_and_nothing_is_lost() -> None:
@@ -97,9 +97,9 @@ async def test_the_blocking_twin_notices_silence_and_leaves_no_thread() -> None:
 
     async with serving(ScriptedRuns(HALVES)) as target:
         assert await asyncio.to_thread(follow, target) == NUMBERS
-    for thread in watchdogs():
+    for thread in waiting_threads():
         thread.join(5)
-    assert watchdogs() == []
+    assert waiting_threads() == []
 
 
 async def test_a_blocking_reader_is_woken_by_a_disconnect_beside_it() -> None:
