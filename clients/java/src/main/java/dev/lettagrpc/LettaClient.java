@@ -55,14 +55,17 @@ public final class LettaClient implements AutoCloseable {
     return new LettaClientBuilder();
   }
 
+  /** Returns what a person says, as input. */
+  public static InputMessage userMessage(String text) {
+    return InputMessage.newBuilder().setUser(UserInput.newBuilder().setText(text)).build();
+  }
+
   /** Returns the stream of a new run in the agent's default conversation: a person says this. */
   public RunStream stream(String agentId, String text) {
-    InputMessage said =
-        InputMessage.newBuilder().setUser(UserInput.newBuilder().setText(text)).build();
     return stream(
         StreamRunRequest.newBuilder()
             .setAgentId(agentId)
-            .setRun(RunSpec.newBuilder().addMessages(said))
+            .setRun(RunSpec.newBuilder().addMessages(userMessage(text)))
             .build());
   }
 

@@ -11,9 +11,9 @@ import java.util.concurrent.TimeUnit;
 
 /** Makes a {@link LettaClient}; connects with its first call. */
 public final class LettaClientBuilder {
-  // Servers take a ping every 5 s; a client that pings more often is cut off.
-  private static final int KEEPALIVE_SECONDS = 30;
-  private static final int KEEPALIVE_TIMEOUT_SECONDS = 10;
+  // A dead connection is left within 15 s. Servers cut off who pings more often than every 5 s.
+  private static final int KEEPALIVE_SECONDS = 10;
+  private static final int KEEPALIVE_TIMEOUT_SECONDS = 5;
   // A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be
   // larger.
   private static final int MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
