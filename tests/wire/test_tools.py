@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -395,8 +394,9 @@ async def test_a_trivial_tool_costs_milliseconds(wire: Wire) -> None:
         events = {event.WhichOneof("payload"): event for event in await one.ask(calling(("quick", {})))}
         begin, end = events["tool_execution_started"].create_time, events["tool_return"].create_time
         spans.append((end.ToNanoseconds() - begin.ToNanoseconds()) / 1e6)
-    # 20 ms is what it may cost on a machine that is not busy otherwise; a new interpreter would take ten times as long.
-    assert median(spans) < 100
+    # 20 ms is what it may cost. The machine may be busy with other things, but not at each of these moments: a new interpreter
+    # would take a quarter of a second even then.
+    assert min(spans) < 100
 
 
 @requirement("tool_refused")
