@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.compactions import compacted
 from letta_grpc.gateway.faces.letta.errors import not_found, unprocessable
+from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
 from letta_grpc.gateway.faces.letta.messages import cancelled, messages_of, open_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
@@ -35,7 +36,7 @@ async def create(ask: Ask) -> Json:
     if not agent_id:
         raise unprocessable("agent_id", "is needed")
     conversation = conversations_pb2.Conversation(
-        title=ask.body.get("summary") or "", model=ask.body.get("model") or "", metadata=_kept({}, ask.body)
+        title=text(ask.body, "summary") or "", model=text(ask.body, "model") or "", metadata=_kept({}, ask.body)
     )
     request = pb.CreateConversationRequest(agent_id=checked_id("agent", str(agent_id)), conversation=conversation)
     made = (await ask.call(ask.services.conversations.CreateConversation, request)).conversation
@@ -93,8 +94,8 @@ async def update(ask: Ask) -> Json:
     conversation = await conversation_named(ask, ask.path("conversation_id"))
     paths = [path for path, name in (("title", "summary"), ("model", "model")) if name in ask.body]
     changed = conversations_pb2.Conversation(
-        title=ask.body.get("summary") or "",
-        model=ask.body.get("model") or "",
+        title=text(ask.body, "summary") or "",
+        model=text(ask.body, "model") or "",
         metadata=_kept(conversation.metadata, ask.body),
     )
     request = pb.UpdateConversationRequest(
@@ -115,7 +116,7 @@ async def fork(ask: Ask) -> Json:
     """Copy a conversation into a new one."""
     target = await conversation_in(ask)
     conversation_id = target.conversation_id or await default_conversation(ask, target.agent_id)
-    up_to = ask.body.get("message_id") or ask.query("message_id") or ""
+    up_to = text(ask.body, "message_id") or ask.query("message_id") or ""
     request = pb.ForkConversationRequest(conversation_id=conversation_id, up_to_message_id=up_to)
     return conversation_json((await ask.call(ask.services.conversations.ForkConversation, request)).conversation)
 

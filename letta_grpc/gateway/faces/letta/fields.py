@@ -52,7 +52,7 @@ def whole_number(body: Body, name: str, default: int, largest: int) -> int:
     value = body.get(name)
     if value is None:
         return default
-    if not isinstance(value, int) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise unprocessable(name, "must be a number from 1 on")
     return min(value, largest)
 

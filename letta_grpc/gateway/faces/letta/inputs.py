@@ -1,12 +1,12 @@
 """Request bodies → the input of a run."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.fields import objects, strings, text
 from letta_grpc.v1 import messages_pb2 as pb
 from letta_grpc.v1 import runs_pb2
 
@@ -17,11 +17,11 @@ _STATUSES = {"success": pb.TOOL_RETURN_STATUS_SUCCESS, "error": pb.TOOL_RETURN_S
 
 def messages_in(body: Body) -> list[pb.InputMessage]:
     """Return the input of a body that has `messages` or `input`. Raises Failure."""
-    given, text = body.get("messages"), body.get("input")
-    if (given is None) == (text is None):
+    given, said = body.get("messages"), body.get("input")
+    if (given is None) == (said is None):
         raise unprocessable("messages", "Exactly one of messages and input is needed")
     if given is None:
-        given = [{"role": "user", "content": text}]
+        given = [{"role": "user", "content": said}]
     if not isinstance(given, list) or not given:
         raise unprocessable("messages", "Messages must not be empty")
     return [message for place, each in enumerate(given) for message in _input(f"messages.{place}", each)]
@@ -36,14 +36,14 @@ def _input(path: str, given: Any) -> list[pb.InputMessage]:  # noqa: ANN401 - a 
         case "approval":
             return _answers(path, given, _approvals(given))
         case "tool_return":
-            returns = [{**_object(f"{path}.tool_returns", each), "type": "tool"} for each in given.get("tool_returns") or ()]
+            returns = [{**each, "type": "tool"} for each in objects(given, "tool_returns")]
             return _answers(path, given, returns)
         case other:
             raise unprocessable(f"{path}.type", f"{other!r} is none of message, approval, tool_return")
 
 
 def _said(path: str, given: Body) -> pb.InputMessage:
-    message = pb.InputMessage(otid=given.get("otid"))
+    message = pb.InputMessage(otid=text(given, "otid"))
     content = given.get("content")
     match given.get("role"):
         case "user":
@@ -72,7 +72,7 @@ def _part(path: str, part: Any) -> pb.ContentPart:  # noqa: ANN401 - a caller's 
         case {"type": "image", "source": {"type": "base64", "data": str(data), "media_type": str(media_type)}}:
             try:
                 return pb.ContentPart(image=pb.Image(data=base64.b64decode(data, validate=True), media_type=media_type))
-            except binascii.Error:
+            except ValueError:
                 raise unprocessable(f"{path}.source.data", "must be base64") from None
         case _:
             raise unprocessable(path, "must be a text part, or an image part with a url or base64 source")
@@ -91,9 +91,9 @@ def _answers(path: str, given: Body, answers: Sequence[Body]) -> list[pb.InputMe
     returns = [_return(path, each) for each in answers if each.get("type", "approval") != "approval"]
     messages = []
     if decisions:
-        messages.append(pb.InputMessage(otid=given.get("otid"), approval=pb.ApprovalInput(decisions=decisions)))
+        messages.append(pb.InputMessage(otid=text(given, "otid"), approval=pb.ApprovalInput(decisions=decisions)))
     if returns:
-        otid = None if decisions else given.get("otid")
+        otid = None if decisions else text(given, "otid")
         messages.append(pb.InputMessage(otid=otid, tool_returns=pb.ToolReturnsInput(returns=returns)))
     return messages
 
@@ -106,19 +106,19 @@ def _decision(path: str, given: Body) -> pb.Decision:
     if approve:
         decision.approve.SetInParent()
     else:
-        decision.deny.reason = given.get("reason") or ""
+        decision.deny.reason = text(given, "reason") or ""
     return decision
 
 
 def _return(path: str, given: Body) -> pb.ToolReturn:
     call_id, status, body = given.get("tool_call_id"), given.get("status", "success"), given.get("tool_return")
-    if not isinstance(call_id, str) or status not in _STATUSES:
+    if not isinstance(call_id, str) or not isinstance(status, str) or status not in _STATUSES:
         raise unprocessable(f"{path}.tool_returns", "a return has a tool_call_id, and status: success or error")
     returned = pb.ToolReturn(
         tool_call_id=call_id,
         status=_STATUSES[status],
-        stdout=given.get("stdout") or (),
-        stderr=given.get("stderr") or (),
+        stdout=strings(given, "stdout"),
+        stderr=strings(given, "stderr"),
     )
     if isinstance(body, list):
         returned.content.parts.extend(_part(f"{path}.tool_return.{place}", part) for place, part in enumerate(body))
@@ -127,19 +127,13 @@ def _return(path: str, given: Body) -> pb.ToolReturn:
     return returned
 
 
-def _object(path: str, given: Any) -> Body:  # noqa: ANN401 - a caller's JSON
-    if not isinstance(given, dict):
-        raise unprocessable(path, "must be objects")
-    return given
-
-
 def client_tools_in(body: Body) -> list[runs_pb2.ClientTool]:
     """Return the tools that the client runs. Raises Failure."""
-    tools = []
-    for place, each in enumerate(body.get("client_tools") or ()):
-        given = _object(f"client_tools.{place}", each)
-        parameters = given.get("parameters")
-        text = json.dumps(parameters) if parameters else ""
-        tool = runs_pb2.ClientTool(name=given.get("name") or "", description=given.get("description") or "", parameters=text)
-        tools.append(tool)
-    return tools
+    return [
+        runs_pb2.ClientTool(
+            name=text(given, "name") or "",
+            description=text(given, "description") or "",
+            parameters=json.dumps(parameters) if (parameters := given.get("parameters")) else "",
+        )
+        for given in objects(body, "client_tools")
+    ]

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from letta_grpc.gateway.faces.letta.approvals import waiting_runs
 from letta_grpc.gateway.faces.letta.compactions import compacted
 from letta_grpc.gateway.faces.letta.errors import conflict, unprocessable
+from letta_grpc.gateway.faces.letta.fields import strings, text, whole_number
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import listed
@@ -84,8 +85,8 @@ async def messages_of(ask: Ask, target: Target) -> Json:
 
 async def cancel(ask: Ask) -> Json:
     """End the runs that the body names, or all that are at work or wait for answers."""
-    run_ids = ask.body.get("run_ids") or await open_runs(ask, agent_in(ask))
-    return await cancelled(ask, [checked_id("run", str(run_id)) for run_id in run_ids])
+    run_ids = strings(ask.body, "run_ids") or await open_runs(ask, agent_in(ask))
+    return await cancelled(ask, [checked_id("run", run_id) for run_id in run_ids])
 
 
 async def open_runs(ask: Ask, target: Target, *, within_conversation: bool = False) -> list[str]:
@@ -126,15 +127,15 @@ async def summarize(ask: Ask) -> Json:
 async def search(ask: Ask) -> Json:
     """Find what was said."""
     body = ask.body
-    agent_id = body.get("agent_id")
+    agent_id = text(body, "agent_id")
     if not agent_id:
         raise unprocessable("agent_id", "is needed: messages are searched agent by agent")
     request = pb.SearchMessagesRequest(
-        agent_id=checked_id("agent", str(agent_id)),
-        conversation_id=body.get("conversation_id") or "",
-        query=body.get("query") or "",
-        roles=[_ROLES[role] for role in body.get("roles") or () if role in _ROLES],
-        limit=min(int(body.get("limit") or _MAX_FOUND), _MAX_FOUND),
+        agent_id=checked_id("agent", agent_id),
+        conversation_id=text(body, "conversation_id") or "",
+        query=text(body, "query") or "",
+        roles=[_ROLES[role] for role in strings(body, "roles") if role in _ROLES],
+        limit=whole_number(body, "limit", _MAX_FOUND, _MAX_FOUND),
     )
     for field, name in (("create_time_from", "start_date"), ("create_time_before", "end_date")):
         if body.get(name):
@@ -143,9 +144,9 @@ async def search(ask: Ask) -> Json:
     return [_found(item, agent_id, each.conversation_id) for each in found for item in items_of(each.message)]
 
 
-def _time(name: str, text: str) -> datetime:
+def _time(name: str, given: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(given)
     except ValueError:
         raise unprocessable(name, "must be an ISO 8601 time") from None
 

@@ -48,9 +48,9 @@ def _type_of(rule: Body) -> str:
             "children": "constrain_child_tools",
         }
         given = next((kind for field, kind in known.items() if field in rule), None)
-    if given not in _CASES and given != APPROVAL:
+    if not isinstance(given, str) or (given not in _CASES and given != APPROVAL):
         raise unprocessable("tool_rules", f"{given!r} is no type of rule; there are {', '.join([*_CASES, APPROVAL])}")
-    return str(given)
+    return given
 
 
 def _rule(kind: str, rule: Body) -> agents_pb2.ToolRule:

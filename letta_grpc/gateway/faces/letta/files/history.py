@@ -168,8 +168,8 @@ def _returns(path: str, given: Body, parts: Sequence[Body]) -> Iterator[pb.ToolR
             tool_call_id=str(call_id),
             status=pb.TOOL_RETURN_STATUS_ERROR if status in _FAILED else pb.TOOL_RETURN_STATUS_SUCCESS,
             text=text,
-            stdout=each.get("stdout") or (),
-            stderr=each.get("stderr") or (),
+            stdout=strings(each, "stdout"),
+            stderr=strings(each, "stderr"),
         )
 
 

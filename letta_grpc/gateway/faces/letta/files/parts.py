@@ -1,7 +1,6 @@
 """Parts of a message's content in an agent file → parts of ours."""
 
 import base64
-import binascii
 
 from letta_grpc.gateway.faces.letta.fields import Body
 from letta_grpc.v1 import messages_pb2 as pb
@@ -28,7 +27,7 @@ def part_in(part: Body) -> pb.ContentPart | None:
 def _picture(data: str, media_type: str) -> pb.ContentPart | None:
     try:
         return pb.ContentPart(image=pb.Image(data=base64.b64decode(data, validate=True), media_type=media_type))
-    except binascii.Error:
+    except ValueError:
         return None
 
 

@@ -126,11 +126,10 @@ class _Tools:
 
 def _tool(name: str, body: Body) -> tools_pb2.Tool:
     schema = mapping(body, "json_schema")
-    parameters: Any = dict(
-        schema.get("parameters") or mapping(body, "args_json_schema") or {"type": "object", "properties": {}}
-    )
+    given = mapping(schema, "parameters") or mapping(body, "args_json_schema") or {"type": "object"}
     # Of agents that speak by tools: there it is added anew.
-    parameters["properties"] = {key: value for key, value in (parameters.get("properties") or {}).items() if key != _HEARTBEAT}
+    properties = {key: value for key, value in mapping(given, "properties").items() if key != _HEARTBEAT}
+    parameters: dict[str, Any] = {**given, "properties": properties}
     if isinstance(parameters.get("required"), list):
         parameters["required"] = [key for key in parameters["required"] if key != _HEARTBEAT]
     plain = {
