@@ -32,7 +32,7 @@ TOOLCHAIN_go := go
 TOOLCHAIN_typescript := npm
 TOOLCHAIN_java := mvn
 TOOLCHAIN_rust := cargo
-CLIENT_MAKE = $(MAKE) --no-print-directory PYTHON="$(CURDIR)/$(BIN)/python" -C
+CLIENT_FLAGS = --no-print-directory PYTHON="$(CURDIR)/$(BIN)/python"
 FLOOR := --cov --cov-report=term-missing:skip-covered
 
 .PHONY: help demo test check lint types proto generate proto-accept docs fmt bench page clients
@@ -46,7 +46,7 @@ demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 test: $(EVERYTHING) .buf/googleapis grpcurl node page-tools ## Run every test
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS))
-	@$(MAKE) --no-print-directory clients
+	@$(MAKE) --no-print-directory $(if $(CI),--jobs=2 --output-sync=target) clients
 
 check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests
 	@$(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
@@ -91,15 +91,16 @@ bench: $(EVERYTHING) ## Measure against the bare upstream and a relay without st
 
 clients: $(addprefix client-,$(CLIENTS)) ## Build the client of each language, and play broken streams and dying servers to it
 
-# Without its toolchain a language is skipped, with the reason; in CI it has to run.
+# Without its toolchain a language is skipped, with the reason; in CI it has to run. The kit waits more than it computes, so
+# two at a time take little longer than the slower one.
 .PHONY: $(addprefix client-,$(CLIENTS)) $(addprefix stubs-,$(CLIENTS))
 $(addprefix client-,$(CLIENTS)): client-%: $(EVERYTHING) .buf/googleapis
-	@if command -v $(TOOLCHAIN_$*) >/dev/null; then echo "the client in $*"; $(CLIENT_MAKE) clients/$* test; \
+	@if command -v $(TOOLCHAIN_$*) >/dev/null; then echo "the client in $*"; $(MAKE) $(CLIENT_FLAGS) -C clients/$* test; \
 	elif [ -n "$${CI:-}" ]; then echo "the client in $* needs $(TOOLCHAIN_$*)" >&2; exit 1; \
 	else echo "the client in $* is skipped: $(TOOLCHAIN_$*) is not installed"; fi
 
 $(addprefix stubs-,$(CLIENTS)): stubs-%: $(EVERYTHING) .buf/googleapis
-	@if command -v $(TOOLCHAIN_$*) >/dev/null; then $(CLIENT_MAKE) clients/$* generate; \
+	@if command -v $(TOOLCHAIN_$*) >/dev/null; then $(MAKE) $(CLIENT_FLAGS) -C clients/$* generate; \
 	else echo "the stubs in $* stay as they are: $(TOOLCHAIN_$*) is not installed"; fi
 
 .buf/googleapis: $(EVERYTHING)
