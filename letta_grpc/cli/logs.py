@@ -25,6 +25,10 @@ _COMMON: list[structlog.typing.Processor] = [
 ]
 
 
+# What variables held when something broke is not logged: keys, secrets and what people say are among it.
+_PLAIN_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
+
 def _formatter(*, colors: bool) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_COMMON,
@@ -40,7 +44,7 @@ def _json_formatter() -> logging.Formatter:
         foreign_pre_chain=_COMMON,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(_PLAIN_TRACEBACKS),
             structlog.processors.JSONRenderer(),
         ],
     )

@@ -1,0 +1,43 @@
+"""What is logged of something that broke, in either form."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from letta_grpc.cli.logs import configure_logging
+from letta_grpc.settings import Settings
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, put back as it was."""
+    logger = logging.getLogger()
+    level, handlers = logger.level, logger.handlers[:]
+    # Whoever else listens is not to be closed.
+    logger.handlers = []
+    yield logger
+    logger.handlers, logger.level = handlers, level
+
+
+def broken(secret: str) -> None:
+    raise ValueError(len(secret))
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_variables_held_is_not_logged(root: logging.Logger, form: str) -> None:
+    stream = io.StringIO()
+    configure_logging(Settings.model_validate({"log_format": form}), stream)
+    secret = "s3cret"
+    try:
+        broken(secret)
+    except ValueError:
+        root.exception("it broke")
+    told = stream.getvalue()
+    assert "it broke" in told
+    assert "ValueError" in told
+    assert "s3cret" not in told
+    if form == "json":
+        assert json.loads(told)["exception"][0]["frames"][-1]["name"] == "broken"
