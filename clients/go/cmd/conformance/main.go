@@ -20,8 +20,13 @@ const key = "conformance-key"
 const maxLineBytes = 1 << 20
 
 func main() {
-	quick := connect(10*time.Millisecond, 50*time.Millisecond, lettagrpc.DefaultRetry.StreamAttempts)
-	patient := connect(50*time.Millisecond, 500*time.Millisecond, 200)
+	// As patient as by default, and quicker.
+	quick := lettagrpc.DefaultRetry
+	quick.Initial, quick.Maximum = 10*time.Millisecond, 50*time.Millisecond
+	patient := lettagrpc.DefaultRetry
+	patient.Initial, patient.Maximum = 50*time.Millisecond, 500*time.Millisecond
+	patient.StreamAttempts, patient.CallAttempts = 200, 200
+	clients := map[bool]*lettagrpc.Client{false: connect(quick), true: connect(patient)}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, maxLineBytes)
 	printed := json.NewEncoder(os.Stdout)
@@ -30,19 +35,13 @@ func main() {
 		if err := json.Unmarshal(lines.Bytes(), &task); err != nil {
 			log.Fatal(err)
 		}
-		client := quick
-		if task.Patient {
-			client = patient
-		}
-		if err := printed.Encode(perform(context.Background(), client, task)); err != nil {
+		if err := printed.Encode(perform(context.Background(), clients[task.Patient], task)); err != nil {
 			log.Fatal(err)
 		}
 	}
 }
 
-func connect(initial, maximum time.Duration, attempts int) *lettagrpc.Client {
-	retry := lettagrpc.DefaultRetry
-	retry.Initial, retry.Maximum, retry.StreamAttempts = initial, maximum, attempts
+func connect(retry lettagrpc.RetryPolicy) *lettagrpc.Client {
 	client, err := lettagrpc.NewClient(os.Args[1], lettagrpc.WithAPIKey(key), lettagrpc.WithRetry(retry))
 	if err != nil {
 		log.Fatal(err)
