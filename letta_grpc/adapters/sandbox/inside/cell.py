@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ _SPAWNING = kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | ke
 _TOOL_USER = 1000
 _WATCH_SECONDS = 0.1
 _NICENESS = 5
+_CHILD_ENDED = frozenset({signal.SIGCHLD})
 _CHANNEL = 3
 _SELF_MADE = 2  # The supervisor and the warden count as processes of the cell's user.
 
@@ -128,6 +130,8 @@ def _guard(house: House, status_writer: int, channels: tuple[int, int, int]) -> 
             root.furnish_cell(temp_bytes=house.limits.temp_bytes, with_proc=house.has_proc)
             kernel.give_up_privileges()
             kernel.set_dumpable(dumpable=False)
+        # Whatever ends from here on is kept until it is waited for.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_ENDED)
         child = os.fork()
         if child == 0:
             _become_tool(house, channels)
@@ -141,27 +145,23 @@ def _guard(house: House, status_writer: int, channels: tuple[int, int, int]) -> 
     os._exit(0)
 
 
-class _MemoryExceeded(Exception):  # noqa: N818 - a verdict
-    """The processes of the cell together took more than they may."""
-
-
 def _watch(house: House, child: int) -> tuple[int, str | None]:
     """Wait for the tool's own process. Return its status, and what it was stopped for."""
-    if house.has_proc:
-        signal.signal(signal.SIGALRM, lambda *_: _check_memory(house.limits.memory_bytes))
-        signal.setitimer(signal.ITIMER_REAL, _WATCH_SECONDS, _WATCH_SECONDS)
-    try:
-        while True:
-            ended, status = os.waitpid(-1, 0)
-            if ended == child:
-                return status, None
-    except _MemoryExceeded:
-        return 0, "memory"
+    next_look = time.monotonic() + _WATCH_SECONDS
+    while True:
+        ended, status = os.waitpid(-1, os.WNOHANG)
+        if ended == child:
+            return status, None
+        if house.has_proc and time.monotonic() >= next_look:
+            if _memory_in_use() > house.limits.memory_bytes:
+                return 0, "memory"
+            next_look = time.monotonic() + _WATCH_SECONDS
+        if not ended:
+            signal.sigtimedwait(_CHILD_ENDED, _WATCH_SECONDS)
 
 
-def _check_memory(limit: int) -> None:
-    if sum(_memory_of(process) for process in _processes()) > limit:
-        raise _MemoryExceeded
+def _memory_in_use() -> int:
+    return sum(_memory_of(process) for process in _processes())
 
 
 def _processes() -> Iterator[str]:
@@ -184,7 +184,7 @@ def _memory_of(process: str) -> int:
 
 def _become_tool(house: House, channels: tuple[int, int, int]) -> NoReturn:
     """Take the tool's descriptors and limits, and run it."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _CHILD_ENDED)
     _take_descriptors(*channels)
     if house.limits.contained:
         kernel.set_dumpable(dumpable=True)
