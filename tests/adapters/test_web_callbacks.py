@@ -10,6 +10,7 @@ from letta_grpc.adapters.web_callbacks import WebCallbacks
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.testing.callbacks import CallbackSenderContract, Receive
 from tests.support.callbacks import SECONDS, WebReceiver, receiving
+from tests.support.listening import listening
 
 SETTING = "LETTA_GRPC_CALLBACK_PRIVATE_ADDRESSES"
 
@@ -105,13 +106,9 @@ async def test_public_addresses_are_not_refused_by_their_looks() -> None:
 
 
 async def test_a_receiver_that_is_silent_is_given_up() -> None:
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    async with server, asyncio.timeout(SECONDS):
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        outcome = await WebCallbacks(allow_private_addresses=True, timeout_seconds=0.2).post(url, "{}")
+    async with asyncio.timeout(SECONDS), listening(hang) as address:
+        outcome = await WebCallbacks(allow_private_addresses=True, timeout_seconds=0.2).post(f"http://{address}/", "{}")
     assert (outcome.status_code, outcome.error) == (None, "no answer came within 0.2 s")

@@ -9,6 +9,7 @@ import pytest
 from letta_grpc.adapters.web_images import WebImages
 from letta_grpc.ports.images import ImageUnavailableError
 from letta_grpc.testing.images import PNG, ImageLoaderContract, Put
+from tests.support.listening import listening
 
 # What a server says to a request of a path.
 Site = dict[str, bytes]
@@ -29,12 +30,9 @@ async def site() -> AsyncIterator[tuple[str, Site]]:
         pages["asked"] = head
         writer.write(pages[head.split()[1].decode()])
         await writer.drain()
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", pages
+    async with listening(serve) as address:
+        yield f"http://{address}", pages
 
 
 class TestWebImages(ImageLoaderContract):
@@ -110,15 +108,13 @@ async def test_a_name_is_asked_for_once_so_that_it_cannot_mean_another_address_l
 
 
 async def test_a_server_that_never_answers_is_given_up() -> None:
-    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         gone.set()
         await leave.wait()
-        writer.close()
 
     gone, leave = asyncio.Event(), asyncio.Event()
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with listening(silent) as address:
         with pytest.raises(ImageUnavailableError, match=r"within 0\.2 s"):
-            await WebImages(allow_private_addresses=True, timeout_seconds=0.2).load(url, 1000)
+            await WebImages(allow_private_addresses=True, timeout_seconds=0.2).load(f"http://{address}/", 1000)
         assert gone.is_set()
         leave.set()

@@ -9,6 +9,7 @@ from typing import Any
 
 from letta_grpc.domain.callbacks import CallbackOutcome
 from letta_grpc.domain.errors import InvalidRequest
+from tests.support.listening import listening
 
 REFUSED = "http://refused.example.com/"
 SECONDS = 20
@@ -66,17 +67,14 @@ class WebReceiver:
         answer = self.answers.pop(0) if self.answers else "204 No Content"
         writer.write(f"HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
         await writer.drain()
-        writer.close()
-        await writer.wait_closed()
 
 
 @asynccontextmanager
 async def receiving(*answers: str) -> AsyncIterator[WebReceiver]:
     """Run a web server on this machine."""
     receiver = WebReceiver("", list(answers))
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/told"
-    async with server:
+    async with listening(receiver.serve) as address:
+        receiver.url = f"http://{address}/told"
         yield receiver
 
 

@@ -12,6 +12,7 @@ from letta_grpc.testing.images import PNG
 from letta_grpc.v1 import agent_service_pb2, messages_pb2, run_service_pb2, runs_pb2
 from tests.requirements.registry import requirement
 from tests.support.houses import Wire, run_of, talk
+from tests.support.listening import listening
 from tests.support.upstream import Upstream
 from tests.support.wires import failure_of, fields_of
 
@@ -52,12 +53,9 @@ async def gallery() -> AsyncIterator[str]:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + PNG)
         await writer.drain()
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/picture"
+    async with listening(serve) as address:
+        yield f"http://{address}/picture"
 
 
 @requirement("picture_shown")
