@@ -5,7 +5,7 @@ A run is cancelled as soon as its client has left. Should this gateway die befor
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -46,19 +46,10 @@ class Turns:
         self._stub = run_service_pb2_grpc.RunServiceStub(channel)
         self._metadata = metadata
 
-    async def stream(self, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
+    def stream(self, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
         """Run once, and yield what comes. Raises Failure."""
         start.options.heartbeat_interval.seconds = KEEPALIVE_SECONDS
-        call = self._stub.StreamRun(start, metadata=self._metadata)
-        open_runs: set[str] = set()
-        try:
-            open_runs |= await _announced(call)
-            while (response := await _read(call)) is not None:
-                _forget_finished(open_runs, response)
-                yield response
-        finally:
-            call.cancel()
-            await self._cancel(open_runs)
+        return self._followed(lambda: self._stub.StreamRun(start, metadata=self._metadata))
 
     async def stream_in_turn(self, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
         """Run once, as soon as the conversation is free. Calls that wait for answers are no reason to wait. Raises Failure."""
@@ -76,10 +67,16 @@ class Turns:
             async for response in responses:
                 yield response
 
-    async def stream_several(self, starts: pb.StreamRunsRequest) -> AsyncGenerator[pb.StreamRunsResponse, None]:
+    def stream_several(self, starts: pb.StreamRunsRequest) -> AsyncGenerator[pb.StreamRunsResponse, None]:
         """Run several agents at once, and yield what comes of each in turn. Raises Failure."""
         starts.options.heartbeat_interval.seconds = KEEPALIVE_SECONDS
-        call = self._stub.StreamRuns(starts, metadata=self._metadata)
+        return self._followed(lambda: self._stub.StreamRuns(starts, metadata=self._metadata))
+
+    async def _followed(
+        self, begin: Callable[[], "grpc.aio.UnaryStreamCall[Any, Response]"]
+    ) -> AsyncGenerator[Response, None]:
+        """Make a call once somebody reads, and cancel what it has started if it is left early."""
+        call = begin()
         open_runs: set[str] = set()
         try:
             open_runs |= await _announced(call)
