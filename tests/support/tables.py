@@ -14,7 +14,22 @@ from letta_grpc.transport.errors import WIRE
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "letta_grpc"
-PARTS = ["", "domain", "ports", "engine", "transport", "gateway", "client", "adapters", "telemetry", "testing", "cli", "bench"]
+PARTS = [
+    "",
+    "domain",
+    "ports",
+    "engine",
+    "transport",
+    "gateway",
+    "client",
+    "adapters",
+    "telemetry",
+    "testing",
+    "conformance",
+    "app",
+    "cli",
+    "bench",
+]
 
 
 def settings_table() -> str:
