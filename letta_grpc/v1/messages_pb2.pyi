@@ -404,7 +404,7 @@ class Message(_message.Message):
 
     @_builtins.property
     def tool_returns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolReturn]:
-        """The returns of a tool message, in the order of the calls."""
+        """The returns of a tool message, in the order of the calls; of an approval message that answers, those that the client gave."""
 
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:

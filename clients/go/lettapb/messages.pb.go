@@ -849,7 +849,7 @@ type Message struct {
 	Content []*ContentPart `protobuf:"bytes,3,rep,name=content,proto3" json:"content,omitempty"`
 	// The calls of an assistant message, or of an approval message that asks, in the model's order.
 	ToolCalls []*ToolCall `protobuf:"bytes,4,rep,name=tool_calls,json=toolCalls,proto3" json:"tool_calls,omitempty"`
-	// The returns of a tool message, in the order of the calls.
+	// The returns of a tool message, in the order of the calls; of an approval message that answers, those that the client gave.
 	ToolReturns []*ToolReturn `protobuf:"bytes,5,rep,name=tool_returns,json=toolReturns,proto3" json:"tool_returns,omitempty"`
 	// The decisions of an approval message that answers calls.
 	Decisions []*Decision `protobuf:"bytes,6,rep,name=decisions,proto3" json:"decisions,omitempty"`

@@ -478,7 +478,7 @@ pub struct Message {
     /// The calls of an assistant message, or of an approval message that asks, in the model's order.
     #[prost(message, repeated, tag = "4")]
     pub tool_calls: ::prost::alloc::vec::Vec<ToolCall>,
-    /// The returns of a tool message, in the order of the calls.
+    /// The returns of a tool message, in the order of the calls; of an approval message that answers, those that the client gave.
     #[prost(message, repeated, tag = "5")]
     pub tool_returns: ::prost::alloc::vec::Vec<ToolReturn>,
     /// The decisions of an approval message that answers calls.

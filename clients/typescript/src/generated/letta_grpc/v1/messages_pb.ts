@@ -387,7 +387,7 @@ export type Message = Message$1<"letta_grpc.v1.Message"> & {
   toolCalls: ToolCall[];
 
   /**
-   * The returns of a tool message, in the order of the calls.
+   * The returns of a tool message, in the order of the calls; of an approval message that answers, those that the client gave.
    *
    * @generated from field: repeated letta_grpc.v1.ToolReturn tool_returns = 5;
    */
