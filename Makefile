@@ -33,6 +33,9 @@ TOOLCHAIN_typescript := npm
 TOOLCHAIN_java := mvn
 TOOLCHAIN_rust := cargo
 CLIENT_FLAGS = --no-print-directory PYTHON="$(CURDIR)/$(BIN)/python"
+SERVER_TESTS := tests/wire tests/promises tests/letta tests/browser
+# A laptop shows what it does; CI has two cores and nobody who looks.
+AT_ONCE = $(if $(CI),--jobs=2 --output-sync=target)
 FLOOR := --cov --cov-report=term-missing:skip-covered
 
 .PHONY: help demo test check lint types proto generate proto-accept docs fmt bench page clients
@@ -45,8 +48,15 @@ demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 
 test: $(EVERYTHING) .buf/googleapis grpcurl node page-tools ## Run every test
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
-	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS))
-	@$(MAKE) --no-print-directory $(if $(CI),--jobs=2 --output-sync=target) clients
+	@$(MAKE) --no-print-directory $(AT_ONCE) test-parts test-servers
+	@$(MAKE) --no-print-directory $(AT_ONCE) clients
+
+# They mostly wait, for processes that start and for what is killed to come back.
+.PHONY: test-parts test-servers
+test-parts:
+	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS) $(SERVER_TESTS))
+test-servers:
+	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(SERVER_TESTS)
 
 check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests
 	@$(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
