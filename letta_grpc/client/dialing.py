@@ -19,8 +19,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.ping_timeout_ms", 10_000),
     # Left to itself grpc waits up to two minutes before it dials a lost server again, and fails every call until then.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # What has this name is how long a dial may take, TLS included: a lost packet alone costs a second.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     # A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be larger.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )

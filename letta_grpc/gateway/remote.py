@@ -8,10 +8,11 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_pings_without_data", 0),
     # The keepalive timeout alone does not notice a peer that stalls.
     ("grpc.http2.ping_timeout_ms", 10_000),
-    # A server that restarts is found again within seconds, not minutes.
+    # A server that restarts is found again within a second or so, not minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # What has this name is how long a dial may take, TLS included: a lost packet alone costs a second.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     # The window would grow with what a slow reader leaves unread; so one holds 100 KiB here, not 8 MiB.
     ("grpc.http2.bdp_probe", 0),

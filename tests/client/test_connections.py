@@ -7,6 +7,7 @@ import pytest
 
 from letta_grpc.client import AsyncClient, Client, RetryPolicy
 from letta_grpc.v1 import run_service_pb2
+from tests.support.refusing import refusing
 from tests.support.relay import relayed
 from tests.support.scripted_server import AGENT_ID, RUN_ID, Refusal, ScriptedRuns, Turn, log_of, serving
 
@@ -47,6 +48,13 @@ async def test_a_pulled_cable_is_noticed_by_the_silence() -> None:
                 relay.stall()
                 asyncio.get_running_loop().call_later(0.2, relay.flow)
     assert numbers == NUMBERS
+
+
+async def test_a_server_that_is_away_for_long_is_dialled_every_second() -> None:
+    patient = RetryPolicy(initial_seconds=0.01, maximum_seconds=0.1, call_attempts=10_000)
+    async with refusing() as (dials, target), AsyncClient(target, retry=patient) as client:
+        # By then grpc's back-off has had the time to grow.
+        assert await dials.longest_wait_of(client.runs.get(RUN_ID), 8) < 2
 
 
 async def test_a_client_closed_under_its_reader_leaves_no_connection() -> None:
