@@ -11,7 +11,7 @@ from letta_grpc.v1 import run_service_pb2, runs_pb2
 KEY = "conformance-key"
 # As patient as by default, and quicker.
 QUICK = RetryPolicy(initial_seconds=0.01, maximum_seconds=0.05)
-PATIENT = RetryPolicy(initial_seconds=0.05, maximum_seconds=0.5, stream_attempts=200, call_attempts=200)
+PATIENT = RetryPolicy(initial_seconds=0.05, maximum_seconds=0.5, stream_attempts=1000, call_attempts=1000)
 DEADLINE_SECONDS = 1.0
 
 

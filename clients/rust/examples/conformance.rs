@@ -27,8 +27,8 @@ impl Program {
         let patient = RetryPolicy {
             initial: Duration::from_millis(50),
             maximum: Duration::from_millis(500),
-            stream_attempts: 200,
-            call_attempts: 200,
+            stream_attempts: 1000,
+            call_attempts: 1000,
             ..quick
         };
         let connect = Client::connect(target).api_key(KEY);

@@ -29,7 +29,7 @@ interface Printed {
 const KEY = "conformance-key";
 // As patient as by default, and quicker.
 const QUICK = { initialMs: 10, maximumMs: 50 };
-const PATIENT = { initialMs: 50, maximumMs: 500, streamAttempts: 200, callAttempts: 200 };
+const PATIENT = { initialMs: 50, maximumMs: 500, streamAttempts: 1000, callAttempts: 1000 };
 const ANSWERS: Readonly<Record<string, Answer>> = {
   approve: approve(),
   edit: approve('{"to": "Bob"}'),

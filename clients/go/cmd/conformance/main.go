@@ -25,7 +25,7 @@ func main() {
 	quick.Initial, quick.Maximum = 10*time.Millisecond, 50*time.Millisecond
 	patient := lettagrpc.DefaultRetry
 	patient.Initial, patient.Maximum = 50*time.Millisecond, 500*time.Millisecond
-	patient.StreamAttempts, patient.CallAttempts = 200, 200
+	patient.StreamAttempts, patient.CallAttempts = 1000, 1000
 	clients := map[bool]*lettagrpc.Client{false: connect(quick), true: connect(patient)}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, maxLineBytes)

@@ -27,7 +27,8 @@ public final class Conformance {
   private static final RetryPolicy PATIENT =
       RetryPolicy.defaults()
           .withDelays(Duration.ofMillis(50), Duration.ofMillis(500))
-          .withStreamAttempts(200);
+          .withStreamAttempts(1000)
+          .withCallAttempts(1000);
   private static final Gson JSON =
       new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
 
