@@ -38,7 +38,7 @@ SERVER_TESTS := tests/wire tests/promises tests/letta tests/browser
 AT_ONCE = $(if $(CI),--jobs=2 --output-sync=target)
 FLOOR := --cov --cov-report=term-missing:skip-covered
 
-.PHONY: help demo test check lint types proto generate proto-accept docs fmt bench page clients
+.PHONY: help demo test check lint types proto generate proto-accept docs lock fmt bench page clients
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,10 @@ generate: $(EVERYTHING) .buf/googleapis
 
 proto-accept: $(EVERYTHING) .buf/googleapis ## Accept the contract as it is: later changes must not break it
 	@$(BIN)/buf build protos -o protos/baseline.binpb
+
+lock: $(UV) ## Pin what pyproject.toml asks for; UPGRADE=1 takes the newest of everything, UPGRADE=NAME of one package
+	@$(UV) pip compile --quiet --generate-hashes --no-header --universal --all-extras --group dev \
+		$(if $(UPGRADE),$(if $(filter 1,$(UPGRADE)),--upgrade,--upgrade-package $(UPGRADE))) pyproject.toml -o requirements.lock
 
 fmt: $(EVERYTHING) ## Format the code and fix what can be fixed mechanically
 	@$(BIN)/ruff check --fix-only --quiet
