@@ -17,11 +17,11 @@ from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
 from letta_grpc.gateway.faces.letta.shapes.runs import STOP_REASONS
 from letta_grpc.gateway.faces.letta.shapes.times import nanoseconds, timestamp_of
 from letta_grpc.gateway.faces.letta.sleeptime import with_sleeptime
-from letta_grpc.gateway.faces.letta.targets import agent_in
+from letta_grpc.gateway.faces.letta.targets import agent_in, conversation_id_of
 from letta_grpc.gateway.faces.letta.toolboxes import tools_by_name, tools_of
 from letta_grpc.gateway.faces.letta.wishes import changes, new_agent
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import agents_pb2, block_service_pb2, run_service_pb2
+from letta_grpc.v1 import agents_pb2, block_service_pb2, run_service_pb2, runs_pb2
 
 _PENDING = "agent.pending_approval"
 # What no agent here has: who asks for it finds none.
@@ -46,10 +46,15 @@ async def retrieve(ask: Ask) -> Json:
     tools, last, runs = await together(
         tools_of(ask, agent),
         _last_run(ask, agent),
-        waiting_runs(ask, agent.id) if waiting else together(),
+        _waiting(ask) if waiting else together(),
     )
     pending = next((told for run in runs if (told := pending_json(run))), None)
     return agent_json(agent, tools, **last, pending_approval=pending)
+
+
+async def _waiting(ask: Ask) -> Sequence[runs_pb2.Run]:
+    target = agent_in(ask)
+    return await waiting_runs(ask, target.agent_id, await conversation_id_of(ask, target))
 
 
 async def shown(ask: Ask, agent: agents_pb2.Agent) -> dict[str, Any]:

@@ -7,24 +7,26 @@ from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, calls_json, envelope
 from letta_grpc.gateway.faces.letta.shapes.times import date_of
+from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
 from letta_grpc.v1 import messages_pb2, run_service_pb2
 from letta_grpc.v1 import runs_pb2 as pb
 
 
-async def waiting_runs(ask: Ask, agent_id: str, conversation_id: str = "") -> Sequence[pb.Run]:
-    """Return an agent's runs that wait for answers, newest first."""
+async def waiting_runs(ask: Ask, agent_id: str, conversation_id: str) -> Sequence[pb.Run]:
+    """Return the runs of a conversation, or of all that an agent has if it is empty, that wait for answers, newest first."""
     request = run_service_pb2.ListRunsRequest(
         agent_id=agent_id, conversation_id=conversation_id, has_pending_actions=True, descending=True
     )
     return (await ask.call(ask.services.runs.ListRuns, request)).runs
 
 
-async def with_calls_named(ask: Ask, agent_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+async def with_calls_named(ask: Ask, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a body in which older answers, `approve` for a whole `approval_request_id`, name each call. Raises Failure."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not any(_is_older(each) for each in messages):
         return body
-    actions = [action for run in await waiting_runs(ask, agent_id) for action in run.pending_actions]
+    runs = await waiting_runs(ask, target.agent_id, await conversation_id_of(ask, target))
+    actions = [action for run in runs for action in run.pending_actions]
     return {**body, "messages": [_named(each, actions) if _is_older(each) else each for each in messages]}
 
 

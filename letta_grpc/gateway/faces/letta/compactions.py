@@ -6,7 +6,7 @@ from letta_grpc.gateway.faces.letta.errors import LettaFailure
 from letta_grpc.gateway.faces.letta.following import attached
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.shapes.runs import error_kind
-from letta_grpc.gateway.faces.letta.starts import Target
+from letta_grpc.gateway.faces.letta.targets import Target
 from letta_grpc.v1 import agent_service_pb2 as pb
 from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
 

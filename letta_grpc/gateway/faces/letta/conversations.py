@@ -19,8 +19,7 @@ from letta_grpc.gateway.faces.letta.recency import all_of, by_last_run
 from letta_grpc.gateway.faces.letta.runs import followed
 from letta_grpc.gateway.faces.letta.sending import answered
 from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DESCRIPTION, HIDDEN, conversation_json
-from letta_grpc.gateway.faces.letta.starts import default_conversation
-from letta_grpc.gateway.faces.letta.targets import conversation_in, conversation_named
+from letta_grpc.gateway.faces.letta.targets import conversation_id_of, conversation_in, conversation_named
 from letta_grpc.v1 import agent_service_pb2, conversations_pb2, run_service_pb2, runs_pb2
 from letta_grpc.v1 import conversation_service_pb2 as pb
 
@@ -115,7 +114,7 @@ async def delete(ask: Ask) -> Json:
 async def fork(ask: Ask) -> Json:
     """Copy a conversation into a new one."""
     target = await conversation_in(ask)
-    conversation_id = target.conversation_id or await default_conversation(ask, target.agent_id)
+    conversation_id = await conversation_id_of(ask, target)
     up_to = text(ask.body, "message_id") or ask.query("message_id") or ""
     request = pb.ForkConversationRequest(conversation_id=conversation_id, up_to_message_id=up_to)
     return conversation_json((await ask.call(ask.services.conversations.ForkConversation, request)).conversation)
@@ -155,7 +154,7 @@ async def follow(ask: Ask) -> Response:
         request = run_service_pb2.GetRunRequest(run_id=checked_id("run", str(run_id)))
         return await followed(ask, (await ask.call(ask.services.runs.GetRun, request)).run)
     target = await conversation_in(ask)
-    conversation_id = target.conversation_id or await default_conversation(ask, target.agent_id)
+    conversation_id = await conversation_id_of(ask, target)
     newest = run_service_pb2.ListRunsRequest(
         agent_id=target.agent_id, conversation_id=conversation_id, descending=True, page_size=_LOOKED_THROUGH
     )

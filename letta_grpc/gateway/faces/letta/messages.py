@@ -15,8 +15,7 @@ from letta_grpc.gateway.faces.letta.pages import listed
 from letta_grpc.gateway.faces.letta.sending import accepted, answered
 from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
-from letta_grpc.gateway.faces.letta.starts import Target, default_conversation
-from letta_grpc.gateway.faces.letta.targets import agent_in
+from letta_grpc.gateway.faces.letta.targets import Target, agent_in, conversation_id_of
 from letta_grpc.v1 import agent_service_pb2 as pb
 from letta_grpc.v1 import conversation_service_pb2, messages_pb2, run_service_pb2, runs_pb2
 
@@ -92,9 +91,7 @@ async def cancel(ask: Ask) -> Json:
 async def open_runs(ask: Ask, target: Target, *, within_conversation: bool = False) -> list[str]:
     """Return the runs of an agent, or of one of its conversations, that are not over."""
     states = (runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING)
-    conversation_id = target.conversation_id
-    if within_conversation and not conversation_id:
-        conversation_id = await default_conversation(ask, target.agent_id)
+    conversation_id = await conversation_id_of(ask, target) if within_conversation else target.conversation_id
     request = run_service_pb2.ListRunsRequest(
         agent_id=target.agent_id, conversation_id=conversation_id, states=states, page_size=1000
     )

@@ -19,9 +19,10 @@ from letta_grpc.gateway.faces.letta.following import Following, attached, starte
 from letta_grpc.gateway.faces.letta.ids import request_id_of
 from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
 from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
 from letta_grpc.gateway.faces.letta.telling import DIGEST, RETURNS, STREAM, TYPES, View, hidden_returns
 from letta_grpc.gateway.failures import Failure
-from letta_grpc.v1 import conversation_service_pb2, messages_pb2, runs_pb2
+from letta_grpc.v1 import messages_pb2, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
 
 TOKENS, STEPS = "tokens", "steps"
@@ -30,20 +31,6 @@ _RETRY_COUNT = "x-stainless-retry-count"
 _RETRY_SECONDS = 60
 # Below what the SDKs wait for a byte, and below the reference server's 20 s.
 _HEARTBEAT = Duration(seconds=15)
-DEFAULT = "default"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where a run is to start. The conversation is empty where the agent's default one is meant."""
-
-    agent_id: str
-    conversation_id: str = ""
-
-    @property
-    def key(self) -> str:
-        """The conversation's name among all."""
-        return self.conversation_id or self.agent_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +80,7 @@ def view_of(run: runs_pb2.Run, *, pings: bool = True, after: int = 0) -> View:
 
 async def wish_in(ask: Ask, target: Target) -> Wish:
     """Return the start that a request asks for. Raises Failure."""
-    body = await with_calls_named(ask, target.agent_id, ask.body)
+    body = await with_calls_named(ask, target, ask.body)
     messages = messages_in(body)
     run = runs_pb2.RunSpec(messages=messages, client_tools=client_tools_in(body), background=bool(body.get("background")))
     try:
@@ -178,18 +165,11 @@ async def _is_ours(ask: Ask, run_id: str, wish: Wish) -> bool:
 async def _newest(ask: Ask, target: Target) -> runs_pb2.Run | None:
     """Return the newest run of a conversation, if it is young."""
     since = datetime.now(UTC) - timedelta(seconds=_RETRY_SECONDS)
-    conversation_id = target.conversation_id or await default_conversation(ask, target.agent_id)
+    conversation_id = await conversation_id_of(ask, target)
     request = pb.ListRunsRequest(agent_id=target.agent_id, conversation_id=conversation_id, descending=True, page_size=1)
     request.create_time_from.FromDatetime(since)
     found = (await ask.call(ask.services.runs.ListRuns, request)).runs
     return found[0] if found else None
-
-
-async def default_conversation(ask: Ask, agent_id: str) -> str:
-    """Return the id of an agent's default conversation: it is the oldest. Raises Failure."""
-    request = conversation_service_pb2.ListConversationsRequest(agent_id=agent_id, page_size=1)
-    found = (await ask.call(ask.services.conversations.ListConversations, request)).conversations
-    return found[0].id if found else DEFAULT
 
 
 async def _pending(ask: Ask, facts: Mapping[str, str], failure: Failure) -> LettaFailure:

@@ -1,10 +1,38 @@
 """Which conversation a path means: `conv-…`, `default` beside an agent's id, or the agent's id itself."""
 
+from dataclasses import dataclass
+
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask
-from letta_grpc.gateway.faces.letta.starts import DEFAULT, Target
 from letta_grpc.v1 import conversation_service_pb2, conversations_pb2
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a run is to start. The conversation is empty where the agent's default one is meant."""
+
+    agent_id: str
+    conversation_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """The conversation's name among all."""
+        return self.conversation_id or self.agent_id
+
+
+async def conversation_id_of(ask: Ask, target: Target) -> str:
+    """Return the conversation's id, also that of the default one. Raises Failure."""
+    return target.conversation_id or await default_conversation(ask, target.agent_id)
+
+
+async def default_conversation(ask: Ask, agent_id: str) -> str:
+    """Return the id of an agent's default conversation: it is the oldest. Raises Failure."""
+    request = conversation_service_pb2.ListConversationsRequest(agent_id=agent_id, page_size=1)
+    found = (await ask.call(ask.services.conversations.ListConversations, request)).conversations
+    return found[0].id if found else DEFAULT
 
 
 def agent_in(ask: Ask) -> Target:

@@ -1,0 +1,61 @@
+"""What waits for answers in one conversation of an agent is no matter of its others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import letta_client
+import pytest
+from letta_client import Letta
+
+from tests.support.letta import TOOL, Site, call, script, user
+
+Client = Any
+APPROVED: Any = [{"type": "approval", "approve": True}]
+PENDING: Any = ["agent.pending_approval"]
+
+
+@pytest.fixture(scope="module")
+def client(site: Site) -> Iterator[Client]:
+    with Letta(base_url=site.url, max_retries=0) as made:
+        yield made
+
+
+def asking(call_id: str) -> list[dict[str, Any]]:
+    return user(script([call(call_id)], [{"text": f"{call_id} is done"}]))
+
+
+@pytest.fixture
+def agent_id(site: Site) -> str:
+    """A new agent that asks before it writes."""
+    return site.agent(toolApprovals={TOOL: True})
+
+
+@pytest.fixture
+def side(client: Client, agent_id: str) -> str:
+    """A side conversation of it, which waits."""
+    conversation_id: str = client.conversations.create(agent_id=agent_id).id
+    list(client.conversations.messages.create(conversation_id, messages=asking("side")))
+    return conversation_id
+
+
+def said(items: Any) -> str:  # noqa: ANN401 - items of either of the SDK's types
+    return "".join(item.content for item in items if item.message_type == "assistant_message")
+
+
+def test_an_agent_waits_for_what_its_default_conversation_asked(client: Client, agent_id: str, side: str) -> None:
+    assert side
+    assert client.agents.retrieve(agent_id, include=PENDING).pending_approval is None
+    client.agents.messages.create(agent_id, messages=asking("main"))
+    assert client.agents.retrieve(agent_id, include=PENDING).pending_approval.tool_call.tool_call_id == "main"
+
+
+def test_each_conversation_takes_the_answers_to_its_own_calls(client: Client, agent_id: str, side: str) -> None:
+    client.agents.messages.create(agent_id, messages=asking("main"))
+    assert said(client.agents.messages.create(agent_id, messages=APPROVED).messages) == "main is done"
+    assert said(client.conversations.messages.create(side, messages=APPROVED)) == "side is done"
+
+
+def test_an_answer_to_another_conversations_call_is_refused(client: Client, agent_id: str, side: str) -> None:
+    assert side
+    with pytest.raises(letta_client.UnprocessableEntityError, match="open are: none"):
+        client.agents.messages.create(agent_id, messages=APPROVED)
