@@ -4,6 +4,7 @@ Rule: a path is served with and without a slash at its end, unless it is exact; 
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -29,6 +30,8 @@ R_co = TypeVar("R_co", covariant=True)
 Q = TypeVar("Q")
 R = TypeVar("R")
 Json = Any
+# `²` is a digit to Python and no number, and beyond 4300 digits it reads none.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Method(Protocol[Q_contra, R_co]):
@@ -58,8 +61,8 @@ class Ask:
         return self.request.query_params.get(name) or None
 
     def queries(self, name: str) -> list[str]:
-        """Return all values of a query parameter, repeated or separated by commas."""
-        return [value for text in self.request.query_params.getlist(name) for value in text.split(",") if value]
+        """Return the values of a parameter that may be repeated. A comma in one is its own: the SDKs join nothing."""
+        return [value for value in self.request.query_params.getlist(name) if value]
 
     def flag(self, name: str) -> bool | None:
         """Return a yes or no from the query, None if it is absent."""
@@ -68,10 +71,13 @@ class Ask:
 
     def number(self, name: str, default: int, largest: int) -> int:
         """Return a number from the query. Raises Failure."""
-        text = self.query(name) or str(default)
-        if not text.isdigit() or not 1 <= int(text) <= largest:
+        text = self.query(name)
+        if text is None:
+            return default
+        number = int(text) if _NUMBER.fullmatch(text) else 0
+        if not 1 <= number <= largest:
             raise unprocessable(name, f"must be a number from 1 to {largest}")
-        return int(text)
+        return number
 
     async def call(self, method: Method[Q, R], request: Q) -> R:
         """Call the server as the one who asks. Raises Failure."""
