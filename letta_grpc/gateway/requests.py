@@ -1,5 +1,6 @@
 """HTTP requests as the messages of their RPCs."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from letta_grpc.gateway.routes import Binding
 NUMBER = "sequence_number"
 POSITION = f"after_{NUMBER}"
 _MAX_POSITION = 2**31 - 1
+# `²` is a digit to Python and no number, and beyond 4300 digits it reads none.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Requests:
@@ -68,6 +71,7 @@ def resume(binding: Binding, request: Message, last_event_id: str) -> None:
     """Let a stream go on behind the last event that the client has, if it is one that can. Raises Failure."""
     if not last_event_id or POSITION not in fields_of(binding.rpc.request_type):
         return
-    if not (last_event_id.isascii() and last_event_id.isdigit()) or int(last_event_id) > _MAX_POSITION:
+    position = int(last_event_id) if _NUMBER.fullmatch(last_event_id) else -1
+    if not 0 <= position <= _MAX_POSITION:
         raise invalid({"Last-Event-ID": f"must be a number from 0 to {_MAX_POSITION}, is {last_event_id[:50]!r}"})
-    setattr(request, POSITION, int(last_event_id))
+    setattr(request, POSITION, position)
