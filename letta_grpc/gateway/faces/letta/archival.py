@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.gateway.faces.letta.errors import unprocessable
-from letta_grpc.gateway.faces.letta.fields import required_text, strings, text, whole_number
+from letta_grpc.gateway.faces.letta.fields import moment, required_text, strings, text, whole_number
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import listed
@@ -96,13 +96,7 @@ def _merged(lists: Sequence[Sequence[passages_pb2.Passage]]) -> list[passages_pb
 
 def _time(ask: Ask, name: str) -> datetime | None:
     given = ask.query(name)
-    if given is None:
-        return None
-    try:
-        time = datetime.fromisoformat(given)
-    except ValueError:
-        raise unprocessable(name, "must be an ISO 8601 time") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return moment(name, given) if given else None
 
 
 def _is_between(note: passages_pb2.Passage, first: datetime | None, end: datetime | None) -> bool:

@@ -1,6 +1,7 @@
 """What a body holds, by kind. Anything else in its place is told by its name, with 422; what nobody asks for is let be."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from google.protobuf import descriptor_pool
@@ -55,6 +56,15 @@ def whole_number(body: Body, name: str, default: int, largest: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise unprocessable(name, "must be a number from 1 on")
     return min(value, largest)
+
+
+def moment(name: str, given: str) -> datetime:
+    """Return a time, in UTC; one without a zone is taken for that. Raises Failure."""
+    try:
+        time = datetime.fromisoformat(given)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise unprocessable(name, "must be an ISO 8601 time between the years 1 and 9999") from None
 
 
 def objects(body: Body, name: str) -> Sequence[Body]:

@@ -1,14 +1,13 @@
 """Messages of an agent: sending, listing, searching, cancelling, emptying, compacting."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.approvals import waiting_runs
 from letta_grpc.gateway.faces.letta.compactions import compacted
 from letta_grpc.gateway.faces.letta.errors import conflict, unprocessable
-from letta_grpc.gateway.faces.letta.fields import strings, text, whole_number
+from letta_grpc.gateway.faces.letta.fields import moment, strings, text, whole_number
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import listed
@@ -136,16 +135,9 @@ async def search(ask: Ask) -> Json:
     )
     for field, name in (("create_time_from", "start_date"), ("create_time_before", "end_date")):
         if body.get(name):
-            getattr(request, field).FromDatetime(_time(name, str(body[name])))
+            getattr(request, field).FromDatetime(moment(name, str(body[name])))
     found = (await ask.call(ask.services.agents.SearchMessages, request)).results
     return [_found(item, agent_id, each.conversation_id) for each in found for item in items_of(each.message)]
-
-
-def _time(name: str, given: str) -> datetime:
-    try:
-        return datetime.fromisoformat(given)
-    except ValueError:
-        raise unprocessable(name, "must be an ISO 8601 time") from None
 
 
 def _found(item: Item, agent_id: str, conversation_id: str) -> Item:

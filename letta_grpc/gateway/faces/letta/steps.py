@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.fields import moment
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import listed
@@ -44,11 +44,7 @@ async def list_steps(ask: Ask) -> Json:
 
 def _time(ask: Ask, name: str) -> datetime | None:
     given = ask.query(name)
-    try:
-        time = datetime.fromisoformat(given) if given else None
-    except ValueError:
-        raise unprocessable(name, "must be an ISO 8601 time") from None
-    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
+    return moment(name, given) if given else None
 
 
 async def _runs_of(ask: Ask, steps: Sequence[runs_pb2.Step]) -> dict[str, runs_pb2.Run]:

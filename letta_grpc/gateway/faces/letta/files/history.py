@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.errors import unprocessable
-from letta_grpc.gateway.faces.letta.fields import Body, objects, strings
+from letta_grpc.gateway.faces.letta.fields import Body, moment, objects, strings
 from letta_grpc.gateway.faces.letta.files.parts import part_in, parts_of
 from letta_grpc.v1 import agent_files_pb2
 from letta_grpc.v1 import messages_pb2 as pb
@@ -128,13 +128,7 @@ def _behind_summary(messages: list[pb.Message], context: Sequence[str]) -> tuple
 
 
 def _time(path: str, given: object) -> datetime:
-    if given is None:
-        return datetime.fromtimestamp(0, UTC)
-    try:
-        time = datetime.fromisoformat(str(given))
-    except ValueError:
-        raise unprocessable(path, "must be an ISO 8601 time") from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(0, UTC) if given is None else moment(path, str(given))
 
 
 def _calls(path: str, given: Body, parts: Iterable[Body]) -> Iterator[pb.ToolCall]:
