@@ -101,7 +101,7 @@ async def test_behind_the_last_event_there_is_204_so_that_an_event_source_stops(
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-@pytest.mark.parametrize("position", ["four", "-1", "1.5", "2147483648", "\xb2", "99999999999999999999999999", "9" * 5000, "run-1:4"])
+@pytest.mark.parametrize("position", ["four", "-1", "1.5", "2147483648", "\xb2", "9" * 26, "9" * 5000, "run-1:4"])
 async def test_a_last_event_id_that_is_no_number_is_400(position: str) -> None:
     async with made_up_gateway({"Watch": watch}) as client:
         answer = await client.get(
