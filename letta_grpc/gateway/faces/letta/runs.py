@@ -10,7 +10,16 @@ from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages import listed
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
-from letta_grpc.gateway.faces.letta.shapes.runs import STATUSES, STOP_REASONS, metrics_json, run_json, step_json, usage_json
+from letta_grpc.gateway.faces.letta.shapes.runs import (
+    FAILURES,
+    STOP_REASONS,
+    metrics_json,
+    run_json,
+    states_of,
+    status_of,
+    step_json,
+    usage_json,
+)
 from letta_grpc.gateway.faces.letta.starts import options_of, view_of
 from letta_grpc.gateway.faces.letta.streams import EventStream
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -36,22 +45,33 @@ async def _listed(ask: Ask, statuses: Sequence[str]) -> Json:
         page = await ask.call(ask.services.runs.ListRuns, request)
         return page.runs, page.next_page_token
 
-    # The contract filters by one agent; several are told apart here.
+    # The contract filters by one agent and by its own states: several agents, and runs that have failed to the SDKs' users
+    # alone, are told apart here.
     agents = frozenset([*ask.queries("agent_id"), *ask.queries("agent_ids")])
     stop_reason = ask.query("stop_reason")
     request = pb.ListRunsRequest(
         agent_id=next(iter(agents)) if len(agents) == 1 else "",
         conversation_id=ask.query("conversation_id") or "",
-        states=[state for state, status in STATUSES.items() if status in statuses],
-        stop_reasons=[reason for reason, name in STOP_REASONS.items() if name == stop_reason],
+        states=states_of(statuses),
+        stop_reasons=_reasons(stop_reason, statuses),
         background=ask.flag("background"),
     )
     if (statuses and not request.states) or (stop_reason and not request.stop_reasons):
         # What never happens here matches nothing; an empty filter would match all.
         return []
-    return await listed(
-        ask, request, fetch, lambda run: [run_json(run)] if not agents or run.agent_id in agents else [], limit=_LIMIT
-    )
+
+    def items(run: runs_pb2.Run) -> list[Json]:
+        fits = (not agents or run.agent_id in agents) and (not statuses or status_of(run) in statuses)
+        return [run_json(run)] if fits else []
+
+    return await listed(ask, request, fetch, items, limit=_LIMIT)
+
+
+def _reasons(wanted: str | None, statuses: Sequence[str]) -> "list[runs_pb2.StopReason.ValueType]":
+    """Return why runs ended that are asked for: where all shall have failed, no completed one need be read but those cut."""
+    if wanted is None and set(statuses) == {"failed"}:
+        return list(FAILURES)
+    return [reason for reason, name in STOP_REASONS.items() if name == wanted]
 
 
 async def run_in(ask: Ask) -> runs_pb2.Run:

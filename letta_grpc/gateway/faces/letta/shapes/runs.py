@@ -1,12 +1,13 @@
 """Runs, their steps and what they used."""
 
+from collections.abc import Collection
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.shapes.times import nanoseconds, timestamp_of
 from letta_grpc.v1 import errors_pb2
 from letta_grpc.v1 import runs_pb2 as pb
 
-STATUSES = {
+_STATUSES = {
     pb.RUN_STATE_QUEUED: "created",
     pb.RUN_STATE_RUNNING: "running",
     pb.RUN_STATE_COMPLETED: "completed",
@@ -43,6 +44,16 @@ ERROR_KINDS = {
     "RUN_LOST": ("run_lost", 500),
 }
 INTERNAL = ("internal_error", 500)
+# For these a run has failed, to the SDKs' users: also one whose answer was cut, which the contract has as completed.
+FAILURES = (
+    pb.STOP_REASON_MAX_TOKENS,
+    pb.STOP_REASON_TIMEOUT,
+    pb.STOP_REASON_MODEL_ERROR,
+    pb.STOP_REASON_INVALID_MODEL_OUTPUT,
+    pb.STOP_REASON_CONTEXT_OVERFLOW,
+    pb.STOP_REASON_INSUFFICIENT_CREDITS,
+    pb.STOP_REASON_INTERNAL_ERROR,
+)
 # Metadata under these names is this face's own.
 PRIVATE = "letta-grpc."
 _COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
@@ -55,7 +66,7 @@ def run_json(run: pb.Run) -> dict[str, Any]:
     error = {"error": error_json(run)} if run.HasField("error") else {}
     return {
         "id": run.id,
-        "status": STATUSES.get(run.state, "running"),
+        "status": status_of(run),
         "created_at": timestamp_of(run, "create_time"),
         "completed_at": timestamp_of(run, "end_time"),
         "agent_id": run.agent_id,
@@ -74,6 +85,17 @@ def run_json(run: pb.Run) -> dict[str, Any]:
         "ttft_ns": nanoseconds(run.timing.time_to_first_token) if run.timing.HasField("time_to_first_token") else None,
         "total_duration_ns": nanoseconds(run.timing.total) if run.timing.HasField("total") else None,
     }
+
+
+def status_of(run: pb.Run) -> str:
+    """Return where a run stands."""
+    return "failed" if run.stop_reason in FAILURES else _STATUSES.get(run.state, "running")
+
+
+def states_of(statuses: Collection[str]) -> "list[pb.RunState.ValueType]":
+    """Return the states that runs of these statuses are in; not all that are in them have one of these."""
+    named = {*statuses, *(("completed",) if "failed" in statuses else ())}
+    return [state for state, status in _STATUSES.items() if status in named]
 
 
 def _callback_json(callback: pb.Callback) -> dict[str, Any]:
