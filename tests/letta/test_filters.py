@@ -51,3 +51,50 @@ def test_a_run_whose_answer_was_cut_has_failed(client: Client, site: Site) -> No
     assert found(statuses=["completed"]) == [made["whole"]]
     assert found(statuses=["completed", "failed"]) == list(made.values())
     assert found(statuses=["completed"], stop_reason="max_tokens_exceeded") == found(statuses=["expired"]) == []
+
+
+def test_blocks_are_found_by_how_many_agents_have_them(client: Client) -> None:
+    blocks = [client.blocks.create(label=f"counted_{n}", value=str(n)).id for n in range(3)]
+    for had in ([1, 2], [2]):
+        client.agents.create(model="scripted/echo", block_ids=[blocks[n] for n in had], include_base_tools=False)
+
+    def found(**query: Any) -> list[int]:  # noqa: ANN401 - of any kind
+        return [blocks.index(block.id) for block in client.blocks.list(label_search="counted", order="asc", **query)]
+
+    assert found() == [0, 1, 2]
+    assert found(connected_to_agents_count_eq=[0]) == [0]
+    assert found(connected_to_agents_count_eq=[0, 2]) == [0, 2]
+    assert found(connected_to_agents_count_gt=0, limit=1) == [1, 2]
+    assert found(connected_to_agents_count_lt=2, connected_to_agents_count_gt=0) == [1]
+    assert found(value_search="1", connected_to_agents_count_eq=[1]) == [1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"tags": ["a"]},
+        {"name": "x"},
+        {"templates_only": True},
+        {"identity_id": "identity-1"},
+        {"identifier_keys": ["key"]},
+    ],
+)
+def test_nobody_finds_blocks_by_what_none_has(client: Client, query: Any) -> None:  # noqa: ANN401 - of any kind
+    client.blocks.create(label="some", value="x")
+    assert list(client.blocks.list(**query)) == []
+    assert list(client.blocks.list(templates_only=False, label="some"))
+
+
+@pytest.mark.parametrize("wrong", [{"order": "bogus"}, {"order_by": "size"}])
+def test_the_parts_of_a_run_are_in_no_other_order(client: Client, site: Site, wrong: Any) -> None:  # noqa: ANN401 - of any kind
+    run_id = client.agents.messages.create(site.agent("scripted/echo"), input="hi").messages[0].run_id
+    step_id = next(iter(client.runs.steps.list(run_id))).id
+    for path in (f"runs/{run_id}/messages", f"runs/{run_id}/steps", f"steps/{step_id}/messages"):
+        assert site.http.get(f"/v1/{path}", params=wrong).status_code in (422, 501)
+        assert site.http.get(f"/v1/{path}", params={"order": "desc", "order_by": "created_at"}).is_success
+
+
+@pytest.mark.parametrize("kind", ["gt", "lt", "eq"])
+def test_what_is_no_number_counts_no_agents(site: Site, kind: str) -> None:
+    for text in ("x", "-1", "1.5", "²", "9" * 5000):
+        assert site.http.get("/v1/blocks/", params={f"connected_to_agents_count_{kind}": text}).status_code == 422

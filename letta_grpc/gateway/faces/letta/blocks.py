@@ -1,9 +1,13 @@
 """Memory blocks as resources of their own."""
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from letta_grpc.gateway.faces.letta.agents import every_agent
+from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
@@ -13,6 +17,8 @@ from letta_grpc.gateway.faces.letta.wishes import filled_block, new_block
 from letta_grpc.v1 import block_service_pb2 as pb
 from letta_grpc.v1 import blocks_pb2
 
+# What no block here has: who asks for it finds none.
+_NONE_HAS = ("identity_id", "identifier_keys", "name", "tags")
 _CHANGEABLE = ("label", "value", "description", "limit", "read_only", "metadata")
 
 
@@ -29,18 +35,47 @@ async def retrieve(ask: Ask) -> Json:
 
 
 async def list_blocks(ask: Ask) -> Json:
-    """List blocks. Searches in their texts narrow page by page."""
+    """List blocks. What the contract cannot narrow is narrowed page by page."""
+    if ask.flag("templates_only") or any(ask.queries(name) for name in _NONE_HAS):
+        return []
     request = pb.ListBlocksRequest(label=ask.query("label") or "")
+    is_shared_so = await _sharing(ask)
     searches = [(name, (ask.query(f"{name}_search") or "").lower()) for name in ("label", "value", "description")]
 
     def fits(block: blocks_pb2.Block) -> list[Json]:
-        return [block_json(block)] if all(words in getattr(block, name).lower() for name, words in searches) else []
+        has_words = all(words in getattr(block, name).lower() for name, words in searches)
+        return [block_json(block)] if has_words and is_shared_so(block) else []
 
     async def fetch(part: pb.ListBlocksRequest) -> tuple[Sequence[blocks_pb2.Block], str]:
         page = await ask.call(ask.services.blocks.ListBlocks, part)
         return page.blocks, page.next_page_token
 
     return await listed(ask, request, fetch, fits)
+
+
+async def _sharing(ask: Ask) -> Callable[[blocks_pb2.Block], bool]:
+    """Return what a query says of how many agents have a block. Only then are the agents read, all of them."""
+    more_than, fewer_than, exactly = (_counts(ask, f"connected_to_agents_count_{name}") for name in ("gt", "lt", "eq"))
+    if not (more_than or fewer_than or exactly):
+        return lambda _block: True
+    agents_of = Counter([block.id async for agent in every_agent(ask) for block in agent.memory_blocks])
+
+    def fits(block: blocks_pb2.Block) -> bool:
+        agents = agents_of[block.id]
+        return (
+            all(agents > number for number in more_than)
+            and all(agents < number for number in fewer_than)
+            and (not exactly or agents in exactly)
+        )
+
+    return fits
+
+
+def _counts(ask: Ask, name: str) -> Sequence[int]:
+    given = ask.queries(name)
+    if not all(re.fullmatch("[0-9]{1,9}", text) for text in given):
+        raise unprocessable(name, "must be a number from 0 on")
+    return [int(text) for text in given]
 
 
 async def count(ask: Ask) -> Json:
@@ -81,7 +116,7 @@ def _block_id(ask: Ask) -> str:
 
 OPERATIONS: Sequence[Operation] = (
     Operation("POST", "/v1/blocks/", create),
-    Operation("GET", "/v1/blocks/", list_blocks),
+    Operation("GET", "/v1/blocks/", list_blocks, differs="no block has tags, a template or an identity: none is found by one"),
     Operation("GET", "/v1/blocks/count", count),
     Operation("GET", "/v1/blocks/{block_id}", retrieve),
     Operation("PATCH", "/v1/blocks/{block_id}", update),

@@ -8,7 +8,7 @@ from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.following import attached
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.pages import check_order, is_descending, listed
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.shapes.runs import (
     FAILURES,
@@ -121,9 +121,9 @@ async def steps(ask: Ask) -> Json:
 
 
 def part_of(ask: Ask, groups: list[list[Item]], order: str) -> Json:
-    """Return the part of a whole list that a query asks for; a group shares one id."""
-    descending = (ask.query("order") or order) == "desc"
-    ordered = [group[::-1] for group in groups[::-1]] if descending else groups
+    """Return the part of a whole list that a query asks for; a group shares one id. Raises Failure."""
+    check_order(ask)
+    ordered = [group[::-1] for group in groups[::-1]] if is_descending(ask, order) else groups
     ids = [group[0]["id"] for group in ordered]
     after, before = ask.query("after"), ask.query("before")
     start = (ids.index(after) + 1 if after in ids else len(ids)) if after else 0
