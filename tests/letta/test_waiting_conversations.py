@@ -1,6 +1,6 @@
 """What waits for answers in one conversation of an agent is no matter of its others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import letta_client
@@ -59,3 +59,25 @@ def test_an_answer_to_another_conversations_call_is_refused(client: Client, agen
     assert side
     with pytest.raises(letta_client.UnprocessableEntityError, match="open are: none"):
         client.agents.messages.create(agent_id, messages=APPROVED)
+
+
+def test_who_is_refused_is_told_what_the_sdk_can_do(client: Client, agent_id: str) -> None:
+    client.agents.messages.create(agent_id, messages=asking("main"))
+    refused: list[Callable[[], object]] = [
+        lambda: client.agents.messages.create(agent_id, input="hello?"),
+        lambda: client.agents.messages.create(agent_id, input="hello?", streaming=True),
+        lambda: client.agents.messages.compact(agent_id),
+    ]
+    detail: Any = {}
+    for ask in refused:
+        with pytest.raises(letta_client.ConflictError) as error:
+            ask()
+        body: Any = error.value.body
+        detail = body["detail"]
+        assert detail["code"] == "PENDING_APPROVAL"
+        assert "send an approval" in detail["message"]
+        assert "ENQUEUE" not in detail["message"]
+    (told,) = [run.id for run in client.runs.list(agent_id=agent_id, stop_reason="requires_approval")]
+    assert detail["run_id"] == told
+    assert client.agents.messages.cancel(agent_id, run_ids=[told]) == {told: "cancelled"}
+    assert said(client.agents.messages.create(agent_id, messages=user(script([{"text": "Hi."}]))).messages) == "Hi."

@@ -24,6 +24,11 @@ _STATUSES: Mapping[str, tuple[int, str | None]] = {
     "MODEL_UNKNOWN": (404, None),
     "MODEL_RATE_LIMITED": (429, None),
 }
+# What a client of the SDKs can do then; the server's own words name what only other clients can say.
+PENDING = (
+    "The conversation waits for answers to tool calls: send an approval or a tool return for each, or end the run "
+    "that waits by /v1/agents/{agent_id}/messages/cancel with `run_ids`."
+)
 # What may go well the next time. A busy conversation queues what comes: only calls that cannot wait are told of it.
 _RETRYABLE = frozenset({"CONCURRENT_CHANGE", "STREAM_RECYCLED", "SERVER_DRAINING", "STORE_UNAVAILABLE", "EMBEDDINGS_FAILED"})
 _RETRYABLE_STATUSES = frozenset({429, 503})
@@ -41,7 +46,8 @@ def told(failure: Failure) -> Response:
             facts["run_id"] = facts.pop("active_run_id")
         if "tool_call_ids" in facts:
             facts["tool_call_ids"] = facts["tool_call_ids"].split(",")
-        detail = {"code": code, "message": failure.message, **facts}
+        message = PENDING if reason == "APPROVAL_PENDING" else failure.message
+        detail = {"code": code, "message": message, **facts}
     body = failure.body if isinstance(failure, LettaFailure) else {"detail": detail}
     may_help = reason in _RETRYABLE or (status in _RETRYABLE_STATUSES and not isinstance(failure, LettaFailure))
     return JSONResponse(body, status, {**({} if may_help else NO_RETRY), **failure.headers})

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from letta_grpc.gateway.faces.letta.approvals import with_calls_named
-from letta_grpc.gateway.faces.letta.errors import LettaFailure, conflict, reason_of, unprocessable
+from letta_grpc.gateway.faces.letta.errors import PENDING, LettaFailure, conflict, reason_of, unprocessable
 from letta_grpc.gateway.faces.letta.following import Following, attached, started
 from letta_grpc.gateway.faces.letta.ids import request_id_of
 from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
@@ -133,7 +133,7 @@ async def begin(ask: Ask, wish: Wish, options: pb.StreamOptions) -> Following:
         reason, facts = reason_of(failure)
         match reason:
             case "APPROVAL_PENDING":
-                raise await _pending(ask, facts, failure) from None
+                raise await _pending(ask, facts) from None
             case "CONVERSATION_BUSY" if repeats and await _is_ours(ask, facts.get("active_run_id", ""), wish):
                 # It was accepted while we looked.
                 return await attached(ask, facts["active_run_id"], options)
@@ -172,9 +172,9 @@ async def _newest(ask: Ask, target: Target) -> runs_pb2.Run | None:
     return found[0] if found else None
 
 
-async def _pending(ask: Ask, facts: Mapping[str, str], failure: Failure) -> LettaFailure:
+async def _pending(ask: Ask, facts: Mapping[str, str]) -> LettaFailure:
     """Return the failure that names the request that waits, and its calls."""
     run = (await ask.call(ask.services.runs.GetRun, pb.GetRunRequest(run_id=facts["run_id"]))).run
     request_id = next((action.message_id for action in run.pending_actions), None)
     calls = facts.get("tool_call_ids", "").split(",")
-    return conflict("PENDING_APPROVAL", failure.message, pending_request_id=request_id, run_id=run.id, tool_call_ids=calls)
+    return conflict("PENDING_APPROVAL", PENDING, pending_request_id=request_id, run_id=run.id, tool_call_ids=calls)
