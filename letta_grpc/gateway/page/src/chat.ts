@@ -34,6 +34,9 @@ export class Chat {
   private runId = "";
   private olderToken = "";
   private isStopping = false;
+  // Runs that are open and were not followed yet, the next one first.
+  private queue: string[] = [];
+  private watching = new AbortController();
   private pending: PendingAction[] = [];
   private readonly answers = new Map<string, Answer>();
 
@@ -61,6 +64,7 @@ export class Chat {
     const { signal } = (this.session = new AbortController());
     this.runId = "";
     this.isStopping = false;
+    this.queue = [];
     this.pending = [];
     this.view.older(false);
     this.view.figures("");
@@ -83,9 +87,14 @@ export class Chat {
       this.transcript.show(page.messages.filter((message) => !message.stepId || !running.has(message.runId ?? "")));
       this.more(page.older);
       this.view.mode("idle", "");
-      for (const run of runs) await this.run({ runId: run.id }, signal);
+      const [active, queued] = [runs.filter((run) => !isQueued(run)), runs.filter(isQueued)];
+      for (const run of active) await this.run({ runId: run.id }, signal);
       if (refusal) this.failed(refusal);
-      if (!runs.length) this.ask(waiting.flatMap((run) => run.pendingActions ?? []));
+      if (signal.aborted) return;
+      // A run that was open a moment ago has asked at its end.
+      if (!this.pending.length) this.ask(waiting.flatMap((run) => (running.has(run.id) ? [] : (run.pendingActions ?? []))));
+      this.queue = queued.map((run) => run.id);
+      await this.goOn(signal);
     } catch (error) {
       if (!signal.aborted) this.failed(error);
     }
@@ -110,6 +119,33 @@ export class Chat {
   private more(token: string): void {
     this.olderToken = token;
     this.view.older(token !== "");
+  }
+
+  /** Follow what is queued, one run after the other; while a question is open none of them can start. */
+  private async goOn(signal: AbortSignal): Promise<void> {
+    while (this.queue.length && !signal.aborted) {
+      if (this.pending.length) return this.watch(this.queue[0]!, signal);
+      await this.run({ runId: this.queue.shift()! }, signal);
+    }
+  }
+
+  /** Wait for a word of the run behind a question. It is said when somebody else has answered, or cancelled the run. */
+  private async watch(runId: string, outer: AbortSignal): Promise<void> {
+    this.watching = new AbortController();
+    const signal = AbortSignal.any([outer, this.watching.signal]);
+    for await (const _ of follow({ runId }, signal, { onRun: () => {}, onLink: this.view.link })) break;
+    const { agent } = this;
+    if (signal.aborted || !agent) return;
+    const query = { agentId: agent.id, hasPendingActions: "true" };
+    const waiting = await patiently(() => listRuns(query), signal, this.view.link).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+    if (signal.aborted || !waiting) return;
+    const open = new Set(waiting.flatMap((run) => run.pendingActions ?? []).map((action) => action.toolCallId));
+    if (!this.pending.every((action) => open.has(action.toolCallId))) return this.open(agent.id);
+    // What the person has begun to answer stays as it is.
+    this.queue = this.queue.filter((id) => id !== runId);
+    await this.goOn(outer);
   }
 
   /** Look whether somebody else has gone on with the conversation. */
@@ -154,6 +190,7 @@ export class Chat {
   private async begin(start: Start, text: string): Promise<void> {
     const { signal } = this.session;
     sessionStorage.setItem(START, JSON.stringify(start));
+    this.watching.abort();
     try {
       await this.run(start, signal);
     } catch (error) {
@@ -161,8 +198,9 @@ export class Chat {
       sessionStorage.removeItem(START);
       this.transcript.unsay(start.requestId);
       this.view.restore(text);
-      await this.refused(error);
+      return this.refused(error);
     }
+    await this.goOn(signal).catch((error: unknown) => signal.aborted || this.failed(error));
   }
 
   /** Have the server accept what an earlier page may have lost on the way to it; rejects if it was refused. */
@@ -269,6 +307,10 @@ export class Chat {
     this.view.announce(text);
     if (!(error instanceof ApiError)) console.error(error);
   }
+}
+
+function isQueued(run: Run): boolean {
+  return run.state === "RUN_STATE_QUEUED";
 }
 
 // Stands for the id of a run that the server has not named yet.

@@ -408,6 +408,9 @@ var Chat = class {
   runId = "";
   olderToken = "";
   isStopping = false;
+  // Runs that are open and were not followed yet, the next one first.
+  queue = [];
+  watching = new AbortController();
   pending = [];
   answers = /* @__PURE__ */ new Map();
   get isAnswering() {
@@ -426,6 +429,7 @@ var Chat = class {
     const { signal } = this.session = new AbortController();
     this.runId = "";
     this.isStopping = false;
+    this.queue = [];
     this.pending = [];
     this.view.older(false);
     this.view.figures("");
@@ -447,9 +451,13 @@ var Chat = class {
       this.transcript.show(page.messages.filter((message) => !message.stepId || !running.has(message.runId ?? "")));
       this.more(page.older);
       this.view.mode("idle", "");
-      for (const run of runs) await this.run({ runId: run.id }, signal);
+      const [active, queued] = [runs.filter((run) => !isQueued(run)), runs.filter(isQueued)];
+      for (const run of active) await this.run({ runId: run.id }, signal);
       if (refusal) this.failed(refusal);
-      if (!runs.length) this.ask(waiting.flatMap((run) => run.pendingActions ?? []));
+      if (signal.aborted) return;
+      if (!this.pending.length) this.ask(waiting.flatMap((run) => running.has(run.id) ? [] : run.pendingActions ?? []));
+      this.queue = queued.map((run) => run.id);
+      await this.goOn(signal);
     } catch (error) {
       if (!signal.aborted) this.failed(error);
     }
@@ -472,6 +480,31 @@ var Chat = class {
   more(token) {
     this.olderToken = token;
     this.view.older(token !== "");
+  }
+  /** Follow what is queued, one run after the other; while a question is open none of them can start. */
+  async goOn(signal) {
+    while (this.queue.length && !signal.aborted) {
+      if (this.pending.length) return this.watch(this.queue[0], signal);
+      await this.run({ runId: this.queue.shift() }, signal);
+    }
+  }
+  /** Wait for a word of the run behind a question. It is said when somebody else has answered, or cancelled the run. */
+  async watch(runId, outer) {
+    this.watching = new AbortController();
+    const signal = AbortSignal.any([outer, this.watching.signal]);
+    for await (const _ of follow({ runId }, signal, { onRun: () => {
+    }, onLink: this.view.link })) break;
+    const { agent } = this;
+    if (signal.aborted || !agent) return;
+    const query = { agentId: agent.id, hasPendingActions: "true" };
+    const waiting = await patiently(() => listRuns(query), signal, this.view.link).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
+    if (signal.aborted || !waiting) return;
+    const open = new Set(waiting.flatMap((run) => run.pendingActions ?? []).map((action) => action.toolCallId));
+    if (!this.pending.every((action) => open.has(action.toolCallId))) return this.open(agent.id);
+    this.queue = this.queue.filter((id) => id !== runId);
+    await this.goOn(outer);
   }
   /** Look whether somebody else has gone on with the conversation. */
   async lookAgain() {
@@ -511,6 +544,7 @@ var Chat = class {
   async begin(start2, text) {
     const { signal } = this.session;
     sessionStorage.setItem(START, JSON.stringify(start2));
+    this.watching.abort();
     try {
       await this.run(start2, signal);
     } catch (error) {
@@ -518,8 +552,9 @@ var Chat = class {
       sessionStorage.removeItem(START);
       this.transcript.unsay(start2.requestId);
       this.view.restore(text);
-      await this.refused(error);
+      return this.refused(error);
     }
+    await this.goOn(signal).catch((error) => signal.aborted || this.failed(error));
   }
   /** Have the server accept what an earlier page may have lost on the way to it; rejects if it was refused. */
   async startAgain(agentId, signal) {
@@ -619,6 +654,9 @@ var Chat = class {
     if (!(error instanceof ApiError)) console.error(error);
   }
 };
+function isQueued(run) {
+  return run.state === "RUN_STATE_QUEUED";
+}
 var STARTING = "starting";
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
