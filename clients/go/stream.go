@@ -135,13 +135,19 @@ func (s *Stream) Started() (string, error) {
 }
 
 // Cancel asks the run to end, for everyone, and returns it as it is. The stream goes on until the run has ended. A run that the
-// server has not accepted yet it waits for; somebody has to read meanwhile.
+// server has not accepted yet it waits for; somebody has to read meanwhile. An accepted one it cancels after Close too.
 func (s *Stream) Cancel(ctx context.Context) (*lettapb.Run, error) {
 	select {
 	case <-s.accepted:
 	case <-ctx.Done():
-		return nil, contextError(ctx)
 	case <-s.ctx.Done():
+	}
+	// Of several that are ready select takes any: what counts is whether there is a run.
+	switch {
+	case s.RunID() != "":
+	case ctx.Err() != nil:
+		return nil, contextError(ctx)
+	default:
 		return nil, ErrClosed
 	}
 	answer, err := s.client.Runs.CancelRun(ctx, &lettapb.CancelRunRequest{RunId: s.RunID()})

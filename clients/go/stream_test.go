@@ -168,25 +168,6 @@ func TestAStreamThatIsNeverReadMakesNoCall(t *testing.T) {
 	}
 }
 
-func TestCancelWaitsForTheRunToBeAccepted(t *testing.T) {
-	var open atomic.Int32
-	server := endless(&open)
-	stream := serve(t, server).Stream(t.Context(), "ada", "Hello?")
-	cancelled := make(chan string)
-	go func() {
-		run, _ := stream.Cancel(context.Background())
-		cancelled <- run.GetId()
-	}()
-	if _, err := stream.Started(); err != nil {
-		t.Fatal(err)
-	}
-	if id := <-cancelled; id != "run-1" || server.cancels.Load() != 1 {
-		t.Errorf("%d cancels, of %q", server.cancels.Load(), id)
-	}
-	stream.Close()
-	leavesNoCall(t, &open)
-}
-
 func TestSilenceIsABrokenStream(t *testing.T) {
 	var open atomic.Int32
 	server := endless(&open)
