@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from letta_grpc.domain.errors import InvalidRequest, RequestIdReused, RunNotFound
 from letta_grpc.domain.events import ChildRunStarted
-from letta_grpc.domain.ids import AgentId, RunId
+from letta_grpc.domain.ids import AgentId, ConversationId, RunId
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart, ToolCall
 from letta_grpc.domain.paging import MAX_PAGE_SIZE, PageRequest
 from letta_grpc.domain.runs import OPEN_STATES, ConflictPolicy, Run, RunSpec, RunState
@@ -62,18 +62,45 @@ class Children:
         found = await self.runs.list(PageRequest(size=MAX_PAGE_SIZE), where)
         return [run.id for run in found.items if run.parent_run_ids[-1] == run_id]
 
+    async def until_its_turn(self, run_id: RunId) -> None:
+        """Wait while others are at work in a queued run's conversation. Raises InvalidRequest if that could last for ever."""
+        while (run := await self.runs.get(run_id)).state is RunState.QUEUED:
+            if await self.would_wait_for_itself(run):
+                raise InvalidRequest("That agent waits for you itself.")
+            if (holder := await self._at_work(run.conversation_id)) is None:
+                waiting = RunFilter(conversation_id=run.conversation_id, has_pending_actions=True)
+                if (await self.runs.list(PageRequest(), waiting)).items:
+                    raise InvalidRequest(
+                        "That agent waits for somebody's answer to a tool call, and reads you after that."
+                    )
+                # The one is over, and the next about to begin.
+                return
+            await self.until_over(holder)
+
+    async def until_over(self, run: Run) -> None:
+        """Wait for a run's end."""
+        # Not as a reader: those are sent away when the server stops, while its runs still have time to end.
+        after, is_over = run.last_sequence_number or 0, run.state.is_final
+        while not is_over:
+            await self.log.wait(run.id, after)
+            page = await self.log.read(run.id, after, _PAGE_BYTES)
+            after, is_over = page.last, page.ended
+
+    async def _at_work(self, conversation_id: ConversationId) -> Run | None:
+        where = RunFilter(conversation_id=conversation_id, states=(RunState.RUNNING,))
+        return next(iter((await self.runs.list(PageRequest(), where)).items), None)
+
     async def would_wait_for_itself(self, child: Run) -> bool:
         """Say whether what a queued child waits for waits, at whatever distance, for one of the child's parents."""
         queued, seen = [child], {child.id}
         while queued:
-            conversation_id = queued.pop().conversation_id
-            where = RunFilter(conversation_id=conversation_id, states=(RunState.RUNNING,))
-            for holder in (await self.runs.list(PageRequest(), where)).items:
-                if holder.id in child.parent_run_ids:
-                    return True
-                fresh = set(await self.waited_for(holder.id)) - seen
-                seen |= fresh
-                queued += [await self.runs.get(run_id) for run_id in fresh]
+            if (holder := await self._at_work(queued.pop().conversation_id)) is None:
+                continue
+            if holder.id in child.parent_run_ids:
+                return True
+            fresh = set(await self.waited_for(holder.id)) - seen
+            seen |= fresh
+            queued += [await self.runs.get(run_id) for run_id in fresh]
         return False
 
 
@@ -96,15 +123,8 @@ class CallChildren:
     async def ended(self, run_id: RunId) -> tuple[Run, str]:
         """Return a run once it has ended, and its last words."""
         children = self._children
-        run = await children.runs.get(run_id)
-        if run.state is RunState.QUEUED and await children.would_wait_for_itself(run):
-            raise InvalidRequest("That agent waits for you itself.")
-        # Not as a reader: those are sent away when the server stops, while its runs still have time to end.
-        after, is_over = run.last_sequence_number or 0, run.state.is_final
-        while not is_over:
-            await children.log.wait(run_id, after)
-            page = await children.log.read(run_id, after, _PAGE_BYTES)
-            after, is_over = page.last, page.ended
+        await children.until_its_turn(run_id)
+        await children.until_over(await children.runs.get(run_id))
         messages = await children.history.of_run(run_id)
         words = [message.text for message in messages if message.role is Role.ASSISTANT and message.text]
         return await children.runs.get(run_id), words[-1] if words else ""

@@ -23,7 +23,10 @@ class ChildRuns(Protocol):
         ...
 
     async def ended(self, run_id: RunId) -> tuple[Run, str]:
-        """Return a run once it has ended, and the last words that the agent said in it."""
+        """Return a run once it has ended, and the last words that the agent said in it.
+
+        Raises InvalidRequest for one that cannot begin: its agent waits for the caller, or for somebody's answer to a call.
+        """
         ...
 
 

@@ -347,6 +347,29 @@ async def test_a_call_that_only_has_to_wait_its_turn_waits() -> None:
         assert returned(house) == "completed: answer"
 
 
+@pytest.mark.parametrize("asks_first", [True, False], ids=["already", "in the end"])
+async def test_who_calls_an_agent_that_waits_for_a_person_is_told(*, asks_first: bool) -> None:
+    tools, gate = Asking(guarded={"risky"}), asyncio.Event()
+    tools.plays["risky"] = _unused
+    async with engine(tools=tools) as house, asyncio.timeout(5):
+        other = await another(house)
+        house.model.turns.append([gate, *call("risky")])
+        asked = await house.start(agent=other)
+        await house.model.reached.wait()
+        if asks_first:
+            gate.set()
+            assert end(await house.events(asked.id)).state is RunState.INTERRUPTED
+        tools.asks.append(asking(other))
+        house.model.turns += [call("ask"), say("I see")]
+        run = await house.start()
+        await until(lambda: queued(house, other))
+        gate.set()
+        assert end(await house.events(run.id)).state is RunState.COMPLETED
+        assert "waits for somebody's answer to a tool call" in returned(house)
+        # What it was told it reads when it may go on.
+        assert len(await queued(house, other)) == 1
+
+
 async def test_children_need_a_supervisor() -> None:
     clock, codec = FakeClock(), ProtoEventCodec()
     database = MemoryDatabase(clock, codec)
