@@ -40,6 +40,9 @@ from letta_grpc.ports.tracing import Span, Tracing
 
 logger = logging.getLogger(__name__)
 
+# Whoever starts a run comes to read it a moment after it has begun: not even a grace of nothing is over before that.
+_FIRST_READER_GRACE = timedelta(seconds=5)
+
 
 @dataclass(frozen=True, slots=True)
 class Active:
@@ -195,7 +198,7 @@ class Supervisor:
         self._runs[run.id] = Active(claim.spec, lease, task)
         self._busy[run.conversation_id] = run.id
         if not self._readers.count(run.id):
-            self._readers_gone(run.id)
+            self._await_reader(run.id, _FIRST_READER_GRACE)
 
     async def _supervise(self, claim: Claim, lease: Lease) -> bool:
         """Work on a run to its end; say whether calls of it wait for answers from then on."""
@@ -375,10 +378,13 @@ class Supervisor:
             grace.cancel()
 
     def _readers_gone(self, run_id: RunId) -> None:
+        self._await_reader(run_id, timedelta())
+
+    def _await_reader(self, run_id: RunId, least: timedelta) -> None:
         active = self._runs.get(run_id)
         if active is None or self._stopping or active.spec.disconnect_policy is not DisconnectPolicy.CANCEL:
             return
-        grace = active.spec.disconnect_grace.total_seconds()
+        grace = max(active.spec.disconnect_grace, least).total_seconds()
         self._grace[run_id] = self._group.create_task(self._cancel_after(run_id, grace), name=f"grace {run_id}")
 
     async def _cancel_after(self, run_id: RunId, seconds: float) -> None:

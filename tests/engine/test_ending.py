@@ -199,6 +199,25 @@ async def test_the_grace_begins_anew_when_the_last_reader_goes(house: Engine) ->
     assert (await house.runs.get(run.id)).state is RunState.CANCELLED
 
 
+async def test_without_any_grace_a_run_waits_for_its_first_reader_and_for_no_other(house: Engine) -> None:
+    house.model.turns += [[asyncio.Event()], [asyncio.Event()]]
+    at_once: dict[str, Any] = {**CANCEL, "disconnect_grace": timedelta()}
+    run = await house.start(**at_once)
+    await house.model.reached.wait()
+    house.clock.advance(4)
+    async with aclosing(house.runs.follow(run.id, 0, None)) as pages:
+        await anext(pages)
+        house.clock.advance(60)
+        assert (await house.runs.get(run.id)).state is RunState.RUNNING
+    await house.supervisor.idle()
+    assert (await house.runs.get(run.id)).state is RunState.CANCELLED
+    unread = await house.start(**at_once)
+    await house.clock.until_sleepers(2)
+    house.clock.advance(5)
+    await house.supervisor.idle()
+    assert (await house.runs.get(unread.id)).state is RunState.CANCELLED
+
+
 async def test_without_the_policy_a_run_that_nobody_reads_goes_on(house: Engine) -> None:
     hold = asyncio.Event()
     house.model.turns += [[hold, [TextChunk("hi")], [DONE]]]
