@@ -168,8 +168,18 @@ async def test_answers_that_say_nothing_are_told_by_their_paths(wire: Wire) -> N
         "run.messages[0].approval.decisions[1]": "must have approve or deny",
         "run.messages[0].approval.decisions[1].tool_call_id": "must not be empty",
         "run.messages[1].approval.decisions": "must have at least one",
+        "run.messages[2]": "answers 'a', as a message before it does",
         "run.messages[2].approval.decisions[0].approve.arguments": "must be the JSON text of an object",
     }
+
+
+@requirement("approval_unknown")
+async def test_two_answers_to_one_call_are_refused_whichever_comes_first(wire: Wire) -> None:
+    talk = await careful(wire)
+    await talk.ask(script(note("a"), note("b")))
+    error = await failure_of(wire.runs.StreamRun(answer(talk, no("a"), yes("b"), yes("a"))))
+    assert fields_of(error) == {"run.messages[2]": "answers 'a', as a message before it does"}
+    assert waiting(run_of(await answered(talk, no("a")))) == ["b"]
 
 
 @requirement("approval_blocks", "complaint_03_stuck_approval")

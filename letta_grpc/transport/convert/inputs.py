@@ -36,7 +36,28 @@ def input_from_pb(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) 
     answers = [isinstance(message, ApprovalInput | ReturnsInput) for message in parsed]
     if any(answers) and not all(answers):
         rules.broken(path, "must be answers to waiting calls alone, or other messages alone")
+    _check_answered_once(rules, path, parsed)
     return parsed
+
+
+def _check_answered_once(rules: Rules, path: str, messages: tuple[InputMessage, ...]) -> None:
+    """Check that no two messages answer the same call; within one, its own rules do."""
+    answered: set[str] = set()
+    for index, message in enumerate(messages):
+        call_ids = _answered_in(message)
+        for call_id in sorted(call_ids & answered):
+            rules.broken(f"{path}[{index}]", f"answers {call_id!r}, as a message before it does")
+        answered |= call_ids
+
+
+def _answered_in(message: InputMessage) -> set[str]:
+    match message:
+        case ApprovalInput(decisions=decisions):
+            return {decision.tool_call_id for decision in decisions}
+        case ReturnsInput(tool_returns=returns):
+            return {returned.tool_call_id for returned in returns}
+        case SpokenInput():
+            return set()
 
 
 def _input_message(rules: Rules, path: str, message: pb.InputMessage) -> InputMessage:
