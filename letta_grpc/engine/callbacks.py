@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 16
 # Longer than any attempt takes: what a server that died has taken is due again then.
 _HELD = timedelta(minutes=1)
+# What the server's own faces keep with a run is no matter of its caller's.
+_PRIVATE = "letta-grpc."
 
 
 class Callbacks:
@@ -91,6 +93,6 @@ def body_of(run: Run) -> str:
         "stop_reason": run.stop_reason.value if run.stop_reason else None,
         "completed_at": run.end_time.isoformat() if run.end_time else None,
         "error": {"reason": run.error.reason, "message": run.error.message} if run.error else None,
-        "metadata": dict(run.metadata),
+        "metadata": {name: value for name, value in run.metadata.items() if not name.startswith(_PRIVATE)},
     }
     return json.dumps(told)

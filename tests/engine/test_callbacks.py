@@ -46,7 +46,7 @@ def guarded() -> DirectedTools:
 async def test_a_caller_is_told_of_the_end_and_of_what_it_was() -> None:
     receivers = Receivers()
     async with engine(receivers=receivers) as house:
-        await house.play(say("Hi."), callback_url=URL, metadata={"ticket": "7"})
+        await house.play(say("Hi."), callback_url=URL, metadata={"ticket": "7", "letta-grpc.input": "x"})
         told = await receivers.next()
         run = await only_run(house)
         assert told == {
