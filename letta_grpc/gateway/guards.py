@@ -42,7 +42,7 @@ class Guards:
         self._origins = frozenset(options.cors_origins)
         self._any_host = options.any_host
         # Whoever names a page's origin trusts its name.
-        self._hosts = frozenset(urlsplit(origin).netloc for origin in options.cors_origins)
+        self._hosts = frozenset(_host_in(origin) for origin in options.cors_origins) - {None}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -80,7 +80,7 @@ class Guards:
         if origin in self._origins or "*" in self._origins:
             return False
         # A page's origin names its scheme too, but behind a proxy that ends TLS ours does not know it.
-        return urlsplit(origin).netloc.lower() != host.lower()
+        return _host_in(origin) != host.lower()
 
 
 def _key_in(query: bytes) -> str | None:
@@ -88,12 +88,20 @@ def _key_in(query: bytes) -> str | None:
     return next((name for name, _ in names if name.lower() in _KEYS_IN_URLS), None)
 
 
+def _host_in(origin: str) -> str | None:
+    """Return the Host header of an origin's own server; None for what is no URL."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
 def _is_this_machine(host: str) -> bool:
     """Say whether a Host header is none that a foreign page could have: an address, or localhost."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost" or name.endswith(".localhost") or not host:
-        return True
     try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name == "localhost" or name.endswith(".localhost") or not host:
+            return True
         ipaddress.ip_address(name)
     except ValueError:
         return False

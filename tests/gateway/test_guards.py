@@ -64,6 +64,18 @@ async def test_a_foreign_name_for_this_machine_is_refused() -> None:
         assert (await client.get(SEARCH, headers={"host": "agents.example"})).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "garbage", ["[", "[::1", "http://[", "http://[::1", "http://a]b", "::", "\xbd", "http://a\xe2\x84\x80b"]
+)
+@pytest.mark.parametrize("any_host", [False, True])
+async def test_a_host_or_origin_that_is_none_is_foreign(garbage: str, any_host: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    async with made_up_gateway({"Search": search}, GatewayOptions(any_host=any_host)) as client:
+        for name in ("host", "origin"):
+            expected = 200 if any_host and name == "host" else 403
+            answer = await client.post(SEARCH, json={}, headers=[(name.encode(), garbage.encode("latin-1"))])
+            assert answer.status_code == expected, (name, answer.text)
+
+
 async def test_pages_of_origins_that_are_named_may_call_and_are_told_so() -> None:
     options = GatewayOptions(cors_origins=("https://app.example",))
     async with made_up_gateway({"Search": search}, options) as client:
