@@ -29,7 +29,7 @@ func (c *Client) ask(
 		if !again || !repeatable(method, request) {
 			return failure
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := c.sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -51,6 +51,9 @@ func (c *Client) try(
 		return contextError(ctx)
 	}
 	failure := errorFrom(err)
+	if c.closed() && failure.Retryable() {
+		return closedError()
+	}
 	if failure.Code == codes.DeadlineExceeded && failure.Reason == "" {
 		// The server's clock was ahead of ours. The caller has waited for long enough, and what was asked may have been done.
 		failure.cause = context.DeadlineExceeded

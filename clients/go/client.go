@@ -36,6 +36,9 @@ type Client struct {
 	connection *grpc.ClientConn
 	retry      RetryPolicy
 	timeout    time.Duration
+	// Ends with Close.
+	life context.Context
+	end  context.CancelFunc
 }
 
 type settings struct {
@@ -83,6 +86,7 @@ func NewClient(target string, options ...Option) (*Client, error) {
 		option(&s)
 	}
 	client := &Client{retry: s.retry, timeout: s.timeout}
+	client.life, client.end = context.WithCancel(context.Background())
 	connection, err := grpc.NewClient(target, client.dialOptions(&s)...)
 	if err != nil {
 		return nil, err
@@ -99,9 +103,26 @@ func NewClient(target string, options ...Option) (*Client, error) {
 	return client, nil
 }
 
-// Close ends every call and the connection. Runs go on.
+// Close ends every call, every stream and the connection: what is at work, and what is begun later, fails with ErrClosed. Runs
+// go on.
 func (c *Client) Close() error {
+	// First, so that whoever loses the connection knows why.
+	c.end()
 	return c.connection.Close()
+}
+
+func (c *Client) closed() bool { return c.life.Err() != nil }
+
+// sleep waits; Close ends it, and the context.
+func (c *Client) sleep(ctx context.Context, wait time.Duration) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	err := sleep(ctx, wait)
+	if c.closed() {
+		return closedError()
+	}
+	return err
 }
 
 func (c *Client) dialOptions(s *settings) []grpc.DialOption {

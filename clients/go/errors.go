@@ -12,14 +12,15 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrClosed is what a stream says that was closed before its run ended; the run goes on.
+// ErrClosed is what a stream says that was closed before its run ended; the run goes on. Whatever fails because its client was
+// closed is ErrClosed too, and an [*Error].
 var ErrClosed = errors.New("the stream was closed before the run ended")
 
 // Error is a call that failed. With errors.As it tells everything, with errors.Is its reason:
 //
 //	if errors.Is(err, lettagrpc.ConversationBusy) { … }
 //
-// One that came because a context ended is context.Canceled or context.DeadlineExceeded too.
+// One that came because a context ended is context.Canceled or context.DeadlineExceeded too, one of a closed client is ErrClosed.
 type Error struct {
 	Code codes.Code
 	// The server's word for what is wrong; empty when no server of ours said anything.
@@ -43,7 +44,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (%s)", e.Message, word)
 }
 
-// Unwrap returns the context's error, if that is the cause.
+// Unwrap returns the context's error, or ErrClosed, if that is the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Is compares with a Reason.
@@ -118,6 +119,13 @@ func errorFrom(err error) *Error {
 func contextError(ctx context.Context) *Error {
 	told := status.FromContextError(ctx.Err())
 	return &Error{Code: told.Code(), Message: told.Message(), Metadata: map[string]string{}, Fields: map[string]string{}, cause: ctx.Err()}
+}
+
+// closedError says that the client was closed.
+func closedError() *Error {
+	return &Error{
+		Code: codes.Canceled, Message: "the client was closed", Metadata: map[string]string{}, Fields: map[string]string{}, cause: ErrClosed,
+	}
 }
 
 // broken says that a stream fell silent, left events out or ended too early.

@@ -33,6 +33,9 @@ func (s *Stream) recover(failure *Error) error {
 	if s.ended || s.ctx.Err() != nil {
 		return nil
 	}
+	if s.client.closed() {
+		return closedError()
+	}
 	s.tries.limit = s.client.retry.StreamAttempts
 	if s.RunID() == "" {
 		// Until the run is accepted the caller waits for an answer, not for a stream.
@@ -42,8 +45,8 @@ func (s *Stream) recover(failure *Error) error {
 	if !again {
 		return failure
 	}
-	// When the context ends the wait, the next step says so.
-	_ = sleep(s.ctx, wait)
+	// When the context or the client ends the wait, the next step says so.
+	_ = s.client.sleep(s.ctx, wait)
 	// This was the back-off: the connection's own would come on top of it.
 	s.client.connection.ResetConnectBackoff()
 	return nil
