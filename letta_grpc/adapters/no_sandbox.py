@@ -17,7 +17,7 @@ class NoSandbox:
         """Return the reason."""
         return self._why
 
-    async def describe(self, code: str) -> ToolSignature:  # noqa: ARG002 - the port's shape
+    async def describe(self, code: str, *, name: str = "", parameters: str = "") -> ToolSignature:  # noqa: ARG002 - the port's shape
         """Raise ToolSandboxUnavailable."""
         raise ToolSandboxUnavailable(f"Tools cannot run: {self._why}.")
 

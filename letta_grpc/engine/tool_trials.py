@@ -85,7 +85,7 @@ class ToolTrials:
             raise InvalidRequest(fields={"tool": "is a built-in one, which runs on behalf of an agent only"})
         if isinstance(tool.source, PythonSource):
             # Whether it can run at all here is a failure of the call, not an answer of the tool.
-            await self._sandbox.describe(tool.source.code)
+            await self._sandbox.describe(tool.source.code, name=tool.name, parameters=tool.parameters)
         return tool
 
 

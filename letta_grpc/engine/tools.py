@@ -28,7 +28,7 @@ MAX_PARAMETERS_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTool:
-    """A Python tool as a caller wants it. What is empty is taken from the source."""
+    """A Python tool as a caller wants it. What is empty is taken from the source; a name chooses among its functions."""
 
     name: str = ""
     description: str = ""
@@ -124,9 +124,10 @@ class ToolShelf:
         return await self._attachments.set_approval(agent_id, name, self._clock.now(), required=required)
 
     async def _made(self, wish: NewTool) -> Tool:
-        signature = await self._describe(wish.source.code)
+        signature = await self._describe(wish.source.code, wish.name, wish.parameters)
         if wish.name and wish.name != signature.name:
-            raise InvalidRequest(fields={"tool.name": f"must be the function's, which is {signature.name!r}"})
+            rule = f"must be the name of a public function of the source, as {signature.name!r} is"
+            raise InvalidRequest(fields={"tool.name": rule})
         if signature.name in self._own_names.values():
             raise NameTaken("A built-in tool has this name.", name=signature.name)
         now = self._clock.now()
@@ -134,7 +135,7 @@ class ToolShelf:
             id=new_tool_id(),
             name=signature.name,
             description=wish.description or signature.description,
-            parameters=wish.parameters or signature.parameters,
+            parameters=signature.parameters,
             source=wish.source,
             tags=wish.tags,
             return_char_limit=wish.return_char_limit,
@@ -145,8 +146,8 @@ class ToolShelf:
             update_time=now,
         )
 
-    async def _describe(self, code: str) -> ToolSignature:
-        signature = await self._sandbox.describe(code)
+    async def _describe(self, code: str, name: str, parameters: str) -> ToolSignature:
+        signature = await self._sandbox.describe(code, name=name, parameters=parameters)
         if len(signature.description) > MAX_DESCRIPTION:
             raise ToolSourceInvalid(
                 f"The docstring has {len(signature.description)} characters, {MAX_DESCRIPTION} are allowed."
@@ -168,7 +169,8 @@ class ToolShelf:
         ]
         if not is_new and not derived:
             return changes
-        signature = await self._describe(source.code)
+        given = "" if "parameters" in derived else str(changes.get("parameters", tool.parameters))
+        signature = await self._describe(source.code, tool.name, given)
         if signature.name != tool.name:
             rule = f"must define {tool.name!r}, which is the tool's name; it defines {signature.name!r}"
             raise InvalidRequest(fields={"tool.python.code": rule})

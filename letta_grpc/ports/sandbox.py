@@ -25,10 +25,11 @@ class Sandbox(Protocol):
         """Return why tools cannot be contained on this machine, None if they can."""
         ...
 
-    async def describe(self, code: str) -> ToolSignature:
-        """Return the signature of the one public function that the code defines, derived inside the sandbox.
+    async def describe(self, code: str, *, name: str = "", parameters: str = "") -> ToolSignature:
+        """Return the signature of the function of this name, or else of the last public one, derived inside the sandbox.
 
-        Raises ToolSourceInvalid, ToolSandboxUnavailable.
+        `parameters` is a JSON Schema that stands in place of the hints, which then need not say one. Raises
+        ToolSourceInvalid, ToolSandboxUnavailable.
         """
         ...
 

@@ -70,6 +70,18 @@ INVALID_SOURCES = {
     "raise ValueError('at import')\ndef tool(): ...": "at import",
     "import os\nos._exit(3)\ndef tool(): ...": "exit code 3",
 }
+# Heads of functions that take an x, and what else of theirs must be None.
+UNHINTED = {
+    "x": "None",
+    "x: 'Missing'": "None",
+    "x: 1 / 2 = 0": "None",
+    "x, /": "None",
+    "x: dict, own: Own = None": "own",
+    "x: list['Missing'] | dict": "None",
+    "x: dict, agent_state: 'AgentState'": "agent_state",
+    "self, x: dict": "self",
+    "self, /, x": "self",
+}
 UNFITTING = {
     "{": "JSON",
     "[]": "object",
@@ -140,6 +152,47 @@ class SandboxContract:
         assert (await sandbox.describe(code)).name == "last"
         assert await value_of(sandbox, code, name="another") == "last"
         assert await value_of(sandbox, code, name="first") == "first"
+
+    async def test_a_name_chooses_the_function(self, sandbox: Sandbox) -> None:
+        """Also where a decorator hides it."""
+        code = "def hidden(function):\n    return lambda: function()\n"
+        code += '@hidden\ndef first() -> str:\n    """One."""\n    return "first"\ndef last() -> None: ...\n'
+        assert (await sandbox.describe(code, name="first")).name == "first"
+        assert (await sandbox.describe(code, name="another")).name == "last"
+        assert await value_of(sandbox, code, name="first") == "first"
+
+    @pytest.mark.parametrize("head", UNHINTED)
+    async def test_where_a_schema_is_given_hints_need_not_say_one(self, sandbox: Sandbox, head: str) -> None:
+        """What has no hint that works is taken as it comes, and what nobody gives is None."""
+        code = f'class Own: ...\ndef tool({head}):\n    """Do."""\n    return [x, {UNHINTED[head]}]\n'
+        given = '{"type": "object", "properties": {"x": {}}}'
+        signature = await sandbox.describe(code, parameters=given)
+        assert (signature.name, signature.description, signature.parameters) == ("tool", "Do.", given)
+        assert json.loads(await value_of(sandbox, code, '{"x": {"a": 1}}')) == [{"a": 1}, None]
+
+    async def test_hints_that_work_are_held_to_beside_others_that_do_not(self, sandbox: Sandbox) -> None:
+        """Of the same function."""
+        code = "class Own: ...\ndef tool(x: int, y, own: Own = None):\n    return [x, y]\n"
+        assert await value_of(sandbox, code, '{"x": "1", "y": "1"}') == '[1,"1"]'
+        refused = await run(sandbox, code, '{"x": "many", "y": 1}')
+        assert (refused.status, "x: " in refused.text) == (ToolReturnStatus.ERROR, True)
+        assert "y" in (await run(sandbox, code, '{"x": 1}')).text
+
+    async def test_any_names_are_taken_where_the_function_takes_them(self, sandbox: Sandbox) -> None:
+        """They come by the schema that was given."""
+        code = "def tool(*many, **named):\n    return [many, named]\n"
+        await sandbox.describe(code, parameters="{}")
+        assert await value_of(sandbox, code, '{"x": 1, "many": 2}') == '[[],{"x":1,"many":2}]'
+
+    async def test_a_parameter_that_is_never_the_models_is_none_and_not_described(self, sandbox: Sandbox) -> None:
+        """Whatever its hint says, or a default that it has."""
+        code = "def tool(self, x: str, agent_state: 'State'):\n    return [self, x, agent_state]\n"
+        schema = json.loads((await sandbox.describe(code)).parameters)
+        assert (list(schema["properties"]), schema["required"]) == (["x"], ["x"])
+        assert await value_of(sandbox, code, '{"x": "a"}') == '[null,"a",null]'
+        optional = "def tool(agent_state: dict | None = None):\n    return agent_state\n"
+        assert json.loads((await sandbox.describe(optional)).parameters)["properties"] == {}
+        assert await value_of(sandbox, optional, "{}") == "null"
 
     @pytest.mark.parametrize("code", INVALID_SOURCES, ids=lambda code: code[:30])
     async def test_a_source_that_defines_no_tool_is_refused_with_the_reason(self, sandbox: Sandbox, code: str) -> None:

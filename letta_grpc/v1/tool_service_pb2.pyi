@@ -32,7 +32,7 @@ class CreateToolRequest(_message.Message):
     TOOL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tool(self) -> _tools_pb2.Tool:
-        """At least its `python`; id and times are the server's. A name, if given, must be the function's."""
+        """At least its `python`; id and times are the server's. A name, if given, chooses among the source's functions."""
 
     def __init__(
         self,

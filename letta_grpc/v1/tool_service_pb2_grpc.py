@@ -95,7 +95,7 @@ class ToolServiceServicer:
 
     def CreateTool(self, request, context):
         """Makes a tool of Python source. Name, description and parameters are derived from it, in the sandbox. A name in use:
-        NAME_TAKEN; source without one public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
+        NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
         TOOL_SANDBOX_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

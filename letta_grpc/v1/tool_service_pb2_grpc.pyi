@@ -37,7 +37,7 @@ class ToolServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ToolServiceAsyncStub: ...
     CreateTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.CreateToolRequest, _tool_service_pb2.CreateToolResponse]
     """Makes a tool of Python source. Name, description and parameters are derived from it, in the sandbox. A name in use:
-    NAME_TAKEN; source without one public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
+    NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
     TOOL_SANDBOX_UNAVAILABLE.
     """
     UpsertTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.UpsertToolRequest, _tool_service_pb2.UpsertToolResponse]
@@ -72,7 +72,7 @@ class ToolServiceAsyncStub(ToolServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.CreateToolRequest, _tool_service_pb2.CreateToolResponse]  # type: ignore[assignment]
     """Makes a tool of Python source. Name, description and parameters are derived from it, in the sandbox. A name in use:
-    NAME_TAKEN; source without one public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
+    NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
     TOOL_SANDBOX_UNAVAILABLE.
     """
     UpsertTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.UpsertToolRequest, _tool_service_pb2.UpsertToolResponse]  # type: ignore[assignment]
@@ -110,7 +110,7 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tool_service_pb2.CreateToolResponse, _abc.Awaitable[_tool_service_pb2.CreateToolResponse]]:
         """Makes a tool of Python source. Name, description and parameters are derived from it, in the sandbox. A name in use:
-        NAME_TAKEN; source without one public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
+        NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
         TOOL_SANDBOX_UNAVAILABLE.
         """
 

@@ -34,8 +34,9 @@ class PythonSource(_message.Message):
     SECRETS_FIELD_NUMBER: _builtins.int
     ALL_SECRETS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """Python that defines one public function: the tool. Its name, its docstring and the annotations of its parameters are what
-    the model is told. At most 256 KiB. Required.
+    """Python that defines a public function: the tool. Of several it is the one of the tool's name, or else the last. Its name, its
+    docstring and the annotations of its parameters are what the model is told. Parameters `self` and `agent_state`, which other
+    servers fill in, are not the model's: they are None, or what they default to. At most 256 KiB. Required.
     """
     allow_network: _builtins.bool
     """Whether it may use the network. Default: no."""
@@ -144,7 +145,9 @@ class Tool(_message.Message):
     description: _builtins.str
     """What the model is told of it. At most 16384 characters. Default for a Python tool: its docstring."""
     parameters: _builtins.str
-    """JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say."""
+    """JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say.
+    Where it is given, parameters may do without annotations that work, and take what comes.
+    """
     return_char_limit: _builtins.int
     """How many characters of its answer are kept; the rest is cut, and the answer says so. 1 to 200000; default 50000."""
     requires_approval: _builtins.bool

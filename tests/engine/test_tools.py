@@ -123,13 +123,22 @@ async def test_what_a_caller_says_of_a_tool_wins(house: House) -> None:
 async def test_a_name_is_the_functions_and_nobody_elses(house: House) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await house.create(name="plus")
-    assert caught.value.fields == {"tool.name": "must be the function's, which is 'add'"}
+    assert caught.value.fields == {"tool.name": "must be the name of a public function of the source, as 'add' is"}
     await house.create()
     for code in (ADD, "def memory_insert(): ...\n"):
         with pytest.raises(NameTaken):
             await house.create(code)
     with pytest.raises(NameTaken):
         await house.shelf.upsert(NewTool(source=PythonSource(code="def memory_insert(): ...\n")))
+
+
+async def test_a_name_chooses_among_the_functions_of_a_source(house: House) -> None:
+    tool = await house.create(ADD + GREET, name="add")
+    assert (tool.name, tool.description) == ("add", "Add two numbers.")
+    newer = PythonSource(code=ADD.replace("two", "some") + GREET)
+    assert (await house.shelf.update(tool.id, {"source": newer})).description == "Add some numbers."
+    assert (await house.shelf.upsert(NewTool(name="add", source=newer))).id == tool.id
+    assert (await house.create(ADD + GREET)).name == "greet"
 
 
 async def test_source_that_describes_itself_at_too_great_length_is_refused(house: House) -> None:

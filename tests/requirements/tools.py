@@ -2,6 +2,7 @@
 
 REQUIREMENTS = {
     "tool_source": "A tool is made of source code alone: its name, description and schema are what its function says.",
+    "tool_schema": "A name chooses among the functions of a source, and a schema that is given stands for its hints.",
     "tool_names": "No two tools have one name, and none has a built-in tool's; an upsert keeps the id.",
     "tool_update": "An update changes what its mask names; new code is described again and keeps the name.",
     "tool_builtin": "Built-in tools are listed first, have ids like all others, and cannot be changed.",

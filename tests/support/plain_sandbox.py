@@ -21,15 +21,16 @@ class PlainSandbox:
     def unavailable(self) -> str | None:
         return None
 
-    async def describe(self, code: str) -> ToolSignature:
+    async def describe(self, code: str, *, name: str = "", parameters: str = "") -> ToolSignature:
         self.described += 1
         await asyncio.sleep(0)
-        for node in ast.parse(code).body:
-            if isinstance(node, ast.FunctionDef):
-                parameters = ", ".join(f'"{argument.arg}": {{}}' for argument in node.args.args)
-                schema = f'{{"type": "object", "properties": {{{parameters}}}}}'
-                return ToolSignature(name=node.name, description=ast.get_docstring(node) or "", parameters=schema)
-        raise ToolSourceInvalid
+        found = {node.name: node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)}
+        if not found:
+            raise ToolSourceInvalid
+        node = found.get(name) or [*found.values()][-1]
+        properties = ", ".join(f'"{argument.arg}": {{}}' for argument in node.args.args)
+        schema = f'{{"type": "object", "properties": {{{properties}}}}}'
+        return ToolSignature(name=node.name, description=ast.get_docstring(node) or "", parameters=parameters or schema)
 
     async def run(self, call: SandboxCall, output: Output) -> ToolResult:  # noqa: ARG002 - the port's shape
         self.calls.append(call)

@@ -126,6 +126,20 @@ async def test_a_tool_is_what_its_source_says(wire: Wire) -> None:
     assert await got(wire, tool.id) == tool
 
 
+@requirement("tool_schema")
+async def test_a_name_chooses_the_function_and_a_schema_stands_for_its_hints(wire: Wire) -> None:
+    code = "def add_chosen(x, self, agent_state: 'State'):\n    return [x, self, agent_state]\ndef helper_chosen(y): ...\n"
+    schema = '{"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}'
+    tool = await made(wire, code, name="add_chosen", parameters=schema)
+    assert (tool.name, tool.parameters) == ("add_chosen", schema)
+    for request in (pb.RunToolRequest(tool_id=tool.id), pb.RunToolRequest(name=tool.name)):
+        request.arguments = '{"x": 1}'
+        outcome = await wire.tools.RunTool(request)
+        assert (outcome.status, outcome.text) == (messages_pb2.TOOL_RETURN_STATUS_SUCCESS, "[1,null,null]")
+    wish = tools_pb2.Tool(name="other", parameters=schema, python=python(code))
+    assert list(fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=wish))))) == ["tool.name"]
+
+
 @requirement("tool_source")
 async def test_source_that_is_no_tool_is_refused_with_its_reason(wire: Wire) -> None:
     for code in ("def broken(:", "x = 1", "import no_such_module\ndef tool(): ..."):

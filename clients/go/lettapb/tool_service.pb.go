@@ -29,7 +29,7 @@ const (
 // A new tool.
 type CreateToolRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At least its `python`; id and times are the server's. A name, if given, must be the function's.
+	// At least its `python`; id and times are the server's. A name, if given, chooses among the source's functions.
 	Tool          *Tool `protobuf:"bytes,1,opt,name=tool,proto3" json:"tool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -41,7 +41,7 @@ const (
 // A change is seen by every agent that has the tool, from its next step on.
 type ToolServiceClient interface {
 	// Makes a tool of Python source. Name, description and parameters are derived from it, in the sandbox. A name in use:
-	// NAME_TAKEN; source without one public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
+	// NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
 	// TOOL_SANDBOX_UNAVAILABLE.
 	CreateTool(ctx context.Context, in *CreateToolRequest, opts ...grpc.CallOption) (*CreateToolResponse, error)
 	// As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it.
@@ -182,7 +182,7 @@ func (c *toolServiceClient) RunTool(ctx context.Context, in *RunToolRequest, opt
 // A change is seen by every agent that has the tool, from its next step on.
 type ToolServiceServer interface {
 	// Makes a tool of Python source. Name, description and parameters are derived from it, in the sandbox. A name in use:
-	// NAME_TAKEN; source without one public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
+	// NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
 	// TOOL_SANDBOX_UNAVAILABLE.
 	CreateTool(context.Context, *CreateToolRequest) (*CreateToolResponse, error)
 	// As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it.

@@ -29,8 +29,9 @@ const (
 // network, with limits on all it could use up.
 type PythonSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Python that defines one public function: the tool. Its name, its docstring and the annotations of its parameters are what
-	// the model is told. At most 256 KiB. Required.
+	// Python that defines a public function: the tool. Of several it is the one of the tool's name, or else the last. Its name, its
+	// docstring and the annotations of its parameters are what the model is told. Parameters `self` and `agent_state`, which other
+	// servers fill in, are not the model's: they are None, or what they default to. At most 256 KiB. Required.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	// How long one call may take. 0.1 s to 1 h; default 60 s.
 	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
@@ -221,6 +222,7 @@ type Tool struct {
 	// What the model is told of it. At most 16384 characters. Default for a Python tool: its docstring.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say.
+	// Where it is given, parameters may do without annotations that work, and take what comes.
 	Parameters string `protobuf:"bytes,4,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	// Where it comes from.
 	//

@@ -85,11 +85,10 @@ class NamespaceSandbox:
             self._was_probed = True
         return self._probed
 
-    async def describe(self, code: str) -> ToolSignature:
+    async def describe(self, code: str, *, name: str = "", parameters: str = "") -> ToolSignature:
         """See the port."""
-        finished = await self._do(
-            {"action": "describe", "code": code, "name": "", "environment": {}}, _DESCRIBE_SECONDS, _ignore, network=False
-        )
+        job = {"action": "describe", "code": code, "name": name, "schema_given": bool(parameters), "environment": {}}
+        finished = await self._do(job, _DESCRIBE_SECONDS, _ignore, network=False)
         ending = finished.ending
         if not ending.is_complete:
             if ending.failure:
@@ -97,7 +96,8 @@ class NamespaceSandbox:
             raise ToolSourceInvalid(self._explain(ending, _DESCRIBE_SECONDS))
         kind, text = _split(ending.answer)
         if kind == SIGNATURE:
-            return _signature_of(text)
+            signature = _signature_of(text)
+            return replace(signature, parameters=parameters) if parameters else signature
         raise ToolSourceInvalid(text if kind == INVALID else None)
 
     async def run(self, call: SandboxCall, output: Output) -> ToolResult:

@@ -694,8 +694,9 @@ pub struct Passage {
 /// network, with limits on all it could use up.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PythonSource {
-    /// Python that defines one public function: the tool. Its name, its docstring and the annotations of its parameters are what
-    /// the model is told. At most 256 KiB. Required.
+    /// Python that defines a public function: the tool. Of several it is the one of the tool's name, or else the last. Its name, its
+    /// docstring and the annotations of its parameters are what the model is told. Parameters `self` and `agent_state`, which other
+    /// servers fill in, are not the model's: they are None, or what they default to. At most 256 KiB. Required.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
     /// How long one call may take. 0.1 s to 1 h; default 60 s.
@@ -741,6 +742,7 @@ pub struct Tool {
     #[prost(string, tag = "3")]
     pub description: ::prost::alloc::string::String,
     /// JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say.
+    /// Where it is given, parameters may do without annotations that work, and take what comes.
     #[prost(string, tag = "4")]
     pub parameters: ::prost::alloc::string::String,
     /// For listings. At most 64, each of at most 256 characters.
@@ -5557,7 +5559,7 @@ pub mod run_service_client {
 /// A new tool.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateToolRequest {
-    /// At least its `python`; id and times are the server's. A name, if given, must be the function's.
+    /// At least its `python`; id and times are the server's. A name, if given, chooses among the source's functions.
     #[prost(message, optional, tag = "1")]
     pub tool: ::core::option::Option<Tool>,
 }
@@ -5856,7 +5858,7 @@ pub mod tool_service_client {
             self
         }
         /// Makes a tool of Python source. Name, description and parameters are derived from it, in the sandbox. A name in use:
-        /// NAME_TAKEN; source without one public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
+        /// NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
         /// TOOL_SANDBOX_UNAVAILABLE.
         pub async fn create_tool(
             &mut self,

@@ -8,7 +8,7 @@ import linecache
 import sys
 import typing
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Annotated, Any, cast
 
@@ -21,6 +21,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 FILE_NAME = "tool.py"
 _MODULE_NAME = "tool"
 Function = Callable[..., Any]
+# What other servers fill in: never the model's to give.
+_INJECTED = frozenset({"self", "agent_state"})
 
 
 class SourceInvalid(Exception):  # noqa: N818 - named like the error that it becomes
@@ -31,8 +33,8 @@ class ArgumentsInvalid(Exception):  # noqa: N818 - a verdict, for the model to r
     """The arguments are not what the tool takes."""
 
 
-def find_function(code: str, name: str) -> Function:
-    """Run the source and return the tool: the function of this name or else the last public one at the top level."""
+def find_function(code: str, name: str) -> tuple[str, Function]:
+    """Run the source; return the function of this name, or else the last public one at the top level, with its name."""
     names = _public_functions(code)
     if not names:
         raise SourceInvalid("the source defines no public function at its top level: def my_tool(...)")
@@ -42,10 +44,11 @@ def find_function(code: str, name: str) -> Function:
     sys.modules[_MODULE_NAME] = module
     linecache.cache[FILE_NAME] = (len(code), None, code.splitlines(keepends=True), FILE_NAME)
     exec(compile(code, FILE_NAME, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - what the sandbox is for
-    function = module.__dict__.get(name if name in names else names[-1])
+    found = name if name in names else names[-1]
+    function = module.__dict__.get(found)
     if not callable(function):
-        raise SourceInvalid(f"{names[-1]} is not a function when the source has run")
-    return cast("Function", function)
+        raise SourceInvalid(f"{found} is not a function when the source has run")
+    return found, cast("Function", function)
 
 
 def _replace_typed_dict() -> None:
@@ -66,16 +69,23 @@ def _public_functions(code: str) -> list[str]:
     return [node.name for node in functions if not node.name.startswith("_")]
 
 
-def describe(function: Function) -> dict[str, str]:
-    """Return name, description and the JSON Schema of the parameters."""
+def describe(name: str, function: Function, *, schema_given: bool = False) -> dict[str, str]:
+    """Return name, description and the JSON Schema of the parameters: `{}` where another one is given."""
     doc = _docstring(function)
     description = "\n\n".join(filter(None, (doc.short_description, doc.long_description)))
-    for name, hint, _ in _parameters(function):
-        _schema_of_one(name, hint)
-    schema = _adapter(function).json_schema(schema_generator=_PlainSchema)
+    if schema_given:
+        _lenient_adapter(function)
+    schema = {} if schema_given else _schema(function)
+    return {"name": name, "description": description, "parameters": json.dumps(schema)}
+
+
+def _schema(function: Function) -> JsonSchemaValue:
+    parameters = list(_described(function))
+    for parameter in parameters:
+        _schema_of_one(parameter.name, parameter.annotation)
+    schema = _adapter(function, parameters).json_schema(schema_generator=_PlainSchema)
     # Without parameters, pydantic leaves out what providers insist on.
-    schema = {"type": "object", "properties": {}, **schema}
-    return {"name": _name(function), "description": description, "parameters": json.dumps(schema)}
+    return {"type": "object", "properties": {}, **schema}
 
 
 class _PlainSchema(GenerateJsonSchema):
@@ -113,7 +123,7 @@ async def _wait_for(value: Awaitable[object]) -> object:
 
 
 def bind(function: Function, arguments: str) -> tuple[list[object], dict[str, object]]:
-    """Return the arguments as the hints want them."""
+    """Return the arguments as those hints want them that work."""
     try:
         given = json.loads(arguments) if arguments.strip() else {}
     except (ValueError, RecursionError) as error:
@@ -121,7 +131,7 @@ def bind(function: Function, arguments: str) -> tuple[list[object], dict[str, ob
     if not isinstance(given, dict):
         raise ArgumentsInvalid("The arguments are not a JSON object.")
     try:
-        named = _adapter(function).validate_json(json.dumps(given))
+        named = _lenient_adapter(function).validate_json(json.dumps(given))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         told = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
@@ -131,42 +141,83 @@ def bind(function: Function, arguments: str) -> tuple[list[object], dict[str, ob
     return [named.pop(name) for name in first], named
 
 
-def _adapter(function: Function) -> TypeAdapter[dict[str, object]]:
+def _adapter(function: Function, parameters: Sequence[inspect.Parameter]) -> TypeAdapter[dict[str, object]]:
     """Return what checks arguments: all of them by name, whatever the function's own kinds of parameters are."""
 
     def collect(**named: object) -> dict[str, object]:
         return named
 
-    described = {parameter.arg_name: parameter.description for parameter in _docstring(function).params}
-    parameters = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=Annotated[hint, Field(description=described[name])] if described.get(name) else hint,
-            default=default,
-        )
-        for name, hint, default in _parameters(function)
+    told = {parameter.arg_name: parameter.description for parameter in _docstring(function).params}
+    named = [
+        parameter.replace(annotation=Annotated[parameter.annotation, Field(description=told[parameter.name])])
+        if told.get(parameter.name)
+        else parameter
+        for parameter in parameters
     ]
-    collect.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
-    collect.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    collect.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]  # what inspect looks for
+    collect.__annotations__ = {parameter.name: parameter.annotation for parameter in named}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # A function is no type to the checkers; pydantic takes it as the schema of its parameters.
         return TypeAdapter(cast("Any", collect))
 
 
-def _parameters(function: Function) -> Iterator[tuple[str, Any, object]]:
-    """Give name, type and default of each parameter."""
+def _lenient_adapter(function: Function) -> TypeAdapter[dict[str, object]]:
+    """Return what checks arguments by those hints that work: a schema that was given may be the only one."""
+    parameters = list(_callable_with(function))
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except (ValueError, TypeError, NameError) as error:
-        raise SourceInvalid(f"the function has no signature: {error}") from None
-    for parameter in parameters:
+        return _adapter(function, parameters)
+    except Exception:  # noqa: BLE001 - a tool's own types have a say in it: they can raise anything
+        return _adapter(function, [parameter.replace(annotation=_usable(parameter.annotation)) for parameter in parameters])
+
+
+def _usable(hint: Any) -> Any:  # noqa: ANN401 - a type hint
+    try:
+        TypeAdapter(hint)
+    except Exception:  # noqa: BLE001 - as above
+        return Any
+    return hint
+
+
+def _described(function: Function) -> Iterator[inspect.Parameter]:
+    """Give the parameters that a model is told of, all with hints that work."""
+    for parameter in _parameters(function):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise SourceInvalid(f"parameter {parameter.name}: a tool takes named parameters only, no * or **")
+        if parameter.name in _INJECTED:
+            continue
         if parameter.annotation is parameter.empty:
             raise SourceInvalid(f"parameter {parameter.name} has no type hint")
-        yield parameter.name, _resolve(function, parameter), parameter.default
+        yield parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=_resolve(function, parameter))
+
+
+def _callable_with(function: Function) -> Iterator[inspect.Parameter]:
+    """Give what a call can fill. What has no hint that works takes anything."""
+    for parameter in _parameters(function):
+        match parameter.kind:
+            case parameter.VAR_POSITIONAL:
+                continue
+            case parameter.VAR_KEYWORD:
+                yield parameter.replace(annotation=Any)
+            case _ if parameter.name in _INJECTED:
+                default = None if parameter.default is parameter.empty else parameter.default
+                yield parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=Any, default=default)
+            case _:
+                yield parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=_resolved_or_any(function, parameter))
+
+
+def _parameters(function: Function) -> Iterable[inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters.values()
+    except (ValueError, TypeError, NameError) as error:
+        raise SourceInvalid(f"the function has no signature: {error}") from None
+
+
+def _resolved_or_any(function: Function, parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - a type hint
+    try:
+        return Any if parameter.annotation is parameter.empty else _resolve(function, parameter)
+    except SourceInvalid:
+        return Any
 
 
 def _resolve(function: Function, parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - a type hint
@@ -184,7 +235,3 @@ def _docstring(function: Function) -> docstring_parser.Docstring:
         return docstring_parser.parse(inspect.getdoc(function) or "", style=style)
     except docstring_parser.ParseError:
         return docstring_parser.Docstring(style=style)
-
-
-def _name(function: Function) -> str:
-    return getattr(inspect.unwrap(function), "__name__", _MODULE_NAME)

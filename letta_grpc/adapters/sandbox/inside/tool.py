@@ -48,9 +48,9 @@ def _do(job: Job, limits: Limits) -> tuple[bytes, str]:
     rendering = importlib.import_module(f"{__package__}.rendering")
     try:
         _prepare(job)
-        function = signature.find_function(job["code"], job["name"])
+        name, function = signature.find_function(job["code"], job["name"])
         if job["action"] == "describe":
-            return SIGNATURE, json.dumps(signature.describe(function))
+            return SIGNATURE, json.dumps(signature.describe(name, function, schema_given=job["schema_given"]))
         value = signature.call(function, job["arguments"])
         return SUCCESS, rendering.text_of(value, limits.return_bytes)
     except signature.SourceInvalid as invalid:

@@ -103,10 +103,10 @@ def _warm_up() -> None:
     """Go through a call once with a source of our own: what is made on first use is then there."""
     signature = importlib.import_module("inside.signature")
     rendering = importlib.import_module("inside.rendering")
-    function = signature.find_function(
+    name, function = signature.find_function(
         "def add(a: int, b: list[str] = []) -> str:\n    '''Add.\n\n    Args:\n        a: A.\n    '''", "add"
     )
-    signature.describe(function)
+    signature.describe(name, function)
     signature.bind(function, '{"a": 1}')
     rendering.text_of({"a": 1}, 100)
 

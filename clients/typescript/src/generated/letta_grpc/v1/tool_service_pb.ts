@@ -30,7 +30,7 @@ export const file_letta_grpc_v1_tool_service: GenFile = /*@__PURE__*/
  */
 export type CreateToolRequest = Message<"letta_grpc.v1.CreateToolRequest"> & {
   /**
-   * At least its `python`; id and times are the server's. A name, if given, must be the function's.
+   * At least its `python`; id and times are the server's. A name, if given, chooses among the source's functions.
    *
    * @generated from field: letta_grpc.v1.Tool tool = 1;
    */
@@ -605,7 +605,7 @@ export const RunToolResponseSchema: GenMessage<RunToolResponse> = /*@__PURE__*/
 export const ToolService: GenService<{
   /**
    * Makes a tool of Python source. Name, description and parameters are derived from it, in the sandbox. A name in use:
-   * NAME_TAKEN; source without one public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
+   * NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
    * TOOL_SANDBOX_UNAVAILABLE.
    *
    * @generated from rpc letta_grpc.v1.ToolService.CreateTool

@@ -24,8 +24,9 @@ export const file_letta_grpc_v1_tools: GenFile = /*@__PURE__*/
  */
 export type PythonSource = Message<"letta_grpc.v1.PythonSource"> & {
   /**
-   * Python that defines one public function: the tool. Its name, its docstring and the annotations of its parameters are what
-   * the model is told. At most 256 KiB. Required.
+   * Python that defines a public function: the tool. Of several it is the one of the tool's name, or else the last. Its name, its
+   * docstring and the annotations of its parameters are what the model is told. Parameters `self` and `agent_state`, which other
+   * servers fill in, are not the model's: they are None, or what they default to. At most 256 KiB. Required.
    *
    * @generated from field: string code = 1;
    */
@@ -147,6 +148,7 @@ export type Tool = Message<"letta_grpc.v1.Tool"> & {
 
   /**
    * JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say.
+   * Where it is given, parameters may do without annotations that work, and take what comes.
    *
    * @generated from field: string parameters = 4;
    */
