@@ -1,7 +1,7 @@
 """Agents that come as files of the reference server, and leave as such: by `letta-client`, unmodified."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +197,77 @@ def test_what_has_no_place_here_is_named(client: Client) -> None:
     made = client.agents.retrieve(answer.agent_ids[0])
     assert [tool.name for tool in made.tools] == ["weather_in", "memory_insert"]
     assert "'web_search'" in str(made.metadata["left_out_of_import"])
+
+
+def with_tools(sources: Mapping[str, str], schema: Json) -> Json:
+    """A file whose agent has these tools, all under one schema."""
+    file = agent_file(agent(tool_ids=[f"tool-{name}" for name in sources], tool_rules=[]))
+    file["tools"] += [
+        {"id": f"tool-{name}", "name": name, "tool_type": "custom", "source_code": code}
+        | {"json_schema": {"name": name, "description": "d"} | schema}
+        for name, code in sources.items()
+    ]
+    return file
+
+
+X = {"parameters": {"type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]}}
+RUNNING = {
+    "w_bare": "def w_bare(x):\n    return x",
+    "w_state": "def w_state(x: str, agent_state: 'AgentState') -> str:\n    return x if agent_state is None else 'no'",
+    "w_self": "def w_self(self, x: str):\n    return x if self is None else 'no'",
+    "w_else": "def another(x):\n    return x",
+    "w_any": "def w_any(**named):\n    return named['x']",
+}
+NEVER_RUNNING = {
+    "n_words": "this is no Python",
+    "n_module": "import no_such_module\ndef n_module(x): ...",
+    "n_none": "x = 1",
+}
+
+
+def test_tools_that_come_with_a_schema_run_as_they_did(client: Client) -> None:
+    made = only(client, with_tools(RUNNING, X))
+    assert [tool.name for tool in made.tools] == list(RUNNING)
+    for tool in made.tools:
+        assert list(tool.json_schema["parameters"]["properties"]) == ["x"]
+        outcome = client.agents.tools.run(tool.name, agent_id=made.id, args={"x": "it runs"})
+        assert (outcome.status, outcome.func_return) == ("success", "it runs"), tool.name
+
+
+def test_tools_that_can_never_run_are_named_and_left_out(client: Client) -> None:
+    bare, hinted = "def n_bare(x): ...", "def n_hinted(x: str): ..."
+    file = with_tools({**NEVER_RUNNING, **RUNNING}, X)
+    more = with_tools({"n_bare": bare, "n_hinted": hinted}, {})
+    file["agents"] += [{**more["agents"][0], "id": "agent-1"}]
+    file["tools"] += [tool for tool in more["tools"] if tool["name"].startswith("n_")]
+    answer = imported(client, file)
+    lacking = [*NEVER_RUNNING, "n_bare"]
+    assert [next(name for name in lacking if f"'{name}'" in told) for told in answer.left_out] == lacking
+    assert "agents.1.tools: 'n_bare': " in answer.left_out[-1]
+    assert "no type hint" in answer.left_out[-1]
+    first, second = (client.agents.retrieve(agent_id) for agent_id in answer.agent_ids)
+    assert [tool.name for tool in first.tools] == list(RUNNING)
+    assert [tool.name for tool in second.tools] == ["n_hinted"]
+    # Without a schema in the file the source has the word.
+    assert second.tools[0].json_schema["parameters"]["required"] == ["x"]
+    assert "'n_words'" in str(first.metadata["left_out_of_import"])
+    assert not {tool.name for tool in client.tools.list(limit=100)} & {*lacking}
+
+
+def test_a_tool_that_is_here_stays_where_the_files_cannot_run(client: Client) -> None:
+    only(client, with_tools({"s_here": "def s_here(x):\n    return 'here'"}, X))
+    answer = imported(client, with_tools({"s_here": "import no_such_module\ndef s_here(x): ..."}, X))
+    assert "'s_here'" in answer.left_out[0]
+    outcome = client.agents.tools.run("s_here", agent_id=answer.agent_ids[0], args={"x": "a"})
+    assert outcome.func_return == "here"
+
+
+def test_an_import_that_fails_leaves_no_tool(client: Client) -> None:
+    file = with_tools({"f_gone": "def f_gone(x): ..."}, X)
+    file["agents"].append(agent(1, name="x" * 300, tool_ids=[]))
+    with pytest.raises(letta_client.APIStatusError):
+        imported(client, file)
+    assert list(client.tools.list(name="f_gone")) == []
 
 
 def test_a_tool_of_the_same_name_is_replaced_or_kept(client: Client) -> None:

@@ -192,6 +192,27 @@ def test_a_tool_is_made_found_changed_and_run(client: Client, agent_id: str) -> 
     assert list(client.tools.list(name="weather_in")) == []
 
 
+def test_a_schema_that_is_given_names_the_function_and_stands_for_its_hints(client: Client) -> None:
+    code = "def main1(x, agent_state: 'AgentState'):\n    return [x, agent_state]\ndef helper1(y: str) -> str:\n    return y\n"
+    named: dict[str, Any] = {"x": {"type": "integer"}, "agent_state": {}}
+    parameters = {"type": "object", "properties": named, "required": ["x", "agent_state"]}
+    schema = {"name": "main1", "description": "Do.", "parameters": parameters}
+    made = client.tools.create(source_code=code, json_schema=schema)
+    assert (made.name, made.description) == ("main1", "Do.")
+    assert client.tools.upsert(source_code=code, json_schema=schema).id == made.id
+    # What the model cannot give, it is not told of.
+    shown = made.json_schema["parameters"]
+    assert (list(shown["properties"]), shown["required"]) == (["x"], ["x"])
+    agent_id = client.agents.create(model="scripted/echo", tool_ids=[made.id]).id
+    outcome = client.agents.tools.run("main1", agent_id=agent_id, args={"x": 1})
+    assert (outcome.status, outcome.func_return) == ("success", "[1,null]")
+    assert client.tools.create(source_code=code.replace("helper1", "helper2")).name == "helper2"
+    with pytest.raises(letta_client.BadRequestError, match="must be the name of a public function"):
+        client.tools.create(source_code=code, json_schema={**schema, "name": "other1"})
+    with pytest.raises(letta_client.BadRequestError, match="parameter x has no type hint"):
+        client.tools.create(source_code="def other1(x): ...")
+
+
 def test_every_tool_of_the_server_is_paged_through(client: Client) -> None:
     whole = [tool.id for tool in client.tools.list(limit=1000).items]
     assert len(whole) > 5

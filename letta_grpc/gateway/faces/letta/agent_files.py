@@ -40,7 +40,7 @@ def _conversation(ask: Ask, file: agent_files_pb2.AgentFile) -> agent_files_pb2.
     if wanted in (None, "default"):
         return next(each for each in file.conversations if each.conversation.is_default)
     for each in file.conversations:
-        if each.conversation.id == checked_id("conv", wanted):
+        if each.conversation.id == checked_id("conv", wanted, "query"):
             return each
     raise not_found("The agent has no such conversation.")
 

@@ -67,7 +67,7 @@ async def search_passages(ask: Ask) -> Json:
         raise unprocessable("agent_id", "is needed: notes are searched agent by agent")
     found = await _found(
         ask,
-        checked_id("agent", agent_id),
+        checked_id("agent", agent_id, "body"),
         text(body, "query") or "",
         strings(body, "tags"),
         match_all=body.get("tag_match_mode") == "all",
@@ -96,7 +96,7 @@ def _merged(lists: Sequence[Sequence[passages_pb2.Passage]]) -> list[passages_pb
 
 def _time(ask: Ask, name: str) -> datetime | None:
     given = ask.query(name)
-    return moment(name, given) if given else None
+    return moment(name, given, "query") if given else None
 
 
 def _is_between(note: passages_pb2.Passage, first: datetime | None, end: datetime | None) -> bool:

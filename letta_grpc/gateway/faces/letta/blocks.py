@@ -74,7 +74,7 @@ async def _sharing(ask: Ask) -> Callable[[blocks_pb2.Block], bool]:
 def _counts(ask: Ask, name: str) -> Sequence[int]:
     given = ask.queries(name)
     if not all(re.fullmatch("[0-9]{1,9}", text) for text in given):
-        raise unprocessable(name, "must be a number from 0 on")
+        raise unprocessable(name, "must be a number from 0 on", "query")
     return [int(text) for text in given]
 
 

@@ -8,7 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.compactions import compacted
-from letta_grpc.gateway.faces.letta.errors import not_found, unprocessable
+from letta_grpc.gateway.faces.letta.errors import not_found
 from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
 from letta_grpc.gateway.faces.letta.messages import cancelled, messages_of, open_runs
@@ -19,7 +19,7 @@ from letta_grpc.gateway.faces.letta.recency import all_of, by_last_run
 from letta_grpc.gateway.faces.letta.runs import followed
 from letta_grpc.gateway.faces.letta.sending import answered
 from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DESCRIPTION, HIDDEN, conversation_json
-from letta_grpc.gateway.faces.letta.targets import conversation_id_of, conversation_in, conversation_named
+from letta_grpc.gateway.faces.letta.targets import agent_named, conversation_id_of, conversation_in, conversation_named
 from letta_grpc.v1 import agent_service_pb2, conversations_pb2, run_service_pb2, runs_pb2
 from letta_grpc.v1 import conversation_service_pb2 as pb
 
@@ -31,13 +31,10 @@ _LOOKED_THROUGH = 100
 
 async def create(ask: Ask) -> Json:
     """Open a conversation."""
-    agent_id = ask.query("agent_id") or ask.body.get("agent_id")
-    if not agent_id:
-        raise unprocessable("agent_id", "is needed")
     conversation = conversations_pb2.Conversation(
         title=text(ask.body, "summary") or "", model=text(ask.body, "model") or "", metadata=_kept({}, ask.body)
     )
-    request = pb.CreateConversationRequest(agent_id=checked_id("agent", str(agent_id)), conversation=conversation)
+    request = pb.CreateConversationRequest(agent_id=agent_named(ask), conversation=conversation)
     made = (await ask.call(ask.services.conversations.CreateConversation, request)).conversation
     return conversation_json(made, [])
 
@@ -58,9 +55,7 @@ def _kept(metadata: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, str
 
 async def list_conversations(ask: Ask) -> Json:
     """List an agent's conversations."""
-    agent_id = ask.query("agent_id")
-    if not agent_id:
-        raise unprocessable("agent_id", "is needed: conversations are listed agent by agent")
+    agent_id = agent_named(ask, "is needed: conversations are listed agent by agent")
     words, wanted = (ask.query("summary_search") or "").lower(), ask.query("archive_status") or "all"
 
     async def fetch(request: pb.ListConversationsRequest) -> tuple[Sequence[conversations_pb2.Conversation], str]:
@@ -73,7 +68,7 @@ async def list_conversations(ask: Ask) -> Json:
         standing = "archived" if ARCHIVED_AT in conversation.metadata else "unarchived"
         return [conversation_json(conversation)] if fits and wanted in ("all", standing) else []
 
-    request = pb.ListConversationsRequest(agent_id=checked_id("agent", agent_id))
+    request = pb.ListConversationsRequest(agent_id=agent_id)
     if ordered_by(ask) not in _BY_LAST_RUN:
         return await listed(ask, request, fetch, items)
     found = await by_last_run(ask, await all_of(request, fetch), lambda run: run.conversation_id, agent_id)
@@ -151,7 +146,7 @@ async def follow(ask: Ask) -> Response:
     """Follow the run that the body names by its id or an otid, or the newest one that is at work."""
     run_id = ask.body.get("run_id")
     if run_id:
-        request = run_service_pb2.GetRunRequest(run_id=checked_id("run", str(run_id)))
+        request = run_service_pb2.GetRunRequest(run_id=checked_id("run", str(run_id), "body"))
         return await followed(ask, (await ask.call(ask.services.runs.GetRun, request)).run)
     target = await conversation_in(ask)
     conversation_id = await conversation_id_of(ask, target)

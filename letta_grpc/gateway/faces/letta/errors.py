@@ -4,13 +4,15 @@ Both SDKs repeat a request, POST included, on 408, 409, 429 and 500 upward, unle
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 from starlette.responses import JSONResponse, Response
 
 from letta_grpc.gateway.failures import Failure, refused
 
+# Where in a request a field stands.
+Place = Literal["body", "path", "query"]
 NO_RETRY = {"x-should-retry": "false"}
 _UNPROCESSABLE = 422
 _CONFLICT = 409
@@ -74,9 +76,9 @@ def conflict(code: str, message: str, **facts: object) -> LettaFailure:
     return LettaFailure(_CONFLICT, {"detail": {"code": code, "message": message, **facts}})
 
 
-def unprocessable(field: str, rule: str) -> LettaFailure:
+def unprocessable(field: str, rule: str, place: Place = "body") -> LettaFailure:
     """Return the failure of a request that breaks a rule."""
-    return LettaFailure(_UNPROCESSABLE, {"detail": [{"loc": ["body", *field.split(".")], "msg": rule, "type": "value_error"}]})
+    return LettaFailure(_UNPROCESSABLE, {"detail": [{"loc": [place, *field.split(".")], "msg": rule, "type": "value_error"}]})
 
 
 def not_found(message: str) -> Failure:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 
-from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.errors import Place, unprocessable
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.reading import fill
 
@@ -58,13 +58,13 @@ def whole_number(body: Body, name: str, default: int, largest: int) -> int:
     return min(value, largest)
 
 
-def moment(name: str, given: str) -> datetime:
+def moment(name: str, given: str, place: Place = "body") -> datetime:
     """Return a time, in UTC; one without a zone is taken for that. Raises Failure."""
     try:
         time = datetime.fromisoformat(given)
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise unprocessable(name, "must be an ISO 8601 time between the years 1 and 9999") from None
+        raise unprocessable(name, "must be an ISO 8601 time between the years 1 and 9999", place) from None
 
 
 def objects(body: Body, name: str) -> Sequence[Body]:

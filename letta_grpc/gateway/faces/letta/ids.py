@@ -3,17 +3,19 @@
 import re
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.errors import Place, unprocessable
 
 # A message's pieces differ in the lowest seven bits of its id.
 _SLICES = 128
+_FIELDS = {"conv": "conversation_id", "passage": "memory_id"}
 _ID = re.compile(r"[a-z]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def checked_id(kind: str, text: str) -> str:
-    """Return a resource's id from a path. Raises Failure for what is none."""
+def checked_id(kind: str, text: str, place: Place = "path", field: str = "") -> str:
+    """Return a resource's id; the field is named for its kind unless told otherwise. Raises Failure for what is none."""
     if not (text.startswith(f"{kind}-") and _ID.fullmatch(text)):
-        raise unprocessable(f"{kind}_id", f"{text!r} is no id of this kind: it has the form {kind}-<uuid>")
+        named = field or _FIELDS.get(kind, f"{kind}_id")
+        raise unprocessable(named, f"{text!r} is no id of this kind: it has the form {kind}-<uuid>", place)
     return text
 
 

@@ -58,12 +58,12 @@ async def list_messages(ask: Ask) -> Json:
 async def list_all(ask: Ask) -> Json:
     """List the messages of a conversation, or of an agent's default one, whichever the query names."""
     if conversation_id := ask.query("conversation_id"):
-        request = conversation_service_pb2.GetConversationRequest(conversation_id=checked_id("conv", conversation_id))
+        request = conversation_service_pb2.GetConversationRequest(conversation_id=checked_id("conv", conversation_id, "query"))
         found = (await ask.call(ask.services.conversations.GetConversation, request)).conversation
         return await messages_of(ask, Target(agent_id=found.agent_id, conversation_id=found.id))
     if agent_id := ask.query("agent_id"):
-        return await messages_of(ask, Target(agent_id=checked_id("agent", agent_id)))
-    raise unprocessable("conversation_id", "is needed, or agent_id: messages are listed conversation by conversation")
+        return await messages_of(ask, Target(agent_id=checked_id("agent", agent_id, "query")))
+    raise unprocessable("conversation_id", "is needed, or agent_id: messages are listed conversation by conversation", "query")
 
 
 async def messages_of(ask: Ask, target: Target) -> Json:
@@ -84,7 +84,7 @@ async def messages_of(ask: Ask, target: Target) -> Json:
 async def cancel(ask: Ask) -> Json:
     """End the runs that the body names, or all that are at work or wait for answers."""
     run_ids = strings(ask.body, "run_ids") or await open_runs(ask, agent_in(ask))
-    return await cancelled(ask, [checked_id("run", run_id) for run_id in run_ids])
+    return await cancelled(ask, [checked_id("run", run_id, "body", "run_ids") for run_id in run_ids])
 
 
 async def open_runs(ask: Ask, target: Target, *, within_conversation: bool = False) -> list[str]:
@@ -127,7 +127,7 @@ async def search(ask: Ask) -> Json:
     if not agent_id:
         raise unprocessable("agent_id", "is needed: messages are searched agent by agent")
     request = pb.SearchMessagesRequest(
-        agent_id=checked_id("agent", agent_id),
+        agent_id=checked_id("agent", agent_id, "body"),
         conversation_id=text(body, "conversation_id") or "",
         query=text(body, "query") or "",
         roles=[_ROLES[role] for role in strings(body, "roles") if role in _ROLES],

@@ -76,7 +76,7 @@ class Ask:
             return default
         number = int(text) if _NUMBER.fullmatch(text) else 0
         if not 1 <= number <= largest:
-            raise unprocessable(name, f"must be a number from 1 to {largest}")
+            raise unprocessable(name, f"must be a number from 1 to {largest}", "query")
         return number
 
     async def call(self, method: Method[Q, R], request: Q) -> R:

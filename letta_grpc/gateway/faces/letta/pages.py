@@ -75,4 +75,4 @@ def is_descending(ask: Ask, default: str) -> bool:
         case "desc":
             return True
         case other:
-            raise unprocessable("order", f"{other!r} is none of asc, desc")
+            raise unprocessable("order", f"{other!r} is none of asc, desc", "query")

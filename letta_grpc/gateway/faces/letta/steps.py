@@ -20,8 +20,8 @@ async def list_steps(ask: Ask) -> Json:
     """List steps, of an agent or of a run if the query names one."""
     run_id, agent_id = ask.query("run_id"), ask.query("agent_id")
     request = pb.ListStepsRequest(
-        run_id=checked_id("run", run_id) if run_id else "",
-        agent_id=checked_id("agent", agent_id) if agent_id and not run_id else "",
+        run_id=checked_id("run", run_id, "query") if run_id else "",
+        agent_id=checked_id("agent", agent_id, "query") if agent_id and not run_id else "",
     )
 
     async def fetch(part: pb.ListStepsRequest) -> tuple[Sequence[runs_pb2.Step], str]:
@@ -44,7 +44,7 @@ async def list_steps(ask: Ask) -> Json:
 
 def _time(ask: Ask, name: str) -> datetime | None:
     given = ask.query(name)
-    return moment(name, given) if given else None
+    return moment(name, given, "query") if given else None
 
 
 async def _runs_of(ask: Ask, steps: Sequence[runs_pb2.Step]) -> dict[str, runs_pb2.Run]:

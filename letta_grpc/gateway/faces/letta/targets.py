@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.errors import Place, unprocessable
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.v1 import conversation_service_pb2, conversations_pb2
@@ -40,16 +40,22 @@ def agent_in(ask: Ask) -> Target:
     return Target(agent_id=checked_id("agent", ask.path("agent_id")))
 
 
+def agent_named(ask: Ask, rule: str = "is needed") -> str:
+    """Return the id of the agent that a body or a query names. Raises Failure; the rule says why there must be one."""
+    said, asked = ask.body.get("agent_id"), ask.query("agent_id")
+    place: Place = "query" if not said and (asked or ask.request.method == "GET") else "body"
+    if not (said or asked):
+        raise unprocessable("agent_id", rule, place)
+    return checked_id("agent", str(said or asked), place)
+
+
 async def conversation_in(ask: Ask) -> Target:
     """Return the conversation of a path. Raises Failure."""
     name = ask.path("conversation_id")
     if name.startswith("agent-"):
-        return Target(agent_id=checked_id("agent", name))
+        return Target(agent_id=checked_id("agent", name, field="conversation_id"))
     if name == DEFAULT:
-        agent_id = ask.body.get("agent_id") or ask.query("agent_id")
-        if not agent_id:
-            raise unprocessable("agent_id", "is needed where the conversation is `default`")
-        return Target(agent_id=checked_id("agent", str(agent_id)))
+        return Target(agent_id=agent_named(ask, "is needed where the conversation is `default`"))
     return target_of(await conversation_named(ask, name))
 
 

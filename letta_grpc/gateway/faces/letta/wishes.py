@@ -33,7 +33,7 @@ async def new_agent(ask: Ask) -> agents_pb2.Agent:
     if body.get("from_template"):
         raise not_here("There are no templates here: send the agent's own fields, or import an agent file.")
     blocks = [new_block(block) for block in objects(body, "memory_blocks")]
-    blocks += [blocks_pb2.Block(id=checked_id("block", id_)) for id_ in strings(body, "block_ids")]
+    blocks += [blocks_pb2.Block(id=checked_id("block", id_, "body", "block_ids")) for id_ in strings(body, "block_ids")]
     more = _MULTI_AGENT if body.get("include_multi_agent_tools") else ()
     agent = agents_pb2.Agent(
         kind=kind_in(body),
@@ -90,7 +90,7 @@ async def _change_collections(ask: Ask, agent: agents_pb2.Agent, present: agents
 
 async def tool_names(ask: Ask, tool_ids: list[str]) -> list[str]:
     """Return the names of tools. Raises Failure."""
-    requests = [tool_service_pb2.GetToolRequest(tool_id=checked_id("tool", id_)) for id_ in tool_ids]
+    requests = [tool_service_pb2.GetToolRequest(tool_id=checked_id("tool", id_, "body", "tool_ids")) for id_ in tool_ids]
     found = await together(*(ask.call(ask.services.tools.GetTool, request) for request in requests))
     return [response.tool.name for response in found]
 
