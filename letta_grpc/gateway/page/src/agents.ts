@@ -7,6 +7,7 @@ import type { Agent } from "./wire.ts";
 /** The list in the header. The chosen agent's id is in the address, so that a reload or a link finds it again. */
 export class AgentList {
   private readonly select = byId<HTMLSelectElement>("agent");
+  private chosen = "";
 
   constructor(private readonly onChoice: (agentId: string) => void) {
     this.select.addEventListener("change", () => (location.hash = this.select.value));
@@ -25,17 +26,26 @@ export class AgentList {
   }
 
   add(agent: Agent): void {
-    this.select.prepend(optionOf(agent));
-    this.select.disabled = false;
+    this.know(agent);
     location.hash = agent.id;
+  }
+
+  /** Have an agent in the list, also one that was made elsewhere since the list was loaded. */
+  know(agent: Agent): void {
+    if (![...this.select.options].some((option) => option.value === agent.id)) this.select.prepend(optionOf(agent));
+    this.select.disabled = false;
+    if (agent.id === location.hash.slice(1)) this.select.value = agent.id;
   }
 
   private choose(): void {
     const wanted = location.hash.slice(1);
-    const ids = [...this.select.options].map((option) => option.value);
-    const id = ids.includes(wanted) ? wanted : (ids[0] ?? "");
-    this.select.value = id;
+    // The page has addresses of its own, as that of the message field: they leave the conversation as it is.
+    const isOwn = wanted !== "" && document.getElementById(wanted) !== null;
+    if (isOwn && this.chosen) return history.replaceState(null, "", `#${this.chosen}`);
+    const id = isOwn || !wanted ? (this.select.options[0]?.value ?? "") : wanted;
     if (id && id !== wanted) history.replaceState(null, "", `#${id}`);
+    this.chosen = id;
+    this.select.value = id;
     this.onChoice(id);
   }
 }

@@ -72,7 +72,14 @@ async function json<T>(path: string, asked: Asked = {}): Promise<T> {
 const part = encodeURIComponent;
 
 export async function listAgents(): Promise<Agent[]> {
-  return (await json<{ agents?: Agent[] }>("agents?pageSize=1000&descending=true")).agents ?? [];
+  const all: Agent[] = [];
+  for (let token = ""; ; ) {
+    const query = new URLSearchParams({ pageSize: "1000", descending: "true", ...(token ? { pageToken: token } : {}) });
+    const page = await json<{ agents?: Agent[]; nextPageToken?: string }>(`agents?${query}`);
+    all.push(...(page.agents ?? []));
+    token = page.nextPageToken ?? "";
+    if (!token) return all;
+  }
 }
 
 export async function getAgent(id: string): Promise<Agent> {

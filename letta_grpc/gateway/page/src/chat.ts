@@ -22,6 +22,8 @@ export interface View {
   restore(text: string): void;
   /** Let the person write on: what had the focus is done with. */
   focus(): void;
+  /** The agent whose conversation is shown from now on. */
+  opened(agent: Agent): void;
   needsKey(): void;
   older(hasMore: boolean): void;
   /** Do something above what is in view. */
@@ -62,6 +64,8 @@ export class Chat {
   async open(agentId: string): Promise<void> {
     this.session.abort();
     const { signal } = (this.session = new AbortController());
+    const shown = this.agent?.id;
+    this.agent = null;
     this.runId = "";
     this.isStopping = false;
     this.queue = [];
@@ -81,6 +85,7 @@ export class Chat {
       const waiting = await call(() => listRuns({ agentId, conversationId, hasPendingActions: "true" }));
       if (signal.aborted) return;
       this.agent = agent;
+      this.view.opened(agent);
       this.transcript.clear(agent.name || "Agent");
       this.memory.show(agent);
       const running = new Set(runs.map((run) => run.id));
@@ -96,8 +101,19 @@ export class Chat {
       this.queue = queued.map((run) => run.id);
       await this.goOn(signal);
     } catch (error) {
-      if (!signal.aborted) this.failed(error);
+      if (signal.aborted) return;
+      if (!this.agent) this.shut(agentId === shown);
+      this.failed(error);
     }
+  }
+
+  /** End what could not be opened. What is shown of the same agent may still be read. */
+  private shut(isSame: boolean): void {
+    if (!isSame) {
+      this.transcript.clear("");
+      this.memory.clear();
+    }
+    this.view.mode("closed", "");
   }
 
   async older(): Promise<void> {

@@ -38,6 +38,7 @@ const view: View = {
   announce: (text) => (byId("announcement").textContent = text),
   focus: () => byId("message").focus(),
   restore: (text) => composer.restore(text),
+  opened: (agent) => agents.know(agent),
   needsKey: () => openKey("This server wants an API key."),
   older: (hasMore) => (byId("older").hidden = !hasMore),
   keeping: (change) => scrolling.keeping(change),

@@ -53,7 +53,14 @@ async function json(path, asked = {}) {
 }
 var part = encodeURIComponent;
 async function listAgents() {
-  return (await json("agents?pageSize=1000&descending=true")).agents ?? [];
+  const all = [];
+  for (let token = ""; ; ) {
+    const query = new URLSearchParams({ pageSize: "1000", descending: "true", ...token ? { pageToken: token } : {} });
+    const page = await json(`agents?${query}`);
+    all.push(...page.agents ?? []);
+    token = page.nextPageToken ?? "";
+    if (!token) return all;
+  }
 }
 async function getAgent(id) {
   return (await json(`agents/${part(id)}`)).agent;
@@ -125,6 +132,7 @@ var AgentList = class {
   }
   onChoice;
   select = byId("agent");
+  chosen = "";
   get isEmpty() {
     return this.select.options.length === 0;
   }
@@ -135,16 +143,23 @@ var AgentList = class {
     this.choose();
   }
   add(agent) {
-    this.select.prepend(optionOf(agent));
-    this.select.disabled = false;
+    this.know(agent);
     location.hash = agent.id;
+  }
+  /** Have an agent in the list, also one that was made elsewhere since the list was loaded. */
+  know(agent) {
+    if (![...this.select.options].some((option) => option.value === agent.id)) this.select.prepend(optionOf(agent));
+    this.select.disabled = false;
+    if (agent.id === location.hash.slice(1)) this.select.value = agent.id;
   }
   choose() {
     const wanted = location.hash.slice(1);
-    const ids = [...this.select.options].map((option) => option.value);
-    const id = ids.includes(wanted) ? wanted : ids[0] ?? "";
-    this.select.value = id;
+    const isOwn = wanted !== "" && document.getElementById(wanted) !== null;
+    if (isOwn && this.chosen) return history.replaceState(null, "", `#${this.chosen}`);
+    const id = isOwn || !wanted ? this.select.options[0]?.value ?? "" : wanted;
     if (id && id !== wanted) history.replaceState(null, "", `#${id}`);
+    this.chosen = id;
+    this.select.value = id;
     this.onChoice(id);
   }
 };
@@ -427,6 +442,8 @@ var Chat = class {
   async open(agentId) {
     this.session.abort();
     const { signal } = this.session = new AbortController();
+    const shown = this.agent?.id;
+    this.agent = null;
     this.runId = "";
     this.isStopping = false;
     this.queue = [];
@@ -445,6 +462,7 @@ var Chat = class {
       const waiting = await call(() => listRuns({ agentId, conversationId, hasPendingActions: "true" }));
       if (signal.aborted) return;
       this.agent = agent;
+      this.view.opened(agent);
       this.transcript.clear(agent.name || "Agent");
       this.memory.show(agent);
       const running = new Set(runs.map((run) => run.id));
@@ -459,8 +477,18 @@ var Chat = class {
       this.queue = queued.map((run) => run.id);
       await this.goOn(signal);
     } catch (error) {
-      if (!signal.aborted) this.failed(error);
+      if (signal.aborted) return;
+      if (!this.agent) this.shut(agentId === shown);
+      this.failed(error);
     }
+  }
+  /** End what could not be opened. What is shown of the same agent may still be read. */
+  shut(isSame) {
+    if (!isSame) {
+      this.transcript.clear("");
+      this.memory.clear();
+    }
+    this.view.mode("closed", "");
   }
   async older() {
     if (!this.agent || !this.olderToken) return;
@@ -1730,6 +1758,7 @@ var view = {
   announce: (text) => byId("announcement").textContent = text,
   focus: () => byId("message").focus(),
   restore: (text) => composer.restore(text),
+  opened: (agent) => agents.know(agent),
   needsKey: () => openKey("This server wants an API key."),
   older: (hasMore) => byId("older").hidden = !hasMore,
   keeping: (change) => scrolling.keeping(change)
