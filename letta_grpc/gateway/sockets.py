@@ -21,7 +21,7 @@ from letta_grpc.gateway.frames import Frames
 from letta_grpc.gateway.metadata import Metadata, metadata_of
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.reading import fill, nested
-from letta_grpc.gateway.upstream import BidiCall
+from letta_grpc.gateway.upstream import BidiCall, CallOverError
 
 SUBPROTOCOL = "letta-grpc"
 _KEY_PREFIX = "bearer."
@@ -86,10 +86,10 @@ async def _listen(receive: Receive, call: BidiCall, reader: RequestReader) -> Fa
             else:
                 await call.done_writing()
     except Failure as failure:
-        if failure.code is not grpc.StatusCode.INVALID_ARGUMENT:
-            # The call has ended: who reads from it knows better why.
-            await asyncio.Event().wait()
         return failure
+    except CallOverError:
+        # Who reads from it says how it ended, and closes the socket.
+        await asyncio.Event().wait()
     return None
 
 

@@ -1,12 +1,13 @@
 """Calls over any channel of grpc.aio's shape. Requests and responses are bytes: messages are made and read out here alone."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
 import grpc
 
 from letta_grpc.gateway.descriptors import Rpc
+from letta_grpc.gateway.endings import Ending
 from letta_grpc.gateway.failures import Failure, failure_from
 from letta_grpc.gateway.metadata import RUN_ID_KEY, Metadata
 
@@ -78,6 +79,10 @@ class StreamCall:
         self._call.cancel()
 
 
+class CallOverError(Exception):
+    """A call has ended, and takes no more requests. How it ended is for its reader to know."""
+
+
 class BidiCall(StreamCall):
     """A call that streams both ways, or only from the client: then its one answer is read like a stream of one."""
 
@@ -85,26 +90,40 @@ class BidiCall(StreamCall):
         kind = channel.stream_stream if rpc.server_streaming else channel.stream_unary
         method: Any = kind(f"/{rpc.name}")
         self._call = method(metadata=metadata)
-        self._single = not rpc.server_streaming
-        self._answered = False
+        self._ending = Ending(self._call)
+        # Not by `read`, which has nothing more to give once a write has failed, whatever the server has said before.
+        self._responses = aiter(self._call) if rpc.server_streaming else _single(self._call)
 
     async def read(self) -> bytes | None:
-        """Return the next response; None behind the last of a call that ended well. Raises Failure."""
-        if not self._single:
-            return await super().read()
-        if self._answered:
+        """Return the next response; None behind the last of a call that ended well. Raises Failure, as the server tells it."""
+        try:
+            response: bytes | None = await settled(anext(self._responses, None))
+        except Failure as failure:
+            end = await self._ending.instead_of(failure)
+            if end is not None:
+                raise end from failure
             return None
-        self._answered = True
-        body: bytes = await settled(self._call)
-        return body
+        return response
 
     async def write(self, request: bytes) -> None:
-        """Send a request; waits while the server does not read. Raises Failure once the call has ended."""
-        await settled(self._call.write(request))
+        """Send a request; waits while the server does not read. Raises CallOverError."""
+        if self._call.done():
+            raise CallOverError
+        await self._sent(self._call.write(request))
 
     async def done_writing(self) -> None:
-        """Say that no more requests come. Raises Failure."""
-        await settled(self._call.done_writing())
+        """Say that no more requests come. Raises CallOverError."""
+        await self._sent(self._call.done_writing())
+
+    async def _sent(self, sending: Awaitable[None]) -> None:
+        try:
+            await settled(sending)
+        except (Failure, grpc.aio.InternalError):
+            raise CallOverError from None
+
+
+async def _single(call: Awaitable[bytes]) -> AsyncIterator[bytes]:
+    yield await call
 
 
 async def _run_id(call: Any) -> str | None:  # noqa: ANN401 - a call of any shape
