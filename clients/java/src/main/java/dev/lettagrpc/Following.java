@@ -1,11 +1,11 @@
 package dev.lettagrpc;
 
+import dev.lettagrpc.v1.CancelRunRequest;
 import dev.lettagrpc.v1.GetRunRequest;
 import dev.lettagrpc.v1.Run;
 import dev.lettagrpc.v1.RunEvent;
 import dev.lettagrpc.v1.RunServiceGrpc;
 import dev.lettagrpc.v1.RunState;
-import io.grpc.MethodDescriptor;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.EnumSet;
@@ -134,9 +134,12 @@ final class Following {
     }
   }
 
-  /** Makes a call about the run that may be repeated without harm, within this stream's limits. */
-  <Q, S> S ask(MethodDescriptor<Q, S> method, Q request) {
-    return connection.ask(method, request, limits.within(connection.timeout()));
+  /** Asks the run to end. The limits are for reading: this has the time that any call has. */
+  Run cancel() {
+    CancelRunRequest request = CancelRunRequest.newBuilder().setRunId(started()).build();
+    return connection
+        .ask(RunServiceGrpc.getCancelRunMethod(), request, connection.timeout())
+        .getRun();
   }
 
   /** Takes one step: dials, or reads one response, or sleeps after a failure. */
@@ -226,7 +229,8 @@ final class Following {
             .orElseThrow(
                 () -> LettaException.broken("the stream ended before the run was accepted"));
     GetRunRequest request = GetRunRequest.newBuilder().setRunId(runId).build();
-    Run run = ask(RunServiceGrpc.getGetRunMethod(), request).getRun();
+    Duration limit = limits.within(connection.timeout());
+    Run run = connection.ask(RunServiceGrpc.getGetRunMethod(), request, limit).getRun();
     if (!FINAL_STATES.contains(run.getState()) || run.getLastSequenceNumber() > cursor.position()) {
       throw LettaException.broken(
           "the stream ended after event %d, before the run did".formatted(cursor.position()));

@@ -1,11 +1,9 @@
 package dev.lettagrpc;
 
-import dev.lettagrpc.v1.CancelRunRequest;
 import dev.lettagrpc.v1.Message;
 import dev.lettagrpc.v1.PendingAction;
 import dev.lettagrpc.v1.Run;
 import dev.lettagrpc.v1.RunEvent;
-import dev.lettagrpc.v1.RunServiceGrpc;
 import dev.lettagrpc.v1.RunState;
 import io.grpc.Deadline;
 import java.time.Duration;
@@ -48,7 +46,7 @@ public final class RunStream
 
   /**
    * Bounds all that is read from this stream from now on, new tries included. Behind the deadline
-   * it throws DEADLINE_EXCEEDED; the run goes on.
+   * it throws DEADLINE_EXCEEDED; the run goes on, and can still be cancelled.
    */
   public RunStream withDeadlineAfter(Duration span) {
     following.limits().setDeadline(Deadline.after(span.toNanos(), TimeUnit.NANOSECONDS));
@@ -175,8 +173,7 @@ public final class RunStream
    * Asks the run to end, for everyone; returns it as it is. The stream goes on to the run's end.
    */
   public Run cancel() {
-    CancelRunRequest request = CancelRunRequest.newBuilder().setRunId(started()).build();
-    return following.ask(RunServiceGrpc.getCancelRunMethod(), request).getRun();
+    return following.cancel();
   }
 
   /** Stops following; the run goes on. Does nothing when the stream has ended. */

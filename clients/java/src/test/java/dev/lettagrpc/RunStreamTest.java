@@ -237,6 +237,19 @@ class RunStreamTest {
   }
 
   @Test
+  void aRunIsCancelledAfterTheTimeForReadingItIsOver() {
+    stage.then(call -> call.send(started(1)));
+    RunStream stream = client.stream("agent-1", "hello");
+    stream.started();
+    stream.withDeadlineAfter(java.time.Duration.ZERO);
+    assertThrows(LettaException.class, stream::finalRun);
+
+    stream.cancel();
+
+    assertEquals(List.of(Stage.RUN_ID), stage.cancelled);
+  }
+
+  @Test
   void anInterruptEndsTheWaitAtOnceAndStaysSet() throws Exception {
     stage.then(call -> call.send(started(1)));
     RunStream stream = client.stream("agent-1", "hello");
