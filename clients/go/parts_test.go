@@ -91,13 +91,34 @@ func TestWaitsGrowUpToTheMaximumAndEndWithTheAttempts(t *testing.T) {
 	ceiling := DefaultRetry.Initial
 	for range 11 {
 		wait, again := tries.after(failure)
-		if !again || wait < 0 || wait > ceiling {
-			t.Fatalf("wait %s, above %s", wait, ceiling)
+		if !again || wait < ceiling/2 || wait > ceiling {
+			t.Fatalf("wait %s, not between the half of %s and the whole", wait, ceiling)
 		}
 		ceiling = min(2*ceiling, DefaultRetry.Maximum)
 	}
 	if _, again := tries.after(failure); again {
 		t.Error("the twelfth failure is not the last")
+	}
+}
+
+func TestByDefaultAStreamOutlastsAMinuteOfOutageAndAStartARestart(t *testing.T) {
+	if waited := waits(DefaultRetry.StreamAttempts); waited < time.Minute {
+		t.Errorf("a stream gives up after %s", waited)
+	}
+	if waited := waits(DefaultRetry.CallAttempts); waited < 10*time.Second || waited > 25*time.Second {
+		t.Errorf("a call gives up after %s", waited)
+	}
+}
+
+func waits(limit int) time.Duration {
+	tries := attempts{policy: DefaultRetry, limit: limit}
+	var sum time.Duration
+	for {
+		wait, again := tries.after(&Error{Code: codes.Unavailable})
+		if !again {
+			return sum
+		}
+		sum += wait
 	}
 }
 

@@ -9,15 +9,17 @@ import (
 
 // RetryPolicy says how patient a client is.
 //
-// The wait before the n-th new try is drawn evenly from 0 to Initial · Multiplierⁿ⁻¹, at most Maximum, and is never shorter than
-// the server asks.
+// The wait before the n-th new try has a ceiling, Initial · Multiplierⁿ⁻¹ and at most Maximum. It is drawn evenly from half of it
+// to the whole, and is never shorter than the server asks.
 type RetryPolicy struct {
 	Initial    time.Duration
 	Maximum    time.Duration
 	Multiplier float64
-	// How often an accepted run's stream is tried after its last progress.
+	// How often an accepted run's stream is tried after its last progress. By default it goes on through any outage of a minute,
+	// and gives up after 66 to 133 seconds.
 	StreamAttempts int
-	// How often whatever else may be repeated without harm is tried in all.
+	// How often whatever else may be repeated without harm, the start of a run too, is tried in all. By default that takes it
+	// through any outage of ten seconds, longer than a restart takes; it gives up after 11 to 23 seconds.
 	CallAttempts int
 }
 
@@ -26,8 +28,8 @@ var DefaultRetry = RetryPolicy{
 	Initial:        100 * time.Millisecond,
 	Maximum:        10 * time.Second,
 	Multiplier:     2,
-	StreamAttempts: 12,
-	CallAttempts:   4,
+	StreamAttempts: 20,
+	CallAttempts:   9,
 }
 
 // attempts counts failures since the last progress.
@@ -48,7 +50,9 @@ func (a *attempts) after(failure *Error) (time.Duration, bool) {
 	}
 	ceiling := float64(a.policy.Initial) * math.Pow(a.policy.Multiplier, float64(a.failures-1))
 	ceiling = min(ceiling, float64(a.policy.Maximum))
-	return max(time.Duration(rand.Float64()*ceiling), failure.RetryDelay), true
+	// Not from 0 on: a few short draws in a row would spend the attempts long before the server is back.
+	drawn := ceiling * (1 + rand.Float64()) / 2
+	return max(time.Duration(drawn), failure.RetryDelay), true
 }
 
 // sleep waits; the context ends it.

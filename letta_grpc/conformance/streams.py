@@ -26,8 +26,8 @@ CUT = Refusal()
 _WHOLE = Printed(events=range(1, len(LOG) + 1), text=TEXT, state="COMPLETED")
 _BROKEN = Failure(code="UNAVAILABLE")
 # Without progress a stream is tried this often, counting the call that broke; a start that nobody accepted this often.
-STREAM_TRIES = 12
-START_TRIES = 4
+STREAM_TRIES = 20
+START_TRIES = 9
 
 
 def sends(events: Sequence[Event]) -> list[Deed]:

@@ -123,7 +123,7 @@ async def test_an_unreachable_server_is_tried_a_few_times() -> None:
 
     async with serving(ScriptedRuns()) as target:
         pass
-    async with AsyncClient(target, sleep=nap, retry=RetryPolicy(draw=lambda: 1.0)) as client:
+    async with AsyncClient(target, sleep=nap, retry=RetryPolicy(draw=lambda: 1.0, call_attempts=4)) as client:
         with pytest.raises(ServerUnavailable):
             await client.runs.get(RUN_ID)
     assert naps == [0.1, 0.2, 0.4]

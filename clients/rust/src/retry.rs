@@ -1,4 +1,4 @@
-//! When to try again: exponential back-off with full jitter, bounded by attempts.
+//! When to try again: exponential back-off with jitter, bounded by attempts.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use crate::Error;
 
 /// How patient a client is.
 ///
-/// The wait before the n-th new try is drawn evenly from zero to `initial` · `multiplier`ⁿ⁻¹, at most `maximum`, and is never
-/// shorter than the server asks.
+/// The wait before the n-th new try has a ceiling, `initial` · `multiplier`ⁿ⁻¹ and at most `maximum`. It is drawn evenly from
+/// half of it to the whole, and is never shorter than the server asks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
     /// The longest wait before the first new try. Default: 100 ms.
@@ -16,9 +16,11 @@ pub struct RetryPolicy {
     pub maximum: Duration,
     /// By how much the longest wait grows with each failure. Default: 2.
     pub multiplier: f64,
-    /// How often the stream of an accepted run tries after its last progress. Default: 12.
+    /// How often the stream of an accepted run tries after its last progress. Default: 20, so that it goes on through any
+    /// outage of a minute; it gives up after 66 to 133 seconds.
     pub stream_attempts: u32,
-    /// How often, in all, anything else is tried that may be repeated without harm. Default: 4.
+    /// How often, in all, anything else is tried that may be repeated without harm, the start of a run too. Default: 9, which
+    /// takes it through any outage of ten seconds, longer than a restart takes; it gives up after 11 to 23 seconds.
     pub call_attempts: u32,
 }
 
@@ -28,8 +30,8 @@ impl Default for RetryPolicy {
             initial: Duration::from_millis(100),
             maximum: Duration::from_secs(10),
             multiplier: 2.0,
-            stream_attempts: 12,
-            call_attempts: 4,
+            stream_attempts: 20,
+            call_attempts: 9,
         }
     }
 }
@@ -66,7 +68,8 @@ impl Backoff {
         if !error.is_retryable() || self.failures >= attempts {
             return Err(error);
         }
-        let drawn = self.policy.ceiling(self.failures).mul_f64((self.draw)());
+        // Not from zero on: a few short draws in a row would spend the attempts long before the server is back.
+        let drawn = self.policy.ceiling(self.failures).mul_f64(f64::midpoint(1.0, (self.draw)()));
         Ok(drawn.max(error.retry_delay().unwrap_or_default()))
     }
 }
@@ -97,9 +100,26 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_drawn_from_zero_on() {
-        assert_eq!(backoff(|| 0.0).wait_after(unavailable(), 12).unwrap(), Duration::ZERO);
-        assert_eq!(backoff(|| 0.5).wait_after(unavailable(), 12).unwrap(), Duration::from_millis(500));
+    fn a_wait_is_drawn_from_half_of_its_ceiling_on() {
+        assert_eq!(backoff(|| 0.0).wait_after(unavailable(), 12).unwrap(), Duration::from_millis(500));
+        assert_eq!(backoff(|| 0.5).wait_after(unavailable(), 12).unwrap(), Duration::from_millis(750));
+    }
+
+    fn outlasted(attempts: u32, draw: fn() -> f64) -> Duration {
+        let mut backoff = Backoff { draw, ..Backoff::new(RetryPolicy::default()) };
+        std::iter::from_fn(|| backoff.wait_after(unavailable(), attempts).ok()).sum()
+    }
+
+    #[test]
+    fn a_stream_outlasts_a_minute_of_outage_however_its_waits_are_drawn() {
+        assert!(outlasted(RetryPolicy::default().stream_attempts, || 0.0) >= Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_start_outlasts_a_restart_and_keeps_nobody_waiting_for_long() {
+        let attempts = RetryPolicy::default().call_attempts;
+        assert!(outlasted(attempts, || 0.0) >= Duration::from_secs(10));
+        assert!(outlasted(attempts, || 1.0) <= Duration::from_secs(25));
     }
 
     #[test]

@@ -1,11 +1,13 @@
-// When to try again: exponential back-off with full jitter, bounded by attempts.
+// When to try again: exponential back-off with jitter, bounded by attempts.
 
 import { LettaError } from "./errors.js";
 
 /**
- * How patient a client is. The wait before the n-th new try is drawn evenly from 0 to `initialMs` · `multiplier`ⁿ⁻¹, at most
- * `maximumMs`, and is never shorter than the server asks. An accepted run's stream tries `streamAttempts` times after its last
- * progress; whatever else may be repeated without harm is tried `callAttempts` times in all.
+ * How patient a client is. The wait before the n-th new try has a ceiling, `initialMs` · `multiplier`ⁿ⁻¹ and at most
+ * `maximumMs`. It is drawn evenly from half of it to the whole, and is never shorter than the server asks. An accepted run's
+ * stream tries `streamAttempts` times after its last progress: by default it goes on through any outage of a minute, and gives
+ * up after 66 to 133 seconds. Whatever else may be repeated without harm, the start of a run too, is tried `callAttempts` times
+ * in all: by default through any outage of ten seconds, longer than a restart takes; it gives up after 11 to 23 seconds.
  */
 export interface RetryPolicy {
   readonly initialMs: number;
@@ -21,8 +23,8 @@ export const DEFAULT_RETRY: RetryPolicy = {
   initialMs: 100,
   maximumMs: 10_000,
   multiplier: 2,
-  streamAttempts: 12,
-  callAttempts: 4,
+  streamAttempts: 20,
+  callAttempts: 9,
   draw: Math.random,
 };
 
@@ -46,6 +48,8 @@ export class Backoff {
     }
     const { initialMs, maximumMs, multiplier, draw } = this.policy;
     const ceiling = Math.min(maximumMs, initialMs * multiplier ** (this.#failures - 1));
-    return Math.max(draw() * ceiling, error.retryDelayMs ?? 0);
+    // Not from 0 on: a few short draws in a row would spend the attempts long before the server is back.
+    const drawn = (ceiling * (1 + draw())) / 2;
+    return Math.max(drawn, error.retryDelayMs ?? 0);
   }
 }

@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
-import { ActionKind, RunState } from "letta-grpc";
+import { ActionKind, DEFAULT_RETRY, RunState } from "letta-grpc";
 import { AgentSession } from "letta-grpc/react";
 import { ends, event, FakeServer, plays, says } from "./support/fake_server.js";
 
@@ -107,7 +107,7 @@ test("stop cancels, and what was said stays", async () => {
 
 test("a run that failed, and a call that did, are errors; the next turn has none", async () => {
   const failed = ends(1, RunState.FAILED, { error: { reason: "MODEL_OVERLOADED", message: "too busy" } });
-  const cuts = Array.from({ length: 12 }, () => plays([], "cut"));
+  const cuts = Array.from({ length: DEFAULT_RETRY.streamAttempts }, () => plays([], "cut"));
   const subject = session(new FakeServer(plays([failed]), ...cuts, plays([ends(1)])));
   await subject.send("Hi");
   equal(subject.getState().error?.message, "too busy");

@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { test } from "node:test";
-import { DeadlineExceededError, RunFailedError, RunState, type RunStream, StreamClosedError } from "letta-grpc";
+import { DEFAULT_RETRY, DeadlineExceededError, RunFailedError, RunState, type RunStream, StreamClosedError } from "letta-grpc";
 import { ends, event, FakeServer, plays, says } from "./support/fake_server.js";
 
 const HELLO = [says(1, "Hel"), says(2, "lo"), ends(3)];
@@ -75,7 +75,7 @@ test("cancelling goes on reading to the end", async () => {
 
 test("after an error the stream goes on where it stopped", async () => {
   const silent = { heartbeatMs: 10 };
-  const cuts = Array.from({ length: 12 }, () => plays([], "cut"));
+  const cuts = Array.from({ length: DEFAULT_RETRY.streamAttempts }, () => plays([], "cut"));
   const server = new FakeServer(plays(HELLO.slice(0, 1), "cut"), ...cuts.slice(1), plays(HELLO.slice(1)));
   const stream = server.client.stream("agent-1", "Hello!", silent);
   await rejects(numbers(stream), /the link broke/);

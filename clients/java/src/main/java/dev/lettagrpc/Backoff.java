@@ -31,7 +31,10 @@ final class Backoff {
     }
     double grown = policy.initialDelay().toNanos() * Math.pow(policy.multiplier(), failures - 1.0);
     double ceiling = Math.min(policy.maximumDelay().toNanos(), grown);
-    Duration drawn = Duration.ofNanos((long) (draw.getAsDouble() * ceiling));
+    // Not from 0 on: a few short draws in a row would spend the attempts long before the server is
+    // back.
+    double share = (1 + draw.getAsDouble()) / 2;
+    Duration drawn = Duration.ofNanos((long) (share * ceiling));
     Duration asked = failure.retryDelay().orElse(Duration.ZERO);
     return drawn.compareTo(asked) < 0 ? asked : drawn;
   }

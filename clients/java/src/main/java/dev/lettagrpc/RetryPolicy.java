@@ -5,15 +5,17 @@ import java.time.Duration;
 /**
  * How patient a client is.
  *
- * <p>The wait before the n-th new try is drawn evenly from 0 to {@code initialDelay} · {@code
- * multiplier}ⁿ⁻¹, at most {@code maximumDelay}, and is never shorter than the server asks.
+ * <p>The wait before the n-th new try has a ceiling, {@code initialDelay} · {@code multiplier}ⁿ⁻¹
+ * and at most {@code maximumDelay}. It is drawn evenly from half of it to the whole, and is never
+ * shorter than the server asks.
  *
  * @param initialDelay the longest wait before the first new try
  * @param maximumDelay the longest wait before any
  * @param multiplier by how much the longest wait grows with each failure
  * @param streamAttempts how often the stream of an accepted run fails without progress before that
  *     is an error
- * @param callAttempts how often anything else that may be repeated without harm is tried in all
+ * @param callAttempts how often anything else that may be repeated without harm, the start of a run
+ *     too, is tried in all
  */
 public record RetryPolicy(
     Duration initialDelay,
@@ -23,7 +25,7 @@ public record RetryPolicy(
     int callAttempts) {
 
   private static final RetryPolicy DEFAULTS =
-      new RetryPolicy(Duration.ofMillis(100), Duration.ofSeconds(10), 2.0, 12, 4);
+      new RetryPolicy(Duration.ofMillis(100), Duration.ofSeconds(10), 2.0, 20, 9);
 
   /** Checks that the policy makes sense. */
   public RetryPolicy {
@@ -35,7 +37,11 @@ public record RetryPolicy(
     }
   }
 
-  /** Waits from 100 ms to 10 s; 12 attempts of a stream, 4 of a call. */
+  /**
+   * Ceilings from 100 ms to 10 s; 20 attempts of a stream, 9 of a call. So a stream goes on through
+   * any outage of a minute, and gives up after 66 to 133 seconds; a call or a start goes on through
+   * any of ten seconds, longer than a restart takes, and gives up after 11 to 23.
+   */
   public static RetryPolicy defaults() {
     return DEFAULTS;
   }

@@ -3,6 +3,7 @@ package dev.lettagrpc;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.grpc.Status;
 import java.time.Duration;
@@ -27,9 +28,27 @@ class BackoffTest {
   }
 
   @Test
-  void waitsAreDrawnEvenlyFromNothingOn() {
-    assertEquals(Duration.ofMillis(25), new Backoff(POLICY, () -> 0.25).delayAfter(BROKEN, 12));
-    assertEquals(Duration.ZERO, new Backoff(POLICY, () -> 0.0).delayAfter(BROKEN, 12));
+  void waitsAreDrawnEvenlyFromHalfOfTheirCeilingOn() {
+    assertEquals(Duration.ofMillis(75), new Backoff(POLICY, () -> 0.5).delayAfter(BROKEN, 12));
+    assertEquals(Duration.ofMillis(50), new Backoff(POLICY, () -> 0.0).delayAfter(BROKEN, 12));
+  }
+
+  @Test
+  void aStreamOutlastsAMinuteOfOutageHoweverItsWaitsAreDrawn() {
+    assertTrue(outlasted(RetryPolicy.defaults().streamAttempts(), 0.0) >= 60_000);
+  }
+
+  @Test
+  void aStartOutlastsARestartAndKeepsNobodyWaitingForLong() {
+    assertTrue(outlasted(RetryPolicy.defaults().callAttempts(), 0.0) >= 10_000);
+    assertTrue(outlasted(RetryPolicy.defaults().callAttempts(), 1.0) <= 25_000);
+  }
+
+  private static long outlasted(int attempts, double drawn) {
+    Backoff backoff = new Backoff(RetryPolicy.defaults(), () -> drawn);
+    return IntStream.range(1, attempts)
+        .mapToLong(i -> backoff.delayAfter(BROKEN, attempts).toMillis())
+        .sum();
   }
 
   @Test
