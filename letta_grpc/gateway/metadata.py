@@ -14,10 +14,11 @@ _PASSED_ON = ("authorization", "traceparent", "tracestate")
 def metadata_of(scope: Scope) -> Metadata:
     """Return what a call says beside its request: the caller's key and its trace. Raises Failure."""
     given = ((name, header(scope, name.encode())) for name in _PASSED_ON)
-    return tuple((name, _printable(name, value)) for name, value in given if value)
+    return tuple((name, printable(name, value)) for name, value in given if value)
 
 
-def _printable(name: str, value: str) -> str:
+def printable(name: str, value: str) -> str:
+    """Return what came in a header, if metadata can carry it. Raises Failure."""
     if not (value.isascii() and value.isprintable()):
         raise refused(f"The header {name} holds more than printable ASCII.")
     return value

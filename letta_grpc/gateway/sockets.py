@@ -18,7 +18,7 @@ from letta_grpc.gateway.bodies import parsed
 from letta_grpc.gateway.descriptors import Rpc
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.frames import Frames
-from letta_grpc.gateway.metadata import Metadata, metadata_of
+from letta_grpc.gateway.metadata import Metadata, metadata_of, printable
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.reading import fill, nested
 from letta_grpc.gateway.upstream import BidiCall, CallOverError
@@ -120,4 +120,5 @@ def socket_metadata(scope: Scope) -> Metadata:
         key = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
         raise refused("The subprotocol `bearer.…` must hold a key in base64url.") from None
-    return (*((name, value) for name, value in metadata if name != "authorization"), ("authorization", f"Bearer {key}"))
+    kept = ((name, value) for name, value in metadata if name != "authorization")
+    return (*kept, ("authorization", f"Bearer {printable('sec-websocket-protocol', key)}"))

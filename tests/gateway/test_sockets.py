@@ -152,6 +152,16 @@ async def test_a_key_comes_as_a_header_or_as_a_subprotocol_and_is_passed_on() ->
     assert seen == ["Bearer one", "Bearer t/o+"]
 
 
+@pytest.mark.parametrize("key", [b"a\nb", b"\0", b"\x7f", b"a\tb", b"\xe9"])
+@pytest.mark.parametrize("path", [TALK, "/chat", "/ws/agent-1"])
+async def test_a_key_that_metadata_cannot_carry_is_refused_before_the_upgrade(path: str, key: bytes) -> None:
+    protocols = [Subprotocol("letta-grpc"), Subprotocol(f"bearer.{base64.urlsafe_b64encode(key).decode().rstrip('=')}")]
+    async with made_up_gateway({"Talk": talk}) as client, asyncio.timeout(20):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url_of(client, path), proxy=None, subprotocols=protocols)
+        assert refused.value.response.status_code == 400
+
+
 async def test_a_page_of_another_origin_is_refused_before_the_upgrade() -> None:
     async with made_up_gateway({"Talk": talk}) as client, asyncio.timeout(20):
         with pytest.raises(InvalidStatus) as refused:
