@@ -202,8 +202,12 @@ def test_a_conversation_that_is_busy_elsewhere_is_shown_and_the_words_are_kept(s
     visitor.write("mine")
     expect(visitor.page.locator(".message.agent .prose")).to_have_text("Elsewhere.")
     expect(visitor.page.get_by_label("Message", exact=True)).to_have_value("mine")
+    # Told while it is true, and once.
+    assert server.get(f"runs/{run_id}")["run"]["state"] == "RUN_STATE_RUNNING"
+    expect(visitor.page.locator(".event.failed")).to_have_count(1)
     server.post(f"runs/{run_id}:cancel")
     visitor.settled()
     assert visitor.page.locator(".message.person").count() == 1
+    assert visitor.page.locator(".event.failed").count() == 1
     assert all("409" in problem for problem in visitor.problems)
     visitor.problems.clear()

@@ -60,8 +60,8 @@ export class Chat {
     this.view.mode("closed", "");
   }
 
-  /** Show an agent's conversation, and go on with whatever is under way in it. */
-  async open(agentId: string): Promise<void> {
+  /** Show an agent's conversation, with why a start was refused, and go on with whatever is under way in it. */
+  async open(agentId: string, refusal?: unknown): Promise<void> {
     this.session.abort();
     const { signal } = (this.session = new AbortController());
     const shown = this.agent?.id;
@@ -76,7 +76,7 @@ export class Chat {
     const call = <T>(ask: () => Promise<T>) => patiently(ask, signal, (isUp) => this.view.link(isUp));
     try {
       const agent = await call(() => getAgent(agentId));
-      const refusal = await this.startAgain(agentId, signal).then(() => null, (error: unknown) => error);
+      await this.startAgain(agentId, signal).catch((error: unknown) => (refusal = error));
       const conversationId = await call(() => defaultConversation(agentId));
       // The runs first: what they have said is shown by their events alone, so that it is there once whatever happens meanwhile.
       const states = ["RUN_STATE_QUEUED", "RUN_STATE_RUNNING"];
@@ -92,9 +92,10 @@ export class Chat {
       this.transcript.show(page.messages.filter((message) => !message.stepId || !running.has(message.runId ?? "")));
       this.more(page.older);
       this.view.mode("idle", "");
+      // Told at once: that somebody else is busy here is no longer true when they are followed to their end.
+      if (refusal) this.failed(refusal);
       const [active, queued] = [runs.filter((run) => !isQueued(run)), runs.filter(isQueued)];
       for (const run of active) await this.run({ runId: run.id }, signal);
-      if (refusal) this.failed(refusal);
       if (signal.aborted) return;
       // A run that was open a moment ago has asked at its end.
       if (!this.pending.length) this.ask(waiting.flatMap((run) => (running.has(run.id) ? [] : (run.pendingActions ?? []))));
@@ -308,12 +309,8 @@ export class Chat {
 
   /** A start that the server did not take: show how the conversation stands, which may have gone on without this page, and why. */
   private async refused(error: unknown): Promise<void> {
-    const { agent } = this;
-    if (error instanceof ApiError && error.status !== 401 && agent) {
-      await this.open(agent.id);
-      if (this.agent?.id !== agent.id) return;
-    }
-    this.failed(error);
+    if (error instanceof ApiError && error.status !== 401 && this.agent) await this.open(this.agent.id, error);
+    else this.failed(error);
   }
 
   private failed(error: unknown): void {

@@ -438,8 +438,8 @@ var Chat = class {
     this.memory.clear();
     this.view.mode("closed", "");
   }
-  /** Show an agent's conversation, and go on with whatever is under way in it. */
-  async open(agentId) {
+  /** Show an agent's conversation, with why a start was refused, and go on with whatever is under way in it. */
+  async open(agentId, refusal) {
     this.session.abort();
     const { signal } = this.session = new AbortController();
     const shown = this.agent?.id;
@@ -454,7 +454,7 @@ var Chat = class {
     const call = (ask) => patiently(ask, signal, (isUp) => this.view.link(isUp));
     try {
       const agent = await call(() => getAgent(agentId));
-      const refusal = await this.startAgain(agentId, signal).then(() => null, (error) => error);
+      await this.startAgain(agentId, signal).catch((error) => refusal = error);
       const conversationId = await call(() => defaultConversation(agentId));
       const states = ["RUN_STATE_QUEUED", "RUN_STATE_RUNNING"];
       const runs = await call(() => listRuns({ agentId, conversationId, states }));
@@ -469,9 +469,9 @@ var Chat = class {
       this.transcript.show(page.messages.filter((message) => !message.stepId || !running.has(message.runId ?? "")));
       this.more(page.older);
       this.view.mode("idle", "");
+      if (refusal) this.failed(refusal);
       const [active, queued] = [runs.filter((run) => !isQueued(run)), runs.filter(isQueued)];
       for (const run of active) await this.run({ runId: run.id }, signal);
-      if (refusal) this.failed(refusal);
       if (signal.aborted) return;
       if (!this.pending.length) this.ask(waiting.flatMap((run) => running.has(run.id) ? [] : run.pendingActions ?? []));
       this.queue = queued.map((run) => run.id);
@@ -667,12 +667,8 @@ var Chat = class {
   }
   /** A start that the server did not take: show how the conversation stands, which may have gone on without this page, and why. */
   async refused(error) {
-    const { agent } = this;
-    if (error instanceof ApiError && error.status !== 401 && agent) {
-      await this.open(agent.id);
-      if (this.agent?.id !== agent.id) return;
-    }
-    this.failed(error);
+    if (error instanceof ApiError && error.status !== 401 && this.agent) await this.open(this.agent.id, error);
+    else this.failed(error);
   }
   failed(error) {
     if (error instanceof ApiError && error.status === 401) this.view.needsKey();
