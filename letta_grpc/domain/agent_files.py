@@ -1,10 +1,11 @@
 """An agent with all that is its own, as it leaves one server and comes to another."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.history import LOST_RETURN, UNANSWERED_RETURN
 from letta_grpc.domain.ids import (
     AgentId,
     MessageId,
@@ -16,7 +17,7 @@ from letta_grpc.domain.ids import (
     new_run_id,
     new_step_id,
 )
-from letta_grpc.domain.messages import Message
+from letta_grpc.domain.messages import Message, Role, ToolReturn, ToolReturnStatus
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunKind, RunState, StopReason
 from letta_grpc.domain.tools import Tool
@@ -75,11 +76,32 @@ def new_thread(file: ConversationFile, agent: Agent, now: datetime) -> NewThread
     if not file.messages:
         return NewThread(conversation=conversation)
     run = _bringing_run(conversation, agent, now)
-    ids = {message.id: new_message_id() for message in file.messages}
-    steps = {message.step_id: new_step_id() for message in file.messages if message.step_id}
-    messages = tuple(_renewed(message, ids[message.id], run.id, steps) for message in file.messages)
+    given_messages = tuple(_with_returns(file.messages))
+    ids = {message.id: new_message_id() for message in given_messages}
+    steps = {message.step_id: new_step_id() for message in given_messages if message.step_id}
+    messages = tuple(_renewed(message, ids[message.id], run.id, steps) for message in given_messages)
     summary, kept_from = ([ids[message_id] for message_id in file.context_ids[:2]] + [None, None])[:2]
     return NewThread(conversation=conversation, run=run, messages=messages, summary=summary, kept_from=kept_from)
+
+
+def _with_returns(messages: Sequence[Message]) -> Iterator[Message]:
+    """Yield messages in which every call has a return: what waited or ran when the file was written does neither here."""
+    returned = {each.tool_call_id for message in messages if message.role is Role.TOOL for each in message.tool_returns}
+    for message in messages:
+        yield message
+        if open_calls := [call for call in message.tool_calls if call.id not in returned]:
+            text = UNANSWERED_RETURN if message.role is Role.APPROVAL else LOST_RETURN
+            yield Message(
+                id=MessageId(f"{message.id}-returns"),
+                role=Role.TOOL,
+                tool_returns=tuple(
+                    ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=text) for call in open_calls
+                ),
+                name=open_calls[0].name,
+                run_id=message.run_id,
+                step_id=message.step_id,
+                create_time=message.create_time,
+            )
 
 
 def _renewed(message: Message, id_: MessageId, run_id: RunId, steps: dict[StepId, StepId]) -> Message:

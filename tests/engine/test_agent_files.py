@@ -10,8 +10,9 @@ from letta_grpc.domain.agent_files import AgentFile, ConversationFile
 from letta_grpc.domain.agents import Agent, Sleeptime
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.events import ContextCompacted
+from letta_grpc.domain.history import LOST_RETURN, UNANSWERED_RETURN
 from letta_grpc.domain.ids import new_agent_id, new_passage_id, new_tool_id
-from letta_grpc.domain.messages import Message, ToolCall
+from letta_grpc.domain.messages import Message, Role, ToolCall
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import CompactionMode, RunKind, RunSpec
@@ -31,7 +32,8 @@ async def house() -> AsyncIterator[Engine]:
     async def echo(call: ToolCall) -> str:
         return call.arguments
 
-    async with asyncio.timeout(10), engine(tools=DirectedTools({"echo": echo})) as running:
+    tools = DirectedTools({"echo": echo, "risky": echo}, guarded={"risky"})
+    async with asyncio.timeout(10), engine(tools=tools) as running:
         yield running
 
 
@@ -82,13 +84,30 @@ async def test_an_agent_comes_with_all_that_is_its_own_under_new_ids(house: Engi
     assert [tool.name for tool in file.tools] == ["echo"]
     agent = await files.import_(arrival(file, tools=(WISH,), secrets={"KEY": "s"}))
     assert agent.id != house.agent.id
-    assert (agent.secrets, agent.tools) == ({"KEY": "s"}, ("echo",))
+    assert (agent.secrets, agent.tools) == ({"KEY": "s"}, house.agent.tools)
     before, after = await shown(house, house.agent), await shown(house, agent)
     assert [(m.role, m.text, m.tool_calls, m.tool_returns) for m in after] == [
         (m.role, m.text, m.tool_calls, m.tool_returns) for m in before
     ]
     assert not {m.id for m in after} & {m.id for m in before}
     assert [each.text for each in (await house.database.passages.list(agent.id, PageRequest())).items] == ["tea"]
+
+
+async def test_what_waited_or_was_at_work_when_it_left_has_a_return_where_it_comes(house: Engine, files: AgentFiles) -> None:
+    await store_tool(house)
+    await house.play(call("echo", "risky"), words="hello")
+    file = await files.export(house.agent.id)
+    (thread,) = file.conversations
+    # As if it had been written while the first tool ran.
+    messages = tuple(message for message in thread.messages if message.role is not Role.TOOL)
+    file = replace(file, conversations=(replace(thread, messages=messages),))
+    agent = await files.import_(arrival(file, tools=(WISH,)))
+    history = (await house.agents.list_messages(agent.id, None, PageRequest())).items
+    returns = [each for message in history if message.role is Role.TOOL for each in message.tool_returns]
+    texts = {"echo-0": LOST_RETURN, "risky-1": UNANSWERED_RETURN}
+    assert {each.tool_call_id: each.text for each in returns} == texts
+    assert len(returns) == 2
+    assert [call.id for message in await shown(house, agent) for call in message.tool_calls] == list(texts)
 
 
 async def test_a_context_that_was_compacted_stays_so(house: Engine, files: AgentFiles) -> None:
