@@ -178,6 +178,38 @@ async def test_a_file_with_anything_wrong_makes_nothing_and_names_it_all(wire: W
 
 
 @requirement("import_whole")
+async def test_a_picture_that_no_message_could_bring_is_none_of_a_files_either(wire: Wire) -> None:
+    png = messages_pb2.Image(data=b"png", media_type="image/png")
+    pictures = [
+        messages_pb2.Image(url="http://127.0.0.1:1/x", media_type="image/png"),
+        messages_pb2.Image(data=b"x", media_type="text/html"),
+        messages_pb2.Image(),
+        png,
+    ]
+    content = messages_pb2.Content(parts=[messages_pb2.ContentPart(image=pictures[1])])
+    returned = messages_pb2.ToolReturn(tool_call_id="a", status=messages_pb2.TOOL_RETURN_STATUS_SUCCESS, content=content)
+    messages = [
+        messages_pb2.Message(
+            id="one", role=messages_pb2.ROLE_USER, content=[messages_pb2.ContentPart(image=picture) for picture in pictures]
+        ),
+        messages_pb2.Message(id="two", role=messages_pb2.ROLE_TOOL, tool_returns=[returned]),
+    ]
+    file = agent_files_pb2.AgentFile(
+        version=1,
+        agent=agents_pb2.Agent(model="scripted/echo"),
+        conversations=[
+            agent_files_pb2.ConversationFile(conversation=conversations_pb2.Conversation(is_default=True), messages=messages)
+        ],
+    )
+    broken = fields_of(await failure_of(wire.agents.ImportAgent(pb.ImportAgentRequest(file=file))))
+    path = "file.conversations[0].messages"
+    assert {field for field in broken if "image" in field} == {
+        *(f"{path}[0].content[{index}].image" for index in range(3)),
+        f"{path}[1].tool_returns[0].content.parts[0].image",
+    }
+
+
+@requirement("import_whole")
 async def test_a_tool_that_is_another_one_here_makes_nothing(wire: Wire) -> None:
     tool = tools_pb2.Tool(name="archival_memory_search", parameters="{}", python=tools_pb2.PythonSource(code="def f(): ..."))
     agent = agents_pb2.Agent(name="shadowing-file", model="scripted/echo")

@@ -17,6 +17,7 @@ from letta_grpc.transport.convert.agents import agent_to_pb, new_agent_from_pb
 from letta_grpc.transport.convert.archive import new_passage_from_pb, passage_to_pb
 from letta_grpc.transport.convert.conversations import conversation_to_pb
 from letta_grpc.transport.convert.enums import ROLES, TOOL_RETURN_STATUSES
+from letta_grpc.transport.convert.inputs import IMAGE_TYPES
 from letta_grpc.transport.convert.messages import message_from_pb, message_to_pb
 from letta_grpc.transport.convert.rules import Rules
 from letta_grpc.transport.convert.times import checked_timestamp
@@ -188,15 +189,24 @@ def _check_pieces(rules: Rules, path: str, message: messages_pb2.Message) -> Non
     for index, part in enumerate(message.content):
         if part.WhichOneof("kind") is None:
             rules.broken(f"{path}.content[{index}]", "must have a kind")
+        _check_picture(rules, f"{path}.content[{index}]", part)
     for index, call in enumerate(message.tool_calls):
         if not call.id or not call.name:
             rules.broken(f"{path}.tool_calls[{index}]", "must have id and name")
     for index, returned in enumerate(message.tool_returns):
         if returned.status not in TOOL_RETURN_STATUSES.from_pb or not returned.tool_call_id:
             rules.broken(f"{path}.tool_returns[{index}]", "must have tool_call_id and status")
+        for place, part in enumerate(returned.content.parts):
+            _check_picture(rules, f"{path}.tool_returns[{index}].content.parts[{place}]", part)
     for index, decision in enumerate(message.decisions):
         if decision.WhichOneof("kind") is None or not decision.tool_call_id:
             rules.broken(f"{path}.decisions[{index}]", "must have tool_call_id, and approve or deny")
+
+
+def _check_picture(rules: Rules, path: str, part: messages_pb2.ContentPart) -> None:
+    """Check that a picture is as a stored one has to be. An address would be fetched by the model's provider."""
+    if part.HasField("image") and (part.image.url or not part.image.data or part.image.media_type not in IMAGE_TYPES):
+        rules.broken(f"{path}.image", f"must have its data, no url, and as media type one of {', '.join(IMAGE_TYPES)}")
 
 
 def _check_context(rules: Rules, path: str, sent: pb.ConversationFile) -> None:

@@ -25,7 +25,7 @@ _MAX_OTID = 128
 _MAX_REASON = 4096
 # Decisions come back in the run's first event and in its history.
 _MAX_ARGUMENTS_BYTES = 262_144
-_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 def input_from_pb(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) -> tuple[InputMessage, ...]:
@@ -165,5 +165,5 @@ def _check_image(rules: Rules, path: str, image: ImagePart) -> None:
         rules.broken(path, "must have url or data")
     elif image.url and not image.url.startswith(("http://", "https://")):
         rules.broken(f"{path}.url", "must be an http or https address")
-    elif image.data and image.media_type not in _IMAGE_TYPES:
-        rules.broken(f"{path}.media_type", f"must be one of {', '.join(_IMAGE_TYPES)}")
+    elif image.data and image.media_type not in IMAGE_TYPES:
+        rules.broken(f"{path}.media_type", f"must be one of {', '.join(IMAGE_TYPES)}")

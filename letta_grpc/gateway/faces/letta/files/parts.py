@@ -5,6 +5,9 @@ import base64
 from letta_grpc.gateway.faces.letta.fields import Body
 from letta_grpc.v1 import messages_pb2 as pb
 
+# What a stored picture may be: messages.proto.
+_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
 
 def parts_of(content: object) -> list[Body]:
     """Return the parts of a content, which may be a text."""
@@ -25,6 +28,8 @@ def part_in(part: Body) -> pb.ContentPart | None:
 
 
 def _picture(data: str, media_type: str) -> pb.ContentPart | None:
+    if not data or media_type not in _PICTURES:
+        return None
     try:
         return pb.ContentPart(image=pb.Image(data=base64.b64decode(data, validate=True), media_type=media_type))
     except ValueError:
