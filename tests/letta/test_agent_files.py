@@ -262,6 +262,26 @@ def test_a_tool_that_is_here_stays_where_the_files_cannot_run(client: Client) ->
     assert outcome.func_return == "here"
 
 
+def test_two_tools_of_one_name_that_can_never_run_are_both_named(client: Client) -> None:
+    file = with_tools({"n_module": NEVER_RUNNING["n_module"]}, X)
+    file["tools"].append({**file["tools"][-1], "id": "tool-again"})
+    file["agents"][0]["tool_ids"].append("tool-again")
+    answer = imported(client, file)
+    assert ["'n_module'" in told for told in answer.left_out] == [True, True]
+    assert list(client.agents.tools.list(answer.agent_ids[0])) == []
+
+
+def test_where_no_tool_can_run_a_file_keeps_its_tools_all_the_same(tmp_path: Path) -> None:
+    with (
+        serving_site(tmp_path, "--tool-sandbox", "off") as site,
+        Letta(base_url=site.url, max_retries=0) as made,
+    ):
+        client: Client = made
+        answer = imported(client, with_tools({"w_bare": RUNNING["w_bare"], "n_bare": "def n_bare(x): ..."}, X))
+        kept = [tool.name for tool in client.agents.tools.list(answer.agent_ids[0])]
+        assert (kept, answer.left_out) == (["w_bare", "n_bare"], [])
+
+
 def test_an_import_that_fails_leaves_no_tool(client: Client) -> None:
     file = with_tools({"f_gone": "def f_gone(x): ..."}, X)
     file["agents"].append(agent(1, name="x" * 300, tool_ids=[]))

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.errors import not_found, unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, strings
+from letta_grpc.gateway.faces.letta.files.newcomers import Newcomers
 from letta_grpc.gateway.faces.letta.files.reading import Reading, agents_in, read_agent
 from letta_grpc.gateway.faces.letta.files.writing import written
 from letta_grpc.gateway.faces.letta.ids import checked_id
@@ -16,7 +17,7 @@ from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.targets import agent_in
 from letta_grpc.gateway.faces.letta.toolboxes import all_tools, tools_by_name
 from letta_grpc.gateway.failures import Failure
-from letta_grpc.v1 import agent_files_pb2, agents_pb2, block_service_pb2, tool_service_pb2
+from letta_grpc.v1 import agent_files_pb2, agents_pb2, block_service_pb2
 from letta_grpc.v1 import agent_service_pb2 as pb
 
 _FALSE = frozenset({"false", "0", "no"})
@@ -56,14 +57,17 @@ async def import_(ask: Ask) -> Json:
     model = _text(ask, "model", "override_model_handle")
     readings = [await read_agent(ask, file, place, known, model) for place in range(len(agents_in(file)))]
     shared: dict[str, str] = {}
+    newcomers = Newcomers(ask, override=_flag(ask, "override_existing_tools", default=True))
     try:
         for reading in readings:
+            await newcomers.settle(reading)
             made.append(await _made(ask, reading, shared))
             left_out += reading.left_out
         left_out += await _grouped(ask, file, made)
     except Failure:
         for agent in made:
             await ask.call(ask.services.agents.DeleteAgent, pb.DeleteAgentRequest(agent_id=agent.id))
+        await newcomers.leave()
         raise
     return {"agent_ids": [agent.id for agent in made], "left_out": left_out}
 
@@ -107,7 +111,6 @@ async def _made(ask: Ask, reading: Reading, shared: dict[str, str]) -> agents_pb
     own = [*fresh, *file.agent.memory_blocks[len(names) :]]
     del file.agent.memory_blocks[:]
     file.agent.memory_blocks.extend(own)
-    await _settle_tools(ask, file)
     request = pb.ImportAgentRequest(file=file, name=_name(ask, file.agent.name), secrets={**reading.secrets, **_secrets(ask)})
     agent = (await ask.call(ask.services.agents.ImportAgent, request)).agent
     for name in names:
@@ -117,20 +120,6 @@ async def _made(ask: Ask, reading: Reading, shared: dict[str, str]) -> agents_pb
     by_label = {block.label: block.id for block in agent.memory_blocks}
     shared.update((name, by_label[block.label]) for name, block in blocks.items())
     return agent
-
-
-async def _settle_tools(ask: Ask, file: agent_files_pb2.AgentFile) -> None:
-    """Leave in the file the tools that are not here yet; others take the place of those that are, if that is asked for."""
-    known = {tool.name: tool for tool in await all_tools(ask)}
-    present = [tool for tool in file.tools if tool.name in known]
-    fresh = [tool for tool in file.tools if tool.name not in known]
-    if _flag(ask, "override_existing_tools", default=True):
-        for tool in present:
-            here = known[tool.name]
-            if here.HasField("python") and here.python.code != tool.python.code:
-                await ask.call(ask.services.tools.UpsertTool, tool_service_pb2.UpsertToolRequest(tool=tool))
-    del file.tools[:]
-    file.tools.extend(fresh)
 
 
 async def _grouped(ask: Ask, file: Body, made: Sequence[agents_pb2.Agent]) -> list[str]:

@@ -26,6 +26,8 @@ _PLAIN: Mapping[str, str] = {
     "enable_parallel_execution": "parallel",
 }
 _MAX_FOUND = 50
+# Parameters that the reference server filled in: no model is told of them.
+INJECTED = ("self", "agent_state")
 
 
 async def create(ask: Ask) -> Json:
@@ -160,7 +162,10 @@ def tool_in(body: Body, *, is_new: bool = True) -> tools_pb2.Tool:
     if is_new:
         required_text(body, "source_code")
     tool = tools_pb2.Tool(python=python_in(body)) if body.get("source_code") is not None else tools_pb2.Tool()
-    return filled(tool, {**{name: body.get(given) for given, name in _PLAIN.items()}, **_schema(body)})
+    # It chooses among the functions of the source; a stored tool has its name for good.
+    name = text(mapping(body, "json_schema"), "name") if is_new else None
+    plain = {field: body.get(given) for given, field in _PLAIN.items()}
+    return filled(tool, {"name": name, **plain, **_schema(body)})
 
 
 def python_in(body: Body) -> tools_pb2.PythonSource:
@@ -177,11 +182,22 @@ def python_in(body: Body) -> tools_pb2.PythonSource:
 
 def _schema(body: Body) -> dict[str, Any]:
     given = mapping(body, "json_schema")
-    parameters = given.get("parameters") or mapping(body, "args_json_schema") or None
+    parameters = mapping(given, "parameters") or mapping(body, "args_json_schema")
     return {
         "description": text(body, "description") or text(given, "description"),
-        "parameters": orjson.dumps(parameters).decode() if parameters else None,
+        "parameters": orjson.dumps(without(parameters, *INJECTED)).decode() if parameters else None,
     }
+
+
+def without(schema: Body, *names: str) -> Body:
+    """Return the schema of an object without these of its properties. Raises Failure."""
+    properties = mapping(schema, "properties")
+    if not set(names) & {*properties}:
+        return schema
+    left = {**schema, "properties": {name: part for name, part in properties.items() if name not in names}}
+    if isinstance(schema.get("required"), list):
+        left["required"] = [name for name in schema["required"] if name not in names]
+    return left
 
 
 def _tool_id(ask: Ask) -> str:

@@ -5,7 +5,6 @@ Rule: nothing is lost in silence. What cannot be kept is refused, or named in `l
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -16,7 +15,7 @@ from letta_grpc.gateway.faces.letta.handles import handle_in, resolved
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.shapes.metadata import kept_metadata
 from letta_grpc.gateway.faces.letta.tool_rules import approvals_of, rules_of
-from letta_grpc.gateway.faces.letta.tools import python_in
+from letta_grpc.gateway.faces.letta.tools import INJECTED, python_in, without
 from letta_grpc.gateway.faces.letta.wishes import filled_block, kind_in, secrets_in, settings_in, window_in
 from letta_grpc.v1 import agent_files_pb2, agents_pb2, tools_pb2
 
@@ -32,8 +31,9 @@ _NO_PLACE_IN_FILE = ("files", "sources", "mcp_servers", "skills")
 
 @dataclass(slots=True, kw_only=True)
 class Reading:
-    """What was read of an agent. `blocks` are the names in the file of its blocks, in order."""
+    """What was read of an agent, which stands at `path`. `blocks` are the names in the file of its blocks, in order."""
 
+    path: str
     file: agent_files_pb2.AgentFile
     secrets: Mapping[str, str]
     blocks: list[str]
@@ -71,7 +71,7 @@ async def read_agent(ask: Ask, file: Body, place: int, known: Mapping[str, tools
     speaks_by_tool = agent.kind == agents_pb2.AGENT_KIND_MEMGPT
     conversation = History(path, body, speaks_by_tool=speaks_by_tool, left_out=left_out).conversation()
     made = agent_files_pb2.AgentFile(version=VERSION, agent=agent, tools=tools.new, conversations=[conversation])
-    return Reading(file=made, secrets=secrets_in(body), blocks=names, left_out=left_out)
+    return Reading(path=path, file=made, secrets=secrets_in(body), blocks=names, left_out=left_out)
 
 
 def _named(path: str, field: str, ids: list[str], by_id: Mapping[str, Body]) -> list[str]:
@@ -126,16 +126,13 @@ class _Tools:
 
 def _tool(name: str, body: Body) -> tools_pb2.Tool:
     schema = mapping(body, "json_schema")
-    given = mapping(schema, "parameters") or mapping(body, "args_json_schema") or {"type": "object"}
+    given = mapping(schema, "parameters") or mapping(body, "args_json_schema")
     # Of agents that speak by tools: there it is added anew.
-    properties = {key: value for key, value in mapping(given, "properties").items() if key != _HEARTBEAT}
-    parameters: dict[str, Any] = {**given, "properties": properties}
-    if isinstance(parameters.get("required"), list):
-        parameters["required"] = [key for key in parameters["required"] if key != _HEARTBEAT]
+    parameters = without(given, _HEARTBEAT, *INJECTED) if given else None
     plain = {
         "name": name,
         "description": text(body, "description") or text(schema, "description"),
-        "parameters": orjson.dumps(parameters).decode(),
+        "parameters": orjson.dumps(parameters).decode() if parameters else None,
         "tags": strings(body, "tags"),
         "return_char_limit": body.get("return_char_limit"),
         "requires_approval": body.get("default_requires_approval"),
