@@ -89,6 +89,16 @@ final class Following {
     }
   }
 
+  /** Tells whether there is an event for which nobody has to wait. */
+  boolean isReady() {
+    step.lock();
+    try {
+      return !waiting.isEmpty();
+    } finally {
+      step.unlock();
+    }
+  }
+
   /** Returns the event that {@link #hasNext} waited for. */
   RunEvent next() {
     step.lock();

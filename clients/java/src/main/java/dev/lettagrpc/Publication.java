@@ -40,13 +40,11 @@ final class Publication implements Flow.Subscription, Runnable {
 
   private void deliver() {
     Iterator<RunEvent> events = stream.iterator();
-    while (events.hasNext()) {
-      if (!awaitDemand()) {
-        return;
-      }
+    while (events.hasNext() && awaitDemand()) {
       subscriber.onNext(events.next());
     }
     if (!isCancelled()) {
+      stream.ended();
       subscriber.onComplete();
     }
   }
@@ -70,10 +68,15 @@ final class Publication implements Flow.Subscription, Runnable {
     stream.close();
   }
 
-  /** Waits until one more event is wanted; false if none ever will be. */
+  /** Lets it see that the stream is closed. */
+  synchronized void wake() {
+    notifyAll();
+  }
+
+  /** Waits until one more event is wanted; false if none ever will be, or can be had. */
   private synchronized boolean awaitDemand() {
     try {
-      while (demand == 0 && !cancelled && misuse == null) {
+      while (demand == 0 && !cancelled && !stream.isClosed() && misuse == null) {
         wait();
       }
     } catch (InterruptedException interrupt) {
@@ -85,7 +88,7 @@ final class Publication implements Flow.Subscription, Runnable {
     if (demand < Long.MAX_VALUE) {
       demand--;
     }
-    return !cancelled;
+    return !cancelled && !stream.isClosed();
   }
 
   private synchronized boolean isCancelled() {

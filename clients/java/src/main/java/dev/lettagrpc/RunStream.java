@@ -14,7 +14,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
@@ -35,7 +35,7 @@ public final class RunStream
   private final Following following;
   private final Executor executor;
   private final Accumulator accumulator = new Accumulator();
-  private final AtomicBoolean subscribed = new AtomicBoolean();
+  private final AtomicReference<Publication> published = new AtomicReference<>();
   private volatile int last;
 
   RunStream(Connection connection, Opening opening, Executor executor) {
@@ -85,20 +85,24 @@ public final class RunStream
   @Override
   public Iterator<RunEvent> iterator() {
     return new Iterator<>() {
+      private boolean promised;
+
       @Override
       public boolean hasNext() {
-        boolean more = following.hasNext();
-        if (!more) {
+        promised = following.hasNext();
+        if (!promised) {
           following.verified().ifPresent(accumulator::put);
         }
-        return more;
+        return promised;
       }
 
       @Override
       public RunEvent next() {
-        if (!hasNext()) {
+        // Closed between hasNext and next, from another thread, a loop ends with its next turn.
+        if (!(promised && following.isReady()) && !hasNext()) {
           throw new NoSuchElementException("the run has ended");
         }
+        promised = false;
         RunEvent event = following.next();
         last = event.getSequenceNumber();
         accumulator.add(event);
@@ -117,6 +121,11 @@ public final class RunStream
   /** Reads to the end; returns the run as it ended, whatever its state. */
   public Run finalRun() {
     forEach(event -> {});
+    return ended();
+  }
+
+  /** Returns the run as it ended. Throws if it hasn't: what there was to read was no more. */
+  Run ended() {
     Run run = accumulator.run().orElse(null);
     if (run != null && Following.FINAL_STATES.contains(run.getState())) {
       return run;
@@ -157,12 +166,14 @@ public final class RunStream
 
   /**
    * Hands the events to the one subscriber that a stream may have, as many as it requests, on a
-   * thread of the client's executor. Cancelling the subscription closes the stream.
+   * thread of the client's executor. Cancelling the subscription closes the stream. A subscriber
+   * whose stream somebody else closes before the run has ended gets an {@link
+   * IllegalStateException}.
    */
   @Override
   public void subscribe(Flow.Subscriber<? super RunEvent> subscriber) {
     Publication publication = new Publication(this, subscriber);
-    if (subscribed.compareAndSet(false, true)) {
+    if (published.compareAndSet(null, publication)) {
       executor.execute(publication);
     } else {
       publication.refuse(new IllegalStateException("the stream has a subscriber"));
@@ -180,5 +191,13 @@ public final class RunStream
   @Override
   public void close() {
     following.close();
+    Publication publication = published.get();
+    if (publication != null) {
+      publication.wake();
+    }
+  }
+
+  boolean isClosed() {
+    return following.isClosed();
   }
 }

@@ -4,6 +4,7 @@ import static dev.lettagrpc.Events.delta;
 import static dev.lettagrpc.Events.finished;
 import static dev.lettagrpc.Events.started;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,7 +14,8 @@ import java.io.IOException;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -59,9 +61,7 @@ class PublicationTest {
     stage.then(call -> call.fail(Status.NOT_FOUND));
     client.stream("agent-1", "hello").subscribe(reader);
 
-    CompletionException failure = assertThrows(CompletionException.class, reader.end::join);
-
-    assertEquals(Status.Code.NOT_FOUND, ((LettaException) failure.getCause()).code());
+    assertEquals(Status.Code.NOT_FOUND, ((LettaException) reader.failure()).code());
   }
 
   @Test
@@ -78,14 +78,58 @@ class PublicationTest {
   }
 
   @Test
+  void aSubscriberWithoutDemandIsToldThatTheStreamIsClosedAndItsThreadIsFreed() throws Exception {
+    stage.then(call -> call.send(started(1), delta(2, "m", "Hi")));
+    Deliveries threads = new Deliveries();
+    try (LettaClient own = stage.client(threads)) {
+      RunStream stream = own.stream("agent-1", "hello");
+      stream.subscribe(reader);
+      reader.subscription().request(1);
+      reader.next();
+      threads.awaitIdle();
+
+      stream.close();
+
+      assertEquals(IllegalStateException.class, reader.failure().getClass());
+      threads.awaitEnd();
+    }
+  }
+
+  @Test
+  void closingTheClientInMidRunIsNoEndOfTheRun() throws Exception {
+    stage.then(call -> call.send(started(1)));
+    client.stream("agent-1", "hello").subscribe(reader);
+    reader.subscription().request(Long.MAX_VALUE);
+    reader.next();
+
+    client.close();
+
+    assertEquals(IllegalStateException.class, reader.failure().getClass());
+  }
+
+  @Test
+  void aSubscriberWhoCancelsIsToldNothingMore() throws Exception {
+    stage.then(call -> call.send(started(1), delta(2, "m", "Hi")));
+    Deliveries threads = new Deliveries();
+    try (LettaClient own = stage.client(threads)) {
+      own.stream("agent-1", "hello").subscribe(reader);
+      reader.subscription().request(1);
+      reader.next();
+
+      reader.subscription().cancel();
+      threads.awaitEnd();
+    }
+    assertFalse(reader.end.isDone());
+  }
+
+  @Test
   void requestingNothingIsAnError() throws Exception {
     stage.then(call -> call.send(started(1)));
     client.stream("agent-1", "hello").subscribe(reader);
 
     reader.subscription().request(0);
 
-    CompletionException failure = assertThrows(CompletionException.class, reader.end::join);
-    assertEquals(IllegalArgumentException.class, failure.getCause().getClass());
+    assertEquals(IllegalArgumentException.class, reader.failure().getClass());
   }
 
   @Test
@@ -96,8 +140,30 @@ class PublicationTest {
 
     stream.subscribe(reader);
 
-    CompletionException failure = assertThrows(CompletionException.class, reader.end::join);
-    assertEquals(IllegalStateException.class, failure.getCause().getClass());
+    assertEquals(IllegalStateException.class, reader.failure().getClass());
+  }
+
+  /** Delivers on a thread that can be watched. */
+  private static final class Deliveries implements Executor {
+    private final CompletableFuture<Thread> thread = new CompletableFuture<>();
+
+    @Override
+    public void execute(Runnable delivery) {
+      Thread started = new Thread(delivery);
+      started.start();
+      thread.complete(started);
+    }
+
+    /** Waits until it waits for its subscriber: for the server it would with a limit of time. */
+    void awaitIdle() {
+      while (thread.join().getState() != Thread.State.WAITING) {
+        Thread.onSpinWait();
+      }
+    }
+
+    void awaitEnd() throws InterruptedException {
+      thread.join().join();
+    }
   }
 
   /** Notes the numbers of what it gets. */
@@ -112,6 +178,10 @@ class PublicationTest {
 
     int next() throws InterruptedException {
       return got.take();
+    }
+
+    Throwable failure() {
+      return assertThrows(ExecutionException.class, () -> end.get(30, TimeUnit.SECONDS)).getCause();
     }
 
     @Override

@@ -250,6 +250,20 @@ class RunStreamTest {
   }
 
   @Test
+  void anEventThatWasPromisedIsHandedOnByAStreamThatWasClosedInBetween() {
+    stage.then(call -> call.send(started(1), delta(2, "m", "Hi")));
+    RunStream stream = client.stream("agent-1", "hello");
+    Iterator<RunEvent> events = stream.iterator();
+    assertTrue(events.hasNext());
+
+    stream.close();
+
+    assertEquals(1, events.next().getSequenceNumber());
+    assertFalse(events.hasNext());
+    assertThrows(NoSuchElementException.class, events::next);
+  }
+
+  @Test
   void anInterruptEndsTheWaitAtOnceAndStaysSet() throws Exception {
     stage.then(call -> call.send(started(1)));
     RunStream stream = client.stream("agent-1", "hello");

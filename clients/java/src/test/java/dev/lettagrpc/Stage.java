@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.function.Consumer;
 
@@ -89,7 +90,15 @@ final class Stage implements AutoCloseable {
   }
 
   LettaClient client(RetryPolicy retry) {
-    return LettaClient.builder().channel(channel).apiKey("key").retry(retry).build();
+    return builder().retry(retry).build();
+  }
+
+  LettaClient client(Executor executor) {
+    return builder().retry(QUICK).executor(executor).build();
+  }
+
+  private LettaClientBuilder builder() {
+    return LettaClient.builder().channel(channel).apiKey("key");
   }
 
   @Override
