@@ -32,7 +32,8 @@ impl Client {
         Self { connection }
     }
 
-    /// Makes a client for a server: `host:port` or `http://…` in plain text, `https://…` by TLS.
+    /// Makes a client for a server: `host:port` or `http://…` in plain text, `https://…` by TLS. With `.tls(…)` `host:port` is
+    /// secured too.
     ///
     /// The connection is made with the first call, and made again whenever it breaks: a client may be older than its server.
     ///

@@ -65,13 +65,14 @@ impl Connect {
         self
     }
 
-    /// Uses a channel of your own, over whatever it leads; the target is not looked at.
+    /// Uses a channel of your own, over whatever it leads; neither the target nor `tls` is looked at.
     pub fn channel(mut self, channel: Channel) -> Self {
         self.channel = Some(channel);
         self
     }
 
-    /// How an `https://` target is secured; default: by the system's roots.
+    /// Secures the connection this way: to `https://…` or `host:port`; `http://…` is refused then. Default: `https://…` alone is
+    /// secured, by the system's roots.
     ///
     /// For a server with a certificate of your own authority:
     ///
@@ -80,7 +81,7 @@ impl Connect {
     /// use letta_grpc::{Client, tonic::transport::{Certificate, ClientTlsConfig}};
     ///
     /// let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-    /// let connect = Client::connect("https://agents.example:50051").tls(tls);
+    /// let connect = Client::connect("agents.example:50051").tls(tls);
     /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: tonic::transport::ClientTlsConfig) -> Self {
@@ -102,8 +103,8 @@ impl Connect {
     }
 
     fn endpoint(&self) -> Result<Endpoint> {
-        let scheme = if self.target.contains("://") { "" } else { "http://" };
-        let target = format!("{scheme}{}", self.target);
+        let scheme = if self.asks_for_tls() { "https" } else { "http" };
+        let target = if self.target.contains("://") { self.target.clone() } else { format!("{scheme}://{}", self.target) };
         let endpoint = Endpoint::from_shared(target).map_err(|error| Error::invalid("target", error))?;
         self.secured(endpoint)?.user_agent(AGENT).map_err(|error| Error::invalid("user agent", error)).map(|endpoint| {
             endpoint
@@ -114,18 +115,35 @@ impl Connect {
                 .keep_alive_timeout(Duration::from_secs(5))
         })
     }
+}
 
-    #[cfg(feature = "tls")]
+#[cfg(feature = "tls")]
+impl Connect {
+    fn asks_for_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     fn secured(&self, endpoint: Endpoint) -> Result<Endpoint> {
         if endpoint.uri().scheme_str() != Some("https") {
+            if self.asks_for_tls() {
+                // Whoever asks for TLS has something to keep: nothing of it goes out in clear.
+                return Err(Error::invalid("target", "TLS was asked for: write https://… or host:port"));
+            }
             return Ok(endpoint);
         }
         let system = || tonic::transport::ClientTlsConfig::new().with_enabled_roots();
         let config = self.tls.clone().unwrap_or_else(system);
         endpoint.tls_config(config).map_err(|error| Error::invalid("tls", error))
     }
+}
 
-    #[cfg(not(feature = "tls"))]
+#[cfg(not(feature = "tls"))]
+#[expect(clippy::unused_self, reason = "with TLS it is used")]
+impl Connect {
+    fn asks_for_tls(&self) -> bool {
+        false
+    }
+
     fn secured(&self, endpoint: Endpoint) -> Result<Endpoint> {
         if endpoint.uri().scheme_str() == Some("https") {
             return Err(Error::invalid("target", "this build has no TLS: turn the feature `tls` on"));
@@ -181,10 +199,51 @@ mod tests {
         assert!(!format!("{connect:?}").contains("secret"));
         assert!(!format!("{:?}", connect.await.unwrap()).contains("secret"));
     }
+}
 
-    #[cfg(feature = "tls")]
+#[cfg(all(test, feature = "tls"))]
+mod secured {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+    use tonic::Code;
+    use tonic::transport::ClientTlsConfig;
+
+    /// What HTTP/2 in plain text begins with: `PRI * HTTP/2.0`.
+    const CLEAR: u8 = b'P';
+    /// What TLS begins with.
+    const HANDSHAKE: u8 = 22;
+
     #[tokio::test]
     async fn https_is_secured() {
         assert!(Client::connect("https://localhost:1").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_host_and_port_are_secured_once_tls_is_asked_for() {
+        assert_eq!(first_byte(|connect| connect).await, CLEAR);
+        assert_eq!(first_byte(|connect| connect.tls(ClientTlsConfig::new().domain_name("localhost"))).await, HANDSHAKE);
+    }
+
+    #[tokio::test]
+    async fn plain_text_is_refused_once_tls_is_asked_for() {
+        let connect = Client::connect("http://localhost:1").tls(ClientTlsConfig::new());
+        let error = connect.await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::InvalidArgument));
+        assert!(error.message().contains("https://"), "{error}");
+    }
+
+    /// Returns the first byte that a server at a bare host and port is sent.
+    async fn first_byte(with: impl FnOnce(Connect) -> Connect) -> u8 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap().to_string();
+        let client = with(Client::connect(target).api_key("secret")).await.unwrap();
+        let call = tokio::spawn(async move { client.agents().list_agents(crate::v1::ListAgentsRequest::default()).await });
+        let seen = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap()
+        };
+        let byte = tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
+        call.abort();
+        byte
     }
 }
