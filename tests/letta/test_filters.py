@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import letta_client
 import pytest
 from letta_client import Letta
 
@@ -98,3 +99,36 @@ def test_the_parts_of_a_run_are_in_no_other_order(client: Client, site: Site, wr
 def test_what_is_no_number_counts_no_agents(site: Site, kind: str) -> None:
     for text in ("x", "-1", "1.5", "²", "9" * 5000):
         assert site.http.get("/v1/blocks/", params={f"connected_to_agents_count_{kind}": text}).status_code == 422
+
+
+def test_notes_are_searched_between_dates(client: Client) -> None:
+    agent_id = client.agents.create(model="scripted/echo", include_base_tools=False).id
+    client.agents.passages.create(agent_id, text="A note.")
+
+    def found(**query: Any) -> int:  # noqa: ANN401 - of any kind
+        return len(client.passages.search(agent_id=agent_id, query="note", **query))
+
+    assert found(start_date="2020-01-01", end_date="2999-01-01T00:00:00Z") == 1
+    assert found(end_date="2020-01-01") == found(start_date="2999-01-01") == found(archive_id="archive-1") == 0
+    for wrong in ("soon", "2026-13-45"):
+        with pytest.raises(letta_client.UnprocessableEntityError, match="start_date"):
+            found(start_date=wrong)
+        with pytest.raises(letta_client.UnprocessableEntityError, match="created_at"):
+            client.agents.passages.create(agent_id, text="Another.", created_at=wrong)
+    assert len(client.agents.passages.list(agent_id)) == 1
+
+
+def test_nobody_finds_agents_by_what_none_has(client: Client) -> None:
+    client.agents.create(model="scripted/echo", include_base_tools=False)
+    for query in ({"created_by_id": "user-1"}, {"identifier_keys": ["key"]}, {"template_id": "template-1"}):
+        assert list(client.agents.list(**query)) == []
+
+
+def test_a_conversation_says_when_it_was_last_spoken_in(client: Client) -> None:
+    agent_id = client.agents.create(model="scripted/echo", include_base_tools=False).id
+    conversation = client.conversations.create(agent_id=agent_id)
+    assert client.conversations.retrieve(conversation.id).last_message_at is None
+    list(client.conversations.messages.create(conversation.id, messages=user("hi")))
+    told = client.conversations.retrieve(conversation.id)
+    assert told.last_message_at > told.created_at
+    assert len(told.in_context_message_ids) == 2

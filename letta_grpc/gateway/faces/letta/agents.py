@@ -25,7 +25,7 @@ from letta_grpc.v1 import agents_pb2, block_service_pb2, run_service_pb2, runs_p
 
 _PENDING = "agent.pending_approval"
 # What no agent here has: who asks for it finds none.
-_NOBODY_HAS = ("identity_id", "identifier_keys", "template_id", "base_template_id")
+_NOBODY_HAS = ("identity_id", "identifier_keys", "template_id", "base_template_id", "created_by_id")
 Fetch = Callable[[pb.ListAgentsRequest], Awaitable[tuple[Sequence[agents_pb2.Agent], str]]]
 
 
@@ -192,10 +192,17 @@ OPERATIONS: Sequence[Operation] = (
         "POST",
         "/v1/agents/",
         create,
-        differs="`embedding`, `compaction_settings`, `response_format`, `message_buffer_autoclear`, "
-        "`initial_message_sequence` and `identity_ids` are let be",
+        differs="`embedding` and what belongs to it, `compaction_settings`, `response_format`, `message_buffer_autoclear`, "
+        "`initial_message_sequence`, `identity_ids`, `hidden`, `project_id`, folders and sources are let be",
     ),
-    Operation("GET", "/v1/agents/", list_agents, "tools, blocks and tags are always in"),
+    Operation(
+        "GET",
+        "/v1/agents/",
+        list_agents,
+        "tools, blocks and tags are always in",
+        "`order_by=updated_at` and `last_stop_reason` are 501; `project_id` is let be; "
+        "`pending_approval` is told where one agent is shown",
+    ),
     Operation("GET", "/v1/agents/count", count),
     Operation(
         "GET", "/v1/agents/{agent_id}", retrieve, "tools, blocks and tags are always in; secrets never show their values"

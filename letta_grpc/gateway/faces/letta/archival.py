@@ -22,6 +22,9 @@ _FOUND = 10
 
 async def create(ask: Ask) -> Json:
     """Keep a note; the answer is a list of the notes that were made of the text."""
+    if ask.body.get("created_at") is not None:
+        # Every note is as old as its keeping; but what is no time is told.
+        moment("created_at", str(ask.body["created_at"]))
     note = passages_pb2.Passage(text=required_text(ask.body, "text"), tags=strings(ask.body, "tags"))
     request = pb.CreatePassageRequest(agent_id=agent_in(ask).agent_id, passage=note)
     return [passage_json((await ask.call(ask.services.archives.CreatePassage, request)).passage)]
@@ -45,7 +48,6 @@ async def search(ask: Ask) -> Json:
     """Find notes by words, and by meaning where the server has an embedding model."""
     limit = ask.number("top_k", _FOUND, _MAX_FOUND)
     words = ask.query("query") or ""
-    time_from, time_before = _time(ask, "start_datetime"), _time(ask, "end_datetime")
     match_all = ask.query("tag_match_mode") == "all"
     found = await _found(
         ask,
@@ -53,9 +55,11 @@ async def search(ask: Ask) -> Json:
         words,
         ask.queries("tags"),
         match_all=match_all,
-        limit=_MAX_FOUND if time_from or time_before else limit,
+        limit=limit,
+        time_from=_time(ask, "start_datetime"),
+        time_before=_time(ask, "end_datetime"),
     )
-    results = [found_json(note) for note in found if _is_between(note, time_from, time_before)][:limit]
+    results = [found_json(note) for note in found]
     return {"results": results, "count": len(results)}
 
 
@@ -65,6 +69,12 @@ async def search_passages(ask: Ask) -> Json:
     agent_id = text(body, "agent_id")
     if agent_id is None:
         raise unprocessable("agent_id", "is needed: notes are searched agent by agent")
+    if body.get("archive_id"):
+        # An agent's archive has no id here.
+        return []
+    time_from, time_before = (
+        moment(name, given) if (given := text(body, name)) else None for name in ("start_date", "end_date")
+    )
     found = await _found(
         ask,
         checked_id("agent", agent_id, "body"),
@@ -72,18 +82,33 @@ async def search_passages(ask: Ask) -> Json:
         strings(body, "tags"),
         match_all=body.get("tag_match_mode") == "all",
         limit=whole_number(body, "limit", _FOUND, _MAX_FOUND),
+        time_from=time_from,
+        time_before=time_before,
     )
     return [{"passage": passage_json(note), "score": 1 / (rank + 1), "metadata": {}} for rank, note in enumerate(found)]
 
 
 async def _found(
-    ask: Ask, agent_id: str, words: str, tags: Sequence[str], *, limit: int, match_all: bool = False
+    ask: Ask,
+    agent_id: str,
+    words: str,
+    tags: Sequence[str],
+    *,
+    limit: int,
+    match_all: bool = False,
+    time_from: datetime | None = None,
+    time_before: datetime | None = None,
 ) -> list[passages_pb2.Passage]:
-    """Return notes, the best first. Any of the tags suffices unless all are asked for: then each tag is a search."""
+    """Return notes, the best first; between times, those of the best that fit.
+
+    Any of the tags suffices unless all are asked for: then each tag is a search.
+    """
+    looked_at = _MAX_FOUND if time_from or time_before else limit
     groups = [list(tags)] if match_all or not tags else [[tag] for tag in tags]
-    requests = [pb.SearchPassagesRequest(agent_id=agent_id, query=words, tags=group, limit=limit) for group in groups]
+    requests = [pb.SearchPassagesRequest(agent_id=agent_id, query=words, tags=group, limit=looked_at) for group in groups]
     lists = await together(*(ask.call(ask.services.archives.SearchPassages, request) for request in requests))
-    return _merged([response.passages for response in lists])[:limit]
+    merged = _merged([response.passages for response in lists])[:looked_at]
+    return [note for note in merged if _is_between(note, time_from, time_before)][:limit]
 
 
 def _merged(lists: Sequence[Sequence[passages_pb2.Passage]]) -> list[passages_pb2.Passage]:
@@ -128,10 +153,10 @@ def _note_id(ask: Ask) -> str:
 
 _ARCHIVE = "/v1/agents/{agent_id}/archival-memory"
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", _ARCHIVE, create, "needs no embedding model"),
+    Operation("POST", _ARCHIVE, create, "needs no embedding model", "`created_at` is let be: a note is as old as its keeping"),
     Operation("GET", _ARCHIVE, list_passages),
-    Operation("GET", f"{_ARCHIVE}/search", search, "by words too, not by meaning alone"),
+    Operation("GET", f"{_ARCHIVE}/search", search, "by words too, not by meaning alone", "looks for dates among the 50 best"),
     Operation("PATCH", f"{_ARCHIVE}/{{memory_id}}", update),
     Operation("DELETE", f"{_ARCHIVE}/{{memory_id}}", delete),
-    Operation("POST", "/v1/passages/search", search_passages, differs="needs agent_id"),
+    Operation("POST", "/v1/passages/search", search_passages, differs="needs agent_id; looks for dates among the 50 best"),
 )

@@ -80,7 +80,7 @@ async def retrieve(ask: Ask) -> Json:
     conversation = await conversation_named(ask, ask.path("conversation_id"))
     request = agent_service_pb2.GetContextRequest(agent_id=conversation.agent_id, conversation_id=conversation.id)
     context = (await ask.call(ask.services.agents.GetContext, request)).context
-    return conversation_json(conversation, [message.id for message in context.messages])
+    return conversation_json(conversation, context.messages)
 
 
 async def update(ask: Ask) -> Json:
@@ -164,7 +164,9 @@ async def follow(ask: Ask) -> Response:
 
 OPERATIONS: Sequence[Operation] = (
     Operation("POST", "/v1/conversations/", create, differs="of the model's settings it has its own `model` alone"),
-    Operation("GET", "/v1/conversations/", list_conversations),
+    Operation(
+        "GET", "/v1/conversations/", list_conversations, differs="needs agent_id; `last_message_at` is null in the list"
+    ),
     Operation("GET", "/v1/conversations/{conversation_id}", retrieve),
     Operation("PATCH", "/v1/conversations/{conversation_id}", update),
     Operation("DELETE", "/v1/conversations/{conversation_id}", delete),

@@ -147,17 +147,34 @@ def _found(item: Item, agent_id: str, conversation_id: str) -> Item:
 
 OPERATIONS: Sequence[Operation] = (
     Operation("GET", "/v1/messages/", list_all, differs="needs conversation_id or agent_id"),
-    Operation("POST", "/v1/messages/search", search, "words are found in any form of letters", "needs agent_id"),
+    Operation(
+        "POST",
+        "/v1/messages/search",
+        search,
+        "words are found in any form of letters",
+        "needs agent_id; by words, whatever `search_mode` says",
+    ),
     Operation(
         "POST",
         "/v1/agents/{agent_id}/messages",
         send,
         "queues behind a run at work; repeated by otid it is one run",
-        "no token ids, no logprobs, no `client_skills`",
+        "no token ids, no logprobs, no `client_skills`; `name`, `sender_id` and `group_id` of messages are let be; "
+        "refused are words of the assistant's, and a message behind answers: send it when they are through",
     ),
-    Operation("POST", "/v1/agents/{agent_id}/messages/stream", stream, "seq_id, usage and [DONE] always; any stream resumes"),
     Operation(
-        "POST", "/v1/agents/{agent_id}/messages/async", send_later, "outlives the server; calls back again until it is heard"
+        "POST",
+        "/v1/agents/{agent_id}/messages/stream",
+        stream,
+        "seq_id, usage and [DONE] always; any stream resumes",
+        "`compaction_stats` has the tokens before and after alone",
+    ),
+    Operation(
+        "POST",
+        "/v1/agents/{agent_id}/messages/async",
+        send_later,
+        "outlives the server; calls back again until it is heard",
+        "a callback says in the native API's words why a run ended, and `completed` of one whose answer was cut",
     ),
     Operation("POST", "/v1/agents/{agent_id}/messages/cancel", cancel, "ends a silent model and a running tool at once"),
     Operation("GET", "/v1/agents/{agent_id}/messages", list_messages, "`order=desc` is newest first, and `after` goes on"),

@@ -154,6 +154,6 @@ OPERATIONS: Sequence[Operation] = (
     Operation("GET", "/v1/runs/{run_id}/messages", messages, "has the input of failed and cancelled runs, too"),
     Operation("GET", "/v1/runs/{run_id}/steps", steps),
     Operation("GET", "/v1/runs/{run_id}/usage", usage),
-    Operation("GET", "/v1/runs/{run_id}/metrics", metrics),
+    Operation("GET", "/v1/runs/{run_id}/metrics", metrics, differs="`tools_used` is null"),
     Operation("POST", "/v1/runs/{run_id}/stream", follow, "any run, not only background ones, also after a restart"),
 )

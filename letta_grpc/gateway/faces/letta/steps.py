@@ -81,5 +81,10 @@ OPERATIONS: Sequence[Operation] = (
     Operation("GET", "/v1/steps/", list_steps),
     Operation("GET", "/v1/steps/{step_id}", retrieve),
     Operation("GET", "/v1/steps/{step_id}/messages", messages),
-    Operation("GET", "/v1/steps/{step_id}/metrics", metrics),
+    Operation(
+        "GET",
+        "/v1/steps/{step_id}/metrics",
+        metrics,
+        differs="`step_ns` alone: the time of models and tools is not told apart",
+    ),
 )

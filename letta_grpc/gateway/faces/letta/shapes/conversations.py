@@ -1,16 +1,19 @@
 """Conversations."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.shapes.runs import PRIVATE
 from letta_grpc.gateway.faces.letta.shapes.times import timestamp_of
-from letta_grpc.v1 import conversations_pb2
+from letta_grpc.v1 import conversations_pb2, messages_pb2
 
 DESCRIPTION, ARCHIVED_AT, HIDDEN = (f"{PRIVATE}{name}" for name in ("description", "archived_at", "hidden"))
 
 
-def conversation_json(conversation: conversations_pb2.Conversation, in_context: list[str] | None = None) -> dict[str, Any]:
-    """Return a conversation."""
+def conversation_json(
+    conversation: conversations_pb2.Conversation, in_context: Sequence[messages_pb2.Message] | None = None
+) -> dict[str, Any]:
+    """Return a conversation. Where its context was read, it says what is in there, and when something was said last."""
     own = conversation.metadata
     return {
         "id": conversation.id,
@@ -24,9 +27,9 @@ def conversation_json(conversation: conversations_pb2.Conversation, in_context: 
         "archived": ARCHIVED_AT in own,
         "archived_at": own.get(ARCHIVED_AT),
         "hidden": own.get(HIDDEN) == "true",
-        "in_context_message_ids": in_context,
+        "in_context_message_ids": None if in_context is None else [message.id for message in in_context],
         "isolated_block_ids": [],
         "model": conversation.model or None,
         "model_settings": None,
-        "last_message_at": None,
+        "last_message_at": timestamp_of(in_context[-1], "create_time") if in_context else None,
     }
