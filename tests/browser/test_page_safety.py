@@ -106,3 +106,52 @@ def test_the_key_is_asked_for_kept_in_the_tab_and_sent_as_a_header_alone(guarded
     assert visitor.page.evaluate("() => [localStorage.length, document.cookie]") == [0, ""]
     assert all("401" in problem for problem in visitor.problems)
     visitor.problems.clear()
+
+
+@pytest.mark.parametrize("key", ["ключ", "sékret"])
+def test_a_key_that_no_header_can_carry_is_told_in_the_dialog(guarded: Served, visitor: Visitor, key: str) -> None:
+    agent_id = guarded.agent()
+    visitor.open(guarded.url)
+    dialog = visitor.page.get_by_role("dialog")
+    field = dialog.get_by_label("Key", exact=True)
+    field.fill(key)
+    field.press("Enter")
+    expect(dialog.get_by_role("alert")).to_have_text(
+        "A key has only letters, digits and signs of ASCII: a header takes no others."
+    )
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(visitor.page.get_by_text("Connecting again…")).to_be_hidden()
+    field.fill("right-key")
+    field.press("Enter")
+    expect(dialog).to_be_hidden()
+    expect(visitor.page.get_by_label("Agent", exact=True)).to_have_value(agent_id)
+    visitor.settled()
+    visitor.page.get_by_role("button", name="API key").click()
+    expect(dialog.get_by_role("alert")).to_have_count(0)
+    assert all("401" in problem for problem in visitor.problems)
+    visitor.problems.clear()
+
+
+def test_a_page_that_may_not_begin_says_so_and_waits_for_nothing(server: Served, visitor: Visitor) -> None:
+    failure = {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "Not for you.", "details": []}}
+    visitor.page.route("**/api/v1/agents?*", lambda route: route.fulfill(status=403, json=failure))
+    visitor.open(server.url)
+    expect(visitor.page.get_by_text("Not for you.")).to_be_visible()
+    visitor.settled("closed")
+    expect(visitor.page.get_by_text("No agents yet")).to_be_hidden()
+    assert all("403" in problem for problem in visitor.problems)
+    visitor.problems.clear()
+
+
+def test_without_a_key_the_page_is_closed_and_the_dialog_can_come_back(guarded: Served, visitor: Visitor) -> None:
+    visitor.open(guarded.url)
+    dialog = visitor.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Cancel").click()
+    visitor.settled("closed")
+    visitor.page.get_by_role("button", name="API key").click()
+    dialog.get_by_label("Key", exact=True).fill("wrong-key")
+    dialog.get_by_role("button", name="Use it").click()
+    expect(dialog).to_contain_text("This server wants an API key.")
+    visitor.settled("closed")
+    assert all("401" in problem for problem in visitor.problems)
+    visitor.problems.clear()

@@ -8,18 +8,21 @@ import type { Agent } from "./wire.ts";
 export class AgentList {
   private readonly select = byId<HTMLSelectElement>("agent");
   private chosen = "";
+  private isLoaded = false;
 
   constructor(private readonly onChoice: (agentId: string) => void) {
     this.select.addEventListener("change", () => (location.hash = this.select.value));
     addEventListener("hashchange", () => this.choose());
   }
 
+  /** Whether there are no agents, as far as the server has said. */
   get isEmpty(): boolean {
-    return this.select.options.length === 0;
+    return this.isLoaded && this.select.options.length === 0;
   }
 
   async load(): Promise<void> {
     const agents = await listAgents();
+    this.isLoaded = true;
     this.select.replaceChildren(...agents.map(optionOf));
     this.select.disabled = agents.length === 0;
     this.choose();

@@ -26,6 +26,11 @@ export function storedKey(): string {
   return sessionStorage.getItem(KEY) ?? "";
 }
 
+/** Whether a header can carry a key. `fetch` fails with others as if the server were out of reach. */
+export function isSendable(key: string): boolean {
+  return /^[ -~]*$/.test(key);
+}
+
 export function storeKey(key: string): void {
   if (key) sessionStorage.setItem(KEY, key);
   else sessionStorage.removeItem(KEY);

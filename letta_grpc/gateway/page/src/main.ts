@@ -1,7 +1,7 @@
 // The page, put together.
 
 import { AgentList, NewAgent } from "./agents.ts";
-import { ApiError, storedKey, storeKey } from "./api.ts";
+import { ApiError, isSendable, storedKey, storeKey } from "./api.ts";
 import { Chat, type View } from "./chat.ts";
 import { Composer } from "./composer.ts";
 import { byId } from "./dom.ts";
@@ -78,14 +78,22 @@ function openKey(reason: string): void {
   byId("key-reason").textContent = reason;
   byId<HTMLInputElement>("key").value = storedKey();
   const dialog = byId<HTMLDialogElement>("key-dialog");
+  faultyKey("");
   if (!dialog.open) dialog.showModal();
+}
+
+function faultyKey(fault: string): void {
+  byId("key-fault").textContent = fault;
+  byId("key").setAttribute("aria-invalid", String(fault !== ""));
 }
 
 byId("open-key").addEventListener("click", () => openKey(""));
 byId("close-key").addEventListener("click", () => byId<HTMLDialogElement>("key-dialog").close());
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  storeKey(byId<HTMLInputElement>("key").value.trim());
+  const key = byId<HTMLInputElement>("key").value.trim();
+  if (!isSendable(key)) return faultyKey("A key has only letters, digits and signs of ASCII: a header takes no others.");
+  storeKey(key);
   byId<HTMLDialogElement>("key-dialog").close();
   void begin();
 });
@@ -94,6 +102,7 @@ async function begin(): Promise<void> {
   try {
     await patiently(() => agents.load(), new AbortController().signal, view.link);
   } catch (error) {
+    view.mode("closed", "");
     if (error instanceof ApiError && error.status === 401) view.needsKey();
     else transcript.note(error instanceof Error ? error.message : String(error), "failed");
   }

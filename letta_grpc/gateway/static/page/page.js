@@ -20,6 +20,9 @@ var ApiError = class extends Error {
 function storedKey() {
   return sessionStorage.getItem(KEY) ?? "";
 }
+function isSendable(key) {
+  return /^[ -~]*$/.test(key);
+}
 function storeKey(key) {
   if (key) sessionStorage.setItem(KEY, key);
   else sessionStorage.removeItem(KEY);
@@ -133,11 +136,14 @@ var AgentList = class {
   onChoice;
   select = byId("agent");
   chosen = "";
+  isLoaded = false;
+  /** Whether there are no agents, as far as the server has said. */
   get isEmpty() {
-    return this.select.options.length === 0;
+    return this.isLoaded && this.select.options.length === 0;
   }
   async load() {
     const agents2 = await listAgents();
+    this.isLoaded = true;
     this.select.replaceChildren(...agents2.map(optionOf));
     this.select.disabled = agents2.length === 0;
     this.choose();
@@ -1789,13 +1795,20 @@ function openKey(reason) {
   byId("key-reason").textContent = reason;
   byId("key").value = storedKey();
   const dialog = byId("key-dialog");
+  faultyKey("");
   if (!dialog.open) dialog.showModal();
+}
+function faultyKey(fault) {
+  byId("key-fault").textContent = fault;
+  byId("key").setAttribute("aria-invalid", String(fault !== ""));
 }
 byId("open-key").addEventListener("click", () => openKey(""));
 byId("close-key").addEventListener("click", () => byId("key-dialog").close());
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  storeKey(byId("key").value.trim());
+  const key = byId("key").value.trim();
+  if (!isSendable(key)) return faultyKey("A key has only letters, digits and signs of ASCII: a header takes no others.");
+  storeKey(key);
   byId("key-dialog").close();
   void begin();
 });
@@ -1803,6 +1816,7 @@ async function begin() {
   try {
     await patiently(() => agents.load(), new AbortController().signal, view.link);
   } catch (error) {
+    view.mode("closed", "");
     if (error instanceof ApiError && error.status === 401) view.needsKey();
     else transcript.note(error instanceof Error ? error.message : String(error), "failed");
   }
