@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from letta_grpc.adapters.mcp.http import NOT_DELIVERED, http_streams
 from letta_grpc.adapters.mcp.stdio import stdio_streams
+from letta_grpc.adapters.mcp.stdout import NotJsonRpcError
 from letta_grpc.adapters.mcp.streams import Streams, WatchedStream
 from letta_grpc.domain.errors import McpServerFailed
 from letta_grpc.domain.tools import HttpEndpoint, McpServer, StdioEndpoint
@@ -36,6 +37,7 @@ class Connection:
         self._allow_private_addresses = allow_private_addresses
         self._client: Client | None = None
         self._failure: str | None = None
+        self._nonsense: NotJsonRpcError | None = None
         self._opened, self._over, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[object] | None = None
         self._calls = 0
@@ -61,7 +63,7 @@ class Connection:
                 if not self._released:
                     logger.info("the session with an MCP server ended", extra={"mcp_server": self._server.name})
         except Exception as error:  # The package raises groups of whatever the transport met.
-            self._failure = _reason_of(error)
+            self._failure = _reason_of(self._nonsense or error)
             logger.info("the session with an MCP server failed", exc_info=error, extra={"mcp_server": self._server.name})
         finally:
             self._client = None
@@ -91,7 +93,7 @@ class Connection:
             except MCPError as error:
                 if error.code == NOT_DELIVERED:
                     raise NotDeliveredError(error.message) from error
-                raise self._failed(error) from error
+                raise self._failed(self._nonsense or error) from error
             except ValidationError as error:
                 raise self._failed(error) from error
 
@@ -107,6 +109,8 @@ class Connection:
             except MCPError as error:
                 if error.code == NOT_DELIVERED:
                     raise NotDeliveredError(error.message) from error
+                if self._nonsense:
+                    raise self._failed(self._nonsense, " The call may have had its effect; it was not repeated.") from error
                 raise
 
     @contextmanager
@@ -129,10 +133,15 @@ class Connection:
             raise NotDeliveredError("the session has ended")
         return self._client
 
-    def _failed(self, error: Exception) -> McpServerFailed:
+    def _failed(self, error: Exception, addition: str = "") -> McpServerFailed:
         return McpServerFailed(
-            f"The MCP server {self._server.name!r} failed: {_reason_of(error)}.", mcp_server_id=self._server.id
+            f"The MCP server {self._server.name!r} failed: {_reason_of(error)}.{addition}", mcp_server_id=self._server.id
         )
+
+    def _end_of_stream(self, error: BaseException | None) -> None:
+        if isinstance(error, NotJsonRpcError):
+            self._nonsense = error
+        self._over.set()
 
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[Streams]:
@@ -144,7 +153,7 @@ class Connection:
             case _ as never:
                 assert_never(never)
         async with opening as (received, sent):
-            yield WatchedStream(received, self._over.set), sent
+            yield WatchedStream(received, self._end_of_stream), sent
 
 
 _INFO = types.Implementation(name="letta-grpc", version="1")
@@ -167,7 +176,7 @@ def _reason_of(error: BaseException) -> str:
     match error:
         case BaseExceptionGroup():
             return _reason_of(error.exceptions[0])
-        case MCPError():
+        case MCPError() | NotJsonRpcError():
             return error.message[:_MAX_COMPLAINT].rstrip(".")
         case TimeoutError():
             return f"it did not answer within {_OPENING_SECONDS:g} seconds"
