@@ -17,7 +17,7 @@
     ├── UpstreamFailed             McpServerFailed · EmbeddingsFailed
     ├── DeadlineExceeded           no answer within the call's time
     ├── ServerError                a fault of the server's
-    ├── StreamClosed               the caller closed the stream that it asks
+    ├── StreamClosed               the caller closed the stream, or the client, that it asks
     └── RunFailed                  the run ended FAILED (.run); raised by `text()` alone
 
 A reason or code that is not listed here becomes the nearest class that is; `reason` always holds the server's word.
@@ -363,7 +363,7 @@ class ServerError(LettaError):
 
 
 class StreamClosed(LettaError):
-    """The stream was closed before the run ended; the run goes on."""
+    """The caller closed the stream before the run ended, or the client; runs go on."""
 
 
 class RunFailed(LettaError):

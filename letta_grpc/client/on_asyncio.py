@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import grpc
 
 from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
-from letta_grpc.client.errors import StreamBroken
+from letta_grpc.client.errors import StreamBroken, StreamClosed
 from letta_grpc.client.statuses import error_from
 
 Request = TypeVar("Request")
@@ -48,7 +48,9 @@ async def call(
     method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None
 ) -> Response:
     """Make one call. Raises LettaError."""
-    return await _settle(method(request, timeout=limit, metadata=metadata), None)
+    with _closed_channels_told():
+        begun = method(request, timeout=limit, metadata=metadata)
+    return await _settle(begun, None)
 
 
 class EventCall(Generic[Response]):
@@ -57,7 +59,8 @@ class EventCall(Generic[Response]):
     _call: grpc.aio.UnaryStreamCall[Any, Response] | grpc.aio.StreamStreamCall[Any, Response]
 
     def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
-        self._call = method(request, metadata=metadata)
+        with _closed_channels_told():
+            self._call = method(request, metadata=metadata)
 
     async def run_id(self, limit: float | None) -> str | None:
         """Wait until the call is accepted, or has failed: then None, and `read` tells why."""
@@ -85,7 +88,8 @@ class DialogueCall(EventCall[Response]):
     """One call on which both sides stream. One writer at a time."""
 
     def __init__(self, method: "DialogueMethod[Any, Response]", metadata: Metadata) -> None:
-        self._talk: grpc.aio.StreamStreamCall[Any, Response] = method(metadata=metadata)
+        with _closed_channels_told():
+            self._talk: grpc.aio.StreamStreamCall[Any, Response] = method(metadata=metadata)
         self._call = self._talk
 
     async def write(self, request: object) -> None:
@@ -102,6 +106,14 @@ class DialogueCall(EventCall[Response]):
         """End the call for good."""
         await super().close()
         del self._talk
+
+
+@contextmanager
+def _closed_channels_told() -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.UsageError as error:
+        raise StreamClosed("the channel is closed") from error
 
 
 @contextmanager

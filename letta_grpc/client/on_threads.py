@@ -4,15 +4,16 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import grpc
 
 from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
-from letta_grpc.client.errors import StreamBroken
+from letta_grpc.client.errors import StreamBroken, StreamClosed
 from letta_grpc.client.statuses import error_from
 
 Request = TypeVar("Request")
@@ -52,7 +53,8 @@ def open_channel(target: str, tls: Tls) -> Channel:
 def call(method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None) -> Response:
     """Make one call. Raises LettaError."""
     try:
-        return method(request, timeout=limit, metadata=metadata)
+        with _closed_channels_told():
+            return method(request, timeout=limit, metadata=metadata)
     except grpc.RpcError as error:
         raise error_from(error) from error
 
@@ -65,14 +67,19 @@ class EventCall(Generic[Response]):
     every call of the channel stands still. A queue takes both.
     """
 
-    def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
-        self._follow(method(request, metadata=metadata))
+    # None where grpc has refused to begin it.
+    _call: Any = None
 
-    def _follow(self, call: Any) -> None:  # noqa: ANN401 - an iterator, a call and an error in one, which has no public name
-        self._call = call
+    def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
+        self._follow(lambda: method(request, metadata=metadata))
+
+    # What begins is an iterator, a call and an error in one, which has no public name.
+    def _follow(self, begin: Callable[[], Any]) -> None:
         self._wishes: SimpleQueue[Wish | None] = SimpleQueue()
         self._answers: SimpleQueue[Any] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        with _closed_channels_told():
+            self._call = begin()
 
     def run_id(self, limit: float | None) -> str | None:
         """Wait until the call is accepted, or has failed: then None, and `read` tells why."""
@@ -94,7 +101,8 @@ class EventCall(Generic[Response]):
     def close(self) -> None:
         """End the call, and the thread."""
         self._wishes.put(None)
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
 
     def _wait(self, wish: Wish, limit: float | None) -> Any:  # noqa: ANN401 - what is wished for
         if self._thread is None:
@@ -121,7 +129,7 @@ class DialogueCall(EventCall[Response]):
     def __init__(self, method: "DialogueMethod[Any, Response]", metadata: Metadata) -> None:
         # Bounded by what is followed at once. grpc takes from it in a thread of its own; None ends it.
         self._requests: SimpleQueue[Any] = SimpleQueue()
-        self._follow(method(iter(self._requests.get, None), metadata=metadata))
+        self._follow(lambda: method(iter(self._requests.get, None), metadata=metadata))
 
     def write(self, request: object) -> None:
         """Send a request; when the call has ended `read` tells why."""
@@ -135,6 +143,17 @@ class DialogueCall(EventCall[Response]):
         """End the call, and the thread that takes its requests."""
         self._requests.put(None)
         super().close()
+
+
+@contextmanager
+def _closed_channels_told() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        # grpc has no class of its own for it, and raises this one for other faults too.
+        if "closed" not in str(error):
+            raise
+        raise StreamClosed("the channel is closed") from error
 
 
 def _fulfil(call: Any, wishes: "SimpleQueue[Wish | None]", answers: "SimpleQueue[Any]") -> None:  # noqa: ANN401 - as above

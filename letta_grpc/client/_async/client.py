@@ -154,9 +154,10 @@ class AsyncClient:
         return self._remember(AsyncDialogue(self._connection, options))
 
     async def close(self) -> None:
-        """Close every stream and the channel. Runs go on."""
+        """Close every stream and the channel. Runs go on. Whatever is asked of the client from then on raises StreamClosed."""
         for stream in list(self._streams):
             await stream.disconnect()
+        self._connection.close()
         if self._owned_channel is not None:
             await self._owned_channel.close()
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Protocol, TypeVar
 
 from letta_grpc.client.dialing import Metadata
-from letta_grpc.client.errors import DeadlineExceeded, LettaError
+from letta_grpc.client.errors import DeadlineExceeded, LettaError, StreamClosed
 from letta_grpc.client.on_asyncio import (
     Channel,
     DialogueCall,
@@ -49,9 +49,15 @@ class Connection:
         self.retry = retry
         self.sleep = sleep
         self._metadata = metadata
+        self._closed = False
+
+    def close(self) -> None:
+        """Make no more calls; the channel is its owner's."""
+        self._closed = True
 
     async def change(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
         """Make a call that must not be made twice."""
+        self._require_open()
         return await call(method, request, self._metadata, None if unlimited else self.timeout_seconds)
 
     async def ask(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
@@ -59,6 +65,7 @@ class Connection:
         limit = None if unlimited else self.timeout_seconds
         backoff = Backoff(self.retry)
         while True:
+            self._require_open()
             try:
                 return await call(method, request, self._metadata, limit)
             except DeadlineExceeded:
@@ -83,8 +90,14 @@ class Connection:
 
     def follow(self, method: "StreamMethod[Request, Response]", request: Request) -> "EventCall[Response]":
         """Begin a streaming call. It has no deadline: a run may take its time; silence is what ends it."""
+        self._require_open()
         return EventCall(method, request, self._metadata)
 
     def converse(self, method: "DialogueMethod[Request, Response]") -> "DialogueCall[Response]":
         """Begin a call on which both sides stream."""
+        self._require_open()
         return DialogueCall(method, self._metadata)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StreamClosed("the client is closed")

@@ -154,9 +154,10 @@ class Client:
         return self._remember(Dialogue(self._connection, options))
 
     def close(self) -> None:
-        """Close every stream and the channel. Runs go on."""
+        """Close every stream and the channel. Runs go on. Whatever is asked of the client from then on raises StreamClosed."""
         for stream in list(self._streams):
             stream.disconnect()
+        self._connection.close()
         if self._owned_channel is not None:
             self._owned_channel.close()
 
