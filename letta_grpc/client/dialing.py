@@ -10,6 +10,9 @@ Metadata = tuple[tuple[str, str], ...]
 
 RUN_ID_KEY = "letta-run-id"
 
+# grpc counts nanoseconds in 64 bits, from 1970 to 2262: a time beyond that it takes for one that is past.
+_LONGEST_SECONDS = 2.0**32
+
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # Pings go out while a call is open. Servers of ours take one every 5 s; a client that pings more often is cut off.
     ("grpc.keepalive_time_ms", 30_000),
@@ -36,6 +39,16 @@ def credentials_of(tls: Tls) -> grpc.ChannelCredentials | None:
             return grpc.ssl_channel_credentials()
         case grpc.ChannelCredentials():
             return tls
+
+
+def time_limit(seconds: float | None) -> float | None:
+    """Return how long a call may take; None for as long as it likes. Raises ValueError for what is no time."""
+    if seconds is None or seconds > _LONGEST_SECONDS:
+        return None
+    # Not the other way round: NaN is neither.
+    if seconds > 0:
+        return seconds
+    raise ValueError(f"timeout_seconds is {seconds}: it has to be more than 0; None or math.inf is no limit")
 
 
 def call_metadata(api_key: str | None) -> Metadata:

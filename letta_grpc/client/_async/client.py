@@ -39,7 +39,7 @@ class AsyncClient:
     api_key          sent as `authorization: Bearer` with every call
     tls              True for the system's roots, or channel credentials of your own
     channel          an open channel to use instead of `target` and `tls`; closing the client leaves it open
-    timeout_seconds  how long a call may take; streams and `runs.execute` take as long as the run
+    timeout_seconds  how long a call may take, math.inf for no limit; streams and `runs.execute` take as long as the run
     retry            how patient the client is with what can be repeated without harm
     sleep            how it waits between two tries
     """
@@ -51,15 +51,16 @@ class AsyncClient:
         api_key: str | None = None,
         tls: dialing.Tls = False,
         channel: Channel | None = None,
-        timeout_seconds: float = 60.0,
+        timeout_seconds: float | None = 60.0,
         retry: RetryPolicy = _DEFAULT_RETRY,
         sleep: Sleep = sleep,
     ) -> None:
+        limit = dialing.time_limit(timeout_seconds)
         self._owned_channel = open_channel(target, tls) if channel is None else None
         self._connection = Connection(
             channel or self._owned_channel or open_channel(target, tls),
             metadata=dialing.call_metadata(api_key),
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=limit,
             retry=retry,
             sleep=sleep,
         )

@@ -42,7 +42,7 @@ class Connection:
     """Makes calls, each with the API key, a time limit and typed errors."""
 
     def __init__(
-        self, channel: Channel, *, metadata: Metadata, timeout_seconds: float, retry: RetryPolicy, sleep: Sleep
+        self, channel: Channel, *, metadata: Metadata, timeout_seconds: float | None, retry: RetryPolicy, sleep: Sleep
     ) -> None:
         self.channel = channel
         self.timeout_seconds = timeout_seconds
