@@ -7,12 +7,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.metadata import RUN_ID_KEY, Metadata
+from letta_grpc.gateway.queueing import Queue, unless
 from letta_grpc.gateway.upstream import settled
 from letta_grpc.v1 import messages_pb2, run_service_pb2_grpc, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -63,7 +65,9 @@ class Turns:
         else:
             return
         start.run.conflict_policy = runs_pb2.CONFLICT_POLICY_ENQUEUE
-        async with aclosing(self.stream(start)) as responses:
+        call = self._stub.StreamRun(start, metadata=self._metadata)
+        stuck = partial(Queue(self._stub, self._metadata).stuck, partial(_announced, call))
+        async with aclosing(unless(stuck, self._followed(lambda: call))) as responses:
             async for response in responses:
                 yield response
 

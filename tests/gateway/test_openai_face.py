@@ -317,3 +317,34 @@ async def test_calls_that_wait_are_no_reason_to_wait(server: Faced) -> None:
     await server.http.post(CHAT, json={"model": agent_id, "messages": said(script(call))})
     answer = await server.http.post(CHAT, json={"model": agent_id, "messages": said("and now?")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
+
+
+@requirement("openai_stop")
+@pytest.mark.parametrize("is_stream", [True, False])
+@pytest.mark.parametrize("queued_first", [0, 2])
+async def test_a_request_that_waits_its_turn_waits_no_more_once_calls_wait(
+    server: Faced,
+    is_stream: bool,  # noqa: FBT001 - a parameter of the test
+    queued_first: int,
+) -> None:
+    agent_id = await server.agent("scripted/script", tools=["memory_insert"], tool_approvals={"memory_insert": True})
+    call = {"tool_call": {"name": "memory_insert", "arguments": {}, "id": "call_1"}}
+    texts = [*[script({"text": "x "}, {"delay_ms": 100})] * queued_first, script({"text": "x "}, {"delay_ms": 500}, call)]
+    path = f"/api/v1/agents/{agent_id}/runs"
+    for text in texts:
+        run = {"messages": [{"user": {"text": text}}], "conflictPolicy": "CONFLICT_POLICY_ENQUEUE"}
+        assert (await server.http.post(path, json={"run": run})).status_code == 200
+    async with asyncio.timeout(15):
+        answer = await server.http.post(CHAT, json={"model": agent_id, "messages": said("hello"), "stream": is_stream})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
+    *before, waited = sorted(await server.runs(agent_id), key=lambda run: run.create_time.ToNanoseconds())
+    assert len(before) == len(texts)
+    assert (await server.ended(waited.id)).state == runs_pb2.RUN_STATE_CANCELLED
+
+
+async def test_a_request_whose_turn_comes_is_answered_however_many_are_before_it(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    slow = script({"text": "x "}, {"delay_ms": 100})
+    ask = [server.http.post(CHAT, json={"model": agent_id, "messages": said(slow)}) for _ in range(4)]
+    async with asyncio.timeout(15):
+        assert [answer.status_code for answer in await asyncio.gather(*ask)] == [200] * 4

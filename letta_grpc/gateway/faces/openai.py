@@ -6,7 +6,7 @@
 The last message is what is said to the agent. Earlier ones are not looked at, for the agent remembers the conversation itself;
 nor are the system prompt, tools and sampling parameters, which are the agent's own. `response_format` is the shape of this
 answer, `user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is
-at work waits its turn. Who leaves cancels the run.
+at work waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run.
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails is an `error` before `[DONE]`; without streaming
@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute, Route
 from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import object_in, telling
-from letta_grpc.gateway.faces.openai_answers import BROKEN, ChatAnswer, ChatChunks, told
+from letta_grpc.gateway.faces.openai_answers import ChatAnswer, ChatChunks, broken_by, told
 from letta_grpc.gateway.faces.openai_requests import ChatRequest, chat_request_of
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
@@ -90,10 +90,10 @@ async def _blocks(turns: Turns, request: ChatRequest) -> AsyncGenerator[bytes, N
                     yield block
                 if chunks.is_over:
                     break
-    except Failure:
+    except Failure as failure:
         if not is_open:
             raise
-        yield data_of(orjson.dumps(BROKEN))
+        yield data_of(orjson.dumps(broken_by(failure)))
     yield _DONE
 
 

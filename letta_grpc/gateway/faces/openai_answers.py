@@ -10,7 +10,7 @@ from letta_grpc.v1 import events_pb2, runs_pb2
 Json = dict[str, Any]
 
 # Of these the caller may know more: it can do something about them.
-_TOLD = frozenset({"CONTEXT_WINDOW_EXCEEDED", "MODEL_RATE_LIMITED"})
+_TOLD = frozenset({"CONTEXT_WINDOW_EXCEEDED", "MODEL_RATE_LIMITED", "APPROVAL_PENDING"})
 _FINISH = {
     runs_pb2.STOP_REASON_MAX_STEPS: "length",
     runs_pb2.STOP_REASON_MAX_TOKENS: "length",
@@ -149,6 +149,13 @@ def error_of(run: runs_pb2.Run) -> Json | None:
     if run.state in (runs_pb2.RUN_STATE_FAILED, runs_pb2.RUN_STATE_CANCELLED):
         return {"error": "Stream failed (internal error occurred)"}
     return None
+
+
+def broken_by(failure: Failure) -> Json:
+    """Return what an open stream says of a call that failed under it."""
+    if failure.reason in _TOLD:
+        return {"error": f"Stream failed: {failure.message}", "code": failure.reason}
+    return BROKEN
 
 
 def told(failure: Failure) -> Json:
