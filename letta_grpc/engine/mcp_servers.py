@@ -71,8 +71,12 @@ class McpServers:
         await self._client.forget(server)
 
     async def list_tools(self, server_id: McpServerId) -> tuple[ToolSignature, ...]:
-        """Ask a server which tools it has. Raises McpServerNotFound, McpServerFailed, InvalidRequest as `create`."""
-        return await self._client.list_tools(await self._servers.get(server_id))
+        """Ask a server which tools it has; one without a name, which nobody could call, is left out.
+
+        Raises McpServerNotFound, McpServerFailed, InvalidRequest as `create`.
+        """
+        offered = await self._client.list_tools(await self._servers.get(server_id))
+        return tuple(signature for signature in offered if signature.name)
 
     async def add_tools(self, server_id: McpServerId, names: Sequence[str], prefix: str) -> tuple[Tool, ...]:
         """Store tools of a server, all if no names are given; those that are stored already get its newest signature.

@@ -101,6 +101,17 @@ async def test_names_become_what_models_take_and_the_tool_is_called_by_its_own(s
     assert odd.source.remote_name == "files.read/é"
 
 
+async def test_a_tool_without_a_name_is_left_out(scene: Scene) -> None:
+    """There would be nothing to call it by."""
+    scene.client.state("", "one")
+    server = await scene.server()
+    assert [signature.name for signature in await scene.servers.list_tools(server.id)] == ["one"]
+    assert [tool.name for tool in await scene.servers.add_tools(server.id, (), "p_")] == ["p_one"]
+    with pytest.raises(InvalidRequest) as caught:
+        await scene.servers.add_tools(server.id, ("one", ""), "p_")
+    assert caught.value.fields == {"names[1]": "the server has no tool ''"}
+
+
 async def test_adding_again_takes_in_the_signature_and_keeps_the_rest(scene: Scene) -> None:
     scene.client.state("one", description="old")
     server = await scene.server()
