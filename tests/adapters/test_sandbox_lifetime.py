@@ -32,6 +32,24 @@ def tell(stream, text):
 call = SandboxCall(source=PythonSource(code={ENDLESS!r}), name="tool", arguments="{{}}")
 asyncio.run(NamespaceSandbox().run(call, tell))
 """
+# Ends as by kill -9 as soon as the warm process has begun to start.
+SHORT_LIVED_SERVER = """
+import asyncio, os, psutil, signal
+from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.testing.sandboxes import ADD, run
+
+async def end():
+    while not psutil.Process().children():
+        await asyncio.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(end())
+        group.create_task(run(NamespaceSandbox(), ADD, "{}", "add"))
+
+asyncio.run(main())
+"""
 # Refuses namespaces to itself first, as many machines do.
 WITHOUT_NAMESPACES = """
 import asyncio, sys
@@ -164,6 +182,13 @@ def test_everything_ends_with_a_server_that_is_killed() -> None:
         server.kill()
         _, alive = psutil.wait_procs(below_it, timeout=10)
     assert not alive
+
+
+def test_a_warm_process_that_finds_its_server_killed_ends_without_a_word() -> None:
+    command = [sys.executable, "-c", SHORT_LIVED_SERVER]
+    # The warm process has the same stderr: this waits for its end, too.
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SECONDS, check=False)  # noqa: S603 - ourselves
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
 
 
 def test_tools_are_contained_here() -> None:

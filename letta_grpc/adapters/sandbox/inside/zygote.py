@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -59,7 +59,8 @@ NETWORK_REFUSED = b"0"
 def main(limits_json: str, control_fd: str) -> None:
     """Serve calls until the server's end of the control socket is closed."""
     limits = Limits.from_json(limits_json)
-    with socket.socket(fileno=int(control_fd)) as control:
+    # A server that was killed leaves a broken socket, and its stderr, where a traceback would be taken for its last words.
+    with socket.socket(fileno=int(control_fd)) as control, suppress(ConnectionError):
         try:
             house = _settle(limits, control)
             for name in _WARM:
