@@ -74,8 +74,9 @@ def _middleware(options: GatewayOptions) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=options.cors_origins,
         allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-        allow_headers=("authorization", "content-type", "last-event-id", "traceparent", "tracestate"),
-        expose_headers=(RUN_ID_KEY, "retry-after"),
+        # There are no cookies to ride on, and SDKs send headers of their own, more with each version.
+        allow_headers=("*",),
+        expose_headers=(RUN_ID_KEY, "retry-after", "x-should-retry"),
         max_age=_CORS_MAX_AGE_SECONDS,
     )
     return [cors, guards]

@@ -80,15 +80,16 @@ async def test_pages_of_origins_that_are_named_may_call_and_are_told_so() -> Non
     options = GatewayOptions(cors_origins=("https://app.example",))
     async with made_up_gateway({"Search": search}, options) as client:
         asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
-        preflight = await client.options(
-            SEARCH, headers=asked | {"access-control-request-headers": "authorization,last-event-id"}
-        )
+        wanted = "authorization,last-event-id,x-stainless-lang,x-api-key,anthropic-version,idempotency-key"
+        preflight = await client.options(SEARCH, headers=asked | {"access-control-request-headers": wanted})
         assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-headers"] == wanted
         assert preflight.headers["access-control-allow-origin"] == "https://app.example"
         assert "access-control-allow-credentials" not in preflight.headers
         answer = await client.post(SEARCH, json={}, headers={"origin": "https://app.example"})
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://app.example")
-        assert "letta-run-id" in answer.headers["access-control-expose-headers"]
+        exposed = answer.headers["access-control-expose-headers"].split(", ")
+        assert exposed == ["letta-run-id", "retry-after", "x-should-retry"]
         other = await client.options(SEARCH, headers=asked | {"origin": "https://evil.example"})
         assert other.status_code == 400
         assert (await client.post(SEARCH, json={}, headers={"origin": "https://evil.example"})).status_code == 403
