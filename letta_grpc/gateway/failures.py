@@ -16,6 +16,8 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 DOMAIN = "letta-grpc"
 INVALID_REQUEST = "INVALID_REQUEST"
 _DETAILS_KEY = "grpc-status-details-bin"
+# When to come back to a server that is away: the gateway dials it that often.
+_AWAY_SECONDS = 1
 
 HTTP_OF_CODE: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.OK: 200,
@@ -110,7 +112,7 @@ def failure_from(error: grpc.aio.AioRpcError) -> Failure:
     code = error.code()
     status = _status_in(error)
     if status is None:
-        return Failure(code, _without_details(error), http=HTTP_OF_CODE[code], headers=_headers(code, None))
+        return bare(code, _without_details(error))
     reason, delay = None, None
     for packed in status.details:
         if packed.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
@@ -121,6 +123,16 @@ def failure_from(error: grpc.aio.AioRpcError) -> Failure:
     http = HTTP_OF_REASON.get(reason or "", HTTP_OF_CODE[code])
     details = [_unpacked(packed) for packed in status.details]
     return Failure(code, status.message, http=http, details=details, headers=_headers(code, delay))
+
+
+def bare(code: grpc.StatusCode, message: str) -> Failure:
+    """Return a failure of which nothing is known but its code: that is its reason, too."""
+    details: list[Any] = [error_details_pb2.ErrorInfo(reason=code.name, domain=DOMAIN)]
+    delay = _AWAY_SECONDS if code is grpc.StatusCode.UNAVAILABLE else None
+    if delay is not None:
+        details.append(error_details_pb2.RetryInfo(retry_delay={"seconds": delay}))
+    told = [_told(detail) for detail in details]
+    return Failure(code, message, http=HTTP_OF_CODE[code], details=told, headers=_headers(code, delay))
 
 
 def _headers(code: grpc.StatusCode, delay: float | None) -> Mapping[str, str]:

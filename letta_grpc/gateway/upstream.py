@@ -8,7 +8,7 @@ import grpc
 
 from letta_grpc.gateway.descriptors import Rpc
 from letta_grpc.gateway.endings import Ending
-from letta_grpc.gateway.failures import Failure, failure_from
+from letta_grpc.gateway.failures import Failure, bare, failure_from
 from letta_grpc.gateway.metadata import RUN_ID_KEY, Metadata
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ async def settled(answer: Awaitable[T]) -> T:
 
 
 def _closed() -> Failure:
-    return Failure(grpc.StatusCode.UNAVAILABLE, "The server behind this gateway is stopping.", http=503)
+    return bare(grpc.StatusCode.UNAVAILABLE, "The server behind this gateway is stopping.")
 
 
 class UnaryCall:

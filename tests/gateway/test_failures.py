@@ -20,6 +20,10 @@ def failed(code: grpc.StatusCode, *details: Any) -> grpc.aio.AioRpcError:  # noq
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, "told", "")
 
 
+def failed_without_status(code: grpc.StatusCode, text: str = "") -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), text, "")
+
+
 @pytest.mark.parametrize("kind", WIRE, ids=lambda kind: kind.__name__)
 def test_every_error_of_the_server_has_the_http_status_of_its_row(kind: type[errors.LettaError]) -> None:
     status = status_of(kind())
@@ -57,14 +61,21 @@ def test_details_that_are_garbage_leave_the_code() -> None:
     trailers = grpc.aio.Metadata(("grpc-status-details-bin", b"\xff\xff"))
     error = grpc.aio.AioRpcError(grpc.StatusCode.NOT_FOUND, grpc.aio.Metadata(), trailers, "gone", "")
     failure = failure_from(error)
-    assert (failure.http, failure.message, failure.details) == (404, "gone", ())
+    assert (failure.http, failure.message, failure.headers) == (404, "gone", {})
+    assert [(detail["reason"], detail["domain"]) for detail in failure.details] == [("NOT_FOUND", "letta-grpc")]
 
 
 def test_a_server_that_cannot_be_reached_is_not_told_by_its_address() -> None:
-    metadata = grpc.aio.Metadata()
-    error = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, metadata, metadata, "connect to 10.0.0.1:50051 failed", "")
-    failure = failure_from(error)
+    failure = failure_from(failed_without_status(grpc.StatusCode.UNAVAILABLE, "connect to 10.0.0.1:50051 failed"))
     assert (failure.http, "10.0.0.1" in failure.as_json().decode()) == (503, False)
+
+
+def test_a_server_that_cannot_be_reached_has_a_reason_and_a_time_to_come_back() -> None:
+    failure = failure_from(failed_without_status(grpc.StatusCode.UNAVAILABLE))
+    assert failure.headers == {"retry-after": "1"}
+    info, retry = failure.details
+    assert (info["@type"], info["reason"]) == ("type.googleapis.com/google.rpc.ErrorInfo", "UNAVAILABLE")
+    assert retry == {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}
 
 
 def test_what_the_gateway_itself_refuses_has_a_reason_and_names_its_fields() -> None:
