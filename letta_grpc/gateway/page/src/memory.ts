@@ -43,6 +43,11 @@ export class Memory {
   }
 }
 
+/** Return a text as a field gives it back: with line feeds alone. */
+function asInFields(text: string): string {
+  return text.replace(/\r\n?/g, "\n");
+}
+
 class BlockForm {
   readonly root = element("form", { class: "block" });
   private stored: Block = {};
@@ -75,7 +80,7 @@ class BlockForm {
   }
 
   private get isEdited(): boolean {
-    return this.field.value !== (this.stored.value ?? "");
+    return this.field.value !== asInFields(this.stored.value ?? "");
   }
 
   private get limit(): number {

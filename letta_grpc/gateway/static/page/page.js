@@ -801,6 +801,9 @@ var Memory = class {
     this.root.replaceChildren();
   }
 };
+function asInFields(text) {
+  return text.replace(/\r\n?/g, "\n");
+}
 var BlockForm = class {
   constructor(agentId) {
     this.agentId = agentId;
@@ -833,7 +836,7 @@ var BlockForm = class {
   save = element("button", { type: "submit", class: "primary" }, "Save");
   revert = button("Revert", "", () => this.take(this.stored, true));
   get isEdited() {
-    return this.field.value !== (this.stored.value ?? "");
+    return this.field.value !== asInFields(this.stored.value ?? "");
   }
   get limit() {
     return this.stored.limit ?? DEFAULT_BLOCK_LIMIT;
