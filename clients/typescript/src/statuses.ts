@@ -1,7 +1,7 @@
 // From a failed call to an error: google.rpc.Status and its details, read once.
 
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   AlreadyExistsError,
   ApprovalPendingError,
@@ -46,6 +46,9 @@ const CODES: readonly StatusCode[] = [
   "UNAUTHENTICATED",
 ];
 
+// What Connect calls the failures of a connection that it does not know better.
+const NO_CONNECTION: ReadonlySet<Code> = new Set([Code.Aborted, Code.Internal]);
+
 const BY_CODE: Record<StatusCode, typeof LettaError> = {
   CANCELLED: UnavailableError,
   UNKNOWN: ServerError,
@@ -82,13 +85,18 @@ export function errorFrom(failed: ConnectError): LettaError {
   const [retry] = failed.findDetails(RetryInfoSchema);
   const violations = failed.findDetails(BadRequestSchema).flatMap((bad) => bad.fieldViolations);
   return errorOf(failed.rawMessage, {
-    code: CODES[failed.code] ?? "UNKNOWN",
+    code: isOfNode(failed.cause) && NO_CONNECTION.has(failed.code) ? "UNAVAILABLE" : (CODES[failed.code] ?? "UNKNOWN"),
     reason: info?.reason ?? "",
     metadata: info?.metadata ?? {},
     fields: Object.fromEntries(violations.map(({ field, description }) => [field, description])),
     retryDelayMs: retry?.retryDelay && durationMs(retry.retryDelay),
     cause: failed,
   });
+}
+
+/** Tell whether a failure is Node's own, as of a certificate that nobody has signed: then no server has said anything. */
+function isOfNode(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && typeof cause.code === "string";
 }
 
 /** Return the error of the class that code and reason have. */
