@@ -10,12 +10,12 @@ import { RunService } from "./generated/letta_grpc/v1/run_service_pb.js";
 import type { RetryPolicy } from "./retry.js";
 import { Backoff, DEFAULT_RETRY } from "./retry.js";
 import { errorFrom } from "./statuses.js";
-import { pause } from "./waiting.js";
+import { pause, timeLimit } from "./waiting.js";
 
 export interface ConnectionOptions {
   /** Sent as `authorization: Bearer` with every call. */
   apiKey?: string;
-  /** How long a call may take (60 seconds); streams and `execute` take as long as the run. */
+  /** How long a call may take (60 seconds; 0 or Infinity: no limit); streams and `execute` take as long as the run. */
   timeoutMs?: number;
   /** How patient the client is with what can be repeated without harm. */
   retry?: Partial<RetryPolicy>;
@@ -24,7 +24,8 @@ export interface ConnectionOptions {
 const NEVER = new AbortController().signal;
 
 export class Connection implements Transport {
-  readonly timeoutMs: number;
+  /** Undefined for no limit. */
+  readonly timeoutMs: number | undefined;
   readonly retry: RetryPolicy;
   readonly #transport: Transport;
   readonly #apiKey: string | undefined;
@@ -32,7 +33,7 @@ export class Connection implements Transport {
   constructor(transport: Transport, { apiKey, timeoutMs = 60_000, retry }: ConnectionOptions) {
     this.#transport = transport;
     this.#apiKey = apiKey;
-    this.timeoutMs = timeoutMs;
+    this.timeoutMs = timeLimit(timeoutMs) || undefined;
     this.retry = { ...DEFAULT_RETRY, ...retry };
   }
 
@@ -40,16 +41,17 @@ export class Connection implements Transport {
   async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     signal: AbortSignal = NEVER,
-    timeoutMs: number = this.timeoutMs,
+    timeoutMs: number | undefined = this.timeoutMs,
     header: HeadersInit | undefined,
     input: MessageInitShape<I>,
     context?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
+    const limitMs = timeLimit(timeoutMs) ?? 0;
     const backoff = new Backoff(this.retry);
     const attempts = isRepeatable(method, input) ? this.retry.callAttempts : 1;
     for (;;) {
       try {
-        return await this.#transport.unary(method, signal, timeoutMs, this.#named(header), input, context);
+        return await this.#transport.unary(method, signal, limitMs, this.#named(header), input, context);
       } catch (failure) {
         const error = typed(failure, signal);
         if (error instanceof DeadlineExceededError) throw error;
@@ -67,8 +69,9 @@ export class Connection implements Transport {
     input: AsyncIterable<MessageInitShape<I>>,
     context?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
+    const limitMs = timeLimit(timeoutMs);
     try {
-      const response = await this.#transport.stream(method, signal, timeoutMs, this.#named(header), input, context);
+      const response = await this.#transport.stream(method, signal, limitMs, this.#named(header), input, context);
       return { ...response, message: withTypedErrors(response.message, signal) };
     } catch (failure) {
       throw typed(failure, signal);

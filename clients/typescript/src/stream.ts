@@ -14,7 +14,7 @@ import { AttachRunRequestSchema, RunService, type StreamOptions } from "./genera
 import { type PendingAction, type Run, RunState } from "./generated/letta_grpc/v1/runs_pb.js";
 import { isFiltered, type ReadOptions, silenceLimitMs } from "./requests.js";
 import { Backoff } from "./retry.js";
-import { pause } from "./waiting.js";
+import { pause, quietAlarm, timeLimit } from "./waiting.js";
 
 const FINAL_STATES: ReadonlySet<RunState> = new Set([
   RunState.COMPLETED,
@@ -41,7 +41,8 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   readonly #connection: Connection;
   readonly #request: Follow;
   readonly #options: StreamOptions;
-  readonly #reading: Pick<ReadOptions, "signal" | "timeoutMs">;
+  readonly #signal: AbortSignal | undefined;
+  readonly #limitMs: number | undefined;
   readonly #cursor: Cursor;
   readonly #silenceMs: number | undefined;
   readonly #backoff: Backoff;
@@ -52,7 +53,8 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   #call: EventCall | undefined;
   #step: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #isBegun = false;
+  #deadline: number | undefined;
+  #isWatched = false;
   #isEnded = false;
   #isClosed = false;
 
@@ -66,7 +68,8 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
     this.#connection = connection;
     this.#request = request;
     this.#options = options;
-    this.#reading = reading;
+    this.#signal = reading.signal;
+    this.#limitMs = timeLimit(reading.timeoutMs);
     if (request.$typeName === "letta_grpc.v1.AttachRunRequest") {
       this.#runId = request.runId;
       this.#after = request.afterSequenceNumber;
@@ -102,6 +105,7 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
 
   async next(): Promise<IteratorResult<RunEvent, undefined>> {
     while (!this.#isClosed) {
+      this.#watch();
       this.#stop.signal.throwIfAborted();
       const event = this.#waiting.shift();
       if (event) return { done: false, value: this.#handOn(event) };
@@ -114,6 +118,7 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   /** What `break` does: the connection is let go of, and the place is kept. */
   async return(): Promise<IteratorResult<RunEvent, undefined>> {
     this.#hangUp();
+    this.#letGo();
     return { done: true, value: undefined };
   }
 
@@ -163,7 +168,7 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
     this.#isClosed = true;
     this.#stop.abort();
     this.#hangUp();
-    this.#finish();
+    this.#letGo();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -178,13 +183,15 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
 
   /** Take one step; who asks while one is being taken waits for that. */
   #advance(): Promise<void> {
-    this.#step ??= this.#take().finally(() => (this.#step = undefined));
+    this.#step ??= this.#take()
+      .catch(this.#giveUp)
+      .finally(() => (this.#step = undefined));
     return this.#step;
   }
 
   /** Dial, or read one response, or wait after a failure. */
   async #take(): Promise<void> {
-    this.#begin();
+    this.#watch();
     try {
       this.#stop.signal.throwIfAborted();
       await (this.#call ? this.#read(this.#call) : this.#dial());
@@ -259,34 +266,45 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
     this.#call = undefined;
     // Behind the run's last event nothing is worth another call, however this one went.
     this.#isEnded ||= this.#cursor.isFinished;
-    if (this.#isEnded) this.#finish();
+    if (this.#isEnded) this.#letGo();
   }
 
-  #begin(): void {
-    if (this.#isBegun) return;
-    this.#isBegun = true;
-    const { signal, timeoutMs } = this.#reading;
-    if (timeoutMs !== undefined) this.#timer = setTimeout(this.#late, timeoutMs);
-    if (signal?.aborted) this.#leave();
-    else signal?.addEventListener("abort", this.#leave);
+  /** Heed the signal and the limit as long as somebody reads. The limit is one for all readings, counted from the first on. */
+  #watch(): void {
+    if (this.#isWatched || this.#isEnded || this.#stop.signal.aborted) return;
+    this.#isWatched = true;
+    if (this.#signal?.aborted) return this.#leave();
+    this.#signal?.addEventListener("abort", this.#leave);
+    if (this.#limitMs === undefined) return;
+    this.#deadline ??= performance.now() + this.#limitMs;
+    const leftMs = this.#deadline - performance.now();
+    if (leftMs > 0) this.#timer = quietAlarm(this.#late, leftMs);
+    else this.#late();
   }
 
-  #finish(): void {
+  /** A signal may serve many streams, and a timer outlast its program: neither is held by a stream that nobody reads. */
+  #letGo(): void {
+    this.#isWatched = false;
     clearTimeout(this.#timer);
-    this.#reading.signal?.removeEventListener("abort", this.#leave);
+    this.#signal?.removeEventListener("abort", this.#leave);
   }
+
+  readonly #giveUp = (error: unknown): never => {
+    this.#letGo();
+    throw error;
+  };
 
   readonly #leave = (): void => {
-    this.#stop.abort(this.#reading.signal?.reason);
+    this.#stop.abort(this.#signal?.reason);
     this.#hangUp();
-    this.#finish();
+    this.#letGo();
   };
 
   readonly #late = (): void => {
-    const message = `the run did not end within ${this.#reading.timeoutMs} ms; it goes on`;
+    const message = `the run did not end within ${this.#limitMs} ms; it goes on`;
     this.#stop.abort(new DeadlineExceededError(message, { code: "DEADLINE_EXCEEDED" }));
     this.#hangUp();
-    this.#finish();
+    this.#letGo();
   };
 
   #requireOpen(): void {

@@ -2,6 +2,7 @@
 
 import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as passed } from "node:timers/promises";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
@@ -10,6 +11,7 @@ import {
   DEFAULT_RETRY,
   DeadlineExceededError,
   EventsExpiredError,
+  InvalidRequestError,
   LettaError,
   UnavailableError,
 } from "letta-grpc";
@@ -115,6 +117,21 @@ test("a call ends when its time is over, or its caller leaves", async () => {
   const call = client.agents.getAgent({ agentId: "a" }, { signal: leaving.signal });
   leaving.abort(new Error("I leave"));
   await rejects(call, /I leave/);
+});
+
+test("a call without a limit, or with a very long one, has its answer, and what is no time is refused", async () => {
+  // Later than a timer of no time at all.
+  const fetch = (_: string, { signal }: RequestInit) =>
+    passed(20, new Response(JSON.stringify({ agent: { id: "a" } })), { signal: signal! });
+  const client = connect("http://gateway", { fetch });
+  for (const timeoutMs of [0, Infinity, 2 ** 31]) {
+    equal((await client.agents.getAgent({ agentId: "a" }, { timeoutMs })).agent?.id, "a");
+    equal((await connect("http://gateway", { fetch, timeoutMs }).agents.getAgent({ agentId: "a" })).agent?.id, "a");
+  }
+  for (const timeoutMs of [NaN, -1]) {
+    await rejects(client.agents.getAgent({ agentId: "a" }, { timeoutMs }), InvalidRequestError);
+    throws(() => connect("http://gateway", { timeoutMs }), InvalidRequestError);
+  }
 });
 
 test("an error in the middle of a stream is thrown if no new try helps", async () => {

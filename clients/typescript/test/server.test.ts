@@ -79,6 +79,12 @@ for (const transport of ["gRPC", "HTTP"] as const) {
       await rejects(client.agents.getAgent({ agentId: NOBODY }), NotFoundError);
     });
 
+    test("a call may have all the time there is", async () => {
+      for (const timeoutMs of [0, Infinity, 2 ** 31, 1e12]) {
+        equal((await client.agents.getAgent({ agentId }, { timeoutMs })).agent!.id, agentId);
+      }
+    });
+
     test("without the key nothing is answered", async () => {
       const stranger = connected({});
       await rejects(stranger.agents.listAgents({}), UnauthenticatedError);

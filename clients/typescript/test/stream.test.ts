@@ -1,11 +1,30 @@
 // How a stream is left, and taken up again; what the conformance kit plays is not played here again.
 
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { DEFAULT_RETRY, DeadlineExceededError, RunFailedError, RunState, type RunStream, StreamClosedError } from "letta-grpc";
-import { ends, event, FakeServer, plays, says } from "./support/fake_server.js";
+import { setTimeout as passed } from "node:timers/promises";
+import {
+  DEFAULT_RETRY,
+  DeadlineExceededError,
+  InvalidRequestError,
+  RunFailedError,
+  RunState,
+  type RunStream,
+  StreamClosedError,
+} from "letta-grpc";
+import { ends, event, FakeServer, type Play, plays, says } from "./support/fake_server.js";
 
 const HELLO = [says(1, "Hel"), says(2, "lo"), ends(3)];
+
+/** How many timers keep this process alive. */
+function running(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+}
+
+function listeners(signal: AbortSignal): number {
+  return getEventListeners(signal, "abort").length;
+}
 
 async function numbers(stream: RunStream): Promise<number[]> {
   const seen = [];
@@ -53,6 +72,59 @@ test("the time for all of the reading is a limit that events do not prolong", as
   const server = new FakeServer(plays(HELLO.slice(0, 2), "silence"));
   await rejects(server.client.stream("agent-1", "Hello!", { timeoutMs: 50 }).text(), DeadlineExceededError);
 });
+
+test("the time goes on between two readings", async () => {
+  const server = new FakeServer(plays(HELLO, "silence"));
+  const stream = server.client.stream("agent-1", "Hello!", { timeoutMs: 50 });
+  for await (const _ of stream) break;
+  await passed(60);
+  await rejects(numbers(stream), DeadlineExceededError);
+  equal(server.attachedAfter.length, 0);
+});
+
+test("a stream that nobody reads any more holds neither its signal nor its process", async () => {
+  const { signal } = new AbortController();
+  const reading = { signal, timeoutMs: 60_000 };
+  const server = new FakeServer(plays(HELLO, "silence"), plays(HELLO), plays([]));
+  const timers = running();
+  const left = server.client.stream("agent-1", "Hello!", reading);
+  for await (const _ of left) {
+    deepEqual([listeners(signal), running()], [1, timers]);
+    break;
+  }
+  deepEqual([listeners(signal), running()], [0, timers]);
+  await server.client.stream("agent-1", "Hello!", reading).final();
+  deepEqual([listeners(signal), running()], [0, timers]);
+  await rejects(server.client.stream("agent-1", "Hello!", reading).final(), /not implemented/);
+  deepEqual([listeners(signal), running()], [0, timers]);
+});
+
+test("a signal that comes between two readings ends the second", async () => {
+  const leaving = new AbortController();
+  const server = new FakeServer(plays(HELLO, "silence"));
+  const stream = server.client.stream("agent-1", "Hello!", { signal: leaving.signal });
+  for await (const _ of stream) break;
+  leaving.abort(new Error("I leave"));
+  await rejects(numbers(stream), /I leave/);
+});
+
+for (const timeoutMs of [Infinity, 1e12, 2 ** 31]) {
+  test(`${timeoutMs} ms are long`, async () => {
+    const slow: Play = async function* () {
+      // Longer than a timer of no time at all.
+      await passed(20);
+      yield { events: HELLO };
+    };
+    const stream = new FakeServer(slow).client.stream("agent-1", "Hello!", { timeoutMs, heartbeatMs: 1e11 });
+    deepEqual(await numbers(stream), [1, 2, 3]);
+  });
+}
+
+for (const timeoutMs of [NaN, -1]) {
+  test(`${timeoutMs} ms are no time to read in`, () => {
+    throws(() => new FakeServer().client.stream("agent-1", "Hello!", { timeoutMs }), InvalidRequestError);
+  });
+}
 
 test("several may wait for the start while one reads", async () => {
   const server = new FakeServer(plays(HELLO));
