@@ -86,8 +86,9 @@ export class Client implements AsyncDisposable {
     return this.runs.executeRun(started(agentId, messages, options), { timeoutMs, ...(signal && { signal }) });
   }
 
-  /** Close every stream and the connection. Runs go on. */
+  /** Close every stream and the connection: from now on calls reject with ClientClosedError. Runs go on. */
   async close(): Promise<void> {
+    this.#connection.close();
     for (const stream of this.#streams) await stream.deref()?.close();
     this.#streams.clear();
     this.#disconnect();

@@ -4,7 +4,7 @@ import type { DescMessage, DescMethod, DescMethodStreaming, DescMethodUnary, Mes
 import { getOption, hasOption } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import { ConnectError } from "@connectrpc/connect";
-import { DeadlineExceededError } from "./errors.js";
+import { ClientClosedError, DeadlineExceededError } from "./errors.js";
 import { http } from "./generated/google/api/annotations_pb.js";
 import { RunService } from "./generated/letta_grpc/v1/run_service_pb.js";
 import type { RetryPolicy } from "./retry.js";
@@ -29,12 +29,18 @@ export class Connection implements Transport {
   readonly retry: RetryPolicy;
   readonly #transport: Transport;
   readonly #apiKey: string | undefined;
+  #isClosed = false;
 
   constructor(transport: Transport, { apiKey, timeoutMs = 60_000, retry }: ConnectionOptions) {
     this.#transport = transport;
     this.#apiKey = apiKey;
     this.timeoutMs = timeLimit(timeoutMs) || undefined;
     this.retry = { ...DEFAULT_RETRY, ...retry };
+  }
+
+  /** Make no call any more: a transport would connect again. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   /** Make a call; one that may be repeated without harm is, while the server is out of reach. `timeoutMs` 0: no limit. */
@@ -50,6 +56,7 @@ export class Connection implements Transport {
     const backoff = new Backoff(this.retry);
     const attempts = isRepeatable(method, input) ? this.retry.callAttempts : 1;
     for (;;) {
+      this.#requireOpen();
       try {
         return await this.#transport.unary(method, signal, limitMs, this.#named(header), input, context);
       } catch (failure) {
@@ -69,6 +76,7 @@ export class Connection implements Transport {
     input: AsyncIterable<MessageInitShape<I>>,
     context?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
+    this.#requireOpen();
     const limitMs = timeLimit(timeoutMs);
     try {
       const response = await this.#transport.stream(method, signal, limitMs, this.#named(header), input, context);
@@ -76,6 +84,10 @@ export class Connection implements Transport {
     } catch (failure) {
       throw typed(failure, signal);
     }
+  }
+
+  #requireOpen(): void {
+    if (this.#isClosed) throw new ClientClosedError("the client is closed");
   }
 
   #named(header: HeadersInit | undefined): Headers {

@@ -12,6 +12,7 @@
 //   │   └── StreamBrokenError      a stream fell silent, left events out or ended too early
 //   ├── DeadlineExceededError      no answer within the time given
 //   ├── ServerError                a fault of the server's
+//   ├── ClientClosedError          the caller closed the client that it asks
 //   ├── StreamClosedError          the caller closed the stream that it asks
 //   └── RunFailedError             the run ended FAILED (.run); thrown by `text()` alone
 
@@ -64,7 +65,7 @@ const PASSING_REASONS: ReadonlySet<Reason> = new Set<Reason>(["STREAM_RECYCLED",
 
 /** A call failed. */
 export class LettaError extends Error {
-  /** Undefined where no call failed: a run did, or the caller closed its stream. */
+  /** Undefined where no call failed: a run did, or the caller closed its stream or client. */
   readonly code: StatusCode | undefined;
   /** Empty where the server gave none. */
   readonly reason: Reason;
@@ -100,6 +101,7 @@ export class ExhaustedError extends LettaError {}
 export class UnavailableError extends LettaError {}
 export class DeadlineExceededError extends LettaError {}
 export class ServerError extends LettaError {}
+export class ClientClosedError extends LettaError {}
 export class StreamClosedError extends LettaError {}
 
 /** The conversation has an active run. */
@@ -167,6 +169,7 @@ const NAMES = {
   StreamBrokenError,
   DeadlineExceededError,
   ServerError,
+  ClientClosedError,
   StreamClosedError,
   RunFailedError,
 };

@@ -5,6 +5,7 @@ import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { setTimeout as passed } from "node:timers/promises";
 import {
+  ClientClosedError,
   DEFAULT_RETRY,
   DeadlineExceededError,
   InvalidRequestError,
@@ -13,6 +14,7 @@ import {
   type RunStream,
   StreamClosedError,
 } from "letta-grpc";
+import { connect } from "letta-grpc/web";
 import { ends, event, FakeServer, type Play, plays, says } from "./support/fake_server.js";
 
 const HELLO = [says(1, "Hel"), says(2, "lo"), ends(3)];
@@ -185,4 +187,29 @@ test("closing the client closes its streams", async () => {
   await server.client.close();
   await reading;
   await rejects(stream.final(), StreamClosedError);
+});
+
+test("a client that is closed refuses", async () => {
+  const server = new FakeServer(plays(HELLO), plays(HELLO));
+  const { client } = server;
+  const stream = client.stream("agent-1", "Hello!");
+  await stream.final();
+  await client.close();
+  await rejects(client.stream("agent-1", "Hello!").text(), ClientClosedError);
+  await rejects(client.attach("run-1").final(), ClientClosedError);
+  await rejects(client.runs.cancelRun({ runId: "run-1" }), ClientClosedError);
+  await rejects(stream.cancel(), ClientClosedError);
+  deepEqual([server.starts.length, server.attachedAfter.length, server.cancels.length], [1, 0, 0]);
+});
+
+test("a call that waits for a new try when its client is closed is not made again", async () => {
+  let calls = 0;
+  const fetch = async () => {
+    calls += 1;
+    void client.close();
+    throw new TypeError("fetch failed");
+  };
+  const client = connect("http://gateway", { fetch, retry: { initialMs: 1 } });
+  await rejects(client.agents.getAgent({ agentId: "a" }), ClientClosedError);
+  equal(calls, 1);
 });

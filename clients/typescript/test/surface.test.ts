@@ -10,6 +10,7 @@ import * as web from "letta-grpc/web";
 const ERRORS = [
   "AlreadyExistsError",
   "ApprovalPendingError",
+  "ClientClosedError",
   "ConflictError",
   "ConversationBusyError",
   "DeadlineExceededError",
