@@ -54,7 +54,10 @@ export interface RunOptions {
 export interface ReadOptions {
   /** Ends the reading, and not the run: iterating rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** How long all of the reading may take, from its beginning on; then iterating rejects with DeadlineExceededError. The run goes on. */
+  /**
+   * How long all of the reading may take, counted from its beginning; then iterating rejects with DeadlineExceededError. The
+   * run goes on. Infinity: no limit.
+   */
   timeoutMs?: number;
   /** The kinds of events to send; all, unless some are given. */
   eventKinds?: readonly EventKind[];
