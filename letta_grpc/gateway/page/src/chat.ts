@@ -121,13 +121,15 @@ export class Chat {
     if (!this.agent || !this.olderToken) return;
     const { signal } = this.session;
     const token = this.olderToken;
-    this.more("");
+    // One page at a time. The button stays meanwhile: it may have the focus.
+    this.olderToken = "";
     try {
       const page = await listMessages(this.agent.id, token);
       if (signal.aborted) return;
       this.view.keeping(() => this.transcript.show(page.messages, "beginning"));
       this.more(page.older);
     } catch (error) {
+      if (signal.aborted) return;
       this.more(token);
       this.failed(error);
     }

@@ -40,7 +40,12 @@ const view: View = {
   restore: (text) => composer.restore(text),
   opened: (agent) => agents.know(agent),
   needsKey: () => openKey("This server wants an API key."),
-  older: (hasMore) => (byId("older").hidden = !hasMore),
+  older(hasMore) {
+    const button = byId("older");
+    // A button that goes away must not take the focus with it: from here the keys scroll what it has brought.
+    if (!hasMore && document.activeElement === button) byId("pane").focus({ preventScroll: true });
+    button.hidden = !hasMore;
+  },
   keeping: (change) => scrolling.keeping(change),
 };
 

@@ -500,13 +500,14 @@ var Chat = class {
     if (!this.agent || !this.olderToken) return;
     const { signal } = this.session;
     const token = this.olderToken;
-    this.more("");
+    this.olderToken = "";
     try {
       const page = await listMessages(this.agent.id, token);
       if (signal.aborted) return;
       this.view.keeping(() => this.transcript.show(page.messages, "beginning"));
       this.more(page.older);
     } catch (error) {
+      if (signal.aborted) return;
       this.more(token);
       this.failed(error);
     }
@@ -1765,7 +1766,11 @@ var view = {
   restore: (text) => composer.restore(text),
   opened: (agent) => agents.know(agent),
   needsKey: () => openKey("This server wants an API key."),
-  older: (hasMore) => byId("older").hidden = !hasMore,
+  older(hasMore) {
+    const button2 = byId("older");
+    if (!hasMore && document.activeElement === button2) byId("pane").focus({ preventScroll: true });
+    button2.hidden = !hasMore;
+  },
   keeping: (change) => scrolling.keeping(change)
 };
 var chat = new Chat(transcript, new Memory(byId("blocks")), view);
