@@ -103,6 +103,23 @@ def test_a_keyboard_alone_does_everything(server: Served, visitor: Visitor) -> N
     assert page.get_by_label("Message", exact=True).input_value() == "one\ntwo"
 
 
+def test_the_focus_stays_in_the_conversation_when_nothing_older_is_left(server: Served, visitor: Visitor) -> None:
+    agent_id = server.agent(model="scripted/echo")
+    for number in range(60):
+        server.post(f"agents/{agent_id}/runs:execute", run={"messages": [{"user": {"text": f"number {number}"}}]})
+    visitor.open(server.url, agent_id)
+    older = visitor.page.get_by_role("button", name="Show older messages")
+    older.focus()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.locator(".message.agent")).to_have_count(50)
+    # The next page is one key away, and after the last one the keys scroll what was loaded.
+    expect(older).to_be_focused()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.locator(".message.agent")).to_have_count(60)
+    expect(older).to_be_hidden()
+    expect(visitor.page.locator("#pane")).to_be_focused()
+
+
 def test_what_happens_is_read_out(server: Served, visitor: Visitor) -> None:
     visitor.open(server.url, server.agent("Grace"))
     page = visitor.page
@@ -146,6 +163,10 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(server: Served, phone: Visi
     page.get_by_role("button", name="Send").tap()
     phone.settled()
     assert page.evaluate("() => document.documentElement.scrollWidth") == 360
+    for name in ("New agent", "API key"):
+        size = page.get_by_role("button", name=name).bounding_box()
+        assert size
+        assert min(size["width"], size["height"]) >= 35, name
     for one in page.locator("button:visible, textarea:visible, select:visible, .call, .message").all():
         box = one.bounding_box()
         assert box
