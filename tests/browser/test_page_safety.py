@@ -77,13 +77,35 @@ def test_markdown_is_shown_as_what_it_means(server: Served, visitor: Visitor) ->
     visitor.settled()
     shown = visitor.page.locator(".message.agent .prose").evaluate("root => root.innerHTML")
     assert shown == (
-        "<h3>Title</h3><p>A <strong>strong</strong> and <em>soft</em> <del>gone</del> <code>code</code> "
+        '<h3 dir="auto">Title</h3><p dir="auto">A <strong>strong</strong> and <em>soft</em> <del>gone</del> <code>code</code> '
         '<a href="https://a.example/x_y_z" target="_blank" rel="noopener noreferrer nofollow">https://a.example/x_y_z</a>.'
-        '<br>next line</p><ol start="1"><li><p>one</p><ul><li><p>inner</p></li></ul></li><li><p>two</p></li></ol>'
-        "<blockquote><p>quote</p></blockquote><hr>"
-        '<pre tabindex="0" role="group" aria-label="Code, python"><code>if a &lt; b:\n    pass</code></pre>'
-        "<p>snake_case_name 2 * 3 * 4 [o</p>"
+        '<br>next line</p><ol start="1" dir="auto"><li><p>one</p><ul><li><p>inner</p></li></ul></li><li><p>two</p></li></ol>'
+        '<blockquote dir="auto"><p>quote</p></blockquote><hr>'
+        '<pre tabindex="0" role="group" aria-label="Code, python" dir="auto"><code>if a &lt; b:\n    pass</code></pre>'
+        '<p dir="auto">snake_case_name 2 * 3 * 4 [o</p>'
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("***bold it***", "<em><strong>bold it</strong></em>"),
+        ("___bold it___", "<em><strong>bold it</strong></em>"),
+        ("***both** one*", "<em><strong>both</strong> one</em>"),
+        ("***both* two**", "<strong><em>both</em> two</strong>"),
+        ("**two *both***", "<strong>two <em>both</em></strong>"),
+        ("*one **both***", "<em>one <strong>both</strong></em>"),
+        ("a ***b*** c **d** *e*", "a <em><strong>b</strong></em> c <strong>d</strong> <em>e</em>"),
+        ("***open and **two**", "***open and <strong>two</strong>"),
+        ("2 * 3 ** 4 *** 5", "2 * 3 ** 4 *** 5"),
+        ("snake___case", "snake___case"),
+    ],
+)
+def test_marks_in_a_row_are_strong_and_soft(server: Served, visitor: Visitor, text: str, shown: str) -> None:
+    visitor.open(server.url, server.agent())
+    visitor.play([{"text": text}])
+    visitor.settled()
+    assert visitor.page.locator(".message.agent .prose > p").evaluate("root => root.innerHTML") == shown
 
 
 def test_the_key_is_asked_for_kept_in_the_tab_and_sent_as_a_header_alone(guarded: Served, visitor: Visitor) -> None:

@@ -88,7 +88,7 @@ class TextPart {
 
   constructor(isMarkdown: boolean) {
     this.prose = isMarkdown ? new Prose() : null;
-    this.root = this.prose?.root ?? element("div", { class: "plain" });
+    this.root = this.prose?.root ?? element("div", { class: "plain", dir: "auto" });
   }
 
   isOf(part: ContentPart): boolean {
@@ -115,7 +115,7 @@ class TextPart {
 
 /** Reasoning: open while it is all there is, folded away afterwards, unless the person wants otherwise. */
 class ReasoningPart {
-  private readonly body = element("div", { class: "plain" });
+  private readonly body = element("div", { class: "plain", dir: "auto" });
   private readonly summary: HTMLElement;
   readonly root: HTMLDetailsElement;
   private isTouched = false;

@@ -130,7 +130,7 @@ export class CallCard {
 /** A text that is folded away when it is long. */
 class Fold {
   private readonly summary = element("summary");
-  private readonly body = element("pre");
+  private readonly body = element("pre", { dir: "auto" });
   readonly root = element("details", { open: true }, this.summary, this.body);
   text = "";
   private isTouched = false;

@@ -53,7 +53,7 @@ class BlockForm {
   private stored: Block = {};
   private readonly title = element("label", { class: "block-name" });
   private readonly about = element("p", { class: "dim" });
-  private readonly field = element("textarea", { rows: "5", spellcheck: "false" });
+  private readonly field = element("textarea", { rows: "5", spellcheck: "false", dir: "auto" });
   private readonly counter = element("span", { class: "counter" });
   private readonly said = element("div", { class: "said", role: "status" });
   private readonly save = element("button", { type: "submit", class: "primary" }, "Save");
@@ -135,7 +135,7 @@ class BlockForm {
   }
 
   private conflict(): void {
-    const theirs = element("pre", {}, this.stored.value ?? "");
+    const theirs = element("pre", { dir: "auto" }, this.stored.value ?? "");
     const keep = button("Save mine over it", "", () => this.root.requestSubmit());
     const drop = button("Take theirs", "", () => this.take(this.stored, true));
     this.said.replaceChildren(

@@ -13,9 +13,15 @@ export class Prose {
     let same = 0;
     while (same < blocks.length && blocks[same] === this.shown[same]) same += 1;
     while (this.root.childNodes.length > same) this.root.lastChild!.remove();
-    for (const block of blocks.slice(same)) this.root.append(elementOf(parseBlock(block)));
+    for (const block of blocks.slice(same)) this.root.append(directed(elementOf(parseBlock(block))));
     this.shown = blocks;
   }
+}
+
+/** Have a block begin where its own script does; what is inside of it goes the same way. */
+function directed(block: HTMLElement): HTMLElement {
+  if (block.tagName !== "HR") block.dir = "auto";
+  return block;
 }
 
 function elementOf(block: Markdown): HTMLElement {

@@ -83,7 +83,8 @@ export class Question {
   private write({ label, action, send, code }: Wanted): void {
     const isCode = code !== undefined;
     const id = freshId();
-    const field = element("textarea", { id, rows: isCode ? "5" : "2", class: isCode ? "code" : "", "aria-describedby": `${id}-fault` });
+    const looks = isCode ? { rows: "5", class: "code" } : { rows: "2", dir: "auto" };
+    const field = element("textarea", { id, ...looks, "aria-describedby": `${id}-fault` });
     const wrong = element("p", { class: "fault", id: `${id}-fault`, "aria-live": "polite" });
     const confirm = () => {
       const found = isCode ? faultOf(field.value) : "";

@@ -831,7 +831,7 @@ var BlockForm = class {
   stored = {};
   title = element("label", { class: "block-name" });
   about = element("p", { class: "dim" });
-  field = element("textarea", { rows: "5", spellcheck: "false" });
+  field = element("textarea", { rows: "5", spellcheck: "false", dir: "auto" });
   counter = element("span", { class: "counter" });
   said = element("div", { class: "said", role: "status" });
   save = element("button", { type: "submit", class: "primary" }, "Save");
@@ -885,7 +885,7 @@ var BlockForm = class {
     this.conflict();
   }
   conflict() {
-    const theirs = element("pre", {}, this.stored.value ?? "");
+    const theirs = element("pre", { dir: "auto" }, this.stored.value ?? "");
     const keep = button("Save mine over it", "", () => this.root.requestSubmit());
     const drop = button("Take theirs", "", () => this.take(this.stored, true));
     this.said.replaceChildren(
@@ -1151,10 +1151,14 @@ var Prose = class {
     let same = 0;
     while (same < blocks.length && blocks[same] === this.shown[same]) same += 1;
     while (this.root.childNodes.length > same) this.root.lastChild.remove();
-    for (const block of blocks.slice(same)) this.root.append(elementOf(parseBlock(block)));
+    for (const block of blocks.slice(same)) this.root.append(directed(elementOf(parseBlock(block))));
     this.shown = blocks;
   }
 };
+function directed(block) {
+  if (block.tagName !== "HR") block.dir = "auto";
+  return block;
+}
 function elementOf(block) {
   switch (block.kind) {
     case "paragraph":
@@ -1263,7 +1267,7 @@ var TextPart = class {
   text = "";
   constructor(isMarkdown) {
     this.prose = isMarkdown ? new Prose() : null;
-    this.root = this.prose?.root ?? element("div", { class: "plain" });
+    this.root = this.prose?.root ?? element("div", { class: "plain", dir: "auto" });
   }
   isOf(part2) {
     return part2.text !== void 0;
@@ -1284,7 +1288,7 @@ var TextPart = class {
   }
 };
 var ReasoningPart = class {
-  body = element("div", { class: "plain" });
+  body = element("div", { class: "plain", dir: "auto" });
   summary;
   root;
   isTouched = false;
@@ -1417,7 +1421,8 @@ var Question = class {
   write({ label, action, send, code }) {
     const isCode = code !== void 0;
     const id = freshId();
-    const field = element("textarea", { id, rows: isCode ? "5" : "2", class: isCode ? "code" : "", "aria-describedby": `${id}-fault` });
+    const looks = isCode ? { rows: "5", class: "code" } : { rows: "2", dir: "auto" };
+    const field = element("textarea", { id, ...looks, "aria-describedby": `${id}-fault` });
     const wrong = element("p", { class: "fault", id: `${id}-fault`, "aria-live": "polite" });
     const confirm = () => {
       const found = isCode ? faultOf(field.value) : "";
@@ -1560,7 +1565,7 @@ var Fold = class {
   }
   title;
   summary = element("summary");
-  body = element("pre");
+  body = element("pre", { dir: "auto" });
   root = element("details", { open: true }, this.summary, this.body);
   text = "";
   isTouched = false;
