@@ -3,8 +3,8 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -13,6 +13,7 @@ import pytest
 from letta_client import AsyncLetta
 
 from tests.support.letta import Site, script, user
+from tests.support.listening import listening
 
 WORDS = script([{"text": "one "}, {"text": "two"}])
 RETRY = {"x-stainless-retry-count": "1"}
@@ -25,21 +26,21 @@ class Severing:
     port: int
     waits_for_answer: bool
     severed: bool = False
-    open: set[asyncio.Task[None] | None] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open.add(asyncio.current_task())
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.port)
-        if self.severed:
-            await asyncio.gather(pass_on(reader, up_writer), pass_on(up_reader, writer))
-            return
-        self.severed = True
-        up_writer.write(await whole_request(reader))
-        await up_writer.drain()
-        if self.waits_for_answer:
-            await up_reader.read(1)
-        for each in (writer, up_writer):
-            each.transport.abort()
+        try:
+            if self.severed:
+                await asyncio.gather(pass_on(reader, up_writer), pass_on(up_reader, writer))
+                return
+            self.severed = True
+            up_writer.write(await whole_request(reader))
+            await up_writer.drain()
+            if self.waits_for_answer:
+                await up_reader.read(1)
+            writer.transport.abort()
+        finally:
+            up_writer.transport.abort()
 
 
 async def whole_request(reader: asyncio.StreamReader) -> bytes:
@@ -49,23 +50,21 @@ async def whole_request(reader: asyncio.StreamReader) -> bytes:
 
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+    # Either end may be gone first.
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
     writer.close()
-    await writer.wait_closed()
 
 
 @asynccontextmanager
 async def severed(site: Site, *, waits_for_answer: bool) -> AsyncIterator[AsyncLetta]:
     relay = Severing(urlsplit(site.url).port or 0, waits_for_answer)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    async with asyncio.timeout(40), server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with AsyncLetta(base_url=url, max_retries=3) as client:
+    async with asyncio.timeout(40), listening(relay.serve) as address:
+        # Once the client has closed what it had, the relay's connections end, too.
+        async with AsyncLetta(base_url=f"http://{address}", max_retries=3) as client:
             yield client
-        # The client has closed what it had; so the relay's connections end, too.
-        await asyncio.gather(*(task for task in relay.open if task))
         assert relay.severed
 
 
