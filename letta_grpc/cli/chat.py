@@ -17,7 +17,7 @@ from letta_grpc.cli.demo import default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json, plain
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Target, Tls, refused
+from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, refused
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
     ApprovalAlreadyResolved,
@@ -71,7 +71,7 @@ def chat(
     console = Console(highlight=False)
     with (
         embedded_server(database) if embedded else nullcontext(target) as address,
-        Client(address, api_key=api_key or None, tls=tls) as client,
+        Client(address, api_key=api_key or None, tls=tls, retry=PATIENCE) as client,
     ):
         try:
             agent_id = agent or _find_or_create(client, model)

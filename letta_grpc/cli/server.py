@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from letta_grpc.cli.exits import Exit, exit_of
-from letta_grpc.client import AsyncClient, LettaError, ServerUnavailable
+from letta_grpc.client import AsyncClient, LettaError, RetryPolicy, ServerUnavailable
 
 DEFAULT_TARGET = "127.0.0.1:50051"
+# Whoever sits before a terminal wants to know within a second that there is no server. Streams are as patient as ever.
+PATIENCE = RetryPolicy(call_attempts=4)
 
 Target = Annotated[str, typer.Option("--target", envvar="LETTA_GRPC_TARGET", help="Server to call, host:port.")]
 ApiKey = Annotated[str, typer.Option("--api-key", envvar="LETTA_GRPC_TARGET_API_KEY", help="Key to show to the server.")]
@@ -21,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a lin
 @asynccontextmanager
 async def calling(target: str, api_key: str, *, tls: bool) -> AsyncIterator[AsyncClient]:
     """Open a client; its failures become one line on stderr and an exit code."""
-    async with AsyncClient(target, api_key=api_key or None, tls=tls) as client:
+    async with AsyncClient(target, api_key=api_key or None, tls=tls, retry=PATIENCE) as client:
         try:
             yield client
         except LettaError as error:
