@@ -65,6 +65,10 @@ class McpConnections:
         parsed = _object_of(arguments)
         if parsed is None:
             return _failure("the arguments are not a JSON object.")
+        if not _can_be_sent(parsed):
+            return _failure(
+                "the arguments hold half a character (a surrogate without its other half), or are nested too deeply."
+            )
         try:
             self._policy.check(server)
             async with asyncio.timeout(timeout_seconds):
@@ -114,6 +118,15 @@ def _object_of(arguments: str) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _can_be_sent(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether a message can hold them. Over stdio the mcp package would end the session, with all calls under way."""
+    try:
+        json.dumps(arguments, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _failure(text: str) -> ToolResult:

@@ -134,6 +134,17 @@ async def test_one_servers_death_leaves_the_others_calls_alone(tmp_path: Path) -
         assert await pid_of(client, living) == pid
 
 
+async def test_arguments_that_no_message_can_hold_are_an_error_and_leave_the_session_alone(tmp_path: Path) -> None:
+    """JSON can write half of a character; UTF-8 cannot."""
+    server = stdio_server(tmp_path)
+    async with asyncio.timeout(PATIENCE), McpConnections(OPEN) as client:
+        first = await pid_of(client, server)
+        result = await client.call(server, "add", '{"a": "\\ud800"}', PATIENCE)
+        assert result.status is ToolReturnStatus.ERROR
+        assert "half a character" in result.text
+        assert await pid_of(client, server) == first
+
+
 async def test_a_session_that_its_server_forgot_is_opened_again_and_the_call_made_once(tmp_path: Path) -> None:
     """Servers of before 2026 have sessions, and answer 404 after a restart: the call was surely not made."""
     async with asyncio.timeout(PATIENCE), McpConnections(OPEN) as client:
