@@ -9,7 +9,8 @@ class GatewayOptions:
 
     `cors_origins`: pages of these origins may call; none by default. `any_host`: whether requests may name any host; if not,
     only this machine's, as a page that points its own name at us (DNS rebinding) cannot. `opening_seconds`: how long a stream
-    that the server has accepted may be silent before its headers go out without an event. `chat_model`: the model of the agent
+    that the server has accepted may be silent before its headers go out without an event. `return_seconds`: how long a stream
+    that is asked for by GET waits for a server that is away; 0 where it is this process. `chat_model`: the model of the agent
     that `/chat` makes. `anthropic_…`: where `/v1/anthropic` leads, and the key for callers who show none of their own.
     """
 
@@ -22,6 +23,7 @@ class GatewayOptions:
     body_seconds: float = 30.0
     keep_alive_seconds: int = 60
     opening_seconds: float = 1.0
+    return_seconds: float = 0.0
     retry_ms: int = 1000
     chat_model: str = "scripted/echo"
     anthropic_base_url: str = "https://api.anthropic.com"

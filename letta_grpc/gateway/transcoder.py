@@ -1,5 +1,6 @@
 """The transcoder: every RPC with a `google.api.http` rule, over HTTP."""
 
+import asyncio
 from collections.abc import Mapping
 
 import grpc
@@ -8,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from letta_grpc.gateway.answers import denying, send_failure, send_json
 from letta_grpc.gateway.bodies import ClientLeftError, header, read_json
-from letta_grpc.gateway.descriptors import Contract
+from letta_grpc.gateway.descriptors import Contract, Rpc
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import format_for
 from letta_grpc.gateway.frames import Frames
@@ -23,6 +24,8 @@ from letta_grpc.gateway.sockets import RequestReader, converse
 from letta_grpc.gateway.streams import StreamAnswer
 from letta_grpc.gateway.templates import BadPathError
 from letta_grpc.gateway.upstream import StreamCall, UnaryCall
+
+_AGAIN_SECONDS = 0.25
 
 
 class Transcoder:
@@ -98,8 +101,23 @@ class Transcoder:
     async def _stream(self, scope: Scope, send: Send, binding: Binding, request: Message, metadata: Metadata) -> None:
         form = format_for(header(scope, b"accept"), self._options.retry_ms)
         resume(binding, request, header(scope, b"last-event-id"))
-        call = StreamCall(self._channel, binding.rpc, request.SerializeToString(), metadata)
+        answer, asked = StreamAnswer(scope, send, form), request.SerializeToString()
+        now = asyncio.get_running_loop().time
+        # What is asked for by GET starts nothing, and may be asked again.
+        late = now() + (self._options.return_seconds if binding.verb == "GET" else 0)
+        while (failure := await self._tried(answer, binding.rpc, asked, metadata)) is not None:
+            if failure.code is not grpc.StatusCode.UNAVAILABLE or now() >= late:
+                raise failure
+            # Not until the channel is ready: a server that drains can be reached, and refuses.
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _tried(self, answer: StreamAnswer, rpc: Rpc, asked: bytes, metadata: Metadata) -> Failure | None:
+        """Answer with a stream; return why it did not begin."""
+        call = StreamCall(self._channel, rpc, asked, metadata)
         try:
-            await StreamAnswer(scope, send, form).send(call, Frames(binding.rpc), self._options.opening_seconds)
+            await answer.send(call, Frames(rpc), self._options.opening_seconds)
+        except Failure as failure:
+            return failure
         finally:
             call.close()
+        return None

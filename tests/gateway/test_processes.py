@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,27 @@ def test_a_server_that_is_away_is_503_and_is_found_again(tmp_path: Path) -> None
             late = time.monotonic() + 20
             while client.get("/api/v1/models").status_code != 200:
                 assert time.monotonic() < late
+
+
+def test_a_stream_that_is_asked_for_while_the_server_restarts_begins_when_it_is_back(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with gateway_process(tmp_path, address) as (url, _), client_of(url) as client, ThreadPoolExecutor(1) as pool:
+        with serving_process(tmp_path, "--listen", address) as (_, server):
+            # grpc may have dialled before the server was there.
+            late = time.monotonic() + 20
+            while client.get("/api/v1/models").status_code != 200:
+                assert time.monotonic() < late
+            with starting(client, agent_of(client), json.dumps([[{"text": "one"}]])) as answer:
+                run_id, seen = answer.headers["letta-run-id"], events_of(answer.read().decode())
+            server.send_signal(signal.SIGKILL)
+            assert server.wait(30) == -signal.SIGKILL
+        again = pool.submit(client.get, f"/api/v1/runs/{run_id}/events:stream", headers={"accept": "text/event-stream"})
+        with serving_process(tmp_path, "--listen", address):
+            answer = again.result(30)
+        assert answer.status_code == 200, answer.text
+        assert [event.id for event in events_of(answer.text)] == [event.id for event in seen]
 
 
 def test_a_callers_key_goes_through_the_gateway_to_the_server(tmp_path: Path) -> None:

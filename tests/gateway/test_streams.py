@@ -166,6 +166,34 @@ async def test_a_failure_before_the_first_event_is_a_status() -> None:
     assert (answer.status_code, error_of(answer)["message"]) == (404, "no such shelf")
 
 
+async def test_who_asks_by_get_waits_for_a_server_that_is_away_and_who_starts_something_is_told() -> None:
+    asked = 0
+
+    async def away_for_two(request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        nonlocal asked
+        asked += 1
+        if asked <= 2:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+        async for response in watch(request, context):
+            yield response
+
+    async with made_up_gateway({"Watch": away_for_two}, GatewayOptions(return_seconds=10)) as client:
+        answer = await client.get(WATCH, headers=SSE)
+    assert (answer.status_code, len(events_of(answer.text)), asked) == (200, 4, 3)
+
+    async def away(_request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        nonlocal asked
+        asked += 1
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        yield
+
+    async with made_up_gateway({"Watch": away, "WatchAll": away}, GatewayOptions(return_seconds=0.1)) as client:
+        assert (await client.get(WATCH, headers=SSE)).status_code == 503
+        asked = 0
+        assert (await client.post("/api/v1/shelves:watch", json={}, headers=SSE)).status_code == 503
+    assert asked == 1
+
+
 @pytest.mark.parametrize("headers", [SSE, LINES])
 async def test_a_failure_on_the_way_is_the_last_thing_and_has_no_id(headers: dict[str, str]) -> None:
     async def watch(_request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
