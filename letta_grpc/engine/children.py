@@ -70,9 +70,7 @@ class Children:
             if (holder := await self._at_work(run.conversation_id)) is None:
                 waiting = RunFilter(conversation_id=run.conversation_id, has_pending_actions=True)
                 if (await self.runs.list(PageRequest(), waiting)).items:
-                    raise InvalidRequest(
-                        "That agent waits for somebody's answer to a tool call, and reads you after that."
-                    )
+                    raise InvalidRequest("That agent waits for somebody's answer to a tool call, and reads you after that.")
                 # The one is over, and the next about to begin.
                 return
             await self.until_over(holder)

@@ -137,7 +137,7 @@ Global___OutputStream: _TypeAlias = OutputStream  # noqa: Y015
 
 @_typing.final
 class RunStarted(_message.Message):
-    """The run left the queue and is at work. The first event."""
+    """The run left the queue and is at work. The first event, unless it was cancelled in the queue: then the end is all there is."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -194,7 +194,7 @@ func (OutputStream) EnumDescriptor() ([]byte, []int) {
 	return file_letta_grpc_v1_events_proto_rawDescGZIP(), []int{1}
 }
 
-// The run left the queue and is at work. The first event.
+// The run left the queue and is at work. The first event, unless it was cancelled in the queue: then the end is all there is.
 type RunStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run as it starts.

@@ -3702,7 +3702,7 @@ pub mod conversation_service_client {
         }
     }
 }
-/// The run left the queue and is at work. The first event.
+/// The run left the queue and is at work. The first event, unless it was cancelled in the queue: then the end is all there is.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunStarted {
     /// The run as it starts.
