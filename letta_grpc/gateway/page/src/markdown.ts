@@ -119,13 +119,6 @@ function list(lines: string[], depth: number): Markdown {
   return { kind: "list", start: number ? Number(number[1]) : null, items: inside };
 }
 
-const PAIRS: [string, "strong" | "em" | "del"][] = [
-  ["**", "strong"],
-  ["__", "strong"],
-  ["~~", "del"],
-  ["*", "em"],
-  ["_", "em"],
-];
 const LINK = /!?\[([^\[\]]{0,1000})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()]{0,200}\))?[^\s()<>]{0,2000})>?(?:\s+"[^"]{0,1000}")?\s*\)/y;
 const BARE = /https?:\/\/[^\s<>"'`]{1,2000}/y;
 const WORD = /[\p{L}\p{N}]/u;
@@ -134,6 +127,7 @@ export function inline(text: string, depth = 0): Inline[] {
   const found: Inline[] = [];
   // Marks that nothing closes any more: looked for once, not from each place again.
   const unclosed = new Set<string>();
+  const pairs: Pairs = depth < DEEPEST ? pairsOf(text) : new Map();
   let plain = "";
   const add = (one: Inline) => {
     if (plain) found.push({ kind: "text", text: plain });
@@ -142,7 +136,7 @@ export function inline(text: string, depth = 0): Inline[] {
   };
   let at = 0;
   while (at < text.length) {
-    const special = specialAt(text, at, depth, unclosed);
+    const special = specialAt(text, at, depth, unclosed, pairs);
     if (special) {
       add(special.inline);
       at = special.end;
@@ -163,7 +157,7 @@ interface Special {
   end: number;
 }
 
-function specialAt(text: string, at: number, depth: number, unclosed: Set<string>): Special | null {
+function specialAt(text: string, at: number, depth: number, unclosed: Set<string>, pairs: Pairs): Special | null {
   switch (text[at]) {
     case "\n":
       return { inline: { kind: "break" }, end: at + 1 };
@@ -177,7 +171,7 @@ function specialAt(text: string, at: number, depth: number, unclosed: Set<string
     case "*":
     case "_":
     case "~":
-      return depth < DEEPEST ? pairAt(text, at, depth, unclosed) : null;
+      return pairAt(text, at, depth, pairs);
     default:
       return null;
   }
@@ -217,30 +211,95 @@ function bareLinkAt(text: string, at: number): Special | null {
   return url ? { inline: { kind: "link", url, inside: [{ kind: "text", text: found }] }, end: at + found.length } : null;
 }
 
-function pairAt(text: string, at: number, depth: number, unclosed: Set<string>): Special | null {
-  for (const [mark, kind] of PAIRS) {
-    if (!text.startsWith(mark, at) || unclosed.has(mark)) continue;
-    const begin = at + mark.length;
-    if (/^\s?$/.test(text[begin] ?? "")) continue;
-    if (mark[0] === "_" && at > 0 && WORD.test(text[at - 1]!)) continue;
-    const end = closing(text, mark, begin + 1);
-    if (end < 0) {
-      unclosed.add(mark);
-      continue;
-    }
-    return { inline: { kind, inside: inline(text.slice(begin, end), depth + 1) }, end: end + mark.length };
-  }
-  return null;
+function pairAt(text: string, at: number, depth: number, pairs: Pairs): Special | null {
+  const pair = pairs.get(at);
+  if (!pair) return null;
+  const kind = text[at] === "~" ? "del" : pair.width === 2 ? "strong" : "em";
+  return { inline: { kind, inside: inline(text.slice(at + pair.width, pair.end), depth + 1) }, end: pair.end + pair.width };
 }
 
-function closing(text: string, mark: string, from: number): number {
-  for (let end = text.indexOf(mark, from); end >= 0; end = text.indexOf(mark, end + 1)) {
-    const isSpaced = /\s/.test(text[end - 1]!);
-    const isInWord = mark[0] === "_" && WORD.test(text[end + mark.length] ?? "");
-    const isHalfOfTwo = mark.length === 1 && (text[end + 1] === mark || text[end - 1] === mark);
-    if (!isSpaced && !isInWord && !isHalfOfTwo) return end;
+/** What a mark of so many characters is closed by: the same mark at `end`. */
+interface Pair {
+  width: number;
+  end: number;
+}
+
+type Pairs = Map<number, Pair>;
+
+/** Marks in a row, the last of which may still be closed. */
+interface Opened {
+  mark: string;
+  at: number;
+  width: number;
+}
+
+/** Return the marks that are closed, by where they are: in one pass, each closing the nearest one of its kind. */
+function pairsOf(text: string): Pairs {
+  const pairs: Pairs = new Map();
+  const open: Opened[] = [];
+  // How many of each kind are open: where none is, none is looked for.
+  const count = new Map<string, number>();
+  const unclosed = new Set<string>();
+  const pop = () => {
+    const { mark } = open.pop()!;
+    count.set(mark, count.get(mark)! - 1);
+  };
+  for (let at = 0; at < text.length; ) {
+    const mark = text[at]!;
+    if (!"*_~".includes(mark)) {
+      at = pastOpaque(text, at, unclosed);
+      continue;
+    }
+    let end = at + 1;
+    while (text[end] === mark) end += 1;
+    const { opens, closes } = sides(text, at, end);
+    while (closes && at < end && count.get(mark)) {
+      while (open.at(-1)!.mark !== mark) pop();
+      const below = open.at(-2);
+      // `**a *b**`: the one that fits is meant, and the other is an asterisk.
+      if (open.at(-1)!.width !== end - at && below?.mark === mark && below.width === end - at) pop();
+      const opened = open.at(-1)!;
+      const width = Math.min(2, opened.width, end - at);
+      opened.width -= width;
+      pairs.set(opened.at + opened.width, { width, end: at });
+      if (!opened.width) pop();
+      at += width;
+    }
+    if (opens && at < end) {
+      open.push({ mark, at, width: end - at });
+      count.set(mark, (count.get(mark) ?? 0) + 1);
+    }
+    at = end;
   }
-  return -1;
+  return pairs;
+}
+
+/** Whether marks can open what comes behind them, and close what comes ahead. */
+function sides(text: string, at: number, end: number): { opens: boolean; closes: boolean } {
+  const [before, behind] = [text[at - 1] ?? "", text[end] ?? ""];
+  const isPossible = text[at] !== "~" || end - at === 2;
+  const isWord = (one: string) => text[at] === "_" && WORD.test(one);
+  return {
+    opens: isPossible && !/^\s?$/.test(behind) && !isWord(before),
+    closes: isPossible && !/^\s?$/.test(before) && !isWord(behind),
+  };
+}
+
+/** Return where what begins here ends, if marks inside of it mean nothing. */
+function pastOpaque(text: string, at: number, unclosed: Set<string>): number {
+  switch (text[at]) {
+    case "\\":
+      return at + 2;
+    case "`":
+      return codeAt(text, at, unclosed)?.end ?? at + 1;
+    case "h":
+      return bareLinkAt(text, at)?.end ?? at + 1;
+    case "[":
+      LINK.lastIndex = at;
+      return LINK.test(text) ? LINK.lastIndex : at + 1;
+    default:
+      return at + 1;
+  }
 }
 
 /** Return an address that a person may be led to, or nothing. */

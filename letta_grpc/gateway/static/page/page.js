@@ -1024,19 +1024,13 @@ function list(lines, depth) {
   const inside = items.map((item) => blocksOf(item.join("\n")).map((block) => parseBlock(block, depth + 1)));
   return { kind: "list", start: number ? Number(number[1]) : null, items: inside };
 }
-var PAIRS = [
-  ["**", "strong"],
-  ["__", "strong"],
-  ["~~", "del"],
-  ["*", "em"],
-  ["_", "em"]
-];
 var LINK = /!?\[([^\[\]]{0,1000})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()]{0,200}\))?[^\s()<>]{0,2000})>?(?:\s+"[^"]{0,1000}")?\s*\)/y;
 var BARE = /https?:\/\/[^\s<>"'`]{1,2000}/y;
 var WORD = /[\p{L}\p{N}]/u;
 function inline(text, depth = 0) {
   const found = [];
   const unclosed = /* @__PURE__ */ new Set();
+  const pairs = depth < DEEPEST ? pairsOf(text) : /* @__PURE__ */ new Map();
   let plain = "";
   const add = (one) => {
     if (plain) found.push({ kind: "text", text: plain });
@@ -1045,7 +1039,7 @@ function inline(text, depth = 0) {
   };
   let at = 0;
   while (at < text.length) {
-    const special = specialAt(text, at, depth, unclosed);
+    const special = specialAt(text, at, depth, unclosed, pairs);
     if (special) {
       add(special.inline);
       at = special.end;
@@ -1060,7 +1054,7 @@ function inline(text, depth = 0) {
   if (plain) found.push({ kind: "text", text: plain });
   return found;
 }
-function specialAt(text, at, depth, unclosed) {
+function specialAt(text, at, depth, unclosed, pairs) {
   switch (text[at]) {
     case "\n":
       return { inline: { kind: "break" }, end: at + 1 };
@@ -1074,7 +1068,7 @@ function specialAt(text, at, depth, unclosed) {
     case "*":
     case "_":
     case "~":
-      return depth < DEEPEST ? pairAt(text, at, depth, unclosed) : null;
+      return pairAt(text, at, depth, pairs);
     default:
       return null;
   }
@@ -1109,29 +1103,72 @@ function bareLinkAt(text, at) {
   const url = found && safeUrl(found);
   return url ? { inline: { kind: "link", url, inside: [{ kind: "text", text: found }] }, end: at + found.length } : null;
 }
-function pairAt(text, at, depth, unclosed) {
-  for (const [mark, kind] of PAIRS) {
-    if (!text.startsWith(mark, at) || unclosed.has(mark)) continue;
-    const begin2 = at + mark.length;
-    if (/^\s?$/.test(text[begin2] ?? "")) continue;
-    if (mark[0] === "_" && at > 0 && WORD.test(text[at - 1])) continue;
-    const end = closing(text, mark, begin2 + 1);
-    if (end < 0) {
-      unclosed.add(mark);
+function pairAt(text, at, depth, pairs) {
+  const pair = pairs.get(at);
+  if (!pair) return null;
+  const kind = text[at] === "~" ? "del" : pair.width === 2 ? "strong" : "em";
+  return { inline: { kind, inside: inline(text.slice(at + pair.width, pair.end), depth + 1) }, end: pair.end + pair.width };
+}
+function pairsOf(text) {
+  const pairs = /* @__PURE__ */ new Map();
+  const open = [];
+  const count = /* @__PURE__ */ new Map();
+  const unclosed = /* @__PURE__ */ new Set();
+  const pop = () => {
+    const { mark } = open.pop();
+    count.set(mark, count.get(mark) - 1);
+  };
+  for (let at = 0; at < text.length; ) {
+    const mark = text[at];
+    if (!"*_~".includes(mark)) {
+      at = pastOpaque(text, at, unclosed);
       continue;
     }
-    return { inline: { kind, inside: inline(text.slice(begin2, end), depth + 1) }, end: end + mark.length };
+    let end = at + 1;
+    while (text[end] === mark) end += 1;
+    const { opens, closes } = sides(text, at, end);
+    while (closes && at < end && count.get(mark)) {
+      while (open.at(-1).mark !== mark) pop();
+      const below = open.at(-2);
+      if (open.at(-1).width !== end - at && below?.mark === mark && below.width === end - at) pop();
+      const opened = open.at(-1);
+      const width = Math.min(2, opened.width, end - at);
+      opened.width -= width;
+      pairs.set(opened.at + opened.width, { width, end: at });
+      if (!opened.width) pop();
+      at += width;
+    }
+    if (opens && at < end) {
+      open.push({ mark, at, width: end - at });
+      count.set(mark, (count.get(mark) ?? 0) + 1);
+    }
+    at = end;
   }
-  return null;
+  return pairs;
 }
-function closing(text, mark, from) {
-  for (let end = text.indexOf(mark, from); end >= 0; end = text.indexOf(mark, end + 1)) {
-    const isSpaced = /\s/.test(text[end - 1]);
-    const isInWord = mark[0] === "_" && WORD.test(text[end + mark.length] ?? "");
-    const isHalfOfTwo = mark.length === 1 && (text[end + 1] === mark || text[end - 1] === mark);
-    if (!isSpaced && !isInWord && !isHalfOfTwo) return end;
+function sides(text, at, end) {
+  const [before, behind] = [text[at - 1] ?? "", text[end] ?? ""];
+  const isPossible = text[at] !== "~" || end - at === 2;
+  const isWord = (one) => text[at] === "_" && WORD.test(one);
+  return {
+    opens: isPossible && !/^\s?$/.test(behind) && !isWord(before),
+    closes: isPossible && !/^\s?$/.test(before) && !isWord(behind)
+  };
+}
+function pastOpaque(text, at, unclosed) {
+  switch (text[at]) {
+    case "\\":
+      return at + 2;
+    case "`":
+      return codeAt(text, at, unclosed)?.end ?? at + 1;
+    case "h":
+      return bareLinkAt(text, at)?.end ?? at + 1;
+    case "[":
+      LINK.lastIndex = at;
+      return LINK.test(text) ? LINK.lastIndex : at + 1;
+    default:
+      return at + 1;
   }
-  return -1;
 }
 function safeUrl(text) {
   try {
