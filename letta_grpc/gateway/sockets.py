@@ -67,8 +67,10 @@ class RequestReader:
 
     def request_of(self, text: str) -> bytes:
         """Return the request that a message is. Raises Failure."""
-        request = self._rpc.request()
-        fill(request, parsed(text, self._options), self._pool)
+        request, value = self._rpc.request(), parsed(text, self._options)
+        if value is None:
+            raise refused("The message is null: send an object.")
+        fill(request, value, self._pool)
         for path, value in self._variables.items():
             fill(request, nested(path, value), self._pool)
         return request.SerializeToString()

@@ -85,6 +85,7 @@ async def test_an_rpc_with_one_answer_says_it_when_this_side_has_ended() -> None
         ('{"word": 1}', ["word"]),
         ("[]", ["(body)"]),
         ("{", None),
+        ("null", None),
         ("[" * 100 + "]" * 100, None),
         (b"bytes", None),
     ],
@@ -105,6 +106,7 @@ async def test_a_message_that_is_no_request_is_told_what_is_wrong_and_ends_the_c
         await connection.send(message)
         (last,), code = await closed(connection)
         assert (last["error"]["status"], code) == ("INVALID_ARGUMENT", 4400)
+        assert "NoneType" not in last["error"]["message"]
         if fields:
             assert list(fields_in(last["error"])) == fields
         await ended.wait()
