@@ -3,7 +3,7 @@
 Source of the first: HTML Living Standard, "Server-sent events".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,32 +94,47 @@ def _event(frame: Frame) -> bytes:
     return named if frame.id is None else b"id: %d\n%b" % (frame.id, named)
 
 
-_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
-_EVENTS = frozenset({"text/event-stream", "text/*", "*/*", ""})
+# Media ranges that mean a form, the most specific first.
+_EVENTS = (frozenset({"text/event-stream"}), frozenset({"text/*"}), frozenset({"*/*", ""}))
+_LINES = (
+    frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}),
+    frozenset({"application/*"}),
+    frozenset({"*/*"}),
+)
 
 
 def format_for(accept: str, retry_ms: int) -> StreamFormat:
     """Return what an Accept header asks for: events unless it wants lines more. Raises Failure."""
-    for kind in _by_preference(accept):
-        if kind in _EVENTS:
-            return ServerSentEvents(retry_ms)
-        if kind in _LINES or kind == "application/*":
-            return JsonLines()
-    raise refused("This answers with a stream: accept `text/event-stream` or `application/x-ndjson`.", http=406)
+    ranges = _ranges_in(accept)
+    events, lines = _wish(ranges, _EVENTS), _wish(ranges, _LINES)
+    if max(events, lines) <= _NEVER:
+        raise refused("This answers with a stream: accept `text/event-stream` or `application/x-ndjson`.", http=406)
+    return ServerSentEvents(retry_ms) if events >= lines else JsonLines()
 
 
-def _by_preference(accept: str) -> list[str]:
-    weighed = []
+# How much something is wanted; and of what is wanted alike, the first is wanted more.
+_Wish = tuple[float, int]
+_NEVER: _Wish = (0.0, 0)
+
+
+def _ranges_in(accept: str) -> dict[str, _Wish]:
+    ranges: dict[str, _Wish] = {}
     for order, part in enumerate(accept.split(",")):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = next((_weight(piece[2:]) for piece in parameters if piece.startswith("q=")), 1.0)
-        if weight > 0:
-            weighed.append((-weight, order, kind))
-    return [kind for _, _, kind in sorted(weighed)]
+        ranges.setdefault(kind, (weight, -order))
+    return ranges
+
+
+def _wish(ranges: Mapping[str, _Wish], levels: Sequence[frozenset[str]]) -> _Wish:
+    """Return what the most specific range says, which may be that a form is not wanted at all: RFC 9110, 12.5.1."""
+    said = ([ranges[kind] for kind in level if kind in ranges] for level in levels)
+    return next((max(wishes) for wishes in said if wishes), _NEVER)
 
 
 def _weight(text: str) -> float:
     try:
-        return float(text)
+        weight = float(text)
     except ValueError:
         return 0.0
+    return weight if weight > 0 else 0.0

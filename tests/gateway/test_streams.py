@@ -68,6 +68,10 @@ async def test_lines_of_json_hold_what_events_hold() -> None:
         ("text/event-stream;q=0.1, application/x-ndjson", "application/x-ndjson"),
         ("application/jsonl", "application/x-ndjson"),
         ("text/event-stream;q=0, application/ndjson;q=0.1", "application/x-ndjson"),
+        ("text/event-stream;q=0, */*", "application/x-ndjson"),
+        ("*/*, text/*;q=0", "application/x-ndjson"),
+        ("text/*;q=0, text/event-stream", "text/event-stream"),
+        ("*/*;q=0.1, application/*;q=0", "text/event-stream"),
     ],
 )
 async def test_the_form_is_what_accept_prefers(accept: str, kind: str) -> None:
@@ -76,9 +80,10 @@ async def test_the_form_is_what_accept_prefers(accept: str, kind: str) -> None:
     assert answer.headers["content-type"] == kind
 
 
-async def test_a_form_that_there_is_not_is_406() -> None:
+@pytest.mark.parametrize("accept", ["application/json", "*/*;q=0", "text/event-stream;q=0", "*/*;q=nan", "*/*;q=\xb2"])
+async def test_a_form_that_there_is_not_is_406(accept: str) -> None:
     async with made_up_gateway({"Watch": watch}) as client:
-        answer = await client.get(WATCH, headers={"accept": "application/json"})
+        answer = await client.get(WATCH, headers=[(b"accept", accept.encode("latin-1"))])
     assert (answer.status_code, error_of(answer)["status"]) == (406, "INVALID_ARGUMENT")
 
 
