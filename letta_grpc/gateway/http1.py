@@ -1,6 +1,10 @@
-"""uvicorn's HTTP/1.1 protocol with two limits that it lacks: how large a request's head may be, and how long it may take."""
+"""uvicorn's HTTP/1.1 protocol with two limits that it lacks: how large a request's head may be, and how long it may take.
+
+And with streams for HTTP/1.0.
+"""
 
 import asyncio
+from typing import Self
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +19,16 @@ def guarded(options: GatewayOptions) -> type[asyncio.Protocol]:
         head_seconds = options.head_seconds
 
     return Guarded
+
+
+class _AnyLength(int):
+    """The length of a body that nobody has said: whatever comes fits."""
+
+    def __lt__(self, other: int) -> bool:
+        return False
+
+    def __sub__(self, other: int) -> Self:
+        return self
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -58,6 +72,10 @@ class GuardedHttp(HttpToolsProtocol):
             self._refuse(b"431 Request Header Fields Too Large")
             return
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":
+            # Else a stream would be sent in chunks, which HTTP/1.0 does not know (RFC 9112, 6.1). Its end is the connection's.
+            self.cycle.chunked_encoding = False
+            self.cycle.expected_content_length = _AnyLength()
 
     def on_body(self, body: bytes) -> None:
         """Drop the body of a request that was refused."""

@@ -339,6 +339,22 @@ async def test_a_connection_is_kept_for_the_next_request_after_a_stream() -> Non
         await writer.wait_closed()
 
 
+async def test_http_1_0_gets_a_stream_without_chunks_and_a_body_with_its_length() -> None:
+    async def search(_request: Any, _context: Any) -> Any:  # noqa: ANN401 - messages without stubs
+        return new("SearchResponse")
+
+    async with made_up_gateway({"Watch": watch, "Search": search}) as client, asyncio.timeout(20):
+        for path in (WATCH, "/api/v1/search"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+            writer.write(f"GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n".encode())
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+            assert b"200 OK" in head
+            assert b"transfer-encoding" not in head
+            assert (b"content-length" in head) == (path != WATCH)
+            assert path != WATCH or len(events_of(body.decode())) == 4
+
+
 async def test_curl_shows_events_as_they_come() -> None:
     held = Held()
     curl = shutil.which("curl")
