@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from letta_grpc.gateway.http1 import guarded
 from letta_grpc.gateway.options import GatewayOptions
+from letta_grpc.gateway.upgrades import DenyingSocket
 
 # How long a peer that acknowledges nothing is believed to be there.
 _VANISHED_MS = 30_000
@@ -76,7 +77,7 @@ def _config(app: ASGIApp, options: GatewayOptions, certificate: Certificate | No
     return uvicorn.Config(
         app,
         http=guarded(options),
-        ws="websockets-sansio",
+        ws=DenyingSocket,
         ws_max_size=options.max_body_bytes,
         ws_per_message_deflate=False,
         lifespan="off",

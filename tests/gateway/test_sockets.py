@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -173,6 +174,15 @@ async def test_a_page_of_another_origin_is_refused_before_the_upgrade() -> None:
         async with connect(url_of(client, TALK), proxy=None, origin=own) as connection:
             await connection.send("")
             assert (await closed(connection))[1] == 1000
+
+
+async def test_a_socket_that_is_refused_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with made_up_gateway({"Talk": talk}) as client, asyncio.timeout(20):
+        for path, origin in ((TALK, "https://evil.example"), ("/api/v1/search", None), ("/nothing", None)):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url_of(client, path), proxy=None, origin=Origin(origin) if origin else None)
+            assert refused.value.response.status_code in {403, 404}
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_message_that_is_too_large_ends_the_connection() -> None:
