@@ -103,7 +103,8 @@ async def _completion(turns: Turns, request: ChatRequest) -> dict[str, Any]:
         async for response in responses:
             answer.take(response.events)
     if answer.run is None:
-        raise Failure(grpc.StatusCode.UNAVAILABLE, "The stream ended without its run.", http=503, headers=_NO_RETRY)
+        code = grpc.StatusCode.UNAVAILABLE
+        raise refused("The stream ended without its run.", http=503, code=code, reason=code.name, headers=_NO_RETRY)
     _raise_for(answer.run)
     return answer.completion(answer.run)
 
