@@ -45,8 +45,12 @@ func (s *Stream) recover(failure *Error) error {
 	if !again {
 		return failure
 	}
-	// When the context or the client ends the wait, the next step says so.
+	// When the context ends the wait, the next step says so.
 	_ = s.client.sleep(s.ctx, wait)
+	if s.client.closed() {
+		// The connection may be open for a moment yet: nothing is to begin on it.
+		return closedError()
+	}
 	// This was the back-off: the connection's own would come on top of it.
 	s.client.connection.ResetConnectBackoff()
 	return nil
