@@ -29,26 +29,38 @@ Examples:
 """
 
 Http = Annotated[str, typer.Option("--http", envvar="LETTA_GRPC_HTTP", help="Address to serve HTTP on; port 0 picks one.")]
+# A restart takes a few seconds. An EventSource waits as long as it has to, but gives up for good at the first 503;
+# proxies cut what is silent for longer.
+RETURN_SECONDS = 10.0
+Hold = Annotated[
+    float, typer.Option(min=0, help="How many seconds a stream that is asked for by GET waits for a server that is away.")
+]
 
 
 @with_settings(
     "cors_origins", "chat_model", "max_message_bytes", "tls_certificate_file", "tls_key_file", "log_level", "log_format"
 )
-def gateway(target: Target = DEFAULT_TARGET, tls: Tls = False, http: Http = "127.0.0.1:8283", **flags: Any) -> None:  # noqa: ANN401, FBT002 - `with_settings` says what is in it; --tls is off by default
+def gateway(
+    target: Target = DEFAULT_TARGET,
+    tls: Tls = False,  # noqa: FBT002 - off by default
+    http: Http = "127.0.0.1:8283",
+    hold_seconds: Hold = RETURN_SECONDS,
+    **flags: Any,  # noqa: ANN401 - `with_settings` says what is in it
+) -> None:
     """Serve HTTP in front of a server that runs elsewhere."""
     # The addresses of a server, which this is none, do not count here.
     settings = read_settings(flags, listen="127.0.0.1:0", http="")
     configure_logging(settings)
     sentry = sentry_from_env(os.environ)
     try:
-        code = uvloop.run(_serve(target, http, settings, tls=tls))
+        code = uvloop.run(_serve(target, http, settings, tls=tls, hold_seconds=hold_seconds))
     finally:
         if sentry:
             sentry.close()
     raise typer.Exit(code)
 
 
-async def _serve(target: str, listen: str, settings: Settings, *, tls: bool) -> Exit:
+async def _serve(target: str, listen: str, settings: Settings, *, tls: bool, hold_seconds: float) -> Exit:
     from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - only who runs one pays for loading it
     from letta_grpc.gateway.serving import BindError, Certificate  # noqa: PLC0415 - see above
     from letta_grpc.gateway.standalone import standing_alone  # noqa: PLC0415 - see above
@@ -60,6 +72,7 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: bool) -> 
         cors_origins=settings.cors_origins,
         # Whether the server behind it wants keys is not known here; on this machine's own address, no other name will do.
         any_host=not is_loopback(listen),
+        return_seconds=hold_seconds,
         max_body_bytes=2 * settings.max_message_bytes,
         chat_model=settings.chat_model,
         anthropic_base_url=settings.anthropic.base_url,

@@ -2,10 +2,6 @@
 
 import grpc
 
-# A restart takes a few seconds. An EventSource waits as long as it has to, but gives up for good at the first 503;
-# proxies cut what is silent for longer.
-RETURN_SECONDS = 10.0
-
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.options import GatewayOptions
-from letta_grpc.gateway.remote import RETURN_SECONDS, open_channel
+from letta_grpc.gateway.remote import open_channel
 from letta_grpc.gateway.serving import Certificate, http_serving
 
 
@@ -15,7 +14,6 @@ async def standing_alone(
     target: str, listen: str, options: GatewayOptions, *, tls: bool = False, certificate: Certificate | None = None
 ) -> AsyncIterator[str]:
     """Serve HTTP on `listen` by calls to `target`; yield the URL. `tls` is the way to the target. Raises BindError."""
-    options = replace(options, return_seconds=RETURN_SECONDS)
     async with (
         open_channel(target, tls=tls) as channel,
         http_serving(gateway_app(channel, options), listen, options, certificate) as url,

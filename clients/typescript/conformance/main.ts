@@ -83,7 +83,8 @@ async function follow(stream: RunStream, action: string): Promise<Printed> {
 
 const target = process.argv.at(-1)!;
 const gateway = process.argv.includes("--http")
-  ? await start(["gateway", "--target", target, "--http", "127.0.0.1:0"])
+  ? // Without a patience of its own: what the server says is to be met by the client's.
+    await start(["gateway", "--target", target, "--http", "127.0.0.1:0", "--hold-seconds", "0"])
   : undefined;
 const [quick, patient] = [QUICK, PATIENT].map((retry) => {
   const options = { apiKey: KEY, retry };
