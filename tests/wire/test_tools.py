@@ -51,12 +51,13 @@ import subprocess
 import sys
 
 SLEEPER = "import subprocess, sys, time; "
-MORE = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', sys.argv[1]], start_new_session=True); "
+LEAF = "import time; print(1, flush=True); time.sleep(1000)"
+MORE = f"subprocess.Popen([sys.executable, '-c', '{LEAF}', sys.argv[1]], start_new_session=True); "
 
 def tree(mark: str) -> str:
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", SLEEPER + MORE + "print('here', flush=True); time.sleep(1000)", mark],
+            [sys.executable, "-c", SLEEPER + MORE + "print(1, flush=True); time.sleep(1000)", mark],
             start_new_session=bool(number),
         )
         for number in range(2)
@@ -381,7 +382,8 @@ async def test_a_cancel_ends_all_processes_that_the_tool_has_started(wire: Wire)
     async for response in call:
         events += response.events
         heard += "".join(event.tool_output_delta.text for event in response.events)
-        if not acknowledged and heard == "here\n" * 2:
+        # Each of them has said that it is there.
+        if not acknowledged and heard == "1\n" * 4:
             assert len(processes_of(mark)) == 4
             await wire.runs.CancelRun(run_pb.CancelRunRequest(run_id=run_id_of(events)))
             acknowledged = time.monotonic()
