@@ -16,6 +16,7 @@ from letta_grpc.client.on_asyncio import (
     call,
 )
 from letta_grpc.client.retry import Backoff, RetryPolicy
+from letta_grpc.v1 import run_service_pb2_grpc
 
 Item = TypeVar("Item")
 
@@ -45,6 +46,8 @@ class Connection:
         self, channel: Channel, *, metadata: Metadata, timeout_seconds: float | None, retry: RetryPolicy, sleep: Sleep
     ) -> None:
         self.channel = channel
+        # One for all streams, made while the channel is open: to make one of a closed channel can end the process.
+        self.runs = run_service_pb2_grpc.RunServiceStub(channel)
         self.timeout_seconds = timeout_seconds
         self.retry = retry
         self.sleep = sleep

@@ -14,7 +14,7 @@ from letta_grpc.client.errors import LettaError, RunFailed, StreamBroken, Stream
 from letta_grpc.client.on_asyncio import EventCall
 from letta_grpc.client.requests import FINAL_STATES, silence_limit
 from letta_grpc.client.retry import Backoff
-from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
+from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 # How long the status may take to come behind the run's last event.
 _FAREWELL_SECONDS = 5.0
@@ -37,7 +37,7 @@ class AsyncRunStream:
 
     def __init__(self, connection: Connection, request: Start | Attach) -> None:
         self._connection = connection
-        self._runs = run_service_pb2_grpc.RunServiceStub(connection.channel)
+        self._runs = connection.runs
         self._request = request
         self._run_id = request.run_id if isinstance(request, Attach) else None
         self._after = request.after_sequence_number if isinstance(request, Attach) else 0

@@ -12,7 +12,7 @@ from letta_grpc.client.lanes import Lane, Told
 from letta_grpc.client.on_threads import DialogueCall, EventCall, Lock
 from letta_grpc.client.requests import silence_limit
 from letta_grpc.client.retry import Backoff
-from letta_grpc.v1 import events_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
+from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
 
 # How long the status may take to come behind the last event of all.
 _FAREWELL_SECONDS = 5.0
@@ -38,7 +38,7 @@ class RunStreams:
         first: run_service_pb2.StreamRunsRequest | None = None,
     ) -> None:
         self._connection = connection
-        self._runs = run_service_pb2_grpc.RunServiceStub(connection.channel)
+        self._runs = connection.runs
         self._lanes = {lane.tag: lane for lane in lanes}
         # What starts them all with one call; whatever comes after it goes over a dialogue.
         self._first = first
