@@ -88,6 +88,20 @@ async def test_a_closed_client_makes_no_calls_on_a_channel_that_stays_open() -> 
             await client.runs.get(RUN_ID)
 
 
+@pytest.mark.parametrize("use", ASKING.values(), ids=ASKING)
+async def test_nothing_is_asked_of_a_channel_once_its_client_is_closed(
+    use: Callable[[AsyncClient], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with grpc.aio.insecure_channel(TARGET) as channel:
+        client = AsyncClient(channel=channel)
+        await client.close()
+        # Of a closed channel grpc cannot even make a stub: it may end the process.
+        for kind in ("unary_unary", "unary_stream", "stream_stream"):
+            monkeypatch.setattr(channel, kind, None)
+        with pytest.raises(StreamClosed, match="the client is closed"):
+            await use(client)
+
+
 def test_a_call_that_is_being_repeated_ends_when_the_client_is_closed() -> None:
     client = Client(TARGET, sleep=lambda _: client.close())
     with pytest.raises(StreamClosed):

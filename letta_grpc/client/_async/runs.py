@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import Inputs, RunArguments, start_of
-from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, run_service_pb2_grpc, runs_pb2
+from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 
 class Runs:
@@ -16,7 +16,7 @@ class Runs:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._stub = run_service_pb2_grpc.RunServiceStub(connection.channel)
+        self._stub = connection.runs
 
     async def execute(
         self, agent_id: str, messages: Inputs, **run: Unpack[RunArguments]

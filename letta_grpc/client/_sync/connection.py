@@ -46,7 +46,7 @@ class Connection:
         self, channel: Channel, *, metadata: Metadata, timeout_seconds: float | None, retry: RetryPolicy, sleep: Sleep
     ) -> None:
         self.channel = channel
-        # One for all streams, made while the channel is open: to make one of a closed channel can end the process.
+        # Made once, while the channel is open: to make a stub of a closed one can end the process.
         self.runs = run_service_pb2_grpc.RunServiceStub(channel)
         self.timeout_seconds = timeout_seconds
         self.retry = retry
