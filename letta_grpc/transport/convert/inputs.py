@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from letta_grpc.domain.approvals import answers_in
 from letta_grpc.domain.messages import (
     ApprovalInput,
     Decision,
@@ -44,20 +45,10 @@ def _check_answered_once(rules: Rules, path: str, messages: tuple[InputMessage, 
     """Check that no two messages answer the same call; within one, its own rules do."""
     answered: set[str] = set()
     for index, message in enumerate(messages):
-        call_ids = _answered_in(message)
+        call_ids = answers_in([message]).keys()
         for call_id in sorted(call_ids & answered):
             rules.broken(f"{path}[{index}]", f"answers {call_id!r}, as a message before it does")
         answered |= call_ids
-
-
-def _answered_in(message: InputMessage) -> set[str]:
-    match message:
-        case ApprovalInput(decisions=decisions):
-            return {decision.tool_call_id for decision in decisions}
-        case ReturnsInput(tool_returns=returns):
-            return {returned.tool_call_id for returned in returns}
-        case SpokenInput():
-            return set()
 
 
 def _input_message(rules: Rules, path: str, message: pb.InputMessage) -> InputMessage:
