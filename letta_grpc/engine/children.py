@@ -6,7 +6,7 @@ started. Whom a run waits for is read from the stored runs, so its end reaches t
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Never
@@ -65,14 +65,14 @@ class Children:
     async def until_its_turn(self, run_id: RunId) -> None:
         """Wait while others are at work in a queued run's conversation. Raises InvalidRequest if that could last for ever."""
         while (run := await self.runs.get(run_id)).state is RunState.QUEUED:
-            if await self.would_wait_for_itself(run):
-                raise InvalidRequest("That agent waits for you itself.")
             if (holder := await self._at_work(run.conversation_id)) is None:
                 waiting = RunFilter(conversation_id=run.conversation_id, has_pending_actions=True)
                 if (await self.runs.list(PageRequest(), waiting)).items:
                     raise InvalidRequest("That agent waits for somebody's answer to a tool call, and reads you after that.")
                 # The one is over, and the next about to begin.
                 return
+            if await self._waits_for_one_of(holder, run.parent_run_ids):
+                raise InvalidRequest("That agent waits for you itself.")
             await self.until_over(holder)
 
     async def until_over(self, run: Run) -> None:
@@ -88,17 +88,18 @@ class Children:
         where = RunFilter(conversation_id=conversation_id, states=(RunState.RUNNING,))
         return next(iter((await self.runs.list(PageRequest(), where)).items), None)
 
-    async def would_wait_for_itself(self, child: Run) -> bool:
-        """Say whether what a queued child waits for waits, at whatever distance, for one of the child's parents."""
-        queued, seen = [child], {child.id}
-        while queued:
-            if (holder := await self._at_work(queued.pop().conversation_id)) is None:
+    async def _waits_for_one_of(self, holder: Run, run_ids: Sequence[RunId]) -> bool:
+        """Say whether a run at work is one of these, or waits for one at whatever distance."""
+        holders: list[Run | None] = [holder]
+        seen: set[RunId] = set()
+        while holders:
+            if (at_work := holders.pop()) is None:
                 continue
-            if holder.id in child.parent_run_ids:
+            if at_work.id in run_ids:
                 return True
-            fresh = set(await self.waited_for(holder.id)) - seen
+            fresh = set(await self.waited_for(at_work.id)) - seen
             seen |= fresh
-            queued += [await self.runs.get(run_id) for run_id in fresh]
+            holders += [await self._at_work((await self.runs.get(run_id)).conversation_id) for run_id in fresh]
         return False
 
 
