@@ -20,16 +20,14 @@ from letta_grpc.domain.errors import (
     RunTimeout,
     StoreUnavailable,
 )
-from letta_grpc.domain.events import RunStarted, StepStarted
 from letta_grpc.domain.ids import ConversationId, RunId
-from letta_grpc.domain.progress import Progress
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run, RunSpec, RunState
 from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
-from letta_grpc.engine.record import RunRecord, nanoseconds
+from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.sleeptime import SleeptimeWork, is_counted
 from letta_grpc.engine.takeover import progress_of
 from letta_grpc.ports.clock import Clock
@@ -223,11 +221,7 @@ class Supervisor:
     async def _record(self, claim: Claim, lease: Lease) -> RunRecord:
         while True:
             try:
-                if lease.attempt == 1:
-                    progress = _just_started(claim)
-                else:
-                    due = claim.batch.calls() if claim.batch else ()
-                    progress = await progress_of(claim.run.id, due, self._log, self._codec)
+                progress = await progress_of(claim, lease, self._log, self._codec)
                 return RunRecord(claim, lease, progress, self._journal, self._clock)
             except asyncio.CancelledError:
                 if self._is_left(claim.run):
@@ -394,12 +388,3 @@ class Supervisor:
             await self.cancel(run_id)
         except LettaError:
             logger.warning("run could not be cancelled", extra={"run_id": run_id}, exc_info=True)
-
-
-def _just_started(claim: Claim) -> Progress:
-    progress = Progress(due=claim.batch.calls() if claim.batch else ())
-    time_ns = nanoseconds(claim.run.start_time or claim.run.create_time)
-    progress.apply(RunStarted(claim.run), time_ns)
-    if claim.first_step_id:
-        progress.apply(StepStarted(claim.first_step_id, 0, claim.run.model), time_ns)
-    return progress
