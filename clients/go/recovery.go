@@ -45,11 +45,10 @@ func (s *Stream) recover(failure *Error) error {
 	if !again {
 		return failure
 	}
-	// When the context ends the wait, the next step says so.
-	_ = s.client.sleep(s.ctx, wait)
-	if s.client.closed() {
-		// The connection may be open for a moment yet: nothing is to begin on it.
-		return closedError()
+	// When the context ends the wait, the next step says so. On a client that is being closed nothing is to begin: its
+	// connection may be open for a moment yet.
+	if err := s.client.sleep(s.ctx, wait); errors.Is(err, ErrClosed) {
+		return err
 	}
 	// This was the back-off: the connection's own would come on top of it.
 	s.client.connection.ResetConnectBackoff()
