@@ -29,7 +29,7 @@ from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.sleeptime import SleeptimeWork, is_counted
-from letta_grpc.engine.takeover import progress_of
+from letta_grpc.engine.standing import progress_of
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Admit, Claim, Journal, Lease, Leases, Start
