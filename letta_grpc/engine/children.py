@@ -90,16 +90,15 @@ class Children:
 
     async def _waits_for_one_of(self, holder: Run, run_ids: Sequence[RunId]) -> bool:
         """Say whether a run at work is one of these, or waits for one at whatever distance."""
-        holders: list[Run | None] = [holder]
+        holders = [holder]
         seen: set[RunId] = set()
         while holders:
-            if (at_work := holders.pop()) is None:
-                continue
-            if at_work.id in run_ids:
+            if (at_work := holders.pop()).id in run_ids:
                 return True
             fresh = set(await self.waited_for(at_work.id)) - seen
             seen |= fresh
-            holders += [await self._at_work((await self.runs.get(run_id)).conversation_id) for run_id in fresh]
+            found = [await self._at_work((await self.runs.get(run_id)).conversation_id) for run_id in fresh]
+            holders += [run for run in found if run is not None]
         return False
 
 

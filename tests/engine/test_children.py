@@ -1,89 +1,26 @@
 """Runs that tools of a run have other agents do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
 from letta_grpc.adapters.memory.database import MemoryDatabase
-from letta_grpc.domain.agents import Agent
-from letta_grpc.domain.errors import InvalidRequest, LettaError, StoreUnavailable
+from letta_grpc.domain.errors import InvalidRequest, StoreUnavailable
 from letta_grpc.domain.events import ChildRunStarted, ToolExecutionStarted
 from letta_grpc.domain.ids import RunId
-from letta_grpc.domain.messages import ToolCall
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.runs import OPEN_STATES, Run, RunState
-from letta_grpc.engine.agents import NewAgent
+from letta_grpc.domain.runs import RunState
 from letta_grpc.engine.children import MAX_DEPTH, Children
 from letta_grpc.ports.children import ChildRuns
 from letta_grpc.ports.journal import Admit, Claim, Start
 from letta_grpc.ports.stores import RunFilter
-from letta_grpc.ports.tools import Output, ToolContext, ToolResult
+from letta_grpc.ports.tools import ToolContext
 from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
-from tests.support.engine import DirectedModel, DirectedTools, Engine, OneModel, call, end, engine, of, say, success
-
-Ask = Callable[[ChildRuns], Awaitable[str]]
-
-
-@dataclass
-class Asking(DirectedTools):
-    """The one tool `ask`: each call of it does the next of `asks`."""
-
-    asks: list[Ask] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.plays["ask"] = _unused
-        self.idempotent.add("ask")
-
-    async def run(self, call: ToolCall, context: ToolContext, output: Output) -> ToolResult:  # noqa: ARG002 - the port's shape
-        self.ran.append(call.id)
-        try:
-            return success(await self.asks.pop(0)(context.children))
-        except LettaError as error:
-            return success(f"refused: {error.message}")
-
-
-async def _unused(_call: ToolCall) -> str:
-    raise NotImplementedError
-
-
-def asking(agent: Agent, *, waits: bool = True) -> Ask:
-    async def ask(children: ChildRuns) -> str:
-        run = await children.start(agent.id, "hello", waits=waits)
-        if not waits:
-            return run.id
-        run, words = await children.ended(run.id)
-        return f"{run.state.value}: {words}"
-
-    return ask
-
-
-async def another(house: Engine) -> Agent:
-    return await house.agents.create(NewAgent(model="test/model"))
-
-
-def returned(house: Engine, index: int = -1) -> str:
-    """What the model was told last of its tool."""
-    return house.model.asked[index].messages[-1].tool_returns[0].text
-
-
-async def open_runs(house: Engine, agent: Agent) -> list[Run]:
-    where = RunFilter(agent_id=agent.id, states=tuple(OPEN_STATES))
-    return list((await house.runs.list(PageRequest(), where)).items)
-
-
-async def queued(house: Engine, agent: Agent) -> list[Run]:
-    return [run for run in await open_runs(house, agent) if run.state is RunState.QUEUED]
-
-
-async def until(look: Callable[[], Awaitable[object]]) -> None:
-    """Let the loop go round until something is so that nobody is told of."""
-    while not await look():  # noqa: ASYNC110 - see above
-        await asyncio.sleep(0)
+from tests.support.asking import Asking, another, asking, open_runs, returned
+from tests.support.engine import DirectedModel, OneModel, call, end, engine, of, say
 
 
 async def test_a_child_answers_and_its_parent_goes_on() -> None:
@@ -299,75 +236,6 @@ async def test_a_server_that_stops_leaves_the_ending_of_children_to_the_next_one
     async with next_one as house, asyncio.timeout(5):
         for one in (run, child):
             assert end(await house.events(one.id)).state is RunState.CANCELLED
-
-
-async def test_two_callers_that_would_wait_for_each_other_are_told() -> None:
-    tools = Asking()
-    async with engine(tools=tools) as house, asyncio.timeout(5):
-        other, may_ask = await another(house), asyncio.Event()
-
-        async def first(children: ChildRuns) -> str:
-            await may_ask.wait()
-            return await asking(other)(children)
-
-        # The first asks once the other's call waits behind it.
-        tools.asks += [first, asking(house.agent)]
-        house.model.turns.append(call("ask"))
-        one = await house.start()
-        await until(lambda: asyncio.sleep(0, tools.ran))
-        house.model.turns.append(call("ask"))
-        two = await house.start(agent=other)
-        await until(lambda: queued(house, house.agent))
-        house.model.turns += [say("done"), say("then me"), say("done"), say("late")]
-        may_ask.set()
-        assert end(await house.events(one.id)).state is RunState.COMPLETED
-        assert "waits for you itself" in returned(house, 2)
-        assert end(await house.events(two.id)).state is RunState.COMPLETED
-
-
-async def test_a_call_that_only_has_to_wait_its_turn_waits() -> None:
-    tools = Asking()
-    async with engine(tools=tools) as house, asyncio.timeout(5):
-        other, third, may_end = await another(house), await another(house), asyncio.Event()
-
-        async def busy(children: ChildRuns) -> str:
-            await may_end.wait()
-            return await asking(third)(children)
-
-        # The one that it waits for waits for somebody else: that is no circle.
-        tools.asks += [busy, asking(other)]
-        house.model.turns.append(call("ask"))
-        await house.start(agent=other)
-        await until(lambda: asyncio.sleep(0, tools.ran))
-        house.model.turns += [call("ask"), say("third"), say("not busy any more"), say("answer"), say("done")]
-        run = await house.start()
-        await until(lambda: queued(house, other))
-        may_end.set()
-        assert end(await house.events(run.id)).state is RunState.COMPLETED
-        assert returned(house) == "completed: answer"
-
-
-@pytest.mark.parametrize("asks_first", [True, False], ids=["already", "in the end"])
-async def test_who_calls_an_agent_that_waits_for_a_person_is_told(*, asks_first: bool) -> None:
-    tools, gate = Asking(guarded={"risky"}), asyncio.Event()
-    tools.plays["risky"] = _unused
-    async with engine(tools=tools) as house, asyncio.timeout(5):
-        other = await another(house)
-        house.model.turns.append([gate, *call("risky")])
-        asked = await house.start(agent=other)
-        await house.model.reached.wait()
-        if asks_first:
-            gate.set()
-            assert end(await house.events(asked.id)).state is RunState.INTERRUPTED
-        tools.asks.append(asking(other))
-        house.model.turns += [call("ask"), say("I see")]
-        run = await house.start()
-        await until(lambda: queued(house, other))
-        gate.set()
-        assert end(await house.events(run.id)).state is RunState.COMPLETED
-        assert "waits for somebody's answer to a tool call" in returned(house)
-        # What it was told it reads when it may go on.
-        assert len(await queued(house, other)) == 1
 
 
 async def test_children_need_a_supervisor() -> None:
