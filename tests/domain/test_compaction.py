@@ -71,6 +71,11 @@ def test_the_newest_turn_stays_whatever_it_costs() -> None:
     assert names(chosen(*work, kept=0).kept) == "bc"
 
 
+def test_what_is_said_between_a_call_and_its_return_stays_with_them() -> None:
+    work = (user("a"), assistant("b", "1"), user("c"), tool_message("d", "1"))
+    assert names(chosen(*work, kept=0).kept) == "bcd"
+
+
 def test_nothing_is_cut_where_nothing_can_leave() -> None:
     assert cut((), 0) is None
     assert cut((user("a"),), 0) is None

@@ -127,6 +127,11 @@ def test_a_call_that_repeats_an_id_of_its_own_turn_is_left_out() -> None:
     assert [call_id for call_id, _ in returns_of(back)] == ["1", "2"]
 
 
+def test_of_what_others_say_only_the_words_are_shown() -> None:
+    odd = said(Role.USER, tool_calls=assistant("a", "1").tool_calls, tool_returns=(returned("1"),))
+    assert make_whole([odd]) == (said(Role.USER),)
+
+
 def test_a_summary_is_shown_as_a_users_message() -> None:
     (shown,) = make_whole([said(Role.SUMMARY, "Ada asked for tea.")])
     assert (shown.role, shown.text) == (Role.USER, "Ada asked for tea.")

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from letta_grpc.domain.errors import InvalidRequest, LettaError, RunNotFound
@@ -78,6 +78,9 @@ def framed(payloads: list[bytes]) -> list[bytes]:
 
 
 @given(FRAMES, st.integers(-1, 13))
+@example([b"", b"x" * 200], -1)
+@example([b"", b"x" * 200], 1)
+@example([b"", b"x" * 200], 3)
 def test_frames_split_and_skip_where_they_were_joined(payloads: list[bytes], count: int) -> None:
     frames = framed(payloads)
     joined = b"".join(frames)
