@@ -211,7 +211,7 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   async #dial(): Promise<void> {
     // Repeating a start is safe: the request id makes the server answer with the same run.
     this.#call = new EventCall(this.#connection, this.#runId ? this.#attachRequest() : this.#request);
-    const runId = await this.#call.runId(this.#stop.signal, this.#silenceMs ?? this.#connection.timeoutMs);
+    const runId = await this.#call.runId(this.#stop.signal, this.#connection.timeoutMs);
     this.#runId ||= runId;
   }
 

@@ -75,6 +75,17 @@ test("the time for all of the reading is a limit that events do not prolong", as
   await rejects(server.client.stream("agent-1", "Hello!", { timeoutMs: 50 }).text(), DeadlineExceededError);
 });
 
+test("silence counts from the acceptance on: before it no heartbeat is due", async () => {
+  const accepts: Play = async function* (context) {
+    await passed(200);
+    yield* plays(HELLO)(context);
+  };
+  const server = new FakeServer(accepts, plays(HELLO));
+  const stream = server.client.stream("agent-1", "Hello!", { heartbeatMs: 20 });
+  deepEqual(await numbers(stream), [1, 2, 3]);
+  equal(server.starts.length, 1);
+});
+
 test("the time goes on between two readings", async () => {
   const server = new FakeServer(plays(HELLO, "silence"));
   const stream = server.client.stream("agent-1", "Hello!", { timeoutMs: 50 });
