@@ -1,12 +1,13 @@
 """The letta face: what the official Letta SDKs speak, over the same RPCs.
 
-operations.py  what a route is; services.py  the stubs; errors.py  failures, ids.py  ids and otids
+operations.py  what a route is; forms.py  uploads; services.py  the stubs; errors.py  failures; ids.py  ids and otids
 agents.py  core_memory.py  agent_tools.py  sleeptime.py            agents and what is theirs
 blocks.py  tools.py  archival.py  models.py                        other resources
 fields.py  wishes.py  tool_rules.py  handles.py  toolboxes.py      request body → resources
 agent_files.py  files/                                             agents as files, the reference server's too
 elsewhere.py  migrating.py                                         what is not here; the table of routes
-messages.py  conversations.py  runs.py  steps.py  pages.py         what is sent, listed, followed and cancelled
+messages.py  conversations.py  runs.py  steps.py  compactions.py   what is sent, listed, followed and cancelled
+pages.py  pages_in_memory.py  recency.py                           lists as the SDKs page through them, and their orders
 inputs.py  approvals.py  targets.py  starts.py  sending.py         request → start of a run; repeated ones find their run
 following.py  telling.py  steps_mode.py  tokens_mode.py  streams.py  events of a run → items of a stream, in either mode → SSE
 shapes/                                                            resources → JSON

@@ -1,11 +1,13 @@
 """Sending messages, and the three ways to be answered: whole, as it comes, or later."""
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.operations import Ask, Json
 from letta_grpc.gateway.faces.letta.shapes.runs import run_json
-from letta_grpc.gateway.faces.letta.starts import Wish, begin, options_of, view_in, wish_in
+from letta_grpc.gateway.faces.letta.starts import begin, options_of, view_in, wish_in
 from letta_grpc.gateway.faces.letta.streams import EventStream, whole_answer
 from letta_grpc.gateway.faces.letta.targets import Target
 from letta_grpc.gateway.faces.letta.telling import View, hidden_returns
@@ -15,10 +17,10 @@ from letta_grpc.v1 import run_service_pb2
 async def answered(ask: Ask, target: Target, *, streaming: bool) -> Json | Response:
     """Send a request's messages; answer with the stream, or with the whole. Raises Failure."""
     wish = await wish_in(ask, target)
-    view = _own_view(ask, wish)
+    view = replace(view_in(ask.body), hidden_returns=hidden_returns(wish.run.metadata))
     if streaming:
         return EventStream(await begin(ask, wish, options_of(view)), view)
-    whole = View(types=view.types, compactions=view.compactions, hidden_returns=view.hidden_returns)
+    whole = replace(view, tokens=False)
     return await whole_answer(await begin(ask, wish, options_of(whole)), whole)
 
 
@@ -32,14 +34,3 @@ async def accepted(ask: Ask, target: Target) -> Json:
     following.close()
     request = run_service_pb2.GetRunRequest(run_id=following.run_id)
     return run_json((await ask.call(ask.services.runs.GetRun, request)).run)
-
-
-def _own_view(ask: Ask, wish: Wish) -> View:
-    view = view_in(ask.body)
-    return View(
-        tokens=view.tokens,
-        pings=view.pings,
-        compactions=view.compactions,
-        types=view.types,
-        hidden_returns=hidden_returns(wish.run.metadata),
-    )
