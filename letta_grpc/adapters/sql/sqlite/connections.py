@@ -41,34 +41,37 @@ def clear_errors(path: Path) -> Iterator[None]:
 
 def connect_writer(path: Path, sync: Sync) -> sqlite3.Connection:
     """Open the connection that writes."""
-    driver = _connect(path)
-    driver.execute("PRAGMA journal_mode = wal")
-    driver.execute(f"PRAGMA synchronous = {sync}")
-    driver.execute("PRAGMA foreign_keys = on")
-    # Copying the log into the file is the checkpointer's work: on the writer's path everyone would wait for the disk.
-    driver.execute("PRAGMA wal_autocheckpoint = 0")
-    driver.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-    return driver
+    return _connect(
+        path,
+        "journal_mode = wal",
+        f"synchronous = {sync}",
+        "foreign_keys = on",
+        # Copying the log into the file is the checkpointer's work: on the writer's path everyone would wait for the disk.
+        "wal_autocheckpoint = 0",
+        f"journal_size_limit = {WAL_BYTES}",
+    )
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open a connection that cannot write."""
-    driver = _connect(path)
-    driver.execute("PRAGMA query_only = on")
-    return driver
+    return _connect(path, "query_only = on")
 
 
 def connect_checkpointer(path: Path, sync: Sync) -> sqlite3.Connection:
     """Open the connection that copies the write-ahead log into the file."""
-    driver = _connect(path)
-    driver.execute(f"PRAGMA synchronous = {sync}")
-    driver.execute("PRAGMA wal_autocheckpoint = 0")
-    return driver
+    return _connect(path, f"synchronous = {sync}", "wal_autocheckpoint = 0")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, *pragmas: str) -> sqlite3.Connection:
     # isolation_level None: the driver begins no transaction of its own.
-    return sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=256)
+    driver = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        for pragma in pragmas:
+            driver.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        driver.close()
+        raise
+    return driver
 
 
 def core_connection(driver: sqlite3.Connection) -> Connection:
