@@ -1,11 +1,12 @@
-"""One server for each file of tests."""
+"""One server for each file of tests, and the SDK in front of it."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from letta_client import Letta
 
-from tests.support.letta import Site, serving_site
+from tests.support.letta import Client, Site, serving_site
 
 
 @pytest.fixture(scope="module")
@@ -14,3 +15,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder: Path = tmp_path_factory.mktemp("letta")
     with serving_site(folder) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def client(site: Site) -> Iterator[Client]:
+    with Letta(base_url=site.url, max_retries=0) as made:
+        yield made

@@ -1,7 +1,7 @@
 """Agents that come as files of the reference server, and leave as such: by `letta-client`, unmodified."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,9 @@ import pytest
 from letta_client import Letta
 
 from tests.support.agent_file import SOURCE, agent, agent_file, call, message, text
-from tests.support.letta import Site, serving_site, user
+from tests.support.letta import Client, Site, serving_site, user
 
-Client = Any
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def client(site: Site) -> Iterator[Client]:
-    with Letta(base_url=site.url, max_retries=0) as made:
-        yield made
 
 
 def imported(client: Client, file: Json, **form: Any) -> Any:  # noqa: ANN401 - one of the SDK's types

@@ -11,10 +11,9 @@ import pytest
 from letta_client import AsyncLetta
 
 from tests.support.callbacks import SECONDS, WebReceiver, receiving
-from tests.support.letta import TOOL, Site, call, script, serving_site, user
+from tests.support.letta import TOOL, Client, Site, call, script, serving_site, user
 
 WORDS = script([{"text": "one two"}])
-Client = Any
 
 
 @asynccontextmanager

@@ -1,21 +1,11 @@
 """A list is what its filters say, or it says that it cannot be."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import letta_client
 import pytest
-from letta_client import Letta
 
-from tests.support.letta import Site, script, user
-
-Client = Any
-
-
-@pytest.fixture(scope="module")
-def client(site: Site) -> Iterator[Client]:
-    with Letta(base_url=site.url, max_retries=0) as made:
-        yield made
+from tests.support.letta import Client, Site, script, user
 
 
 def test_a_comma_belongs_to_the_value_that_it_stands_in(client: Client) -> None:

@@ -1,16 +1,13 @@
 """Agents, memory, tools and archives through `letta-client` as PyPI has it, against the server in a process of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import letta_client
 import pytest
-from letta_client import Letta
 
-from tests.support.letta import Site
+from tests.support.letta import Client
 
-# Its types are narrower than its use: what users send is JSON.
-Client = Any
 WEATHER = '''
 def weather_in(city: str, days: int = 1) -> str:
     """Tell the weather.
@@ -22,12 +19,6 @@ def weather_in(city: str, days: int = 1) -> str:
     print("looking out of the window")
     return f"sunny in {city} for {days}"
 '''
-
-
-@pytest.fixture(scope="module")
-def client(site: Site) -> Iterator[Client]:
-    with Letta(base_url=site.url, max_retries=0) as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,31 +11,11 @@ import letta_client
 import pytest
 from letta_client import Letta
 
-from tests.support.letta import TOOL, Site, call, script, serving_site, user
+from tests.support.letta import TOOL, Client, Site, call, kinds, named, said, script, serving_site, user
 
-# Its types are narrower than its use: what users send is JSON, and what comes is told apart by `message_type`.
-Client = Any
 GET_WEATHER = {"name": "get_weather", "description": "Get weather.", "parameters": {"type": "object", "properties": {}}}
 WORDS = [{"text": f"{number} "} for number in range(20)]
 COUNT = "".join(f"{number} " for number in range(20))
-
-
-@pytest.fixture(scope="module")
-def client(site: Site) -> Iterator[Client]:
-    with Letta(base_url=site.url, max_retries=0) as made:
-        yield made
-
-
-def kinds(items: Iterable[Any]) -> list[str]:
-    return [item.message_type for item in items]
-
-
-def said(items: Iterable[Any]) -> str:
-    return "".join(item.content for item in items if item.message_type == "assistant_message")
-
-
-def named(items: Sequence[Any], kind: str) -> Any:  # noqa: ANN401 - any of the SDK's types
-    return next(item for item in items if item.message_type == kind)
 
 
 def body_of(error: pytest.ExceptionInfo[letta_client.APIStatusError]) -> Any:  # noqa: ANN401 - any JSON
@@ -74,53 +54,6 @@ def test_the_older_route_streams_too(client: Client, site: Site) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         items = list(client.agents.messages.stream(site.agent("scripted/echo"), messages=user("hi you"), stream_tokens=True))
     assert said(items) == "hi you"
-
-
-def test_history_says_what_was_streamed_under_the_same_names(client: Client, site: Site) -> None:
-    agent_id = site.agent()
-    text = script([{"reasoning": "Hm."}, {"text": "Well."}, call()], [{"text": "Done."}])
-    streamed = list(client.agents.messages.create(agent_id, messages=user(text), streaming=True, stream_tokens=True))
-    listed = list(client.agents.messages.list(agent_id, order="asc"))
-    assert kinds(listed) == [
-        "user_message",
-        "reasoning_message",
-        "assistant_message",
-        "tool_call_message",
-        "tool_return_message",
-        "assistant_message",
-    ]
-    told = [(item.id, item.otid, item.message_type) for item in streamed[1:-2]]
-    assert [(item.id, item.otid, item.message_type) for item in listed[1:]] == told
-
-
-def test_a_list_keeps_to_the_kinds_that_are_asked_for(client: Client, site: Site) -> None:
-    agent_id = site.agent()
-    stream = client.agents.messages.create(
-        agent_id,
-        messages=user(script([{"reasoning": "Hm."}, {"text": "Well."}, call()], [{"text": "Done."}])),
-        streaming=True,
-        include_return_message_types=["assistant_message"],
-        include_pings=False,
-    )
-    assert kinds(stream) == ["assistant_message", "assistant_message", "stop_reason", "usage_statistics"]
-    # The newest come first, and items that nobody asked for end no page.
-    listed = client.agents.messages.list(agent_id, limit=1, include_return_message_types=["assistant_message"])
-    assert [item.content for item in listed] == ["Done.", "Well."]
-
-
-def test_two_hundred_and_fifty_messages_are_paged_through(client: Client, site: Site) -> None:
-    agent_id = site.agent("scripted/echo")
-    for number in range(125):
-        site.post(f"/v1/agents/{agent_id}/messages", {"messages": user(f"m{number}")})
-    expected = [f"m{number // 2}" for number in range(250)]
-    up = list(client.agents.messages.list(agent_id, order="asc", limit=40))
-    assert [item.content for item in up] == expected
-    down = list(client.agents.messages.list(agent_id, order="desc", limit=40))
-    assert down == up[::-1]
-    # `before` reads towards the beginning, page by page.
-    backwards = list(client.agents.messages.list(agent_id, order="asc", limit=40, before=up[200].id))
-    assert sorted(item.content for item in backwards) == sorted(expected[:200])
-    assert len(list(client.runs.list(agent_id=agent_id, limit=30))) == 125
 
 
 @contextmanager
@@ -290,119 +223,6 @@ def test_a_failed_run_is_told_with_its_kind(client: Client, site: Site) -> None:
     assert body_of(cut)["error_type"] == "llm_rate_limit"
 
 
-def test_conversations_have_histories_of_their_own(client: Client, site: Site) -> None:
-    agent_id = site.agent("scripted/echo")
-    one, two = (client.conversations.create(agent_id=agent_id, summary=name) for name in ("one", "two"))
-    for conversation in (one, two):
-        assert said(client.conversations.messages.create(conversation.id, messages=user(f"in {conversation.summary}"))) == (
-            f"in {conversation.summary}"
-        )
-    listed = list(client.conversations.list(agent_id=agent_id))
-    assert [item.summary for item in listed] == ["two", "one"]
-    history = list(client.conversations.messages.list(one.id, order="asc"))
-    assert [item.content for item in history] == ["in one", "in one"]
-    assert list(client.agents.messages.list(agent_id)) == []
-    fork: Any = client.conversations.fork(one.id)
-    copied = client.conversations.messages.list(fork.id, order="asc")
-    assert [item.content for item in copied] == ["in one", "in one"]
-    client.conversations.update(one.id, summary="renamed", description="The first.")
-    changed = client.conversations.retrieve(one.id)
-    assert (changed.summary, changed.description) == ("renamed", "The first.")
-    assert len(changed.in_context_message_ids or ()) == 2
-    client.conversations.delete(two.id)
-    with pytest.raises(letta_client.NotFoundError):
-        client.conversations.retrieve(two.id)
-
-
-def test_conversations_of_an_agent_work_side_by_side(client: Client, site: Site) -> None:
-    agent_id = site.agent()
-    conversation = client.conversations.create(agent_id=agent_id)
-    waiting = client.conversations.messages.create(
-        conversation.id, messages=user(script([{"text": "So "}, {"wait_for_cancel": True}])), stream_tokens=True
-    )
-    run_id = next(waiting).run_id
-    assert said(client.agents.messages.create(agent_id, messages=user(script(WORDS))).messages) == COUNT
-    active = client.runs.list(agent_id=agent_id, active=True)
-    assert [run.id for run in active] == [run_id]
-    # Without naming the run: what is at work in the conversation.
-    again = client.conversations.messages.stream(conversation.id)
-    assert next(again).run_id == run_id
-    assert client.conversations.cancel(conversation.id) == {run_id: "cancelled"}
-    assert kinds(waiting)[-2:] == kinds(again)[-2:] == ["stop_reason", "usage_statistics"]
-
-
-def test_a_conversation_is_compacted_and_emptied(client: Client, site: Site) -> None:
-    agent_id = site.agent("scripted/echo")
-    for number in range(12):
-        client.agents.messages.create(agent_id, input=f"message {number} " + "word " * 40)
-    answer: Any = client.agents.messages.compact(agent_id)
-    assert answer.num_messages_after < answer.num_messages_before
-    assert answer.summary
-    assert len(list(client.agents.messages.list(agent_id))) >= 24
-    client.agents.messages.reset(agent_id)
-    assert list(client.agents.messages.list(agent_id)) == []
-
-
-def test_runs_tell_what_they_did(client: Client, site: Site) -> None:
-    agent_id = site.agent()
-    run = client.agents.messages.create_async(agent_id, messages=user(script([call()], WORDS)))
-    assert said(client.runs.messages.stream(run.id)) == COUNT
-    done = client.runs.retrieve(run.id)
-    assert (done.status, done.stop_reason, done.background) == ("completed", "end_turn", True)
-    assert client.runs.usage.retrieve(run.id).total_tokens > 0
-    steps = list(client.runs.steps.list(run.id, order="asc"))
-    assert len(steps) == 2
-    assert kinds(client.runs.messages.list(run.id)) == [
-        "user_message",
-        "tool_call_message",
-        "tool_return_message",
-        "assistant_message",
-    ]
-    assert [item.id for item in client.runs.list(agent_id=agent_id, statuses=["completed"])] == [run.id]
-    assert list(client.runs.list(agent_id=agent_id, statuses=["failed"])) == []
-    assert list(client.runs.list(agent_id=agent_id, stop_reason="end_turn", background=True))
-    assert list(client.runs.list(agent_id=agent_id, background=False)) == []
-
-
-def test_steps_are_listed_and_read_by_themselves(client: Client, site: Site) -> None:
-    agent_id = site.agent()
-    first = client.agents.messages.create_async(agent_id, messages=user(script([call()], WORDS)))
-    assert said(client.runs.messages.stream(first.id)) == COUNT
-    second = client.agents.messages.create_async(agent_id, messages=user(script(WORDS)))
-    assert said(client.runs.messages.stream(second.id)) == COUNT
-    steps = list(client.steps.list(agent_id=agent_id, order="asc", limit=2))
-    assert [step.run_id for step in steps] == [first.id, first.id, second.id]
-    assert [step.id for step in client.steps.list(agent_id=agent_id)] == [step.id for step in steps[::-1]]
-    assert [step.id for step in client.steps.list(agent_id=agent_id, after=steps[0].id, order="asc")] == [
-        step.id for step in steps[1:]
-    ]
-    assert list(client.steps.list(agent_id=agent_id, model="another")) == []
-    step = client.steps.retrieve(steps[0].id)
-    assert (step.id, step.run_id, step.agent_id, step.model_handle) == (steps[0].id, first.id, agent_id, "scripted/script")
-    assert step.total_tokens > 0
-    assert kinds(client.steps.messages.list(step.id)) == ["tool_call_message", "tool_return_message"]
-    metrics = client.steps.metrics.retrieve(step.id)
-    assert (metrics.id, metrics.run_id) == (step.id, first.id)
-    assert metrics.step_ns > 0
-    with pytest.raises(letta_client.NotFoundError):
-        client.steps.retrieve(f"step-{agent_id.removeprefix('agent-')}")
-    with pytest.raises(letta_client.APIStatusError) as elsewhere:
-        client.steps.trace.retrieve(step.id)
-    assert elsewhere.value.status_code == 501
-
-
-def test_messages_are_listed_by_their_conversation(client: Client, site: Site) -> None:
-    agent_id = site.agent("scripted/echo")
-    conversation = client.conversations.create(agent_id=agent_id)
-    list(client.conversations.messages.create(conversation.id, messages=user("aside")))
-    assert [item.content for item in client.messages.list(conversation_id=conversation.id)] == ["aside", "aside"]
-    with pytest.raises(letta_client.UnprocessableEntityError, match="conversation"):
-        client.messages.list()
-    with pytest.raises(letta_client.APIStatusError) as elsewhere:
-        client.messages.retrieve(f"message-{agent_id.removeprefix('agent-')}")
-    assert elsewhere.value.status_code == 501
-
-
 def test_a_prompt_is_never_older_than_its_blocks(client: Client, site: Site) -> None:
     agent_id = site.agent("scripted/echo", system="Be kind.")
     client.agents.blocks.update("human", agent_id=agent_id, value="Her name is Ada.")
@@ -410,13 +230,6 @@ def test_a_prompt_is_never_older_than_its_blocks(client: Client, site: Site) -> 
     for prompt in (client.agents.recompile(agent_id), client.conversations.recompile(conversation.id)):
         assert "Be kind." in prompt
         assert "Her name is Ada." in prompt
-
-
-def test_what_was_said_is_found(client: Client, site: Site) -> None:
-    agent_id = site.agent("scripted/echo")
-    client.agents.messages.create(agent_id, input="The ünïque word is here")
-    found = client.messages.search(query="unique", agent_id=agent_id)
-    assert {item.message_type for item in found} == {"user_message", "assistant_message"}
 
 
 def test_a_run_has_a_model_and_instructions_of_its_own(client: Client, site: Site) -> None:

@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import letta_client
 import pytest
 from letta_client import Letta
 
-from tests.support.letta import Site, script, user
+from tests.support.letta import Client, Site, script, user
 from tests.support.server_process import serving_process
 from tests.support.upstream import Upstream, running_upstream
 
-Client = Any
 EMPTY = [b"", b"{}", b"null"]
 WORDS = script([{"text": "one two"}])
 

@@ -1,23 +1,15 @@
 """What waits for answers in one conversation of an agent is no matter of its others."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import letta_client
 import pytest
-from letta_client import Letta
 
-from tests.support.letta import TOOL, Site, call, script, user
+from tests.support.letta import TOOL, Client, Site, call, said, script, user
 
-Client = Any
 APPROVED: Any = [{"type": "approval", "approve": True}]
 PENDING: Any = ["agent.pending_approval"]
-
-
-@pytest.fixture(scope="module")
-def client(site: Site) -> Iterator[Client]:
-    with Letta(base_url=site.url, max_retries=0) as made:
-        yield made
 
 
 def asking(call_id: str) -> list[dict[str, Any]]:
@@ -36,10 +28,6 @@ def side(client: Client, agent_id: str) -> str:
     conversation_id: str = client.conversations.create(agent_id=agent_id).id
     list(client.conversations.messages.create(conversation_id, messages=asking("side")))
     return conversation_id
-
-
-def said(items: Any) -> str:  # noqa: ANN401 - items of either of the SDK's types
-    return "".join(item.content for item in items if item.message_type == "assistant_message")
 
 
 def test_an_agent_waits_for_what_its_default_conversation_asked(client: Client, agent_id: str, side: str) -> None:

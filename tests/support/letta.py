@@ -1,7 +1,7 @@
 """The server as the SDKs meet it: its URL, agents that play scripts, and what comes out of a stream."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,8 @@ SECONDS = 20
 TOOL = "memory_insert"
 ARGUMENTS = {"label": "human", "text": "x"}
 Json = Any
+# The SDK. Its types are narrower than its use: what users send is JSON, and what comes is told apart by `message_type`.
+Client = Any
 
 
 def script(*turns: Sequence[Mapping[str, Json]]) -> str:
@@ -98,3 +100,18 @@ def serving_site(folder: Path, *flags: str) -> Iterator[Site]:
         site = Site(line.split("http=")[1])
         with site.http:
             yield site
+
+
+def kinds(items: Iterable[Any]) -> list[str]:
+    """The kinds of messages."""
+    return [item.message_type for item in items]
+
+
+def said(items: Iterable[Any]) -> str:
+    """All that the agent said."""
+    return "".join(item.content for item in items if item.message_type == "assistant_message")
+
+
+def named(items: Sequence[Any], kind: str) -> Any:  # noqa: ANN401 - any of the SDK's types
+    """The first message of a kind."""
+    return next(item for item in items if item.message_type == kind)

@@ -130,6 +130,12 @@ def house_calls(
     )
 
 
+async def attach_and_wait(_request: pb.AttachRunRequest, _call: Call) -> AsyncGenerator[Response, None]:
+    """A stream that says one thing and stays open."""
+    yield Response(pb.AttachRunResponse(run_id="run").SerializeToString(), 1)
+    await asyncio.Event().wait()
+
+
 def lone_calls(
     *,
     unary: Callable[[pb.GetRunRequest, Call], Awaitable[pb.GetRunResponse]] | None = None,

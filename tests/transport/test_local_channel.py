@@ -12,15 +12,10 @@ from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.methods import Call, Response
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
-from tests.support.wires import WAYS, Way, call_raw, channel_to, lone_calls
+from tests.support.wires import Way, call_raw, channel_to, lone_calls
 
 pytestmark = pytest.mark.timeout(20)
 REQUEST = pb.AttachRunRequest()
-
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Way:
-    return request.param  # type: ignore[no-any-return]  # one of WAYS
 
 
 class Counted:

@@ -23,28 +23,17 @@ from letta_grpc.v1 import (
 )
 from letta_grpc.v1 import run_service_pb2 as pb
 from tests.requirements.registry import requirement
-from tests.support.engine import DONE, Engine, engine, say
-from tests.support.wires import WAYS, Stubs, Watched, Way, channel_to, failure_of, fields_of, house_calls, info_of
+from tests.support.engine import DONE, Engine, say
+from tests.support.wires import Stubs, Watched, Way, channel_to, failure_of, fields_of, house_calls, info_of
 
 pytestmark = pytest.mark.timeout(20)
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Way:
-    return request.param  # type: ignore[no-any-return]  # one of WAYS
-
-
 @pytest.fixture
 def watched() -> Watched:
     return Watched()
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[Engine]:
-    async with engine() as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from tests.requirements.registry import requirement
 from tests.support.wires import (
     ATTACH_RUN,
     GET_RUN,
-    WAYS,
     Watched,
     Way,
     call_raw,
@@ -34,11 +33,6 @@ from tests.support.wires import (
 ONE = Response(pb.AttachRunResponse(run_id="run").SerializeToString(), 1)
 LARGE = Response(pb.AttachRunResponse(run_id="x" * 500_000).SerializeToString(), 1)
 pytestmark = pytest.mark.timeout(20)
-
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Way:
-    return request.param  # type: ignore[no-any-return]  # one of WAYS
 
 
 class Endless:
