@@ -54,6 +54,28 @@ sys.stdin.read() or time.sleep(60)
 """
 
 
+@pytest.mark.parametrize("way", ["a symbolic link", "another name", "a removed lock"])
+async def test_a_database_has_one_server_by_whatever_name_it_is_opened(tmp_path: Path, way: str) -> None:
+    path, other = tmp_path / "letta.db", tmp_path / "other.db"
+    async with opened(path, FakeClock()):
+        match way:
+            case "a symbolic link":
+                other.symlink_to(path)
+            case "another name":
+                other.hardlink_to(path)
+            case _:
+                (tmp_path / "letta.db.lock").unlink()
+                other = path
+        with pytest.raises(DatabaseInUseError):
+            async with opened(other, FakeClock()):
+                pass
+
+
+async def test_a_new_database_is_its_owners_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path / "letta.db", FakeClock()):
+        assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o600"}
+
+
 @pytest.mark.parametrize("place", ["missing/letta.db", "folder"])
 async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "folder").mkdir()
