@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "LETTA_GRPC_"
@@ -15,6 +15,10 @@ PREFIX = "LETTA_GRPC_"
 CLIENT_VARIABLES = frozenset({"LETTA_GRPC_TARGET", "LETTA_GRPC_TARGET_API_KEY"})
 # Providers that are known by the variables of their own SDKs: prefix, and the base URL without one.
 WELL_KNOWN_PROVIDERS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com/v1/"}
+_DAY_SECONDS = 86_400
+# More than anybody keeps anything; times beyond it cannot be reckoned with.
+_CENTURY_SECONDS = 100 * 366 * _DAY_SECONDS
+_LARGEST_PORT = 65_535
 # Models with these names live in the server itself.
 RESERVED_PROVIDERS = frozenset({"scripted", "local"})
 
@@ -46,12 +50,10 @@ class Settings(BaseSettings):
 
     listen: str = Field(
         default="127.0.0.1:50051",
-        pattern=r"^(unix:.+|.+:\d{1,5})$",
         description="Address to serve gRPC on, `host:port`; port 0 picks a free one.",
     )
     http: str | None = Field(
         default=None,
-        pattern=r"^.+:\d{1,5}$",
         description="Address to serve HTTP on, `host:port`; port 0 picks a free one. Without it there is no gateway.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -74,12 +76,23 @@ class Settings(BaseSettings):
     tls_certificate_file: Path | None = Field(default=None, description="PEM file with the certificate chain; turns TLS on.")
     tls_key_file: Path | None = Field(default=None, description="PEM file with the certificate's private key.")
     event_retention_seconds: float = Field(
-        default=86_400, ge=0, description="How long the events of a finished run are kept; runs and messages stay."
+        default=86_400,
+        ge=0,
+        le=_CENTURY_SECONDS,
+        description="How long the events of a finished run are kept; runs and messages stay.",
     )
     drain_seconds: float = Field(
-        default=20, ge=0, description="How long runs may go on after SIGTERM; the next start goes on with the rest."
+        default=20,
+        ge=0,
+        le=_DAY_SECONDS,
+        description="How long runs may go on after SIGTERM; the next start goes on with the rest.",
     )
-    lease_seconds: float = Field(default=30, ge=1, description="How long after its last sign of life a server owns its runs.")
+    lease_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=_DAY_SECONDS,
+        description="How long after its last sign of life a server owns its runs.",
+    )
     max_message_bytes: int = Field(default=4 * 2**20, ge=2**16, le=2**30, description="The largest request that is taken.")
     max_streams: int = Field(default=2_000, ge=1, description="How many streams may be open at once; more are refused.")
     providers: dict[str, Provider] = Field(
@@ -174,6 +187,23 @@ class Settings(BaseSettings):
             return cls(**values)
         except ValidationError as error:
             raise SettingsError("\n".join(_explain(detail["loc"], detail["msg"]) for detail in error.errors())) from None
+
+    @field_validator("listen", "http")
+    @classmethod
+    def _check_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None or (info.field_name == "listen" and value.startswith("unix:") and value != "unix:"):
+            return value
+        host, _, port = value.rpartition(":")
+        if not (host and re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= _LARGEST_PORT):
+            raise ValueError(
+                f"`{value}` is no address: write host:port, as 127.0.0.1:8080, with a port from 0 to {_LARGEST_PORT}"
+            )
+        return value
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("api_keys", mode="before")
     @classmethod

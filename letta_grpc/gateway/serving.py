@@ -104,9 +104,10 @@ def _bound(listen: str) -> socket.socket:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _VANISHED_MS)
         listener.bind((name, int(port)))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
-        raise BindError(f"cannot listen on {listen}: {error.strerror}") from error
+        reason = error.strerror if isinstance(error, OSError) else "a port is at most 65535"
+        raise BindError(f"cannot listen on {listen}: {reason}") from error
     return listener
 
 

@@ -73,7 +73,11 @@ async def test_a_database_has_one_server_by_whatever_name_it_is_opened(tmp_path:
 
 async def test_a_new_database_is_its_owners_alone(tmp_path: Path) -> None:
     async with opened(tmp_path / "letta.db", FakeClock()):
-        assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o600"}
+        assert modes_in(tmp_path) == {"0o600"}
+
+
+def modes_in(folder: Path) -> set[str]:
+    return {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("place", ["missing/letta.db", "folder"])

@@ -131,3 +131,22 @@ def test_the_names_of_the_servers_own_models_are_taken(name: str) -> None:
 )
 def test_what_other_machines_may_not_ask_for_depends_on_whether_they_can(environ: dict[str, str], alone: bool) -> None:  # noqa: FBT001 - an expected value
     assert Settings.from_env(environ).is_for_this_machine_alone is alone
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:", "127.0.0.1", ":1", "x:²"])
+@pytest.mark.parametrize("name", ["LETTA_GRPC_LISTEN", "LETTA_GRPC_HTTP"])
+def test_an_address_that_is_none_is_told_what_one_looks_like(name: str, address: str) -> None:
+    text = refusal(**{name: address})
+    assert text.startswith(f"{name}: `{address}` is no address: write host:port")
+    assert "from 0 to 65535" in text
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "1e300"])
+@pytest.mark.parametrize("name", ["EVENT_RETENTION_SECONDS", "LEASE_SECONDS", "DRAIN_SECONDS"])
+def test_times_are_such_as_can_be_reckoned_with(name: str, seconds: str) -> None:
+    assert refusal(**{f"LETTA_GRPC_{name}": seconds}).startswith(f"LETTA_GRPC_{name}: ")
+
+
+def test_words_that_choose_are_read_in_any_case() -> None:
+    settings = Settings.from_env({"LETTA_GRPC_LOG_LEVEL": "INFO", "LETTA_GRPC_LOG_FORMAT": "JSON"})
+    assert (settings.log_level, settings.log_format) == ("info", "json")
