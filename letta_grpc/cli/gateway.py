@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 EPILOG = """
 Prints one line on stdout once it accepts calls: listening http=http://127.0.0.1:8283. It keeps nothing: any number of them may
-stand in front of a server, and a stream that one was cut off with is resumed at another. Callers' keys are passed on.
+stand in front of a server, and a stream that one was cut off with is resumed at another. Callers' keys are passed on; on an
+address that other machines reach it serves nothing of a server that wants none.
 
 \b
 Examples:
@@ -61,17 +62,19 @@ def gateway(
 
 
 async def _serve(target: str, listen: str, settings: Settings, *, tls: bool, hold_seconds: float) -> Exit:
-    from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - only who runs one pays for loading it
+    from letta_grpc.gateway.exposure import OpenServerError  # noqa: PLC0415 - only who runs one pays for loading it
+    from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
     from letta_grpc.gateway.serving import BindError, Certificate  # noqa: PLC0415 - see above
     from letta_grpc.gateway.standalone import standing_alone  # noqa: PLC0415 - see above
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    is_reachable = not is_loopback(listen)
     options = GatewayOptions(
         cors_origins=settings.cors_origins,
         # Whether the server behind it wants keys is not known here; on this machine's own address, no other name will do.
-        any_host=not is_loopback(listen),
+        any_host=is_reachable,
         return_seconds=hold_seconds,
         max_body_bytes=2 * settings.max_message_bytes,
         chat_model=settings.chat_model,
@@ -82,10 +85,11 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: bool, hol
     if settings.tls_certificate_file and settings.tls_key_file:
         certificate = Certificate(chain=settings.tls_certificate_file, key=settings.tls_key_file)
     try:
-        async with standing_alone(target, listen, options, tls=tls, certificate=certificate) as url:
+        serving = standing_alone(target, listen, options, tls=tls, certificate=certificate, only_behind_keys=is_reachable)
+        async with serving as url:
             typer.echo(f"listening http={url}")
             await stop.wait()
-    except BindError as error:
+    except (BindError, OpenServerError) as error:
         typer.echo(f"letta-grpc: {error}", err=True)
         return Exit.CANNOT_START
     return Exit.OK

@@ -16,6 +16,8 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 DOMAIN = "letta-grpc"
 INVALID_REQUEST = "INVALID_REQUEST"
 _DETAILS_KEY = "grpc-status-details-bin"
+# grpc's own text names addresses that are nobody's business out here.
+AWAY = "The server behind this gateway cannot be reached."
 # When to come back to a server that is away: the gateway dials it that often.
 _AWAY_SECONDS = 1
 
@@ -157,8 +159,7 @@ def _status_in(error: grpc.aio.AioRpcError) -> Any:  # noqa: ANN401 - google.rpc
 
 def _without_details(error: grpc.aio.AioRpcError) -> str:
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        # grpc's own text names addresses that are nobody's business out here.
-        return "The server behind this gateway cannot be reached."
+        return AWAY
     return error.details() or error.code().name
 
 

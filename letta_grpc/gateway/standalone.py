@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from letta_grpc.gateway.application import gateway_app
+from letta_grpc.gateway.exposure import OPEN, OnlyBehindKeys, OpenServerError, wants_keys
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.remote import open_channel
 from letta_grpc.gateway.serving import Certificate, http_serving
@@ -11,15 +12,27 @@ from letta_grpc.gateway.serving import Certificate, http_serving
 
 @asynccontextmanager
 async def standing_alone(
-    target: str, listen: str, options: GatewayOptions, *, tls: bool = False, certificate: Certificate | None = None
+    target: str,
+    listen: str,
+    options: GatewayOptions,
+    *,
+    tls: bool = False,
+    certificate: Certificate | None = None,
+    only_behind_keys: bool = False,
 ) -> AsyncIterator[str]:
-    """Serve HTTP on `listen` by calls to `target`; yield the URL. `tls` is the way to the target. Raises BindError."""
-    async with (
-        open_channel(target, tls=tls) as channel,
-        http_serving(gateway_app(channel, options), listen, options, certificate) as url,
-    ):
-        try:
-            yield url
-        finally:
-            # Before the sockets: so open streams end with an event that says so, not in the middle of a word.
-            await channel.close()
+    """Serve HTTP on `listen` by calls to `target`; yield the URL. `tls` is the way to the target. Raises BindError.
+
+    `only_behind_keys`: for a server that wants keys alone, now (raises OpenServerError) and whenever it is there.
+    """
+    async with open_channel(target, tls=tls) as channel:
+        app = gateway_app(channel, options)
+        if only_behind_keys:
+            if await wants_keys(channel) is False:
+                raise OpenServerError(OPEN)
+            app = OnlyBehindKeys(app, channel)
+        async with http_serving(app, listen, options, certificate) as url:
+            try:
+                yield url
+            finally:
+                # Before the sockets: so open streams end with an event that says so, not in the middle of a word.
+                await channel.close()
