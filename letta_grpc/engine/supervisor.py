@@ -252,6 +252,9 @@ class Supervisor:
                 end = crashed()
             if end.error:
                 span.fail(end.error.reason)
+                # Callers are told, too; an operator sees here that a key has expired, or a provider is gone.
+                told = {"run_id": record.run.id, "agent_id": record.run.agent_id, "reason": end.error.reason}
+                logger.warning("run failed: %s", end.error.message, extra=told)
             if record.progress.open_calls:
                 await self._end_children(record)
             await record.finish(end)

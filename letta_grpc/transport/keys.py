@@ -1,9 +1,12 @@
 """API keys."""
 
 import hmac
+import logging
 from collections.abc import Iterable, Mapping
 
 from letta_grpc.domain.errors import CredentialsInvalid, CredentialsMissing
+
+logger = logging.getLogger(__name__)
 
 AUTHORIZATION = "authorization"
 
@@ -24,4 +27,6 @@ class ApiKeys:
         # Every key is compared, each in constant time: how long this takes says nothing about the keys.
         matches = [hmac.compare_digest(sent.strip().encode(), key) for key in self._keys]
         if not any(matches):
+            # Many of these are somebody who guesses.
+            logger.warning("a call with a wrong API key was refused")
             raise CredentialsInvalid

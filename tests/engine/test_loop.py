@@ -226,6 +226,14 @@ async def test_a_models_failure_ends_the_run_and_keeps_what_was_said(
     assert [e.message.text for e in of(MessageCompleted, events)] == ["so f"]
 
 
+async def test_an_operator_reads_of_each_run_that_failed(house: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    run = end(await house.play([ModelOverloaded("test is overloaded")]))
+    (record,) = [record for record in caplog.records if record.getMessage().startswith("run failed")]
+    assert record.getMessage() == "run failed: test is overloaded"
+    told = (record.__dict__["run_id"], record.__dict__["agent_id"], record.__dict__["reason"])
+    assert told == (run.id, run.agent_id, "MODEL_OVERLOADED")
+
+
 async def test_a_failure_keeps_no_call_that_nobody_will_answer(house: Engine) -> None:
     events = await house.play([[TextChunk("I will"), ToolCallChunk(0, "id", "echo", "{")], ModelOverloaded()])
     assert of(MessageCompleted, events)[0].message.tool_calls == ()

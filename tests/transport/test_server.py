@@ -82,6 +82,7 @@ async def test_no_key_is_ever_logged(house: Engine, way: Way, caplog: pytest.Log
     async with channel_to(house_calls(house, api_keys=KEYS), way) as channel:
         call = RunServiceStub(channel).GetRun(pb.GetRunRequest(run_id=RUN), metadata=(("authorization", "Bearer guessed"),))
         error = await failure_of(call)
+    assert "a call with a wrong API key was refused" in caplog.text
     assert not [word for word in (*KEYS, "guessed") if word in f"{caplog.text}{error}{error.trailing_metadata()}"]
 
 
