@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ async def test_the_lock_ends_with_its_process_however_it_ends(tmp_path: Path) ->
 
 _HOLD = """
 import sys, time
+from contextlib import closing
 from pathlib import Path
 from letta_grpc.adapters.sql.sqlite.file_lock import FileLock
 lock = FileLock(Path(sys.argv[1]))
@@ -111,6 +113,17 @@ async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
 async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     with pytest.raises(DatabaseUnusableError, match=r"sqlite:///letta\.db"):
         path_of(url)
+
+
+async def test_a_copy_that_sqlite_makes_while_it_is_served_has_everything(tmp_path: Path) -> None:
+    async with opened(tmp_path / "letta.db", FakeClock()) as file:
+        claim = await running(file.world)
+        assert claim.lease is not None
+        await file.world.journal.append(claim.lease, deltas(5))
+        with closing(sqlite3.connect(tmp_path / "letta.db")) as another:
+            another.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
+    async with opened(tmp_path / "backup.db", FakeClock()) as file:
+        assert len(await frames_of(file.world.log, claim.run.id)) == 6
 
 
 async def test_a_closed_database_says_so_instead_of_waiting(tmp_path: Path) -> None:
