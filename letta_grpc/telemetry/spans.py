@@ -78,7 +78,7 @@ class OpenSpan:
             return
         self._waits_for_token = False
         seconds = time.perf_counter() - self._begin
-        self._span.set_attribute(names.TIME_TO_FIRST_TOKEN, seconds)
+        self._span.set_attribute(names.TIME_TO_FIRST_CHUNK, seconds)
         if self._measures.first_token:
             self._measures.first_token.record(seconds, self._measures.labels)
         if self._measures.first_token_spans:

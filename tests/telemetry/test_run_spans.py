@@ -90,7 +90,7 @@ async def test_spans_say_what_the_conventions_name() -> None:
     collected = Collected()
     run = await play(collected, usage(11, 7))
     run_span = attributes(collected.span("invoke_agent"))
-    seconds = run_span.pop("letta_grpc.time_to_first_token")
+    seconds = run_span.pop("gen_ai.response.time_to_first_chunk")
     assert isinstance(seconds, float)
     assert run_span == {
         "gen_ai.operation.name": "invoke_agent",
@@ -103,7 +103,7 @@ async def test_spans_say_what_the_conventions_name() -> None:
         **LABELS,
     }
     chat = attributes(collected.span("chat model"))
-    del chat["letta_grpc.time_to_first_token"]
+    del chat["gen_ai.response.time_to_first_chunk"]
     assert chat == {
         "gen_ai.operation.name": "chat",
         "gen_ai.request.stream": True,
@@ -147,7 +147,7 @@ async def test_the_time_to_the_first_token_is_a_span_that_says_its_milliseconds(
     assert attributes(span) == LABELS
     (event,) = span.events
     assert event.name == "time_to_first_token_ms"
-    seconds = attributes(run)["letta_grpc.time_to_first_token"]
+    seconds = attributes(run)["gen_ai.response.time_to_first_chunk"]
     assert isinstance(seconds, float)
     assert dict(event.attributes or {}) == {"ttft_ms": int(seconds * 1000)}
     assert (span.end_time or 0) - (span.start_time or 0) == round(seconds * 1e9)
