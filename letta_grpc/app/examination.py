@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from letta_grpc.adapters.llama import LlamaProvider, LlamaUnavailableError
+from letta_grpc.adapters.openai.endpoint import public_url
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.migrate import current_revision
 from letta_grpc.app.parts import mcp_policy_of, sandbox_of
@@ -73,7 +74,7 @@ def sandbox_finding(settings: Settings, sandbox: Sandbox) -> Finding:
 def _provider_finding(name: str, provider: Provider) -> Finding:
     with_key = "with a key" if provider.api_key and provider.api_key.get_secret_value() else "without a key"
     state = State.OK if with_key == "with a key" else State.LIMITED
-    return Finding(f"provider {name}", state, f"{provider.base_url}, {with_key}")
+    return Finding(f"provider {name}", state, f"{public_url(provider.base_url)}, {with_key}")
 
 
 def _local_findings(settings: Settings) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def test_providers_are_told_apart_by_whether_they_have_a_key(tmp_path: Path) -> 
     states = found(
         *at(tmp_path),
         OPENAI_API_KEY="sk-secret",
-        LETTA_GRPC_PROVIDERS__MINE__BASE_URL="http://127.0.0.1:1/v1",
+        LETTA_GRPC_PROVIDERS__MINE__BASE_URL="http://bob:sk-secret@127.0.0.1:1/v1?key=sk-secret",
     )
     assert (states["provider openai"]["state"], states["provider mine"]["state"]) == ("ok", "limited")
     assert "sk-secret" not in json.dumps(states)

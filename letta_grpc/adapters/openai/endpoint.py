@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 # Hosts that answer nobody without a key: a call without one need not be tried.
 _HOSTS_THAT_WANT_A_KEY = frozenset(
@@ -35,6 +35,11 @@ class OpenAIEndpoint:
     first_byte_timeout_seconds: float = 300.0
     idle_timeout_seconds: float = 120.0
 
+    @property
+    def public_url(self) -> str:
+        """The base URL as it may be told."""
+        return public_url(self.base_url)
+
     def url(self, path: str) -> str:
         """Return the address of a path under the base URL."""
         return f"{self.base_url.rstrip('/')}/{path}"
@@ -55,3 +60,12 @@ class OpenAIEndpoint:
     @property
     def _host(self) -> str:
         return urlsplit(self.base_url).hostname or ""
+
+
+def public_url(url: str) -> str:
+    """Return a URL without user, password and query: keys stand there. Nothing is told of a text that is no URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -20,7 +20,7 @@ class OpenAIProvider:
     def info(self) -> ProviderInfo:
         """What may be told of it."""
         return ProviderInfo(
-            name=self._endpoint.name, base_url=self._endpoint.base_url, has_api_key=bool(self._endpoint.api_key)
+            name=self._endpoint.name, base_url=self._endpoint.public_url, has_api_key=bool(self._endpoint.api_key)
         )
 
     def find(self, name: str) -> OpenAIModel:  # noqa: ARG002 - only the endpoint knows which models it has
