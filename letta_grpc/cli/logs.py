@@ -8,6 +8,9 @@ import structlog
 
 from letta_grpc.settings import Settings
 
+# They log each address that is asked, with the password in it.
+_TALKATIVE = ("httpx2", "httpcore2", "openai")
+
 
 def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
     """Send what everybody logs through one formatter."""
@@ -15,6 +18,8 @@ def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(colors=stream.isatty()) if for_people else _json_formatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 _COMMON: list[structlog.typing.Processor] = [

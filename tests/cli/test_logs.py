@@ -41,3 +41,17 @@ def test_what_variables_held_is_not_logged(root: logging.Logger, form: str) -> N
     assert "s3cret" not in told
     if form == "json":
         assert json.loads(told)["exception"][0]["frames"][-1]["name"] == "broken"
+
+
+@pytest.mark.parametrize("name", ["httpx2", "httpcore2", "openai._base_client"])
+def test_addresses_that_are_asked_are_not_logged(root: logging.Logger, name: str) -> None:
+    stream = io.StringIO()
+    configure_logging(Settings.model_validate({"log_level": "debug"}), stream)
+    asking = logging.getLogger(name)
+    asking.info("HTTP Request: GET %s", "http://bob:topsecretpw@a.test/v1/models")
+    asking.debug("HTTP Response: GET %s", "http://bob:topsecretpw@a.test/v1/models")
+    asking.warning("it broke")
+    root.info("the rest is logged")
+    assert "it broke" in stream.getvalue()
+    assert "the rest is logged" in stream.getvalue()
+    assert "topsecretpw" not in stream.getvalue()
