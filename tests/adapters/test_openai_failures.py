@@ -159,6 +159,26 @@ def test_no_message_repeats_a_key() -> None:
     assert "sk-" not in refused(401, {"error": {"message": "Incorrect API key provided: sk-ve**cret"}}).message
 
 
+@pytest.mark.parametrize("length", range(280, 310))
+def test_no_message_repeats_a_part_of_a_key_that_its_end_would_cut(length: int) -> None:
+    assert KEY[:4] not in refused(400, {"error": {"message": "x" * length + KEY}}).message
+
+
+def test_no_log_repeats_a_key_or_a_password(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = OpenAIEndpoint(name="acme", base_url="https://bob:top%20secret@acme.test/v1", api_key=KEY)
+    failures = CallFailures(endpoint, "m1")
+    for said in (f"the key {KEY} and the password top secret", "x" * 1900 + KEY * 10):
+        failures.refused(400, {}, json.dumps({"error": said}).encode(), NOW)
+        failures.in_answer({"message": said})
+    assert "the key *** and the password ***" in caplog.text
+    assert KEY[:5] not in caplog.text
+
+
+def test_a_text_that_only_stands_for_a_key_is_not_searched_for() -> None:
+    failures = CallFailures(OpenAIEndpoint(name="acme", base_url="https://acme.test/v1", api_key="k"), "m1")
+    assert "unknown key" in failures.refused(400, {}, b'{"error": "unknown key"}', NOW).message
+
+
 def test_the_variable_to_set_is_named() -> None:
     assert "set ACME_API_KEY" in refused(401).message
     keyless = OpenAIEndpoint(name="openai", base_url="https://api.openai.com/v1", key_variable="OPENAI_API_KEY")

@@ -17,8 +17,6 @@ from letta_grpc.domain.errors import (
     ModelTimeout,
 )
 
-MAX_MESSAGE_CHARACTERS = 300
-
 # Whatever the status: these say more than it does.
 _DECISIVE: dict[type[ModelFailure], frozenset[str]] = {
     InsufficientCredits: frozenset(
@@ -64,11 +62,13 @@ _BY_STATUS: dict[int, type[ModelFailure]] = {
     504: ModelTimeout,
 }
 _SERVER_FAULT = 500
+# What stands further behind may be the request itself, repeated.
+_READ_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """A vendor's words. `codes` in lower case; `status` where the text itself names one."""
+    """A vendor's words, whole, in one line. `codes` in lower case; `status` where the text itself names one."""
 
     message: str = ""
     codes: frozenset[str] = frozenset()
@@ -80,7 +80,7 @@ class Complaint:
         return self._decisive() or (self._by_code() if status is None else _by_status(status))
 
     def _decisive(self) -> type[ModelFailure] | None:
-        message = self.message.lower()
+        message = self.message[:_READ_CHARACTERS].lower()
         for phrases, meaning in (
             (_CREDIT_PHRASES, InsufficientCredits),
             (_CONTEXT_PHRASES, ContextWindowExceeded),
@@ -113,13 +113,13 @@ def complaint_of(error: Any) -> Complaint:  # noqa: ANN401 - a vendor's
     """Return what an error object says: OpenAI's, or a text, a list, an object in an object."""
     match error:
         case str():
-            return Complaint(_short(error))
+            return Complaint(_line(error))
         case [first, *_]:
             return complaint_of(first)
         case {"error": dict() | str() | list() as inner}:
             return complaint_of(inner)
         case dict():
-            return Complaint(_short(_message(error)), frozenset(_codes(error)), _status(error))
+            return Complaint(_line(_message(error)), frozenset(_codes(error)), _status(error))
         case _:
             return Complaint()
 
@@ -141,6 +141,5 @@ def _status(error: dict[str, Any]) -> int | None:
     return int(text) if len(text) == 3 and text.isascii() and text.isdigit() else None  # noqa: PLR2004 - a status's digits
 
 
-def _short(message: str) -> str:
-    line = " ".join(message.split())
-    return line if len(line) <= MAX_MESSAGE_CHARACTERS else line[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+def _line(message: str) -> str:
+    return " ".join(message.split())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 # Hosts that answer nobody without a key: a call without one need not be tried.
 _HOSTS_THAT_WANT_A_KEY = frozenset(
@@ -16,6 +16,9 @@ _HOSTS_THAT_WANT_A_KEY = frozenset(
         "openrouter.ai",
     }
 )
+
+# What is shorter, as "k" or "-", stands for a key where there is none, and in many a word.
+_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,13 @@ class OpenAIEndpoint:
         """The base URL as it may be told."""
         return public_url(self.base_url)
 
+    def told(self, text: str) -> str:
+        """Return what somebody else wrote, without the key and the password if it repeats them."""
+        for secret in (self.api_key, self._password):
+            if secret and len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "***")
+        return text
+
     def url(self, path: str) -> str:
         """Return the address of a path under the base URL."""
         return f"{self.base_url.rstrip('/')}/{path}"
@@ -56,6 +66,13 @@ class OpenAIEndpoint:
             return self._host == "localhost" or ip_address(self._host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def _password(self) -> str | None:
+        try:
+            return unquote(urlsplit(self.base_url).password or "")
+        except ValueError:
+            return None
 
     @property
     def _host(self) -> str:

@@ -42,7 +42,8 @@ from letta_grpc.domain.errors import (
 logger = logging.getLogger(__name__)
 
 _RETRYABLE = (ModelRateLimited, ModelOverloaded, ModelTimeout)
-_LOGGED_BYTES = 2000
+_LOGGED_CHARACTERS = 2000
+_TOLD_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class CallFailures:
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ModelFailure:
         """Return what an answer with an error status means."""
-        logger.warning("%s refused a call of %s: %s %r", self.endpoint.name, self.model, status, body[:_LOGGED_BYTES])
+        logged = self.endpoint.told(body.decode(errors="replace"))[:_LOGGED_CHARACTERS]
+        logger.warning("%s refused a call of %s: %s %r", self.endpoint.name, self.model, status, logged)
         complaint = read_complaint(body)
         failure = self._failure(complaint.failure_type(status), complaint, status)
         if isinstance(failure, _RETRYABLE):
@@ -63,7 +65,8 @@ class CallFailures:
 
     def in_answer(self, error: Any) -> ModelFailure:  # noqa: ANN401 - a vendor's
         """Return what an error object inside of an answer means."""
-        logger.warning("%s ended an answer of %s with an error: %.2000r", self.endpoint.name, self.model, error)
+        logged = self.endpoint.told(repr(error))[:_LOGGED_CHARACTERS]
+        logger.warning("%s ended an answer of %s with an error: %s", self.endpoint.name, self.model, logged)
         complaint = complaint_of(error)
         failure = self._failure(complaint.failure_type(None), complaint, complaint.status)
         if isinstance(failure, _RETRYABLE):
@@ -95,6 +98,12 @@ class CallFailures:
         """Return the failure for an answer without an end."""
         return self._again(InvalidModelOutput(f"{self.endpoint.name} ended the answer in the middle", **self._metadata(None)))
 
+    def words(self, complaint: Complaint) -> str:
+        """Return as much of a vendor's words as is told."""
+        # Before the cut: a key that is cut is none that would be found.
+        told = self.endpoint.told(complaint.message)
+        return told if len(told) <= _TOLD_CHARACTERS else told[: _TOLD_CHARACTERS - 1] + "…"
+
     def without_key(self) -> ModelFailure:
         """Return the failure for a call that cannot be made."""
         return ModelAuthFailed(f"no API key for {self.endpoint.name} is configured{self._set_key()}", **self._metadata(None))
@@ -104,7 +113,7 @@ class CallFailures:
 
     def _message(self, kind: type[ModelFailure], complaint: Complaint, status: int | None) -> str:
         name, code = self.endpoint.name, f" ({status})" if status else ""
-        words = f": {self._scrubbed(complaint.message)}" if complaint.message else ""
+        words = f": {self.words(complaint)}" if complaint.message else ""
         # Of a refused key the vendor's words are left out: some repeat a part of it.
         about_key = "refused the API key" if self.endpoint.api_key else "wants an API key"
         about_request = f"does not know the model {self.model}" if status == HTTPStatus.NOT_FOUND else "refused the request"
@@ -124,9 +133,6 @@ class CallFailures:
 
     def _set_key(self) -> str:
         return f": set {self.endpoint.key_variable}" if self.endpoint.key_variable else ""
-
-    def _scrubbed(self, text: str) -> str:
-        return text.replace(self.endpoint.api_key, "***") if self.endpoint.api_key else text
 
     @staticmethod
     def _again(failure: ModelFailure) -> ModelFailure:
