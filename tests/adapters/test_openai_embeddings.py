@@ -56,3 +56,10 @@ async def test_an_endpoint_that_is_not_there_fails() -> None:
 async def test_fewer_vectors_than_texts_are_no_answer(up: Upstream) -> None:
     with pytest.raises(EmbeddingsFailed, match="for 2 texts"):
         await embed(up.base_url, "one-short", "a", "b")
+
+
+async def test_an_answer_without_vectors_is_told_in_its_words_and_not_with_the_key(up: Upstream) -> None:
+    with pytest.raises(EmbeddingsFailed, match=r"^up sent no embeddings: bad token \*\*\*$"):
+        await embed(up.base_url, "complaint", "text")
+    with pytest.raises(EmbeddingsFailed, match=r"^up sent no embeddings$"):
+        await embed(up.base_url, "garbage", "text")

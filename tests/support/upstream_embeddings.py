@@ -5,6 +5,8 @@ one-short            a vector too few
 status-CODE          refuses always
 short-sighted        refuses texts of more than 100 characters
 garbage              an answer without vectors
+complaint            a complaint, as an answer, that repeats the key "secret"
+without-index        the vectors in order, without their numbers
 """
 
 from tests.support.upstream_answers import Json
@@ -27,6 +29,10 @@ def embeddings(asked: Json) -> tuple[Json, int]:
         return {"error": {"message": "too long"}}, 400
     if model == "garbage":
         return {"object": "list"}, 200
+    if model == "complaint":
+        return {"error": {"message": "bad token secret"}}, 200
+    if model == "without-index":
+        return {"data": [{"embedding": _vector(text)} for text in texts]}, 200
     wanted = texts[1:] if model == "one-short" else texts
     items = [{"object": "embedding", "index": index, "embedding": _vector(text)} for index, text in enumerate(wanted)]
     return {"object": "list", "data": items[::-1], "model": model}, 200

@@ -6,7 +6,9 @@ from typing import Any
 
 import orjson
 
+from letta_grpc.adapters.openai.complaints import read_complaint
 from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
+from letta_grpc.adapters.openai.failures import CallFailures
 from letta_grpc.adapters.openai.faults import HttpError
 from letta_grpc.adapters.openai.response import Response
 from letta_grpc.adapters.openai.session import Session
@@ -17,7 +19,6 @@ from letta_grpc.ports.embeddings import TextRefusedError
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 # 64 vectors of 4096 numbers, as text.
 _MAX_ANSWER_BYTES = 16 * 2**20
-_SHOWN_BYTES = 200
 
 
 class OpenAIEmbeddings:
@@ -27,6 +28,7 @@ class OpenAIEmbeddings:
         self._endpoint = endpoint
         self._model = model
         self._session = Session(endpoint, "embeddings")
+        self._failures = CallFailures(endpoint, model)
 
     @property
     def handle(self) -> str:
@@ -59,7 +61,8 @@ class OpenAIEmbeddings:
             items: list[dict[str, Any]] = sorted(orjson.loads(answer)["data"], key=lambda item: int(item["index"]))
             vectors = tuple(tuple(map(float, item["embedding"])) for item in items)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._failure(f"sent no embeddings: {answer[:_SHOWN_BYTES]!r}") from error
+            words = self._failures.words(read_complaint(answer))
+            raise self._failure(f"sent no embeddings: {words}" if words else "sent no embeddings") from error
         if len(vectors) != count or len({len(vector) for vector in vectors}) != 1:
             raise self._failure(f"sent {len(vectors)} embeddings for {count} texts, or some of another length")
         return vectors
