@@ -1,5 +1,6 @@
 """What vendors write when they refuse: their many shapes → one, and what it means."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,19 +30,34 @@ _DECISIVE: dict[type[ModelFailure], frozenset[str]] = {
         }
     ),
     ContextWindowExceeded: frozenset(
-        {"context_length_exceeded", "exceed_context_size_error", "model_context_window_exceeded", "request_too_large"}
+        {
+            "context_length_exceeded",
+            "exceed_context_size_error",
+            "model_context_window_exceeded",
+            "request_too_large",
+            "tokens_limit_reached",
+        }
     ),
     ModelAuthFailed: frozenset({"invalid_api_key", "api_key_invalid", "authentication_error", "unauthenticated"}),
 }
-# OpenAI, vLLM, DeepSeek and OpenRouter; llama.cpp; Anthropic; Gemini; Groq; Mistral, in this order.
-_CONTEXT_PHRASES = (
-    "maximum context length",
-    "exceeds the available context size",
-    "prompt is too long",
-    "exceeds the maximum number of tokens",
-    "reduce the length of the messages",
-    "too large for model with",
+# Each as several vendors write it: the words between differ.
+_CONTEXT_WORDS = (
+    r"exceed\w* (?:[\w']+ ){0,4}context (?:size|window|length|limit)",
+    r"max(?:imum)? (?:context|prompt|input) length",
+    r"(?:longer|greater) than the (?:model's )?(?:maximum )?(?:model|context) length",
+    r"context length (?:is|of) only",
+    r"context ?window ?exceed",
+    r"prompt (?:is )?too long|input is too long for|prompt exceeds max(?:imum)? length",
+    # Gemini, Kimi, Cohere, Volcengine.
+    r"exceeds the maximum number of tokens|exceeded model token limit",
+    r"number of tokens in the prompt cannot exceed|exceed max message tokens",
+    # Copilot. So much output is no context, and so much in a minute a rate.
+    r"(?<!output )(?<!completion )\btokens?\b[^.]{0,60} exceeds the limit of [\d,]++(?! (?:tokens )?(?:per|/|tp[md]))",
+    # Groq and vLLM, Mistral, TGI, DashScope.
+    r"reduce the length of the (?:messages|input|prompt)|too large for model with",
+    r"`inputs` tokens \+ `max_new_tokens` must be <=|`inputs` must have less than|range of input length should be",
 )
+_CONTEXT = re.compile("|".join(_CONTEXT_WORDS))
 _CREDIT_PHRASES = ("credit balance is too low", "insufficient balance", "insufficient credits")
 _KEY_PHRASES = ("api key not valid", "invalid api key", "incorrect api key")
 # Where there is no status: an error inside of a stream.
@@ -81,13 +97,12 @@ class Complaint:
 
     def _decisive(self) -> type[ModelFailure] | None:
         message = self.message[:_READ_CHARACTERS].lower()
-        for phrases, meaning in (
-            (_CREDIT_PHRASES, InsufficientCredits),
-            (_CONTEXT_PHRASES, ContextWindowExceeded),
-            (_KEY_PHRASES, ModelAuthFailed),
-        ):
-            if any(phrase in message for phrase in phrases):
-                return meaning
+        if any(phrase in message for phrase in _CREDIT_PHRASES):
+            return InsufficientCredits
+        if _CONTEXT.search(message):
+            return ContextWindowExceeded
+        if any(phrase in message for phrase in _KEY_PHRASES):
+            return ModelAuthFailed
         return self._row_of(_DECISIVE)
 
     def _by_code(self) -> type[ModelFailure]:
