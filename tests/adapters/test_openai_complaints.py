@@ -87,3 +87,40 @@ def test_what_is_wrong_with_the_request_otherwise_is_not_taken_for_it(words: str
 )
 def test_a_limited_rate_of_tokens_is_not_taken_for_it(words: str) -> None:
     assert type(refused(words, 429)) is ModelRateLimited
+
+
+def asking_for(output: int, window: int = 8192, said: int = 10) -> dict[str, str]:
+    return {
+        "vllm": f"'max_tokens' or 'max_completion_tokens' is too large: {output}. This model's maximum context length is "
+        f"{window} tokens and your request has {said} input tokens ({output} > {window} - {said}).",
+        "vllm's new": f"You passed {said} input tokens and requested {output} output tokens. However, the model's context "
+        f"length is only {window} tokens, resulting in a maximum input length of {window - output} tokens.",
+        "vllm's newest": f"This model's maximum context length is {window} tokens. However, you requested {output} output "
+        f"tokens and your prompt contains {said} input tokens, for a total of {output + said} tokens.",
+        "openai": f"This model's maximum context length is {window} tokens. However, you requested {output + said} tokens "
+        f"({said} in the messages, {output} in the completion). Please reduce the length of the messages or completion.",
+        "openrouter": f"This endpoint's maximum context length is {window} tokens. However, you requested about "
+        f"{output + said} tokens ({said} of text input, {output} in the output).",
+        "sglang": f"Requested token count exceeds the model's maximum context length of {window} tokens. You requested a "
+        f"total of {output + said} tokens: {said} tokens from the input messages and {output} tokens for the completion.",
+        "anthropic": f"input length and `max_tokens` exceed context limit: {said} + {output} > {window}",
+        "tgi": f"`inputs` tokens + `max_new_tokens` must be <= {window}. Given: {said} `inputs` tokens and {output} "
+        "`max_new_tokens`",
+    }
+
+
+def overflow(words: str) -> ModelFailure:
+    error = {"message": words, "type": "invalid_request_error", "code": "context_length_exceeded"}
+    return FAILURES.refused(400, {}, json.dumps({"error": error}).encode(), NOW)
+
+
+@pytest.mark.parametrize("words", [*asking_for(100_000).values(), *asking_for(8192).values()])
+def test_an_output_that_alone_fills_the_window_is_no_reason_to_shorten_the_context(words: str) -> None:
+    for failure in (overflow(words), FAILURES.in_answer({"message": words})):
+        assert type(failure) is ModelBadRequest
+        assert words[:100] in failure.message
+
+
+@pytest.mark.parametrize("words", [*asking_for(1000, said=8000).values(), *asking_for(8191, said=2).values()])
+def test_a_context_that_is_too_long_for_the_output_is_too_long(words: str) -> None:
+    assert type(overflow(words)) is ContextWindowExceeded

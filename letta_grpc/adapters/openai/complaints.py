@@ -58,6 +58,10 @@ _CONTEXT_WORDS = (
     r"`inputs` tokens \+ `max_new_tokens` must be <=|`inputs` must have less than|range of input length should be",
 )
 _CONTEXT = re.compile("|".join(_CONTEXT_WORDS))
+# How much output was asked for, and how much there is room for, beside or in a sum: vLLM's, Anthropic's.
+_OUTPUT = re.compile(r"(\d+) (?:output tokens|(?:tokens )?(?:in|for) the (?:completion|output)|`max_new_tokens`)")
+_WINDOW = re.compile(r"(?:context length (?:is|of)(?: only)?|must be <=) (\d+)")
+_SUM = re.compile(r"(?:\((?=\d+ > \d+ - )|\d+ \+ )(\d+) > (\d+)")
 _CREDIT_PHRASES = ("credit balance is too low", "insufficient balance", "insufficient credits")
 _KEY_PHRASES = ("api key not valid", "invalid api key", "incorrect api key")
 # Where there is no status: an error inside of a stream.
@@ -100,7 +104,8 @@ class Complaint:
         if any(phrase in message for phrase in _CREDIT_PHRASES):
             return InsufficientCredits
         if _CONTEXT.search(message):
-            return ContextWindowExceeded
+            # A shorter context would not help.
+            return ModelBadRequest if _output_fills_window(message) else ContextWindowExceeded
         if any(phrase in message for phrase in _KEY_PHRASES):
             return ModelAuthFailed
         return self._row_of(_DECISIVE)
@@ -110,6 +115,13 @@ class Complaint:
 
     def _row_of(self, table: dict[type[ModelFailure], frozenset[str]]) -> type[ModelFailure] | None:
         return next((meaning for meaning, codes in table.items() if codes & self.codes), None)
+
+
+def _output_fills_window(message: str) -> bool:
+    if terms := _SUM.search(message):
+        return int(terms[1]) >= int(terms[2])
+    output, window = _OUTPUT.search(message), _WINDOW.search(message)
+    return output is not None and window is not None and int(output[1]) >= int(window[1])
 
 
 def _by_status(status: int) -> type[ModelFailure]:
