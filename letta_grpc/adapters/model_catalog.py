@@ -99,7 +99,10 @@ async def _list(provider: ModelProvider) -> tuple[ModelInfo, ...] | None:
         return await provider.list_models()
     except ModelFailure as failure:
         logger.warning("%s: %s", provider.info.name, failure.message)
-        return None
+    except Exception:
+        # What vendors send is never known whole, and the others' lists are not to be lost over it.
+        logger.exception("%s: its list of models broke", provider.info.name)
+    return None
 
 
 def _key(provider_name: str) -> str:

@@ -9,6 +9,7 @@ from letta_grpc.adapters.llama import LlamaProvider, LlamaUnavailableError
 from letta_grpc.adapters.model_catalog import ModelCatalog
 from letta_grpc.adapters.openai import OpenAIEndpoint, OpenAIProvider
 from letta_grpc.adapters.scripted import ScriptedProvider
+from letta_grpc.domain.completions import ModelInfo
 from letta_grpc.domain.errors import InvalidRequest, ModelAuthFailed, ModelUnknown
 from letta_grpc.ports.models import Models
 from letta_grpc.testing.models import read_all, text_of, user_request
@@ -83,6 +84,22 @@ async def test_a_context_window_is_known_once_the_provider_was_asked_for_its_lis
 def test_providers_are_told_without_their_keys(catalog: Models) -> None:
     told = {info.name: (info.base_url.rpartition("/")[2], info.has_api_key) for info in catalog.providers()}
     assert told == {"gone": ("v1", False), "my_vllm": ("v1", True), "openai": ("v1", False), "scripted": ("", False)}
+
+
+class _BrokenProvider(OpenAIProvider):
+    async def list_models(self) -> tuple[ModelInfo, ...]:
+        raise KeyError("data")
+
+
+async def test_a_provider_that_breaks_in_a_new_way_leaves_the_others_their_lists(caplog: pytest.LogCaptureFixture) -> None:
+    clock = SystemClock()
+    broken = _BrokenProvider(OpenAIEndpoint(name="acme", base_url="http://127.0.0.1:1/v1"), clock)
+    catalog = ModelCatalog([broken, ScriptedProvider(clock)])
+    models, silent = await catalog.list(None)
+    assert {model.provider for model in models} == {"scripted"}
+    assert silent == ("acme",)
+    assert "KeyError" in caplog.text
+    await catalog.close()
 
 
 def test_a_local_model_without_its_file_or_its_extra_says_what_is_missing(
