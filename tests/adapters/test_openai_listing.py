@@ -66,6 +66,10 @@ async def test_what_is_no_list_is_a_failure_of_this_provider(answer: Any, words:
         await listed(answer)
 
 
+async def test_a_query_of_the_base_url_is_asked_with() -> None:
+    assert await listed({"data": ["m1"]}, path="/deployments/gpt?api-version=1&a=%2F")
+
+
 async def test_a_base_url_or_a_key_that_cannot_be_used_is_said_so() -> None:
     with pytest.raises(ModelBadRequest, match="its base URL is not valid"):
         await list_models(OpenAIEndpoint(name="acme", base_url="http://bob:pa/ss@acme.test/v1", api_key="k"))

@@ -51,8 +51,9 @@ class OpenAIEndpoint:
         return text
 
     def url(self, path: str) -> str:
-        """Return the address of a path under the base URL."""
-        return f"{self.base_url.rstrip('/')}/{path}"
+        """Return the address of a path under the base URL, whose query stays behind it: Azure's has one."""
+        before, mark, query = self.base_url.partition("#")[0].partition("?")
+        return f"{before.rstrip('/')}/{path}{mark}{query}"
 
     @property
     def lacks_key(self) -> bool:
