@@ -149,10 +149,6 @@ def test_words_are_found_in_the_shapes_of_other_servers(body: Any) -> None:
     assert "no such field" in refused(422, body).message
 
 
-def test_an_unknown_model_is_named() -> None:
-    assert "does not know the model m1" in refused(404, {"error": {"message": "x"}}).message
-
-
 def test_no_message_repeats_a_key() -> None:
     for status in (400, 401, 403, 404, 413):
         assert KEY not in refused(status, {"error": {"message": f"the key {KEY} is bad"}}).message

@@ -64,6 +64,7 @@ _WINDOW = re.compile(r"(?:context length (?:is|of)(?: only)?|must be <=) (\d+)")
 _SUM = re.compile(r"(?:\((?=\d+ > \d+ - )|\d+ \+ )(\d+) > (\d+)")
 _CREDIT_PHRASES = ("credit balance is too low", "insufficient balance", "insufficient credits")
 _KEY_PHRASES = ("api key not valid", "invalid api key", "incorrect api key")
+_KEY = re.compile(r"\bapi[ _-]?keys?\b|credential|authenticat|unauthori[sz]ed|\bbearer\b|\bauth\b")
 # Where there is no status: an error inside of a stream.
 _BY_CODE: dict[type[ModelFailure], frozenset[str]] = {
     ModelRateLimited: frozenset({"rate_limit_exceeded", "rate_limit_error", "resource_exhausted", "too_many_requests"}),
@@ -99,6 +100,17 @@ class Complaint:
         status = status or self.status
         return self._decisive() or (self._by_code() if status is None else _by_status(status))
 
+    @property
+    def is_about_key(self) -> bool:
+        """Whether it speaks of a key, of which it may repeat a part, or says nothing."""
+        return not self.message or bool(_KEY.search(self.message.lower()) or self.codes & _DECISIVE[ModelAuthFailed])
+
+    def is_about_model(self, name: str) -> bool:
+        """Whether it speaks of the model of this name."""
+        words = self.message.lower()
+        named = name.lower() in (word.strip("`'\".,:;()") for word in words.split())
+        return named or "model" in words or "model_not_found" in self.codes
+
     def _decisive(self) -> type[ModelFailure] | None:
         message = self.message[:_READ_CHARACTERS].lower()
         if any(phrase in message for phrase in _CREDIT_PHRASES):
@@ -129,11 +141,19 @@ def _by_status(status: int) -> type[ModelFailure]:
 
 
 def read_complaint(body: bytes) -> Complaint:
-    """Return what the body of a refusal says; nothing if it is no JSON."""
+    """Return what the body of a refusal says: JSON, or a plain text. A page has nothing to say."""
     try:
         return complaint_of(orjson.loads(body))
     except orjson.JSONDecodeError:
-        return Complaint()
+        return Complaint(_plain_text(body))
+
+
+def _plain_text(body: bytes) -> str:
+    try:
+        text = _line(body.decode())
+    except UnicodeDecodeError:
+        return ""
+    return text if text.isprintable() and not text.startswith(("<", "{", "[")) else ""
 
 
 def complaint_of(error: Any) -> Complaint:  # noqa: ANN401 - a vendor's
@@ -146,7 +166,8 @@ def complaint_of(error: Any) -> Complaint:  # noqa: ANN401 - a vendor's
         case {"error": dict() | str() | list() as inner}:
             return complaint_of(inner)
         case dict():
-            return Complaint(_line(_message(error)), frozenset(_codes(error)), _status(error))
+            words = ": ".join(filter(None, (_message(error), _passed_on(error))))
+            return Complaint(_line(words), frozenset(_codes(error)), _status(error))
         case _:
             return Complaint()
 
@@ -154,6 +175,17 @@ def complaint_of(error: Any) -> Complaint:  # noqa: ANN401 - a vendor's
 def _message(error: dict[str, Any]) -> str:
     text = error.get("message") or error.get("detail") or error.get("msg") or ""
     return text if isinstance(text, str) else orjson.dumps(text).decode()
+
+
+def _passed_on(error: dict[str, Any]) -> str:
+    """Return the words of the vendor behind OpenRouter. Not its codes: they are about another's account."""
+    match error.get("metadata"):
+        case {"raw": str(raw)}:
+            return read_complaint(raw.encode(errors="replace")).message
+        case {"raw": raw}:
+            return complaint_of(raw).message
+        case _:
+            return ""
 
 
 def _codes(error: dict[str, Any]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Whatever goes wrong with a call → a ModelFailure that a caller may read.
 
-A message says the provider, the status and, where the request is to blame, the vendor's own words; never a key or a header.
+A message says the provider, the status and, unless a key is refused, the vendor's own words; never a key or a header.
 `retry_delay_seconds` is set where asking again may help before the answer has begun.
 """
 
@@ -14,9 +14,10 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urljoin
 
 from letta_grpc.adapters.openai.complaints import Complaint, complaint_of, read_complaint
-from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
+from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint, public_url
 from letta_grpc.adapters.openai.faults import (
     ConnectTimeoutError,
     DisconnectedError,
@@ -42,6 +43,9 @@ from letta_grpc.domain.errors import (
 logger = logging.getLogger(__name__)
 
 _RETRYABLE = (ModelRateLimited, ModelOverloaded, ModelTimeout)
+_REDIRECTS = (301, 302, 303, 307, 308)
+# What is asked of the base URLs that redirects are about.
+_PATH = "chat/completions"
 _LOGGED_CHARACTERS = 2000
 _TOLD_CHARACTERS = 300
 
@@ -57,6 +61,8 @@ class CallFailures:
         """Return what an answer with an error status means."""
         logged = self.endpoint.told(body.decode(errors="replace"))[:_LOGGED_CHARACTERS]
         logger.warning("%s refused a call of %s: %s %r", self.endpoint.name, self.model, status, logged)
+        if status in _REDIRECTS and (redirect := self._redirect(status, headers.get("location", ""))):
+            return redirect
         complaint = read_complaint(body)
         failure = self._failure(complaint.failure_type(status), complaint, status)
         if isinstance(failure, _RETRYABLE):
@@ -83,7 +89,7 @@ class CallFailures:
             case ConnectTimeoutError():
                 return self._again(ModelTimeout(f"{name} did not accept a connection in time", **about))
             case ssl.SSLError():
-                return ModelOverloaded(f"no secure connection to {name} is possible", **about)
+                return ModelOverloaded(f"no secure connection to {name} is possible{_tls_words(error)}", **about)
             case UnusableAddressError() | UnsafeHeaderError():
                 return ModelBadRequest(f"{name} cannot be asked: {error}", **about)
             case NotHttpError():
@@ -114,18 +120,34 @@ class CallFailures:
     def _message(self, kind: type[ModelFailure], complaint: Complaint, status: int | None) -> str:
         name, code = self.endpoint.name, f" ({status})" if status else ""
         words = f": {self.words(complaint)}" if complaint.message else ""
-        # Of a refused key the vendor's words are left out: some repeat a part of it.
-        about_key = "refused the API key" if self.endpoint.api_key else "wants an API key"
-        about_request = f"does not know the model {self.model}" if status == HTTPStatus.NOT_FOUND else "refused the request"
         sentences: dict[type[ModelFailure], str] = {
-            ModelAuthFailed: f"{name} {about_key}{code}{self._set_key()}",
-            InsufficientCredits: f"the account at {name} has no credit{code}",
-            ModelRateLimited: f"{name} limits the rate{code}",
-            ModelTimeout: f"{name} reports a timeout{code}",
+            ModelAuthFailed: f"{name} refuses this{code}{words}",
+            InsufficientCredits: f"the account at {name} has no credit{code}{words}",
+            ModelRateLimited: f"{name} limits the rate{code}{words}",
+            ModelTimeout: f"{name} reports a timeout{code}{words}",
             ContextWindowExceeded: f"the context does not fit {self.model} at {name}{code}{words}",
-            ModelBadRequest: f"{name} {about_request}{code}{words}",
+            ModelBadRequest: f"{name} refused the request{code}{words}",
         }
-        return sentences.get(kind, f"{name} is overloaded or failing{code}")
+        if kind is ModelAuthFailed and (status != HTTPStatus.FORBIDDEN or complaint.is_about_key):
+            # Of a refused key the vendor's words are left out: some repeat a part of it.
+            return f"{name} {'refused the' if self.endpoint.api_key else 'wants an'} API key{code}{self._set_key()}"
+        if kind is ModelBadRequest and status == HTTPStatus.NOT_FOUND:
+            if complaint.is_about_model(self.model):
+                return f"{name} does not know the model {self.model}{code}{words}"
+            return f"{name} has nothing at this address{code}: check its base URL (does it end in /v1?){words}"
+        return sentences.get(kind, f"{name} is overloaded or failing{code}{words}")
+
+    def _redirect(self, status: int, location: str) -> ModelFailure | None:
+        try:
+            where = public_url(urljoin(self.endpoint.url(_PATH), location))
+        except ValueError:
+            return None
+        if not location or not where.startswith(("http://", "https://")):
+            return None
+        base = where.removesuffix(f"/{_PATH}")
+        should = "lead there" if base == where else f"be {base}"
+        told = self.endpoint.told(f"{where}: its base URL should {should}")
+        return ModelBadRequest(f"{self.endpoint.name} redirects ({status}) to {told}", **self._metadata(status))
 
     def _metadata(self, status: int | None) -> dict[str, str]:
         known = {"provider": self.endpoint.name, "model": self.model, "status": str(status or "")}
@@ -152,6 +174,13 @@ def _obstacle(error: HttpError | OSError) -> str:
             return f"cannot be reached: {os.strerror(number).lower()}"
         case _:
             return "cannot be reached"
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    """Return what OpenSSL says: of a certificate whole sentences, otherwise a name like WRONG_VERSION_NUMBER."""
+    reason = str(getattr(error, "reason", None) or "").replace("_", " ").lower()
+    words = str(getattr(error, "verify_message", "") or reason).rstrip(".")
+    return f": {words}" if words else ""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
