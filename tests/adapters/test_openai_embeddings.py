@@ -63,3 +63,28 @@ async def test_an_answer_without_vectors_is_told_in_its_words_and_not_with_the_k
         await embed(up.base_url, "complaint", "text")
     with pytest.raises(EmbeddingsFailed, match=r"^up sent no embeddings$"):
         await embed(up.base_url, "garbage", "text")
+
+
+async def test_vectors_without_their_numbers_are_taken_in_order(up: Upstream) -> None:
+    cat, money = await embed(up.base_url, "without-index", "the cat", "stocks and money")
+    assert (round(cat[0]), round(money[2])) == (1, 2)
+
+
+async def test_a_list_without_vectors_is_no_answer(up: Upstream) -> None:
+    with pytest.raises(EmbeddingsFailed, match="no embeddings"):
+        await embed(up.base_url, "nulls", "text")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("status-401", "up refused the API key (401)"),
+        ("status-403", "up refuses this (403): no"),
+        ("status-404", "up has nothing at this address (404): check its base URL (does it end in /v1?): no"),
+        ("status-500", "up is overloaded or failing (500): no"),
+    ],
+)
+async def test_a_refusal_says_why(up: Upstream, model: str, message: str) -> None:
+    with pytest.raises(EmbeddingsFailed) as caught:
+        await embed(up.base_url, model, "text")
+    assert caught.value.message == message

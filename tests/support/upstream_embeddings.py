@@ -6,6 +6,7 @@ status-CODE          refuses always
 short-sighted        refuses texts of more than 100 characters
 garbage              an answer without vectors
 complaint            a complaint, as an answer, that repeats the key "secret"
+nulls                a list of nothing
 without-index        the vectors in order, without their numbers
 """
 
@@ -18,6 +19,11 @@ _SUBJECTS = (
     ("tea", "coffee", "beverage"),
 )
 _LONGEST = 100
+_NO_VECTORS: dict[str, Json] = {
+    "garbage": {"object": "list"},
+    "complaint": {"error": {"message": "bad token secret"}},
+    "nulls": {"data": [None]},
+}
 
 
 def embeddings(asked: Json) -> tuple[Json, int]:
@@ -27,10 +33,8 @@ def embeddings(asked: Json) -> tuple[Json, int]:
         return {"error": {"message": "no"}}, int(model.removeprefix("status-"))
     if model == "short-sighted" and any(len(text) > _LONGEST for text in texts):
         return {"error": {"message": "too long"}}, 400
-    if model == "garbage":
-        return {"object": "list"}, 200
-    if model == "complaint":
-        return {"error": {"message": "bad token secret"}}, 200
+    if model in _NO_VECTORS:
+        return _NO_VECTORS[model], 200
     if model == "without-index":
         return {"data": [{"embedding": _vector(text)} for text in texts]}, 200
     wanted = texts[1:] if model == "one-short" else texts

@@ -1,6 +1,7 @@
 """Embeddings, as every OpenAI-compatible endpoint gives them."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -28,7 +29,7 @@ class OpenAIEmbeddings:
         self._endpoint = endpoint
         self._model = model
         self._session = Session(endpoint, "embeddings")
-        self._failures = CallFailures(endpoint, model)
+        self._failures = CallFailures(endpoint, model, "embeddings")
 
     @property
     def handle(self) -> str:
@@ -49,7 +50,8 @@ class OpenAIEmbeddings:
         if response.status in _REFUSALS:
             raise TextRefusedError(f"{self._endpoint.name} refused it ({response.status})")
         if response.status != HTTPStatus.OK:
-            raise self._failure(f"refused the request ({response.status})")
+            refused = self._failures.refused(response.status, response.headers, answer, datetime.now(UTC))
+            raise EmbeddingsFailed(refused.message, model=self.handle)
         return self._read(answer, len(texts))
 
     async def close(self) -> None:
@@ -58,9 +60,9 @@ class OpenAIEmbeddings:
 
     def _read(self, answer: bytes, count: int) -> tuple[tuple[float, ...], ...]:
         try:
-            items: list[dict[str, Any]] = sorted(orjson.loads(answer)["data"], key=lambda item: int(item["index"]))
-            vectors = tuple(tuple(map(float, item["embedding"])) for item in items)
-        except (KeyError, TypeError, ValueError) as error:
+            items = sorted(enumerate(orjson.loads(answer)["data"]), key=_place)
+            vectors = tuple(tuple(map(float, item["embedding"])) for _, item in items)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             words = self._failures.words(read_complaint(answer))
             raise self._failure(f"sent no embeddings: {words}" if words else "sent no embeddings") from error
         if len(vectors) != count or len({len(vector) for vector in vectors}) != 1:
@@ -69,6 +71,12 @@ class OpenAIEmbeddings:
 
     def _failure(self, what: str) -> EmbeddingsFailed:
         return EmbeddingsFailed(f"{self._endpoint.name} {what}", model=self.handle)
+
+
+def _place(item: tuple[int, Any]) -> int:
+    """Return which text a vector is for. Servers that leave that out send them in order."""
+    number, vector = item
+    return int(vector["index"]) if vector.get("index") is not None else number
 
 
 async def _whole(response: Response) -> bytes:

@@ -44,18 +44,17 @@ logger = logging.getLogger(__name__)
 
 _RETRYABLE = (ModelRateLimited, ModelOverloaded, ModelTimeout)
 _REDIRECTS = (301, 302, 303, 307, 308)
-# What is asked of the base URLs that redirects are about.
-_PATH = "chat/completions"
 _LOGGED_CHARACTERS = 2000
 _TOLD_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class CallFailures:
-    """The failures of one call."""
+    """The failures of one call. `path` is what was asked for under the base URL."""
 
     endpoint: OpenAIEndpoint
     model: str
+    path: str = "chat/completions"
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ModelFailure:
         """Return what an answer with an error status means."""
@@ -139,12 +138,12 @@ class CallFailures:
 
     def _redirect(self, status: int, location: str) -> ModelFailure | None:
         try:
-            where = public_url(urljoin(self.endpoint.url(_PATH), location))
+            where = public_url(urljoin(self.endpoint.url(self.path), location))
         except ValueError:
             return None
         if not location or not where.startswith(("http://", "https://")):
             return None
-        base = where.removesuffix(f"/{_PATH}")
+        base = where.removesuffix(f"/{self.path}")
         should = "lead there" if base == where else f"be {base}"
         told = self.endpoint.told(f"{where}: its base URL should {should}")
         return ModelBadRequest(f"{self.endpoint.name} redirects ({status}) to {told}", **self._metadata(status))
