@@ -160,23 +160,6 @@ async def test_what_came_before_a_cut_is_given_to_a_slow_reader_too(server: Upst
     assert text_of(said) == "w0 w1 "
 
 
-async def test_a_provider_without_stream_options_is_asked_without_them_from_then_on(
-    server: Upstream, connect: Connect
-) -> None:
-    provider = connect()
-    assert await ask(provider, "no-stream-options") == "w0 w1 w2 "
-    assert await ask(provider, "no-stream-options") == "w0 w1 w2 "
-    bodies = [request["body"] for request in (await server.state()).requests]
-    assert ["stream_options" in body for body in bodies] == [True, False, False]
-
-
-async def test_calls_at_once_both_learn_to_go_without_stream_options(connect: Connect) -> None:
-    provider = connect()
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(ask(provider, "no-stream-options")) for _ in range(4)]
-    assert {task.result() for task in tasks} == {"w0 w1 w2 "}
-
-
 async def test_a_complete_answer_leaves_its_connection_for_the_next(server: Upstream, connect: Connect) -> None:
     provider = connect()
     for _ in range(5):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from letta_grpc.adapters.openai.dialect import Dialect
 from letta_grpc.adapters.openai.request import encode_request
 from letta_grpc.domain.agents import ModelSettings
 from letta_grpc.domain.completions import ANY_TOOL, ModelRequest, ToolDefinition
@@ -45,7 +46,7 @@ def returned(*ids: str) -> Message:
 
 def body_of(*messages: Message, **fields: Any) -> Any:
     request = ModelRequest(model="m", system=fields.pop("system", ""), messages=messages, **fields)
-    return json.loads(encode_request(request, token_limit_field="max_tokens", ask_for_usage=True))
+    return json.loads(encode_request(request, Dialect()))
 
 
 def test_the_system_prompt_comes_first_and_the_rest_in_order() -> None:
@@ -142,7 +143,7 @@ def test_proven_reasoning_goes_back_to_the_model_that_wrote_it_alone() -> None:
     request = ModelRequest(model="m", system="", messages=(written,))
 
     def details(provider: str | None) -> Any:
-        body = encode_request(request, token_limit_field="max_tokens", ask_for_usage=True, provider=provider)
+        body = encode_request(request, Dialect(), provider=provider)
         return json.loads(body)["messages"][0].get("reasoning_details")
 
     assert details("openrouter") == [proof | {"text": "Hm."}, hidden]
@@ -152,7 +153,7 @@ def test_proven_reasoning_goes_back_to_the_model_that_wrote_it_alone() -> None:
 def test_reasoning_that_another_api_has_proved_is_left_out() -> None:
     foreign = message(Role.ASSISTANT, ReasoningPart("Hm.", "not json"), RedactedReasoningPart("[]"), "Yes", model="p/m")
     request = ModelRequest(model="m", system="", messages=(foreign,))
-    sent = json.loads(encode_request(request, token_limit_field="max_tokens", ask_for_usage=True, provider="p"))
+    sent = json.loads(encode_request(request, Dialect(), provider="p"))
     assert sent["messages"] == [{"role": "assistant", "content": "Yes"}]
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.support.upstream_answers import Answer, Json
+from tests.support.upstream_answers import ANSWERS, Answer, Json
+from tests.support.upstream_dialects import STRICT_ANSWERS
 from tests.support.upstream_embeddings import embeddings
 
 _LONGEST_WAIT_SECONDS = 10.0
@@ -142,6 +143,7 @@ def _models() -> list[Json]:
 
 
 async def _main() -> None:
+    ANSWERS.extend(STRICT_ANSWERS)
     seen = _Seen()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

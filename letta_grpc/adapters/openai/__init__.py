@@ -2,6 +2,7 @@
 
 endpoint.py    where it is and how long to wait for it
 request.py     ModelRequest → the body
+dialect.py     how a model wants to be asked, and what a refusal tells of it
 pictures.py    content with pictures
 response_format.py    the shape that an answer shall have
 sse.py         bytes → frames            ┐

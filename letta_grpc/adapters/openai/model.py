@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 
+from letta_grpc.adapters.openai.dialect import Dialect
 from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
 from letta_grpc.adapters.openai.failures import CallFailures
 from letta_grpc.adapters.openai.faults import HttpError, SilenceError
@@ -21,23 +22,36 @@ from letta_grpc.ports.clock import Clock
 logger = logging.getLogger(__name__)
 
 _REDIRECT = 300
+# With these a vendor refuses the words of a request.
+_REFUSED_WORDING = (400, 422)
 _MAX_REFUSAL_BYTES = 64 * 1024
 # How long to wait for the end of a response whose answer is complete, so that its connection can be used again.
 _DRAIN_SECONDS = 0.25
 
 
-class _StreamOptionsRefusedError(Exception):
-    """The vendor does not know `stream_options`."""
+class _DialectRefusedError(Exception):
+    """The vendor refuses how it was asked, and tells how to ask."""
+
+    def __init__(self, mended: Dialect) -> None:
+        super().__init__()
+        self.mended = mended
 
 
 class OpenAIModel:
-    """The models of one endpoint: `ModelRequest.model` says which."""
+    """The models of one endpoint: `ModelRequest.model` says which.
+
+    What a refusal tells of a model's dialect is tried at once, and kept for the process' life if the model takes it: a refusal
+    may name a field for another reason, or only repeat the request.
+    """
 
     def __init__(self, endpoint: OpenAIEndpoint, session: Session, clock: Clock) -> None:
         self._endpoint = endpoint
         self._session = session
         self._clock = clock
-        self._ask_for_usage = True
+        limit = "max_completion_tokens" if endpoint.name == "openai" else "max_tokens"
+        self._usual = Dialect(limit_field=limit)
+        # By model: the dialects that are not the usual one.
+        self._learned: dict[str, Dialect] = {}
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ModelChunk], None]:
         """Ask the model; before its first token, ask again where that may help.
@@ -47,16 +61,18 @@ class OpenAIModel:
         failures = CallFailures(self._endpoint, request.model)
         if self._endpoint.lacks_key:
             raise failures.without_key()
+        tried = [self._learned.get(request.model, self._usual)]
         has_begun = False
         retries = 0
         while True:
             try:
-                async with aclosing(self._ask(request, failures)) as batches:
+                async with aclosing(self._ask(request, tried, failures)) as batches:
                     async for batch in batches:
                         has_begun = True
                         yield batch
-            except _StreamOptionsRefusedError:
-                logger.info("%s does not know stream_options: asking without", self._endpoint.name)
+            except _DialectRefusedError as refused:
+                tried.append(refused.mended)
+                logger.info("%s: asking %s once more as %s", self._endpoint.name, request.model, refused.mended)
             except ModelFailure as failure:
                 delay = None if has_begun else retry_delay(failure, retries)
                 if delay is None:
@@ -67,12 +83,16 @@ class OpenAIModel:
             else:
                 return
 
-    async def _ask(self, request: ModelRequest, failures: CallFailures) -> AsyncGenerator[Sequence[ModelChunk], None]:
-        asks_for_usage = self._ask_for_usage
-        response = await self._post(request, failures, asks_for_usage=asks_for_usage)
+    async def _ask(
+        self, request: ModelRequest, tried: Sequence[Dialect], failures: CallFailures
+    ) -> AsyncGenerator[Sequence[ModelChunk], None]:
+        """Ask in the last of the dialects, which the others led to."""
+        response = await self._post(partial(self._encode, request, tried[-1]), request, failures)
         try:
             if response.status >= _REDIRECT:
-                raise await self._refusal(response, failures, asked_for_usage=asks_for_usage)
+                raise await self._refusal(response, request, tried, failures)
+            if len(tried) > 1:
+                self._learned[request.model] = tried[-1]
             decoder = StreamDecoder(failures)
             while not decoder.done and (received := await _read(response, failures, may_end=decoder.is_answered)):
                 if batch := decoder.feed(received):
@@ -84,28 +104,28 @@ class OpenAIModel:
             # Of a response that came to its end the connection is back in the pool, and this does nothing to it.
             response.close()
 
-    async def _post(self, request: ModelRequest, failures: CallFailures, *, asks_for_usage: bool) -> Response:
-        encode = partial(
-            encode_request,
-            request,
-            token_limit_field="max_completion_tokens" if self._endpoint.name == "openai" else "max_tokens",
-            ask_for_usage=asks_for_usage,
-            provider=self._endpoint.name,
-        )
+    def _encode(self, request: ModelRequest, dialect: Dialect) -> bytes:
+        return encode_request(request, dialect, provider=self._endpoint.name)
+
+    async def _post(self, encode: Callable[[], bytes], request: ModelRequest, failures: CallFailures) -> Response:
         try:
             return await self._session.post(encode, request.headers)
         except (HttpError, OSError) as error:
             raise failures.unreachable(error) from error
 
-    async def _refusal(self, response: Response, failures: CallFailures, *, asked_for_usage: bool) -> Exception:
+    async def _refusal(
+        self, response: Response, request: ModelRequest, tried: Sequence[Dialect], failures: CallFailures
+    ) -> Exception:
         body = b""
         with suppress(HttpError, TimeoutError):
             async with asyncio.timeout(self._endpoint.connect_timeout_seconds):
                 while len(body) < _MAX_REFUSAL_BYTES and (piece := await response.read()):
                     body += piece
-        if asked_for_usage and response.status in (400, 422) and b"stream_options" in body:
-            self._ask_for_usage = False
-            return _StreamOptionsRefusedError()
+        if response.status in _REFUSED_WORDING:
+            mended = tried[-1].mended(body)
+            # What makes no other request is no other try.
+            if mended not in tried and self._encode(request, mended) != self._encode(request, tried[-1]):
+                return _DialectRefusedError(mended)
         return failures.refused(response.status, response.headers, body, self._clock.now())
 
 

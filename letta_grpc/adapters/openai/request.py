@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from letta_grpc.adapters.openai.dialect import Dialect
 from letta_grpc.adapters.openai.pictures import pictures_in, written_parts
 from letta_grpc.adapters.openai.reasoning import details_of
 from letta_grpc.adapters.openai.response_format import response_format
@@ -19,9 +20,7 @@ from letta_grpc.domain.messages import ContentPart, Message, Role, TextPart, Too
 _SENDABLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
-def encode_request(
-    request: ModelRequest, *, token_limit_field: str, ask_for_usage: bool, provider: str | None = None
-) -> bytes:
+def encode_request(request: ModelRequest, dialect: Dialect, *, provider: str | None = None) -> bytes:
     """Return the JSON body.
 
     Reasoning is left out: vendors refuse it, or count it as the assistant's words. Only what a model has proved goes back to
@@ -29,7 +28,7 @@ def encode_request(
     """
     author = f"{provider}/{request.model}" if provider else None
     body: dict[str, Any] = {"model": request.model, "messages": list(_messages(request, author)), "stream": True}
-    if ask_for_usage:
+    if dialect.asks_for_usage:
         body["stream_options"] = {"include_usage": True}
     if request.tools:
         body["tools"] = _tools(request.tools)
@@ -37,15 +36,15 @@ def encode_request(
             body["tool_choice"] = _choice(request.tool_choice, request.tools)
     if request.response_format is not None:
         body["response_format"] = response_format(request.response_format)
-    body.update(_settings(request.settings, token_limit_field, has_tools=bool(request.tools)))
+    body.update(_settings(request.settings, dialect.limit_field, has_tools=bool(request.tools)))
     return orjson.dumps(body)
 
 
-def _settings(settings: ModelSettings, token_limit_field: str, *, has_tools: bool) -> Iterator[tuple[str, Any]]:
+def _settings(settings: ModelSettings, limit_field: str, *, has_tools: bool) -> Iterator[tuple[str, Any]]:
     if settings.temperature is not None:
         yield "temperature", settings.temperature
     if settings.max_output_tokens is not None:
-        yield token_limit_field, settings.max_output_tokens
+        yield limit_field, settings.max_output_tokens
     if settings.reasoning_effort is not None:
         yield "reasoning_effort", settings.reasoning_effort
     # Refused by OpenAI where there are no tools.

@@ -1,0 +1,80 @@
+# ruff: noqa: ANN401 - fields passed through by name
+"""What refusals teach of how a model wants to be asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from letta_grpc.adapters.openai import OpenAIEndpoint, OpenAIProvider
+from letta_grpc.domain.errors import ModelBadRequest
+from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.models import read_all, text_of, user_request
+from tests.support.upstream import Upstream, running_upstream
+
+Connect = Callable[..., OpenAIProvider]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Upstream]:
+    with running_upstream() as server:
+        yield server
+
+
+@pytest.fixture
+async def connect(server: Upstream) -> AsyncIterator[Connect]:
+    await server.reset()
+    opened: list[OpenAIProvider] = []
+
+    def connect(**fields: Any) -> OpenAIProvider:
+        endpoint = OpenAIEndpoint(**{"name": "test", "base_url": server.base_url, "api_key": "k"} | fields)
+        opened.append(OpenAIProvider(endpoint, FakeClock()))
+        return opened[-1]
+
+    yield connect
+    for provider in opened:
+        await provider.close()
+
+
+async def ask(provider: OpenAIProvider, model: str) -> str:
+    return text_of(await read_all(provider.find(model), user_request("Hello you", model)))
+
+
+async def asked_for_usage(server: Upstream) -> list[bool]:
+    return ["stream_options" in request["body"] for request in (await server.state()).requests]
+
+
+async def test_a_model_without_stream_options_is_asked_without_them_from_then_on(server: Upstream, connect: Connect) -> None:
+    provider = connect()
+    assert await ask(provider, "no-stream-options") == "w0 w1 w2 "
+    assert await ask(provider, "no-stream-options") == "w0 w1 w2 "
+    assert await asked_for_usage(server) == [True, False, False]
+
+
+async def test_what_one_model_refuses_others_are_still_asked(server: Upstream, connect: Connect) -> None:
+    provider = connect()
+    await ask(provider, "no-stream-options")
+    await ask(provider, "words-3")
+    assert await asked_for_usage(server) == [True, False, True]
+
+
+async def test_calls_at_once_both_learn_to_go_without_stream_options(connect: Connect) -> None:
+    provider = connect()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask(provider, "no-stream-options")) for _ in range(4)]
+    assert {task.result() for task in tasks} == {"w0 w1 w2 "}
+
+
+async def test_a_refusal_that_only_repeats_the_request_teaches_nothing(server: Upstream, connect: Connect) -> None:
+    provider = connect()
+    with pytest.raises(ModelBadRequest):
+        await ask(provider, "repeats-two-requests")
+    assert await ask(provider, "repeats-two-requests") == "w0 w1 w2 "
+    assert await asked_for_usage(server) == [True, False, True]
+
+
+async def test_no_dialect_is_tried_twice_in_one_call(server: Upstream, connect: Connect) -> None:
+    with pytest.raises(ModelBadRequest):
+        await ask(connect(), "repeats-request")
+    assert await asked_for_usage(server) == [True, False]
