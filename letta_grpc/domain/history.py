@@ -61,7 +61,7 @@ class _Turn:
 
     def _shown(self) -> Message:
         said, calls = _heard(self.said), tuple(self.calls.values())
-        content = tuple(part for part in said.content if _is_shown(part))
+        content = tuple(part for part in said.content if _is_shown(part) or (calls and _is_thought(part)))
         if said.role is Role.ASSISTANT and content == said.content and calls == said.tool_calls:
             return said
         return replace(said, role=Role.ASSISTANT, content=content, tool_calls=calls)
@@ -92,7 +92,7 @@ def make_whole(messages: Iterable[Message]) -> tuple[Message, ...]:
     The assistant's message and the calls of its step that needed an answer are one turn, with the arguments as they were
     approved; returns that came later stand right behind it; a call without a return gets an error return; answers and returns
     without a call are left out. A summary is shown as a user's message. Reasoning stays where only its provider can tell it
-    from forged one.
+    from forged one, and beside calls, where some providers want to have it back.
     """
     shown: list[Message | _Turn] = []
     turns: dict[str, _Turn] = {}
@@ -158,3 +158,7 @@ def _is_shown(part: ContentPart) -> bool:
             return True
         case _:
             return False
+
+
+def _is_thought(part: ContentPart) -> bool:
+    return isinstance(part, ReasoningPart) and bool(part.text)

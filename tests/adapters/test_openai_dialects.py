@@ -3,12 +3,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from letta_grpc.adapters.openai import OpenAIEndpoint, OpenAIProvider
+from letta_grpc.domain.completions import ModelRequest
 from letta_grpc.domain.errors import ModelBadRequest
+from letta_grpc.domain.ids import MessageId, RunId
+from letta_grpc.domain.messages import Message, ReasoningPart, Role, TextPart, ToolCall, ToolReturn, ToolReturnStatus
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.models import read_all, text_of, user_request
 from tests.support.upstream import Upstream, running_upstream
@@ -39,6 +44,31 @@ async def connect(server: Upstream) -> AsyncIterator[Connect]:
 
 async def ask(provider: OpenAIProvider, model: str) -> str:
     return text_of(await read_all(provider.find(model), user_request("Hello you", model)))
+
+
+def after_calls(model: str) -> ModelRequest:
+    """Return a request behind two steps with calls, of which the model has thought before the first."""
+    thought, called = (ReasoningPart("Let me "), TextPart("Well."), ReasoningPart("look.")), ("call_1", "call_2")
+    messages = tuple(
+        message
+        for content, call_id in zip((thought, ()), called, strict=True)
+        for message in (
+            said(Role.ASSISTANT, content=content, tool_calls=(ToolCall(id=call_id, name="lookup", arguments="{}"),)),
+            said(Role.TOOL, tool_returns=(ToolReturn(tool_call_id=call_id, status=ToolReturnStatus.SUCCESS, text="ok"),)),
+        )
+    )
+    request = user_request("Look it up", model)
+    return replace(request, messages=request.messages + messages)
+
+
+def said(role: Role, **fields: Any) -> Message:
+    return Message(
+        id=MessageId("message-2"), role=role, run_id=RunId("run-1"), create_time=datetime(2030, 1, 1, tzinfo=UTC), **fields
+    )
+
+
+async def sent_messages(server: Upstream) -> list[list[Any]]:
+    return [request["body"]["messages"] for request in (await server.state()).requests]
 
 
 async def asked_for_usage(server: Upstream) -> list[bool]:
@@ -78,3 +108,17 @@ async def test_no_dialect_is_tried_twice_in_one_call(server: Upstream, connect: 
     with pytest.raises(ModelBadRequest):
         await ask(connect(), "repeats-request")
     assert await asked_for_usage(server) == [True, False]
+
+
+async def test_reasoning_goes_back_beside_calls_to_a_model_that_wants_it(server: Upstream, connect: Connect) -> None:
+    provider = connect()
+    request = after_calls("wants-reasoning")
+    for _ in range(2):
+        assert text_of(await read_all(provider.find(request.model), request)) == "w0 w1 w2 "
+    sent = await sent_messages(server)
+    assert [[message.get("reasoning_content") for message in messages] for messages in sent] == [
+        [None, None, None, None, None],
+        [None, "Let me look.", None, "", None],
+        [None, "Let me look.", None, "", None],
+    ]
+    assert await asked_for_usage(server) == [True, True, True]

@@ -158,6 +158,12 @@ def test_of_the_models_own_content_only_what_its_provider_takes_back_is_shown(pa
     assert TextPart("so") in shown.content
 
 
+def test_what_a_model_thought_before_its_calls_stays_with_them() -> None:
+    thoughts = (ReasoningPart("hm"), ReasoningPart(""), SummarizedReasoningPart("x"))
+    turn, _ = make_whole([replace(assistant("a", "1"), content=thoughts), tool_message("b", "1")])
+    assert turn.content == (ReasoningPart("hm"),)
+
+
 def test_a_model_s_message_of_which_nothing_can_be_shown_is_left_out() -> None:
     assert make_whole([replace(assistant("a"), content=(ReasoningPart("hm"),)), said(Role.USER)]) == (said(Role.USER),)
 

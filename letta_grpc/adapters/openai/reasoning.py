@@ -48,6 +48,11 @@ def details_of(parts: Iterable[ContentPart]) -> Iterator[dict[str, Any]]:
                 yield {"type": _ENCRYPTED, **detail}
 
 
+def plain_reasoning(parts: Iterable[ContentPart]) -> str:
+    """Return what a model thought in words, as it stands in `reasoning_content`."""
+    return "".join(part.text for part in parts if isinstance(part, ReasoningPart))
+
+
 def _object(text: str) -> dict[str, Any] | None:
     """Return the vendor's object, None for a proof that some other API gave."""
     try:

@@ -9,7 +9,7 @@ import orjson
 
 from letta_grpc.adapters.openai.dialect import Dialect
 from letta_grpc.adapters.openai.pictures import pictures_in, written_parts
-from letta_grpc.adapters.openai.reasoning import details_of
+from letta_grpc.adapters.openai.reasoning import details_of, plain_reasoning
 from letta_grpc.adapters.openai.response_format import response_format
 from letta_grpc.domain.agents import ModelSettings
 from letta_grpc.domain.completions import ANY_TOOL, ModelRequest, ToolDefinition
@@ -23,11 +23,11 @@ _SENDABLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 def encode_request(request: ModelRequest, dialect: Dialect, *, provider: str | None = None) -> bytes:
     """Return the JSON body.
 
-    Reasoning is left out: vendors refuse it, or count it as the assistant's words. Only what a model has proved goes back to
-    that model, if the handles of messages say that it was this one at this `provider`.
+    Reasoning is left out but in a dialect that wants it: vendors refuse it, or count it as the assistant's words. What a model
+    has proved goes back to that model, if the handles of messages say that it was this one at this `provider`.
     """
     author = f"{provider}/{request.model}" if provider else None
-    body: dict[str, Any] = {"model": request.model, "messages": list(_messages(request, author)), "stream": True}
+    body: dict[str, Any] = {"model": request.model, "messages": list(_messages(request, dialect, author)), "stream": True}
     if dialect.asks_for_usage:
         body["stream_options"] = {"include_usage": True}
     if request.tools:
@@ -70,7 +70,7 @@ def _tool(tool: ToolDefinition) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _messages(request: ModelRequest, author: str | None) -> Iterator[dict[str, Any]]:
+def _messages(request: ModelRequest, dialect: Dialect, author: str | None) -> Iterator[dict[str, Any]]:
     if request.system:
         yield {"role": "system", "content": request.system}
     sent_ids: dict[str, str] = {}
@@ -82,7 +82,7 @@ def _messages(request: ModelRequest, author: str | None) -> Iterator[dict[str, A
                 ids = _ids_for_provider(message.tool_calls)
                 sent_ids.update(ids)
                 proven = list(details_of(message.content)) if author and message.model == author else []
-                for sent in _assistant(message, ids):
+                for sent in _assistant(message, ids, dialect):
                     yield sent | {"reasoning_details": proven} if proven else sent
             case Role.USER | Role.SYSTEM:
                 yield from _said(message)
@@ -122,10 +122,11 @@ def _pictures_of(returned: ToolReturn, sent_ids: dict[str, str]) -> Iterator[Con
         yield from pictures
 
 
-def _assistant(message: Message, ids: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _assistant(message: Message, ids: dict[str, str], dialect: Dialect) -> Iterator[dict[str, Any]]:
     if message.tool_calls:
         calls = [_call(call, ids[call.id]) for call in message.tool_calls]
-        yield {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+        said = {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+        yield said | {"reasoning_content": plain_reasoning(message.content)} if dialect.returns_reasoning else said
     # An assistant message without any content is refused by several vendors.
     elif message.text:
         yield {"role": "assistant", "content": message.text}
