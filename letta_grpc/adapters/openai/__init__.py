@@ -9,6 +9,7 @@ sse.py         bytes → frames            ┐
 deltas.py      deltas → merged chunks    │ no I/O: bytes in, chunks out
 tool_calls.py  whose piece is this?      │
 reasoning.py   reasoning with its proof  │
+call_proofs.py what proves a call        │
 usage.py       token counts              │
 stream.py      the decoder over them     ┘
 complaints.py  a vendor's error text → what it means

@@ -1,6 +1,7 @@
 """OpenRouter's `reasoning_details`: pieces of reasoning with what proves them, from a stream and back into a request.
 
 Proof and hidden reasoning are kept as the JSON text of the vendor's own object, so that it gets back every field that it gave.
+What proves a call (`call_proofs.py`) is kept among them and no detail.
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from letta_grpc.adapters.openai.call_proofs import CALL_PROOF
 from letta_grpc.adapters.openai.deltas import Batch
 from letta_grpc.domain.completions import (
     HiddenReasoningChunk,
@@ -44,7 +46,7 @@ def details_of(parts: Iterable[ContentPart]) -> Iterator[dict[str, Any]]:
         match part:
             case ReasoningPart(text=text, signature=signature) if proof := _object(signature):
                 yield {"type": _READABLE, **proof, "text": text}
-            case RedactedReasoningPart(data=data) if detail := _object(data):
+            case RedactedReasoningPart(data=data) if (detail := _object(data)) and detail.get("type") != CALL_PROOF:
                 yield {"type": _ENCRYPTED, **detail}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from letta_grpc.adapters.openai.call_proofs import extras_of
 from letta_grpc.adapters.openai.dialect import Dialect
 from letta_grpc.adapters.openai.pictures import pictures_in, written_parts
 from letta_grpc.adapters.openai.reasoning import details_of, plain_reasoning
@@ -81,8 +82,9 @@ def _messages(request: ModelRequest, dialect: Dialect, author: str | None) -> It
             case Role.ASSISTANT:
                 ids = _ids_for_provider(message.tool_calls)
                 sent_ids.update(ids)
-                proven = list(details_of(message.content)) if author and message.model == author else []
-                for sent in _assistant(message, ids, dialect):
+                proofs = message.content if author and message.model == author else ()
+                proven = list(details_of(proofs))
+                for sent in _assistant(message, ids, proofs, dialect):
                     yield sent | {"reasoning_details": proven} if proven else sent
             case Role.USER | Role.SYSTEM:
                 yield from _said(message)
@@ -122,9 +124,12 @@ def _pictures_of(returned: ToolReturn, sent_ids: dict[str, str]) -> Iterator[Con
         yield from pictures
 
 
-def _assistant(message: Message, ids: dict[str, str], dialect: Dialect) -> Iterator[dict[str, Any]]:
+def _assistant(
+    message: Message, ids: dict[str, str], proofs: tuple[ContentPart, ...], dialect: Dialect
+) -> Iterator[dict[str, Any]]:
     if message.tool_calls:
-        calls = [_call(call, ids[call.id]) for call in message.tool_calls]
+        extras = extras_of(proofs, message.tool_calls)
+        calls = [_call(call, ids[call.id], extras.get(call.id)) for call in message.tool_calls]
         said = {"role": "assistant", "content": message.text or None, "tool_calls": calls}
         yield said | {"reasoning_content": plain_reasoning(message.content)} if dialect.returns_reasoning else said
     # An assistant message without any content is refused by several vendors.
@@ -132,8 +137,10 @@ def _assistant(message: Message, ids: dict[str, str], dialect: Dialect) -> Itera
         yield {"role": "assistant", "content": message.text}
 
 
-def _call(call: ToolCall, sent_id: str) -> dict[str, Any]:
-    return {"id": sent_id, "type": "function", "function": {"name": call.name, "arguments": _arguments(call.arguments)}}
+def _call(call: ToolCall, sent_id: str, extra: dict[str, Any] | None) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": _arguments(call.arguments)}
+    sent: dict[str, Any] = {"id": sent_id, "type": "function", "function": function}
+    return sent | {"extra_content": extra} if extra else sent
 
 
 def _ids_for_provider(calls: tuple[ToolCall, ...]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from letta_grpc.adapters.openai.call_proofs import kept_proof
 from letta_grpc.adapters.openai.deltas import Batch
 
 
@@ -19,6 +20,7 @@ class _Call:
     id: str | None = None
     name: str | None = None
     arguments: list[str] = field(default_factory=list)
+    is_proved: bool = False
 
     def is_whole(self) -> bool:
         try:
@@ -49,13 +51,17 @@ class ToolCalls:
         """Add the pieces of one delta."""
         for piece in pieces:
             function = piece.get("function") or {}
-            self._take(piece.get("index"), _name_of(piece.get("id")), function, batch)
+            call = self._take(piece.get("index"), _name_of(piece.get("id")), function, batch)
+            extra = piece.get("extra_content")
+            if extra and isinstance(extra, dict) and not call.is_proved:
+                call.is_proved = True
+                batch.whole(kept_proof(call.index, call.id, extra))
 
     def take_legacy(self, function: dict[str, Any], batch: Batch) -> None:
         """Add a piece of the one call of the protocol's first version (`function_call`)."""
         self._take(0, None, function, batch)
 
-    def _take(self, number: Any, call_id: str | None, function: dict[str, Any], batch: Batch) -> None:  # noqa: ANN401 - a vendor's
+    def _take(self, number: Any, call_id: str | None, function: dict[str, Any], batch: Batch) -> _Call:  # noqa: ANN401 - a vendor's
         name = _name_of(function.get("name"))
         arguments = _text_of(function.get("arguments"))
         call = self._find(number, call_id)
@@ -70,6 +76,7 @@ class ToolCalls:
         call.arguments.append(arguments)
         if new_id or new_name or arguments:
             batch.call(call.index, new_id, new_name, arguments)
+        return call
 
     def _find(self, number: Any, call_id: str | None) -> _Call | None:  # noqa: ANN401 - a vendor's
         if number is not None:
