@@ -91,6 +91,21 @@ def test_ids_that_the_provider_gave_twice_in_one_message_are_replaced_by_ours() 
     assert [each["tool_call_id"] for each in sent[1:]] == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("multi_tool_use.parallel", "multi_tool_use_parallel"),
+        ("größe holen", "gr__e_holen"),
+        ("x" * 65, "x" * 64),
+        ("", "_"),
+        ("of.fered", "of.fered"),
+    ],
+)
+def test_a_name_that_a_model_made_up_is_one_that_vendors_take_and_a_tools_own_stays(name: str, sent: str) -> None:
+    body = body_of(called(ToolCall(id="a", name=name, arguments="{}")), tools=(replace(TOOL, name="of.fered"),))
+    assert body["messages"][0]["tool_calls"][0]["function"]["name"] == sent
+
+
 def test_arguments_go_back_as_they_were_written_unless_they_are_no_json_object() -> None:
     written = ['{"b": 1,  "a": 2}', "", "{'label': not", "[1]"]
     sent = body_of(called(*(ToolCall(id=str(n), name="f", arguments=a) for n, a in enumerate(written))))

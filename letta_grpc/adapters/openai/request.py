@@ -19,6 +19,8 @@ from letta_grpc.domain.messages import ContentPart, Message, Role, TextPart, Too
 
 # Vendors refuse a whole request for a name of another form.
 _SENDABLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_UNSENDABLE = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_NAME_CHARACTERS = 64
 
 
 def encode_request(request: ModelRequest, dialect: Dialect, *, provider: str | None = None) -> bytes:
@@ -75,6 +77,7 @@ def _messages(request: ModelRequest, dialect: Dialect, author: str | None) -> It
     if request.system:
         yield {"role": "system", "content": request.system}
     sent_ids: dict[str, str] = {}
+    offered = {tool.name for tool in request.tools}
     for message in request.messages:
         match message.role:
             case Role.TOOL:
@@ -84,7 +87,7 @@ def _messages(request: ModelRequest, dialect: Dialect, author: str | None) -> It
                 sent_ids.update(ids)
                 proofs = message.content if author and message.model == author else ()
                 proven = list(details_of(proofs))
-                for sent in _assistant(message, ids, proofs, dialect):
+                for sent in _assistant(message, ids, proofs, offered, dialect):
                     yield sent | {"reasoning_details": proven} if proven else sent
             case Role.USER | Role.SYSTEM:
                 yield from _said(message)
@@ -125,11 +128,11 @@ def _pictures_of(returned: ToolReturn, sent_ids: dict[str, str]) -> Iterator[Con
 
 
 def _assistant(
-    message: Message, ids: dict[str, str], proofs: tuple[ContentPart, ...], dialect: Dialect
+    message: Message, ids: dict[str, str], proofs: tuple[ContentPart, ...], offered: set[str], dialect: Dialect
 ) -> Iterator[dict[str, Any]]:
     if message.tool_calls:
         extras = extras_of(proofs, message.tool_calls)
-        calls = [_call(call, ids[call.id], extras.get(call.id)) for call in message.tool_calls]
+        calls = [_call(call, ids[call.id], offered, extras.get(call.id)) for call in message.tool_calls]
         said = {"role": "assistant", "content": message.text or None, "tool_calls": calls}
         yield said | {"reasoning_content": plain_reasoning(message.content)} if dialect.returns_reasoning else said
     # An assistant message without any content is refused by several vendors.
@@ -137,10 +140,16 @@ def _assistant(
         yield {"role": "assistant", "content": message.text}
 
 
-def _call(call: ToolCall, sent_id: str, extra: dict[str, Any] | None) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": _arguments(call.arguments)}
+def _call(call: ToolCall, sent_id: str, offered: set[str], extra: dict[str, Any] | None) -> dict[str, Any]:
+    # A tool that is offered has in its calls the name that it is offered by; what a model makes up can be any text.
+    name = call.name if call.name in offered else _sendable(call.name)
+    function = {"name": name, "arguments": _arguments(call.arguments)}
     sent: dict[str, Any] = {"id": sent_id, "type": "function", "function": function}
     return sent | {"extra_content": extra} if extra else sent
+
+
+def _sendable(name: str) -> str:
+    return _UNSENDABLE.sub("_", name[:_MAX_NAME_CHARACTERS]) or "_"
 
 
 def _ids_for_provider(calls: tuple[ToolCall, ...]) -> dict[str, str]:
