@@ -1,4 +1,4 @@
-"""Ids: `<kind>-<uuid4>`, each kind a type of its own."""
+"""Ids: `<kind>-<uuid4>`, each kind a type of its own. Those of tool calls are written as providers write theirs."""
 
 import hashlib
 import os
@@ -84,8 +84,11 @@ def builtin_tool_id(name: str) -> ToolId:
 
 
 def new_tool_call_id() -> str:
-    """Return an id for a call whose provider gave none, or one that the conversation already has."""
-    return f"call_{_uuid4()}"
+    """Return an id for a call whose provider gave none, or one that the conversation already has: `call_`, 32 hex digits.
+
+    Without dashes: OpenAI takes no id of more than 40 characters.
+    """
+    return f"call_{_uuid4().replace('-', '')}"
 
 
 def previous_message_id(message_id: MessageId) -> MessageId:

@@ -48,7 +48,7 @@ async def ask(provider: OpenAIProvider, model: str) -> str:
 
 def after_calls(model: str) -> ModelRequest:
     """Return a request behind two steps with calls, of which the model has thought before the first."""
-    thought, called = (ReasoningPart("Let me "), TextPart("Well."), ReasoningPart("look.")), ("call_1", "call_2")
+    thought, called = (ReasoningPart("Let me "), TextPart("Well."), ReasoningPart("look.")), ("call_1", "aB3dE6gH9")
     messages = tuple(
         message
         for content, call_id in zip((thought, ()), called, strict=True)
@@ -122,3 +122,16 @@ async def test_reasoning_goes_back_beside_calls_to_a_model_that_wants_it(server:
         [None, "Let me look.", None, "", None],
     ]
     assert await asked_for_usage(server) == [True, True, True]
+
+
+async def test_ids_have_nine_characters_for_a_model_that_takes_no_others(server: Upstream, connect: Connect) -> None:
+    provider = connect()
+    request = after_calls("nine-character-ids")
+    for _ in range(2):
+        assert text_of(await read_all(provider.find(request.model), request)) == "w0 w1 w2 "
+    _, first, second = await sent_messages(server)
+    assert first == second
+    _, call, returned, own_call, own_returned = first
+    assert call["tool_calls"][0]["id"] == returned["tool_call_id"] != own_call["tool_calls"][0]["id"]
+    # What is of that form already stays.
+    assert own_call["tool_calls"][0]["id"] == own_returned["tool_call_id"] == "aB3dE6gH9"

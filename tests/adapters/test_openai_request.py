@@ -91,6 +91,24 @@ def test_ids_that_the_provider_gave_twice_in_one_message_are_replaced_by_ours() 
     assert [each["tool_call_id"] for each in sent[1:]] == ["one", "two"]
 
 
+def test_ids_that_are_too_long_for_vendors_are_shortened_alike_in_call_and_return_each_time() -> None:
+    longs = tuple(f"call_1f0e7c9a-1111-4222-8333-44445555666{n}" for n in (6, 7))
+    calls = (ToolCall(id=longs[0], name="f", arguments="{}"), ToolCall(id="b", name="f", arguments="{}", provider_id=longs[1]))
+    sent = body_of(called(*calls), returned(longs[0], "b"))["messages"]
+    ids = [call["id"] for call in sent[0]["tool_calls"]]
+    assert [len(each) for each in ids] == [37, 37]
+    assert ids[0] != ids[1]
+    assert [each["tool_call_id"] for each in sent[1:]] == ids
+    assert body_of(called(*calls))["messages"][0] == sent[0]
+    # Of a return whose call is not there, too.
+    assert body_of(returned(longs[0]))["messages"][0]["tool_call_id"] == ids[0]
+
+
+def test_an_id_of_forty_characters_goes_out_as_it_is() -> None:
+    sent = body_of(called(ToolCall(id="x" * 40, name="f", arguments="{}")))["messages"]
+    assert sent[0]["tool_calls"][0]["id"] == "x" * 40
+
+
 @pytest.mark.parametrize(
     ("name", "sent"),
     [

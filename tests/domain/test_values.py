@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -28,6 +29,7 @@ def test_new_ids_are_ids_of_their_kind() -> None:
     assert is_id("agent", new_agent_id())
     assert not is_id("run", new_agent_id())
     assert new_tool_call_id() != new_tool_call_id()
+    assert re.fullmatch("call_[0-9a-f]{32}", new_tool_call_id())
 
 
 def test_the_same_payload_has_the_same_fingerprint() -> None:

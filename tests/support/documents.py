@@ -25,7 +25,7 @@ BLOCK_SECONDS = 60
 
 _VARYING = (
     (re.compile(r"\b(agent|run|conv|step|message|block)-[0-9a-f]{8}-[0-9a-f-]{27}"), r"\1-…"),
-    (re.compile(r"\bcall_[0-9a-f-]{36}\b"), "call_…"),
+    (re.compile(r"\bcall_[0-9a-f]{32}\b"), "call_…"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "…"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "…Z"),
     (re.compile(r'"\d+(\.\d+)?s"'), '"…s"'),

@@ -1,6 +1,7 @@
 """How the adversarial upstream answers where a vendor is strict about the request. The table of names is in `upstream.py`."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 
 from tests.support.upstream_answers import Answer, Json, words
@@ -29,8 +30,21 @@ async def wants_reasoning(answer: Answer) -> None:
         await answer.refuse(400, {"message": "The `reasoning_content` in the thinking mode must be passed back to the API."})
 
 
+async def nine_character_ids(answer: Answer) -> None:
+    ids = [call["id"] for message in messages_with_calls(answer) for call in message["tool_calls"]]
+    ids += [message["tool_call_id"] for message in answer.body["messages"] if message["role"] == "tool"]
+    wrong = [each for each in ids if not re.fullmatch("[a-zA-Z0-9]{9}", each)]
+    if wrong:
+        message = f"Tool call id was {wrong[0]} but must be a-z, A-Z, 0-9, with a length of 9."
+        body = {"object": "error", "message": message, "type": "invalid_request_message_order", "code": "3280"}
+        await answer.plain(400, json.dumps(body).encode())
+    else:
+        await words(answer, "3")
+
+
 STRICT_ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
     ("repeats-request", repeats_request),
     ("repeats-two-requests", repeats_two_requests),
     ("wants-reasoning", wants_reasoning),
+    ("nine-character-ids", nine_character_ids),
 ]

@@ -3,6 +3,7 @@
 endpoint.py    where it is and how long to wait for it
 request.py     ModelRequest → the body
 dialect.py     how a model wants to be asked, and what a refusal tells of it
+call_ids.py    by which id the provider knows a call
 pictures.py    content with pictures
 response_format.py    the shape that an answer shall have
 sse.py         bytes → frames            ┐

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from letta_grpc.adapters.openai.call_ids import ids_for_provider, sendable_id
 from letta_grpc.adapters.openai.call_proofs import extras_of
 from letta_grpc.adapters.openai.dialect import Dialect
 from letta_grpc.adapters.openai.pictures import pictures_in, written_parts
@@ -81,9 +82,11 @@ def _messages(request: ModelRequest, dialect: Dialect, author: str | None) -> It
     for message in request.messages:
         match message.role:
             case Role.TOOL:
-                yield from _returns(message, sent_ids, request.timezone)
+                called = [returned.tool_call_id for returned in message.tool_returns]
+                ids = {own: sent_ids.get(own) or sendable_id(own, dialect) for own in called}
+                yield from _returns(message, ids, request.timezone)
             case Role.ASSISTANT:
-                ids = _ids_for_provider(message.tool_calls)
+                ids = ids_for_provider(message.tool_calls, dialect)
                 sent_ids.update(ids)
                 proofs = message.content if author and message.model == author else ()
                 proven = list(details_of(proofs))
@@ -112,7 +115,7 @@ def _returns(message: Message, sent_ids: dict[str, str], timezone: str) -> Itera
     for returned in message.tool_returns:
         yield {
             "role": "tool",
-            "tool_call_id": sent_ids.get(returned.tool_call_id, returned.tool_call_id),
+            "tool_call_id": sent_ids[returned.tool_call_id],
             "content": package_return(returned, message.create_time, timezone),
         }
     # A tool message holds text alone, and nothing may stand between the tool messages of one step.
@@ -123,7 +126,7 @@ def _returns(message: Message, sent_ids: dict[str, str], timezone: str) -> Itera
 
 def _pictures_of(returned: ToolReturn, sent_ids: dict[str, str]) -> Iterator[ContentPart]:
     if pictures := pictures_in(returned.content):
-        yield TextPart(f"What the call {sent_ids.get(returned.tool_call_id, returned.tool_call_id)} returned to look at:")
+        yield TextPart(f"What the call {sent_ids[returned.tool_call_id]} returned to look at:")
         yield from pictures
 
 
@@ -150,12 +153,6 @@ def _call(call: ToolCall, sent_id: str, offered: set[str], extra: dict[str, Any]
 
 def _sendable(name: str) -> str:
     return _UNSENDABLE.sub("_", name[:_MAX_NAME_CHARACTERS]) or "_"
-
-
-def _ids_for_provider(calls: tuple[ToolCall, ...]) -> dict[str, str]:
-    """Return by which id the provider shall know each call: its own where that tells the calls of one message apart."""
-    ids = {call.id: call.provider_id or call.id for call in calls}
-    return ids if len(set(ids.values())) == len(ids) else {call.id: call.id for call in calls}
 
 
 def _arguments(written: str) -> str:
