@@ -1,14 +1,9 @@
-# ruff: noqa: ANN401 - vendors' JSON, and fields passed through by name
-
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from letta_grpc.adapters.openai import OpenAIEndpoint
-from letta_grpc.adapters.openai.failures import CallFailures
 from letta_grpc.adapters.openai.stream import StreamDecoder
 from letta_grpc.domain.completions import (
     FinishReason,
@@ -30,54 +25,7 @@ from letta_grpc.domain.errors import (
 )
 from letta_grpc.domain.usage import Usage
 from tests.requirements.registry import requirement
-
-Json = dict[str, Any]
-FAILURES = CallFailures(OpenAIEndpoint(name="test", base_url="http://127.0.0.1/v1"), "m")
-DONE = b"data: [DONE]\n\n"
-
-
-def frame(data: Json, end: bytes = b"\n") -> bytes:
-    return b"data: " + json.dumps(data, ensure_ascii=False).encode() + end + end
-
-
-def delta(fields: Json, reason: str | None = None, **choice: Any) -> bytes:
-    return frame({"choices": [{"index": 0, "delta": fields, "finish_reason": reason} | choice]})
-
-
-def call(fields: Json, index: int | None = 0, **outside: Any) -> bytes:
-    piece: Json = {"function": fields} | outside | ({} if index is None else {"index": index})
-    return delta({"tool_calls": [piece]})
-
-
-def decode(*received: bytes) -> list[ModelChunk]:
-    """Return all chunks of an answer, neighbours merged as if all had come at once."""
-    decoder = StreamDecoder(FAILURES)
-    chunks = decoder.feed(b"".join(received))
-    return chunks + decoder.close()
-
-
-def calls(*received: bytes) -> list[tuple[str | None, str | None, str]]:
-    """Return id, name and arguments of each call."""
-    found: dict[int, tuple[str | None, str | None, str]] = {}
-    for chunk in decode(*received):
-        if isinstance(chunk, ToolCallChunk):
-            call_id, name, arguments = found.get(chunk.index, (None, None, ""))
-            found[chunk.index] = (call_id or chunk.id, name or chunk.name, arguments + chunk.arguments)
-    assert list(found) == list(range(len(found)))
-    return list(found.values())
-
-
-def finish_of(*received: bytes) -> ModelFinished:
-    last = decode(*received)[-1]
-    assert isinstance(last, ModelFinished)
-    return last
-
-
-def failure_of(*received: bytes) -> ModelFailure:
-    with pytest.raises(ModelFailure) as raised:
-        decode(*received)
-    return raised.value
-
+from tests.support.chat_streams import DONE, FAILURES, Json, call, calls, decode, delta, failure_of, finish_of, frame
 
 STREAM = (
     b": OPENROUTER PROCESSING\n\n"

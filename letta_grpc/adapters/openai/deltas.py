@@ -28,6 +28,10 @@ class Batch:
         self._call_name: str | None = None
         self.has_lone_surrogates = False
 
+    def __bool__(self) -> bool:
+        """Whether anything was added."""
+        return self._kind is not None or bool(self._chunks)
+
     def words(self, kind: _Words, text: str) -> None:
         """Add text or reasoning."""
         if kind is not self._kind:

@@ -47,6 +47,7 @@ class StreamDecoder:
         "_failures",
         "_has_answer",
         "_has_begun",
+        "_has_told",
         "_reason",
         "_usage",
         "done",
@@ -60,9 +61,10 @@ class StreamDecoder:
         self._usage: Any = None
         self._reason: str | None = None
         self._failure: ModelFailure | None = None
-        # Bytes that tell a stream from a whole body have come; a choice has come.
+        # Bytes that tell a stream from a whole body have come; a choice has come; chunks have been given.
         self._has_begun = False
         self._has_answer = False
+        self._has_told = False
         # Nothing more is to be fed: the answer is complete or has failed.
         self.done = False
 
@@ -92,6 +94,7 @@ class StreamDecoder:
         except _WRONG_SHAPE:
             logger.warning("a chunk has a shape that the protocol does not know", exc_info=True)
             self._fail(self._failures.invalid("a chunk of an unknown shape"))
+        self._has_told = self._has_told or bool(batch)
         return batch.chunks()
 
     def close(self) -> list[ModelChunk]:
@@ -193,9 +196,11 @@ class StreamDecoder:
 
     def _take_choice(self, choice: dict[str, Any], batch: Batch) -> None:
         self._has_answer = True
-        delta = choice.get("delta") or choice.get("message")
-        if delta:
+        if delta := choice.get("delta"):
             self._take_delta(delta, batch)
+        # MiniMax closes a stream with the whole message once more.
+        elif (message := choice.get("message")) and not (self._has_told or batch):
+            self._take_delta(message, batch)
         reason = choice.get("finish_reason")
         if not reason:
             return
