@@ -244,6 +244,24 @@ async def test_a_provider_that_falls_silent_behind_its_finish_has_answered(conne
     assert await ask(connect(idle_timeout_seconds=0.1), "hang-after-finish") == "w0 "
 
 
+@pytest.mark.parametrize("model", ["hang-after-finish", "ping-after-finish"])
+async def test_an_answer_with_its_finish_is_not_held_by_what_does_not_come(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setattr("letta_grpc.adapters.openai.model._REST_SECONDS", 0.1)
+    assert await ask(connect(), model) == "w0 "
+
+
+async def test_token_counts_that_come_late_are_waited_for(server: Upstream, connect: Connect) -> None:
+    provider = connect()
+    async with asyncio.timeout(50), aclosing(open_stream(provider.find("m"), user_request("x", "late-usage"))) as batches:
+        assert text_of([await anext(batches)]) == "w0 "
+        await server.release()
+        (finished,) = await anext(batches)
+    assert isinstance(finished, ModelFinished)
+    assert finished.usage.completion_tokens == 1
+
+
 async def test_a_provider_that_is_not_there_is_out_of_reach(connect: Connect, clock: _SteppingClock) -> None:
     failure = await failure_of(connect(base_url="http://127.0.0.1:1/v1"), "m")
     assert isinstance(failure, ModelOverloaded)

@@ -15,6 +15,8 @@ or `with running_upstream() as up:` where there is no event loop. The model's na
     gated-N                     the first word at once, each further one and the end wait for a release
     hang  hang-body             nothing, or only the headers, until a release; then three words
     hang-after-word  -finish    one word, then nothing until a release; the same with a finish reason behind the word
+    ping-after-finish           one word, its finish reason, then comments for ever
+    late-usage                  one word and its finish reason; after a release the usage and the end
     late-end                    one word and [DONE]; the end of the HTTP body waits for a release
     status-CODE                 refuses always; status-CODE-after-S says `retry-after: S`
     flaky-CODE-N  flaky-cut-N   the first N requests are refused (retry-after-ms: 20) or cut, then three words

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.support.upstream_answers import ANSWERS, Answer, Json
-from tests.support.upstream_dialects import STRICT_ANSWERS
 from tests.support.upstream_embeddings import embeddings
+from tests.support.upstream_vendors import MORE_ANSWERS
 
 _LONGEST_WAIT_SECONDS = 10.0
 
@@ -143,7 +143,7 @@ def _models() -> list[Json]:
 
 
 async def _main() -> None:
-    ANSWERS.extend(STRICT_ANSWERS)
+    ANSWERS.extend(MORE_ANSWERS)
     seen = _Seen()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -25,6 +25,8 @@ _REDIRECT = 300
 # With these a vendor refuses the words of a request.
 _REFUSED_WORDING = (400, 422)
 _MAX_REFUSAL_BYTES = 64 * 1024
+# How long to wait for what comes behind a finish reason: token counts, [DONE].
+_REST_SECONDS = 5.0
 # How long to wait for the end of a response whose answer is complete, so that its connection can be used again.
 _DRAIN_SECONDS = 0.25
 
@@ -94,9 +96,13 @@ class OpenAIModel:
             if len(tried) > 1:
                 self._learned[request.model] = tried[-1]
             decoder = StreamDecoder(failures)
-            while not decoder.done and (received := await _read(response, failures, may_end=decoder.is_answered)):
+            until: float | None = None
+            while not decoder.done and (received := await _read(response, failures, until)):
                 if batch := decoder.feed(received):
                     yield batch
+                # Signs of life alone, behind the finish reason, do not prolong the wait.
+                if decoder.is_answered and (batch or until is None):
+                    until = asyncio.get_running_loop().time() + _REST_SECONDS
             if batch := decoder.close():
                 yield batch
             await _drain(response)
@@ -129,12 +135,20 @@ class OpenAIModel:
         return failures.refused(response.status, response.headers, body, self._clock.now())
 
 
-async def _read(response: Response, failures: CallFailures, *, may_end: bool) -> bytes:
-    """Return what came; nothing at the end, cut or not. Raises ModelTimeout unless the answer may end here."""
+async def _read(response: Response, failures: CallFailures, until: float | None) -> bytes:
+    """Return what came; nothing at the end, cut or not, or at the time `until` which the answer may end without more.
+
+    Raises ModelTimeout where it may not.
+    """
     try:
-        return await response.read()
+        if until is None:
+            return await response.read()
+        async with asyncio.timeout_at(until):
+            return await response.read()
+    except TimeoutError:
+        return b""
     except SilenceError as error:
-        if may_end:
+        if until is not None:
             return b""
         raise failures.unreachable(error) from error
     except HttpError as error:

@@ -29,6 +29,8 @@ _FINISH_REASONS = {
 _BURST = 8
 # What vendors write there when it was not the model that stopped.
 _FAILED_REASONS = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+# Some write the word in each chunk before the last.
+_NO_REASONS = frozenset({None, "null", "None"})
 # The fields of a shape that the protocol does not have end in one of these.
 _WRONG_SHAPE = (AttributeError, KeyError, TypeError, ValueError)
 
@@ -71,7 +73,7 @@ class StreamDecoder:
     @property
     def is_answered(self) -> bool:
         """Whether the model has stopped, though the vendor may have more to say."""
-        return self._reason is not None
+        return self._reason not in _NO_REASONS
 
     def feed(self, received: bytes) -> list[ModelChunk]:
         """Return the chunks in what came."""

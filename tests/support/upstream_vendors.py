@@ -1,10 +1,11 @@
-"""How the adversarial upstream answers where a vendor is strict about the request. The table of names is in `upstream.py`."""
+"""More of how the adversarial upstream answers: strict about a request, loose about an end. The names are in `upstream.py`."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
 
-from tests.support.upstream_answers import Answer, Json, words
+from tests.support.upstream_answers import Answer, Json, chunk, words
 
 
 async def repeats_request(answer: Answer) -> None:
@@ -42,9 +43,26 @@ async def nine_character_ids(answer: Answer) -> None:
         await words(answer, "3")
 
 
-STRICT_ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
+async def ping_after_finish(answer: Answer) -> None:
+    await answer.begin()
+    await answer.frames(chunk({"content": "w0 "}), chunk({}, "stop"))
+    while True:
+        await answer.body_bytes(b": ping\n\n")
+        await asyncio.sleep(0.005)
+
+
+async def late_usage(answer: Answer) -> None:
+    await answer.begin()
+    await answer.frames(chunk({"content": "w0 "}), chunk({}, "stop"))
+    await answer.gate.acquire()
+    await answer.end(None, completion=1)
+
+
+MORE_ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
     ("repeats-request", repeats_request),
     ("repeats-two-requests", repeats_two_requests),
     ("wants-reasoning", wants_reasoning),
     ("nine-character-ids", nine_character_ids),
+    ("ping-after-finish", ping_after_finish),
+    ("late-usage", late_usage),
 ]
