@@ -1,10 +1,13 @@
+# ruff: noqa: ANN401 - vendors' JSON
 """Streams as the protocol does not have them, and the answers in them."""
+
+from typing import Any
 
 import pytest
 
 from letta_grpc.adapters.openai.stream import StreamDecoder
 from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk
-from tests.support.chat_streams import FAILURES, decode, delta, frame
+from tests.support.chat_streams import DONE, FAILURES, call, calls, decode, delta, frame
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 WHOLE = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "length"}
@@ -24,3 +27,29 @@ def test_a_whole_message_behind_its_pieces_ends_them_and_is_not_said_again(size:
 
 def test_a_whole_message_behind_an_opening_without_words_is_the_answer() -> None:
     assert decode(delta({"role": "assistant", "content": ""}), frame({"choices": [WHOLE]}))[0] == TextChunk("Hello")
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [{"index": 0, "id": "", "type": "function", "function": {"name": "", "arguments": ""}}],
+        [{"index": 0, "id": "a", "function": {"name": None, "arguments": None}}],
+        [{"index": 0}],
+        [{}],
+        [None],
+    ],
+)
+def test_a_call_of_which_nothing_comes_is_none(pieces: Any) -> None:
+    chunks = decode(delta({"content": "Hello", "tool_calls": pieces}), delta({}, "stop"), DONE)
+    assert chunks == [TextChunk("Hello"), ModelFinished(FinishReason.STOP)]
+
+
+def test_an_empty_call_beside_another_leaves_no_gap() -> None:
+    empty = call({"arguments": ""}, index=0, id="x")
+    assert calls(empty, call({"name": "f", "arguments": "{}"}, index=1, id="a"), call({"arguments": ""}, index=2), DONE) == [
+        ("a", "f", "{}")
+    ]
+
+
+def test_a_call_whose_id_comes_before_its_name_keeps_it() -> None:
+    assert calls(call({}, id="a"), call({"name": "f"}), call({"arguments": "{}"}), DONE) == [("a", "f", "{}")]

@@ -1,7 +1,8 @@
 """Which tool call a piece belongs to.
 
 The protocol numbers the calls of an answer and gives id and name once. Vendors leave the number out, give every whole call
-the number 0, repeat id and name in each piece, leave the id out, or send arguments as an object.
+the number 0, repeat id and name in each piece, leave the id out, send arguments as an object, or give calls of which neither
+a name nor arguments come: those are none.
 """
 
 from collections.abc import Iterable
@@ -16,10 +17,12 @@ from letta_grpc.adapters.openai.deltas import Batch
 
 @dataclass(slots=True)
 class _Call:
-    index: int
+    # None until there is something of it.
+    index: int | None = None
     id: str | None = None
     name: str | None = None
     arguments: list[str] = field(default_factory=list)
+    extra: dict[str, Any] | None = None
     is_proved: bool = False
 
     def is_whole(self) -> bool:
@@ -33,29 +36,33 @@ class _Call:
 class ToolCalls:
     """The calls of one answer, numbered from 0 without a gap in the order in which they begin."""
 
-    __slots__ = ("_by_number", "_calls")
+    __slots__ = ("_begun", "_by_number", "_calls")
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
+        self._begun: list[_Call] = []
         self._by_number: dict[Any, _Call] = {}
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._begun)
 
     @property
     def are_named(self) -> bool:
         """Whether each call says which tool it calls."""
-        return all(call.name for call in self._calls)
+        return all(call.name for call in self._begun)
 
     def take(self, pieces: Iterable[dict[str, Any]], batch: Batch) -> None:
         """Add the pieces of one delta."""
         for piece in pieces:
+            if not piece:
+                continue
             function = piece.get("function") or {}
             call = self._take(piece.get("index"), _name_of(piece.get("id")), function, batch)
-            extra = piece.get("extra_content")
-            if extra and isinstance(extra, dict) and not call.is_proved:
+            if isinstance(extra := piece.get("extra_content"), dict):
+                call.extra = extra
+            if call.extra and call.index is not None and not call.is_proved:
                 call.is_proved = True
-                batch.whole(kept_proof(call.index, call.id, extra))
+                batch.whole(kept_proof(call.index, call.id, call.extra))
 
     def take_legacy(self, function: dict[str, Any], batch: Batch) -> None:
         """Add a piece of the one call of the protocol's first version (`function_call`)."""
@@ -66,7 +73,7 @@ class ToolCalls:
         arguments = _text_of(function.get("arguments"))
         call = self._find(number, call_id)
         if call is None or _is_another(call, number, call_id, name, arguments):
-            call = _Call(index=len(self._calls))
+            call = _Call()
             self._calls.append(call)
         if number is not None:
             self._by_number[number] = call
@@ -74,7 +81,10 @@ class ToolCalls:
         new_id, call.id = (call_id, call_id) if call.id is None else (None, call.id)
         new_name, call.name = (name, name) if call.name is None else (None, call.name)
         call.arguments.append(arguments)
-        if new_id or new_name or arguments:
+        if call.index is None and (name or arguments):
+            call.index, new_id = len(self._begun), call.id
+            self._begun.append(call)
+        if call.index is not None and (new_id or new_name or arguments):
             batch.call(call.index, new_id, new_name, arguments)
         return call
 
