@@ -7,7 +7,9 @@ import pytest
 
 from letta_grpc.adapters.openai.stream import StreamDecoder
 from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk
-from tests.support.chat_streams import DONE, FAILURES, call, calls, decode, delta, frame
+from letta_grpc.domain.errors import InvalidModelOutput
+from letta_grpc.domain.usage import Usage
+from tests.support.chat_streams import DONE, FAILURES, call, calls, decode, delta, failure_of, finish_of, frame
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 WHOLE = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "length"}
@@ -53,3 +55,34 @@ def test_an_empty_call_beside_another_leaves_no_gap() -> None:
 
 def test_a_call_whose_id_comes_before_its_name_keeps_it() -> None:
     assert calls(call({}, id="a"), call({"name": "f"}), call({"arguments": "{}"}), DONE) == [("a", "f", "{}")]
+
+
+@pytest.mark.parametrize("number", [b"Infinity", b"-Infinity", b"NaN", b"1e999", b"1e300"])
+def test_a_count_that_no_counting_gives_is_not_reported(number: bytes) -> None:
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": %b, "completion_tokens": 5}}\n\n' % number
+    assert finish_of(delta({"content": "x"}, "stop"), usage, DONE).usage == Usage(completion_tokens=5)
+
+
+def test_counts_may_be_digits_in_quotes() -> None:
+    usage = frame({"choices": [], "usage": {"prompt_tokens": "7", "completion_tokens": "3", "total_tokens": "²"}})
+    assert finish_of(delta({"content": "x"}, "stop"), usage, DONE).usage == Usage(
+        prompt_tokens=7, completion_tokens=3, total_tokens=10, context_tokens=10
+    )
+
+
+@pytest.mark.parametrize("nothing", [b"data: null\n\n", b'data: {"choices": [null]}\n\n'])
+def test_a_chunk_of_nothing_is_skipped(nothing: bytes) -> None:
+    assert decode(delta({"content": "x"}), nothing, delta({}, "stop"), DONE)[0] == TextChunk("x")
+
+
+def test_an_index_may_be_a_digit_in_quotes() -> None:
+    choices = [{"index": "0", "delta": {"content": "x"}}, {"index": "1", "delta": {"content": "y"}}]
+    assert decode(frame({"choices": choices}), DONE)[0] == TextChunk("x")
+
+
+@pytest.mark.parametrize("nothing", [b"", b"data: null\n\n", frame({"choices": [], "usage": USAGE})])
+def test_an_end_with_no_answer_before_it_is_invalid_and_may_be_asked_for_again(nothing: bytes) -> None:
+    failure = failure_of(nothing, DONE)
+    assert isinstance(failure, InvalidModelOutput)
+    assert "an empty answer" in failure.message
+    assert failure.retry_delay_seconds is not None

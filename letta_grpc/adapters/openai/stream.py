@@ -29,6 +29,8 @@ _FINISH_REASONS = {
 _BURST = 8
 # What vendors write there when it was not the model that stopped.
 _FAILED_REASONS = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+# The number of the one answer that was asked for.
+_FIRST = (0, None, "0", "")
 # Some write the word in each chunk before the last.
 _NO_REASONS = frozenset({None, "null", "None"})
 # The fields of a shape that the protocol does not have end in one of these.
@@ -182,6 +184,8 @@ class StreamDecoder:
             raise self._failures.invalid("a chunk that is not JSON") from error
 
     def _take(self, chunk: Any, batch: Batch) -> None:  # noqa: ANN401 - a vendor's
+        if chunk is None:
+            return
         if chunk.get("error"):
             raise self._failures.in_answer(chunk["error"])
         if chunk.get("usage"):
@@ -192,8 +196,7 @@ class StreamDecoder:
                 raise self._failures.in_answer(chunk)
             return
         for choice in choices:
-            # One answer was asked for.
-            if not choice.get("index"):
+            if choice and choice.get("index") in _FIRST:
                 self._take_choice(choice, batch)
 
     def _take_choice(self, choice: dict[str, Any], batch: Batch) -> None:
@@ -240,12 +243,19 @@ class StreamDecoder:
             self._calls.take_legacy(delta["function_call"], batch)
 
     def _finish(self, batch: Batch) -> None:
+        if not self._has_answer:
+            raise self._nothing()
         if not self._calls.are_named:
             raise self._failures.invalid("a tool call without a name")
         otherwise = FinishReason.TOOL_CALLS if self._calls else FinishReason.STOP
         reason = _FINISH_REASONS.get(self._reason or "", otherwise)
         batch.whole(ModelFinished(reason, usage_of(self._usage)))
         self.done = True
+
+    def _nothing(self) -> ModelFailure:
+        failure = self._failures.invalid("an empty answer")
+        failure.retry_delay_seconds = 0.0
+        return failure
 
 
 def _take_parts(parts: list[dict[str, Any]], batch: Batch) -> None:

@@ -1,8 +1,13 @@
 """Token counts in the spellings of the vendors."""
 
+import re
 from typing import Any
 
 from letta_grpc.domain.usage import Usage
+
+_DIGITS = re.compile(r"[0-9]{1,15}")
+# Infinity is none, and 1e300 neither.
+_MOST = 2**53
 
 
 def usage_of(reported: Any) -> Usage:  # noqa: ANN401 - a vendor's
@@ -31,7 +36,10 @@ def _dict(value: Any) -> dict[str, Any]:  # noqa: ANN401 - a vendor's
 
 def _count(counts: dict[str, Any], name: str) -> int | None:
     value = counts.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    # The comparison is false for NaN, too.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
         return None
     return int(value)
 
