@@ -1,13 +1,22 @@
 # ruff: noqa: ANN401 - vendors' JSON
 """Streams as the protocol does not have them, and the answers in them."""
 
+import json
 from typing import Any
 
 import pytest
 
 from letta_grpc.adapters.openai.stream import StreamDecoder
 from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk
-from letta_grpc.domain.errors import InvalidModelOutput
+from letta_grpc.domain.errors import (
+    InsufficientCredits,
+    InvalidModelOutput,
+    ModelAuthFailed,
+    ModelBadRequest,
+    ModelFailure,
+    ModelOverloaded,
+    ModelRateLimited,
+)
 from letta_grpc.domain.usage import Usage
 from tests.support.chat_streams import DONE, FAILURES, call, calls, decode, delta, failure_of, finish_of, frame
 
@@ -86,3 +95,35 @@ def test_an_end_with_no_answer_before_it_is_invalid_and_may_be_asked_for_again(n
     assert isinstance(failure, InvalidModelOutput)
     assert "an empty answer" in failure.message
     assert failure.retry_delay_seconds is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"detail": "Model not loaded"}, ModelOverloaded),
+        ({"message": "Rate limited", "code": 429}, ModelRateLimited),
+        ({"error": "Unexpected endpoint"}, ModelOverloaded),
+        ({"error": {"message": "no", "type": "invalid_request_error"}}, ModelBadRequest),
+        ({"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}}, ModelAuthFailed),
+        ({"base_resp": {"status_code": 1008, "status_msg": "no balance"}}, InsufficientCredits),
+        ({"base_resp": {"status_code": 1000, "status_msg": "unknown error"}}, ModelOverloaded),
+        ({"base_resp": {"status_code": 0, "status_msg": ""}}, InvalidModelOutput),
+    ],
+)
+def test_a_body_without_an_answer_is_the_vendors_complaint(body: dict[str, Any], kind: type[ModelFailure]) -> None:
+    assert type(failure_of(json.dumps(body).encode())) is kind
+
+
+def test_a_complaint_of_minimax_is_one_in_a_stream_too() -> None:
+    refused = {"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}}
+    assert isinstance(failure_of(frame(refused)), ModelAuthFailed)
+
+
+def test_words_in_a_chunk_of_a_stream_are_no_complaint() -> None:
+    assert decode(frame({"message": "processing"}), delta({"content": "x"}, "stop"), DONE)[0] == TextChunk("x")
+
+
+def test_what_is_not_json_is_not_written_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    failure_of(b"data: no key like sk-secret\n\n")
+    assert "is not JSON" in caplog.text
+    assert "secret" not in caplog.text

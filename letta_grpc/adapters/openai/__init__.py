@@ -13,6 +13,7 @@ reasoning.py   reasoning with its proof  │
 call_proofs.py what proves a call        │
 usage.py       token counts              │
 stream.py      the decoder over them     ┘
+no_answer.py   a complaint in the place of an answer
 complaints.py  a vendor's error text → what it means
 failures.py    status, error or exception → ModelFailure
 retries.py     when to ask again

@@ -9,6 +9,7 @@ import orjson
 from letta_grpc.adapters.openai.deltas import Batch
 from letta_grpc.adapters.openai.failures import CallFailures
 from letta_grpc.adapters.openai.likeness import texts_like
+from letta_grpc.adapters.openai.no_answer import complaint_in
 from letta_grpc.adapters.openai.reasoning import take_details
 from letta_grpc.adapters.openai.sse import MAX_EVENT_BYTES, EventReader, EventTooLargeError
 from letta_grpc.adapters.openai.tool_calls import ToolCalls
@@ -180,7 +181,8 @@ class StreamDecoder:
         try:
             return json.loads(text)
         except ValueError as error:
-            logger.warning("a chunk is not JSON: %r", text[:500])
+            # Not the bytes themselves: a proxy's error page may repeat the key.
+            logger.warning("a chunk of %s bytes is not JSON: %s", len(text), error)
             raise self._failures.invalid("a chunk that is not JSON") from error
 
     def _take(self, chunk: Any, batch: Batch) -> None:  # noqa: ANN401 - a vendor's
@@ -192,8 +194,8 @@ class StreamDecoder:
             self._usage = chunk["usage"]
         choices = chunk.get("choices")
         if not choices:
-            if chunk.get("object") == "error":
-                raise self._failures.in_answer(chunk)
+            if complaint := complaint_in(chunk, is_whole=self._body is not None):
+                raise self._failures.in_answer(complaint)
             return
         for choice in choices:
             if choice and choice.get("index") in _FIRST:
