@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from letta_grpc.adapters.openai import OpenAIEndpoint, OpenAIProvider
+from letta_grpc.domain.agents import ModelSettings
 from letta_grpc.domain.completions import ModelRequest
 from letta_grpc.domain.errors import ModelBadRequest
 from letta_grpc.domain.ids import MessageId, RunId
@@ -32,8 +33,8 @@ async def connect(server: Upstream) -> AsyncIterator[Connect]:
     await server.reset()
     opened: list[OpenAIProvider] = []
 
-    def connect(**fields: Any) -> OpenAIProvider:
-        endpoint = OpenAIEndpoint(**{"name": "test", "base_url": server.base_url, "api_key": "k"} | fields)
+    def connect(name: str = "test") -> OpenAIProvider:
+        endpoint = OpenAIEndpoint(name=name, base_url=server.base_url, api_key="k")
         opened.append(OpenAIProvider(endpoint, FakeClock()))
         return opened[-1]
 
@@ -135,3 +136,33 @@ async def test_ids_have_nine_characters_for_a_model_that_takes_no_others(server:
     assert call["tool_calls"][0]["id"] == returned["tool_call_id"] != own_call["tool_calls"][0]["id"]
     # What is of that form already stays.
     assert own_call["tool_calls"][0]["id"] == own_returned["tool_call_id"] == "aB3dE6gH9"
+
+
+LIMITS = ["max_tokens", "max_completion_tokens"]
+
+
+@pytest.mark.parametrize("taken", LIMITS)
+@pytest.mark.parametrize("name", ["openai", "test"])
+async def test_the_limit_of_tokens_is_called_what_the_model_takes(
+    server: Upstream, connect: Connect, name: str, taken: str
+) -> None:
+    provider = connect(name=name)
+    for _ in range(2):
+        assert text_of(await read_all(provider.find("m"), limited(f"takes-{taken}"))) == "w0 w1 w2 "
+    usual = "max_completion_tokens" if name == "openai" else "max_tokens"
+    assert await limits_sent(server) == [*([usual] if usual != taken else []), taken, taken]
+
+
+@pytest.mark.parametrize("name", ["openai", "test"])
+async def test_a_limit_that_is_too_large_is_not_sent_under_another_name(server: Upstream, connect: Connect, name: str) -> None:
+    with pytest.raises(ModelBadRequest):
+        await read_all(connect(name=name).find("m"), limited("too-large"))
+    assert len(await limits_sent(server)) == 1
+
+
+def limited(model: str) -> ModelRequest:
+    return replace(user_request("x", model), settings=ModelSettings(max_output_tokens=9))
+
+
+async def limits_sent(server: Upstream) -> list[str]:
+    return [field for request in (await server.state()).requests for field in LIMITS if field in request["body"]]

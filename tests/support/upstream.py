@@ -26,6 +26,7 @@ or `with running_upstream() as up:` where there is no event loop. The model's na
                                 refuses with the whole request in the refusal's words: always; the first two
     wants-reasoning             three words, or a refusal unless the messages with calls have `reasoning_content`
     nine-character-ids          three words, or a refusal of other ids of calls
+    takes-FIELD  too-large      three words, or a refusal of the other field that limits tokens; a refusal of any limit
     window-N                    three words, or the refusal of context-length if the messages have more than N words
     garbage  garbage-chunk  no-http  empty  nothing
                                 HTML; a word, then a frame that is no JSON; no HTTP; no body; a stream without a token

@@ -43,6 +43,22 @@ async def nine_character_ids(answer: Answer) -> None:
         await words(answer, "3")
 
 
+async def limit_field(answer: Answer, taken: str) -> None:
+    refusals = {
+        "max_tokens": "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead.",
+        "max_completion_tokens": "Unrecognized request argument supplied: max_completion_tokens",
+    }
+    for field, refusal in refusals.items():
+        if field in answer.body and field != taken:
+            await answer.refuse(400, {"message": refusal, "param": field})
+            return
+    await words(answer, "3")
+
+
+async def too_large(answer: Answer) -> None:
+    await answer.refuse(400, {"message": "'max_tokens' or 'max_completion_tokens' is too large: 100000."})
+
+
 async def ping_after_finish(answer: Answer) -> None:
     await answer.begin()
     await answer.frames(chunk({"content": "w0 "}), chunk({}, "stop"))
@@ -63,6 +79,8 @@ MORE_ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
     ("repeats-two-requests", repeats_two_requests),
     ("wants-reasoning", wants_reasoning),
     ("nine-character-ids", nine_character_ids),
+    (r"takes-(\w+)", limit_field),
+    ("too-large", too_large),
     ("ping-after-finish", ping_after_finish),
     ("late-usage", late_usage),
 ]

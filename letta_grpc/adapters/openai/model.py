@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 
-from letta_grpc.adapters.openai.dialect import Dialect
+from letta_grpc.adapters.openai.dialect import MAX_COMPLETION_TOKENS, MAX_TOKENS, Dialect
 from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
 from letta_grpc.adapters.openai.failures import CallFailures
 from letta_grpc.adapters.openai.faults import HttpError, SilenceError
@@ -50,7 +50,7 @@ class OpenAIModel:
         self._endpoint = endpoint
         self._session = session
         self._clock = clock
-        limit = "max_completion_tokens" if endpoint.name == "openai" else "max_tokens"
+        limit = MAX_COMPLETION_TOKENS if endpoint.name == "openai" else MAX_TOKENS
         self._usual = Dialect(limit_field=limit)
         # By model: the dialects that are not the usual one.
         self._learned: dict[str, Dialect] = {}
