@@ -88,7 +88,7 @@ class ReasoningSealChunk:
 
 @dataclass(frozen=True, slots=True)
 class HiddenReasoningChunk:
-    """Reasoning that only the provider can read. `data` is opaque; None if the provider gave nothing of it."""
+    """Reasoning, or a proof of a call, that only the provider can read. `data` is opaque; None if it gave nothing of it."""
 
     data: str | None
 

@@ -53,7 +53,7 @@ class ReasoningPart:
 
 @dataclass(frozen=True, slots=True)
 class RedactedReasoningPart:
-    """Reasoning that only the provider can read."""
+    """Reasoning that only the provider can read, or its proof of a call that the message makes."""
 
     data: str
 
