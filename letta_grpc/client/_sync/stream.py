@@ -11,7 +11,7 @@ from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.cursor import Cursor, is_filtered
 from letta_grpc.client.displays import stream_line, told_markdown
 from letta_grpc.client.errors import LettaError, RunFailed, StreamBroken, StreamClosed
-from letta_grpc.client.on_threads import EventCall
+from letta_grpc.client.on_threads import EventCall, Lock
 from letta_grpc.client.requests import FINAL_STATES, silence_limit
 from letta_grpc.client.retry import Backoff
 from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, runs_pb2
@@ -49,6 +49,8 @@ class RunStream:
         self._call: FollowCall | None = None
         self._ended = False
         self._closed = False
+        # Whoever needs the run's id gets it for everyone. Once it is known only the reader takes steps.
+        self._starting = Lock()
 
     @property
     def run_id(self) -> str:
@@ -152,7 +154,19 @@ class RunStream:
         self.disconnect()
 
     def _advance(self) -> None:
-        """Take one step: dial, or read one response, or sleep after a failure."""
+        """Take one step, unless another has taken it meanwhile who waits for the run's id."""
+        if self._run_id is not None:
+            self._step()
+            return
+        with self._starting:
+            if self._wants_start():
+                self._step()
+
+    def _wants_start(self) -> bool:
+        return self._run_id is None and not self._closed
+
+    def _step(self) -> None:
+        """Dial, or read one response, or sleep after a failure."""
         try:
             self._dial() if self._call is None else self._read(self._call)
         except LettaError as error:
@@ -177,6 +191,7 @@ class RunStream:
             self._call = self._connection.follow(self._runs.AttachRun, self._attach_request())
         # No heartbeat is due before the server has the call, and a connection may have to be made.
         accepted = self._call.run_id(self._connection.timeout_seconds)
+        # The last thing: from here on a reader in another thread takes the steps.
         self._run_id = self._run_id or accepted
 
     def _attach_request(self) -> Attach:
@@ -190,10 +205,13 @@ class RunStream:
         if response is None:
             self._verify_end()
             return
-        self._run_id = self._run_id or response.run_id
-        for event in self._cursor.accept(response.events):
-            self._waiting.append(event)
-            self._backoff.reset()
+        try:
+            for event in self._cursor.accept(response.events):
+                self._waiting.append(event)
+                self._backoff.reset()
+        finally:
+            # Behind what it came with, as in `_dial`.
+            self._run_id = self._run_id or response.run_id
         if any(event.HasField("heartbeat") for event in response.events):
             self._backoff.reset()
 

@@ -1,0 +1,124 @@
+"""What is asked of a stream while somebody reads it: both twins, each with a reader that has only just begun."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+from google.protobuf.message import Message
+
+from letta_grpc.client import AsyncClient, AsyncRunStream, Client, RunStream, StreamClosed
+from letta_grpc.v1 import run_service_pb2, runs_pb2
+from tests.support.scripted_server import AGENT_ID, RUN_ID, ScriptedRuns, Turn, log_of, serving
+from tests.support.server_process import serving_process
+
+LOG = log_of(["Hel", "lo"])
+# It ends when it is cancelled, and says nothing before.
+ENDLESS = json.dumps([[{"text": "so "}, {"wait_for_cancel": True}]])
+# Less than what a stream would wait for a heartbeat.
+PROMPT_SECONDS = 10
+
+
+class Noticing(ScriptedRuns):
+    """Tells when it is asked."""
+
+    def __init__(self, turns: Sequence[Turn]) -> None:
+        super().__init__(turns)
+        self.asked = asyncio.Event()
+
+    def next_turn(self, request: Message) -> Turn:
+        self.asked.set()
+        return super().next_turn(request)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
+        yield target
+
+
+async def test_a_cancel_beside_a_reader_that_has_just_begun_ends_the_run(server: str) -> None:
+    async with AsyncClient(server) as client, asyncio.timeout(PROMPT_SECONDS):
+        agent = await client.agents.create(model="scripted/script")
+        stream = client.stream(agent.id, ENDLESS)
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(stream.final())
+            await asyncio.sleep(0)
+            await stream.cancel()
+        assert reader.result().state == runs_pb2.RUN_STATE_CANCELLED
+
+
+async def test_a_cancel_does_not_wait_for_the_readers_next_event(server: str) -> None:
+    async with AsyncClient(server) as client, asyncio.timeout(PROMPT_SECONDS):
+        agent = await client.agents.create(model="scripted/script")
+        async with client.stream(agent.id, ENDLESS) as stream:
+            async for event in stream:
+                if event.HasField("text_delta"):
+                    break
+            async with asyncio.TaskGroup() as tasks:
+                reader = tasks.create_task(stream.final())
+                await asyncio.sleep(0)
+                await stream.cancel()
+            assert reader.result().state == runs_pb2.RUN_STATE_CANCELLED
+
+
+async def test_all_who_wait_for_the_start_share_one_call() -> None:
+    runs = ScriptedRuns([Turn(batches=[LOG])])
+    async with serving(runs) as target, AsyncClient(target) as client, asyncio.timeout(PROMPT_SECONDS):
+        stream = client.stream(AGENT_ID, "hi")
+        _, *started = await asyncio.gather(stream.final(), stream.started(), stream.started())
+    assert started == [RUN_ID, RUN_ID]
+    assert [type(request) for request in runs.requests] == [run_service_pb2.StreamRunRequest]
+
+
+async def test_whoever_gives_up_waiting_for_the_start_takes_it_from_nobody() -> None:
+    runs = Noticing([Turn(accepts=False, silent=True), Turn(batches=[LOG])])
+    async with serving(runs) as target, AsyncClient(target) as client, asyncio.timeout(PROMPT_SECONDS):
+        stream = client.stream(AGENT_ID, "hi")
+        async with asyncio.TaskGroup() as tasks:
+            impatient = tasks.create_task(stream.started())
+            await asyncio.sleep(0)
+            reader = tasks.create_task(stream.text())
+            await runs.asked.wait()
+            impatient.cancel()
+        assert reader.result() == "Hello"
+    assert runs.requests[0] == runs.requests[1]
+
+
+async def test_a_disconnect_beside_a_reader_that_has_just_begun_closes_it() -> None:
+    runs = ScriptedRuns([Turn(accepts=False, silent=True)])
+    async with serving(runs) as target, AsyncClient(target) as client, asyncio.timeout(PROMPT_SECONDS):
+        stream = client.stream(AGENT_ID, "hi")
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(_closed(stream))
+            await asyncio.sleep(0)
+            await stream.disconnect()
+        assert reader.result()
+
+
+async def _closed(stream: AsyncRunStream) -> bool:
+    with pytest.raises(StreamClosed):
+        await stream.final()
+    return True
+
+
+def test_the_blocking_twin_is_cancelled_from_another_thread(server: str) -> None:
+    with Client(server) as client:
+        agent = client.agents.create(model="scripted/script")
+        stream = client.stream(agent.id, ENDLESS)
+        ends: list[runs_pb2.Run] = []
+        threads = [threading.Thread(target=use, args=(stream, ends)) for use in (_read, _cancel)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PROMPT_SECONDS)
+        assert [run.state for run in ends] == [runs_pb2.RUN_STATE_CANCELLED]
+
+
+def _read(stream: RunStream, ends: list[runs_pb2.Run]) -> None:
+    ends.append(stream.final())
+
+
+def _cancel(stream: RunStream, _: list[runs_pb2.Run]) -> None:
+    stream.cancel()
