@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -57,10 +57,19 @@ class EventCall(Generic[Response]):
     """One streaming call, from its start to its first failure or its end."""
 
     _call: grpc.aio.UnaryStreamCall[Any, Response] | grpc.aio.StreamStreamCall[Any, Response]
+    _loop: asyncio.AbstractEventLoop
 
     def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
         with _closed_channels_told():
             self._call = method(request, metadata=metadata)
+        self._loop = asyncio.get_running_loop()
+
+    def __del__(self) -> None:
+        # A stream that is dropped without being closed: grpc's own tasks would keep its call open for ever. Garbage is
+        # collected in any thread, and in the midst of anything; and the loop may be gone, its calls with it.
+        if hasattr(self, "_loop") and hasattr(self, "_call"):
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._call.cancel)
 
     async def run_id(self, limit: float | None) -> str | None:
         """Wait until the call is accepted, or has failed: then None, and `read` tells why."""
@@ -91,6 +100,7 @@ class DialogueCall(EventCall[Response]):
         with _closed_channels_told():
             self._talk: grpc.aio.StreamStreamCall[Any, Response] = method(metadata=metadata)
         self._call = self._talk
+        self._loop = asyncio.get_running_loop()
 
     async def write(self, request: object) -> None:
         """Send a request. Raises LettaError when the call has ended; then `read` tells why."""
