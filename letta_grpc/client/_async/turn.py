@@ -2,20 +2,27 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Self, cast
+from typing import Protocol, Self, cast
 
 from letta_grpc.client._async.stream import AsyncRunStream
 from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.answers import Answer, Answers, tool_return
 from letta_grpc.client.displays import stream_line, told_markdown
-from letta_grpc.client.errors import RunFailed
+from letta_grpc.client.errors import RunFailed, StreamClosed
 from letta_grpc.client.functions import ArgumentsInvalid, Function, bound
-from letta_grpc.client.on_asyncio import run_function
+from letta_grpc.client.on_asyncio import Lock, run_function
 from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
 
 # What is done with a call that waits for approval; None lets it wait. A coroutine will do as well.
 Decide = Callable[[runs_pb2.PendingAction], Answer | Awaitable[Answer | None] | None]
 FollowUp = Callable[[runs_pb2.Run, Answers], AsyncRunStream]
+
+
+class Denial(Protocol):
+    """Finds the run with which the server has denied the calls of another, which was cancelled."""
+
+    async def __call__(self, waiting: runs_pb2.Run, /) -> AsyncRunStream | None:
+        """Return its stream; None when it is not there."""
 
 
 class Answering:
@@ -25,10 +32,12 @@ class Answering:
         self._functions = functions
         self._decide = decide
 
-    async def answers(self, actions: Sequence[runs_pb2.PendingAction]) -> Answers:
-        """Return the answers there are, one call after the other, in the model's order."""
+    async def answers(self, actions: Sequence[runs_pb2.PendingAction], is_stopped: Callable[[], bool]) -> Answers:
+        """Return the answers there are, one call after the other, in the model's order; none begins once it is stopped."""
         found: dict[str, Answer] = {}
         for action in actions:
+            if is_stopped():
+                break
             answer = await self._answer(action)
             if answer is not None:
                 found[action.tool_call_id] = answer
@@ -57,11 +66,17 @@ class AsyncTurn:
     the first run is started. Closing ends the following, not the run.
     """
 
-    def __init__(self, first: AsyncRunStream, follow_up: FollowUp, answering: Answering) -> None:
+    def __init__(self, first: AsyncRunStream, follow_up: FollowUp, denial: Denial, answering: Answering) -> None:
         self._stream = first
         self._follow_up = follow_up
+        self._denial = denial
         self._answering = answering
         self._accumulator = Accumulator()
+        self._over = False
+        self._closed = False
+        self._cancelled = False
+        # A cancel has to meet the run at work: while it is asked for no other takes that run's place.
+        self._changing = Lock()
 
     @property
     def run_id(self) -> str:
@@ -108,7 +123,10 @@ class AsyncTurn:
         """Read to the end; return the last run as it ended, whatever its state."""
         async for _ in self:
             pass
-        return await self._stream.final()
+        run = await self._stream.final()
+        if self._closed and not self._over and self.pending_actions:
+            raise StreamClosed("the turn was closed before it ended")
+        return run
 
     async def messages(self) -> Sequence[messages_pb2.Message]:
         """Read to the end; return the messages that were completed."""
@@ -126,11 +144,18 @@ class AsyncTurn:
         return self._accumulator.text
 
     async def cancel(self) -> runs_pb2.Run:
-        """Ask the run at work to end, for everyone; return it as it is."""
-        return await self._stream.cancel()
+        """Ask the run at work to end, for everyone; return it as it is. No further function is run.
+
+        When the run waits for its calls, because their functions are at work, the server denies them: the turn ends with the
+        run that does it, which is CANCELLED.
+        """
+        self._cancelled = True
+        async with self._changing:
+            return await self._stream.cancel()
 
     async def disconnect(self) -> None:
-        """Stop following; the run goes on."""
+        """Stop following; the run goes on. No further function is run, and no further run started."""
+        self._closed = True
         await self._stream.disconnect()
 
     async def __aenter__(self) -> Self:
@@ -145,9 +170,25 @@ class AsyncTurn:
     async def _go_on(self) -> bool:
         """Answer what waits, if there is anything that can be answered, and begin to follow the answer's run."""
         run = self._accumulator.run
-        answers = await self._answering.answers(self.pending_actions)
-        if run is None or not answers:
-            return False
-        await self._stream.disconnect()
-        self._stream = self._follow_up(run, answers)
+        answers = await self._answering.answers(self.pending_actions, self._is_stopped)
+        async with self._changing:
+            follower = await self._follower(run, answers) if run else None
+            if not self._closed:
+                self._over = follower is None
+            if follower is None:
+                return False
+            await self._stream.disconnect()
+            self._stream = follower
+        if self._closed:
+            # In another thread, just now: it has met the stream before this one.
+            await follower.disconnect()
         return True
+
+    async def _follower(self, run: runs_pb2.Run, answers: Answers) -> AsyncRunStream | None:
+        if self._cancelled:
+            waits = self.pending_actions and run.id == self.run_id
+            return await self._denial(run) if waits and not self._closed else None
+        return self._follow_up(run, answers) if answers and not self._closed else None
+
+    def _is_stopped(self) -> bool:
+        return self._closed or self._cancelled

@@ -27,7 +27,7 @@ from letta_grpc.client.requests import Inputs, RunArguments, answering, start_of
 from letta_grpc.client.retry import RetryPolicy
 from letta_grpc.v1 import run_service_pb2, runs_pb2
 
-AnyStream = TypeVar("AnyStream", RunStream, RunStreams, Dialogue)
+AnyStream = TypeVar("AnyStream", RunStream, RunStreams, Dialogue, Turn)
 
 _DEFAULT_RETRY = RetryPolicy()
 
@@ -64,7 +64,7 @@ class Client:
             retry=retry,
             sleep=sleep,
         )
-        self._streams: WeakSet[RunStream | RunStreams] = WeakSet()
+        self._streams: WeakSet[RunStream | RunStreams | Turn] = WeakSet()
         self.runs = Runs(self._connection)
         self.agents = Agents(self._connection)
         self.conversations = Conversations(self._connection)
@@ -132,7 +132,17 @@ class Client:
         def follow_up(waiting: runs_pb2.Run, answers: Answers) -> RunStream:
             return self.answer(waiting, answers, options=options, **answering(run, waiting))
 
-        return Turn(first, follow_up, Answering(functions, decide))
+        def denial(waiting: runs_pb2.Run) -> RunStream | None:
+            for one in self.runs.list(
+                conversation_id=waiting.conversation_id,
+                states=[runs_pb2.RUN_STATE_CANCELLED],
+                created_from=waiting.create_time.ToDatetime(),
+            ):
+                if one.resumes_run_id == waiting.id:
+                    return self.attach(one.id, options=options)
+            return None
+
+        return self._remember(Turn(first, follow_up, denial, Answering(functions, decide)))
 
     def attach(self, run_id: str, *, after: int = 0, options: run_service_pb2.StreamOptions | None = None) -> RunStream:
         """Return the stream of a run that there is, from behind a number on."""
