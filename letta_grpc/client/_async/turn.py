@@ -7,6 +7,7 @@ from typing import Protocol, Self, cast
 from letta_grpc.client._async.stream import AsyncRunStream
 from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.answers import Answer, Answers, tool_return
+from letta_grpc.client.budgets import Budget
 from letta_grpc.client.displays import stream_line, told_markdown
 from letta_grpc.client.errors import RunFailed, StreamClosed
 from letta_grpc.client.functions import ArgumentsInvalid, Function, bound
@@ -32,6 +33,10 @@ class Answering:
         self._functions = functions
         self._decide = decide
 
+    def is_asked(self, actions: Sequence[runs_pb2.PendingAction]) -> bool:
+        """Tell whether any of these calls is for a function, or for a decision."""
+        return any(self._decide if _is_approval(action) else action.name in self._functions for action in actions)
+
     async def answers(self, actions: Sequence[runs_pb2.PendingAction], is_stopped: Callable[[], bool]) -> Answers:
         """Return the answers there are, one call after the other, in the model's order; none begins once it is stopped."""
         found: dict[str, Answer] = {}
@@ -44,10 +49,14 @@ class Answering:
         return found
 
     async def _answer(self, action: runs_pb2.PendingAction) -> Answer | None:
-        if action.kind == runs_pb2.ACTION_KIND_APPROVAL:
+        if _is_approval(action):
             return cast("Answer | None", await run_function(self._decide, action)) if self._decide else None
         function = self._functions.get(action.name)
         return await _run(function, action.arguments) if function else None
+
+
+def _is_approval(action: runs_pb2.PendingAction) -> bool:
+    return action.kind == runs_pb2.ACTION_KIND_APPROVAL
 
 
 async def _run(function: Function, arguments: str) -> messages_pb2.ToolReturn:
@@ -62,15 +71,18 @@ async def _run(function: Function, arguments: str) -> messages_pb2.ToolReturn:
 class AsyncTurn:
     """The events of a turn, of each of its runs in order; each run's begin with number 1.
 
-    Iterating runs the tools as their calls come, between two runs. Used as a context manager it is closed on exit; on entry
-    the first run is started. Closing ends the following, not the run.
+    Iterating runs the tools as their calls come, between two runs, as long as the turn has steps and time left. Used as a
+    context manager it is closed on exit; on entry the first run is started. Closing ends the following, not the run.
     """
 
-    def __init__(self, first: AsyncRunStream, follow_up: FollowUp, denial: Denial, answering: Answering) -> None:
+    def __init__(
+        self, first: AsyncRunStream, follow_up: FollowUp, denial: Denial, answering: Answering, budget: Budget
+    ) -> None:
         self._stream = first
         self._follow_up = follow_up
         self._denial = denial
         self._answering = answering
+        self._budget = budget
         self._accumulator = Accumulator()
         self._over = False
         self._closed = False
@@ -170,6 +182,8 @@ class AsyncTurn:
     async def _go_on(self) -> bool:
         """Answer what waits, if there is anything that can be answered, and begin to follow the answer's run."""
         run = self._accumulator.run
+        if run and self._answering.is_asked(self.pending_actions) and not self._is_stopped():
+            self._budget.spend(run)
         answers = await self._answering.answers(self.pending_actions, self._is_stopped)
         async with self._changing:
             follower = await self._follower(run, answers) if run else None

@@ -20,6 +20,7 @@ from letta_grpc.client._sync.stream import RunStream
 from letta_grpc.client._sync.tools import Tools
 from letta_grpc.client._sync.turn import Answering, Turn, Decide
 from letta_grpc.client.answers import Answers, answer_messages
+from letta_grpc.client.budgets import Budget
 from letta_grpc.client.functions import Function, client_tool
 from letta_grpc.client.lanes import Lane, lane_start
 from letta_grpc.client.on_threads import Channel, Sleep, open_channel, sleep
@@ -123,14 +124,18 @@ class Client:
                 What one raises the model is told, and the turn goes on.
         decide  asked about each call that waits for approval: it returns `approve()`, `deny(…)`, or None to let it wait
 
-        The turn ends with the first run that waits for nothing, or for nothing that is answered here.
+        The turn ends with the first run that waits for nothing, or for nothing that is answered here. `max_steps`, 50 unless
+        given, bounds the steps of all its runs together; so does a `run_timeout` their time, that of functions and decisions
+        included. When either is used up and the model still calls, no function is run, and reading raises Exhausted.
         """
         functions = {function.__name__: function for function in tools}
         run["client_tools"] = [*run.get("client_tools", ()), *map(client_tool, functions.values())]
         first = self.stream(agent_id, messages, options=options, **run)
+        budget = Budget(run)
 
         def follow_up(waiting: runs_pb2.Run, answers: Answers) -> RunStream:
-            return self.answer(waiting, answers, options=options, **answering(run, waiting))
+            arguments: RunArguments = {**answering(run, waiting), **budget.left(waiting)}
+            return self.answer(waiting, answers, options=options, **arguments)
 
         def denial(waiting: runs_pb2.Run) -> RunStream | None:
             for one in self.runs.list(
@@ -142,7 +147,7 @@ class Client:
                     return self.attach(one.id, options=options)
             return None
 
-        return self._remember(Turn(first, follow_up, denial, Answering(functions, decide)))
+        return self._remember(Turn(first, follow_up, denial, Answering(functions, decide), budget))
 
     def attach(self, run_id: str, *, after: int = 0, options: run_service_pb2.StreamOptions | None = None) -> RunStream:
         """Return the stream of a run that there is, from behind a number on."""
