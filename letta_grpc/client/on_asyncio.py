@@ -4,12 +4,13 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import grpc
 
 from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
 from letta_grpc.client.errors import StreamBroken, StreamClosed
+from letta_grpc.client.lazy_channel import LazyChannel
 from letta_grpc.client.statuses import error_from
 
 Request = TypeVar("Request")
@@ -37,11 +38,16 @@ async def run_function(function: Callable[..., Any], *arguments: object, **named
 
 
 def open_channel(target: str, tls: Tls) -> Channel:
-    """Return a channel; it connects with its first call."""
+    """Return a channel; it opens in the loop of its first call, and connects with that."""
     credentials = credentials_of(tls)
-    if credentials is None:
-        return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+
+    def begin() -> Channel:
+        if credentials is None:
+            return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        return grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+
+    # It is what we use of a channel: grpc's class has much besides.
+    return cast("Channel", LazyChannel(begin))
 
 
 async def call(

@@ -36,6 +36,9 @@ _DEFAULT_RETRY = RetryPolicy()
 class Client:
     """Speaks to one server, over one channel.
 
+    Of an asynchronous client the channel opens in the event loop of its first call, so that it may be made before there is a
+    loop. It stays there: used in another loop it raises RuntimeError. Make one client per loop.
+
     target           host and port, or any name that grpc resolves
     api_key          sent as `authorization: Bearer` with every call
     tls              True for the system's roots, or channel credentials of your own
@@ -57,9 +60,10 @@ class Client:
         sleep: Sleep = sleep,
     ) -> None:
         limit = dialing.time_limit(timeout_seconds)
-        self._owned_channel = open_channel(target, tls) if channel is None else None
+        used = channel or open_channel(target, tls)
+        self._owned_channel = used if channel is None else None
         self._connection = Connection(
-            channel or self._owned_channel or open_channel(target, tls),
+            used,
             metadata=dialing.call_metadata(api_key),
             timeout_seconds=limit,
             retry=retry,
