@@ -15,6 +15,7 @@ NAMES = {
     "AsyncRunStream": "RunStream",
     "AsyncRunStreams": "RunStreams",
     "AsyncTurn": "Turn",
+    "aclose": "close",
     "anext": "next",
 }
 

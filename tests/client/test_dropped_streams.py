@@ -4,11 +4,12 @@ import asyncio
 import gc
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing, closing
 
 import grpc
 import pytest
 
-from letta_grpc.client import AsyncClient, run_start
+from letta_grpc.client import AsyncClient, Client, run_start
 from tests.support.scripted_server import AGENT_ID, ScriptedRuns, Turn, log_of, serving
 
 LOG = log_of(["Hel", "lo"])
@@ -55,6 +56,50 @@ async def test_what_is_left_by_break_or_return_ends_its_call(leave: Callable[[As
     async with serving(runs) as target, AsyncClient(target) as client, asyncio.timeout(10):
         await leave(client)
         gc.collect()
+        await runs.reader_gone.wait()
+
+
+async def close_a_stream(client: AsyncClient) -> object:
+    async with aclosing(client.stream(AGENT_ID, "hi")) as stream:
+        await anext(stream)
+    return stream
+
+
+async def close_the_text(client: AsyncClient) -> object:
+    async with aclosing(client.stream(AGENT_ID, "hi").text_deltas()) as deltas:
+        await anext(deltas)
+    return deltas
+
+
+async def close_several(client: AsyncClient) -> object:
+    async with aclosing(client.stream_many([run_start(AGENT_ID, "hi")])) as streams:
+        await anext(streams)
+    return streams
+
+
+async def close_a_turn(client: AsyncClient) -> object:
+    async with aclosing(client.turn(AGENT_ID, "hi")) as turn:
+        await anext(turn)
+    return turn
+
+
+@pytest.mark.parametrize("use", [close_a_stream, close_the_text, close_several, close_a_turn])
+async def test_what_contextlib_closes_ends_its_call(use: Callable[[AsyncClient], Awaitable[object]]) -> None:
+    runs = quiet()
+    async with serving(runs) as target, AsyncClient(target) as client, asyncio.timeout(10):
+        held = await use(client)
+        await runs.reader_gone.wait()
+        del held
+
+
+async def test_contextlib_closes_the_blocking_twins_too() -> None:
+    def read(target: str) -> None:
+        with Client(target) as client, closing(client.stream(AGENT_ID, "hi")) as stream:
+            next(stream)
+
+    runs = quiet()
+    async with serving(runs) as target, asyncio.timeout(10):
+        await asyncio.to_thread(read, target)
         await runs.reader_gone.wait()
 
 

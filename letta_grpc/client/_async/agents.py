@@ -1,7 +1,7 @@
 """Agents by method."""
 
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import Kind, agent_kind, change, compaction_mode, memory_blocks
@@ -81,7 +81,7 @@ class Agents:
 
     def list(
         self, *, name: str | None = None, tags: Sequence[str] = (), page_size: int | None = None, descending: bool = False
-    ) -> AsyncIterator[agents_pb2.Agent]:
+    ) -> AsyncGenerator[agents_pb2.Agent, None]:
         """Iterate over agents, oldest first unless `descending`, over all pages; with all of these tags."""
         request = agent_service_pb2.ListAgentsRequest(
             name=name or "", tags=tags, page_size=page_size or 0, descending=descending
@@ -141,7 +141,7 @@ class Agents:
         conversation_id: str | None = None,
         page_size: int | None = None,
         descending: bool = False,
-    ) -> AsyncIterator[messages_pb2.Message]:
+    ) -> AsyncGenerator[messages_pb2.Message, None]:
         """Iterate over a conversation's messages, oldest first unless `descending`, over all pages."""
         request = agent_service_pb2.ListMessagesRequest(
             agent_id=agent_id, conversation_id=conversation_id or "", page_size=page_size or 0, descending=descending

@@ -1,6 +1,6 @@
 """What agents keep out of their contexts, by method."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Literal
 
 from letta_grpc.client._async.connection import Connection
@@ -28,7 +28,7 @@ class Archive:
 
     def list(
         self, agent_id: str, *, tags: Sequence[str] = (), page_size: int | None = None, descending: bool = False
-    ) -> AsyncIterator[passages_pb2.Passage]:
+    ) -> AsyncGenerator[passages_pb2.Passage, None]:
         """Iterate over notes that have all of these tags, oldest first unless `descending`, over all pages."""
         request = archive_service_pb2.ListPassagesRequest(
             agent_id=agent_id, tags=tags, page_size=page_size or 0, descending=descending

@@ -1,6 +1,6 @@
 """Shared memory blocks by method."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import change
@@ -42,7 +42,7 @@ class Blocks:
         agent_id: str | None = None,
         page_size: int | None = None,
         descending: bool = False,
-    ) -> AsyncIterator[blocks_pb2.Block]:
+    ) -> AsyncGenerator[blocks_pb2.Block, None]:
         """Iterate over blocks, oldest first unless `descending`, over all pages."""
         request = block_service_pb2.ListBlocksRequest(
             label=label or "", agent_id=agent_id or "", page_size=page_size or 0, descending=descending

@@ -1,6 +1,6 @@
 """Runs by method."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Unpack
 
@@ -55,7 +55,7 @@ class Runs:
         created_before: datetime | None = None,
         page_size: int | None = None,
         descending: bool = False,
-    ) -> AsyncIterator[runs_pb2.Run]:
+    ) -> AsyncGenerator[runs_pb2.Run, None]:
         """Iterate over runs, oldest first unless `descending`, over all pages; each argument narrows the list."""
         request = run_service_pb2.ListRunsRequest(
             agent_id=agent_id or "",
@@ -72,14 +72,16 @@ class Runs:
         )
         return self._connection.pages(self._stub.ListRuns, request, lambda page: page.runs)
 
-    def list_events(self, run_id: str, *, after: int = 0, page_size: int | None = None) -> AsyncIterator[events_pb2.RunEvent]:
+    def list_events(
+        self, run_id: str, *, after: int = 0, page_size: int | None = None
+    ) -> AsyncGenerator[events_pb2.RunEvent, None]:
         """Iterate over a run's stored events after a number, without waiting for more."""
         request = run_service_pb2.ListRunEventsRequest(run_id=run_id, after_sequence_number=after, page_size=page_size or 0)
         return self._connection.pages(self._stub.ListRunEvents, request, lambda page: page.events)
 
     def list_steps(
         self, run_id: str = "", *, agent_id: str = "", page_size: int | None = None, descending: bool = False
-    ) -> AsyncIterator[runs_pb2.Step]:
+    ) -> AsyncGenerator[runs_pb2.Step, None]:
         """Iterate over the completed steps of a run, of an agent's runs, or of all."""
         request = run_service_pb2.ListStepsRequest(
             run_id=run_id, agent_id=agent_id, page_size=page_size or 0, descending=descending
@@ -93,7 +95,7 @@ class Runs:
 
     def list_messages(
         self, run_id: str, *, page_size: int | None = None, descending: bool = False
-    ) -> AsyncIterator[messages_pb2.Message]:
+    ) -> AsyncGenerator[messages_pb2.Message, None]:
         """Iterate over what a run brought into its conversation, its input included."""
         request = run_service_pb2.ListRunMessagesRequest(run_id=run_id, page_size=page_size or 0, descending=descending)
         return self._connection.pages(self._stub.ListRunMessages, request, lambda page: page.messages)

@@ -101,6 +101,10 @@ class AsyncRunStreams:
         self._closed = True
         await self._hang_up()
 
+    async def aclose(self) -> None:
+        """Do as `disconnect` does: the name that `contextlib` knows."""
+        await self.disconnect()
+
     async def __aenter__(self) -> Self:
         try:
             await self.started()

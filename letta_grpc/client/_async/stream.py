@@ -1,7 +1,7 @@
 """A run's events, followed across any number of broken connections."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -98,7 +98,7 @@ class AsyncRunStream:
         self._accumulator.add(event)
         return event
 
-    async def text_deltas(self) -> AsyncIterator[str]:
+    async def text_deltas(self) -> AsyncGenerator[str, None]:
         """Yield the text as it comes. Should a step be restarted, what it had said is said again."""
         async for event in self:
             if event.HasField("text_delta"):
@@ -139,6 +139,10 @@ class AsyncRunStream:
         """Stop following; the run goes on. Does nothing when the stream has ended."""
         self._closed = True
         await self._hang_up()
+
+    async def aclose(self) -> None:
+        """Do as `disconnect` does: the name that `contextlib` knows."""
+        await self.disconnect()
 
     async def __aenter__(self) -> Self:
         try:

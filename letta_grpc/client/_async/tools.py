@@ -1,6 +1,6 @@
 """Tools by method."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Unpack
 
 from letta_grpc.client._async.connection import Connection
@@ -36,7 +36,7 @@ class Tools:
 
     def list(
         self, *, name: str | None = None, tags: Sequence[str] = (), page_size: int | None = None, descending: bool = False
-    ) -> AsyncIterator[tools_pb2.Tool]:
+    ) -> AsyncGenerator[tools_pb2.Tool, None]:
         """Iterate over tools, the built-in ones first, over all pages; with all of these tags."""
         request = tool_service_pb2.ListToolsRequest(
             name=name or "", tags=tags, page_size=page_size or 0, descending=descending

@@ -1,6 +1,6 @@
 """A turn: a run, and the runs that answer its calls, as one stream of events."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self, cast
 
@@ -125,7 +125,7 @@ class AsyncTurn:
                 self._accumulator.add(event)
                 return event
 
-    async def text_deltas(self) -> AsyncIterator[str]:
+    async def text_deltas(self) -> AsyncGenerator[str, None]:
         """Yield the text as it comes."""
         async for event in self:
             if event.HasField("text_delta"):
@@ -169,6 +169,10 @@ class AsyncTurn:
         """Stop following; the run goes on. No further function is run, and no further run started."""
         self._closed = True
         await self._stream.disconnect()
+
+    async def aclose(self) -> None:
+        """Do as `disconnect` does: the name that `contextlib` knows."""
+        await self.disconnect()
 
     async def __aenter__(self) -> Self:
         await self._stream.__aenter__()

@@ -1,6 +1,6 @@
 """One channel to a server, and how calls are made on it."""
 
-from collections.abc import Iterator, Callable, Iterable
+from collections.abc import Generator, Callable, Iterable
 from typing import Protocol, TypeVar
 
 from letta_grpc.client.dialing import Metadata
@@ -81,7 +81,7 @@ class Connection:
         method: "UnaryMethod[AnyPageRequest, AnyPage]",
         request: AnyPageRequest,
         items: Callable[[AnyPage], Iterable[Item]],
-    ) -> Iterator[Item]:
+    ) -> Generator[Item, None]:
         """Yield the items of all pages."""
         while True:
             page = self.ask(method, request)

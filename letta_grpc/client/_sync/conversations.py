@@ -1,7 +1,7 @@
 """Conversations by method."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client.requests import change, compaction_mode
@@ -37,7 +37,7 @@ class Conversations:
 
     def list(
         self, agent_id: str, *, page_size: int | None = None, descending: bool = False
-    ) -> Iterator[conversations_pb2.Conversation]:
+    ) -> Generator[conversations_pb2.Conversation, None]:
         """Iterate over an agent's conversations, oldest first unless `descending`, over all pages."""
         request = conversation_service_pb2.ListConversationsRequest(
             agent_id=agent_id, page_size=page_size or 0, descending=descending

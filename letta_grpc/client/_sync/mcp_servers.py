@@ -1,6 +1,6 @@
 """Servers of the Model Context Protocol by method."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.v1 import mcp_pb2, mcp_service_pb2, mcp_service_pb2_grpc, tools_pb2
@@ -29,7 +29,7 @@ class McpServers:
         request = mcp_service_pb2.GetMcpServerRequest(mcp_server_id=mcp_server_id)
         return (self._connection.ask(self._stub.GetMcpServer, request)).server
 
-    def list(self, *, page_size: int | None = None, descending: bool = False) -> Iterator[mcp_pb2.McpServer]:
+    def list(self, *, page_size: int | None = None, descending: bool = False) -> Generator[mcp_pb2.McpServer, None]:
         """Iterate over registered servers, oldest first unless `descending`, over all pages."""
         request = mcp_service_pb2.ListMcpServersRequest(page_size=page_size or 0, descending=descending)
         return self._connection.pages(self._stub.ListMcpServers, request, lambda page: page.servers)

@@ -101,6 +101,10 @@ class RunStreams:
         self._closed = True
         self._hang_up()
 
+    def close(self) -> None:
+        """Do as `disconnect` does: the name that `contextlib` knows."""
+        self.disconnect()
+
     def __enter__(self) -> Self:
         try:
             self.started()

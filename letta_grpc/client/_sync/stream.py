@@ -1,7 +1,7 @@
 """A run's events, followed across any number of broken connections."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -98,7 +98,7 @@ class RunStream:
         self._accumulator.add(event)
         return event
 
-    def text_deltas(self) -> Iterator[str]:
+    def text_deltas(self) -> Generator[str, None]:
         """Yield the text as it comes. Should a step be restarted, what it had said is said again."""
         for event in self:
             if event.HasField("text_delta"):
@@ -139,6 +139,10 @@ class RunStream:
         """Stop following; the run goes on. Does nothing when the stream has ended."""
         self._closed = True
         self._hang_up()
+
+    def close(self) -> None:
+        """Do as `disconnect` does: the name that `contextlib` knows."""
+        self.disconnect()
 
     def __enter__(self) -> Self:
         try:

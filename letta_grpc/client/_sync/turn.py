@@ -1,6 +1,6 @@
 """A turn: a run, and the runs that answer its calls, as one stream of events."""
 
-from collections.abc import Iterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Generator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self, cast
 
@@ -125,7 +125,7 @@ class Turn:
                 self._accumulator.add(event)
                 return event
 
-    def text_deltas(self) -> Iterator[str]:
+    def text_deltas(self) -> Generator[str, None]:
         """Yield the text as it comes."""
         for event in self:
             if event.HasField("text_delta"):
@@ -169,6 +169,10 @@ class Turn:
         """Stop following; the run goes on. No further function is run, and no further run started."""
         self._closed = True
         self._stream.disconnect()
+
+    def close(self) -> None:
+        """Do as `disconnect` does: the name that `contextlib` knows."""
+        self.disconnect()
 
     def __enter__(self) -> Self:
         self._stream.__enter__()
