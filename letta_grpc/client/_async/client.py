@@ -39,6 +39,9 @@ class AsyncClient:
     Of an asynchronous client the channel opens in the event loop of its first call, so that it may be made before there is a
     loop. It stays there: used in another loop it raises RuntimeError. Make one client per loop.
 
+    A client belongs to the process of its first call; in a forked child calls raise RuntimeError. Where workers are forked,
+    make the client in each worker, or use it in none before.
+
     target           host and port, or any name that grpc resolves
     api_key          sent as `authorization: Bearer` with every call
     tls              True for the system's roots, or channel credentials of your own

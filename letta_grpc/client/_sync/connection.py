@@ -1,5 +1,6 @@
 """One channel to a server, and how calls are made on it."""
 
+import os
 from collections.abc import Generator, Callable, Iterable
 from typing import Protocol, TypeVar
 
@@ -53,6 +54,8 @@ class Connection:
         self.sleep = sleep
         self._metadata = metadata
         self._closed = False
+        # Where the first call was made.
+        self._process: int | None = None
 
     def close(self) -> None:
         """Make no more calls; the channel is its owner's."""
@@ -60,7 +63,7 @@ class Connection:
 
     def change(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
         """Make a call that must not be made twice."""
-        self._require_open()
+        self._require_usable()
         return call(method, request, self._metadata, None if unlimited else self.timeout_seconds)
 
     def ask(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
@@ -68,7 +71,7 @@ class Connection:
         limit = None if unlimited else self.timeout_seconds
         backoff = Backoff(self.retry)
         while True:
-            self._require_open()
+            self._require_usable()
             try:
                 return call(method, request, self._metadata, limit)
             except DeadlineExceeded:
@@ -93,14 +96,18 @@ class Connection:
 
     def follow(self, method: "StreamMethod[Request, Response]", request: Request) -> "EventCall[Response]":
         """Begin a streaming call. It has no deadline: a run may take its time; silence is what ends it."""
-        self._require_open()
+        self._require_usable()
         return EventCall(method, request, self._metadata)
 
     def converse(self, method: "DialogueMethod[Request, Response]") -> "DialogueCall[Response]":
         """Begin a call on which both sides stream."""
-        self._require_open()
+        self._require_usable()
         return DialogueCall(method, self._metadata)
 
-    def _require_open(self) -> None:
+    def _require_usable(self) -> None:
         if self._closed:
             raise StreamClosed("the client is closed")
+        self._process = self._process or os.getpid()
+        if self._process != os.getpid():
+            # grpc goes on in a child only if no thread was inside it at the fork; else a call may wait for ever.
+            raise RuntimeError("this client was used before the process was forked: make another one after the fork")
