@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from google.protobuf.duration_pb2 import Duration
@@ -121,13 +122,25 @@ def run_start(agent_id: str, messages: Inputs, **run: Unpack[RunArguments]) -> r
 
 
 def start_of(kind: type[AnyStart], agent_id: str, messages: Inputs, run: RunArguments) -> AnyStart:
-    """Return a start, as this sort of request has it. It can be repeated without harm: it has a request id."""
+    """Return a start, as this sort of request has it. It can be repeated without harm: it has a request id.
+
+    Raises TypeError for an argument that RunArguments does not know.
+    """
+    refuse_unknown(run, RunArguments)
     return kind(
         agent_id=agent_id,
         conversation_id=run.get("conversation_id") or "",
         request_id=run.get("request_id") or str(uuid.uuid4()),
         run=run_spec(messages, run),
     )
+
+
+def refuse_unknown(given: Mapping[str, object], known: type) -> None:
+    """Raise TypeError for a keyword argument that a TypedDict does not know, as Python does for one that a signature lacks."""
+    for name in given:
+        if name not in known.__annotations__:
+            meant = "".join(f". Did you mean {one!r}?" for one in get_close_matches(name, known.__annotations__, n=1))
+            raise TypeError(f"got an unexpected keyword argument {name!r}{meant}")
 
 
 def input_messages(messages: Inputs) -> list[messages_pb2.InputMessage]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from letta_grpc.client.functions import Function, source_of
-from letta_grpc.client.requests import JsonText, Seconds, duration, json_text
+from letta_grpc.client.requests import JsonText, Seconds, duration, json_text, refuse_unknown
 from letta_grpc.v1 import tools_pb2
 
 
@@ -49,7 +49,8 @@ def python_source(
 
 
 def python_tool(code: str | Function, arguments: ToolArguments) -> tools_pb2.Tool:
-    """Return a tool of Python source."""
+    """Return a tool of Python source. Raises TypeError for an argument that ToolArguments does not know."""
+    refuse_unknown(arguments, ToolArguments)
     return tools_pb2.Tool(
         python=python_source(
             code,

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,10 @@ from letta_grpc.client.requests import (
     input_messages,
     memory_blocks,
     run_spec,
+    run_start,
     silence_limit,
 )
+from letta_grpc.client.tool_requests import python_tool
 from letta_grpc.v1 import agents_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 
@@ -54,6 +57,26 @@ def test_every_argument_reaches_the_run() -> None:
     assert spec.response_format == '{"type": "object"}'
     assert spec.conflict_policy == runs_pb2.CONFLICT_POLICY_ENQUEUE
     assert spec.disconnect_policy == runs_pb2.DISCONNECT_POLICY_CANCEL
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "told"),
+    [
+        ({"conversation": "x"}, "got an unexpected keyword argument 'conversation'. Did you mean 'conversation_id'?"),
+        ({"max_step": 1}, "got an unexpected keyword argument 'max_step'. Did you mean 'max_steps'?"),
+        ({"zzz": 1}, "got an unexpected keyword argument 'zzz'"),
+    ],
+)
+def test_a_mistyped_argument_of_a_run_is_refused(mistyped: dict[str, Any], told: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        run_start("agent-1", "hi", **mistyped)
+    assert str(refused.value) == told
+
+
+def test_a_mistyped_argument_of_a_tool_is_refused() -> None:
+    mistyped: Any = {"require_approval": True}
+    with pytest.raises(TypeError, match=r"'require_approval'\. Did you mean 'requires_approval'\?"):
+        python_tool("def f(): ...", mistyped)
 
 
 def test_the_answer_of_a_turn_keeps_its_limits_and_leaves_the_rest_to_the_run_that_waits() -> None:
