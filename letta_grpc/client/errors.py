@@ -26,7 +26,7 @@ A reason or code that is not listed here becomes the nearest class that is; `rea
 # ruff: noqa: N818 - the names say what happened, as in the domain; `except NotFound` reads well
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import grpc
 
@@ -372,6 +372,10 @@ class RunFailed(LettaError):
     def __init__(self, run: runs_pb2.Run) -> None:
         super().__init__(run.error.message or "the run failed", reason=run.error.reason, metadata=run.error.metadata)
         self.run = run
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By itself an exception is made again of its message: one that cannot be takes a whole process pool down.
+        return type(self), (self.run,), vars(self)
 
 
 def _leaves(root: type[LettaError]) -> Iterator[type[LettaError]]:

@@ -1,3 +1,7 @@
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+
 import grpc
 import pytest
 
@@ -23,15 +27,17 @@ from letta_grpc.client import (
     RequestIdReused,
     ResourceInUse,
     RetryPolicy,
+    RunFailed,
     RunNotFound,
     ServerError,
     ServerUnavailable,
+    StreamBroken,
     ToolNotFound,
     ToolSourceInvalid,
     Unauthenticated,
 )
 from letta_grpc.client.errors import BY_REASON
-from letta_grpc.v1 import errors_pb2
+from letta_grpc.v1 import errors_pb2, runs_pb2
 from tests.support.scripted_server import RUN_ID, Refusal, ScriptedRuns, Turn, serving
 
 Code = grpc.StatusCode
@@ -143,3 +149,36 @@ def test_every_reason_that_ends_a_call_has_an_exception() -> None:
     values = [value for value in errors_pb2.ErrorReason.values() if 0 < value < first_in_a_run]
     names = {errors_pb2.ErrorReason.Name(value).removeprefix("ERROR_REASON_") for value in values}
     assert names == set(BY_REASON)
+
+
+def kinds(root: type[LettaError] = LettaError) -> Iterator[type[LettaError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from kinds(child)
+
+
+def example(kind: type[LettaError]) -> LettaError:
+    if issubclass(kind, RunFailed):
+        error = errors_pb2.RunError(reason="MODEL_OVERLOADED", message="too much", metadata={"provider": "openai"})
+        return kind(runs_pb2.Run(id=RUN_ID, error=error))
+    if issubclass(kind, StreamBroken):
+        return kind("silence")
+    facts = {"active_run_id": RUN_ID}
+    return kind("so it is", code=Code.ABORTED, reason="WHY", metadata=facts, retry_delay=1.5, fields={"name": "is long"})
+
+
+def sent(error: LettaError) -> LettaError:
+    arrived: LettaError = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own, as a process pool sends it
+    return arrived
+
+
+@pytest.mark.parametrize("again", [copy.copy, sent])
+@pytest.mark.parametrize("kind", [*kinds()])
+def test_an_exception_goes_to_another_process_as_it_is(
+    kind: type[LettaError], again: Callable[[LettaError], LettaError]
+) -> None:
+    error = example(kind)
+    twin = again(error)
+    assert type(twin) is kind
+    assert vars(twin) == vars(error)
+    assert (str(twin), repr(twin)) == (str(error), repr(error))
