@@ -30,7 +30,7 @@ async def sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def run_function(function: Callable[..., Any], *arguments: object, **named: object) -> object:
+async def run_function(function: Callable[..., Any], /, *arguments: object, **named: object) -> object:
     """Run a caller's function: a coroutine here, any other in a thread, so that nobody else waits for it."""
     if inspect.iscoroutinefunction(function):
         return await function(*arguments, **named)

@@ -34,7 +34,7 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def run_function(function: Callable[..., Any], *arguments: object, **named: object) -> object:
+def run_function(function: Callable[..., Any], /, *arguments: object, **named: object) -> object:
     """Run a caller's function; a coroutine in a loop and a thread of its own, for this one may have a loop: a notebook's."""
     if inspect.iscoroutinefunction(function):
         with ThreadPoolExecutor(max_workers=1) as thread:
