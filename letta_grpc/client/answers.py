@@ -40,7 +40,7 @@ def tool_return(
 
 
 def answer_messages(answers: Answers) -> list[messages_pb2.InputMessage]:
-    """Return answers as input: the decisions, then the returns, each in the order given."""
+    """Return answers as input: the decisions, then the returns, each in the order given. Raises TypeError for others."""
     decisions: list[messages_pb2.Decision] = []
     returns: list[messages_pb2.ToolReturn] = []
     for call_id, answer in answers.items():
@@ -51,6 +51,8 @@ def answer_messages(answers: Answers) -> list[messages_pb2.InputMessage]:
                 decisions.append(messages_pb2.Decision(tool_call_id=call_id, deny=answer))
             case messages_pb2.ToolReturn():
                 returns.append(_naming(call_id, answer))
+            case _:
+                raise TypeError(f"an answer is approve(), deny(…) or tool_return(…); that to {call_id!r} is {answer!r}")
     decided = messages_pb2.InputMessage(approval=messages_pb2.ApprovalInput(decisions=decisions))
     given = messages_pb2.InputMessage(tool_returns=messages_pb2.ToolReturnsInput(returns=returns))
     return [*([decided] if decisions else []), *([given] if returns else [])]

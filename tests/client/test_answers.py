@@ -1,4 +1,7 @@
 from datetime import date
+from typing import Any
+
+import pytest
 
 from letta_grpc.client import answer_messages, approve, deny, tool_return
 from letta_grpc.v1 import messages_pb2
@@ -35,3 +38,9 @@ def test_one_return_may_answer_several_calls() -> None:
     (message,) = answer_messages({"a": same, "b": same})
     assert [one.tool_call_id for one in message.tool_returns.returns] == ["a", "b"]
     assert same.tool_call_id == ""
+
+
+@pytest.mark.parametrize("answer", [True, None, "yes", {"approve": True}])
+def test_what_is_no_answer_is_refused(answer: Any) -> None:  # noqa: ANN401 - the point of it
+    with pytest.raises(TypeError, match=r"approve\(\), deny\(…\) or tool_return\(…\); that to 'call-1' is "):
+        answer_messages({"call-1": answer})
