@@ -31,10 +31,14 @@ async def sleep(seconds: float) -> None:
 
 
 async def run_function(function: Callable[..., Any], /, *arguments: object, **named: object) -> object:
-    """Run a caller's function: a coroutine here, any other in a thread, so that nobody else waits for it."""
+    """Run a caller's function: a coroutine here, any other in a thread, so that nobody else waits for it.
+
+    What gives an awaitable without saying so, as a lambda or a plain decorator round a coroutine does, is awaited too.
+    """
     if inspect.iscoroutinefunction(function):
         return await function(*arguments, **named)
-    return await asyncio.to_thread(function, *arguments, **named)
+    result = await asyncio.to_thread(function, *arguments, **named)
+    return await result if inspect.isawaitable(result) else result
 
 
 def open_channel(target: str, tls: Tls) -> Channel:

@@ -35,11 +35,20 @@ def sleep(seconds: float) -> None:
 
 
 def run_function(function: Callable[..., Any], /, *arguments: object, **named: object) -> object:
-    """Run a caller's function; a coroutine in a loop and a thread of its own, for this one may have a loop: a notebook's."""
+    """Run a caller's function; a coroutine in a loop and a thread of its own, for this one may have a loop: a notebook's.
+
+    Raises TypeError where an awaitable comes from what is no `async def`: it may belong to a loop that waits for this thread.
+    """
     if inspect.iscoroutinefunction(function):
         with ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(asyncio.run, function(*arguments, **named)).result()
-    return function(*arguments, **named)
+    result = function(*arguments, **named)
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        raise TypeError(f"{name} gave an awaitable; the blocking client awaits `async def` functions alone: use AsyncClient")
+    return result
 
 
 def open_channel(target: str, tls: Tls) -> Channel:
