@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from letta_grpc.client.return_limits import fitting
 from letta_grpc.v1 import messages_pb2
 
 Answer = messages_pb2.Approve | messages_pb2.Deny | messages_pb2.ToolReturn
@@ -40,7 +41,10 @@ def tool_return(
 
 
 def answer_messages(answers: Answers) -> list[messages_pb2.InputMessage]:
-    """Return answers as input: the decisions, then the returns, each in the order given. Raises TypeError for others."""
+    """Return answers as input: the decisions, then the returns, each in the order given. Raises TypeError for others.
+
+    Returns that are together larger than a server takes are cut, with notes that tell the model so.
+    """
     decisions: list[messages_pb2.Decision] = []
     returns: list[messages_pb2.ToolReturn] = []
     for call_id, answer in answers.items():
@@ -54,7 +58,7 @@ def answer_messages(answers: Answers) -> list[messages_pb2.InputMessage]:
             case _:
                 raise TypeError(f"an answer is approve(), deny(…) or tool_return(…); that to {call_id!r} is {answer!r}")
     decided = messages_pb2.InputMessage(approval=messages_pb2.ApprovalInput(decisions=decisions))
-    given = messages_pb2.InputMessage(tool_returns=messages_pb2.ToolReturnsInput(returns=returns))
+    given = messages_pb2.InputMessage(tool_returns=messages_pb2.ToolReturnsInput(returns=fitting(returns)))
     return [*([decided] if decisions else []), *([given] if returns else [])]
 
 
