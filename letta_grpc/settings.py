@@ -93,7 +93,12 @@ class Settings(BaseSettings):
         le=_DAY_SECONDS,
         description="How long after its last sign of life a server owns its runs.",
     )
-    max_message_bytes: int = Field(default=4 * 2**20, ge=2**16, le=2**30, description="The largest request that is taken.")
+    max_message_bytes: int = Field(
+        default=4 * 2**20,
+        ge=2**16,
+        le=2**30,
+        description="The largest request that is taken; if it is raised, the largest answer too. Our clients take 64 MiB.",
+    )
     max_streams: int = Field(default=2_000, ge=1, description="How many streams may be open at once; more are refused.")
     providers: dict[str, Provider] = Field(
         default_factory=dict,

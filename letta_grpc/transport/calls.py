@@ -37,6 +37,8 @@ from letta_grpc.transport.wire import LiveCall, Wire, text_metadata
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
+# What clients take of a response, in bytes, unless they are told otherwise.
+_TAKEN_BY_DEFAULT = 4 * 1024 * 1024
 _OK = CallStatus(grpc.StatusCode.OK)
 _CANCELLED = CallStatus(grpc.StatusCode.CANCELLED)
 _TOO_LATE = CallStatus(grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -44,12 +46,16 @@ _TOO_LATE = CallStatus(grpc.StatusCode.DEADLINE_EXCEEDED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the server takes. Sizes are in bytes; a response must fit what clients take by default, which is 4 MiB."""
+    """What the server takes. Sizes are in bytes."""
 
-    max_request_bytes: int = 4 * 1024 * 1024
-    max_response_bytes: int = 4 * 1024 * 1024 - 1024
+    max_request_bytes: int = _TAKEN_BY_DEFAULT
     max_run_streams: int = 4096
     max_stream_age_seconds: float | None = None
+
+    @property
+    def max_response_bytes(self) -> int:
+        """What goes out may be as large as what comes in, less what an import adds to an export; and what any client takes."""
+        return max(self.max_request_bytes, _TAKEN_BY_DEFAULT) - 1024
 
 
 class Calls:
@@ -193,7 +199,8 @@ class Calls:
         size, limit = len(body), self.limits.max_response_bytes
         if size > limit:
             # Sent all the same it would fail at the client, after we had told ourselves that it went well.
-            message = f"The answer has {size} bytes; {limit} can be sent. Ask for less at once."
+            ways = "Ask for less at once, or let the server send more: LETTA_GRPC_MAX_MESSAGE_BYTES."
+            message = f"The answer has {size} bytes; {limit} can be sent. {ways}"
             raise MessageTooLarge(message, size=str(size), limit=str(limit))
         return body
 

@@ -15,5 +15,5 @@ REQUIREMENTS = {
     "model_failure_keeps": "After a failed run the input and what the model had said are kept, and the conversation goes on.",
     "tool_arguments": "Tool arguments that are not JSON become an error return that the model is told, and the run goes on.",
     "error_facts": "Every reason comes with its code and with the metadata that errors.proto lists.",
-    "sizes": "No response is larger than what clients take by default: pages get shorter.",
+    "sizes": "No response is larger than what clients take by default, unless the server is told to: pages get shorter.",
 }
