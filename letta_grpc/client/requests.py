@@ -1,24 +1,19 @@
 """From keyword arguments to requests."""
 
-import json
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
+from typing import Literal, TypedDict, TypeVar, Unpack, cast
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from letta_grpc.v1 import agents_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.client.values import JsonText, RequestId, Seconds, chosen, duration, json_text, request_id_of, texts
+from letta_grpc.v1 import agents_pb2, archive_service_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 Input = str | messages_pb2.InputMessage
 Inputs = Input | Sequence[Input]
-Seconds = float | timedelta
-# JSON as Python has it, or as text where key order and spelling matter.
-JsonText = str | Mapping[str, Any]
 Kind = Literal["react", "memgpt"]
+SearchMode = Literal["best", "words", "meaning"]
 Resource = TypeVar("Resource", bound=Message)
 AnyStart = TypeVar(
     "AnyStart",
@@ -57,6 +52,11 @@ _DISCONNECT_POLICIES = {
     "continue": runs_pb2.DISCONNECT_POLICY_CONTINUE,
     "cancel": runs_pb2.DISCONNECT_POLICY_CANCEL,
 }
+_SEARCH_MODES: Mapping[str | None, "archive_service_pb2.SearchMode.ValueType"] = {
+    "best": archive_service_pb2.SEARCH_MODE_BEST,
+    "words": archive_service_pb2.SEARCH_MODE_WORDS,
+    "meaning": archive_service_pb2.SEARCH_MODE_MEANING,
+}
 
 
 class RunArguments(TypedDict, total=False):
@@ -80,7 +80,7 @@ class RunArguments(TypedDict, total=False):
     """
 
     conversation_id: str | None
-    request_id: str | None
+    request_id: RequestId | None
     max_steps: int | None
     run_timeout: Seconds | None
     conflict_policy: Literal["reject", "enqueue", "interrupt"] | None
@@ -101,17 +101,17 @@ def run_spec(messages: Inputs, arguments: RunArguments) -> runs_pb2.RunSpec:
     return runs_pb2.RunSpec(
         messages=input_messages(messages),
         max_steps=arguments.get("max_steps"),
-        run_timeout=duration(arguments.get("run_timeout")),
-        conflict_policy=_CONFLICT_POLICIES[arguments.get("conflict_policy")],
-        disconnect_policy=_DISCONNECT_POLICIES[arguments.get("disconnect_policy")],
-        disconnect_grace=duration(arguments.get("disconnect_grace")),
-        approval_timeout=duration(arguments.get("approval_timeout")),
+        run_timeout=duration(arguments.get("run_timeout"), "run_timeout"),
+        conflict_policy=chosen("conflict_policy", arguments.get("conflict_policy"), _CONFLICT_POLICIES),
+        disconnect_policy=chosen("disconnect_policy", arguments.get("disconnect_policy"), _DISCONNECT_POLICIES),
+        disconnect_grace=duration(arguments.get("disconnect_grace"), "disconnect_grace"),
+        approval_timeout=duration(arguments.get("approval_timeout"), "approval_timeout"),
         client_tools=arguments.get("client_tools"),
         model=arguments.get("model"),
         system=arguments.get("system"),
         response_format=json_text(arguments.get("response_format")),
         callback_url=arguments.get("callback_url"),
-        metadata=arguments.get("metadata"),
+        metadata=texts(arguments.get("metadata")),
         background=arguments.get("background", False),
     )
 
@@ -124,13 +124,13 @@ def run_start(agent_id: str, messages: Inputs, **run: Unpack[RunArguments]) -> r
 def start_of(kind: type[AnyStart], agent_id: str, messages: Inputs, run: RunArguments) -> AnyStart:
     """Return a start, as this sort of request has it. It can be repeated without harm: it has a request id.
 
-    Raises TypeError for an argument that RunArguments does not know.
+    Raises TypeError for an argument that RunArguments does not know or that is of another type, ValueError for other words.
     """
     refuse_unknown(run, RunArguments)
     return kind(
         agent_id=agent_id,
         conversation_id=run.get("conversation_id") or "",
-        request_id=run.get("request_id") or str(uuid.uuid4()),
+        request_id=request_id_of(run.get("request_id")),
         run=run_spec(messages, run),
     )
 
@@ -147,20 +147,6 @@ def input_messages(messages: Inputs) -> list[messages_pb2.InputMessage]:
     """Return the input; a plain string is what a person says."""
     given: Iterable[Input] = [messages] if isinstance(messages, str | messages_pb2.InputMessage) else messages
     return [messages_pb2.InputMessage(user=messages_pb2.UserInput(text=one)) if isinstance(one, str) else one for one in given]
-
-
-def json_text(value: JsonText | None) -> str | None:
-    """Return JSON as text; text stays as it is."""
-    return value if value is None or isinstance(value, str) else json.dumps(value)
-
-
-def duration(value: Seconds | None) -> Duration | None:
-    """Return a time span, or None to leave the server its default."""
-    if value is None:
-        return None
-    span = Duration()
-    span.FromTimedelta(value if isinstance(value, timedelta) else timedelta(seconds=value))
-    return span
 
 
 def memory_blocks(
@@ -190,7 +176,7 @@ def silence_limit(options: run_service_pb2.StreamOptions) -> float | None:
 
 def agent_kind(kind: Kind | None) -> "agents_pb2.AgentKind.ValueType":
     """Return how an agent speaks; None leaves the server its default."""
-    return _KINDS[kind]
+    return chosen("kind", kind, _KINDS)
 
 
 def answering(arguments: RunArguments, run: runs_pb2.Run) -> RunArguments:
@@ -201,6 +187,11 @@ def answering(arguments: RunArguments, run: runs_pb2.Run) -> RunArguments:
     first_alone = {"request_id", "conflict_policy", "client_tools", "model", "system", "response_format"}
     kept = {name: value for name, value in arguments.items() if name not in first_alone}
     return cast("RunArguments", kept | {"conversation_id": run.conversation_id})
+
+
+def search_mode(mode: SearchMode) -> "archive_service_pb2.SearchMode.ValueType":
+    """Return how an archive is searched."""
+    return chosen("mode", mode, _SEARCH_MODES)
 
 
 def compaction_mode(*, everything: bool) -> "runs_pb2.CompactionMode.ValueType":

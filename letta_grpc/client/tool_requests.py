@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from letta_grpc.client.functions import Function, source_of
-from letta_grpc.client.requests import JsonText, Seconds, duration, json_text, refuse_unknown
+from letta_grpc.client.requests import refuse_unknown
+from letta_grpc.client.values import JsonText, Seconds, duration, json_text
 from letta_grpc.v1 import tools_pb2
 
 

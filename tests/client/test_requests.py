@@ -1,21 +1,25 @@
-from datetime import timedelta
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from letta_grpc.client.requests import (
     RunArguments,
+    agent_kind,
     answering,
     change,
-    duration,
     input_messages,
     memory_blocks,
     run_spec,
     run_start,
+    search_mode,
     silence_limit,
 )
 from letta_grpc.client.tool_requests import python_tool
-from letta_grpc.v1 import agents_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.client.values import duration, timestamp
+from letta_grpc.v1 import agents_pb2, archive_service_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 
 def test_strings_are_what_a_person_says_and_messages_stay_as_they_are() -> None:
@@ -77,6 +81,55 @@ def test_a_mistyped_argument_of_a_tool_is_refused() -> None:
     mistyped: Any = {"require_approval": True}
     with pytest.raises(TypeError, match=r"'require_approval'\. Did you mean 'requires_approval'\?"):
         python_tool("def f(): ...", mistyped)
+
+
+def test_words_count_in_any_case() -> None:
+    said: Any = {"conflict_policy": "ENQUEUE", "disconnect_policy": "Cancel"}
+    spec = run_spec("hi", said)
+    assert spec.conflict_policy == runs_pb2.CONFLICT_POLICY_ENQUEUE
+    assert spec.disconnect_policy == runs_pb2.DISCONNECT_POLICY_CANCEL
+    spelled: Any = "MemGPT"
+    assert agent_kind(spelled) == agents_pb2.AGENT_KIND_MEMGPT
+    assert search_mode("meaning") == archive_service_pb2.SEARCH_MODE_MEANING
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "told"),
+    [
+        ({"conflict_policy": "queue"}, ValueError, "conflict_policy is 'queue'; it must be one of reject, enqueue, interrupt"),
+        ({"disconnect_policy": 2}, ValueError, "disconnect_policy is 2; it must be one of continue, cancel"),
+        ({"metadata": {"user": 7}}, TypeError, "metadata has 'user': 7; names and values must be str"),
+        ({"request_id": 7}, TypeError, "request_id is 7; it must be a UUID, as text or as it is"),
+        ({"run_timeout": float("inf")}, ValueError, "run_timeout is inf; it must end: "),
+        ({"disconnect_grace": float("nan")}, ValueError, "disconnect_grace is nan; it must end: "),
+        ({"approval_timeout": "1h"}, TypeError, "approval_timeout is '1h'; it must be a timedelta or a number of seconds"),
+    ],
+)
+def test_what_an_argument_cannot_be_is_told_by_its_name(wrong: dict[str, Any], kind: type[Exception], told: str) -> None:
+    with pytest.raises(kind) as refused:
+        run_start("agent-1", "hi", **wrong)
+    assert str(refused.value).startswith(told)
+
+
+def test_other_ways_of_searching_are_refused_with_those_there_are() -> None:
+    mistyped: Any = "word"
+    with pytest.raises(ValueError, match="mode is 'word'; it must be one of best, words, meaning"):
+        search_mode(mistyped)
+
+
+def test_a_request_id_may_be_a_uuid() -> None:
+    chosen = uuid.uuid4()
+    assert run_start("agent-1", "hi", request_id=chosen).request_id == str(chosen)
+
+
+def test_a_time_without_a_zone_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "EST5")
+        time.tzset()
+        local = timestamp(datetime(2026, 1, 2, 3))  # noqa: DTZ001 - the point of it
+    time.tzset()
+    assert local == timestamp(datetime(2026, 1, 2, 8, tzinfo=UTC))
+    assert timestamp(None) is None
 
 
 def test_the_answer_of_a_turn_keeps_its_limits_and_leaves_the_rest_to_the_run_that_waits() -> None:

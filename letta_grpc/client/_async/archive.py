@@ -1,10 +1,9 @@
 """What agents keep out of their contexts, by method."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Literal
 
 from letta_grpc.client._async.connection import Connection
-from letta_grpc.client.requests import change
+from letta_grpc.client.requests import SearchMode, change, search_mode
 from letta_grpc.v1 import archive_service_pb2, archive_service_pb2_grpc, passages_pb2
 
 
@@ -57,7 +56,7 @@ class Archive:
         *,
         tags: Sequence[str] = (),
         limit: int | None = None,
-        mode: Literal["best", "words", "meaning"] = "best",
+        mode: SearchMode = "best",
     ) -> Sequence[passages_pb2.Passage]:
         """Return the notes with all of these tags that fit best, best first.
 
@@ -68,6 +67,6 @@ class Archive:
             query=query,
             tags=tags,
             limit=limit or 0,
-            mode=archive_service_pb2.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}"),
+            mode=search_mode(mode),
         )
         return (await self._connection.ask(self._stub.SearchPassages, request)).passages

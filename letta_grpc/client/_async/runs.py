@@ -4,10 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Unpack
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import Inputs, RunArguments, start_of
+from letta_grpc.client.values import timestamp
 from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 
@@ -56,7 +55,10 @@ class Runs:
         page_size: int | None = None,
         descending: bool = False,
     ) -> AsyncGenerator[runs_pb2.Run, None]:
-        """Iterate over runs, oldest first unless `descending`, over all pages; each argument narrows the list."""
+        """Iterate over runs, oldest first unless `descending`, over all pages; each argument narrows the list.
+
+        Times without a zone are local.
+        """
         request = run_service_pb2.ListRunsRequest(
             agent_id=agent_id or "",
             conversation_id=conversation_id or "",
@@ -65,8 +67,8 @@ class Runs:
             background=background,
             has_pending_actions=has_pending_actions,
             parent_run_id=parent_run_id or "",
-            create_time_from=_timestamp(created_from),
-            create_time_before=_timestamp(created_before),
+            create_time_from=timestamp(created_from),
+            create_time_before=timestamp(created_before),
             page_size=page_size or 0,
             descending=descending,
         )
@@ -99,11 +101,3 @@ class Runs:
         """Iterate over what a run brought into its conversation, its input included."""
         request = run_service_pb2.ListRunMessagesRequest(run_id=run_id, page_size=page_size or 0, descending=descending)
         return self._connection.pages(self._stub.ListRunMessages, request, lambda page: page.messages)
-
-
-def _timestamp(time: datetime | None) -> Timestamp | None:
-    if time is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp

@@ -5,8 +5,9 @@ from typing import Unpack
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.functions import Function
-from letta_grpc.client.requests import JsonText, Seconds, change, json_text
+from letta_grpc.client.requests import change
 from letta_grpc.client.tool_requests import ToolArguments, python_source, python_tool
+from letta_grpc.client.values import JsonText, Seconds, json_text
 from letta_grpc.v1 import agents_pb2, tool_service_pb2, tool_service_pb2_grpc, tools_pb2
 
 

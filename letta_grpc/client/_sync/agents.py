@@ -1,10 +1,10 @@
 """Agents by method."""
 
-import uuid
 from collections.abc import Generator, Mapping, Sequence
 
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client.requests import Kind, agent_kind, change, compaction_mode, memory_blocks
+from letta_grpc.client.values import RequestId, request_id_of, texts
 from letta_grpc.v1 import (
     agent_files_pb2,
     agent_service_pb2,
@@ -67,7 +67,7 @@ class Agents:
             secrets=secrets,
             sleeptime=sleeptime,
             tags=tags,
-            metadata=metadata,
+            metadata=texts(metadata),
             context_window=context_window or 0,
             timezone=timezone or "",
         )
@@ -122,7 +122,7 @@ class Agents:
                 "secrets": secrets,
                 "sleeptime": sleeptime,
                 "tags": tags,
-                "metadata": metadata,
+                "metadata": texts(metadata),
                 "context_window": context_window,
                 "timezone": timezone,
             },
@@ -159,13 +159,13 @@ class Agents:
         *,
         conversation_id: str | None = None,
         everything: bool = False,
-        request_id: str | None = None,
+        request_id: RequestId | None = None,
     ) -> runs_pb2.Run:
         """Put older messages of a conversation's context into a summary, or `everything`; return the run that does it."""
         request = agent_service_pb2.CompactAgentRequest(
             agent_id=agent_id,
             conversation_id=conversation_id or "",
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id_of(request_id),
             mode=compaction_mode(everything=everything),
         )
         return (self._connection.ask(self._stub.CompactAgent, request)).run
@@ -179,7 +179,7 @@ class Agents:
         model: str | None = None,
         key: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        request_id: str | None = None,
+        request_id: RequestId | None = None,
     ) -> runs_pb2.Run:
         """Put in a turn that happened elsewhere; return the run that does it.
 
@@ -188,12 +188,12 @@ class Agents:
         request = agent_service_pb2.CaptureMessagesRequest(
             agent_id=agent_id or "",
             conversation_id=conversation_id or "",
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id_of(request_id),
             user_texts=user_texts,
             assistant_text=answer,
             model=model or "",
             capture_key=key or "",
-            metadata=metadata,
+            metadata=texts(metadata),
         )
         return (self._connection.ask(self._stub.CaptureMessages, request)).run
 
@@ -253,7 +253,7 @@ class Agents:
                 "description": description,
                 "limit": limit,
                 "read_only": read_only,
-                "metadata": metadata,
+                "metadata": texts(metadata),
             },
         )
         request = agent_service_pb2.UpdateMemoryBlockRequest(agent_id=agent_id, label=label, block=block, update_mask=mask)

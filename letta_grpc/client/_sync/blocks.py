@@ -4,6 +4,7 @@ from collections.abc import Generator, Mapping
 
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client.requests import change
+from letta_grpc.client.values import texts
 from letta_grpc.v1 import agents_pb2, block_service_pb2, block_service_pb2_grpc, blocks_pb2
 
 
@@ -26,7 +27,12 @@ class Blocks:
     ) -> blocks_pb2.Block:
         """Make a block that no agent has yet; return it as stored."""
         block = blocks_pb2.Block(
-            label=label, value=value, description=description or "", limit=limit, read_only=read_only, metadata=metadata
+            label=label,
+            value=value,
+            description=description or "",
+            limit=limit,
+            read_only=read_only,
+            metadata=texts(metadata),
         )
         request = block_service_pb2.CreateBlockRequest(block=block)
         return (self._connection.change(self._stub.CreateBlock, request)).block
@@ -73,7 +79,7 @@ class Blocks:
                 "description": description,
                 "limit": limit,
                 "read_only": read_only,
-                "metadata": metadata,
+                "metadata": texts(metadata),
             },
         )
         request = block_service_pb2.UpdateBlockRequest(

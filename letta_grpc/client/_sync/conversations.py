@@ -1,10 +1,10 @@
 """Conversations by method."""
 
-import uuid
 from collections.abc import Generator, Mapping
 
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client.requests import change, compaction_mode
+from letta_grpc.client.values import RequestId, request_id_of, texts
 from letta_grpc.v1 import conversation_service_pb2, conversation_service_pb2_grpc, conversations_pb2, runs_pb2
 
 
@@ -26,7 +26,7 @@ class Conversations:
         """Open another thread of an agent; return it as stored."""
         request = conversation_service_pb2.CreateConversationRequest(
             agent_id=agent_id,
-            conversation=conversations_pb2.Conversation(title=title or "", model=model or "", metadata=metadata),
+            conversation=conversations_pb2.Conversation(title=title or "", model=model or "", metadata=texts(metadata)),
         )
         return (self._connection.change(self._stub.CreateConversation, request)).conversation
 
@@ -53,7 +53,9 @@ class Conversations:
         metadata: Mapping[str, str] | None = None,
     ) -> conversations_pb2.Conversation:
         """Change what is given and leave the rest."""
-        conversation, mask = change(conversations_pb2.Conversation(), {"title": title, "model": model, "metadata": metadata})
+        conversation, mask = change(
+            conversations_pb2.Conversation(), {"title": title, "model": model, "metadata": texts(metadata)}
+        )
         request = conversation_service_pb2.UpdateConversationRequest(
             conversation_id=conversation_id, conversation=conversation, update_mask=mask
         )
@@ -78,12 +80,12 @@ class Conversations:
         conversation_id: str,
         *,
         everything: bool = False,
-        request_id: str | None = None,
+        request_id: RequestId | None = None,
     ) -> runs_pb2.Run:
         """Put older messages of the context into a summary, or `everything`; return the run that does it."""
         request = conversation_service_pb2.CompactConversationRequest(
             conversation_id=conversation_id,
-            request_id=request_id or str(uuid.uuid4()),
+            request_id=request_id_of(request_id),
             mode=compaction_mode(everything=everything),
         )
         return (self._connection.ask(self._stub.CompactConversation, request)).run
