@@ -6,9 +6,10 @@ hold. A parameter with a default may be left out. The docstring is the descripti
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from textwrap import dedent
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from letta_grpc.v1 import runs_pb2
@@ -34,19 +35,41 @@ class ArgumentsInvalid(Exception):  # noqa: N818 - a verdict, for the model to r
 def client_tool(function: Function) -> runs_pb2.ClientTool:
     """Describe a function to a model. Raises TypeError for an annotation that JSON Schema has no word for."""
     return runs_pb2.ClientTool(
-        name=function.__name__, description=inspect.getdoc(function) or "", parameters=json.dumps(parameters_of(function))
+        name=name_of(function),
+        description=inspect.getdoc(_written(function)) or "",
+        parameters=json.dumps(parameters_of(function)),
     )
+
+
+def by_name(functions: Iterable[Function]) -> Mapping[str, Function]:
+    """Return functions by what a model calls them. Raises ValueError where two have one name."""
+    named: dict[str, Function] = {}
+    for function in functions:
+        name = name_of(function)
+        if name in named:
+            raise ValueError(f"two tools have the name {name!r}: a model could not tell them apart")
+        named[name] = function
+    return named
+
+
+def name_of(function: Function) -> str:
+    """Return what a model calls a function. Raises TypeError for one that has no name, as an object or a partial has none."""
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str):
+        raise TypeError(f"{function!r} has no name that a model could call it by: set its __name__, or wrap it in a def")
+    return name
 
 
 def parameters_of(function: Function) -> Schema:
     """Return the JSON Schema of a function's parameters."""
-    hints = get_type_hints(function)
+    label = name_of(function)
+    hints = _hints(function)
     properties: Schema = {}
     required: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
-            raise TypeError(f"{function.__name__}: {name} cannot be given by name, so no model can give it")
-        properties[name] = _schema(hints.get(name, Any), f"{function.__name__}: {name}")
+            raise TypeError(f"{label}: {name} cannot be given by name, so no model can give it")
+        properties[name] = _schema(hints.get(name, Any), f"{label}: {name}")
         if parameter.default is parameter.empty:
             required.append(name)
         elif isinstance(parameter.default, str | int | float | bool):
@@ -75,6 +98,21 @@ def source_of(code: str | Function) -> str:
     Only the function is taken: what it uses it must import or define in its own body.
     """
     return code if isinstance(code, str) else dedent(inspect.getsource(code))
+
+
+def _written(function: Function) -> Function:
+    """Return the function that somebody wrote, of which a partial gives some arguments."""
+    return _written(function.func) if isinstance(function, partial) else function
+
+
+def _hints(function: Function) -> Mapping[str, Any]:
+    """Return what the annotations of the parameters say; that of the return value may be known to type checkers alone."""
+    written: Any = _written(function)
+    if not inspect.isroutine(inspect.unwrap(written)):
+        written = type(written).__call__
+    given = {name: hint for name, hint in getattr(written, "__annotations__", {}).items() if name != "return"}
+    known = getattr(inspect.unwrap(written), "__globals__", {})
+    return get_type_hints(SimpleNamespace(__annotations__=given, __globals__=known))
 
 
 def _schema(hint: Any, place: str) -> Schema:  # noqa: ANN401 - a type hint

@@ -1,10 +1,14 @@
 import json
-from typing import Any, Literal
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from letta_grpc.client import client_tool, python_source
-from letta_grpc.client.functions import ArgumentsInvalid, Function, bound, parameters_of
+from letta_grpc.client import AsyncClient, client_tool, python_source
+from letta_grpc.client.functions import ArgumentsInvalid, Function, bound, by_name, parameters_of
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 def weather(city: str, days: int = 1, unit: Literal["C", "F"] = "C", where: list[str] | None = None) -> str:
@@ -58,6 +62,73 @@ def takes_any_number(*numbers: int) -> int:
 def test_what_no_model_can_call_is_refused(function: Function, why: str) -> None:
     with pytest.raises(TypeError, match=why):
         client_tool(function)
+
+
+def price(sku: "str", count: "int" = 1) -> "Decimal":
+    """Tell the price."""
+    raise NotImplementedError(sku, count)
+
+
+def test_what_a_function_returns_may_be_known_to_type_checkers_alone() -> None:
+    assert parameters_of(price)["properties"] == {"sku": {"type": "string"}, "count": {"type": "integer", "default": 1}}
+
+
+@cache
+def rare(sku: str) -> "Decimal":
+    """Look for it."""
+    raise NotImplementedError(sku)
+
+
+class Shop:
+    """A shop."""
+
+    city: "Decimal"
+
+    def __call__(self, sku: str) -> "Decimal":
+        raise NotImplementedError(sku)
+
+    def stock(self, sku: str) -> int:
+        """Count what there is."""
+        raise NotImplementedError(sku)
+
+
+def named(function: Any, name: str) -> Function:  # noqa: ANN401 - a partial, or an object that can be called
+    function.__name__ = name
+    called: Function = function
+    return called
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "description", "required"),
+    [
+        (rare, "rare", "Look for it.", ["sku"]),
+        (Shop().stock, "stock", "Count what there is.", ["sku"]),
+        (named(Shop(), "shop"), "shop", "A shop.", ["sku"]),
+        (named(partial(weather, unit="F"), "in_fahrenheit"), "in_fahrenheit", "Tell the weather.", ["city"]),
+        (named(partial(weather, "Rome"), "in_rome"), "in_rome", "Tell the weather.", []),
+    ],
+)
+def test_methods_objects_and_partials_are_tools_by_their_names(
+    function: Function, name: str, description: str, required: list[str]
+) -> None:
+    tool = client_tool(function)
+    assert all(json.loads(tool.parameters)["properties"].values())
+    assert (tool.name, tool.description.split("\n")[0]) == (name, description)
+    assert json.loads(tool.parameters)["required"] == required
+
+
+@pytest.mark.parametrize("function", [Shop(), partial(weather, "Rome")])
+def test_what_has_no_name_is_refused(function: Function) -> None:
+    with pytest.raises(TypeError, match="has no name"):
+        client_tool(function)
+    with pytest.raises(TypeError, match="has no name"):
+        by_name([function])
+
+
+async def test_two_tools_of_one_name_are_refused() -> None:
+    async with AsyncClient("127.0.0.1:1") as client:
+        with pytest.raises(ValueError, match="two tools have the name 'weather'"):
+            client.turn("agent-1", "hi", tools=[weather, named(partial(weather, "Rome"), "weather")])
 
 
 @pytest.mark.parametrize(

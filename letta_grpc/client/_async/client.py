@@ -1,6 +1,7 @@
 """The client: one object per server."""
 
 from collections.abc import Iterable
+from datetime import UTC
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 from weakref import WeakSet
@@ -21,7 +22,7 @@ from letta_grpc.client._async.tools import Tools
 from letta_grpc.client._async.turn import Answering, AsyncTurn, Decide
 from letta_grpc.client.answers import Answers, answer_messages
 from letta_grpc.client.budgets import Budget
-from letta_grpc.client.functions import Function, client_tool
+from letta_grpc.client.functions import Function, by_name, client_tool
 from letta_grpc.client.lanes import Lane, lane_start
 from letta_grpc.client.on_asyncio import Channel, Sleep, open_channel, sleep
 from letta_grpc.client.requests import Inputs, RunArguments, answering, start_of
@@ -135,7 +136,7 @@ class AsyncClient:
         given, bounds the steps of all its runs together; so does a `run_timeout` their time, that of functions and decisions
         included. When either is used up and the model still calls, no function is run, and reading raises Exhausted.
         """
-        functions = {function.__name__: function for function in tools}
+        functions = by_name(tools)
         run["client_tools"] = [*run.get("client_tools", ()), *map(client_tool, functions.values())]
         first = self.stream(agent_id, messages, options=options, **run)
         budget = Budget(run)
@@ -148,7 +149,7 @@ class AsyncClient:
             async for one in self.runs.list(
                 conversation_id=waiting.conversation_id,
                 states=[runs_pb2.RUN_STATE_CANCELLED],
-                created_from=waiting.create_time.ToDatetime(),
+                created_from=waiting.create_time.ToDatetime(UTC),
             ):
                 if one.resumes_run_id == waiting.id:
                     return self.attach(one.id, options=options)
