@@ -1,16 +1,21 @@
 """Python functions as tools: what a model is told of them, and calls with what it wrote.
 
-Annotations say what a parameter takes: str, int, float, bool, None, Any, list, dict, Literal, unions of these, and what they
-hold. A parameter with a default may be left out. The docstring is the description.
+Annotations say what a parameter takes: str, int, float, bool, None, Any, list, dict, Sequence, Mapping, TypedDict, Literal,
+unions of these, and what they hold: what JSON has, since the arguments of a call come as they are. A parameter with a default
+may be left out. The docstring is the description.
 """
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import is_dataclass
+from datetime import date, time
+from enum import Enum
 from functools import partial
 from textwrap import dedent
 from types import SimpleNamespace, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from letta_grpc.v1 import runs_pb2
 
@@ -24,7 +29,20 @@ _PLAIN: Mapping[Any, str] = {
     bool: "boolean",
     type(None): "null",
     list: "array",
+    Sequence: "array",
+    Iterable: "array",
+    Collection: "array",
     dict: "object",
+    Mapping: "object",
+}
+# What to take in place of what a model cannot give.
+_INSTEAD: Mapping[type, str] = {
+    Enum: "a Literal of its values",
+    tuple: "a list",
+    AbstractSet: "a list",
+    bytes: "a str",
+    date: "a str",
+    time: "a str",
 }
 
 
@@ -116,17 +134,28 @@ def _hints(function: Function) -> Mapping[str, Any]:
 
 
 def _schema(hint: Any, place: str) -> Schema:  # noqa: ANN401 - a type hint
-    if hint is Any:
-        return {}
-    if hint in _PLAIN:
-        return {"type": _PLAIN[hint]}
     origin, inner = get_origin(hint), get_args(hint)
+    # typing.List without what it holds is no class, but stands for one.
+    bare = origin if origin and not inner else hint
+    if bare in _PLAIN or bare in {Any, object}:
+        return {"type": _PLAIN[bare]} if bare in _PLAIN else {}
     if origin in {Union, UnionType}:
         return {"anyOf": [_schema(one, place) for one in inner]}
     if origin is Literal:
         return {"enum": list(inner)}
-    if origin is list:
+    if _PLAIN.get(origin) == "array":
         return {"type": "array", "items": _schema(inner[0], place)}
-    if origin is dict and inner[0] is str:
+    if _PLAIN.get(origin) == "object" and inner[0] is str:
         return {"type": "object", "additionalProperties": _schema(inner[1], place)}
-    raise TypeError(f"{place}: JSON Schema has no word for {hint}")
+    if is_typeddict(hint):
+        fields = {name: _schema(one, f"{place}: {name}") for name, one in get_type_hints(hint).items()}
+        required = sorted(hint.__required_keys__)
+        return {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
+    raise TypeError(f"{place}: JSON Schema has no word for {hint}. {_advice(hint)}")
+
+
+def _advice(hint: Any) -> str:  # noqa: ANN401 - a type hint
+    """Say what to write instead."""
+    kind = get_origin(hint) or hint
+    fitting = (word for base, word in _INSTEAD.items() if isinstance(kind, type) and issubclass(kind, base))
+    return f"Take {'a TypedDict' if is_dataclass(kind) else next(fitting, 'what JSON has')}, and make it of that."

@@ -1,6 +1,11 @@
 import json
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 import pytest
 
@@ -50,15 +55,74 @@ def test_what_is_not_annotated_takes_anything() -> None:
     assert schema["required"] == ["what", "counts"]
 
 
-def takes_bytes(raw: bytes) -> bytes:
-    return raw
+class Item(TypedDict):
+    sku: str
+    count: NotRequired[int]
+
+
+def test_what_json_has_may_be_called_by_other_names() -> None:
+    def order(items: Sequence[Item], tags: Iterable[str], notes: Mapping[str, int], rest: Sequence, what: object) -> None:  # type: ignore[type-arg]  # the point of it
+        raise NotImplementedError(items, tags, notes, rest, what)
+
+    item = {
+        "type": "object",
+        "properties": {"sku": {"type": "string"}, "count": {"type": "integer"}},
+        "required": ["sku"],
+        "additionalProperties": False,
+    }
+    assert parameters_of(order)["properties"] == {
+        "items": {"type": "array", "items": item},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "notes": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "rest": {"type": "array"},
+        "what": {},
+    }
+
+
+class Color(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+def test_a_list_of_old_may_say_nothing_of_what_it_holds() -> None:
+    def take(it: typing.List) -> None:  # type: ignore[type-arg]  # noqa: UP006 - as it was written once
+        raise NotImplementedError(it)
+
+    assert parameters_of(take)["properties"] == {"it": {"type": "array"}}
+
+
+@dataclass
+class Point:
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("hint", "instead"),
+    [
+        (Color, "a Literal of its values"),
+        (tuple[int, int], "a list"),
+        (frozenset, "a list"),
+        (list[Point], "a TypedDict"),
+        (date | None, "a str"),
+        (dict[int, str], "what JSON has"),
+        (Callable[[], int], "what JSON has"),
+    ],
+)
+def test_what_json_has_not_is_refused_with_what_to_write_instead(hint: Any, instead: str) -> None:  # noqa: ANN401 - any
+    def take(it):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - below
+        return it
+
+    take.__annotations__["it"] = hint
+    with pytest.raises(TypeError, match="take: it: JSON Schema has no word for ") as refused:
+        client_tool(take)
+    assert str(refused.value).endswith(f" Take {instead}, and make it of that.")
 
 
 def takes_any_number(*numbers: int) -> int:
     return sum(numbers)
 
 
-@pytest.mark.parametrize(("function", "why"), [(takes_bytes, "no word for"), (takes_any_number, "by name")])
+@pytest.mark.parametrize(("function", "why"), [(takes_any_number, "by name")])
 def test_what_no_model_can_call_is_refused(function: Function, why: str) -> None:
     with pytest.raises(TypeError, match=why):
         client_tool(function)
