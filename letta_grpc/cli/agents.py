@@ -7,7 +7,7 @@ import typer
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import columns, json_line, plain
+from letta_grpc.cli.rendering import columns, json_line, plain, visible
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
 
 agents = typer.Typer(
@@ -123,4 +123,4 @@ def _description(agent: ProtoJson) -> str:
     lines = [f"{agent['name']}  {agent['id']}", f"model  {agent['model']}", f"tools  {', '.join(agent.get('tools', []))}"]
     for block in agent.get("memoryBlocks", []):
         lines += ["", f"[{block['label']}]", block.get("value", "")]
-    return "\n".join(lines)
+    return visible("\n".join(lines))

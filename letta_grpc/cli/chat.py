@@ -16,7 +16,7 @@ from letta_grpc.cli.deciding import Decide, always, asking, nobody
 from letta_grpc.cli.demo import default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
-from letta_grpc.cli.rendering import Json, plain
+from letta_grpc.cli.rendering import Json, plain, visible
 from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, refused
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
@@ -109,7 +109,8 @@ class Conversation:
 
     def hold(self) -> Exit:
         """Talk until the person leaves, or a call waits that nobody here answers. Return how the last run ended."""
-        self._console.print(f"{self._client.agents.get(self._agent_id).model} · {self._agent_id}", style="dim")
+        model = self._client.agents.get(self._agent_id).model
+        self._console.print(visible(f"{model} · {self._agent_id}"), style="dim", soft_wrap=True, markup=False)
         try:
             code = self._take_up()
             while code is not Exit.WAITING and (text := _read(self._console)) is not None:
@@ -125,7 +126,7 @@ class Conversation:
             return self._settle(self._follow(self._client.stream(self._agent_id, text)))
         except ApprovalPending as error:
             # Another client's run has come to wait since the last turn.
-            self._console.print(f"Not sent: {error}", style="red", soft_wrap=True, markup=False)
+            self._console.print(visible(f"Not sent: {error}"), style="red", soft_wrap=True, markup=False)
             return self._take_up()
 
     def _take_up(self) -> Exit:
@@ -148,7 +149,7 @@ class Conversation:
                 run = self._follow(self._client.answer(run, answers))
             except (ApprovalAlreadyResolved, ApprovalExpired) as error:
                 # Somebody else was faster; other calls may wait still.
-                self._console.print(str(error), style="red", soft_wrap=True, markup=False)
+                self._console.print(visible(str(error)), style="red", soft_wrap=True, markup=False)
                 return self._take_up()
         return exit_of_run(plain(run)["state"])
 
@@ -165,7 +166,7 @@ def _left_waiting(run_id: str, action: Json) -> str:
     until = action["expireTime"][:16].replace("T", " ")
     call_id = action["toolCallId"]
     answer = f"--approve {call_id}" if action["kind"] == "ACTION_KIND_APPROVAL" else f"--return {call_id}=TEXT"
-    return (
+    return visible(
         f"It waits until {until} UTC. The next chat asks again; this answers it from anywhere:\n"
         f"letta-grpc runs answer {run_id} {answer}"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from letta_grpc.cli.rendering import Json
+from letta_grpc.cli.rendering import Json, visible
 from letta_grpc.client import Answer, Answers, approve, deny
 
 # Takes the calls that wait, as ProtoJSON. What has no answer goes on waiting.
@@ -51,7 +51,7 @@ def asking(console: Console) -> Decide:
 def _ask(console: Console, action: Json, *, several: bool) -> Answer:
     """Ask until there is an answer."""
     while True:
-        choice, _, rest = input(f"{action['name']}: {CHOICES}" if several else CHOICES).strip().partition(" ")
+        choice, _, rest = input(f"{visible(action['name'])}: {CHOICES}" if several else CHOICES).strip().partition(" ")
         match choice.lower():
             case "a" | "approve":
                 return approve()

@@ -1,13 +1,12 @@
 """`letta-grpc doctor`."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.flags import read_settings, with_settings
-from letta_grpc.cli.rendering import columns
+from letta_grpc.cli.rendering import columns, json_text
 
 
 @with_settings()
@@ -25,7 +24,7 @@ def doctor(
     found = app.examine(read_settings(flags))
     if as_json:
         rows = [{"subject": one.subject, "state": one.state.value, "detail": one.detail} for one in found]
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        typer.echo(json_text(rows))
     else:
         typer.echo(columns(("SUBJECT", "STATE", "DETAIL"), [(one.subject, one.state.value, one.detail) for one in found]))
     if any(one.state is app.State.FAILED for one in found):

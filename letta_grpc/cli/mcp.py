@@ -6,7 +6,7 @@ import typer
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import columns, json_line, plain
+from letta_grpc.cli.rendering import columns, json_line, plain, visible
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete, pair
 from letta_grpc.client import AsyncClient
 
@@ -89,7 +89,8 @@ def tools(
             stored = await mcp_servers.add_tools(server_id, prefix=prefix) if store else ()
             found = stored or await mcp_servers.tools(server_id)
         for tool in found:
-            typer.echo(json_line(tool) if as_json else f"{tool.name}  {tool.description.partition(chr(10))[0]}".rstrip())
+            first_line = tool.description.partition("\n")[0]
+            typer.echo(json_line(tool) if as_json else visible(f"{tool.name}  {first_line}".rstrip()))
         return Exit.OK
 
     complete(command())

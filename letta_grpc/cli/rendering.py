@@ -9,9 +9,12 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 Json = Mapping[str, Any]
+
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
 
 
 def plain(message: Message) -> Json:
@@ -19,9 +22,30 @@ def plain(message: Message) -> Json:
     return MessageToDict(message)
 
 
+def visible(text: str, keep: str = "\n\t") -> str:
+    """Return a text with its control characters written out as JSON has them, but for those to keep.
+
+    Names and models' words come from others: to a terminal they could be orders.
+    """
+    if text.isprintable():
+        return text
+    return text.replace("\r\n", "\n").translate({code: f"\\u{code:04x}" for code in _CONTROLS if chr(code) not in keep})
+
+
+def json_text(value: object) -> str:
+    """Return a value as one line of JSON."""
+    # Of itself JSON leaves the control characters from U+007F on as they are, and terminals obey those too.
+    return visible(json.dumps(value, ensure_ascii=False))
+
+
+def json_page(message: Message) -> Text:
+    """Return a message as ProtoJSON for people, on many lines and in colours."""
+    return JSONHighlighter()(visible(json.dumps(plain(message), ensure_ascii=False, indent=2)))
+
+
 def json_line(message: Message) -> str:
     """Return a message as one line of ProtoJSON."""
-    return json.dumps(plain(message), ensure_ascii=False)
+    return json_text(plain(message))
 
 
 def word(name: str) -> str:
@@ -33,7 +57,7 @@ def word(name: str) -> str:
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows in columns that are as wide as they must be: an id that is cut is of no use."""
-    lines = [header, *rows]
+    lines = [[visible(cell, keep="") for cell in line] for line in (header, *rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
@@ -41,7 +65,7 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def event_line(event: Json) -> Text:
     """Return one event on one line: its number, its kind, and what is in it."""
     number, kind, payload = event.get("sequenceNumber", 0), *payload_of(event)
-    return Text.assemble((f"{number:>5}  ", "dim"), (f"{kind:<22} ", "bold"), _summary(payload))
+    return Text.assemble((f"{number:>5}  ", "dim"), (f"{kind:<22} ", "bold"), visible(_summary(payload), keep=""))
 
 
 def payload_of(event: Json) -> tuple[str, Json]:

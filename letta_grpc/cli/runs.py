@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from letta_grpc.cli.exits import Exit, exit_of_run
-from letta_grpc.cli.rendering import columns, event_line, json_line, payload_of, plain, word
+from letta_grpc.cli.rendering import columns, event_line, json_line, json_page, payload_of, plain, word
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
 
 runs = typer.Typer(
@@ -79,7 +79,7 @@ def get(
         if as_json:
             typer.echo(json_line(run))
         else:
-            Console().print_json(data=plain(run))
+            Console().print(json_page(run), soft_wrap=True)
         return Exit.OK
 
     complete(command())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from letta_grpc.cli.exits import Exit, exit_of
+from letta_grpc.cli.rendering import visible
 from letta_grpc.client import AsyncClient, LettaError, RetryPolicy, ServerUnavailable
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -32,7 +33,7 @@ async def calling(target: str, api_key: str, *, tls: bool) -> AsyncIterator[Asyn
 
 def refused(error: LettaError, target: str) -> typer.Exit:
     """Say what the server refused; return the exit that it means."""
-    typer.echo(f"letta-grpc: {error}", err=True)
+    typer.echo(f"letta-grpc: {visible(str(error))}", err=True)
     if isinstance(error, ServerUnavailable):
         typer.echo(f"Is a server running at {target}? `letta-grpc serve` starts one; --target names another.", err=True)
     return typer.Exit(exit_of(error))

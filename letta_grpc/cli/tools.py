@@ -7,7 +7,7 @@ import typer
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import columns, json_line, plain
+from letta_grpc.cli.rendering import columns, json_line, plain, visible
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete, pair
 
 tools = typer.Typer(
@@ -103,8 +103,8 @@ def run(
         else:
             for err, lines in ((False, result.stdout), (True, result.stderr)):
                 for line in lines:
-                    typer.echo(line, err=err)
-            typer.echo(shown.get("text", shown.get("content", "")))
+                    typer.echo(visible(line), err=err)
+            typer.echo(visible(str(shown.get("text", shown.get("content", "")))))
         return Exit.FAILED if shown["status"] == "TOOL_RETURN_STATUS_ERROR" else Exit.OK
 
     complete(command())

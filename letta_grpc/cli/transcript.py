@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from letta_grpc.cli.rendering import Json, word
+from letta_grpc.cli.rendering import Json, visible, word
 
 # What a memgpt agent says by this tool was shown as its text.
 _SPEAKING = "send_message"
@@ -43,7 +43,7 @@ class Transcript:
     def line(self, text: str, style: str) -> None:
         """Show a line of its own."""
         self._close()
-        self._console.print(Text(text, style), soft_wrap=True)
+        self._console.print(Text(visible(text), style), soft_wrap=True)
 
     def _show_rare(self, event: Json) -> None:
         match event:
@@ -88,7 +88,7 @@ class Transcript:
             self._close()
             self._open = kind
             text = head + text
-        self._console.print(Text(text, style), end="", soft_wrap=True)
+        self._console.print(Text(visible(text), style), end="", soft_wrap=True)
 
     def _close(self) -> None:
         if self._open:
@@ -106,7 +106,7 @@ class Transcript:
 def waiting_line(action: Json) -> str:
     """Return a call that waits on one line."""
     whom = "approval" if action["kind"] == "ACTION_KIND_APPROVAL" else "a client that runs it"
-    return f"? {action['name']} {action.get('arguments', '')}  waits for {whom}: {action['toolCallId']}"
+    return visible(f"? {action['name']} {action.get('arguments', '')}  waits for {whom}: {action['toolCallId']}")
 
 
 def _body(returned: Json) -> str:

@@ -1,6 +1,5 @@
 """`letta-grpc runs waiting` and `letta-grpc runs answer`: calls that wait, seen and answered from anywhere."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from rich.console import Console
 
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import columns, json_line, plain, word
+from letta_grpc.cli.rendering import columns, json_line, json_text, plain, word
 from letta_grpc.cli.runs import RunId
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
 from letta_grpc.cli.transcript import Transcript
@@ -52,7 +51,7 @@ def waiting(
         rows = [row for run in found for row in _rows(plain(run))]
         if as_json:
             for row in rows:
-                typer.echo(json.dumps(row, ensure_ascii=False))
+                typer.echo(json_text(row))
         else:
             header = ("run", "call", "waits for", "until", "tool", "arguments")
             typer.echo(columns(header, [_cells(row) for row in rows]))
