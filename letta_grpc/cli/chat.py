@@ -18,6 +18,7 @@ from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json, plain, visible
 from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, refused
+from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
     ApprovalAlreadyResolved,
@@ -68,7 +69,7 @@ def chat(
     """Talk with an agent, its reasoning and tool calls included."""
     if approve_all and deny_all:
         raise typer.BadParameter("--approve-all and --deny-all exclude each other")
-    console = Console(highlight=False)
+    console = PipedConsole(highlight=False)
     with (
         embedded_server(database) if embedded else nullcontext(target) as address,
         Client(address, api_key=api_key or None, tls=tls, retry=PATIENCE) as client,

@@ -19,6 +19,7 @@ from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.relay import Relay
 from letta_grpc.cli.rendering import payload_of, plain
 from letta_grpc.cli.server import calling
+from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, AsyncClient, PendingAction, ToolSandboxUnavailable, approve
 from letta_grpc.settings import Settings
@@ -74,7 +75,7 @@ async def _demo(settings: Settings, model: str) -> Exit:
     began = time.perf_counter()
     from letta_grpc import app  # noqa: PLC0415 - only the commands that run a server pay for loading one
 
-    console = Console(highlight=False)
+    console = PipedConsole(highlight=False)
     try:
         async with (
             app.serving(settings) as server,

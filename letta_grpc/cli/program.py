@@ -11,12 +11,14 @@ from letta_grpc.cli.exits import EXIT_CODES
 from letta_grpc.cli.mcp import mcp
 from letta_grpc.cli.migrate import migrate
 from letta_grpc.cli.runs import runs
+from letta_grpc.cli.streams import Commands
 from letta_grpc.cli.tools import tools
 
 _CODES = "\n".join(f"  {code.value:<4}{meaning}" for code, meaning in EXIT_CODES.items())
 
 program = typer.Typer(
     name="letta-grpc",
+    cls=Commands,
     help="A gRPC streaming server for stateful LLM agents, and the tools to use it.",
     epilog=f"Begin with `letta-grpc demo`. It needs no key.\n\n\b\nExit codes:\n{_CODES}",
     no_args_is_help=True,

@@ -4,11 +4,11 @@ from enum import StrEnum
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
 
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import columns, event_line, json_line, json_page, payload_of, plain, word
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
+from letta_grpc.cli.streams import PipedConsole
 
 runs = typer.Typer(
     name="runs",
@@ -79,7 +79,7 @@ def get(
         if as_json:
             typer.echo(json_line(run))
         else:
-            Console().print(json_page(run), soft_wrap=True)
+            PipedConsole().print(json_page(run), soft_wrap=True)
         return Exit.OK
 
     complete(command())
@@ -114,7 +114,7 @@ def follow(
     """
 
     async def command() -> Exit:
-        console, code = Console(), Exit.OK
+        console, code = PipedConsole(), Exit.OK
         async with calling(target, api_key, tls=tls) as client, client.attach(run_id, after=after) as stream:
             async for event in stream:
                 shown = plain(event)

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, json_text, plain, word
 from letta_grpc.cli.runs import RunId
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
+from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, Answers, Run, approve, deny, tool_return
 
@@ -80,7 +80,7 @@ def answer(
         async with calling(target, api_key, tls=tls) as client:
             run = await client.runs.get(run_id)
             answers = _answers(run, approved or (), denied or (), returned or ())
-            transcript = Transcript(Console(highlight=False))
+            transcript = Transcript(PipedConsole(highlight=False))
             async with client.answer(run, answers) as stream:
                 async for event in stream:
                     if as_json:
