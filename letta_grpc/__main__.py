@@ -1,5 +1,6 @@
 """`letta-grpc`, and `python -m letta_grpc`."""
 
+import io
 import os
 import sys
 
@@ -7,6 +8,7 @@ import sys
 def main() -> None:
     """Run the command line; say what to install where its packages are missing."""
     settle_grpc()
+    settle_streams()
     try:
         from letta_grpc.cli.program import program  # noqa: PLC0415 - the base install has none of what this needs
     except ModuleNotFoundError as missing:
@@ -23,6 +25,13 @@ def settle_grpc() -> None:
     # uvloop forks where asyncio would use vfork. In a child grpc would start its threads again, in the moment before the child
     # becomes another program; one time in twenty they crash there: sandboxes and MCP servers would die as they start.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+
+def settle_streams() -> None:
+    """Have what one side of a pipe cannot read or show replaced: a question mark in an answer is better than no answer."""
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from letta_grpc.cli.demo import default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, refused
+from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, failures_told
 from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
@@ -72,14 +72,12 @@ def chat(
     console = PipedConsole(highlight=False)
     with (
         embedded_server(database) if embedded else nullcontext(target) as address,
+        failures_told(address),
         Client(address, api_key=api_key or None, tls=tls, retry=PATIENCE) as client,
     ):
-        try:
-            agent_id = agent or _find_or_create(client, model)
-            decide = _decider(console, approve_all=approve_all, deny_all=deny_all)
-            code = Conversation(client, agent_id, console, decide).hold()
-        except LettaError as error:
-            raise refused(error, address) from error
+        agent_id = agent or _find_or_create(client, model)
+        decide = _decider(console, approve_all=approve_all, deny_all=deny_all)
+        code = Conversation(client, agent_id, console, decide).hold()
     raise typer.Exit(code)
 
 

@@ -4,6 +4,7 @@ The command line knows no generated code: what a script gets by `--json` is what
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,9 +34,9 @@ def visible(text: str, keep: str = "\n\t") -> str:
 
 
 def json_text(value: object) -> str:
-    """Return a value as one line of JSON."""
+    """Return a value as one line of JSON, which means the same whatever the output's encoding can show."""
     # Of itself JSON leaves the control characters from U+007F on as they are, and terminals obey those too.
-    return visible(json.dumps(value, ensure_ascii=False))
+    return visible(json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf")))
 
 
 def json_page(message: Message) -> Text:

@@ -1,8 +1,8 @@
 """The server that commands call: which one, with which key, and what happens when it refuses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
 import typer
@@ -15,8 +15,27 @@ DEFAULT_TARGET = "127.0.0.1:50051"
 # Whoever sits before a terminal wants to know within a second that there is no server. Streams are as patient as ever.
 PATIENCE = RetryPolicy(call_attempts=4)
 
-Target = Annotated[str, typer.Option("--target", envvar="LETTA_GRPC_TARGET", help="Server to call, host:port.")]
-ApiKey = Annotated[str, typer.Option("--api-key", envvar="LETTA_GRPC_TARGET_API_KEY", help="Key to show to the server.")]
+
+def _check_target(target: str) -> str:
+    if not target or not target.isprintable():
+        raise typer.BadParameter("it is a server's address, host:port")
+    return target
+
+
+def _check_key(key: str) -> str:
+    if not key.isascii() or not key.isprintable():
+        raise typer.BadParameter("a key has printable ASCII characters alone")
+    return key
+
+
+Target = Annotated[
+    str,
+    typer.Option("--target", envvar="LETTA_GRPC_TARGET", help="Server to call, host:port.", callback=_check_target),
+]
+ApiKey = Annotated[
+    str,
+    typer.Option("--api-key", envvar="LETTA_GRPC_TARGET_API_KEY", help="Key to show to the server.", callback=_check_key),
+]
 Tls = Annotated[bool, typer.Option("--tls", help="Speak TLS, with the system's trusted roots.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, for scripts.")]
 
@@ -24,14 +43,25 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a lin
 @asynccontextmanager
 async def calling(target: str, api_key: str, *, tls: bool) -> AsyncIterator[AsyncClient]:
     """Open a client; its failures become one line on stderr and an exit code."""
-    async with AsyncClient(target, api_key=api_key or None, tls=tls, retry=PATIENCE) as client:
-        try:
+    with failures_told(target):
+        async with AsyncClient(target, api_key=api_key or None, tls=tls, retry=PATIENCE) as client:
             yield client
-        except LettaError as error:
-            raise refused(error, target) from error
 
 
-def refused(error: LettaError, target: str) -> typer.Exit:
+@contextmanager
+def failures_told(target: str) -> Iterator[None]:
+    """Turn a client's failures into one line on stderr and an exit code."""
+    try:
+        yield
+    except LettaError as error:
+        raise _refused(error, target) from error
+    except UnicodeEncodeError as error:
+        # An argument's bytes that are no text; Python carries them through as surrogates.
+        given = error.object.encode(errors="backslashreplace").decode()
+        raise typer.BadParameter(f"not UTF-8: {visible(given)}") from error
+
+
+def _refused(error: LettaError, target: str) -> typer.Exit:
     """Say what the server refused; return the exit that it means."""
     typer.echo(f"letta-grpc: {visible(str(error))}", err=True)
     if isinstance(error, ServerUnavailable):

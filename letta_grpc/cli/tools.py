@@ -59,11 +59,12 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add a tool, or put it in the place of the one that has its name; print its name, by which agents get it."""
+    source = _source_of(file)
 
     async def command() -> Exit:
         async with calling(target, api_key, tls=tls) as client:
             tool = await client.tools.upsert(
-                file.read_text(),
+                source,
                 requires_approval=requires_approval,
                 allow_network=allow_network,
                 idempotent=idempotent,
@@ -123,6 +124,13 @@ def delete(name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "",
         return Exit.NOT_FOUND
 
     complete(command())
+
+
+def _source_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{file} is not UTF-8") from error
 
 
 def _row(tool: ProtoJson) -> tuple[str, str, str, str]:
