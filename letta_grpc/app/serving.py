@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from letta_grpc.app.failures import StartupError
 from letta_grpc.app.house import House, housed
+from letta_grpc.app.parts import tls_of
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.settings import Settings
-from letta_grpc.transport.server import ListenError, Server, ServerOptions, Tls
+from letta_grpc.transport.server import ListenError, Server, ServerOptions
 
 logger = logging.getLogger(__name__)
 
@@ -93,10 +94,5 @@ async def _let_runs_end(supervisor: Supervisor, seconds: float) -> None:
 
 
 def _server_options(settings: Settings) -> ServerOptions:
-    tls = None
-    if settings.tls_certificate_file and settings.tls_key_file:
-        try:
-            tls = Tls(certificate=settings.tls_certificate_file.read_bytes(), key=settings.tls_key_file.read_bytes())
-        except OSError as error:
-            raise StartupError(f"cannot read the TLS files: {error.strerror}: {error.filename}") from error
+    tls = tls_of(settings)
     return ServerOptions(listen=(settings.listen,), tls=tls, reflection=settings.reflection, channelz=settings.channelz)

@@ -66,6 +66,7 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: bool, hol
     from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
     from letta_grpc.gateway.serving import BindError, Certificate  # noqa: PLC0415 - see above
     from letta_grpc.gateway.standalone import standing_alone  # noqa: PLC0415 - see above
+    from letta_grpc.transport.certificates import CertificateError, read_tls  # noqa: PLC0415 - see above
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,6 +84,11 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: bool, hol
     )
     certificate = None
     if settings.tls_certificate_file and settings.tls_key_file:
+        try:
+            read_tls(settings.tls_certificate_file, settings.tls_key_file)
+        except CertificateError as error:
+            typer.echo(f"letta-grpc: {error}", err=True)
+            return Exit.CANNOT_START
         certificate = Certificate(chain=settings.tls_certificate_file, key=settings.tls_key_file)
     try:
         serving = standing_alone(target, listen, options, tls=tls, certificate=certificate, only_behind_keys=is_reachable)

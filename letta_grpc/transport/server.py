@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from letta_grpc.transport.calls import Calls, Limits
+from letta_grpc.transport.certificates import Tls
 from letta_grpc.transport.handlers import generic_handlers
 from letta_grpc.transport.health import Health
 from letta_grpc.transport.reflection import reflection_handlers
@@ -17,14 +18,6 @@ ServerInterceptors = Sequence[grpc.aio.ServerInterceptor]
 
 class ListenError(Exception):
     """The server cannot listen on an address."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """The server's certificate chain and its key, in PEM."""
-
-    certificate: bytes
-    key: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

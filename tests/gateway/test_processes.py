@@ -185,6 +185,19 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
             assert result.stderr.splitlines()[-1].startswith(f"letta-grpc: cannot listen on {place}")
 
 
+def test_a_certificate_without_its_key_is_told_in_one_line(tmp_path: Path) -> None:
+    certificate = Path(__file__).parents[1] / "support" / "tls" / "certificate.pem"
+    key = Path(__file__).parents[1] / "transport" / "tls" / "key.pem"
+    flags = ["--tls-certificate-file", str(certificate), "--tls-key-file", str(key)]
+    for command in (
+        ["serve", "--listen", "127.0.0.1:0", "--database", f"sqlite:///{tmp_path / 'l.db'}"],
+        ["gateway", "--http", "127.0.0.1:0"],
+    ):
+        result = letta_grpc(*command, *flags)
+        told = f"letta-grpc: the key in {key} does not belong to the certificate in {certificate}\n"
+        assert (result.returncode, result.stdout, result.stderr) == (5, "", told)
+
+
 def test_https_is_served_with_the_servers_certificate(tmp_path: Path) -> None:
     tls = Path(__file__).parents[1] / "support" / "tls"
     flags = ["--tls-certificate-file", str(tls / "certificate.pem"), "--tls-key-file", str(tls / "key.pem")]

@@ -13,8 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from letta_grpc.transport.calls import Calls
+from letta_grpc.transport.certificates import CertificateError, Tls, read_tls
 from letta_grpc.transport.local import LocalChannel
-from letta_grpc.transport.server import ListenError, Server, ServerOptions, Tls
+from letta_grpc.transport.server import ListenError, Server, ServerOptions
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
 from tests.support.engine import Engine, say
@@ -214,6 +215,25 @@ async def test_a_server_with_a_certificate_speaks_tls_alone() -> None:
         async with grpc.aio.insecure_channel(address) as channel:
             error = await failure_of(RunServiceStub(channel).AttachRun(pb.AttachRunRequest()))
             assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "told"),
+    [
+        ("other.pem", "key.pem", "the key in .*key.pem does not belong to the certificate in .*other.pem"),
+        ("junk.pem", "key.pem", "junk.pem holds no certificate in PEM"),
+        ("certificate.pem", "junk.pem", "junk.pem holds no private key in PEM"),
+        ("certificate.pem", "certificate.pem", "certificate.pem holds no private key in PEM"),
+        ("missing.pem", "key.pem", "No such file or directory: .*missing.pem"),
+    ],
+)
+def test_a_pair_that_does_not_fit_is_told_apart(tmp_path: Path, certificate: str, key: str, told: str) -> None:
+    (tmp_path / "junk.pem").write_bytes(b"junk\xff")
+    for name in ("certificate.pem", "key.pem"):
+        (tmp_path / name).write_bytes((HERE / "tls" / name).read_bytes())
+    (tmp_path / "other.pem").write_bytes((HERE.parent / "support" / "tls" / "certificate.pem").read_bytes())
+    with pytest.raises(CertificateError, match=told):
+        read_tls(tmp_path / certificate, tmp_path / key)
 
 
 # Stopping
