@@ -8,7 +8,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, security
 
 agents = typer.Typer(
     name="agents",
@@ -34,6 +34,7 @@ def list_agents(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
     name: Annotated[str, typer.Option(help="Only agents of this name.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="Only agents with this tag; repeat it for several.")] = None,
@@ -41,7 +42,7 @@ def list_agents(
     """List all agents, oldest first."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             found = [agent async for agent in client.agents.list(name=name or None, tags=tag or ())]
         if as_json:
             for agent in found:
@@ -56,12 +57,18 @@ def list_agents(
 
 @agents.command()
 def get(
-    agent_id: AgentId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, as_json: Json = False
+    agent_id: AgentId,
+    *,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    tls_ca: TlsCa = None,
+    as_json: Json = False,
 ) -> None:
     """Show an agent and what it remembers."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             agent = await client.agents.get(agent_id)
         typer.echo(json_line(agent) if as_json else _description(plain(agent)))
         return Exit.OK
@@ -84,12 +91,13 @@ def create(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """Make an agent; print its id."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             agent = await client.agents.create(
                 model=model,
                 name=name,
@@ -108,11 +116,13 @@ def create(
 
 
 @agents.command()
-def delete(agent_id: AgentId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False) -> None:
+def delete(
+    agent_id: AgentId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
+) -> None:
     """Delete an agent with its conversations and runs."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             await client.agents.delete(agent_id)
         return Exit.OK
 

@@ -17,7 +17,7 @@ from letta_grpc.cli.demo import default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, failures_told
+from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, TlsCa, failures_told, security
 from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
@@ -59,6 +59,7 @@ def chat(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     embedded: Annotated[bool, typer.Option("--embedded", help="Start a server for this conversation.")] = False,
     database: Annotated[
         str, typer.Option(envvar="LETTA_GRPC_DATABASE", help="What the server of --embedded keeps its data in.")
@@ -73,7 +74,7 @@ def chat(
     with (
         embedded_server(database) if embedded else nullcontext(target) as address,
         failures_told(address),
-        Client(address, api_key=api_key or None, tls=tls, retry=PATIENCE) as client,
+        Client(address, api_key=api_key or None, tls=security(tls, tls_ca), retry=PATIENCE) as client,
     ):
         agent_id = agent or _find_or_create(client, model)
         decide = _decider(console, approve_all=approve_all, deny_all=deny_all)

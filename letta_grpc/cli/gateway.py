@@ -12,7 +12,7 @@ import uvloop
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.flags import read_settings, with_settings
 from letta_grpc.cli.logs import configure_logging
-from letta_grpc.cli.server import DEFAULT_TARGET, Target, Tls
+from letta_grpc.cli.server import DEFAULT_TARGET, Security, Target, Tls, TlsCa, security
 from letta_grpc.settings import Settings, is_loopback
 from letta_grpc.telemetry import sentry_from_env
 
@@ -44,6 +44,7 @@ Hold = Annotated[
 def gateway(
     target: Target = DEFAULT_TARGET,
     tls: Tls = False,  # noqa: FBT002 - off by default
+    tls_ca: TlsCa = None,
     http: Http = "127.0.0.1:8283",
     hold_seconds: Hold = RETURN_SECONDS,
     **flags: Any,  # noqa: ANN401 - `with_settings` says what is in it
@@ -54,14 +55,14 @@ def gateway(
     configure_logging(settings)
     sentry = sentry_from_env(os.environ)
     try:
-        code = uvloop.run(_serve(target, http, settings, tls=tls, hold_seconds=hold_seconds))
+        code = uvloop.run(_serve(target, http, settings, tls=security(tls, tls_ca), hold_seconds=hold_seconds))
     finally:
         if sentry:
             sentry.close()
     raise typer.Exit(code)
 
 
-async def _serve(target: str, listen: str, settings: Settings, *, tls: bool, hold_seconds: float) -> Exit:
+async def _serve(target: str, listen: str, settings: Settings, *, tls: Security, hold_seconds: float) -> Exit:
     from letta_grpc.gateway.exposure import OpenServerError  # noqa: PLC0415 - only who runs one pays for loading it
     from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
     from letta_grpc.gateway.serving import BindError, Certificate  # noqa: PLC0415 - see above

@@ -7,7 +7,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete, pair
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, pair, security
 from letta_grpc.client import AsyncClient
 
 mcp = typer.Typer(
@@ -20,11 +20,13 @@ Name = Annotated[str, typer.Argument(help="The name that the MCP server was regi
 
 
 @mcp.command("list")
-def list_servers(*, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, as_json: Json = False) -> None:
+def list_servers(
+    *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None, as_json: Json = False
+) -> None:
     """List the registered servers, oldest first."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             found = [server async for server in client.mcp_servers.list()]
         if as_json:
             for server in found:
@@ -50,6 +52,7 @@ def add(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """Register an MCP server: a command, or an address. It need not be up. Prints its id."""
@@ -57,7 +60,7 @@ def add(
         raise typer.BadParameter("give either --url, or a command behind --")
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             if command_line:
                 environment = dict(map(pair, env or ()))
                 server = await client.mcp_servers.add_command(name, *command_line, environment=environment)
@@ -78,12 +81,13 @@ def tools(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """List the tools that an MCP server has now; with --add, print the names under which agents get them."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             server_id = await _id_of(client, name)
             mcp_servers = client.mcp_servers
             stored = await mcp_servers.add_tools(server_id, prefix=prefix) if store else ()
@@ -97,11 +101,13 @@ def tools(
 
 
 @mcp.command()
-def delete(name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False) -> None:
+def delete(
+    name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
+) -> None:
     """Remove an MCP server, with the tools that were added from it."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             await client.mcp_servers.delete(await _id_of(client, name))
         return Exit.OK
 

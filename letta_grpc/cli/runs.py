@@ -7,7 +7,7 @@ import typer
 
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import columns, event_line, json_line, json_page, payload_of, plain, word
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, security
 from letta_grpc.cli.streams import PipedConsole
 
 runs = typer.Typer(
@@ -39,6 +39,7 @@ def list_runs(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """List runs, newest first."""
@@ -47,7 +48,7 @@ def list_runs(
 
     async def command() -> Exit:
         found = []
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             pages = client.runs.list(agent_id=agent or None, states=states, page_size=min(limit, 1000), descending=True)
             async for run in pages:
                 found.append(run)
@@ -69,12 +70,18 @@ def list_runs(
 
 @runs.command()
 def get(
-    run_id: RunId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, as_json: Json = False
+    run_id: RunId,
+    *,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = "",
+    tls: Tls = False,
+    tls_ca: TlsCa = None,
+    as_json: Json = False,
 ) -> None:
     """Show a run as it stands."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             run = await client.runs.get(run_id)
         if as_json:
             typer.echo(json_line(run))
@@ -86,11 +93,13 @@ def get(
 
 
 @runs.command()
-def cancel(run_id: RunId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False) -> None:
+def cancel(
+    run_id: RunId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
+) -> None:
     """Ask a run to end. On a finished run this changes nothing."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             run = plain(await client.runs.cancel(run_id))
         typer.echo(word(run["state"]))
         return Exit.OK
@@ -106,6 +115,7 @@ def follow(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """Print a run's events as they come, until it ends. A broken connection is taken up where it broke.
@@ -115,7 +125,7 @@ def follow(
 
     async def command() -> Exit:
         console, code = PipedConsole(), Exit.OK
-        async with calling(target, api_key, tls=tls) as client, client.attach(run_id, after=after) as stream:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client, client.attach(run_id, after=after) as stream:
             async for event in stream:
                 shown = plain(event)
                 if as_json:

@@ -1,10 +1,13 @@
 """The server that commands call: which one, with which key, and what happens when it refuses."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Annotated
 
+import grpc
 import typer
 
 from letta_grpc.cli.exits import Exit, exit_of
@@ -36,12 +39,43 @@ ApiKey = Annotated[
     str,
     typer.Option("--api-key", envvar="LETTA_GRPC_TARGET_API_KEY", help="Key to show to the server.", callback=_check_key),
 ]
+
+
+def _check_authority(file: Path | None) -> Path | None:
+    if file is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+        except ssl.SSLError as error:
+            raise typer.BadParameter(f"{file} holds no certificate in PEM") from error
+    return file
+
+
 Tls = Annotated[bool, typer.Option("--tls", help="Speak TLS, with the system's trusted roots.")]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-ca",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="PEM file of the authority to trust in place of the system's roots; it turns TLS on.",
+        callback=_check_authority,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, for scripts.")]
 
 
+# False for plain text, True for TLS with the system's roots, or credentials.
+Security = bool | grpc.ChannelCredentials
+
+
+def security(tls: bool, authority: Path | None) -> Security:  # noqa: FBT001 - a flag's value
+    """Return how --tls and --tls-ca have a channel secured."""
+    return grpc.ssl_channel_credentials(authority.read_bytes()) if authority else tls
+
+
 @asynccontextmanager
-async def calling(target: str, api_key: str, *, tls: bool) -> AsyncIterator[AsyncClient]:
+async def calling(target: str, api_key: str, *, tls: Security) -> AsyncIterator[AsyncClient]:
     """Open a client; its failures become one line on stderr and an exit code."""
     with failures_told(target):
         async with AsyncClient(target, api_key=api_key or None, tls=tls, retry=PATIENCE) as client:
@@ -65,8 +99,20 @@ def _refused(error: LettaError, target: str) -> typer.Exit:
     """Say what the server refused; return the exit that it means."""
     typer.echo(f"letta-grpc: {visible(str(error))}", err=True)
     if isinstance(error, ServerUnavailable):
-        typer.echo(f"Is a server running at {target}? `letta-grpc serve` starts one; --target names another.", err=True)
+        typer.echo(_advice(error.message.lower(), target), err=True)
     return typer.Exit(exit_of(error))
+
+
+def _advice(said: str, target: str) -> str:
+    """Return what may help who does not reach a server; grpc has only words for why."""
+    # Not "certificate" alone: of a server without TLS it is said that there is none to look at.
+    if "certificate_verify_failed" in said:
+        return f"The certificate of {target} is not trusted: --tls-ca names the authority that signed it."
+    if "hostname verification" in said:
+        return f"The certificate is of another name than {target}."
+    if "handshake" in said:
+        return f"Does the server at {target} speak TLS? If not, leave --tls out."
+    return f"Is a server running at {target}? `letta-grpc serve` starts one; --target names another."
 
 
 def complete(command: Coroutine[object, object, Exit]) -> None:

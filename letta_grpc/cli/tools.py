@@ -8,7 +8,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete, pair
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, pair, security
 
 tools = typer.Typer(
     name="tools",
@@ -25,13 +25,14 @@ def list_tools(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
     tag: Annotated[list[str] | None, typer.Option(help="Only tools with this tag; repeat it for several.")] = None,
 ) -> None:
     """List all tools: the built-in ones, then the others, oldest first."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             found = [tool async for tool in client.tools.list(tags=tag or ())]
         if as_json:
             for tool in found:
@@ -56,13 +57,14 @@ def add(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """Add a tool, or put it in the place of the one that has its name; print its name, by which agents get it."""
     source = _source_of(file)
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             tool = await client.tools.upsert(
                 source,
                 requires_approval=requires_approval,
@@ -87,6 +89,7 @@ def run(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """Run a tool once, on behalf of no agent; print what it returns. Exits with 1 if it failed.
@@ -96,7 +99,7 @@ def run(
     secrets = dict(map(pair, secret or ()))
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             result = await client.tools.run(name, arguments, secrets=secrets)
         shown = plain(result)
         if as_json:
@@ -112,11 +115,13 @@ def run(
 
 
 @tools.command()
-def delete(name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False) -> None:
+def delete(
+    name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
+) -> None:
     """Delete a tool, from every agent too."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             async for tool in client.tools.list(name=name):
                 await client.tools.delete(tool.id)
                 return Exit.OK

@@ -9,7 +9,7 @@ from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, json_text, plain, word
 from letta_grpc.cli.runs import RunId
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, calling, complete
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, security
 from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, Answers, Run, approve, deny, tool_return
@@ -41,12 +41,13 @@ def waiting(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """List the calls that wait for answers, those of the oldest run first."""
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             found = [run async for run in client.runs.list(agent_id=agent or None, has_pending_actions=True)]
         rows = [row for run in found for row in _rows(plain(run))]
         if as_json:
@@ -69,6 +70,7 @@ def answer(
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,
+    tls_ca: TlsCa = None,
     as_json: Json = False,
 ) -> None:
     """Answer calls that a run waits for, and show the run that goes on. What has no answer goes on waiting.
@@ -77,7 +79,7 @@ def answer(
     """
 
     async def command() -> Exit:
-        async with calling(target, api_key, tls=tls) as client:
+        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
             run = await client.runs.get(run_id)
             answers = _answers(run, approved or (), denied or (), returned or ())
             transcript = Transcript(PipedConsole(highlight=False))

@@ -2,6 +2,9 @@
 
 import grpc
 
+# False for none, True for the system's roots, or credentials of one's own.
+Tls = bool | grpc.ChannelCredentials
+
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -19,8 +22,9 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-def open_channel(target: str, *, tls: bool) -> grpc.aio.Channel:
+def open_channel(target: str, *, tls: Tls) -> grpc.aio.Channel:
     """Return a channel; it connects with its first call, and again whenever it has to."""
     if tls:
-        return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=_OPTIONS)
+        credentials = grpc.ssl_channel_credentials() if tls is True else tls
+        return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
     return grpc.aio.insecure_channel(target, options=_OPTIONS)

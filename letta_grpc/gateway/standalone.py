@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.exposure import OPEN, OnlyBehindKeys, OpenServerError, wants_keys
 from letta_grpc.gateway.options import GatewayOptions
-from letta_grpc.gateway.remote import open_channel
+from letta_grpc.gateway.remote import Tls, open_channel
 from letta_grpc.gateway.serving import Certificate, http_serving
 
 
@@ -16,7 +16,7 @@ async def standing_alone(
     listen: str,
     options: GatewayOptions,
     *,
-    tls: bool = False,
+    tls: Tls = False,
     certificate: Certificate | None = None,
     only_behind_keys: bool = False,
 ) -> AsyncIterator[str]:
