@@ -1,12 +1,12 @@
 """`letta-grpc conformance`."""
 
 import asyncio
-import signal
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from letta_grpc.cli.signals import ending_signals
 from letta_grpc.conformance import CASES, Case, text_of
 from letta_grpc.conformance import serving as serving_cases
 
@@ -34,7 +34,7 @@ def cases() -> None:
 
 async def _serve(served: Sequence[Case], listen: str) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving_cases(served, listen) as address:
         typer.echo(f"listening grpc={address}")

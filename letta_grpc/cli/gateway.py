@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.flags import read_settings, with_settings
 from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.server import DEFAULT_TARGET, Security, Target, Tls, TlsCa, security
+from letta_grpc.cli.signals import ending_signals
 from letta_grpc.settings import Settings, is_loopback
 from letta_grpc.telemetry import sentry_from_env
 
@@ -70,7 +70,7 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: Security,
     from letta_grpc.transport.certificates import CertificateError, read_tls  # noqa: PLC0415 - see above
 
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     is_reachable = not is_loopback(listen)
     options = GatewayOptions(

@@ -12,14 +12,15 @@ import uvloop
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.flags import read_settings, with_settings
 from letta_grpc.cli.logs import configure_logging
+from letta_grpc.cli.signals import ending_signals
 from letta_grpc.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 EPILOG = """
 Prints one line on stdout once it accepts calls: listening grpc=127.0.0.1:50051, and http=http://… behind it with --http.
-Logs go to stderr. SIGTERM and Ctrl-C drain it: new runs are refused, open streams end with a status that says to attach
-again, runs at work may finish. A second one ends it at once.
+Logs go to stderr. SIGTERM, Ctrl-C and a terminal that is closed drain it: new runs are refused, open streams end with a status
+that says to attach again, runs at work may finish. A second SIGTERM or Ctrl-C ends it at once.
 
 \b
 Examples:
@@ -46,8 +47,7 @@ async def _serve(settings: Settings) -> Exit:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
+    for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
     try:
         async with app.serving(settings) as server:
@@ -56,7 +56,8 @@ async def _serve(settings: Settings) -> Exit:
                 logger.warning("%s", warning)
             await stop.wait()
             logger.info("draining")
-            for number in signals:
+            # But for SIGHUP: a terminal that is closed sends it twice, by its shell and by the system.
+            for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
     except app.StartupError as error:
         typer.echo(f"letta-grpc: {error.message}", err=True)

@@ -9,13 +9,13 @@ import pytest
 
 from letta_grpc.client import Client
 from tests.requirements.registry import requirement
-from tests.support.server_process import letta_grpc, serving_process
+from tests.support.server_process import BIN, gateway_process, letta_grpc, serving_process
 
 STOP_SECONDS = 30
 
 
 @requirement("complaint_21_one_command")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_says_where_it_listens_and_ends_well_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     with serving_process(tmp_path) as (address, process):
         host, _, port = address.rpartition(":")
@@ -30,6 +30,22 @@ def test_it_says_where_it_listens_and_ends_well_on_a_signal(tmp_path: Path, numb
         assert rest == ""
     entries = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
     assert "draining" in [entry["event"] for entry in entries]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_gateway_ends_well_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    with gateway_process(tmp_path, "127.0.0.1:1") as (_, process):
+        process.send_signal(number)
+        assert process.wait(STOP_SECONDS) == 0
+
+
+def test_a_server_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    program = ("nohup", str(BIN / "letta-grpc"))
+    with serving_process(tmp_path, program=program) as (address, process), Client(address) as client:
+        process.send_signal(signal.SIGHUP)
+        assert list(client.agents.list()) == []
+        process.terminate()
+        assert process.wait(STOP_SECONDS) == 0
 
 
 def test_a_second_server_on_the_same_file_or_port_refuses_to_start(tmp_path: Path) -> None:
