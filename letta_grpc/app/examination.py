@@ -1,14 +1,16 @@
 """What a server would stand on here, without starting one."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from letta_grpc.adapters.llama import LlamaProvider, LlamaUnavailableError
 from letta_grpc.adapters.openai.endpoint import public_url
-from letta_grpc.adapters.sql.failures import DatabaseUnusableError
-from letta_grpc.adapters.sql.migrate import current_revision
-from letta_grpc.app.parts import mcp_policy_of, sandbox_of
+from letta_grpc.adapters.sql.failures import DatabaseInUseError, DatabaseUnusableError
+from letta_grpc.adapters.sql.migrate import check_free, current_revision
+from letta_grpc.app.failures import StartupError
+from letta_grpc.app.parts import embedding_model_of, mcp_policy_of, sandbox_of, tls_of
 from letta_grpc.ports.sandbox import Sandbox
 from letta_grpc.settings import Provider, Settings
 
@@ -37,8 +39,11 @@ def examine(settings: Settings) -> tuple[Finding, ...]:
     mcp = f"child processes {_permission(policy.allow_stdio)}, private addresses {_permission(policy.allow_private_addresses)}"
     return (
         _database_finding(settings),
+        *_address_findings(settings),
+        *_tls_findings(settings),
         sandbox_finding(settings, sandbox_of(settings)),
         *(_provider_finding(name, provider) for name, provider in settings.providers.items()),
+        *_embedding_findings(settings),
         *_local_findings(settings),
         Finding("mcp", State.OK, mcp),
     )
@@ -54,7 +59,52 @@ def _database_finding(settings: Settings) -> Finding:
     except DatabaseUnusableError as error:
         return Finding("database", State.FAILED, str(error))
     is_there = f"{settings.database} has schema {revision}" if revision else f"{settings.database} is made at the first start"
+    try:
+        check_free(settings.database)
+    except DatabaseInUseError as error:
+        # Whoever asks wants to know how that server stands, more often than whether another one could start.
+        return Finding("database", State.OK, f"{is_there}. {error}")
+    except DatabaseUnusableError as error:
+        return Finding("database", State.FAILED, str(error))
     return Finding("database", State.OK, is_there)
+
+
+def _address_findings(settings: Settings) -> Iterator[Finding]:
+    for subject, address in (("listen", settings.listen), ("http", settings.http)):
+        host, _, port = (address or "").rpartition(":")
+        if address and port.isdigit():
+            why = _why_taken(host.strip("[]"), int(port))
+            detail = f"cannot listen on {address}: {why}" if why else f"{address} is free"
+            yield Finding(subject, State.FAILED if why else State.OK, detail)
+
+
+def _why_taken(host: str, port: int) -> str | None:
+    """Return why nothing can be served on an address, None if it can."""
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            # As the servers do: a port whose last connections have just ended is free.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _tls_findings(settings: Settings) -> Iterator[Finding]:
+    try:
+        if tls_of(settings):
+            yield Finding("tls", State.OK, f"{settings.tls_certificate_file} with its key")
+    except StartupError as error:
+        yield Finding("tls", State.FAILED, error.message)
+
+
+def _embedding_findings(settings: Settings) -> Iterator[Finding]:
+    try:
+        if embedding_model_of(settings):
+            yield Finding("embeddings", State.OK, str(settings.embedding_model))
+    except StartupError as error:
+        yield Finding("embeddings", State.FAILED, error.message)
 
 
 def sandbox_finding(settings: Settings, sandbox: Sandbox) -> Finding:

@@ -74,14 +74,23 @@ def _endpoint(name: str, provider: Provider) -> OpenAIEndpoint:
     return OpenAIEndpoint(name=name, base_url=provider.base_url, api_key=key, key_variable=variable)
 
 
-def meanings_of(stack: AsyncExitStack, settings: Settings, database: SqliteDatabase, clock: Clock) -> Meanings | None:
-    """Return the search by meaning, None without a model for it. Raises StartupError."""
+def embedding_model_of(settings: Settings) -> tuple[str, str] | None:
+    """Return the provider and the name of the model for search by meaning, None without one. Raises StartupError."""
     if settings.embedding_model is None:
         return None
     name, _, model = settings.embedding_model.partition("/")
     if name not in settings.providers:
         known = ", ".join(sorted(settings.providers)) or "none"
         raise StartupError(f"LETTA_GRPC_EMBEDDING_MODEL names the provider {name!r}; configured providers: {known}")
+    return name, model
+
+
+def meanings_of(stack: AsyncExitStack, settings: Settings, database: SqliteDatabase, clock: Clock) -> Meanings | None:
+    """Return the search by meaning, None without a model for it. Raises StartupError."""
+    chosen = embedding_model_of(settings)
+    if chosen is None:
+        return None
+    name, model = chosen
     embeddings = OpenAIEmbeddings(_endpoint(name, settings.providers[name]), model)
     stack.push_async_callback(embeddings.close)
     return Meanings(embeddings, SqlPassageVectors(database), clock)

@@ -15,7 +15,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of what was found.")] = False,
     **flags: Any,  # noqa: ANN401 - `with_settings` says what is in it
 ) -> None:
-    """Say what would work here if `serve` were started with the same flags: database, tools, providers, local model, MCP.
+    """Say what would work here if `serve` were started with the same flags: database, addresses, TLS, tools, models, MCP.
 
     It starts no server, changes nothing and calls nobody. Exit code 1 if something failed.
     """

@@ -1,6 +1,9 @@
 """What would work on this machine."""
 
 import json
+import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +16,24 @@ def found(*flags: str, exit_code: int = 0, **environ: str) -> dict[str, dict[str
     return {one["subject"]: one for one in json.loads(result.stdout)}
 
 
-def at(folder: Path) -> tuple[str, str]:
-    return "--database", f"sqlite:///{folder / 'letta.db'}"
+def at(folder: Path) -> tuple[str, ...]:
+    return "--listen", "127.0.0.1:0", "--database", f"sqlite:///{folder / 'letta.db'}"
 
 
 def test_a_machine_on_which_all_is_well_is_told_so_and_left_as_it_was(tmp_path: Path) -> None:
     result = letta_grpc("doctor", *at(tmp_path))
     assert result.returncode == 0, result.stdout + result.stderr
     subjects = [line.split()[0] for line in result.stdout.splitlines()]
-    assert subjects == ["SUBJECT", "database", "sandbox", "mcp"]
+    assert subjects == ["SUBJECT", "database", "listen", "sandbox", "mcp"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_at_work_does_not_disturb_it(tmp_path: Path) -> None:
     with serving_process(tmp_path):
-        assert found(*at(tmp_path))["database"]["state"] == "ok"
+        database = found(*at(tmp_path))["database"]
+    assert database["state"] == "ok"
+    assert "in use by another server" in database["detail"]
+    assert "in use" not in found(*at(tmp_path))["database"]["detail"]
 
 
 def test_what_cannot_be_used_is_a_failure(tmp_path: Path) -> None:
@@ -35,10 +41,56 @@ def test_what_cannot_be_used_is_a_failure(tmp_path: Path) -> None:
     states = found(*at(tmp_path), "--local-model", str(tmp_path / "none.gguf"), exit_code=1)
     assert {subject: one["state"] for subject, one in states.items()} == {
         "database": "failed",
+        "listen": "ok",
         "sandbox": "ok",
         "local model": "failed",
         "mcp": "ok",
     }
+
+
+def test_a_database_that_no_server_starts_on_is_a_failure(tmp_path: Path) -> None:
+    def told() -> str:
+        database = found(*at(tmp_path / "folder"), exit_code=1)["database"]
+        assert database["state"] == "failed"
+        return str(database["detail"])
+
+    assert "there is no folder" in told()
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder" / "letta.db"
+    with closing(sqlite3.connect(path)) as foreign, foreign:
+        foreign.execute("CREATE TABLE theirs (x)")
+    assert "belongs to another program" in told()
+    path.unlink()
+    assert letta_grpc("migrate", "--database", f"sqlite:///{path}").returncode == 0
+    with closing(sqlite3.connect(path)) as newer, newer:
+        newer.execute("UPDATE alembic_version SET version_num = 'from_tomorrow'")
+    assert "schema from_tomorrow is unknown" in told()
+
+
+def test_a_damaged_database_is_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "letta.db"
+    assert letta_grpc("migrate", "--database", f"sqlite:///{path}").returncode == 0
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runs'").fetchone()
+        (page,) = database.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * page)
+        file.write(b"\xff" * page)
+    assert found(*at(tmp_path), exit_code=1)["database"]["state"] == "failed"
+
+
+def test_what_serve_would_refuse_is_a_failure(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        states = found(
+            *at(tmp_path),
+            *("--listen", address, "--http", address, "--embedding-model", "nobody/x"),
+            *("--tls-certificate-file", str(tmp_path / "none.pem"), "--tls-key-file", str(tmp_path / "none.pem")),
+            exit_code=1,
+        )
+    assert {subject for subject, one in states.items() if one["state"] == "failed"} == {"listen", "http", "tls", "embeddings"}
+    assert states["listen"]["detail"] == f"cannot listen on {address}: Address already in use"
 
 
 def test_providers_are_told_apart_by_whether_they_have_a_key(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from contextlib import closing
 
-from letta_grpc.adapters.sql.migrations import ensure_current, revision_of
+from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.migrations import check_usable, ensure_current
 from letta_grpc.adapters.sql.schema import REVISION
 from letta_grpc.adapters.sql.sqlite.connections import clear_errors, connect_reader, connect_writer, core_connection, path_of
 from letta_grpc.adapters.sql.sqlite.file_lock import FileLock
@@ -25,9 +26,26 @@ def migrate(url: str) -> str:
 
 
 def current_revision(url: str) -> str | None:
-    """Return the revision of a database's schema; None if there is no database yet. A server may have it open."""
+    """Return the revision of a database's schema; None if there is no database yet. A server may have it open.
+
+    Raises DatabaseUnusableError for what no server would start on, and for a file that has come to harm.
+    """
     path = path_of(url)
     if not path.exists():
+        if not path.absolute().parent.is_dir():
+            raise DatabaseUnusableError(f"The database {path} cannot be used: there is no folder {path.parent}.")
         return None
     with clear_errors(path), closing(connect_reader(path)) as driver, closing(core_connection(driver)) as connection:
-        return revision_of(connection)
+        revision = check_usable(connection, path)
+        (said,) = driver.execute("PRAGMA quick_check(1)").fetchone()
+    if said != "ok":
+        raise DatabaseUnusableError(f"The database {path} is damaged: {said}.")
+    return revision
+
+
+def check_free(url: str) -> None:
+    """Raise DatabaseInUseError while a server has the database."""
+    path = path_of(url)
+    # Taking the lock would make its file.
+    if path.with_name(f"{path.name}.lock").exists():
+        FileLock(path).release()
