@@ -1,6 +1,7 @@
 """Logs: one line an entry, to stderr, for people on a terminal and as JSON for everything else."""
 
 import logging
+import os
 import sys
 from typing import TextIO
 
@@ -16,16 +17,26 @@ def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
     """Send what everybody logs through one formatter."""
     for_people = settings.log_format == "console" or (settings.log_format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(colors=stream.isatty()) if for_people else _json_formatter())
+    colors = stream.isatty() and not os.environ.get("NO_COLOR")
+    handler.setFormatter(_formatter(colors=colors) if for_people else _json_formatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # At debug it tells of each poll, which is more lines than all others together.
+    logging.getLogger("grpc._cython").setLevel(max(logging.INFO, logging.getLogger().level))
+
+
+def _without_markup(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Drop what uvicorn adds for its own formatter: its message once more, with the codes of colours in it."""
+    entry.pop("color_message", None)
+    return entry
 
 
 _COMMON: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
+    _without_markup,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 

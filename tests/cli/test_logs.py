@@ -20,6 +20,7 @@ def root() -> Iterator[logging.Logger]:
     logger.handlers = []
     yield logger
     logger.handlers, logger.level = handlers, level
+    logging.getLogger("grpc._cython").setLevel(logging.NOTSET)
 
 
 def broken(secret: str) -> None:
@@ -55,3 +56,36 @@ def test_addresses_that_are_asked_are_not_logged(root: logging.Logger, name: str
     assert "it broke" in stream.getvalue()
     assert "the rest is logged" in stream.getvalue()
     assert "topsecretpw" not in stream.getvalue()
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("value", "codes"), [("1", 0), ("", 1)])
+def test_colours_are_for_those_who_want_them(
+    root: logging.Logger, monkeypatch: pytest.MonkeyPatch, value: str, codes: int
+) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    screen = Screen()
+    configure_logging(Settings(), screen)
+    root.warning("said")
+    assert min(screen.getvalue().count("\x1b["), 1) == codes
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_message_is_not_said_twice(root: logging.Logger, form: str) -> None:
+    stream = io.StringIO()
+    configure_logging(Settings.model_validate({"log_format": form}), stream)
+    root.warning("Started process %d", 7, extra={"color_message": "Started \x1b[36m%d\x1b[0m", "run_id": "run-1"})
+    assert "run-1" in stream.getvalue()
+    assert "color" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(("level", "capped"), [("debug", logging.INFO), ("info", logging.INFO), ("error", logging.ERROR)])
+def test_what_grpc_says_of_each_poll_is_left_out(root: logging.Logger, level: str, capped: int) -> None:
+    configure_logging(Settings.model_validate({"log_level": level}), io.StringIO())
+    assert root.getChild("grpc._cython.cygrpc").getEffectiveLevel() == capped
