@@ -14,6 +14,7 @@ import grpc
 
 from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
 from letta_grpc.client.errors import StreamBroken, StreamClosed
+from letta_grpc.client.fair_lock import FairLock
 from letta_grpc.client.statuses import error_from
 
 Request = TypeVar("Request")
@@ -23,7 +24,7 @@ Channel = grpc.Channel
 UnaryMethod = grpc.UnaryUnaryMultiCallable
 StreamMethod = grpc.UnaryStreamMultiCallable
 DialogueMethod = grpc.StreamStreamMultiCallable
-Lock = threading.Lock
+Lock = FairLock
 Sleep = Callable[[float], None]
 # What to do with a call in its thread.
 Wish = Callable[[Any], Any]

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
 from google.protobuf.message import Message
 
-from letta_grpc.client import AsyncClient, AsyncRunStream, Client, RunStream, StreamClosed
+from letta_grpc.client import AsyncClient, AsyncRunStream, Client, Lane, RunStream, StreamClosed
+from letta_grpc.client.fair_lock import FairLock
 from letta_grpc.v1 import run_service_pb2, runs_pb2
 from tests.support.scripted_server import AGENT_ID, RUN_ID, ScriptedRuns, Turn, log_of, serving
 from tests.support.server_process import serving_process
@@ -122,3 +124,42 @@ def _read(stream: RunStream, ends: list[runs_pb2.Run]) -> None:
 
 def _cancel(stream: RunStream, _: list[runs_pb2.Run]) -> None:
     stream.cancel()
+
+
+def test_a_start_from_another_thread_does_not_wait_for_the_readers_next_event(server: str) -> None:
+    with Client(server) as client, client.converse() as dialogue:
+
+        def start() -> Lane:
+            return dialogue.start(client.agents.create(model="scripted/script").id, ENDLESS)
+
+        lanes = [start()]
+        reader = threading.Thread(target=dialogue.final)
+        reader.start()
+        began = time.monotonic()
+        lanes += [start() for _ in range(5)]
+        took = time.monotonic() - began
+        for lane in lanes:
+            dialogue.cancel(lane)
+        reader.join(PROMPT_SECONDS)
+    assert took < PROMPT_SECONDS
+
+
+def test_the_longest_waiter_has_the_lock_next() -> None:
+    lock, order = FairLock(), list[str]()
+    waits = threading.Event()
+
+    def wait() -> None:
+        waits.set()
+        with lock:
+            order.append("the other")
+
+    other = threading.Thread(target=wait)
+    with lock:
+        other.start()
+        waits.wait(PROMPT_SECONDS)
+        # Beyond the event, up to the lock itself, there is nothing to wait for.
+        time.sleep(0.1)
+    with lock:
+        order.append("this one")
+    other.join(PROMPT_SECONDS)
+    assert order == ["the other", "this one"]
