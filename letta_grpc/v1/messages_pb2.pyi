@@ -100,9 +100,11 @@ class ContentPart(_message.Message):
     text: _builtins.str
     """Plain text, shown to the person."""
     reasoning: _builtins.str
-    """The model's own reasoning, where the provider discloses it. Never sent back to the model as text."""
+    """The model's own reasoning, where the provider discloses it. Goes back as text only to
+    providers that refuse tool calls without it.
+    """
     redacted_reasoning: _builtins.str
-    """Reasoning that only the provider can read."""
+    """What only the provider can read: reasoning, or the proof of a tool call."""
     omitted_reasoning: _builtins.bool
     """The model reasoned, and the provider does not say what: always true."""
     summarized_reasoning: _builtins.str

@@ -274,12 +274,13 @@ type ContentPart_Text struct {
 }
 
 type ContentPart_Reasoning struct {
-	// The model's own reasoning, where the provider discloses it. Never sent back to the model as text.
+	// The model's own reasoning, where the provider discloses it. Goes back as text only to
+	// providers that refuse tool calls without it.
 	Reasoning string `protobuf:"bytes,2,opt,name=reasoning,proto3,oneof"`
 }
 
 type ContentPart_RedactedReasoning struct {
-	// Reasoning that only the provider can read.
+	// What only the provider can read: reasoning, or the proof of a tool call.
 	RedactedReasoning string `protobuf:"bytes,3,opt,name=redacted_reasoning,json=redactedReasoning,proto3,oneof"`
 }
 

@@ -329,10 +329,11 @@ pub mod content_part {
         /// Plain text, shown to the person.
         #[prost(string, tag = "1")]
         Text(::prost::alloc::string::String),
-        /// The model's own reasoning, where the provider discloses it. Never sent back to the model as text.
+        /// The model's own reasoning, where the provider discloses it. Goes back as text only to
+        /// providers that refuse tool calls without it.
         #[prost(string, tag = "2")]
         Reasoning(::prost::alloc::string::String),
-        /// Reasoning that only the provider can read.
+        /// What only the provider can read: reasoning, or the proof of a tool call.
         #[prost(string, tag = "3")]
         RedactedReasoning(::prost::alloc::string::String),
         /// The model reasoned, and the provider does not say what: always true.

@@ -37,7 +37,8 @@ export type ContentPart = Message$1<"letta_grpc.v1.ContentPart"> & {
     case: "text";
   } | {
     /**
-     * The model's own reasoning, where the provider discloses it. Never sent back to the model as text.
+     * The model's own reasoning, where the provider discloses it. Goes back as text only to
+     * providers that refuse tool calls without it.
      *
      * @generated from field: string reasoning = 2;
      */
@@ -45,7 +46,7 @@ export type ContentPart = Message$1<"letta_grpc.v1.ContentPart"> & {
     case: "reasoning";
   } | {
     /**
-     * Reasoning that only the provider can read.
+     * What only the provider can read: reasoning, or the proof of a tool call.
      *
      * @generated from field: string redacted_reasoning = 3;
      */
