@@ -36,6 +36,12 @@ def test_a_server_at_work_does_not_disturb_it(tmp_path: Path) -> None:
     assert "in use" not in found(*at(tmp_path))["database"]["detail"]
 
 
+def test_a_database_that_was_removed_is_not_made_by_looking(tmp_path: Path) -> None:
+    (tmp_path / "letta.db.lock").touch()
+    assert "made at the first start" in found(*at(tmp_path))["database"]["detail"]
+    assert [path.name for path in tmp_path.iterdir()] == ["letta.db.lock"]
+
+
 def test_what_cannot_be_used_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "letta.db").write_text("this is no database")
     states = found(*at(tmp_path), "--local-model", str(tmp_path / "none.gguf"), exit_code=1)

@@ -45,7 +45,7 @@ def current_revision(url: str) -> str | None:
 
 def check_free(url: str) -> None:
     """Raise DatabaseInUseError while a server has the database."""
-    path = path_of(url)
-    # Taking the lock would make its file.
-    if path.with_name(f"{path.name}.lock").exists():
+    path = path_of(url).resolve()
+    # Taking the lock would make both files.
+    if path.exists() and path.with_name(f"{path.name}.lock").exists():
         FileLock(path).release()
