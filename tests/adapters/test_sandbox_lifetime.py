@@ -164,6 +164,19 @@ async def test_the_loss_of_the_warm_process_is_an_error_and_the_next_call_has_a_
     assert sandbox.process_id != lost
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+async def test_a_terminal_that_says_something_says_it_to_the_server_alone(sandbox: NamespaceSandbox, number: int) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        task = await run_until_begun(sandbox, group)
+        assert sandbox.process_id
+        # A terminal's signals go to the server's own group: the cells are not in it.
+        for process in (psutil.Process(sandbox.process_id), *below(sandbox.process_id)[:2]):
+            process.send_signal(number)
+        assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
+        assert not task.done()
+        task.cancel()
+
+
 async def test_a_closed_sandbox_has_ended_its_calls_and_starts_again_when_used(sandbox: NamespaceSandbox) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
         task = await run_until_begun(sandbox, group)

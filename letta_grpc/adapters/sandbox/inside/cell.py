@@ -121,7 +121,8 @@ def _send(lifeline: int, report: bytes) -> None:
 def _guard(house: House, status_writer: int, channels: tuple[int, int, int]) -> NoReturn:
     """Be the first process of the cell: start the tool, bury what it leaves, watch the memory."""
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     cause = None
     status = 0
     try:

@@ -141,7 +141,7 @@ def _address_space() -> int:
 
 def _serve(house: cell.House, control: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for supervisors: the kernel buries them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the server's to answer.
+    _leave_the_terminal_to_the_server()
     while True:
         order, descriptors, _, _ = socket.recv_fds(control, 1, 4)
         if not order:
@@ -202,6 +202,12 @@ def _map_two_users(orders: socket.socket, process: int) -> int:
 
 def _wait_like(child: int) -> NoReturn:
     """Wait for the zygote and end as it did."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _leave_the_terminal_to_the_server()
     _, status = os.waitpid(child, 0)
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _leave_the_terminal_to_the_server() -> None:
+    """Let Ctrl-C, and the terminal's end, be the server's to answer: it has calls to drain first."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
