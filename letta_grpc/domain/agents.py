@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
 
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.ids import AgentId, ConversationId
+from letta_grpc.domain.names import Name
 from letta_grpc.domain.tool_rules import ToolRule
 
 DEFAULT_CONTEXT_WINDOW = 32_768
@@ -45,7 +45,7 @@ class ModelSettings:
     reasoning_effort: str | None = None
 
 
-class AgentKind(Enum):
+class AgentKind(Name):
     """How an agent speaks."""
 
     # In plain words; tools beside them; a turn ends when no tool is called.

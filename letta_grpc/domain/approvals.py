@@ -6,7 +6,6 @@ Rule: a conversation has at most one open batch, the calls of one step; while it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
 
 from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, InvalidRequest
 from letta_grpc.domain.ids import MessageId, RunId, StepId
@@ -20,11 +19,12 @@ from letta_grpc.domain.messages import (
     ToolReturn,
     ToolReturnStatus,
 )
+from letta_grpc.domain.names import Name
 
 Answer = Approve | Deny | ToolReturn
 
 
-class ActionKind(Enum):
+class ActionKind(Name):
     """What a call waits for."""
 
     APPROVAL = "approval"

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from letta_grpc.domain.agents import ModelSettings
 from letta_grpc.domain.messages import Message
+from letta_grpc.domain.names import Name
 from letta_grpc.domain.usage import Usage
 
 
@@ -49,7 +49,7 @@ class ModelRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class FinishReason(Enum):
+class FinishReason(Name):
     """Why the model stopped."""
 
     STOP = "stop"

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 
 from letta_grpc.domain.ids import MessageId, RunId, StepId
+from letta_grpc.domain.names import Name
 
 
-class Role(Enum):
+class Role(Name):
     """Who speaks."""
 
     USER = "user"
@@ -20,7 +20,7 @@ class Role(Enum):
     SUMMARY = "summary"
 
 
-class ToolReturnStatus(Enum):
+class ToolReturnStatus(Name):
     """Whether a tool did what it was asked."""
 
     SUCCESS = "success"

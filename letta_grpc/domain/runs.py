@@ -6,17 +6,17 @@ Rule: every event of a run is a row of TRANSITIONS; nothing else compares phases
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum
 
 from letta_grpc.domain.approvals import ActionKind, PendingAction
 from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import InputMessage
+from letta_grpc.domain.names import Name
 from letta_grpc.domain.usage import Timing, Usage
 
 
-class RunState(Enum):
+class RunState(Name):
     """Where a run stands."""
 
     QUEUED = "queued"
@@ -37,7 +37,7 @@ FINAL_STATES = frozenset({RunState.COMPLETED, RunState.INTERRUPTED, RunState.FAI
 OPEN_STATES = frozenset(RunState) - FINAL_STATES
 
 
-class StopReason(Enum):
+class StopReason(Name):
     """Why a run ended."""
 
     END_TURN = "end_turn"
@@ -55,7 +55,7 @@ class StopReason(Enum):
     INTERNAL_ERROR = "internal_error"
 
 
-class ConflictPolicy(Enum):
+class ConflictPolicy(Name):
     """What happens to a start while its conversation has an active run."""
 
     REJECT = "reject"
@@ -63,14 +63,14 @@ class ConflictPolicy(Enum):
     INTERRUPT = "interrupt"
 
 
-class DisconnectPolicy(Enum):
+class DisconnectPolicy(Name):
     """What happens to a run that nobody reads."""
 
     CONTINUE = "continue"
     CANCEL = "cancel"
 
 
-class RunKind(Enum):
+class RunKind(Name):
     """What a run is for."""
 
     # The agent answers its input.
@@ -83,7 +83,7 @@ class RunKind(Enum):
     FORK = "fork"
 
 
-class CompactionMode(Enum):
+class CompactionMode(Name):
     """What a COMPACTION run leaves in the context."""
 
     # A summary and the newest messages.

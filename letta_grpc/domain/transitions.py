@@ -3,8 +3,6 @@
 Rule: every event of a run is a row of TRANSITIONS; nothing else compares phases.
 """
 
-from enum import Enum
-
 from letta_grpc.domain.events import (
     ApprovalRequested,
     ChildRunStarted,
@@ -25,9 +23,10 @@ from letta_grpc.domain.events import (
     ToolOutputDelta,
     ToolReturned,
 )
+from letta_grpc.domain.names import Name
 
 
-class Phase(Enum):
+class Phase(Name):
     """Where a run stands between two events."""
 
     QUEUED = "queued"
