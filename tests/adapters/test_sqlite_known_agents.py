@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from letta_grpc.domain.agents import Agent
+from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound
 from letta_grpc.ports.journal import EditBlock
 from letta_grpc.testing.clocks import FakeClock
@@ -19,10 +19,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield it.world
 
 
-async def seen_by_a_start(world: World, agent: Agent) -> Agent:
-    """The agent as the next start is given it."""
-    conversation = await world.conversations.get(agent.id, None)
-    claim = await world.start(conversation, "hello")
+async def seen_by_a_start(world: World, agent: Agent, conversation: Conversation | None = None) -> Agent:
+    """The agent as the next start is given it, in its default conversation if no other is named."""
+    claim = await world.start(conversation or await world.conversations.get(agent.id, None), "hello")
     assert claim.lease is not None
     assert claim.context is not None
     await world.finish(claim)
@@ -35,6 +34,18 @@ async def test_a_start_sees_every_change_of_its_agent(world: World) -> None:
     assert await seen_by_a_start(world, agent) == agent
     changed = await world.agents.update(agent.id, {"system": "Be brief."}, world.time())
     assert await seen_by_a_start(world, agent) == changed
+
+
+async def test_a_new_conversation_changes_nothing_of_what_is_known(world: World) -> None:
+    agent = await world.agent(await world.block("notes", "a"))
+    known = await seen_by_a_start(world, agent)
+    # As most products do it: one conversation for each visitor, and a run in it.
+    conversation = await world.conversation(agent)
+    assert await seen_by_a_start(world, agent, conversation) is known
+    await world.conversations.update(conversation.id, {"title": "Ada"}, world.time())
+    assert await seen_by_a_start(world, agent) is known
+    await world.conversations.delete(conversation.id)
+    assert await seen_by_a_start(world, agent) is known
 
 
 async def test_a_start_sees_an_edit_that_another_run_made_of_a_block(world: World) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, event
 
 from letta_grpc.adapters.sql.queries import ADD_JOURNAL_ROW, ADD_SEGMENT, DROP_JOURNAL_ROWS
+from letta_grpc.adapters.sql.schema import callbacks, conversations, messages, passage_vectors, passages, runs
 from letta_grpc.adapters.sql.sqlite.open_runs import JournalRow, JournalRows, OpenRun, pack
 from letta_grpc.adapters.sql.sqlite.session import SqliteSession
 from letta_grpc.domain.agents import Agent
@@ -21,6 +22,8 @@ JOURNAL_BYTES = 4 * 2**20
 # Rows that nobody needs are dropped this many bytes at a time.
 _DROP_BYTES = 256 * 1024
 _KNOWN_AGENTS = 1000
+# Changes of these, and they are the most, are of no agent.
+_TABLES_WITHOUT_AGENTS = (conversations, messages, passages, passage_vectors, runs, callbacks)
 
 
 @dataclass(slots=True)
@@ -73,6 +76,14 @@ class State:
     # Agents with their blocks, as the file has them: most runs are of an agent that has just had one.
     agents: dict[AgentId, Agent] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        event.listen(self.core, "before_execute", self._forget_changed)
+
+    def _forget_changed(self, _: Connection, statement: object, *__: object) -> None:
+        """Know no agent any more when a store changes what agents are made of. `queries.py` does so by jobs that know it."""
+        if not isinstance(statement, Select) and getattr(statement, "table", None) not in _TABLES_WITHOUT_AGENTS:
+            self.agents.clear()
+
 
 class Group:
     """Jobs put their statements and events into it; `write` stores the events, `settle` makes memory agree after the commit.
@@ -106,7 +117,6 @@ class Group:
         """The transaction, for query functions."""
         self.begin()
         self.used_core = True
-        self.forget_agents()
         return self.state.core
 
     @property
