@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
 
 from letta_grpc.domain.ids import MessageId
 from letta_grpc.domain.messages import ApprovalInput, InputMessage, Message, ReturnsInput, Role, SpokenInput
@@ -38,17 +37,17 @@ def input_messages(run: Run, spec: RunSpec) -> Iterator[Message]:
 
 
 def _stored(run: Run, message_id: MessageId, given: InputMessage) -> Message:
-    time = run.start_time or run.create_time
-    plain = Message(id=message_id, role=Role.APPROVAL, otid=given.otid, run_id=run.id, create_time=time)
-    match given:
-        case SpokenInput(role=role, content=content):
-            return replace(plain, role=role, content=content)
-        case ApprovalInput(decisions=decisions):
-            return replace(plain, decisions=decisions)
-        case ReturnsInput(tool_returns=returns):
-            return replace(plain, tool_returns=returns)
-        case _:
-            assert_never(given)
+    spoken = given if isinstance(given, SpokenInput) else None
+    return Message(
+        id=message_id,
+        role=spoken.role if spoken else Role.APPROVAL,
+        content=spoken.content if spoken else (),
+        decisions=given.decisions if isinstance(given, ApprovalInput) else (),
+        tool_returns=given.tool_returns if isinstance(given, ReturnsInput) else (),
+        otid=given.otid,
+        run_id=run.id,
+        create_time=run.start_time or run.create_time,
+    )
 
 
 def completed(spec: RunSpec, resumed: RunSpec) -> RunSpec:

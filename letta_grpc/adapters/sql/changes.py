@@ -10,8 +10,7 @@ from letta_grpc.adapters.sql.waiting import open_batch
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ContextCompacted, MessageCompleted, RunEvent, RunFinished
 from letta_grpc.domain.ids import ConversationId
-from letta_grpc.domain.inputs import input_messages
-from letta_grpc.domain.runs import Run, RunSpec
+from letta_grpc.domain.messages import Message
 from letta_grpc.ports.journal import AddPassage, Change, EditBlock, RecordStep
 
 # Events that mean more than themselves.
@@ -62,7 +61,7 @@ def store_meaning(session: Session, conversation_id: ConversationId, events: Ite
                 pass
 
 
-def store_input(session: Session, run: Run, spec: RunSpec) -> None:
-    """Put a run's input into its conversation."""
-    for message in input_messages(run, spec):
-        session.execute(ADD_MESSAGE, message_values(message, run.conversation_id))
+def store_messages(session: Session, conversation_id: ConversationId, messages: Iterable[Message]) -> None:
+    """Put messages into a conversation, in their order."""
+    for message in messages:
+        session.execute(ADD_MESSAGE, message_values(message, conversation_id))

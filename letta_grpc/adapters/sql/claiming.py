@@ -4,7 +4,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from letta_grpc.adapters.sql.changes import store_input
+from letta_grpc.adapters.sql.changes import store_messages
 from letta_grpc.adapters.sql.queries import (
     ADD_CALLBACK,
     ADD_MESSAGE,
@@ -76,11 +76,13 @@ class Ownership:
 class Admitted:
     """What a start becomes: a RUNNING run, with what its first step is built from; a QUEUED one; or one that waits again.
 
-    `events` are its first ones. `batch`: the calls that it brings answers of, or, with the tool message `denied`, denies.
+    `given`: the messages that enter the conversation with it; `events`: its first ones. `batch`: the calls that it brings
+    answers of, or, with the tool message `denied`, denies.
     """
 
     run: Run
     spec: RunSpec
+    given: tuple[Message, ...] = ()
     events: tuple[RunEvent, ...] = ()
     context: AgentContext | None = None
     interrupts: RunId | None = None
@@ -133,10 +135,10 @@ def admit_start(
     others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     if batch and start.spec.conflict_policy is ConflictPolicy.INTERRUPT and not _interrupts_wait(others):
         denied = denial(batch, SUPERSEDED, run)
-        begun = _begun(session, start, place, run, (denied, *input_messages(run, start.spec)))
+        begun = _begun(session, start, place, run, (denied,))
         return replace(begun, events=start.opening(run, denied), batch=batch, denied=denied)
     if not others and not batch:
-        return _begun(session, start, place, run, tuple(input_messages(run, start.spec)))
+        return _begun(session, start, place, run)
     if batch and start.spec.conflict_policy is ConflictPolicy.REJECT:
         raise ApprovalPending(run_id=batch.run_id, tool_call_ids=",".join(action.tool_call_id for action in batch.pending))
     interrupts = _may_wait(start, run.conversation_id, others)
@@ -159,30 +161,31 @@ def _admit_answer(
     run = replace(admit(place.agent, place.conversation, spec), resumes_run_id=settled.run_id)
     if settled.pending:
         waiting = still_waiting(run, settled)
-        return Admitted(run=waiting.run, spec=spec, events=waiting.events, batch=settled)
-    begun = _begun(session, start, place, run, tuple(input_messages(run, spec)))
-    return replace(begun, spec=spec, batch=settled)
+        given = tuple(input_messages(run, spec))
+        return Admitted(run=waiting.run, spec=spec, given=given, events=waiting.events, batch=settled)
+    return replace(_begun(session, start, place, run), spec=spec, batch=settled)
 
 
-def _begun(session: Session, start: Start, place: _Place, run: Run, given: tuple[Message, ...]) -> Admitted:
-    context = _short_context(session, place, given)
-    return Admitted(run=run, spec=start.spec, events=start.opening(run), context=context)
+def _begun(session: Session, start: Start, place: _Place, run: Run, before: tuple[Message, ...] = ()) -> Admitted:
+    """Return a run that begins now; `before` comes into the context before its input."""
+    given = tuple(input_messages(run, start.spec))
+    context = _short_context(session, place, (*before, *given))
+    return Admitted(run=run, spec=start.spec, given=given, events=start.opening(run), context=context)
 
 
 def store_start(session: Session, start: Start, admitted: Admitted, ownership: Ownership | None) -> int:
-    """Store an admitted start, with its input unless it is queued; return its position."""
-    run, batch, spec = admitted.run, admitted.batch, admitted.spec
+    """Store an admitted start with its input; return its position."""
+    run, batch = admitted.run, admitted.batch
     values: Values = {"fingerprint": start.fingerprint, "traceparent": start.traceparent}
     if run.state is RunState.INTERRUPTED:
         values["last_sequence_number"] = len(admitted.events)
-    position = add_run(session, run, spec, ownership, values)
+    position = add_run(session, run, admitted.spec, ownership, values)
     if admitted.denied and batch:
         settle_batch(session, batch, run)
         session.execute(ADD_MESSAGE, message_values(admitted.denied, run.conversation_id))
     elif batch:
         store_answers(session, batch, run)
-    if run.state is not RunState.QUEUED:
-        store_input(session, run, spec)
+    store_messages(session, run.conversation_id, admitted.given)
     return position
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from letta_grpc.adapters.sql.changes import store_input
+from letta_grpc.adapters.sql.changes import store_messages
 from letta_grpc.adapters.sql.claiming import Ownership, claim_of
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.queries import (
@@ -29,6 +29,7 @@ from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.adapters.sql.waiting import settle_batch, settled_batch
 from letta_grpc.domain.events import RunStarted
 from letta_grpc.domain.ids import ConversationId, RunId
+from letta_grpc.domain.inputs import input_messages
 from letta_grpc.domain.runs import RunState
 from letta_grpc.domain.waiting import SUPERSEDED, UNANSWERED, denial, denial_events
 from letta_grpc.ports.clock import Clock
@@ -123,7 +124,7 @@ def _start_next(
     if batch and denied:
         settle_batch(group.session, batch, run)
         group.session.execute(ADD_MESSAGE, message_values(denied, conversation_id))
-    store_input(group.session, run, spec_of(row[_SPEC]))
+    store_messages(group.session, conversation_id, input_messages(run, spec_of(row[_SPEC])))
     open_run = current(group, run_id)
     frames = group.encode(open_run, [RunStarted(run), *(denial_events(denied) if denied else ())], time_ns)
     open_run.owner = ownership.owner
