@@ -170,7 +170,7 @@ class CallChildren:
         return max(left, timedelta(seconds=1))
 
     async def _started(self, request: StartRequest) -> Run:
-        start = start_of(request)
+        start = start_of(request, request.spec)
         claimed = self._children.claim(start, admission(start, self._children.models, self._children.clock))
         try:
             return (await asyncio.shield(claimed)).run

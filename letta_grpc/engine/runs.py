@@ -1,7 +1,6 @@
 """Starting, following and ending runs."""
 
 from collections.abc import AsyncGenerator, Awaitable
-from dataclasses import replace
 from typing import TypeVar
 
 from letta_grpc.domain.ids import AgentId, RunId, StepId
@@ -56,8 +55,7 @@ class Runs:
         """
         self._readers.check()
         spec = await self._intake.prepared(request.spec, request.request_id)
-        # The fingerprint is that of the request: pictures may change where they are.
-        start = replace(start_of(request), spec=spec)
+        start = start_of(request, spec)
         return await self._supervisor.start(start, admission(start, self._models, self._clock))
 
     async def follow(

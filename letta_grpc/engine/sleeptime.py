@@ -89,7 +89,7 @@ class SleeptimeWork:
             await self._start(request, start)
 
     async def _start(self, request: StartRequest, start: StartRun) -> None:
-        wish = start_of(request)
+        wish = start_of(request, request.spec)
         try:
             await start(wish, admission(wish, self._models, self._clock))
         except RequestIdReused:

@@ -29,8 +29,11 @@ class StartRequest:
     traceparent: str | None = None
 
 
-def start_of(request: StartRequest) -> Start:
-    """Return a start, with an id for its run."""
+def start_of(request: StartRequest, spec: RunSpec) -> Start:
+    """Return a start of what was asked for as it is to be run, with an id for its run.
+
+    The fingerprint is that of the request: what it names by address may be another at the next attempt.
+    """
     run_id = new_run_id()
     return Start(
         run_id=run_id,
@@ -40,8 +43,8 @@ def start_of(request: StartRequest) -> Start:
         # No other start can be told to be the same as one whose request id nobody knew.
         fingerprint=fingerprint(request.agent_id, request.conversation_id, request.spec) if request.request_id else "",
         is_repeatable=request.request_id is not None,
-        spec=request.spec,
-        first_step_id=None if request.spec.kind is RunKind.CAPTURE else new_step_id(),
+        spec=spec,
+        first_step_id=None if spec.kind is RunKind.CAPTURE else new_step_id(),
         parent_run_ids=request.parent_run_ids,
         traceparent=request.traceparent,
     )
