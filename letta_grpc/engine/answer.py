@@ -123,7 +123,6 @@ class Answer:
         partial_json: PartialJson | None = None,
     ) -> None:
         self.message_id: MessageId = new_message_id()
-        self.asking_id: MessageId = previous_message_id(self.message_id)
         self.finish: ModelFinished | None = None
         self._run_id = run_id
         self._step_id = step_id
@@ -136,6 +135,11 @@ class Answer:
         self._calls: dict[int, _Call] = {}
         self._announced: list[_Call] = []
         self._characters = 0
+
+    @property
+    def asking_id(self) -> MessageId:
+        """The id of the message that holds the calls that wait."""
+        return previous_message_id(self.message_id)
 
     @property
     def usage(self) -> Usage:
@@ -198,7 +202,7 @@ class Answer:
     def _start(self, message_id: MessageId, events: list[RunEvent]) -> None:
         if message_id not in self._started:
             self._started.add(message_id)
-            role = Role.APPROVAL if message_id == self.asking_id else Role.ASSISTANT
+            role = Role.ASSISTANT if message_id == self.message_id else Role.APPROVAL
             events.append(MessageStarted(message_id, self._step_id, role))
 
     def _shorten(self) -> None:
@@ -291,16 +295,15 @@ class Answer:
         The assistant's comes first, then the one whose calls wait. An answer that was cut is kept without its calls.
         """
         content = tuple(part.content() for part in self._parts)
-        free, asked = self._calls_of(self.message_id, with_calls), self._calls_of(self.asking_id, with_calls)
+        calls = self._announced if with_calls else []
+        free = tuple(self._tool_call(call) for call in calls if call.message_id == self.message_id)
+        asked = tuple(self._tool_call(call) for call in calls if call.message_id != self.message_id)
         messages = []
         if content or free:
             messages.append(self._message(self.message_id, Role.ASSISTANT, content, free, time))
         if asked:
             messages.append(self._message(self.asking_id, Role.APPROVAL, (), asked, time))
         return tuple(messages)
-
-    def _calls_of(self, message_id: MessageId, wanted: bool) -> tuple[ToolCall, ...]:  # noqa: FBT001 - one word at two places
-        return tuple(self._tool_call(call) for call in self._announced if wanted and call.message_id == message_id)
 
     def _message(
         self, id_: MessageId, role: Role, content: tuple[ContentPart, ...], calls: tuple[ToolCall, ...], time: datetime

@@ -25,7 +25,7 @@ from letta_grpc.ports.stores import AgentContext
 def model_request(context: AgentContext, spec: RunSpec, *, model: str, turn: Turn) -> ModelRequest:
     """Return the call of the model that continues a conversation. `model` is the provider's name of it."""
     agent, offer = context.agent, turn.offer()
-    tools = tuple(turn.toolbox.definitions[name] for name in offer.tools)
+    tools = [turn.toolbox.definitions[name] for name in offer.tools]
     speaks_by_tools = agent.kind is AgentKind.MEMGPT and bool(tools)
     return ModelRequest(
         model=model,
@@ -45,7 +45,7 @@ def _shown_messages(context: AgentContext) -> tuple[Message, ...]:
 
 
 def _shown_tools(kind: AgentKind, tools: Iterable[ToolDefinition]) -> tuple[ToolDefinition, ...]:
-    return tuple(memgpt.extended(tool) if kind is AgentKind.MEMGPT else tool for tool in tools)
+    return tuple(map(memgpt.extended, tools)) if kind is AgentKind.MEMGPT else tuple(tools)
 
 
 def window_of(context: AgentContext, handle: str, models: Models) -> int:

@@ -9,29 +9,24 @@ from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.memgpt import SEND_MESSAGE, SEND_MESSAGE_TOOL
 from letta_grpc.domain.runs import RunSpec
 from letta_grpc.domain.tool_policy import ToolPolicy
-from letta_grpc.domain.tool_rules import RequiresApproval, ToolRule
+from letta_grpc.domain.tool_rules import RequiresApproval
 from letta_grpc.ports.tools import Tools
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Toolbox:
-    """Tools by name, and the agent's rules about them. One of the client's shadows one of the server's.
+    """Tools by name, and the agent's rules about them, its policy. One of the client's shadows one of the server's.
 
     `secrets` and `timezone` are the agent's.
     """
 
     definitions: Mapping[str, ToolDefinition]
-    client_tools: frozenset[str] = frozenset()
-    needing_approval: frozenset[str] = frozenset()
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    rules: tuple[ToolRule, ...] = ()
-    kind: AgentKind = AgentKind.REACT
-    timezone: str = "UTC"
-
-    @property
-    def policy(self) -> ToolPolicy:
-        """The rules over these tools."""
-        return ToolPolicy(self.rules, tuple(self.definitions))
+    client_tools: frozenset[str]
+    needing_approval: frozenset[str]
+    secrets: Mapping[str, str] = field(repr=False)
+    policy: ToolPolicy
+    kind: AgentKind
+    timezone: str
 
     def speaks(self, name: str) -> bool:
         """Say whether a call of this tool is how the agent speaks to the user."""
@@ -50,11 +45,17 @@ async def toolbox_of(agent: Agent, spec: RunSpec, tools: Tools) -> Toolbox:
     if agent.kind is AgentKind.MEMGPT:
         definitions[SEND_MESSAGE] = SEND_MESSAGE_TOOL
     ruled = {rule.tool for rule in agent.tool_rules if isinstance(rule, RequiresApproval)}
+    asked = agent.tool_approvals
     approval = frozenset(
-        name
-        for name, definition in definitions.items()
-        if agent.tool_approvals.get(name, definition.requires_approval or name in ruled)
+        [name for name, tool in definitions.items() if asked.get(name, tool.requires_approval or name in ruled)]
     )
     definitions |= {tool.name: tool for tool in spec.client_tools}
-    client_tools = frozenset(tool.name for tool in spec.client_tools)
-    return Toolbox(definitions, client_tools, approval, agent.secrets, agent.tool_rules, agent.kind, agent.timezone)
+    return Toolbox(
+        definitions=definitions,
+        client_tools=frozenset(tool.name for tool in spec.client_tools),
+        needing_approval=approval,
+        secrets=agent.secrets,
+        policy=ToolPolicy(agent.tool_rules, tuple(definitions)),
+        kind=agent.kind,
+        timezone=agent.timezone,
+    )
