@@ -47,6 +47,8 @@ def action_from_pb(action: pb.PendingAction) -> PendingAction:
 
 def client_tools_from_pb(rules: Rules, path: str, tools: Sequence[pb.ClientTool]) -> tuple[ToolDefinition, ...]:
     """Return the tools that the client runs."""
+    if not tools:
+        return ()
     if len(tools) > MAX_CLIENT_TOOLS:
         rules.broken(path, f"must have at most {MAX_CLIENT_TOOLS}, has {len(tools)}")
     counts = Counter(tool.name for tool in tools)

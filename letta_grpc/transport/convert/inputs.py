@@ -35,9 +35,10 @@ def input_from_pb(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) 
     if not parsed:
         rules.broken(path, "must have at least one message")
     answers = [isinstance(message, ApprovalInput | ReturnsInput) for message in parsed]
-    if any(answers) and not all(answers):
-        rules.broken(path, "must be answers to waiting calls alone, or other messages alone")
-    _check_answered_once(rules, path, parsed)
+    if any(answers):
+        if not all(answers):
+            rules.broken(path, "must be answers to waiting calls alone, or other messages alone")
+        _check_answered_once(rules, path, parsed)
     return parsed
 
 

@@ -41,6 +41,9 @@ class View:
         return not shaped
 
 
+_DEFAULT = View()
+
+
 class Start(Protocol):
     """What all requests have that start a run."""
 
@@ -99,7 +102,7 @@ def request_id_from_pb(rules: Rules, text: str, path: str = "request_id") -> str
 
 def read_view(rules: Rules, options: pb.StreamOptions) -> View:
     """Return how a reader wants to see a run."""
-    heartbeat: float | None = View().heartbeat_seconds
+    heartbeat = _DEFAULT.heartbeat_seconds
     if options.HasField("heartbeat_interval"):
         heartbeat = _heartbeat_seconds(rules, options)
     return View(

@@ -93,6 +93,8 @@ class Rules:
 
     def metadata(self, path: str, value: Mapping[str, str], max_bytes: int = MAX_METADATA_BYTES) -> dict[str, str]:
         """Return metadata of limited size."""
+        if not value:
+            return {}
         entries = dict(value)
         if len(entries) > MAX_METADATA_ENTRIES:
             self.broken(path, f"must have at most {MAX_METADATA_ENTRIES} entries, has {len(entries)}")
