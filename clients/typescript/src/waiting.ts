@@ -7,10 +7,11 @@ type Timer = ReturnType<typeof setTimeout>;
 // What a timer holds, 24 days; with more it would go off at once.
 const LONGEST_MS = 2 ** 31 - 1;
 
-/** Return a limit as timers hold it; undefined for Infinity, which is none. Throws for what is no time. */
+/** Return a limit as timers and headers hold it; undefined for Infinity, which is none. Throws for what is no time. */
 export function timeLimit(timeoutMs: number | undefined): number | undefined {
   if (timeoutMs === undefined || timeoutMs === Infinity) return undefined;
-  if (timeoutMs >= 0) return Math.min(timeoutMs, LONGEST_MS);
+  // Whole: a server that cannot read one call's `grpc-timeout` refuses every later call of the connection that has one.
+  if (timeoutMs >= 0) return Math.min(Math.ceil(timeoutMs), LONGEST_MS);
   throw new InvalidRequestError(`timeoutMs is ${timeoutMs}, and no time`, { code: "INVALID_ARGUMENT" });
 }
 

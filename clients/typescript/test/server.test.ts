@@ -85,6 +85,12 @@ for (const transport of ["gRPC", "HTTP"] as const) {
       }
     });
 
+    test("a limit with a fraction of a millisecond harms neither its call nor the next ones", async () => {
+      for (const timeoutMs of [60_000.5, 60_000, 0.5 + 2 ** 30]) {
+        equal((await client.agents.getAgent({ agentId }, { timeoutMs })).agent!.id, agentId);
+      }
+    });
+
     test("without the key nothing is answered", async () => {
       const stranger = connected({});
       await rejects(stranger.agents.listAgents({}), UnauthenticatedError);
