@@ -1,6 +1,6 @@
 // In Node, over gRPC.
 
-import type { SecureClientSessionOptions } from "node:http2";
+import type { ClientHttp2Stream, Http2Session, SecureClientSessionOptions } from "node:http2";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { Client } from "./client.js";
 import type { ConnectionOptions } from "./connection.js";
@@ -19,11 +19,26 @@ const PINGS = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 // A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be larger.
 const READ_MAX_BYTES = 64 * 1024 * 1024;
 
+/**
+ * Hears every error of its sessions. Node ends a session first and tells its error later, and by then a new call, or `abort`, may
+ * have taken the manager's own listener away: an error that nobody hears would end the process.
+ */
+class HeardSessions extends Http2SessionManager {
+  readonly #heard = new WeakSet<Http2Session>();
+
+  override async request(...how: Parameters<Http2SessionManager["request"]>): Promise<ClientHttp2Stream> {
+    const stream = await super.request(...how);
+    const { session } = stream;
+    if (session && !this.#heard.has(session)) this.#heard.add(session.on("error", () => {}));
+    return stream;
+  }
+}
+
 /** Return a client of the server at `host:port`; it connects with its first call. */
 export function connect(target: string = DEFAULT_TARGET, options: GrpcOptions = {}): Client {
   const { tls = false } = options;
   const baseUrl = `${tls ? "https" : "http"}://${target}`;
-  const sessionManager = new Http2SessionManager(baseUrl, PINGS, tls === true || !tls ? undefined : tls);
+  const sessionManager = new HeardSessions(baseUrl, PINGS, tls === true || !tls ? undefined : tls);
   const transport = createGrpcTransport({ baseUrl, sessionManager, readMaxBytes: READ_MAX_BYTES });
   return new Client(transport, options, () => sessionManager.abort());
 }
