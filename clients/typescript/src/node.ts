@@ -20,8 +20,8 @@ const PINGS = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 const READ_MAX_BYTES = 64 * 1024 * 1024;
 
 /**
- * Hears every error of its sessions. Node ends a session first and tells its error later, and by then a new call, or `abort`, may
- * have taken the manager's own listener away: an error that nobody hears would end the process.
+ * Hears every error of its sessions. Node ends a session first and tells its error later, and by then a new call, or `abort`,
+ * may have taken the manager's own listener away: an error that nobody hears would end the process.
  */
 class HeardSessions extends Http2SessionManager {
   readonly #heard = new WeakSet<Http2Session>();

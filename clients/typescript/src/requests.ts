@@ -4,6 +4,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import { InvalidRequestError } from "./errors.js";
 import type { EventKind } from "./generated/letta_grpc/v1/events_pb.js";
 import type { InputMessage } from "./generated/letta_grpc/v1/messages_pb.js";
 import { InputMessageSchema } from "./generated/letta_grpc/v1/messages_pb.js";
@@ -85,9 +86,9 @@ export function runSpec(messages: Inputs, options: RunOptions): RunSpec {
   const { maxSteps, model, system, responseFormat, callbackUrl, conflictPolicy, disconnectPolicy } = options;
   return create(RunSpecSchema, {
     messages: inputMessages(messages),
-    runTimeout: duration(options.runTimeoutMs),
-    disconnectGrace: duration(options.disconnectGraceMs),
-    approvalTimeout: duration(options.approvalTimeoutMs),
+    runTimeout: duration("runTimeoutMs", options.runTimeoutMs),
+    disconnectGrace: duration("disconnectGraceMs", options.disconnectGraceMs),
+    approvalTimeout: duration("approvalTimeoutMs", options.approvalTimeoutMs),
     conflictPolicy: conflictPolicy ? CONFLICT_POLICIES[conflictPolicy] : ConflictPolicy.UNSPECIFIED,
     disconnectPolicy: disconnectPolicy ? DISCONNECT_POLICIES[disconnectPolicy] : DisconnectPolicy.UNSPECIFIED,
     clientTools: [...(options.clientTools ?? [])],
@@ -106,7 +107,7 @@ export function streamOptions(options: ReadOptions): StreamOptions {
   return create(StreamOptionsSchema, {
     eventKinds: [...(options.eventKinds ?? [])],
     omitDeltas: options.omitDeltas ?? false,
-    heartbeatInterval: duration(options.heartbeatMs),
+    heartbeatInterval: duration("heartbeatMs", options.heartbeatMs),
     minChunkChars: options.minChunkChars ?? 0,
     maxTokensPerSecond: options.maxTokensPerSecond ?? 0,
   });
@@ -146,6 +147,8 @@ function saidByUser(text: string): InputMessage {
   return create(InputMessageSchema, { kind: { case: "user", value: { body: { case: "text", value: text } } } });
 }
 
-function duration(milliseconds: number | undefined): Duration | undefined {
-  return milliseconds === undefined ? undefined : durationFromMs(milliseconds);
+function duration(name: string, milliseconds: number | undefined): Duration | undefined {
+  if (milliseconds === undefined) return undefined;
+  if (Number.isFinite(milliseconds)) return durationFromMs(Math.round(milliseconds));
+  throw new InvalidRequestError(`${name} is ${milliseconds}, and no time`, { code: "INVALID_ARGUMENT" });
 }

@@ -79,8 +79,14 @@ export function codeOf(name: unknown): StatusCode {
   return CODES.find((code) => code === name) ?? "UNKNOWN";
 }
 
+// What Connect says of a request that has no binary form: no server has seen it, and another try would fail alike.
+const NO_REQUEST = "serialize binary: ";
+
 /** Return the error that a failed gRPC call stands for. */
 export function errorFrom(failed: ConnectError): LettaError {
+  if (failed.rawMessage.startsWith(NO_REQUEST)) {
+    return errorOf(failed.rawMessage.slice(NO_REQUEST.length), { code: "INVALID_ARGUMENT", cause: failed });
+  }
   const [info] = failed.findDetails(ErrorInfoSchema);
   const [retry] = failed.findDetails(RetryInfoSchema);
   const violations = failed.findDetails(BadRequestSchema).flatMap((bad) => bad.fieldViolations);

@@ -1,9 +1,9 @@
 // A real server, by both transports: they give the same.
 
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { type Client, items, NotFoundError, RunState, textOf, toolReturn, UnauthenticatedError } from "letta-grpc";
+import { type Client, InvalidRequestError, items, NotFoundError, RunState, textOf, toolReturn, UnauthenticatedError } from "letta-grpc";
 import * as node from "letta-grpc/node";
 import * as web from "letta-grpc/web";
 import { script, Server } from "./support/server.js";
@@ -77,6 +77,15 @@ for (const transport of ["gRPC", "HTTP"] as const) {
       const refused = { name: "NotFoundError", reason: "AGENT_NOT_FOUND", metadata: { agent_id: NOBODY } };
       await rejects(client.stream(NOBODY, "Hello?").text(), refused);
       await rejects(client.agents.getAgent({ agentId: NOBODY }), NotFoundError);
+    });
+
+    test("what no request can say is refused at once, and times are rounded", { timeout: 5_000 }, async () => {
+      const run = await client.stream(agentId, script([]), { runTimeoutMs: 123_000 / 7, heartbeatMs: 10_000 / 7 }).final();
+      equal(run.state, RunState.COMPLETED);
+      throws(() => client.stream(agentId, "Hello?", { runTimeoutMs: Infinity }), InvalidRequestError);
+      await rejects(client.stream(agentId, "Hello?", { maxSteps: 2.5 }).started(), InvalidRequestError);
+      await rejects(client.attach(run.id, { after: 2 ** 40 }).text(), InvalidRequestError);
+      await rejects(client.agents.getAgent({ agentId: "\ud83d" }), InvalidRequestError);
     });
 
     test("a call may have all the time there is", async () => {

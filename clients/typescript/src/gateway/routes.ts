@@ -26,8 +26,17 @@ export interface HttpRequest {
 const CURSOR = "afterSequenceNumber";
 const VARIABLE = /\{(\w+)\}/g;
 
-/** Return the request that a call is. */
+/** Return the request that a call is. Throws InvalidRequestError for what no request can say. */
 export function requestOf<I extends DescMessage>(method: DescMethod & { input: I }, input: MessageInitShape<I>): HttpRequest {
+  try {
+    return encoded(method, input);
+  } catch (error) {
+    if (error instanceof LettaError) throw error;
+    throw new InvalidRequestError(String(error), { code: "INVALID_ARGUMENT", cause: error });
+  }
+}
+
+function encoded<I extends DescMessage>(method: DescMethod & { input: I }, input: MessageInitShape<I>): HttpRequest {
   const { verb, template, body } = ruleOf(method);
   const fields = toJson(method.input, create(method.input, input)) as JsonObject;
   const lastEventId = verb === "GET" && method.methodKind === "server_streaming" ? String(fields[CURSOR] ?? 0) : undefined;
