@@ -4,6 +4,7 @@ import type { ClientHttp2Stream, Http2Session, SecureClientSessionOptions } from
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { Client } from "./client.js";
 import type { ConnectionOptions } from "./connection.js";
+import { InvalidRequestError } from "./errors.js";
 
 export * from "./index.js";
 
@@ -38,6 +39,9 @@ class HeardSessions extends Http2SessionManager {
 export function connect(target: string = DEFAULT_TARGET, options: GrpcOptions = {}): Client {
   const { tls = false } = options;
   const baseUrl = `${tls ? "https" : "http"}://${target}`;
+  if (target.includes("://") || !URL.canParse(baseUrl)) {
+    throw new InvalidRequestError(`target: is host:port, not "${target}"`, { code: "INVALID_ARGUMENT" });
+  }
   const sessionManager = new HeardSessions(baseUrl, PINGS, tls === true || !tls ? undefined : tls);
   const transport = createGrpcTransport({ baseUrl, sessionManager, readMaxBytes: READ_MAX_BYTES });
   return new Client(transport, options, () => sessionManager.abort());

@@ -1,9 +1,9 @@
 // Connections as Node has them, to what is no server of ours.
 
-import { rejects } from "node:assert/strict";
+import { rejects, throws } from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
-import { UnavailableError } from "letta-grpc";
+import { InvalidRequestError, UnavailableError } from "letta-grpc";
 import { connect } from "letta-grpc/node";
 
 const REFUSAL = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -16,4 +16,10 @@ test("what speaks no HTTP/2 is out of reach, and ends no process", { timeout: 20
   for (let call = 0; call < 5; call += 1) await rejects(client.agents.listAgents({}), UnavailableError);
   await client.close();
   await new Promise((closed) => proxy.close(closed));
+});
+
+test("what is no target is refused at once", () => {
+  for (const target of ["", "no where:1", "localhost:99999", "https://localhost:1"]) {
+    throws(() => connect(target), InvalidRequestError);
+  }
 });

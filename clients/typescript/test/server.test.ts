@@ -3,7 +3,16 @@
 import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { type Client, InvalidRequestError, items, NotFoundError, RunState, textOf, toolReturn, UnauthenticatedError } from "letta-grpc";
+import {
+  type Client,
+  InvalidRequestError,
+  items,
+  NotFoundError,
+  RunState,
+  textOf,
+  toolReturn,
+  UnauthenticatedError,
+} from "letta-grpc";
 import * as node from "letta-grpc/node";
 import * as web from "letta-grpc/web";
 import { script, Server } from "./support/server.js";
