@@ -4,7 +4,7 @@ import type { DescMessage, DescMethod, DescMethodStreaming, DescMethodUnary, Mes
 import { getOption, hasOption } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import { ConnectError } from "@connectrpc/connect";
-import { ClientClosedError, DeadlineExceededError } from "./errors.js";
+import { ClientClosedError, DeadlineExceededError, InvalidRequestError } from "./errors.js";
 import { http } from "./generated/google/api/annotations_pb.js";
 import { RunService } from "./generated/letta_grpc/v1/run_service_pb.js";
 import type { RetryPolicy } from "./retry.js";
@@ -33,7 +33,7 @@ export class Connection implements Transport {
 
   constructor(transport: Transport, { apiKey, timeoutMs = 60_000, retry }: ConnectionOptions) {
     this.#transport = transport;
-    this.#apiKey = apiKey;
+    this.#apiKey = sendable(apiKey?.trim());
     this.timeoutMs = timeLimit(timeoutMs) || undefined;
     this.retry = { ...DEFAULT_RETRY, ...retry };
   }
@@ -95,6 +95,12 @@ export class Connection implements Transport {
     if (this.#apiKey) headers.set("authorization", `Bearer ${this.#apiKey}`);
     return headers;
   }
+}
+
+/** Return a key that a header can carry. Throws for another; the header's own error would repeat the key. */
+function sendable(key: string | undefined): string | undefined {
+  if (key === undefined || /^[ -~]*$/.test(key)) return key;
+  throw new InvalidRequestError("the API key has more than printable ASCII", { code: "INVALID_ARGUMENT" });
 }
 
 /** Whether a call does the same when it is made twice: it only reads, or what it starts has an id of the caller's. */

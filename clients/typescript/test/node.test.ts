@@ -1,6 +1,6 @@
 // Connections as Node has them, to what is no server of ours.
 
-import { rejects, throws } from "node:assert/strict";
+import { ok, rejects, throws } from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
 import { InvalidRequestError, UnavailableError } from "letta-grpc";
@@ -22,4 +22,14 @@ test("what is no target is refused at once", () => {
   for (const target of ["", "no where:1", "localhost:99999", "https://localhost:1"]) {
     throws(() => connect(target), InvalidRequestError);
   }
+});
+
+test("a key that no header takes is refused at once, and not repeated", () => {
+  for (const apiKey of ["new\nline", "schlüssel"]) {
+    throws(
+      () => connect("localhost:1", { apiKey }),
+      (error) => error instanceof InvalidRequestError && !error.message.includes(apiKey),
+    );
+  }
+  ok(connect("localhost:1", { apiKey: "as files end\n" }));
 });
