@@ -43,6 +43,8 @@ struct Facts {
     field_violations: Vec<FieldViolation>,
     retry_delay: Option<Duration>,
     run: Option<Run>,
+    // Of a call that failed: it holds what broke the connection.
+    status: Option<Status>,
 }
 
 /// A field of a request that breaks a rule.
@@ -161,6 +163,7 @@ impl From<Status> for Error {
                 .collect(),
             retry_delay: details.retry_info().and_then(|retry| retry.retry_delay),
             run: None,
+            status: Some(status),
         }))
     }
 }
@@ -188,7 +191,12 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// What broke the connection, where that is the failure: a refused connection, a certificate that nobody trusts.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.status.as_ref()?.source()
+    }
+}
 
 fn word(reason: ErrorReason) -> &'static str {
     reason.as_str_name().trim_start_matches("ERROR_REASON_")
@@ -249,6 +257,18 @@ pub(crate) mod tests {
         let details = b"\xff\xff\xff".as_slice().into();
         let error = Error::from(Status::with_details(Code::NotFound, "gone", details));
         assert_eq!((error.code(), error.reason()), (Some(Code::NotFound), ""));
+    }
+
+    #[tokio::test]
+    async fn what_broke_the_connection_is_the_source() {
+        let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let once = crate::RetryPolicy { call_attempts: 1, ..crate::RetryPolicy::default() };
+        let error = crate::Client::connect(nowhere).retry(once).await.unwrap().get_run("run-1").await.unwrap_err();
+        let mut causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+        assert!(
+            causes
+                .any(|cause| cause.downcast_ref().map(std::io::Error::kind) == Some(std::io::ErrorKind::ConnectionRefused))
+        );
     }
 
     #[test]
