@@ -23,6 +23,9 @@ const READ_MAX_BYTES = 64 * 1024 * 1024;
 /**
  * Hears every error of its sessions. Node ends a session first and tells its error later, and by then a new call, or `abort`,
  * may have taken the manager's own listener away: an error that nobody hears would end the process.
+ *
+ * And makes every end of theirs an error: where a session idled, a ping goes ahead of the next call, and below version 2.2,
+ * which wants Node 22, the manager waits for ever for the ping of a session that is closed without one.
  */
 class HeardSessions extends Http2SessionManager {
   readonly #heard = new WeakSet<Http2Session>();
@@ -30,7 +33,9 @@ class HeardSessions extends Http2SessionManager {
   override async request(...how: Parameters<Http2SessionManager["request"]>): Promise<ClientHttp2Stream> {
     const stream = await super.request(...how);
     const { session } = stream;
-    if (session && !this.#heard.has(session)) this.#heard.add(session.on("error", () => {}));
+    if (session && !this.#heard.has(session)) {
+      this.#heard.add(session.on("error", () => {}).on("close", () => session.emit("error", new Error("closed"))));
+    }
     return stream;
   }
 }

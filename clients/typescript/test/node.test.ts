@@ -1,17 +1,22 @@
 // Connections as Node has them, to what is no server of ours.
 
 import { ok, rejects, throws } from "node:assert/strict";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer as createHttp2Server } from "node:http2";
+import { type AddressInfo, connect as dial, createServer, type Server } from "node:net";
 import { test } from "node:test";
 import { InvalidRequestError, UnavailableError } from "letta-grpc";
 import { connect } from "letta-grpc/node";
 
 const REFUSAL = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
+async function listening(server: Pick<Server, "listen" | "address">): Promise<number> {
+  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+  return (server.address() as AddressInfo).port;
+}
+
 test("what speaks no HTTP/2 is out of reach, and ends no process", { timeout: 20_000 }, async () => {
   const proxy = createServer((socket) => socket.on("error", () => {}).once("data", () => socket.end(REFUSAL)));
-  await new Promise<void>((listening) => proxy.listen(0, "127.0.0.1", listening));
-  const client = connect(`127.0.0.1:${(proxy.address() as AddressInfo).port}`, { retry: { callAttempts: 1 } });
+  const client = connect(`127.0.0.1:${await listening(proxy)}`, { retry: { callAttempts: 1 } });
   // At once one after the other: a session is let go of while it still has its error to tell.
   for (let call = 0; call < 5; call += 1) await rejects(client.agents.listAgents({}), UnavailableError);
   await client.close();
@@ -32,4 +37,24 @@ test("a key that no header takes is refused at once, and not repeated", () => {
     );
   }
   ok(connect("localhost:1", { apiKey: "as files end\n" }));
+});
+
+test("a connection that is closed as its first call for long asks after it is made again", { timeout: 5_000 }, async (t) => {
+  t.mock.timers.enable({ apis: ["Date"] });
+  const server = createHttp2Server().on("stream", (stream) => stream.respond({ ":status": 404 }, { endStream: true }));
+  const port = await listening(server);
+  let isClosing = false;
+  const proxy = createServer((near) => {
+    const far = dial(port, "127.0.0.1").on("data", (data) => near.write(data));
+    near.on("data", (data) => (isClosing ? near.end() : far.write(data))).on("close", () => far.destroy());
+    isClosing = false;
+  });
+  const client = connect(`127.0.0.1:${await listening(proxy)}`);
+  const answered = () => rejects(client.agents.listAgents({}), { code: "UNIMPLEMENTED" });
+  await answered();
+  t.mock.timers.tick(60_000);
+  isClosing = true;
+  await answered();
+  await client.close();
+  for (const one of [proxy, server]) await new Promise((closed) => one.close(closed));
 });
