@@ -29,6 +29,7 @@ export class Connection implements Transport {
   readonly retry: RetryPolicy;
   readonly #transport: Transport;
   readonly #apiKey: string | undefined;
+  readonly #calls = new Set<AbortController>();
   #isClosed = false;
 
   constructor(transport: Transport, { apiKey, timeoutMs = 60_000, retry }: ConnectionOptions) {
@@ -38,9 +39,10 @@ export class Connection implements Transport {
     this.retry = { ...DEFAULT_RETRY, ...retry };
   }
 
-  /** Make no call any more: a transport would connect again. */
+  /** End the calls that wait for answers, and make none any more: a transport would connect again. */
   close(): void {
     this.#isClosed = true;
+    for (const call of this.#calls) call.abort(closed());
   }
 
   /** Make a call; one that may be repeated without harm is, while the server is out of reach. `timeoutMs` 0: no limit. */
@@ -51,6 +53,27 @@ export class Connection implements Transport {
     header: HeadersInit | undefined,
     input: MessageInitShape<I>,
     context?: ContextValues,
+  ): Promise<UnaryResponse<I, O>> {
+    const call = new AbortController();
+    const leave = () => call.abort(signal.reason);
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", leave);
+    this.#calls.add(call);
+    try {
+      return await this.#attempts(method, call.signal, timeoutMs, header, input, context);
+    } finally {
+      this.#calls.delete(call);
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  async #attempts<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: MessageInitShape<I>,
+    context: ContextValues | undefined,
   ): Promise<UnaryResponse<I, O>> {
     const limitMs = timeLimit(timeoutMs) ?? 0;
     const backoff = new Backoff(this.retry);
@@ -87,7 +110,7 @@ export class Connection implements Transport {
   }
 
   #requireOpen(): void {
-    if (this.#isClosed) throw new ClientClosedError("the client is closed");
+    if (this.#isClosed) throw closed();
   }
 
   #named(header: HeadersInit | undefined): Headers {
@@ -95,6 +118,10 @@ export class Connection implements Transport {
     if (this.#apiKey) headers.set("authorization", `Bearer ${this.#apiKey}`);
     return headers;
   }
+}
+
+function closed(): ClientClosedError {
+  return new ClientClosedError("the client is closed");
 }
 
 /** Return a key that a header can carry. Throws for another; the header's own error would repeat the key. */

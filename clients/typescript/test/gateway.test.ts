@@ -7,6 +7,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
+  ClientClosedError,
   ConversationBusyError,
   DEFAULT_RETRY,
   DeadlineExceededError,
@@ -117,6 +118,18 @@ test("a call ends when its time is over, or its caller leaves", async () => {
   const call = client.agents.getAgent({ agentId: "a" }, { signal: leaving.signal });
   leaving.abort(new Error("I leave"));
   await rejects(call, /I leave/);
+});
+
+test("a call that waits for its answer, or for a new try, ends with its client", { timeout: 5_000 }, async () => {
+  const never = (_: string, { signal }: RequestInit) =>
+    new Promise<Response>((_resolve, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));
+  const nowhere = () => Promise.reject(new TypeError("fetch failed"));
+  for (const fetch of [never, nowhere]) {
+    const client = connect("http://gateway", { fetch, retry: { initialMs: 60_000, maximumMs: 60_000 } });
+    const call = client.execute("a", "Hello!");
+    await passed(5);
+    await Promise.all([rejects(call, ClientClosedError), client.close()]);
+  }
 });
 
 test("a call without a limit, or with a very long one, has its answer, and what is no time is refused", async () => {
