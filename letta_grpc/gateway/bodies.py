@@ -49,6 +49,9 @@ async def read_json(scope: Scope, receive: Receive, options: GatewayOptions, *, 
     if kind != "application/json" and not kind.endswith("+json"):
         # Whatever a page may send to another origin without asking first is no JSON: so this closes that door, too.
         raise refused("A body must be sent with `content-type: application/json`.", http=415)
+    encoding = header(scope, b"content-encoding").strip()
+    if encoding.lower() not in {"", "identity"}:
+        raise refused(f"A body must be sent as it is, without `content-encoding: {encoding}`.", http=415, headers=_AS_IT_IS)
     value = parsed(body, options)
     if value is None and not may_be_null:
         raise refused("The body is null: send an object, or no body.")
@@ -71,6 +74,8 @@ def header(scope: Scope, name: bytes) -> str:
     return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
+# What is taken instead: RFC 9110, 15.5.16.
+_AS_IT_IS = {"accept-encoding": "identity"}
 # The rest of such a body may never come: the connection cannot go on.
 _CLOSE = {"connection": "close"}
 

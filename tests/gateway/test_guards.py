@@ -1,6 +1,7 @@
 """The edge: what may not pass, whatever it asks for, and what every answer bears."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -142,6 +143,20 @@ async def test_a_body_is_json_of_a_bounded_depth_and_says_so(
 ) -> None:
     answer = await client.post(SEARCH, content=content, headers={"content-type": kind} if kind else {})
     assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "status"), [("gzip", 415), ("br, gzip", 415), ("identity", 200), ("Identity", 200), ("", 200)]
+)
+async def test_a_compressed_body_is_refused_for_its_encoding_not_for_its_json(
+    client: httpx2.AsyncClient, encoding: str, status: int
+) -> None:
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    answer = await client.post(SEARCH, content=gzip.compress(b"{}") if status != 200 else b"{}", headers=headers)
+    assert answer.status_code == status, answer.text
+    if status == 415:
+        assert answer.headers["accept-encoding"] == "identity"
+        assert error_of(answer)["message"] == f"A body must be sent as it is, without `content-encoding: {encoding}`."
 
 
 async def test_a_head_that_does_not_end_is_too_large_or_too_late(client: httpx2.AsyncClient) -> None:
