@@ -121,7 +121,7 @@ async def test_only_the_last_message_is_said_to_the_agent_for_it_remembers_the_o
         ({"messages": ["x"]}, "'messages[-1].role' must be a 'user'", "messages[-1].role"),
         ({"messages": [{"role": "user"}]}, "'messages[-1].content' must be a 'string'", "messages[-1].content"),
         ({"messages": [{"role": "user", "content": {}}]}, "'messages[-1].content' must be a 'string'", "messages[-1].content"),
-        ({"model": 3}, "The 'model' field must be an agent's id.", "model"),
+        ({"model": 3}, "The 'model' must be an agent's id, as /v1/models lists them.", "model"),
         ({"n": 2}, "An agent gives one answer: 'n' must be 1.", "n"),
         ({"stream": "yes"}, "The 'stream' field must be true or false.", "stream"),
         ({"user": 1}, "'user' must be a text.", "user"),

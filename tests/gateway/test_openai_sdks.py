@@ -109,6 +109,27 @@ async def test_the_official_sdk_raises_what_a_stream_and_a_status_say(server: Fa
     assert (failed.value.code, failed.value.param) == ("AGENT_NOT_FOUND", "model")
 
 
+@requirement("openai_models")
+async def test_a_model_that_is_no_agent_is_told_as_openai_tells_it(sdk: openai.AsyncOpenAI) -> None:
+    for name in ("gpt-4o", "openai/gpt-4o"):
+        with pytest.raises(openai.NotFoundError, match="agent's id") as failed:
+            await sdk.models.retrieve(name)
+        assert (failed.value.code, failed.value.param) == ("AGENT_NOT_FOUND", "model")
+        with pytest.raises(openai.BadRequestError, match="agent's id") as refused:
+            await sdk.chat.completions.create(model=name, messages=[{"role": "user", "content": "x"}])
+        assert refused.value.param == "model"
+
+
+@requirement("openai_checks")
+async def test_openais_other_ways_to_an_answer_are_told_the_one_that_is_here(server: Faced, sdk: openai.AsyncOpenAI) -> None:
+    agent_id = await server.agent()
+    with pytest.raises(openai.NotFoundError, match="/v1/chat/completions") as responses:
+        await sdk.responses.create(model=agent_id, input="x")
+    with pytest.raises(openai.NotFoundError, match="/v1/chat/completions"):
+        await sdk.completions.create(model=agent_id, prompt="x")
+    assert (responses.value.type, responses.value.code) == ("invalid_request_error", "INVALID_REQUEST")
+
+
 @requirement("openai_sdk_node")
 async def test_the_official_sdk_for_node_works(server: Faced) -> None:
     agent_id, failing = await server.agent(), await server.agent("scripted/script")

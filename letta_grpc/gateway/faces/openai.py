@@ -28,7 +28,7 @@ from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import object_in, telling
 from letta_grpc.gateway.faces.openai_answers import ChatAnswer, ChatChunks, broken_by, told
-from letta_grpc.gateway.faces.openai_requests import ChatRequest, chat_request_of
+from letta_grpc.gateway.faces.openai_requests import NO_AGENT, ChatRequest, chat_request_of
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
 from letta_grpc.gateway.leaving import unless_left
@@ -38,6 +38,7 @@ from letta_grpc.gateway.upstream import settled
 from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, runs_pb2
 
 _DONE = data_of("[DONE]")
+_ELSEWHERE = ("/v1/responses", "/v1/completions")
 _PAGE = 1000
 # What a run may fail with by itself → the HTTP status. All else is a fault of somebody behind this server.
 _HTTP_OF_RUN = {"CONTEXT_WINDOW_EXCEEDED": 400, "MODEL_BAD_REQUEST": 400, "MODEL_RATE_LIMITED": 429, "RUN_TIMEOUT": 504}
@@ -64,11 +65,23 @@ def openai(ground: Ground) -> Sequence[BaseRoute]:
         found = await settled(stub.GetAgent(wanted, metadata=metadata_of(request.scope)))
         return JSONResponse(_model_of(found.agent))
 
+    async def nobody(_request: Request) -> Response:
+        code = grpc.StatusCode.NOT_FOUND
+        raise refused(NO_AGENT, http=404, code=code, reason="AGENT_NOT_FOUND", fields={"model": NO_AGENT})
+
+    async def elsewhere(request: Request) -> Response:
+        raise refused(
+            f"There is no {request.url.path} here: use /v1/chat/completions.", http=404, code=grpc.StatusCode.NOT_FOUND
+        )
+
     return (
         Route("/v1/chat/completions", telling(complete, _refusal), methods=["POST"]),
-        # Without a slash at the end: with one it is another face's. And of the names below only those of agents.
+        # Without a slash at the end: with one it is another face's.
         Route("/v1/models", telling(models, _refusal), methods=["GET"]),
         Route("/v1/models/agent-{rest}", telling(model, _refusal), methods=["GET"]),
+        Route("/v1/models/{name:path}", telling(nobody, _refusal), methods=["GET"]),
+        # SDKs read no failure that is not told in OpenAI's form, and repeat what is 501.
+        *(Route(path, telling(elsewhere, _refusal), methods=["POST"]) for path in _ELSEWHERE),
     )
 
 

@@ -15,6 +15,7 @@ from letta_grpc.gateway.turns import spec_of
 from letta_grpc.v1 import messages_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
 
+NO_AGENT = "The 'model' must be an agent's id, as /v1/models lists them."
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
 # Request ids of callers that name their requests in OpenAI's way.
 _NAMESPACE = uuid.UUID("6f6e6b0c-6f7e-5d0a-9d0b-4f6a1c2f7b11")
@@ -37,8 +38,8 @@ class ChatRequest:
 def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatRequest:
     """Return what a body asks for. What agents own themselves is not looked at. Raises Failure."""
     model, is_stream, options = body.get("model"), body.get("stream") or False, body.get("stream_options") or {}
-    if not isinstance(model, str) or not model:
-        raise _wrong("model", "The 'model' field must be an agent's id.")
+    if not isinstance(model, str) or not model.startswith("agent-"):
+        raise _wrong("model", NO_AGENT)
     if not isinstance(is_stream, bool):
         raise _wrong("stream", "The 'stream' field must be true or false.")
     if not isinstance(options, dict):
