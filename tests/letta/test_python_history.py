@@ -176,3 +176,20 @@ def test_what_was_said_is_found(client: Client, site: Site) -> None:
     client.agents.messages.create(agent_id, input="The ünïque word is here")
     found = client.messages.search(query="unique", agent_id=agent_id)
     assert {item.message_type for item in found} == {"user_message", "assistant_message"}
+def test_a_step_says_how_it_ended(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    with pytest.raises(letta_client.APIStatusError):
+        client.agents.messages.create(agent_id, messages=user(script([call()], [{"text": "Oh"}, {"error": "MODEL_TIMEOUT"}])))
+    stream = client.agents.messages.create(
+        agent_id, messages=user(script([{"text": "So "}, {"wait_for_cancel": True}])), streaming=True, stream_tokens=True
+    )
+    assert kinds([next(stream), next(stream)]) == ["ping", "assistant_message"]
+    client.agents.messages.cancel(agent_id)
+    list(stream)
+    first, second, third = client.steps.list(agent_id=agent_id, order="asc")
+    assert (first.status, first.stop_reason, first.error_type) == ("success", None, None)
+    assert (second.status, second.stop_reason, second.error_type) == ("failed", "llm_api_error", "llm_timeout")
+    assert "time" in second.error_data["message"]
+    assert (third.status, third.stop_reason, third.error_type) == ("cancelled", "cancelled", None)
+
+

@@ -78,7 +78,13 @@ async def metrics(ask: Ask) -> Json:
 
 
 OPERATIONS: Sequence[Operation] = (
-    Operation("GET", "/v1/steps/", list_steps),
+    Operation(
+        "GET",
+        "/v1/steps/",
+        list_steps,
+        differs="a step that stored nothing is not listed: how its run ended is told of the one before; "
+        "`context_window_limit` is null",
+    ),
     Operation("GET", "/v1/steps/{step_id}", retrieve),
     Operation("GET", "/v1/steps/{step_id}/messages", messages),
     Operation(

@@ -15,6 +15,8 @@ _STATUSES = {
     pb.RUN_STATE_FAILED: "failed",
     pb.RUN_STATE_CANCELLED: "cancelled",
 }
+# How a step ended with which its run ended, unless it succeeded.
+_STEP_STATUSES = {pb.RUN_STATE_FAILED: "failed", pb.RUN_STATE_CANCELLED: "cancelled"}
 STOP_REASONS = {
     pb.STOP_REASON_END_TURN: "end_turn",
     pb.STOP_REASON_MAX_STEPS: "max_steps",
@@ -167,7 +169,9 @@ def metrics_json(run: pb.Run) -> dict[str, Any]:
 
 
 def step_json(step: pb.Step, run: pb.Run | None) -> dict[str, Any]:
-    """Return a step. The reason why its run ended is that of its last step; others went on."""
+    """Return a step. How and why its run ended is told of its last step; others went on."""
+    last = run if run and step.index == run.usage.step_count - 1 else None
+    error = last.error if last and last.HasField("error") else None
     provider, _, model = step.model.partition("/")
     counts = {name: getattr(step.usage, name) for name in _COUNTS}
     more = {name: getattr(step.usage, name) if step.usage.HasField(name) else None for name in _MORE_COUNTS[:3]}  # type: ignore[arg-type]  # all are its fields
@@ -185,7 +189,7 @@ def step_json(step: pb.Step, run: pb.Run | None) -> dict[str, Any]:
         **more,
         "completion_tokens_details": None,
         "prompt_tokens_details": None,
-        "stop_reason": STOP_REASONS.get(run.stop_reason) if run and step.index == run.usage.step_count - 1 else None,
+        "stop_reason": STOP_REASONS.get(last.stop_reason) if last else None,
         "tags": [],
         "tid": None,
         "trace_id": None,
@@ -194,9 +198,9 @@ def step_json(step: pb.Step, run: pb.Run | None) -> dict[str, Any]:
         "message_ids": list(step.message_ids),
         "feedback": None,
         "project_id": None,
-        "error_type": None,
-        "error_data": None,
-        "status": "success",
+        "error_type": error_kind(error)[0] if error else None,
+        "error_data": {"message": error.message} if error else None,
+        "status": _STEP_STATUSES.get(last.state, "success") if last else "success",
     }
 
 
