@@ -1,5 +1,6 @@
 """What the SDK of PyPI is told of the past: messages, conversations, runs, steps."""
 
+import base64
 from typing import Any
 
 import letta_client
@@ -111,6 +112,21 @@ def test_a_conversation_is_compacted_and_emptied(client: Client, site: Site) -> 
     assert list(client.agents.messages.list(agent_id)) == []
 
 
+def test_pictures_beyond_the_size_of_an_answer_keep_nobody_from_a_conversation(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(900_000)).decode()
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": picture}}
+    conversation = client.conversations.create(agent_id=agent_id)
+    for _ in range(5):
+        list(client.conversations.messages.create(conversation.id, messages=[{"role": "user", "content": [image]}]))
+        client.agents.messages.create(agent_id, messages=[{"role": "user", "content": [image]}])
+    assert client.conversations.retrieve(conversation.id).id == conversation.id
+    assert client.agents.retrieve(agent_id).id == agent_id
+    assert client.conversations.messages.compact(conversation.id).num_messages_before == 5
+    assert client.agents.messages.compact(agent_id).num_messages_before == 5
+    assert client.conversations.retrieve(conversation.id).in_context_message_ids
+
+
 def test_runs_tell_what_they_did(client: Client, site: Site) -> None:
     agent_id = site.agent()
     run = client.agents.messages.create_async(agent_id, messages=user(script([call()], WORDS)))
@@ -159,23 +175,6 @@ def test_steps_are_listed_and_read_by_themselves(client: Client, site: Site) -> 
     assert elsewhere.value.status_code == 501
 
 
-def test_messages_are_listed_by_their_conversation(client: Client, site: Site) -> None:
-    agent_id = site.agent("scripted/echo")
-    conversation = client.conversations.create(agent_id=agent_id)
-    list(client.conversations.messages.create(conversation.id, messages=user("aside")))
-    assert [item.content for item in client.messages.list(conversation_id=conversation.id)] == ["aside", "aside"]
-    with pytest.raises(letta_client.UnprocessableEntityError, match="conversation"):
-        client.messages.list()
-    with pytest.raises(letta_client.APIStatusError) as elsewhere:
-        client.messages.retrieve(f"message-{agent_id.removeprefix('agent-')}")
-    assert elsewhere.value.status_code == 501
-
-
-def test_what_was_said_is_found(client: Client, site: Site) -> None:
-    agent_id = site.agent("scripted/echo")
-    client.agents.messages.create(agent_id, input="The ünïque word is here")
-    found = client.messages.search(query="unique", agent_id=agent_id)
-    assert {item.message_type for item in found} == {"user_message", "assistant_message"}
 def test_a_step_says_how_it_ended(client: Client, site: Site) -> None:
     agent_id = site.agent()
     with pytest.raises(letta_client.APIStatusError):
@@ -193,3 +192,20 @@ def test_a_step_says_how_it_ended(client: Client, site: Site) -> None:
     assert (third.status, third.stop_reason, third.error_type) == ("cancelled", "cancelled", None)
 
 
+def test_messages_are_listed_by_their_conversation(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    conversation = client.conversations.create(agent_id=agent_id)
+    list(client.conversations.messages.create(conversation.id, messages=user("aside")))
+    assert [item.content for item in client.messages.list(conversation_id=conversation.id)] == ["aside", "aside"]
+    with pytest.raises(letta_client.UnprocessableEntityError, match="conversation"):
+        client.messages.list()
+    with pytest.raises(letta_client.APIStatusError) as elsewhere:
+        client.messages.retrieve(f"message-{agent_id.removeprefix('agent-')}")
+    assert elsewhere.value.status_code == 501
+
+
+def test_what_was_said_is_found(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    client.agents.messages.create(agent_id, input="The ünïque word is here")
+    found = client.messages.search(query="unique", agent_id=agent_id)
+    assert {item.message_type for item in found} == {"user_message", "assistant_message"}

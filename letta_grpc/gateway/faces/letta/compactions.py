@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from letta_grpc.gateway.faces.letta.contexts import messages_in_context
 from letta_grpc.gateway.faces.letta.errors import LettaFailure
 from letta_grpc.gateway.faces.letta.following import attached
 from letta_grpc.gateway.faces.letta.operations import Ask
@@ -16,17 +17,28 @@ async def compacted(ask: Ask, target: Target) -> dict[str, Any]:
     settings = ask.body.get("compaction_settings") or {}
     whole = "all" in str(settings.get("mode", "")) if isinstance(settings, dict) else False
     mode = runs_pb2.COMPACTION_MODE_ALL if whole else runs_pb2.COMPACTION_MODE_SLIDING_WINDOW
-    before = await _messages_in_context(ask, target)
+    before = await _count(ask, target)
     request = pb.CompactAgentRequest(agent_id=target.agent_id, conversation_id=target.conversation_id, mode=mode)
     run = (await ask.call(ask.services.agents.CompactAgent, request)).run
     summary = await _summary(ask, run.id)
-    after = await _messages_in_context(ask, target)
+    after = await _count(ask, target)
     return {"summary": summary, "num_messages_before": before, "num_messages_after": after}
 
 
-async def _messages_in_context(ask: Ask, target: Target) -> int:
-    request = pb.GetContextRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
-    return len((await ask.call(ask.services.agents.GetContext, request)).context.messages)
+async def _count(ask: Ask, target: Target) -> int:
+    """Return how many messages are in the context; where it is too large to be told, how many there are at all."""
+    messages = await messages_in_context(ask, target)
+    if messages is not None:
+        return len(messages)
+    # Compacting is the way out of a context that grew too large: it must not fail for what it tells of itself.
+    request = pb.ListMessagesRequest(agent_id=target.agent_id, conversation_id=target.conversation_id, page_size=1000)
+    count = 0
+    while True:
+        page = await ask.call(ask.services.agents.ListMessages, request)
+        count += len(page.messages)
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return count
 
 
 async def _summary(ask: Ask, run_id: str) -> str:

@@ -8,6 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.compactions import compacted
+from letta_grpc.gateway.faces.letta.contexts import messages_in_context
 from letta_grpc.gateway.faces.letta.errors import not_found
 from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
@@ -19,7 +20,7 @@ from letta_grpc.gateway.faces.letta.recency import all_of, by_last_run
 from letta_grpc.gateway.faces.letta.runs import followed
 from letta_grpc.gateway.faces.letta.sending import answered
 from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DESCRIPTION, HIDDEN, conversation_json
-from letta_grpc.gateway.faces.letta.targets import agent_named, conversation_id_of, conversation_in, conversation_named
+from letta_grpc.gateway.faces.letta.targets import Target, agent_named, conversation_id_of, conversation_in, conversation_named
 from letta_grpc.v1 import agent_service_pb2, conversations_pb2, run_service_pb2, runs_pb2
 from letta_grpc.v1 import conversation_service_pb2 as pb
 
@@ -78,9 +79,8 @@ async def list_conversations(ask: Ask) -> Json:
 async def retrieve(ask: Ask) -> Json:
     """Show a conversation."""
     conversation = await conversation_named(ask, ask.path("conversation_id"))
-    request = agent_service_pb2.GetContextRequest(agent_id=conversation.agent_id, conversation_id=conversation.id)
-    context = (await ask.call(ask.services.agents.GetContext, request)).context
-    return conversation_json(conversation, context.messages)
+    target = Target(agent_id=conversation.agent_id, conversation_id=conversation.id)
+    return conversation_json(conversation, await messages_in_context(ask, target))
 
 
 async def update(ask: Ask) -> Json:
