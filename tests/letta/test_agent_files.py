@@ -141,7 +141,7 @@ def test_what_leaves_as_a_file_comes_back_the_same(client: Client) -> None:
 
     assert told(again.id) == told(first.id)
     own = {"id", "created_at", "updated_at", "last_run_completion", "last_run_duration_ms", "last_stop_reason"}
-    own |= {"memory", "blocks", "secrets", "tool_exec_environment_variables"}
+    own |= {"memory", "blocks", "message_ids", "secrets", "tool_exec_environment_variables"}
     parts = [each.model_dump(exclude=own) for each in (first, again)]
     assert parts[0] == parts[1]
     assert [(block.label, block.value, block.limit) for block in again.blocks] == [

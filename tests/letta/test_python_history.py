@@ -112,6 +112,18 @@ def test_a_conversation_is_compacted_and_emptied(client: Client, site: Site) -> 
     assert list(client.agents.messages.list(agent_id)) == []
 
 
+def test_an_agent_names_the_messages_in_its_context(client: Client) -> None:
+    made = client.agents.create(model="scripted/echo")
+    assert made.message_ids == []
+    assert client.agents.retrieve(made.id).message_ids == []
+    client.agents.messages.create(made.id, input="hello")
+    listed = [item.id for item in client.agents.messages.list(made.id, order="asc")]
+    assert client.agents.retrieve(made.id).message_ids == listed
+    emptied = client.agents.messages.reset(made.id)
+    assert emptied.message_ids == client.agents.retrieve(made.id).message_ids == []
+    assert [tool.name for tool in emptied.tools] == [tool.name for tool in made.tools] != []
+
+
 def test_pictures_beyond_the_size_of_an_answer_keep_nobody_from_a_conversation(client: Client, site: Site) -> None:
     agent_id = site.agent("scripted/echo")
     picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(900_000)).decode()

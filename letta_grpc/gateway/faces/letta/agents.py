@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.gateway.faces.letta.approvals import pending_json, waiting_runs
+from letta_grpc.gateway.faces.letta.contexts import messages_in_context
 from letta_grpc.gateway.faces.letta.errors import not_here
 from letta_grpc.gateway.faces.letta.fields import strings
 from letta_grpc.gateway.faces.letta.ids import checked_id
@@ -36,20 +37,23 @@ async def create(ask: Ask) -> Json:
     agent = (await ask.call(ask.services.agents.CreateAgent, request)).agent
     if ask.body.get("enable_sleeptime"):
         agent = await with_sleeptime(ask, agent, wanted=True)
-    return await shown(ask, agent)
+    # What is new has nothing in its context.
+    return {**await shown(ask, agent), "message_ids": []}
 
 
 async def retrieve(ask: Ask) -> Json:
     """Show an agent."""
     agent = await agent_of(ask)
     waiting = _PENDING in (*ask.queries("include"), *ask.queries("include[]"))
-    tools, last, runs = await together(
+    tools, last, messages, runs = await together(
         tools_of(ask, agent),
         _last_run(ask, agent),
+        messages_in_context(ask, agent_in(ask)),
         _waiting(ask) if waiting else together(),
     )
     pending = next((told for run in runs if (told := pending_json(run))), None)
-    return agent_json(agent, tools, **last, pending_approval=pending)
+    message_ids = None if messages is None else [message.id for message in messages]
+    return agent_json(agent, tools, **last, message_ids=message_ids, pending_approval=pending)
 
 
 async def _waiting(ask: Ask) -> Sequence[runs_pb2.Run]:
@@ -201,11 +205,15 @@ OPERATIONS: Sequence[Operation] = (
         list_agents,
         "tools, blocks and tags are always in",
         "`order_by=updated_at` and `last_stop_reason` are 501; `project_id` is let be; "
-        "`pending_approval` is told where one agent is shown",
+        "`pending_approval` and `message_ids` are told where one agent is shown",
     ),
     Operation("GET", "/v1/agents/count", count),
     Operation(
-        "GET", "/v1/agents/{agent_id}", retrieve, "tools, blocks and tags are always in; secrets never show their values"
+        "GET",
+        "/v1/agents/{agent_id}",
+        retrieve,
+        "tools, blocks and tags are always in; secrets never show their values",
+        "`message_ids` leaves out the system prompt, which is no message here",
     ),
     Operation("PATCH", "/v1/agents/{agent_id}", update),
     Operation("DELETE", "/v1/agents/{agent_id}", delete, "refused while a run is at work"),

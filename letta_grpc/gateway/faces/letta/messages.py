@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
+from letta_grpc.gateway.faces.letta.agents import agent_of, shown
 from letta_grpc.gateway.faces.letta.approvals import waiting_runs
 from letta_grpc.gateway.faces.letta.compactions import compacted
 from letta_grpc.gateway.faces.letta.errors import conflict, unprocessable
@@ -12,7 +13,6 @@ from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import listed
 from letta_grpc.gateway.faces.letta.sending import accepted, answered
-from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.targets import Target, agent_in, conversation_id_of
 from letta_grpc.v1 import agent_service_pb2 as pb
@@ -112,7 +112,7 @@ async def reset(ask: Ask) -> Json:
     """Empty the default conversation."""
     agent_id = agent_in(ask).agent_id
     await ask.call(ask.services.agents.ResetMessages, pb.ResetMessagesRequest(agent_id=agent_id))
-    return agent_json((await ask.call(ask.services.agents.GetAgent, pb.GetAgentRequest(agent_id=agent_id))).agent)
+    return {**await shown(ask, await agent_of(ask)), "message_ids": []}
 
 
 async def summarize(ask: Ask) -> Json:
