@@ -11,6 +11,10 @@ from letta_grpc.ports.sandbox import Sandbox, SandboxCall
 from letta_grpc.ports.tool_store import NamedTools
 from letta_grpc.ports.tools import Output, OwnTools, ToolContext, ToolResult
 
+# By this name a tool that gets all of its agent's secrets, or asks for this one, is told whose tool it is: the reference
+# server's tools are.
+AGENT_ID = "LETTA_AGENT_ID"
+
 
 class ToolCatalog:
     """Finds tools by name and runs each where it belongs. The server's own come first: nobody can take their names."""
@@ -44,7 +48,8 @@ class ToolCatalog:
         try:
             found = await self._stored.find([call.name])
             if found:
-                return await self.use(found[0], call.arguments, context.secrets, output)
+                secrets = {AGENT_ID: context.agent_id, **context.secrets}
+                return await self.use(found[0], call.arguments, secrets, output)
         except LettaError as error:
             return failure(error.message)
         # It knows how to say that there is no such tool.

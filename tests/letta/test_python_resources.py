@@ -183,6 +183,17 @@ def test_a_tool_is_made_found_changed_and_run(client: Client, agent_id: str) -> 
     assert list(client.tools.list(name="weather_in")) == []
 
 
+def test_a_tool_knows_whose_it_is(client: Client) -> None:
+    code = 'def whoami() -> str:\n    """Say."""\n    import os\n    return os.environ["LETTA_AGENT_ID"]\n'
+    tool = client.tools.create(source_code=code)
+    agent = client.agents.create(
+        model="scripted/script", tool_ids=[tool.id], memory_blocks=[{"label": "human", "value": ""}], include_base_tools=False
+    )
+    answer = client.agents.messages.create(agent.id, input='[[{"tool_call": {"name": "whoami"}}], [{"text": "Done."}]]')
+    assert next(item.tool_return for item in answer.messages if item.message_type == "tool_return_message") == agent.id
+    assert client.agents.tools.run("whoami", agent_id=agent.id).func_return == agent.id
+
+
 def test_a_schema_that_is_given_names_the_function_and_stands_for_its_hints(client: Client) -> None:
     code = "def main1(x, agent_state: 'AgentState'):\n    return [x, agent_state]\ndef helper1(y: str) -> str:\n    return y\n"
     named: dict[str, Any] = {"x": {"type": "integer"}, "agent_state": {}}

@@ -56,7 +56,9 @@ async def run(ask: Ask) -> Json:
     name, agent = ask.path("tool_name"), await agent_of(ask)
     if name not in agent.tools:
         raise not_found(f"{agent.name} has no tool {name!r}.")
-    request = pb.RunToolRequest(name=name, arguments=orjson.dumps(ask.body.get("args") or {}).decode())
+    # It knows its agent, as it does in a turn.
+    whose = {"LETTA_AGENT_ID": agent.id}
+    request = pb.RunToolRequest(name=name, arguments=orjson.dumps(ask.body.get("args") or {}).decode(), secrets=whose)
     return outcome_json(await ask.call(ask.services.tools.RunTool, request))
 
 

@@ -205,7 +205,13 @@ def _tool_id(ask: Ask) -> str:
 
 
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", "/v1/tools/", create),
+    Operation(
+        "POST",
+        "/v1/tools/",
+        create,
+        differs="a source sees its agent's secrets and LETTA_AGENT_ID, but no LETTA_API_KEY, `client` or `agent_state`; "
+        "packages to install, and sources that are not Python, are 501",
+    ),
     Operation("PUT", "/v1/tools/", upsert),
     Operation("GET", "/v1/tools/", list_tools),
     Operation("GET", "/v1/tools/count", count),
