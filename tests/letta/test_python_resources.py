@@ -243,6 +243,20 @@ def test_that_a_tool_needs_approval_is_one_of_an_agents_rules(client: Client) ->
     assert told(changed) == {("max_count_per_step", "x")}
 
 
+def test_a_tool_that_wants_approval_by_itself_shows_as_a_rule_of_its_agents(client: Client, agent_id: str) -> None:
+    code = 'def launch() -> str:\n    """Launch."""\n    return "gone"\n'
+    tool = client.tools.create(source_code=code, default_requires_approval=True)
+
+    def guarded(agent: Any) -> list[str]:  # noqa: ANN401 - an AgentState
+        return [rule.tool_name for rule in agent.tool_rules if rule.type == "requires_approval"]
+
+    assert guarded(client.agents.create(model="scripted/echo", tool_ids=[tool.id])) == ["launch"]
+    attached = client.agents.tools.attach(tool.id, agent_id=agent_id)
+    assert guarded(attached) == guarded(client.agents.update(agent_id, tool_rules=attached.tool_rules)) == ["launch"]
+    assert guarded(client.agents.tools.update_approval("launch", agent_id=agent_id, body_requires_approval=False)) == []
+    assert guarded(client.agents.retrieve(agent_id)) == []
+
+
 EVERY_RULE = [
     {"type": "run_first", "tool_name": "a", "args": {"x": 1}},
     {"type": "continue_loop", "tool_name": "a"},

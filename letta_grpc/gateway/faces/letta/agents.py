@@ -215,7 +215,12 @@ OPERATIONS: Sequence[Operation] = (
         "tools, blocks and tags are always in; secrets never show their values",
         "`message_ids` leaves out the system prompt, which is no message here",
     ),
-    Operation("PATCH", "/v1/agents/{agent_id}", update),
+    Operation(
+        "PATCH",
+        "/v1/agents/{agent_id}",
+        update,
+        differs="that a tool wants approval by itself is ended by `tools/approval`, not by `tool_rules` without its rule",
+    ),
     Operation("DELETE", "/v1/agents/{agent_id}", delete, "refused while a run is at work"),
     Operation("POST", "/v1/agents/{agent_id}/recompile", recompile, "never needed: no prompt is older than its blocks"),
     Operation("GET", "/v1/blocks/{block_id}/agents", list_of_block),

@@ -3,7 +3,7 @@
 That calls of a tool wait for approval is one of them on this wire; in the contract the agent's own word on the tool says it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -75,11 +75,12 @@ def _content(kind: str, rule: Body) -> Body:
     return {}
 
 
-def rules_json(agent: agents_pb2.Agent) -> list[dict[str, Any]]:
-    """Return the rules of an agent, and which tools it wants approval for."""
+def rules_json(agent: agents_pb2.Agent, guarded: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the rules of an agent, and which calls wait for approval; `guarded` are its tools that want it by themselves."""
     told = [_rule_json(rule) for rule in agent.tool_rules]
     said = {rule["tool_name"] for rule in told if rule["type"] == APPROVAL}
-    wanted = [name for name, required in sorted(agent.tool_approvals.items()) if required and name not in said]
+    approvals = {**dict.fromkeys(guarded, True), **agent.tool_approvals}
+    wanted = [name for name, required in sorted(approvals.items()) if required and name not in said]
     refused = {name for name, required in agent.tool_approvals.items() if not required}
     kept = [rule for rule in told if not (rule["type"] == APPROVAL and rule["tool_name"] in refused)]
     return [*kept, *({"tool_name": name, "type": APPROVAL, "prompt_template": None} for name in wanted)]

@@ -47,7 +47,7 @@ def agent_json(agent: agents_pb2.Agent, tools: Sequence[dict[str, Any]] = (), **
         "memory": {"agent_type": agent_type, "blocks": blocks, "file_blocks": [], "prompt_template": "", "git_enabled": False},
         "blocks": blocks,
         "tools": list(tools),
-        "tool_rules": rules_json(agent),
+        "tool_rules": rules_json(agent, [tool["name"] for tool in tools if tool["default_requires_approval"]]),
         "tags": list(agent.tags),
         "sources": [],
         "secrets": secrets,
