@@ -159,7 +159,8 @@ OPERATIONS: Sequence[Operation] = (
         "/v1/agents/{agent_id}/messages",
         send,
         "queues behind a run at work; repeated by otid it is one run",
-        "no token ids, no logprobs, no `client_skills`; `name`, `sender_id` and `group_id` of messages are let be; "
+        "no token ids, no logprobs, no `client_skills`; `name`, `sender_id` and `group_id` of messages and `detail` of "
+        "pictures are let be; a message has at most 1 MiB, pictures included; "
         "refused are words of the assistant's, and a message behind answers: send it when they are through",
     ),
     Operation(
@@ -177,7 +178,13 @@ OPERATIONS: Sequence[Operation] = (
         "a callback says in the native API's words why a run ended, and `completed` of one whose answer was cut",
     ),
     Operation("POST", "/v1/agents/{agent_id}/messages/cancel", cancel, "ends a silent model and a running tool at once"),
-    Operation("GET", "/v1/agents/{agent_id}/messages", list_messages, "`order=desc` is newest first, and `after` goes on"),
+    Operation(
+        "GET",
+        "/v1/agents/{agent_id}/messages",
+        list_messages,
+        "`order=desc` is newest first, and `after` goes on",
+        "what was sent has a `run_id`, but no `step_id`",
+    ),
     Operation("PATCH", "/v1/agents/{agent_id}/reset-messages", reset),
     Operation("POST", "/v1/agents/{agent_id}/summarize", summarize),
 )
