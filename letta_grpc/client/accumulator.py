@@ -15,23 +15,41 @@ class ToolOutput:
 
 
 @dataclass(slots=True)
+class DraftCall:
+    """A tool call whose arguments are still coming."""
+
+    id: str
+    name: str
+    arguments: list[str] = field(default_factory=list[str])
+
+    def as_call(self) -> messages_pb2.ToolCall:
+        """Return what there is as a call."""
+        return messages_pb2.ToolCall(id=self.id, name=self.name, arguments="".join(self.arguments))
+
+
+@dataclass(slots=True)
 class Draft:
-    """A message that is still being written: the sum of its deltas."""
+    """A message that is still being written: its deltas.
+
+    They are joined when somebody looks. A protobuf message whose string grows keeps every length that it ever had: arguments
+    of 250 kB, a few characters at a time, would take gigabytes.
+    """
 
     role: "messages_pb2.Role.ValueType" = messages_pb2.ROLE_ASSISTANT
-    text: dict[int, str] = field(default_factory=dict[int, str])
-    reasoning: str = ""
-    calls: dict[int, messages_pb2.ToolCall] = field(default_factory=dict[int, messages_pb2.ToolCall])
+    text: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
+    reasoning: list[str] = field(default_factory=list[str])
+    calls: dict[int, DraftCall] = field(default_factory=dict[int, DraftCall])
 
     def as_message(self, message_id: str) -> messages_pb2.Message:
         """Return what there is as a message."""
-        parts = [messages_pb2.ContentPart(reasoning=self.reasoning)] if self.reasoning else []
-        parts += [messages_pb2.ContentPart(text=text) for _, text in sorted(self.text.items())]
+        reasoning = "".join(self.reasoning)
+        parts = [messages_pb2.ContentPart(reasoning=reasoning)] if reasoning else []
+        parts += [messages_pb2.ContentPart(text="".join(text)) for _, text in sorted(self.text.items())]
         return messages_pb2.Message(
             id=message_id,
             role=self.role,
             content=parts,
-            tool_calls=[call for _, call in sorted(self.calls.items())],
+            tool_calls=[call.as_call() for _, call in sorted(self.calls.items())],
         )
 
 
@@ -83,10 +101,9 @@ class Accumulator:
         match event.WhichOneof("payload"):
             case "text_delta":
                 delta = event.text_delta
-                texts = self._draft(delta.message_id).text
-                texts[delta.content_index] = texts.get(delta.content_index, "") + delta.text
+                self._draft(delta.message_id).text.setdefault(delta.content_index, []).append(delta.text)
             case "reasoning_delta":
-                self._draft(event.reasoning_delta.message_id).reasoning += event.reasoning_delta.text
+                self._draft(event.reasoning_delta.message_id).reasoning.append(event.reasoning_delta.text)
             case "tool_call_delta":
                 self._add_arguments(event.tool_call_delta)
             case "message_started":
@@ -136,8 +153,8 @@ class Accumulator:
 
     def _add_arguments(self, delta: events_pb2.ToolCallDelta) -> None:
         calls = self._draft(delta.message_id).calls
-        call = calls.setdefault(delta.call_index, messages_pb2.ToolCall(id=delta.tool_call_id, name=delta.name))
-        call.arguments += delta.arguments
+        call = calls.setdefault(delta.call_index, DraftCall(delta.tool_call_id, delta.name))
+        call.arguments.append(delta.arguments)
 
     def _add_output(self, delta: events_pb2.ToolOutputDelta) -> None:
         output = self.tool_output.setdefault(delta.tool_call_id, ToolOutput())

@@ -1,8 +1,14 @@
+import resource
+from pathlib import Path
+
+import pytest
+
 from letta_grpc.client import Accumulator, ToolOutput
 from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
 from tests.support.scripted_server import log_of
 
 Event = events_pb2.RunEvent
+MEMORY = Path("/proc/self/statm")
 
 
 def text_delta(message_id: str, text: str) -> Event:
@@ -45,6 +51,18 @@ def test_tool_call_deltas_add_up_by_index() -> None:
 
     (draft,) = fold(delta(0, "{"), delta(1, "[1"), delta(0, "}"), delta(1, "]")).drafts
     assert [(call.id, call.arguments) for call in draft.tool_calls] == [("call-0", "{}"), ("call-1", "[1]")]
+
+
+@pytest.mark.skipif(not MEMORY.exists(), reason="only Linux tells a process how much memory it has at the moment")
+def test_long_arguments_take_the_memory_that_they_are_long() -> None:
+    def held() -> int:
+        return int(MEMORY.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+    delta = Event(tool_call_delta=events_pb2.ToolCallDelta(message_id="m", tool_call_id="call-0", arguments="word " * 4))
+    before = held()
+    accumulator = fold(*[delta] * 5_000)
+    assert held() - before < 50 << 20
+    assert len(accumulator.drafts[0].tool_calls[0].arguments) == 100_000
 
 
 def test_a_completed_message_replaces_its_deltas_and_keeps_their_place() -> None:
