@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/letta-grpc/letta-grpc-go/lettapb"
-	"google.golang.org/protobuf/proto"
 )
 
 // Accumulator folds events, each given once and in order, into messages. Its zero value is empty.
@@ -19,18 +18,29 @@ type Accumulator struct {
 	done    map[string]*lettapb.Message
 	drafts  map[string]*draft
 	returns map[string]*lettapb.ToolReturn
-	output  map[string]ToolOutput
+	output  map[string]*written
 }
 
 // ToolOutput is what a tool has written up to now.
 type ToolOutput struct{ Stdout, Stderr string }
 
+// written is what a tool has written, as it grows.
+type written struct{ stdout, stderr strings.Builder }
+
 // draft is a message that is still being written: the sum of its deltas.
+//
+// They go into builders: strings are copied whole with every delta, which takes minutes for a text of 1 MiB.
 type draft struct {
 	role      lettapb.Role
-	reasoning string
-	texts     map[int32]string
-	calls     map[int32]*lettapb.ToolCall
+	reasoning strings.Builder
+	texts     map[int32]*strings.Builder
+	calls     map[int32]*draftCall
+}
+
+// draftCall is a tool call whose arguments are still coming.
+type draftCall struct {
+	id, name  string
+	arguments strings.Builder
 }
 
 // Run is the run as the newest event tells of it; nil before the first.
@@ -81,7 +91,13 @@ func (a *Accumulator) PendingActions() []*lettapb.PendingAction {
 func (a *Accumulator) ToolReturns() map[string]*lettapb.ToolReturn { return maps.Clone(a.returns) }
 
 // ToolOutput is what the tool of a call has written. One that another server runs once more begins with nothing.
-func (a *Accumulator) ToolOutput(callID string) ToolOutput { return a.output[callID] }
+func (a *Accumulator) ToolOutput(callID string) ToolOutput {
+	output := a.output[callID]
+	if output == nil {
+		return ToolOutput{}
+	}
+	return ToolOutput{Stdout: output.stdout.String(), Stderr: output.stderr.String()}
+}
 
 // Add folds the next event in. Kinds without a meaning for messages, unknown ones too, change nothing.
 func (a *Accumulator) Add(event *lettapb.RunEvent) {
@@ -90,9 +106,9 @@ func (a *Accumulator) Add(event *lettapb.RunEvent) {
 		a.draft(payload.MessageStarted.GetMessageId()).role = payload.MessageStarted.GetRole()
 	case *lettapb.RunEvent_TextDelta:
 		delta := payload.TextDelta
-		a.draft(delta.GetMessageId()).texts[delta.GetContentIndex()] += delta.GetText()
+		a.draft(delta.GetMessageId()).text(delta.GetContentIndex()).WriteString(delta.GetText())
 	case *lettapb.RunEvent_ReasoningDelta:
-		a.draft(payload.ReasoningDelta.GetMessageId()).reasoning += payload.ReasoningDelta.GetText()
+		a.draft(payload.ReasoningDelta.GetMessageId()).reasoning.WriteString(payload.ReasoningDelta.GetText())
 	case *lettapb.RunEvent_ToolCallDelta:
 		a.draft(payload.ToolCallDelta.GetMessageId()).add(payload.ToolCallDelta)
 	case *lettapb.RunEvent_MessageCompleted:
@@ -100,7 +116,7 @@ func (a *Accumulator) Add(event *lettapb.RunEvent) {
 	case *lettapb.RunEvent_StepRestarted:
 		a.void(payload.StepRestarted.GetVoidMessageIds())
 	case *lettapb.RunEvent_ToolExecutionStarted:
-		a.write(payload.ToolExecutionStarted.GetToolCallId(), ToolOutput{})
+		a.output = with(a.output, payload.ToolExecutionStarted.GetToolCallId(), &written{})
 	case *lettapb.RunEvent_ToolOutputDelta:
 		a.append(payload.ToolOutputDelta)
 	case *lettapb.RunEvent_ToolReturn:
@@ -119,7 +135,7 @@ func (a *Accumulator) draft(id string) *draft {
 	if found := a.drafts[id]; found != nil {
 		return found
 	}
-	started := &draft{role: lettapb.Role_ROLE_ASSISTANT, texts: map[int32]string{}, calls: map[int32]*lettapb.ToolCall{}}
+	started := &draft{role: lettapb.Role_ROLE_ASSISTANT, texts: map[int32]*strings.Builder{}, calls: map[int32]*draftCall{}}
 	if a.done[id] == nil {
 		a.order = append(a.order, id)
 		a.drafts = with(a.drafts, id, started)
@@ -146,39 +162,46 @@ func (a *Accumulator) void(ids []string) {
 
 func (a *Accumulator) append(delta *lettapb.ToolOutputDelta) {
 	output := a.output[delta.GetToolCallId()]
-	if delta.GetStream() == lettapb.OutputStream_OUTPUT_STREAM_STDERR {
-		output.Stderr += delta.GetText()
-	} else {
-		output.Stdout += delta.GetText()
+	if output == nil {
+		output = &written{}
+		a.output = with(a.output, delta.GetToolCallId(), output)
 	}
-	a.write(delta.GetToolCallId(), output)
+	if delta.GetStream() == lettapb.OutputStream_OUTPUT_STREAM_STDERR {
+		output.stderr.WriteString(delta.GetText())
+	} else {
+		output.stdout.WriteString(delta.GetText())
+	}
 }
 
-func (a *Accumulator) write(callID string, output ToolOutput) {
-	a.output = with(a.output, callID, output)
+func (d *draft) text(index int32) *strings.Builder {
+	if d.texts[index] == nil {
+		d.texts[index] = &strings.Builder{}
+	}
+	return d.texts[index]
 }
 
 func (d *draft) add(delta *lettapb.ToolCallDelta) {
 	call := d.calls[delta.GetCallIndex()]
 	if call == nil {
-		call = &lettapb.ToolCall{Id: delta.GetToolCallId(), Name: delta.GetName()}
+		call = &draftCall{id: delta.GetToolCallId(), name: delta.GetName()}
 		d.calls[delta.GetCallIndex()] = call
 	}
-	call.Arguments += delta.GetArguments()
+	call.arguments.WriteString(delta.GetArguments())
 }
 
 func (d *draft) message(id string) *lettapb.Message {
 	message := &lettapb.Message{Id: id, Role: d.role}
-	if d.reasoning != "" {
-		part := &lettapb.ContentPart{Kind: &lettapb.ContentPart_Reasoning{Reasoning: d.reasoning}}
+	if d.reasoning.Len() > 0 {
+		part := &lettapb.ContentPart{Kind: &lettapb.ContentPart_Reasoning{Reasoning: d.reasoning.String()}}
 		message.Content = append(message.Content, part)
 	}
 	for _, index := range slices.Sorted(maps.Keys(d.texts)) {
-		part := &lettapb.ContentPart{Kind: &lettapb.ContentPart_Text{Text: d.texts[index]}}
+		part := &lettapb.ContentPart{Kind: &lettapb.ContentPart_Text{Text: d.texts[index].String()}}
 		message.Content = append(message.Content, part)
 	}
 	for _, index := range slices.Sorted(maps.Keys(d.calls)) {
-		message.ToolCalls = append(message.ToolCalls, proto.CloneOf(d.calls[index]))
+		call := d.calls[index]
+		message.ToolCalls = append(message.ToolCalls, &lettapb.ToolCall{Id: call.id, Name: call.name, Arguments: call.arguments.String()})
 	}
 	return message
 }

@@ -3,6 +3,7 @@ package lettagrpc
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -201,5 +202,29 @@ func TestEveryReasonOfTheContractHasAName(t *testing.T) {
 		if number != 0 && !slices.Contains(known, reason) {
 			t.Errorf("%s has none", reason)
 		}
+	}
+}
+
+func TestALongMessageIsNotCopiedWithEachOfItsDeltas(t *testing.T) {
+	text := &lettapb.TextDelta{MessageId: "message-1", Text: "word "}
+	arguments := &lettapb.ToolCallDelta{MessageId: "message-1", ToolCallId: "call-1", Arguments: "word "}
+	output := &lettapb.ToolOutputDelta{ToolCallId: "call-1", Text: "word "}
+	for name, event := range map[string]*lettapb.RunEvent{
+		"text":        {Payload: &lettapb.RunEvent_TextDelta{TextDelta: text}},
+		"arguments":   {Payload: &lettapb.RunEvent_ToolCallDelta{ToolCallDelta: arguments}},
+		"tool output": {Payload: &lettapb.RunEvent_ToolOutputDelta{ToolOutputDelta: output}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			var soFar Accumulator
+			for range 10_000 {
+				soFar.Add(event)
+			}
+			runtime.ReadMemStats(&after)
+			if taken := after.TotalAlloc - before.TotalAlloc; taken > 10<<20 {
+				t.Errorf("%d bytes were taken for 50,000", taken)
+			}
+		})
 	}
 }
