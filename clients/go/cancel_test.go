@@ -8,6 +8,8 @@ import (
 
 	"github.com/letta-grpc/letta-grpc-go/lettapb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 type attachments = grpc.ServerStreamingServer[lettapb.AttachRunResponse]
@@ -66,5 +68,32 @@ func TestCancelOfAStreamThatWasClosedBeforeItsRunWasAcceptedSaysSo(t *testing.T)
 	stream.Close()
 	if _, err := stream.Cancel(t.Context()); !errors.Is(err, ErrClosed) || server.cancels.Load() != 0 {
 		t.Errorf("%v after %d cancels", err, server.cancels.Load())
+	}
+}
+
+func TestCancelOfARunThatIsNotAcceptedEndsWithWhatEndsTheStream(t *testing.T) {
+	over, stop := context.WithCancel(t.Context())
+	stop()
+	for name, way := range map[string]struct {
+		ctx  context.Context
+		end  func(client *Client)
+		want error
+	}{
+		"its client is closed":  {t.Context(), func(client *Client) { _ = client.Close() }, ErrClosed},
+		"its context has ended": {over, func(*Client) {}, context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := serve(t, &playing{})
+			stream := client.Stream(way.ctx, "ada", "Hello?")
+			cancelled := make(chan error)
+			go func() {
+				_, err := stream.Cancel(bounded(t))
+				cancelled <- err
+			}()
+			way.end(client)
+			if err := <-cancelled; !errors.Is(err, way.want) || status.Code(err) != codes.Canceled {
+				t.Errorf("Cancel failed with %v", err)
+			}
+		})
 	}
 }

@@ -141,14 +141,19 @@ func (s *Stream) Cancel(ctx context.Context) (*lettapb.Run, error) {
 	case <-s.accepted:
 	case <-ctx.Done():
 	case <-s.ctx.Done():
+	case <-s.client.life.Done():
 	}
 	// Of several that are ready select takes any: what counts is whether there is a run.
 	switch {
 	case s.RunID() != "":
 	case ctx.Err() != nil:
 		return nil, contextError(ctx)
-	default:
+	case s.client.closed():
+		return nil, closedError()
+	case errors.Is(context.Cause(s.ctx), ErrClosed):
 		return nil, ErrClosed
+	default:
+		return nil, contextError(s.ctx)
 	}
 	answer, err := s.client.Runs.CancelRun(ctx, &lettapb.CancelRunRequest{RunId: s.RunID()})
 	return answer.GetRun(), err
