@@ -69,7 +69,7 @@ func (s *Stream) step() error {
 }
 
 func (s *Stream) dial() (err error) {
-	if s.RunID() == "" {
+	if s.start != nil && s.RunID() == "" {
 		// Repeating it is safe: the request id makes the server answer with the same run.
 		s.call, err = follow(s.ctx, func(ctx context.Context) (grpc.ServerStreamingClient[lettapb.StreamRunResponse], error) {
 			return s.client.Runs.StreamRun(ctx, s.start)

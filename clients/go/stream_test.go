@@ -210,3 +210,14 @@ func TestATimeThatIsOverForOneCallIsNotTheStreams(t *testing.T) {
 		t.Errorf("events %v", got)
 	}
 }
+
+func TestToAttachWithoutARunIsNoStart(t *testing.T) {
+	refusal := status.Error(codes.InvalidArgument, "run_id: is required")
+	server := &playing{attach: func(int32, *lettapb.AttachRunRequest, attachments) error { return refusal }}
+	if _, err := serve(t, server).Attach(t.Context(), "", 0).Final(); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("%v", err)
+	}
+	if server.attaches.Load() != 1 || server.streams.Load() != 0 {
+		t.Errorf("%d attachments, %d starts", server.attaches.Load(), server.streams.Load())
+	}
+}
