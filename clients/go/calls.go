@@ -2,11 +2,14 @@ package lettagrpc
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
 
 	"github.com/letta-grpc/letta-grpc-go/lettapb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 )
 
 // These wait for something that takes its time.
@@ -47,6 +50,11 @@ func (c *Client) try(
 	if err == nil {
 		return nil
 	}
+	return c.told(ctx, err)
+}
+
+// told is what the caller is told of a failed call.
+func (c *Client) told(ctx context.Context, err error) *Error {
 	if ctx.Err() != nil {
 		return contextError(ctx)
 	}
@@ -59,6 +67,40 @@ func (c *Client) try(
 		failure.cause = context.DeadlineExceeded
 	}
 	return failure
+}
+
+// open makes every streaming call: once, with typed errors.
+func (c *Client) open(
+	ctx context.Context, about *grpc.StreamDesc, connection *grpc.ClientConn, method string, begin grpc.Streamer, options ...grpc.CallOption,
+) (grpc.ClientStream, error) {
+	stream, err := begin(ctx, about, connection, method, options...)
+	if err != nil {
+		return nil, c.told(ctx, err)
+	}
+	return &typedStream{ClientStream: stream, client: c, ctx: ctx}, nil
+}
+
+// typedStream is a streaming call whose failures are an [*Error]. io.EOF is none.
+type typedStream struct {
+	grpc.ClientStream
+	client *Client
+	ctx    context.Context
+}
+
+func (s *typedStream) Header() (metadata.MD, error) {
+	header, err := s.ClientStream.Header()
+	return header, s.told(err)
+}
+
+func (s *typedStream) SendMsg(message any) error { return s.told(s.ClientStream.SendMsg(message)) }
+
+func (s *typedStream) RecvMsg(message any) error { return s.told(s.ClientStream.RecvMsg(message)) }
+
+func (s *typedStream) told(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	return s.client.told(s.ctx, err)
 }
 
 // repeatable tells whether a call may be made twice: it changes nothing, or nothing more, or has a request id.

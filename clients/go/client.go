@@ -130,6 +130,7 @@ func (c *Client) dialOptions(s *settings) []grpc.DialOption {
 		grpc.WithTransportCredentials(s.transport),
 		grpc.WithUserAgent("letta-grpc-go/" + Version),
 		grpc.WithChainUnaryInterceptor(c.ask),
+		grpc.WithChainStreamInterceptor(c.open),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceiveBytes)),
 		// Our own retries know what may be repeated.
 		grpc.WithDisableRetry(),
