@@ -64,7 +64,7 @@ final class Connection {
       try {
         return call(method, request, limit);
       } catch (LettaException failure) {
-        if (Waits.over(failure)) {
+        if (Waits.over(failure) || isShutDown()) {
           throw failure;
         }
         Duration delay = backoff.delayAfter(failure, retry.callAttempts());
@@ -77,6 +77,11 @@ final class Connection {
   /** Left to itself grpc waits up to two minutes before it dials a lost server again. */
   void redial() {
     managed.resetConnectBackoff();
+  }
+
+  /** Tells whether the channel was closed, by the client or its owner: then no new try helps. */
+  boolean isShutDown() {
+    return managed.isShutdown();
   }
 
   private static Channel authorized(ManagedChannel managed, String apiKey) {

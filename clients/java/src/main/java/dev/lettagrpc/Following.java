@@ -172,7 +172,7 @@ final class Following {
   }
 
   private void recover(LettaException failure) {
-    if (Waits.givenUp()) {
+    if (Waits.givenUp() || connection.isShutDown()) {
       throw failure;
     }
     if (limits.areOver()) {

@@ -6,6 +6,7 @@ import static dev.lettagrpc.Events.started;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.Any;
@@ -168,6 +169,21 @@ class LettaClientTest {
     client.cancel("run-7");
 
     assertEquals(List.of("run-7"), stage.cancelled);
+  }
+
+  @Test
+  void onAClosedClientEverythingFailsAtOnce() {
+    LettaClient closed = LettaClient.builder().target("127.0.0.1:1").plaintext().build();
+    closed.close();
+
+    assertTimeoutPreemptively(
+        java.time.Duration.ofSeconds(5),
+        () -> {
+          assertThrows(LettaException.class, () -> closed.run("run-7"));
+          assertThrows(LettaException.class, () -> closed.cancel("run-7"));
+          assertThrows(LettaException.class, () -> closed.stream("agent-1", "hello").finalRun());
+          assertThrows(LettaException.class, () -> closed.attach("run-7").finalRun());
+        });
   }
 
   private static RuntimeException refusal(
