@@ -53,7 +53,9 @@ class Readers:
         self._draining = True
         now = asyncio.get_running_loop().time()
         for limit in self._waits:
-            limit.reschedule(now)
+            # One that is over already must not be set again; its waiter has yet to be told, and looks then.
+            if not limit.expired():
+                limit.reschedule(now)
 
     def check(self) -> None:
         """Raise ServerDraining once the server is stopping."""

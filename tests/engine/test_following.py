@@ -10,6 +10,7 @@ from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import new_agent_id, new_run_id
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.paging import PageRequest
+from letta_grpc.engine.readers import Readers
 from letta_grpc.ports.log import LogPage
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.stores.paging import check_pages
@@ -132,6 +133,29 @@ async def test_a_wait_that_is_no_readers_is_cut_by_draining_too(house: Engine) -
     with pytest.raises(ServerDraining):
         await house.runs.until_drained(too_late)
     too_late.close()
+
+
+async def test_draining_does_not_mind_a_wait_that_is_just_over() -> None:
+    """A heartbeat is due, and its reader has not had its turn yet."""
+    readers = Readers()
+    limits: list[asyncio.Timeout] = []
+
+    async def wait() -> None:
+        with readers.waiting(0) as limit:
+            limits.append(limit)
+            async with limit:
+                await asyncio.Event().wait()
+
+    waiting = asyncio.gather(wait())
+    # In the first turn of the loop the wait begins, in the second one it is over.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert limits[0].expired()
+    readers.drain()
+    with pytest.raises(TimeoutError):
+        await waiting
+    with pytest.raises(ServerDraining):
+        readers.check()
 
 
 async def _refused(waiting: Awaitable[object]) -> None:
