@@ -153,10 +153,11 @@ class Journal(Protocol):
         Numbers follow the order of the calls; one that is not awaited is still stored, before later ones of the run.
         The state that events mean: MessageCompleted puts the message into the conversation; ContextCompacted puts its summary
         there, in place of what it dropped from the context; RunFinished stores the run as it carries it, opens the batch of
-        its pending actions and ends the lease. The future completes when all is durable. It raises LeaseLost for a lease that
-        was taken over or has ended, CancelRequested if a tool would start in a run that is being cancelled,
-        ConcurrentChange for an EditBlock that came too late (nothing of the call is stored then), StoreUnavailable if the
-        store failed (nothing more of this lease is stored then).
+        its pending actions and ends the lease. The pending actions of a run that is being cancelled are denied in the same
+        transaction, as `request_cancel` does it, unless an INTERRUPT start that is queued will. The future completes when all
+        is durable. It raises LeaseLost for a lease that was taken over or has ended, CancelRequested if a tool would start in
+        a run that is being cancelled, ConcurrentChange for an EditBlock that came too late (nothing of the call is stored
+        then), StoreUnavailable if the store failed (nothing more of this lease is stored then).
         """
         ...
 

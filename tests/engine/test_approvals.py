@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from letta_grpc.domain.approvals import ActionKind
-from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk, ToolCallChunk, ToolDefinition
+from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinished, TextChunk, ToolCallChunk, ToolDefinition
 from letta_grpc.domain.errors import (
     ApprovalAlreadyResolved,
     ApprovalExpired,
@@ -378,3 +378,17 @@ async def test_what_waits_still_waits_after_a_restart() -> None:
         run = await second.begin(RunSpec(messages=(approve("risky-0"),)))
         assert end(await second.events(run.id)).state is RunState.COMPLETED
         assert second.tools.ran == ["risky-0"]
+
+
+async def test_a_cancel_that_comes_just_before_a_run_would_wait_leaves_nothing_waiting(house: Engine) -> None:
+    """Once `cancel` has returned nobody can let a tool of the run start."""
+    about_to_ask = asyncio.Event()
+    asks: list[ModelChunk] = [ToolCallChunk(0, "risky-0", "risky", "{}"), ModelFinished(FinishReason.TOOL_CALLS)]
+    house.model.turns += [[about_to_ask, asks]]
+    run = await house.start()
+    await house.model.reached.wait()
+    about_to_ask.set()
+    await house.runs.cancel(run.id)
+    await house.supervisor.idle()
+    assert (await house.runs.get(run.id)).pending_actions == ()
+    assert end(await house.play(say("Hello!"), words="Never mind.")).state is RunState.COMPLETED

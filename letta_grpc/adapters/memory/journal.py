@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from letta_grpc.adapters.memory.forking import store_fork
-from letta_grpc.adapters.memory.starting import Admitted, admit_start
+from letta_grpc.adapters.memory.starting import Admitted, admit_start, interrupts_wait
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.adapters.memory.waiting import close_batch, deny_batch, store_answers
 from letta_grpc.adapters.memory.writing import (
@@ -104,6 +104,9 @@ class MemoryJournal:
         check_changes(self._state, changes)
         store_events(self._state, self._codec, stored, events, self._clock.time_ns())
         store_changes(self._state, stored, changes, self._clock.now())
+        if stored.cancel_requested and not interrupts_wait(self._state, stored.run.conversation_id):
+            # A start that interrupts the run denies what it has come to wait for itself.
+            self._deny_what_waits(stored)
 
     def request_cancel(self, run_id: RunId) -> asyncio.Future[Claim]:
         """Store that the run is to end, and return it."""
@@ -116,10 +119,13 @@ class MemoryJournal:
         if stored.run.state is RunState.QUEUED:
             finished = RunFinished(finished_before_start(stored.run, self._clock.now()))
             store_events(self._state, self._codec, stored, [finished], self._clock.time_ns())
-        elif batch := self._state.batches.get(stored.run.conversation_id) if stored.run.pending_actions else None:
+        self._deny_what_waits(stored)
+        return claim_of(stored, created=False)
+
+    def _deny_what_waits(self, stored: StoredRun) -> None:
+        if batch := self._state.batches.get(stored.run.conversation_id) if stored.run.pending_actions else None:
             now, time_ns = self._clock.now(), self._clock.time_ns()
             deny_batch(self._state, self._codec, batch, CANCELLED, time=now, time_ns=time_ns)
-        return claim_of(stored, created=False)
 
     def fork(self, fork: Fork) -> asyncio.Future[None]:
         """Store a conversation with its messages and context, and the run that they belong to."""

@@ -8,7 +8,7 @@ from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.approvals import OpenBatch, settle
 from letta_grpc.domain.errors import ApprovalPending, ConversationBusy, QueueFull
 from letta_grpc.domain.events import RunEvent
-from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.inputs import completed, is_answer
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
@@ -52,8 +52,7 @@ def admit_start(state: MemoryState, start: Start, admit: Admit, now: datetime) -
 def _beside(state: MemoryState, start: Start, batch: OpenBatch | None, admitted: Admitted) -> Admitted:
     run = admitted.run
     queue = [s for s in state.runs_in(run.conversation_id) if not s.run.state.is_final]
-    interrupts_wait = any(s.spec.conflict_policy is ConflictPolicy.INTERRUPT for s in queue)
-    if batch and start.spec.conflict_policy is ConflictPolicy.INTERRUPT and not interrupts_wait:
+    if batch and start.spec.conflict_policy is ConflictPolicy.INTERRUPT and not interrupts_wait(state, run.conversation_id):
         denied = denial(batch, SUPERSEDED, run)
         return replace(admitted, events=start.opening(run, denied), batch=batch, denied=denied)
     if batch and start.spec.conflict_policy is ConflictPolicy.REJECT:
@@ -62,6 +61,12 @@ def _beside(state: MemoryState, start: Start, batch: OpenBatch | None, admitted:
         _check_queue(state, start, run)
         return replace(admitted, run=replace(run, state=RunState.QUEUED, start_time=None))
     return replace(admitted, events=start.opening(run))
+
+
+def interrupts_wait(state: MemoryState, conversation_id: ConversationId) -> bool:
+    """Say whether a start that interrupts others is queued."""
+    queue = (s for s in state.runs_in(conversation_id) if s.run.state is RunState.QUEUED)
+    return any(s.spec.conflict_policy is ConflictPolicy.INTERRUPT for s in queue)
 
 
 def _check_queue(state: MemoryState, start: Start, run: Run) -> None:

@@ -121,6 +121,20 @@ class DenialContract:
         assert (await world.journal.request_cancel(asked.id)).run == cancelled.run
         assert len(await messages_of(world, asked)) == count
 
+    async def test_a_run_that_comes_to_wait_while_it_is_being_cancelled_waits_for_nothing(
+        self, world: World, leases: Leases, codec: EventCodec
+    ) -> None:
+        """As if the cancel had come a moment later. What is queued may start."""
+        claim = await world.start(await world.default(await world.agent()), "Send it.")
+        queued = await send(world, claim.run, _OTHER, conflict_policy=_ENQUEUE)
+        await world.journal.request_cancel(claim.run.id)
+        asked = await ask(world, claim, "a", "client_b")
+        assert await pending_of(world, asked.id) == []
+        await _check_denied(world, codec, asked, await newest_run(world, asked))
+        started = await leases.start_next(asked.conversation_id)
+        assert started is not None
+        assert started.run.id == queued.run.id
+
     async def test_a_run_that_waits_keeps_its_events(self, world: World, codec: EventCodec) -> None:
         """However old it is. They may go once nothing waits any more."""
         asked = await waiting(world, "a")

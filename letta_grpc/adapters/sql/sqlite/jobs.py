@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from letta_grpc.adapters.sql.changes import STATEFUL, statements_of, store_changes, store_meaning
+from letta_grpc.adapters.sql.denying import batch_in, deny_batch
+from letta_grpc.adapters.sql.queries import OPEN_RUNS_OF_CONVERSATION
+from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.writer import Writer
+from letta_grpc.adapters.sql.times import from_micros
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, StoreUnavailable
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
+from letta_grpc.domain.waiting import CANCELLED
 from letta_grpc.ports.journal import Change, EditBlock, Lease
 
 T = TypeVar("T")
@@ -86,6 +91,7 @@ class Append:
         return run
 
     def _store(self, group: Group, run: OpenRun, statements: int) -> None:
+        ended = next((event.run for event in self.events if isinstance(event, RunFinished)), None)
         try:
             # One statement is all or nothing by itself.
             with nullcontext() if statements == 1 else group.all_or_nothing():
@@ -93,8 +99,19 @@ class Append:
                 if any(isinstance(change, EditBlock) for change in self.changes):
                     group.forget_agents()
                 store_meaning(group.session, run.conversation_id, self.events, run.last + len(self.events))
+                if ended and ended.pending_actions and run.cancel_requested:
+                    _deny_what_waits(group, run, self.time_ns)
         except sqlite3.Error:
             run.dead = True
             group.touched.add(run)
             raise
-        run.ended = any(isinstance(event, RunFinished) for event in self.events)
+        run.ended = ended is not None
+
+
+def _deny_what_waits(group: Group, run: OpenRun, time_ns: int) -> None:
+    """Deny what a run that is being cancelled has come to wait for. A start that interrupts it does so itself."""
+    queued = group.session.first(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
+    interrupts = queued is not None and queued[2] == 0
+    batch = batch_in(group.session, run.conversation_id)
+    if batch and not interrupts:
+        add_brief(group, deny_batch(group.session, batch, CANCELLED, from_micros(time_ns // 1000)), time_ns)
