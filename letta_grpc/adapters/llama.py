@@ -46,7 +46,7 @@ class LlamaServer:
     _server: Any = field(repr=False)
 
 
-def start_llama(gguf: Path, *, context_tokens: int = 4096, parallel: int = 1, threads: int = 2) -> LlamaServer:
+def start_llama(gguf: Path, *, context_tokens: int = 4096, threads: int = 2) -> LlamaServer:
     """Load a model and serve it. Blocks for as long as that takes. Raises ModelOverloaded."""
     xllamacpp: Any = importlib.import_module("xllamacpp")
     # Other programs on this machine can reach the port.
@@ -54,8 +54,8 @@ def start_llama(gguf: Path, *, context_tokens: int = 4096, parallel: int = 1, th
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(gguf)
     parameters.model_alias = [gguf.stem]
-    parameters.n_ctx = context_tokens * parallel
-    parameters.n_parallel = parallel
+    parameters.n_ctx = context_tokens
+    parameters.n_parallel = 1
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0

@@ -11,7 +11,6 @@ from letta_grpc.bench.errors import TokensBrokenError
 from letta_grpc.bench.scenarios import Scenario
 from letta_grpc.bench.streams import Received, Streamer, streamer
 from letta_grpc.bench.subjects import Server, Subject
-from letta_grpc.bench.tokens import now_us
 
 # Around each load: what the one before left to do is not charged to this one, what this one leaves to do is.
 _SETTLE_SECONDS = 0.2
@@ -36,7 +35,6 @@ class Outcome:
     tokens: int = 0
     requests: int = 0
     cpu_seconds: float = 0
-    wall_seconds: float = 0
     first_ms: list[float] = field(default_factory=list)
     travel_ms: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -54,12 +52,11 @@ async def run_load(load: Load) -> Outcome:
     outcome = Outcome()
     async with streamer(load.subject, load.scenario, requests=load.requests, concurrency=load.concurrency) as stream:
         await asyncio.sleep(_SETTLE_SECONDS)
-        cpu, started = _spent(load.subject), now_us()
+        cpu = _spent(load.subject)
         async with asyncio.TaskGroup() as group:
             indexes = iter(range(load.requests))
             for worker in range(load.concurrency):
                 group.create_task(_work(stream, indexes, load, outcome, delay_ms=load.ramp_ms * worker / load.concurrency))
-        outcome.wall_seconds = (now_us() - started) / 1e6
         await asyncio.sleep(_SETTLE_SECONDS)
         outcome.cpu_seconds = _spent(load.subject) - cpu
     return outcome

@@ -1,7 +1,7 @@
 """The gateway as an ASGI application: native routes under `/api`, the faces, the documentation."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from letta_grpc.gateway.descriptors import Contract, own_contract
 from letta_grpc.gateway.documentation import documentation_routes
-from letta_grpc.gateway.face import Face, Ground
+from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces import FACES
 from letta_grpc.gateway.failures import Failure, refused, unexpected
 from letta_grpc.gateway.guards import Guards
@@ -31,12 +31,7 @@ API = "/api"
 _CORS_MAX_AGE_SECONDS = 600
 
 
-def gateway_app(
-    channel: grpc.aio.Channel,
-    options: GatewayOptions | None = None,
-    contract: Contract | None = None,
-    faces: Sequence[Face] = FACES,
-) -> ASGIApp:
+def gateway_app(channel: grpc.aio.Channel, options: GatewayOptions | None = None, contract: Contract | None = None) -> ASGIApp:
     """Return the gateway over a channel. `contract` is by default that of `letta_grpc.v1`.
 
     Its lifespan closes what faces have opened; `http_serving` sees to that.
@@ -50,7 +45,7 @@ def gateway_app(
         Route("/", _status),
     ]
     app = Starlette(
-        routes=[*(route for face in faces for route in face(ground)), *own],
+        routes=[*(route for face in FACES for route in face(ground)), *own],
         middleware=_middleware(chosen),
         exception_handlers={Failure: _told, HTTPException: _told_http, Exception: _told_unexpected},
         lifespan=partial(_lifespan, ground),

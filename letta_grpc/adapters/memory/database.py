@@ -21,18 +21,17 @@ from letta_grpc.adapters.memory.tools import MemoryAgentTools, MemoryToolStore
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 
-DEFAULT_LEASE_TIME = timedelta(seconds=30)
+_OWNER = "memory"
+_LEASE_TIME = timedelta(seconds=30)
 
 
 class MemoryDatabase:
     """Journal, log and stores over one state. Everything is gone with the object."""
 
-    def __init__(
-        self, clock: Clock, codec: EventCodec, *, owner: str = "memory", lease_time: timedelta = DEFAULT_LEASE_TIME
-    ) -> None:
+    def __init__(self, clock: Clock, codec: EventCodec) -> None:
         state = MemoryState()
-        self.journal = MemoryJournal(state, clock, codec, owner=owner, lease_time=lease_time)
-        self.leases = MemoryLeases(state, clock, codec, owner=owner, lease_time=lease_time)
+        self.journal = MemoryJournal(state, clock, codec, owner=_OWNER, lease_time=_LEASE_TIME)
+        self.leases = MemoryLeases(state, clock, codec, owner=_OWNER, lease_time=_LEASE_TIME)
         self.log = MemoryEventLog(state)
         self.agents = MemoryAgentStore(state)
         self.agent_importer = MemoryAgentImporter(state)

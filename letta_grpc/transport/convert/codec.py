@@ -70,14 +70,14 @@ class ProtoEventCodec:
         return message.SerializeToString()
 
 
-def frame(body: bytes, tag: bytes = EVENTS_TAG) -> bytes:
-    """Return a message's bytes as a length-delimited field."""
+def frame(body: bytes) -> bytes:
+    """Return an event's bytes as a response has them: as a length-delimited field."""
     size = len(body)
     if size <= _LAST_BYTE:
-        return b"%b%c%b" % (tag, size, body)
+        return b"%b%c%b" % (EVENTS_TAG, size, body)
     if size <= 0x3FFF:  # noqa: PLR2004 - two bytes of varint hold 14 bits
-        return b"%b%c%c%b" % (tag, size & 0x7F | 0x80, size >> 7, body)
-    return tag + varint(size) + body
+        return b"%b%c%c%b" % (EVENTS_TAG, size & 0x7F | 0x80, size >> 7, body)
+    return EVENTS_TAG + varint(size) + body
 
 
 def varint(number: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
+from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunError, RunKind, RunSpec, Step
 from letta_grpc.transport.convert.actions import action_from_pb, action_to_pb, client_tools_from_pb
 from letta_grpc.transport.convert.callbacks import callback_from_pb, callback_to_pb, callback_url_from_pb
@@ -97,20 +97,6 @@ def step_to_pb(step: Step) -> pb.Step:
         timing=timing_to_pb(step.timing),
         message_ids=step.message_ids,
         complete_time=timestamp_to_pb(step.complete_time),
-    )
-
-
-def step_from_pb(step: pb.Step) -> Step:
-    """Return a step that the server wrote."""
-    return Step(
-        id=StepId(step.id),
-        run_id=RunId(step.run_id),
-        index=step.index,
-        model=step.model,
-        usage=usage_from_pb(step.usage),
-        timing=timing_from_pb(step.timing),
-        message_ids=tuple(MessageId(id_) for id_ in step.message_ids),
-        complete_time=timestamp_from_pb(step.complete_time),
     )
 
 

@@ -66,9 +66,9 @@ def reason_of(failure: Failure) -> tuple[str, Mapping[str, str]]:
 class LettaFailure(Failure):
     """A failure whose body is said as it is."""
 
-    def __init__(self, http: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, http: int, body: Mapping[str, Any]) -> None:
         self.body = dict(body)
-        super().__init__(grpc.StatusCode.UNKNOWN, str(body.get("detail", "")), http=http, headers=headers)
+        super().__init__(grpc.StatusCode.UNKNOWN, str(body.get("detail", "")), http=http)
 
 
 def conflict(code: str, message: str, **facts: object) -> LettaFailure:
