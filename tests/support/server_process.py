@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-START_SECONDS = 30
 STOP_SECONDS = 30
 BIN = Path(sys.executable).parent
 # What would reach into a test from the machine that it runs on.
@@ -40,39 +39,31 @@ def serving_process(
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `letta-grpc serve` on a free port and a database in `folder`; give its address and process."""
     own = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{folder / 'letta.db'}", "--drain-seconds", "1"]
-    command = [*program, "serve", *own, *flags]
-    with (
-        (folder / "server.log").open("a") as log,
-        subprocess.Popen(  # noqa: S603 - our own command
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment(**more)
-        ) as process,
-    ):
-        try:
-            line = process.stdout.readline() if process.stdout else ""
-            assert line.startswith("listening grpc="), (folder / "server.log").read_text()
-            yield line.strip().removeprefix("listening grpc="), process
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            finally:
-                process.kill()
+    with _announced([*program, "serve", *own, *flags], "listening grpc=", folder / "server.log", **more) as running:
+        yield running
 
 
 @contextmanager
 def gateway_process(folder: Path, target: str, *flags: str, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `letta-grpc gateway` on a free port in front of a server; give its URL and process."""
     command = [str(BIN / "letta-grpc"), "gateway", "--target", target, "--http", "127.0.0.1:0", *flags]
+    with _announced(command, "listening http=", folder / "gateway.log", **more) as running:
+        yield running
+
+
+@contextmanager
+def _announced(command: Sequence[str], words: str, log: Path, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run a command that says where it listens; give what it says behind these words, and its process."""
     with (
-        (folder / "gateway.log").open("a") as log,
+        log.open("a") as stderr,
         subprocess.Popen(  # noqa: S603 - our own command
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment(**more)
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment(**more)
         ) as process,
     ):
         try:
             line = process.stdout.readline() if process.stdout else ""
-            assert line.startswith("listening http="), (folder / "gateway.log").read_text()
-            yield line.strip().removeprefix("listening http="), process
+            assert line.startswith(words), log.read_text()
+            yield line.strip().removeprefix(words), process
         finally:
             process.terminate()
             try:
