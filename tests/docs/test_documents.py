@@ -137,3 +137,14 @@ def test_the_generated_tables_are_fresh(path: Path) -> None:
 def test_links_and_named_files_exist(path: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
         assert "://" in link or (path.parent / link).exists(), link
+
+
+def test_the_tests_map_names_every_folder() -> None:
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and not path.name.startswith(("_", "."))}
+    assert folders <= set(re.findall(r"`([a-z]+)/`", (ROOT / "tests/README.md").read_text()))
+
+
+def test_the_gateways_map_names_every_module() -> None:
+    gateway = ROOT / "letta_grpc/gateway"
+    modules = {path.name for path in gateway.glob("*.py")} - {"__init__.py"}
+    assert modules <= set(re.findall(r"`([a-z0-9_]+\.py)`", (gateway / "README.md").read_text()))
