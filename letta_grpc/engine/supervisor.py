@@ -355,7 +355,7 @@ class Supervisor:
                 active.task.cancel()
 
     async def _take_over(self) -> None:
-        for claim in await self._leases.take_over(self._clock.now()):
+        for claim in await self._leases.take_over(self._clock.now(), frozenset(self._runs)):
             if claim.lease and claim.run.id not in self._runs:
                 logger.info("run is taken over", extra={"run_id": claim.run.id, "attempt": claim.lease.attempt})
                 # What others have queued behind it this server does not know.

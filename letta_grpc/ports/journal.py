@@ -4,7 +4,7 @@ The contract: `letta_grpc.testing.journals`.
 """
 
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -180,9 +180,10 @@ class Journal(Protocol):
 class Leases(Protocol):
     """Says who works on which run."""
 
-    async def take_over(self, now: datetime) -> tuple[Claim, ...]:
+    async def take_over(self, now: datetime, working_on: Collection[RunId] = ()) -> tuple[Claim, ...]:
         """Return the RUNNING runs whose lease had run out at `now`, each with a lease of the next attempt.
 
+        Those that the caller is `working_on` are left as they are: it stood still for a while and renews too late.
         One that answers waiting calls comes with its batch again, whether or not all of those have returned.
         """
         ...

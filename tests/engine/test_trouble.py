@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -12,7 +13,7 @@ from letta_grpc.domain.completions import ReasoningChunk, TextChunk
 from letta_grpc.domain.errors import ContextWindowExceeded, StoreUnavailable
 from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, ToolOutputDelta, ToolReturned
 from letta_grpc.domain.forking import Fork
-from letta_grpc.domain.ids import ConversationId, new_run_id
+from letta_grpc.domain.ids import ConversationId, RunId, new_run_id
 from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
 from letta_grpc.domain.tools import OutputStream
@@ -63,8 +64,8 @@ class FragileLeases:
         self.failures = 0
         self.renew_fails = False
         self.renews = True
+        self.is_told_of_work = True
         self.lost: tuple[Lease, ...] = ()
-        self.take_over = inner.take_over
         self.waiting_conversations = inner.waiting_conversations
         self.expire_calls = inner.expire_calls
 
@@ -73,6 +74,9 @@ class FragileLeases:
             self.failures -= 1
             raise StoreUnavailable
         return await self.inner.start_next(conversation_id)
+
+    async def take_over(self, now: datetime, working_on: Collection[RunId] = ()) -> tuple[Claim, ...]:
+        return await self.inner.take_over(now, working_on if self.is_told_of_work else ())
 
     async def renew(self, leases: Sequence[Lease], until: object) -> tuple[Lease, ...]:
         if self.renew_fails:
@@ -307,10 +311,27 @@ async def test_a_tool_whose_output_cannot_be_stored_is_not_listened_to_any_more(
     assert end(events).state is RunState.COMPLETED
 
 
-async def test_a_server_that_renews_too_late_takes_its_own_run_over_once_it_has_let_go(
+async def test_a_server_that_renews_too_late_does_not_take_its_own_run_over(house: Engine, leases: FragileLeases) -> None:
+    """It stood still for longer than a lease lasts, while the run was being claimed."""
+    leases.renews = False
+    hold = asyncio.Event()
+    house.model.turns += [[hold, *say("late")]]
+    run = await house.start()
+    await house.model.reached.wait()
+    for _ in range(4):
+        await house.clock.until_sleepers()
+        await house.clock.run_for(11)
+    hold.set()
+    await house.supervisor.idle()
+    events = await house.events(run.id)
+    assert (end(events).state, end(events).attempt) == (RunState.COMPLETED, 1)
+    assert [event.message.text for event in of(MessageCompleted, events)] == ["late"]
+
+
+async def test_a_run_that_is_taken_over_just_as_it_begins_is_begun_again_once_its_task_has_ended(
     house: Engine, leases: FragileLeases
 ) -> None:
-    leases.renews = False
+    leases.renews = leases.is_told_of_work = False
     hold = asyncio.Event()
     house.model.turns += [[hold, *say("late")], say("anew")]
     run = await house.start()

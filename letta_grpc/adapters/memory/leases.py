@@ -1,6 +1,6 @@
 """Ownership of runs in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.adapters.memory.waiting import close_batch, deny_batch
 from letta_grpc.adapters.memory.writing import claim_of, holds, lease_of, start_run
 from letta_grpc.domain.events import RunStarted
-from letta_grpc.domain.ids import ConversationId
+from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.runs import ConflictPolicy, RunState
 from letta_grpc.domain.waiting import SUPERSEDED, UNANSWERED, denial, denial_events
 from letta_grpc.ports.clock import Clock
@@ -26,10 +26,10 @@ class MemoryLeases:
         self._owner = owner
         self._lease_time = lease_time
 
-    async def take_over(self, now: datetime) -> tuple[Claim, ...]:
+    async def take_over(self, now: datetime, working_on: Collection[RunId] = ()) -> tuple[Claim, ...]:
         """Return the RUNNING runs whose lease had run out, each with a lease of the next attempt."""
         expired = [s for s in self._state.runs if s.lease_end is not None and s.lease_end <= now]
-        return tuple(self._next_attempt(stored, now) for stored in expired)
+        return tuple(self._next_attempt(stored, now) for stored in expired if stored.run.id not in working_on)
 
     def _next_attempt(self, stored: StoredRun, now: datetime) -> Claim:
         stored.run = replace(stored.run, attempt=stored.run.attempt + 1)

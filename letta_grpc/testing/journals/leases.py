@@ -44,6 +44,15 @@ class LeasesContract:
         assert (await world.runs.get(claim.run.id)).attempt == 2
         assert await leases.take_over(late) == ()
 
+    async def test_a_run_that_its_owner_works_on_stays_with_it_whatever_the_time(
+        self, world: World, leases: Leases, clock: FakeClock
+    ) -> None:
+        """A process that stood still for longer than a lease finds them all run out."""
+        kept, left = await running(world), await running(world)
+        (taken,) = await leases.take_over(clock.now() + LEASE_TIME, {kept.run.id})
+        assert taken.run.id == left.run.id
+        await world.journal.append(held(kept), deltas(1))
+
     async def test_the_older_attempt_is_fenced_off(
         self, world: World, leases: Leases, codec: EventCodec, clock: FakeClock
     ) -> None:

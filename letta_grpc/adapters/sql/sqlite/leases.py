@@ -1,6 +1,6 @@
 """Ownership of runs on SQLite. One server owns the file: leases matter after a crash, and within it as a fence."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -50,10 +50,10 @@ class SqliteLeases:
         self._owner = owner
         self._lease_time = lease_time
 
-    async def take_over(self, now: datetime) -> tuple[Claim, ...]:
+    async def take_over(self, now: datetime, working_on: Collection[RunId] = ()) -> tuple[Claim, ...]:
         """Return the RUNNING runs whose lease had run out, each with a lease of the next attempt."""
         ownership = Ownership(owner=self._owner, until=now + self._lease_time)
-        return await call(self._writer, lambda group: _take_over(group, ownership, now))
+        return await call(self._writer, lambda group: _take_over(group, ownership, now, working_on))
 
     async def start_next(self, conversation_id: ConversationId) -> Claim | None:
         """Start the conversation's next queued run."""
@@ -84,11 +84,11 @@ class SqliteLeases:
         return await call(self._writer, lambda group: _renew(group, leases, until))
 
 
-def _take_over(group: Group, ownership: Ownership, now: datetime) -> tuple[Claim, ...]:
+def _take_over(group: Group, ownership: Ownership, now: datetime, working_on: Collection[RunId]) -> tuple[Claim, ...]:
     expired = group.session.fetch(EXPIRED_RUNS, {"the_owner": ownership.owner, "the_now": to_micros(now)})
     run_ids = dict.fromkeys(RunId(row[1]) for row in expired)
     run_ids |= dict.fromkeys(run.run_id for run in group.state.runs.values() if run.dead)
-    claims = (_next_attempt(group, run_id, ownership) for run_id in run_ids)
+    claims = (_next_attempt(group, run_id, ownership) for run_id in run_ids if run_id not in working_on)
     return tuple(claim for claim in claims if claim is not None)
 
 
