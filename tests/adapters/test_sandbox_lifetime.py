@@ -72,6 +72,14 @@ kernel.give_up_privileges()
 filter.refuse_dangerous_calls()
 asyncio.run(main())
 """
+WITH_FEW_FILES = """
+import resource
+from letta_grpc.adapters.sandbox.inside.limits import Limits
+from letta_grpc.adapters.sandbox.warm_process import probe
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+print(probe(Limits()))
+"""
 # Gives up what a server that is not root has never had: the power to become somebody else.
 WITHOUT_OTHER_USERS = """
 import asyncio, os
@@ -229,3 +237,9 @@ def test_a_server_that_cannot_become_nobody_contains_tools_all_the_same() -> Non
     assert user == 1000
     assert "passwd" in entries
     assert "shadow" not in entries
+
+
+def test_a_server_that_may_have_few_files_open_runs_tools_all_the_same() -> None:
+    command = [sys.executable, "-c", WITH_FEW_FILES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)  # noqa: S603 - ourselves
+    assert done.stdout.strip() == "None"

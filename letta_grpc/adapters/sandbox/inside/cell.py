@@ -6,6 +6,7 @@ The supervisor ends the cell when the server closes the lifeline, and tells the 
 The warden cannot be stopped, traced or outlived by what it guards; it watches the memory of all of them together.
 """
 
+import fcntl
 import json
 import os
 import resource
@@ -195,7 +196,8 @@ def _become_tool(house: House, channels: tuple[int, int, int]) -> NoReturn:
 
 
 def _take_descriptors(channel: int, out: int, err: int) -> None:
-    high = [os.dup2(descriptor, 100 + place) for place, descriptor in enumerate((channel, out, err))]
+    # Out of the way of their own places, however few descriptors this process may have.
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, _CHANNEL + 1) for descriptor in (channel, out, err)]
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     for place, descriptor in ((_CHANNEL, high[0]), (1, high[1]), (2, high[2])):
