@@ -1,8 +1,10 @@
 """The server as a process: what it prints, how it ends, and what it says when it cannot start."""
 
 import json
+import resource
 import signal
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,11 @@ def test_migrate_makes_a_database_that_can_be_served(tmp_path: Path) -> None:
     assert "runs" in tables
     with serving_process(tmp_path) as (address, _), Client(address) as client:
         assert list(client.agents.list()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the limits of another process")
+def test_a_server_takes_more_connections_than_a_process_may_have_until_it_asks(tmp_path: Path) -> None:
+    few = ("sh", "-c", 'ulimit -Sn 256 && exec "$0" "$@"', str(BIN / "letta-grpc"))
+    with serving_process(tmp_path, program=few) as (_, process):
+        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    assert soft == min(hard, 65_536)
