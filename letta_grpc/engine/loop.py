@@ -82,7 +82,7 @@ class AgentLoop:
                     return await self._compaction(record)
                 return await self._step(record, record.take_context(), span)
             case Phase.BETWEEN_STEPS if record.run.kind is RunKind.CAPTURE:
-                return await self._capture(record)
+                return self._capture(record)
             case _ if progress.due:
                 turn = await self._turn(record)
                 return self._conclude(record, turn, await self._tool_calls.run_all(record, turn))
@@ -146,9 +146,11 @@ class AgentLoop:
             record.add_step_end()
             return completed(StopReason.END_TURN)
 
-    async def _capture(self, record: RunRecord) -> RunEnd:
+    @staticmethod
+    def _capture(record: RunRecord) -> RunEnd:
         """Put in what an assistant has said elsewhere; it is stored with the end of the run, or not at all."""
-        record.has_sleeptime = (await self._load(record)).agent.sleeptime is not None
+        # Whoever looks after it looks at the agent: loaded for this alone, a long conversation would come with it.
+        record.has_sleeptime = True
         messages = captured(record.run, record.spec, new_message_id, record.now())
         record.add(*(MessageCompleted(message) for message in messages))
         return completed(StopReason.END_TURN)

@@ -50,7 +50,7 @@ class RunRecord:
         self.answer_usage = Usage(step_count=1)
         # The calls that were made in the run's turn before this step; None until somebody has looked.
         self.made: list[MadeCall] | None = None
-        # Whether its agent has others that work in the background after its turns; known from the first step on.
+        # Whether its agent may have others that work in the background after its turns; known from the first step on.
         self.has_sleeptime = False
         # How often the model was told that its answer has not the shape that was asked for.
         self.repairs = 0

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from letta_grpc.adapters.memory.history import MemoryHistoryStore
 from letta_grpc.domain.errors import AgentNotFound
 from letta_grpc.domain.events import MessageCompleted, RunFinished, RunStarted
 from letta_grpc.domain.ids import AgentId, new_agent_id
@@ -43,6 +44,15 @@ async def test_a_turn_is_put_in_as_it_was_said_and_no_model_is_asked(house: Engi
     ]
     assert of(MessageCompleted, events)[0].message == stored[-1]
     assert not house.model.asked
+
+
+async def test_a_turn_is_put_in_without_a_look_at_the_conversation(
+    house: Engine, captures: Captures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A conversation may be of any length, and be filled by captures alone.
+    monkeypatch.setattr(MemoryHistoryStore, "load", None)
+    run = await captures.capture(Capture(agent_id=house.agent.id, user_texts=("one",), assistant_text="two"))
+    assert end(await house.events(run.id)).state is RunState.COMPLETED
 
 
 async def test_a_turn_without_an_answer_has_none(house: Engine, captures: Captures) -> None:
