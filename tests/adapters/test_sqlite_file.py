@@ -1,6 +1,8 @@
 """Which files a server takes, and what it says of the others."""
 
 import asyncio
+import errno
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -88,6 +90,23 @@ async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: st
     with pytest.raises(DatabaseUnusableError, match=place):
         async with opened(tmp_path / place, FakeClock()):
             pass
+
+
+async def test_a_full_disk_is_told_with_the_file_that_found_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(DatabaseUnusableError, match=r"letta\.db\.lock: No space left on device\.$"),
+    ):
+        patch.setattr(os, "pwrite", _no_room)
+        async with opened(tmp_path / "letta.db", FakeClock()):
+            pass
+    # Once there is room again.
+    async with opened(tmp_path / "letta.db", FakeClock()):
+        pass
+
+
+def _no_room(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:

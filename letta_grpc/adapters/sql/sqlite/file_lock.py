@@ -23,19 +23,20 @@ class FileLock:
         real = database.resolve()
         beside = real.with_name(f"{real.name}.lock")
         self._files: list[int] = []
-        for path in (beside, real) if _LOCKS_DATABASE else (beside,):
-            try:
+        try:
+            for path in (beside, real) if _LOCKS_DATABASE else (beside,):
                 self._files.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
                 fcntl.flock(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = os.pread(self._files[0], 20, 0).decode(errors="replace").strip() or "unknown"
-                self.release()
-                raise DatabaseInUseError(f"The database {database} is in use by another server (process {holder}).") from error
-            except OSError as error:
-                self.release()
-                raise DatabaseUnusableError(f"The database {database} cannot be used: {path}: {error.strerror}.") from error
-        os.truncate(self._files[0], 0)
-        os.pwrite(self._files[0], f"{os.getpid()}\n".encode(), 0)
+            os.truncate(self._files[0], 0)
+            os.pwrite(self._files[0], f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError as error:
+            holder = os.pread(self._files[0], 20, 0).decode(errors="replace").strip() or "unknown"
+            self.release()
+            raise DatabaseInUseError(f"The database {database} is in use by another server (process {holder}).") from error
+        except OSError as error:
+            self.release()
+            path = error.filename or beside
+            raise DatabaseUnusableError(f"The database {database} cannot be used: {path}: {error.strerror}.") from error
 
     def release(self) -> None:
         """Let another server have the database."""
