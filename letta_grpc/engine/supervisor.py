@@ -326,8 +326,8 @@ class Supervisor:
             return True
         try:
             claim = await self._leases.start_next(conversation_id)
-        except StoreUnavailable:
-            logger.warning("the next run could not be started", extra={"conversation_id": conversation_id}, exc_info=True)
+        except Exception:
+            logger.exception("the next run could not be started", extra={"conversation_id": conversation_id})
             return True
         if claim and claim.lease:
             self._begin(claim, claim.lease)
@@ -344,8 +344,9 @@ class Supervisor:
                 await self._expire_calls()
                 await self._log.trim(self._clock.now() - self._event_retention)
                 self._callbacks.wake()
-            except LettaError:
-                logger.warning("housekeeping failed and is tried again", exc_info=True)
+            except Exception:
+                # Whatever it is: a group that one task breaks ends all, and the runs would be stored as cancelled.
+                logger.exception("housekeeping failed and is tried again")
 
     async def _renew(self) -> None:
         leases = [active.lease for active in self._runs.values()]
@@ -389,5 +390,5 @@ class Supervisor:
         logger.info("run is cancelled: nobody reads it", extra={"run_id": run_id})
         try:
             await self.cancel(run_id)
-        except LettaError:
-            logger.warning("run could not be cancelled", extra={"run_id": run_id}, exc_info=True)
+        except Exception:
+            logger.exception("run could not be cancelled", extra={"run_id": run_id})

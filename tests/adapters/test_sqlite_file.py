@@ -93,13 +93,11 @@ async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: st
 
 
 async def test_a_full_disk_is_told_with_the_file_that_found_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(DatabaseUnusableError, match=r"letta\.db\.lock: No space left on device\.$"),
-    ):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", _no_room)
-        async with opened(tmp_path / "letta.db", FakeClock()):
-            pass
+        with pytest.raises(DatabaseUnusableError, match=r"letta\.db\.lock: No space left on device\.$"):
+            async with opened(tmp_path / "letta.db", FakeClock()):
+                pass
     # Once there is room again.
     async with opened(tmp_path / "letta.db", FakeClock()):
         pass

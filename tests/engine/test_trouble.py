@@ -30,7 +30,7 @@ class FragileJournal:
     def __init__(self, inner: Journal) -> None:
         self.inner = inner
         self.fails_on: type[RunEvent] | None = None
-        self.cancel_fails = False
+        self.cancel_fault: type[Exception] | None = None
         # What a start is told instead of what became of its claim.
         self.claimed: Future[Claim] | None = None
 
@@ -44,23 +44,26 @@ class FragileJournal:
         return self.inner.append(lease, events, changes)
 
     def request_cancel(self, run_id: object) -> Future[Claim]:
-        return failed() if self.cancel_fails else self.inner.request_cancel(run_id)  # type: ignore[arg-type]  # a run id
+        if self.cancel_fault:
+            return failed(self.cancel_fault)
+        return self.inner.request_cancel(run_id)  # type: ignore[arg-type]  # a run id
 
     def fork(self, fork: Fork) -> Future[None]:
         return self.inner.fork(fork)
 
 
-def failed() -> Future:  # type: ignore[type-arg]  # of whatever was asked for
+def failed(fault: type[Exception] = StoreUnavailable) -> Future:  # type: ignore[type-arg]  # of whatever was asked for
     future: Future[None] = asyncio.get_running_loop().create_future()
-    future.set_exception(StoreUnavailable())
+    future.set_exception(fault())
     return future
 
 
 class FragileLeases:
-    """Leases whose `start_next` fails so many times, and whose `renew` fails when it is told to."""
+    """Leases whose `start_next` fails so many times, and whose `renew` fails when it is told to, with such a fault."""
 
     def __init__(self, inner: Leases) -> None:
         self.inner = inner
+        self.fault: type[Exception] = StoreUnavailable
         self.failures = 0
         self.renew_fails = False
         self.renews = True
@@ -72,7 +75,7 @@ class FragileLeases:
     async def start_next(self, conversation_id: ConversationId) -> Claim | None:
         if self.failures:
             self.failures -= 1
-            raise StoreUnavailable
+            raise self.fault
         return await self.inner.start_next(conversation_id)
 
     async def take_over(self, now: datetime, working_on: Collection[RunId] = ()) -> tuple[Claim, ...]:
@@ -80,7 +83,7 @@ class FragileLeases:
 
     async def renew(self, leases: Sequence[Lease], until: object) -> tuple[Lease, ...]:
         if self.renew_fails:
-            raise StoreUnavailable
+            raise self.fault
         if not self.renews:
             return ()
         return self.lost + await self.inner.renew(leases, until)  # type: ignore[arg-type]  # a time
@@ -152,7 +155,15 @@ async def _explode(*_args: object) -> None:
     raise ZeroDivisionError
 
 
-async def test_a_queue_goes_on_once_the_store_is_there_again(house: Engine, leases: FragileLeases) -> None:
+# The second is what nobody expects: it must not take the runs with it, as if somebody had cancelled them.
+either_fault = pytest.mark.parametrize("fault", [StoreUnavailable, ZeroDivisionError])
+
+
+@either_fault
+async def test_a_queue_goes_on_once_the_store_is_there_again(
+    house: Engine, leases: FragileLeases, fault: type[Exception]
+) -> None:
+    leases.fault = fault
     hold = asyncio.Event()
     house.model.turns += [[hold, [DONE]], say("second")]
     await house.start("one")
@@ -167,15 +178,22 @@ async def test_a_queue_goes_on_once_the_store_is_there_again(house: Engine, leas
     assert end(await house.events(queued.id)).state is RunState.COMPLETED
 
 
+@either_fault
 async def test_housekeeping_goes_on_after_a_failure(
-    house: Engine, leases: FragileLeases, caplog: pytest.LogCaptureFixture
+    house: Engine, leases: FragileLeases, caplog: pytest.LogCaptureFixture, fault: type[Exception]
 ) -> None:
-    leases.renew_fails = True
+    hold = asyncio.Event()
+    house.model.turns += [[hold, *say("still here")]]
+    run = await house.start()
+    await house.model.reached.wait()
+    leases.fault, leases.renew_fails = fault, True
     await house.clock.until_sleepers()
     await house.clock.run_for(11)
     assert "housekeeping failed" in caplog.text
     leases.renew_fails = False
     await house.clock.until_sleepers()
+    hold.set()
+    assert end(await house.events(run.id)).state is RunState.COMPLETED
 
 
 async def test_a_run_whose_lease_was_lost_is_stopped_at_the_next_renewal(
@@ -194,11 +212,12 @@ async def test_a_run_whose_lease_was_lost_is_stopped_at_the_next_renewal(
     await house.database.journal.append(claim.lease, [RunFinished(replace(run, state=RunState.FAILED))])
 
 
+@either_fault
 async def test_a_grace_whose_cancel_cannot_be_stored_ends_nothing_else(
-    house: Engine, journal: FragileJournal, caplog: pytest.LogCaptureFixture
+    house: Engine, journal: FragileJournal, caplog: pytest.LogCaptureFixture, fault: type[Exception]
 ) -> None:
     caplog.set_level(logging.WARNING)
-    journal.cancel_fails = True
+    journal.cancel_fault = fault
     hold = asyncio.Event()
     house.model.turns += [[hold, *say("hi")]]
     run = await _unread(house)
