@@ -1,5 +1,12 @@
+import signal
+
 from hypothesis import settings
 
 # Each test is bounded by pytest's timeout. By the clock an example fails on a machine that has other things to do.
 settings.register_profile("without a clock", deadline=None)
 settings.load_profile("without a clock")
+
+# What `nohup` or a shell's `&` has ignored is ignored by everything that is started from here, too: tests that send these
+# signals would find processes that heed none.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)

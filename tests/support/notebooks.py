@@ -15,7 +15,8 @@ from tests.support.server_process import environment
 
 NOTEBOOKS = sorted((ROOT / "clients").glob("*/*.ipynb"))
 EXECUTION_SECONDS = 200
-_SPANS = re.compile(r"\b\d+(\.\d+)? (ms|s)\b")
+# With their unit: what takes milliseconds takes seconds on a machine that has other things to do.
+_SPANS = re.compile(r"\b\d+(\.\d+)? m?s\b")
 
 
 def execute(source: Path, addresses: Addresses, folder: Path) -> Path:
@@ -46,7 +47,7 @@ def _words(output: dict[str, Any]) -> str:
     if "image/png" in output["data"]:
         return "a picture"
     told = output["data"].get("text/markdown") or output["data"]["text/plain"]
-    return _SPANS.sub(r"… \2", normal("".join(told)))
+    return _SPANS.sub("… s", normal("".join(told)))
 
 
 def _main(source: Path, target: Path, grpc: str) -> None:
