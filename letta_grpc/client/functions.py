@@ -110,6 +110,22 @@ def bound(function: Function, arguments: str) -> Mapping[str, object]:
     return given
 
 
+def called(function: Function, /, *arguments: object, **named: object) -> object:
+    """Return what a function gives. Raises RuntimeError for its StopIteration, as generators do: see `unended`."""
+    try:
+        return function(*arguments, **named)
+    except StopIteration as error:
+        raise unended(error) from error
+
+
+def unended(error: Exception) -> RuntimeError:
+    """Return what to raise in place of an error that says "no more": whoever iterates here would take it for the end.
+
+    A future of asyncio's takes no StopIteration at all, in Python before 3.11.8 and 3.12.2: its waiter would wait for ever.
+    """
+    return RuntimeError(f"a function raised {type(error).__name__}")
+
+
 def source_of(code: str | Function) -> str:
     """Return the source code of a function, as it stands in its file, decorators included; code stays as it is.
 

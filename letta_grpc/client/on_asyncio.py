@@ -10,6 +10,7 @@ import grpc
 
 from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
 from letta_grpc.client.errors import StreamBroken, StreamClosed
+from letta_grpc.client.functions import called, unended
 from letta_grpc.client.lazy_channel import LazyChannel
 from letta_grpc.client.statuses import error_from
 
@@ -35,10 +36,13 @@ async def run_function(function: Callable[..., Any], /, *arguments: object, **na
 
     What gives an awaitable without saying so, as a lambda or a plain decorator round a coroutine does, is awaited too.
     """
-    if inspect.iscoroutinefunction(function):
-        return await function(*arguments, **named)
-    result = await asyncio.to_thread(function, *arguments, **named)
-    return await result if inspect.isawaitable(result) else result
+    try:
+        if inspect.iscoroutinefunction(function):
+            return await function(*arguments, **named)
+        result = await asyncio.to_thread(called, function, *arguments, **named)
+        return await result if inspect.isawaitable(result) else result
+    except StopAsyncIteration as error:
+        raise unended(error) from error
 
 
 def open_channel(target: str, tls: Tls) -> Channel:

@@ -15,6 +15,7 @@ import grpc
 from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
 from letta_grpc.client.errors import StreamBroken, StreamClosed
 from letta_grpc.client.fair_lock import FairLock
+from letta_grpc.client.functions import called
 from letta_grpc.client.statuses import error_from
 
 Request = TypeVar("Request")
@@ -43,7 +44,7 @@ def run_function(function: Callable[..., Any], /, *arguments: object, **named: o
     if inspect.iscoroutinefunction(function):
         with ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(asyncio.run, function(*arguments, **named)).result()
-    result = function(*arguments, **named)
+    result = called(function, *arguments, **named)
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()

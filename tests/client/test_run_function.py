@@ -1,7 +1,7 @@
 """How a caller's functions are run: in both worlds, and whatever they are called with."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial, wraps
 from typing import Any
 
@@ -53,3 +53,28 @@ def test_the_blocking_client_runs_coroutine_functions(function: Callable[[int], 
 def test_the_blocking_client_refuses_an_awaitable_that_comes_unannounced(function: Callable[[int], object]) -> None:
     with pytest.raises(TypeError, match="gave an awaitable"):
         on_threads.run_function(function, 2)
+
+
+def exhausted() -> object:
+    return next(iter(()))
+
+
+async def exhausted_as_well() -> object:
+    return await anext(aiter(nothing()))
+
+
+async def nothing() -> AsyncIterator[object]:
+    for one in list[object]():
+        yield one
+
+
+@pytest.mark.parametrize("function", [exhausted, exhausted_as_well])
+async def test_a_function_that_has_no_more_to_give_ends_nobodys_iteration(function: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(RuntimeError, match="Stop"):
+            await on_asyncio.run_function(function)
+
+
+def test_nor_does_it_with_the_blocking_client() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        on_threads.run_function(exhausted)
