@@ -290,6 +290,27 @@ async def test_a_refused_turn_raises_and_ends_neither_the_dialogue_nor_what_runs
         assert await numbers_of(talk) == whole(0)
 
 
+async def test_a_start_that_was_given_up_is_not_made_with_the_next_one() -> None:
+    server = ScriptedLanes(Scene(end=BROKEN), Scene([TAKE, Say(1), Say(1, FIRST)], silent=True))
+    retry = RetryPolicy(call_attempts=1)
+    async with serving(server) as target, AsyncClient(target, retry=retry) as client, client.converse() as talk:
+        with pytest.raises(ServerUnavailable):
+            await talk.start("agent-0", "hi")
+        assert talk.lanes == []
+        await talk.start("agent-1", "ho")
+    assert list(positions(server, 1)) == ["1"]
+
+
+async def test_a_start_that_was_cancelled_is_not_repeated_after_a_cut() -> None:
+    server = ScriptedLanes(Scene([TAKE], silent=True), Scene([TAKE, Say(1), Say(1, FIRST)], silent=True))
+    async with serving(server) as target, quick(target) as client, client.converse() as talk:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await talk.start("agent-0", "hi")
+        await talk.start("agent-1", "ho")
+    assert list(positions(server, 1)) == ["1"]
+
+
 async def test_an_end_without_a_last_event_is_verified() -> None:
     ended = runs_pb2.Run(id="run-0", state=runs_pb2.RUN_STATE_COMPLETED, last_sequence_number=7)
     server = ScriptedLanes(Scene([TAKE, Say(0)]), run=ended)

@@ -45,12 +45,20 @@ class AsyncDialogue(AsyncRunStreams):
         self._require_open()
         lane = Lane(str(next(self._numbers)), request)
         await self._keep(lambda one: not one.is_over, lane)
-        await self._send()
-        await self._wait(lambda: lane.is_settled)
+        try:
+            await self._send()
+            await self._wait(lambda: lane.is_settled)
+        except BaseException:
+            # Nobody has it, so nobody waits for it: kept, it would be made with the next start, or after the next cut.
+            await self._drop(lane)
+            raise
         if lane.error is not None:
-            await self._keep(lambda one: one is not lane)
+            await self._drop(lane)
             raise lane.error
         return lane
+
+    async def _drop(self, lane: Lane) -> None:
+        await self._keep(lambda one: one is not lane)
 
     async def _keep(self, wanted: Callable[[Lane], bool], *more: Lane) -> None:
         """Replace the lanes: whoever goes through them meanwhile, in another thread perhaps, has the old ones."""

@@ -45,12 +45,20 @@ class Dialogue(RunStreams):
         self._require_open()
         lane = Lane(str(next(self._numbers)), request)
         self._keep(lambda one: not one.is_over, lane)
-        self._send()
-        self._wait(lambda: lane.is_settled)
+        try:
+            self._send()
+            self._wait(lambda: lane.is_settled)
+        except BaseException:
+            # Nobody has it, so nobody waits for it: kept, it would be made with the next start, or after the next cut.
+            self._drop(lane)
+            raise
         if lane.error is not None:
-            self._keep(lambda one: one is not lane)
+            self._drop(lane)
             raise lane.error
         return lane
+
+    def _drop(self, lane: Lane) -> None:
+        self._keep(lambda one: one is not lane)
 
     def _keep(self, wanted: Callable[[Lane], bool], *more: Lane) -> None:
         """Replace the lanes: whoever goes through them meanwhile, in another thread perhaps, has the old ones."""
