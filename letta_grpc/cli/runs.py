@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from letta_grpc.cli.exits import Exit, exit_of_run
-from letta_grpc.cli.rendering import columns, event_line, json_line, json_page, payload_of, plain, word
+from letta_grpc.cli.rendering import columns, event_line, json_line, json_page, plain, word
 from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, security
 from letta_grpc.cli.streams import PipedConsole
 
@@ -124,17 +124,14 @@ def follow(
     """
 
     async def command() -> Exit:
-        console, code = PipedConsole(), Exit.OK
+        console = PipedConsole()
         async with calling(target, api_key, tls=security(tls, tls_ca)) as client, client.attach(run_id, after=after) as stream:
             async for event in stream:
-                shown = plain(event)
                 if as_json:
                     typer.echo(json_line(event))
                 else:
-                    console.print(event_line(shown), soft_wrap=True)
-                kind, payload = payload_of(shown)
-                if kind == "runFinished":
-                    code = exit_of_run(payload["run"]["state"])
-        return code
+                    console.print(event_line(plain(event)), soft_wrap=True)
+            # Not from the last event: behind that there is nothing to print, and the run has ended as it has.
+            return exit_of_run(plain(await stream.final())["state"])
 
     complete(command())

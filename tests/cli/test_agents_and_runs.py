@@ -83,6 +83,13 @@ def test_following_a_failed_run_exits_with_1(invoke: Invoke, address: str, agent
     assert "failed" in result.stdout.splitlines()[-1]
 
 
+def test_following_a_failed_run_behind_its_last_event_exits_with_1_too(invoke: Invoke, address: str, agent_id: str) -> None:
+    with Client(address) as client:
+        failed = client.runs.execute(agent_id, "not a script", model="scripted/script").run
+    result = invoke("runs", "follow", failed.id, "--after", str(failed.last_sequence_number))
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
 def test_cancelling_a_finished_run_changes_nothing(invoke: Invoke, run_id: str) -> None:
     assert invoke("runs", "cancel", run_id).stdout == "completed\n"
 
