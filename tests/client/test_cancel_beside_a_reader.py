@@ -4,12 +4,12 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from google.protobuf.message import Message
 
-from letta_grpc.client import AsyncClient, AsyncRunStream, Client, Lane, RunStream, StreamClosed
+from letta_grpc.client import AsyncClient, AsyncRunStream, Client, Lane, RunStream, RunStreams, StreamClosed, run_start
 from letta_grpc.client.fair_lock import FairLock
 from letta_grpc.v1 import run_service_pb2, runs_pb2
 from tests.support.scripted_server import AGENT_ID, RUN_ID, ScriptedRuns, Turn, log_of, serving
@@ -105,6 +105,14 @@ async def _closed(stream: AsyncRunStream) -> bool:
     return True
 
 
+def _one(client: Client) -> RunStream:
+    return client.stream(client.agents.create(model="scripted/script").id, ENDLESS)
+
+
+def _several(client: Client) -> RunStreams:
+    return client.stream_many([run_start(client.agents.create(model="scripted/script").id, ENDLESS)])
+
+
 def test_the_blocking_twin_is_cancelled_from_another_thread(server: str) -> None:
     with Client(server) as client:
         agent = client.agents.create(model="scripted/script")
@@ -142,6 +150,28 @@ def test_a_start_from_another_thread_does_not_wait_for_the_readers_next_event(se
             dialogue.cancel(lane)
         reader.join(PROMPT_SECONDS)
     assert took < PROMPT_SECONDS
+
+
+@pytest.mark.parametrize("open_stream", [_one, _several])
+def test_a_disconnect_from_another_thread_ends_the_call_that_the_reader_is_just_making(
+    server: str, open_stream: Callable[[Client], RunStream | RunStreams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(server) as client:
+        stream = open_stream(client)
+        begun = []
+        connection = vars(client)["_connection"]
+        follow = connection.follow
+
+        def follow_late(method: object, request: Message) -> object:
+            begun.append(follow(method, request))
+            stream.disconnect()
+            return begun[0]
+
+        monkeypatch.setattr(connection, "follow", follow_late)
+        with pytest.raises(StreamClosed):
+            stream.started()
+        (call,) = begun
+        assert not vars(call)["_call"].is_active()
 
 
 def test_the_longest_waiter_has_the_lock_next() -> None:

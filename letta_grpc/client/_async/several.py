@@ -131,8 +131,9 @@ class AsyncRunStreams:
         async with self._reading:
             if enough() or self._closed:
                 return
+            call = self._call
             try:
-                await self._dial() if self._call is None else await self._read(self._call)
+                await self._dial() if call is None else await self._read(call)
             except LettaError as error:
                 await self._hang_up()
                 if self._closed:
@@ -154,13 +155,22 @@ class AsyncRunStreams:
             # Repeating it is safe: the request ids make the server answer with the same runs.
             call = self._connection.follow(self._runs.StreamRuns, self._first)
             self._call = call
+            if await self._is_left():
+                return
             accepted = await call.run_id(self._connection.timeout_seconds)
             for lane, run_id in zip(self._lanes.values(), (accepted or "").split(","), strict=False):
                 if run_id:
                     lane.accept(run_id)
             return
         self._call, self._sent = self._connection.converse(self._runs.Converse), set()
-        await self._send()
+        if not await self._is_left():
+            await self._send()
+
+    async def _is_left(self) -> bool:
+        """End a call that has just begun if the stream was closed in another thread, which could not see the call yet."""
+        if self._closed:
+            await self._hang_up()
+        return self._closed
 
     async def _send(self) -> None:
         """Tell the call of the lanes that it does not know of. Why it takes nothing its reader is told."""

@@ -131,8 +131,9 @@ class RunStreams:
         with self._reading:
             if enough() or self._closed:
                 return
+            call = self._call
             try:
-                self._dial() if self._call is None else self._read(self._call)
+                self._dial() if call is None else self._read(call)
             except LettaError as error:
                 self._hang_up()
                 if self._closed:
@@ -154,13 +155,22 @@ class RunStreams:
             # Repeating it is safe: the request ids make the server answer with the same runs.
             call = self._connection.follow(self._runs.StreamRuns, self._first)
             self._call = call
+            if self._is_left():
+                return
             accepted = call.run_id(self._connection.timeout_seconds)
             for lane, run_id in zip(self._lanes.values(), (accepted or "").split(","), strict=False):
                 if run_id:
                     lane.accept(run_id)
             return
         self._call, self._sent = self._connection.converse(self._runs.Converse), set()
-        self._send()
+        if not self._is_left():
+            self._send()
+
+    def _is_left(self) -> bool:
+        """End a call that has just begun if the stream was closed in another thread, which could not see the call yet."""
+        if self._closed:
+            self._hang_up()
+        return self._closed
 
     def _send(self) -> None:
         """Tell the call of the lanes that it does not know of. Why it takes nothing its reader is told."""

@@ -171,8 +171,9 @@ class RunStream:
 
     def _step(self) -> None:
         """Dial, or read one response, or sleep after a failure."""
+        call = self._call
         try:
-            self._dial() if self._call is None else self._read(self._call)
+            self._dial() if call is None else self._read(call)
         except LettaError as error:
             self._hang_up()
             if self._closed or self._ended:
@@ -190,11 +191,16 @@ class RunStream:
     def _dial(self) -> None:
         if self._run_id is None and isinstance(self._request, Start):
             # Repeating it is safe: the request id makes the server answer with the same run.
-            self._call = self._connection.follow(self._runs.StreamRun, self._request)
+            call: FollowCall = self._connection.follow(self._runs.StreamRun, self._request)
         else:
-            self._call = self._connection.follow(self._runs.AttachRun, self._attach_request())
+            call = self._connection.follow(self._runs.AttachRun, self._attach_request())
+        self._call = call
+        if self._closed:
+            # In another thread, just now, which could not see the call yet.
+            self._hang_up()
+            return
         # No heartbeat is due before the server has the call, and a connection may have to be made.
-        accepted = self._call.run_id(self._connection.timeout_seconds)
+        accepted = call.run_id(self._connection.timeout_seconds)
         # The last thing: from here on a reader in another thread takes the steps.
         self._run_id = self._run_id or accepted
 
