@@ -20,6 +20,7 @@ from letta_grpc.client import (
     StreamClosed,
     run_start,
 )
+from letta_grpc.client.on_asyncio import DialogueCall
 from letta_grpc.v1 import errors_pb2, run_service_pb2, runs_pb2
 from tests.support.scripted_lanes import TAKE, Say, Scene, ScriptedLanes, lane_log, run_id_of
 from tests.support.scripted_server import Refusal, heartbeat, serving
@@ -227,6 +228,20 @@ async def test_a_closed_stream_yields_no_more_and_says_so_when_it_is_asked_for_t
         assert seen == [("run-0", 1, 1), ("run-0", 2, 2)]
         with pytest.raises(StreamClosed):
             await stream.final()
+
+
+async def test_a_disconnect_as_the_stream_takes_its_leave_is_an_end_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = [Scene([Say(0, FIRST[:3]), Say(1, SECOND)], ahead=IDS, end=BROKEN), Scene([TAKE, Say(0, FIRST[3:])], silent=True)]
+    async with serving(ScriptedLanes(*scenes)) as target, quick(target) as client:
+        stream = client.stream_many(STARTS)
+        done_writing = DialogueCall.done_writing
+
+        async def left_meanwhile(call: DialogueCall[run_service_pb2.ConverseResponse]) -> None:
+            await done_writing(call)
+            await stream.disconnect()
+
+        monkeypatch.setattr(DialogueCall, "done_writing", left_meanwhile)
+        assert await numbers_of(stream) == whole(0, 1)
 
 
 async def test_turns_go_over_one_dialogue_and_a_cut_loses_none() -> None:

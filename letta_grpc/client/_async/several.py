@@ -222,7 +222,9 @@ class AsyncRunStreams:
         if call is not None and not self._closed:
             with suppress(LettaError):
                 await call.done_writing()
-                await call.read(_FAREWELL_SECONDS)
+                # Unless somebody has hung up meanwhile.
+                if self._call is call:
+                    await call.read(_FAREWELL_SECONDS)
             await self._hang_up()
 
     async def _hang_up(self) -> None:

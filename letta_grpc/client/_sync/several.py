@@ -222,7 +222,9 @@ class RunStreams:
         if call is not None and not self._closed:
             with suppress(LettaError):
                 call.done_writing()
-                call.read(_FAREWELL_SECONDS)
+                # Unless somebody has hung up meanwhile.
+                if self._call is call:
+                    call.read(_FAREWELL_SECONDS)
             self._hang_up()
 
     def _hang_up(self) -> None:
