@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+import sys
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 
-from letta_grpc.client import AsyncClient, Client, RetryPolicy, ServerUnavailable, StreamClosed, run_start
+from letta_grpc.client import AsyncClient, Client, RetryPolicy, RunStream, ServerUnavailable, StreamClosed, run_start
 from tests.support.scripted_server import AGENT_ID, RUN_ID
 
 # Nobody is there: a closed client does not dial.
@@ -106,3 +109,28 @@ def test_a_call_that_is_being_repeated_ends_when_the_client_is_closed() -> None:
     client = Client(TARGET, sleep=lambda _: client.close())
     with pytest.raises(StreamClosed):
         client.runs.get(RUN_ID)
+
+
+# One round shows nothing: the threads have to meet in the midst of the closing.
+def test_a_blocking_client_closes_while_another_thread_begins_streams() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(40):
+            client = Client(TARGET)
+            kept = [client.attach(RUN_ID) for _ in range(200)]
+            closed = threading.Event()
+
+            def begin(client: Client = client, kept: list[RunStream] = kept, closed: threading.Event = closed) -> None:
+                while not closed.is_set():
+                    kept.append(client.attach(RUN_ID))
+
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                beginning = thread.submit(begin)
+                try:
+                    client.close()
+                finally:
+                    closed.set()
+            beginning.result()
+    finally:
+        sys.setswitchinterval(interval)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from letta_grpc.client import dialing
 from letta_grpc.client._async.agents import Agents
@@ -73,7 +73,8 @@ class AsyncClient:
             retry=retry,
             sleep=sleep,
         )
-        self._streams: WeakSet[AsyncRunStream | AsyncRunStreams | AsyncTurn] = WeakSet()
+        # By identity. Its references are listed in one go, while other threads may begin streams; a WeakSet's are not.
+        self._streams: WeakValueDictionary[int, AsyncRunStream | AsyncRunStreams | AsyncTurn] = WeakValueDictionary()
         self.runs = Runs(self._connection)
         self.agents = Agents(self._connection)
         self.conversations = Conversations(self._connection)
@@ -179,8 +180,9 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close every stream and the channel. Runs go on. Whatever is asked of the client from then on raises StreamClosed."""
-        for stream in list(self._streams):
-            await stream.disconnect()
+        for reference in self._streams.valuerefs():
+            if (stream := reference()) is not None:
+                await stream.disconnect()
         self._connection.close()
         if self._owned_channel is not None:
             await self._owned_channel.close()
@@ -197,5 +199,5 @@ class AsyncClient:
         return self._remember(AsyncRunStream(self._connection, request))
 
     def _remember(self, stream: AnyStream) -> AnyStream:
-        self._streams.add(stream)
+        self._streams[id(stream)] = stream
         return stream
