@@ -180,6 +180,15 @@ async def test_an_upstream_that_is_away_is_told_in_anthropics_form(tmp_path: Pat
         assert (answer.status_code, answer.json()["error"]["type"]) == (502, "api_error")
 
 
+@requirement("anthropic_keys")
+async def test_a_key_that_no_header_can_carry_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with proxied(tmp_path, key="sk-server\n") as (server, _):
+        answer = await server.http.post(MESSAGES, json={"messages": HELLO})
+        assert answer.status_code == 502
+    (record,) = [record for record in caplog.records if record.message == "Anthropic's answer did not come"]
+    assert "sk-server" not in str(vars(record))
+
+
 @requirement("anthropic_aside")
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"messages": 3}', b'{"messages": [{"role": "user"}]}', b""])
 async def test_what_cannot_be_captured_goes_through_all_the_same(

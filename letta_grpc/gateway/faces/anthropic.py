@@ -203,7 +203,9 @@ class Passage(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except httpx2.HTTPError as error:
             # An answer that broke off stays broken: without its end the connection is closed.
-            logger.warning("Anthropic's answer did not come", extra={"error": repr(error)})
+            # What cannot be sent is quoted in its error: that may be the key.
+            told_of = type(error).__name__ if isinstance(error, httpx2.LocalProtocolError) else repr(error)
+            logger.warning("Anthropic's answer did not come", extra={"error": told_of})
             if not is_open:
                 told = {"type": "error", "error": {"type": "api_error", "message": "The upstream cannot be reached."}}
                 await JSONResponse(told, 502)(scope, receive, send)
