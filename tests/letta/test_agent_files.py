@@ -9,6 +9,7 @@ import letta_client
 import pytest
 from letta_client import Letta
 
+from letta_grpc.gateway.faces.letta.files.history import History
 from tests.support.agent_file import SOURCE, agent, agent_file, call, message, text
 from tests.support.letta import Client, Site, serving_site, user
 
@@ -348,3 +349,31 @@ def test_an_agent_that_the_server_refuses_takes_the_others_with_it(tmp_path: Pat
         with pytest.raises(letta_client.APIStatusError):
             imported(client, agent_file(agent(0), long))
         assert list(client.agents.list()) == []
+
+
+class Name(str):
+    """An id that counts how often any is compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_long_history_is_read_in_one_go() -> None:
+    asked: list[Json] = [
+        {"id": Name(f"m-{n}"), "role": "assistant", "tool_calls": [call(f"c-{n}", "t", "{}")]} for n in range(300)
+    ]
+    answered: list[Json] = [
+        {"id": Name(f"a-{n}"), "role": "approval", "approve": True, "approval_request_id": Name(f"m-{n}")} for n in range(300)
+    ]
+    shown = [Name("prompt"), *(each["id"] for each in (*asked, *answered))]
+    talk = {"messages": [*asked, *answered], "in_context_message_ids": shown}
+    Name.compared = 0
+    read = History("agents.0", talk, speaks_by_tool=False, left_out=[]).conversation()
+    assert [message.decisions[0].tool_call_id for message in read.messages[300:]] == [f"c-{n}" for n in range(300)]
+    assert Name.compared < 10 * 600

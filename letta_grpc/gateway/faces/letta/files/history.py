@@ -31,6 +31,7 @@ class History:
     def __init__(self, path: str, agent: Body, *, speaks_by_tool: bool, left_out: list[str]) -> None:
         self._path = path
         self._given = objects(agent, "messages")
+        self._by_id = {each["id"]: each for each in reversed(self._given) if isinstance(each.get("id"), str)}
         self._shown = strings(agent, "in_context_message_ids")
         self._speaks_by_tool = speaks_by_tool
         self._left_out = left_out
@@ -40,7 +41,8 @@ class History:
         messages = [self._message(place, each) for place, each in self._kept()]
         file = agent_files_pb2.ConversationFile()
         file.conversation.is_default = True
-        context = [message.id for message in messages if message.id in self._shown]
+        shown = frozenset(self._shown)
+        context = [message.id for message in messages if message.id in shown]
         if context and len(context) < len(messages):
             messages, context = _behind_summary(messages, context)
             file.context_message_ids.extend(context)
@@ -93,7 +95,7 @@ class History:
     def _decisions(self, given: Body) -> Iterator[pb.Decision]:
         answers = [each for each in objects(given, "approvals") if each.get("type", "approval") == "approval"]
         if not answers and isinstance(given.get("approve"), bool):
-            asked = next((each for each in self._given if each.get("id") == given.get("approval_request_id")), {})
+            asked = self._by_id.get(str(given.get("approval_request_id")), {})
             plain = {"approve": given["approve"], "reason": given.get("denial_reason")}
             answers = [{**plain, "tool_call_id": call.get("id")} for call in objects(asked, "tool_calls")]
         for answer in answers:
