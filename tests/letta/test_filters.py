@@ -1,10 +1,15 @@
 """A list is what its filters say, or it says that it cannot be."""
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import letta_client
 import pytest
+from starlette.requests import Request
 
+from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.pages import listed
 from tests.support.letta import Client, Site, script, user
 
 
@@ -122,3 +127,21 @@ def test_a_conversation_says_when_it_was_last_spoken_in(client: Client) -> None:
     told = client.conversations.retrieve(conversation.id)
     assert told.last_message_at > told.created_at
     assert len(told.in_context_message_ids) == 2
+
+
+@pytest.mark.parametrize("place", ["", "&before=x", "&order=asc"])
+async def test_what_few_pass_is_not_asked_for_one_by_one(place: str) -> None:
+    scope = {"type": "http", "method": "GET", "headers": [], "query_string": f"limit=1{place}".encode()}
+    services: Any = None
+    ask = Ask(Request(scope), services, {}, ())
+    asked: list[int] = []
+
+    async def fetch(request: Any) -> tuple[Sequence[int], str]:  # noqa: ANN401 - what any list is asked for by
+        start, end = sum(asked), sum(asked) + request.page_size
+        asked.append(request.page_size)
+        return range(start, end), "more" if end < 2_000 else ""
+
+    request = SimpleNamespace(page_size=0, page_token="", after_id="", descending=False)
+    found = await listed(ask, request, fetch, lambda each: [each] if each >= 1_800 else [])
+    assert found == [1_800]
+    assert len(asked) < 30

@@ -9,6 +9,8 @@ from letta_grpc.gateway.faces.letta.operations import Ask, Json
 T = TypeVar("T")
 
 MAX_LIMIT = 1000
+# Where few resources come to something, so many are asked for at once, not one by one; more could be too large for one answer.
+_MANY = 100
 CREATION = "created_at"
 
 
@@ -44,14 +46,16 @@ async def listed(
     # What comes before an item is read from it backwards.
     request.descending = descending != bool(before)
     request.after_id = before or ask.query("after") or ""
+    request.page_size = size
     found: list[list[Json]] = []
     while len(found) < size:
-        request.page_size = size - len(found)
         resources, request.page_token = await fetch(request)
         found += [items for resource in resources if (items := items_of(resource))]
         if not request.page_token:
             break
         request.after_id = ""
+        request.page_size = max(size, min(2 * request.page_size, _MANY))
+    del found[size:]
     groups = found[::-1] if before else found
     return [item for items in groups for item in (items[::-1] if descending else items)]
 
