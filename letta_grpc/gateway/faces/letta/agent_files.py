@@ -1,5 +1,6 @@
 """Agents as files: the reference server's, and this one's own."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,8 @@ async def import_(ask: Ask) -> Json:
             made.append(await _made(ask, reading, shared))
             left_out += reading.left_out
         left_out += await _grouped(ask, file, made)
-    except Failure:
+    except (Failure, asyncio.CancelledError):
+        # Also when the client leaves: it is told no ids, and may send the file again.
         for agent in made:
             await ask.call(ask.services.agents.DeleteAgent, pb.DeleteAgentRequest(agent_id=agent.id))
         await newcomers.leave()
