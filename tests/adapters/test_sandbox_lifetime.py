@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import psutil
 import pytest
 
 from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.adapters.sandbox.inside import cell
+from letta_grpc.adapters.sandbox.inside.limits import Limits
 from letta_grpc.domain.messages import ToolReturnStatus
 from letta_grpc.domain.tools import OutputStream, PythonSource
 from letta_grpc.ports.sandbox import SandboxCall
@@ -243,3 +246,17 @@ def test_a_server_that_may_have_few_files_open_runs_tools_all_the_same() -> None
     command = [sys.executable, "-c", WITH_FEW_FILES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)  # noqa: S603 - ourselves
     assert done.stdout.strip() == "None"
+
+
+def test_an_uncontained_call_that_gets_no_folder_of_its_own_removes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> str:
+        raise OSError("no room")
+
+    kept = tmp_path / "kept"
+    kept.touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    assert cell.rehearse(cell.House(limits=Limits(contained=False))) == "OSError: no room"
+    assert kept.exists()

@@ -51,6 +51,7 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
     """Run a call in this process's children; report on the lifeline when all of them are gone."""
     lifeline, channel, out, err = descriptors
     report = b""
+    folder = None
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         status_reader, status_writer = os.pipe()
@@ -58,7 +59,8 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
             _enter_cell(house, network=network)
             kernel.die_with_parent()
         else:
-            os.chdir(tempfile.mkdtemp(prefix="tool-"))
+            folder = tempfile.mkdtemp(prefix="tool-")
+            os.chdir(folder)
         warden = os.fork()
         if warden == 0:
             os.close(status_reader)
@@ -68,8 +70,9 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
         report = _outlive(house, warden, lifeline, status_reader)
     except BaseException as failure:  # noqa: BLE001 - the server waits for a report, whatever happened
         report = json.dumps({"failed": f"{type(failure).__name__}: {failure}"}).encode()
-    if not house.limits.contained:
-        shutil.rmtree(Path.cwd(), ignore_errors=True)
+    # Not wherever this process is: that is the root until there is a folder, and a tool's own process goes where it likes.
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     _send(lifeline, report)
     os._exit(0)
 
