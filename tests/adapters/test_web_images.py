@@ -63,7 +63,7 @@ async def test_redirects_are_followed_so_many_times_and_to_web_addresses_alone(s
             await loader.load(f"{address}/{path}", 1000)
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "500 Oh", "204 No Content"])
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Oh", "204 No Content", "302 Found", "304 Not Modified"])
 async def test_another_status_than_200_is_told(site: tuple[str, Site], status: str) -> None:
     address, pages = site
     pages["/x"] = answer(PNG, status)

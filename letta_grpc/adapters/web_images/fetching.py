@@ -52,7 +52,8 @@ async def _get(client: httpx2.AsyncClient, url: httpx2.URL, max_bytes: int, *, a
             request = await _pinned(request)
         response = await client.send(request, stream=True, follow_redirects=False)
         try:
-            if response.is_redirect:
+            # Not every 3xx says where to go.
+            if response.has_redirect_location:
                 url = url.join(response.headers["location"])
                 continue
             return await _body(response, max_bytes)
