@@ -2,12 +2,13 @@
 """Streams as the protocol does not have them, and the answers in them."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from letta_grpc.adapters.openai.stream import StreamDecoder
-from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk
+from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk, ToolCallChunk
 from letta_grpc.domain.errors import (
     InsufficientCredits,
     InvalidModelOutput,
@@ -127,3 +128,20 @@ def test_what_is_not_json_is_not_written_to_the_log(caplog: pytest.LogCaptureFix
     failure_of(b"data: no key like sk-secret\n\n")
     assert "is not JSON" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_half_a_character_in_a_complaint_or_in_the_name_of_a_call_is_not_passed_on() -> None:
+    assert failure_of(b'data: {"error": {"message": "so long \\ud83d"}}\n\n').message.endswith(": so long ?")
+    piece = b'{"index": 0, "id": "1\\ud83d", "function": {"name": "f\\ud83d", "arguments": "{}"}}'
+    chunks = decode(b'data: {"choices": [{"delta": {"tool_calls": [' + piece + b"]}}]}\n\n", DONE)
+    assert chunks[0] == ToolCallChunk(0, "1?", "f?", "{}")
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"error":'])
+def test_what_is_nested_without_end_is_invalid(opening: bytes) -> None:
+    closing = {b"[": b"]", b'{"error":': b"}"}[opening]
+    for depth in (1000, 100_000):
+        nested = opening * depth + b"0" + closing * depth
+        assert isinstance(failure_of(b"data: " + nested + b"\n\n"), InvalidModelOutput)
+        assert isinstance(failure_of(nested), InvalidModelOutput)
+        assert FAILURES.refused(400, {}, nested, datetime.now(UTC)).reason == ModelBadRequest.reason

@@ -146,6 +146,8 @@ def read_complaint(body: bytes) -> Complaint:
         return complaint_of(orjson.loads(body))
     except orjson.JSONDecodeError:
         return Complaint(_plain_text(body))
+    except RecursionError:
+        return Complaint()
 
 
 def _plain_text(body: bytes) -> str:
@@ -201,4 +203,5 @@ def _status(error: dict[str, Any]) -> int | None:
 
 
 def _line(message: str) -> str:
-    return " ".join(message.split())
+    """Return it in one line that can be sent: a vendor's cut leaves half a character."""
+    return " ".join(message.encode(errors="replace").decode().split())

@@ -34,8 +34,8 @@ _FAILED_REASONS = frozenset({"error", "abort", "network_error", "insufficient_sy
 _FIRST = (0, None, "0", "")
 # Some write the word in each chunk before the last.
 _NO_REASONS = frozenset({None, "null", "None"})
-# The fields of a shape that the protocol does not have end in one of these.
-_WRONG_SHAPE = (AttributeError, KeyError, TypeError, ValueError)
+# The fields of a shape that the protocol does not have end in one of these, and what is nested without end in the last.
+_WRONG_SHAPE = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 
 
 class StreamDecoder:

@@ -108,7 +108,8 @@ def _is_another(call: _Call, number: Any, call_id: str | None, name: str | None,
 
 
 def _name_of(value: Any) -> str | None:  # noqa: ANN401 - a vendor's
-    return str(value) if value else None
+    # Half a character cannot be sent on.
+    return str(value).encode(errors="replace").decode() if value else None
 
 
 def _text_of(arguments: Any) -> str:  # noqa: ANN401 - a vendor's
