@@ -49,6 +49,7 @@ def test_a_url_says_where_and_what(url: str, where: tuple[str, str, int], target
         "http://a.test:x/",
         "http://a.test:70000/",
         "http://a b/",
+        "http://a..test/",
         "http://" + "a" * 300 + "/",
         "http://ü" + "a" * 100 + ".test/",
     ],

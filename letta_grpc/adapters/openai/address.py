@@ -71,7 +71,8 @@ def find_proxy(address: Address) -> Address | None:
 def _host(name: str) -> str:
     if ":" in name:
         return str(ip_address(name))
-    host = name if name.isascii() else name.encode("idna").decode()
+    # Of ASCII too: resolvers refuse labels that are empty or too long by an error that is none of theirs.
+    host = name.encode("idna").decode()
     if not _HOST_NAME.fullmatch(host):
         raise ValueError(name)
     return host
