@@ -57,7 +57,8 @@ class Sessions:
 
     def end(self) -> None:
         """Let all sessions end now."""
-        for connection in self._connections.values():
+        while self._connections:
+            _, connection = self._connections.popitem()
             connection.end()
 
     async def _delivered(self, server: McpServer, ask: Callable[[Connection], Awaitable[T]]) -> T:
@@ -65,7 +66,11 @@ class Sessions:
         connection = self._connection(server)
         try:
             return await ask(connection)
-        except NotDeliveredError:
+        except NotDeliveredError as error:
+            if server.id not in self._connections:
+                # It was forgotten meanwhile, or all end: nobody would end another one.
+                text = f"The session with the MCP server {server.name!r} was ended."
+                raise McpServerFailed(text, mcp_server_id=server.id) from error
             logger.info("opening the session with an MCP server again", extra={"mcp_server": server.name})
             connection.release()
         try:

@@ -181,6 +181,22 @@ async def test_a_child_that_hangs_while_it_starts_does_not_outlive_the_client(tm
         assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.parametrize("forgotten", [True, False], ids=["its server is forgotten", "the client ends"])
+async def test_a_call_that_waits_for_a_session_which_is_ended_opens_no_other(tmp_path: Path, *, forgotten: bool) -> None:
+    """Nobody would end that one."""
+    code = f"import time; open({str(tmp_path / 'started')!r}, 'a').write('x'); time.sleep(1000)"
+    server = registered("hangs", StdioEndpoint(command=sys.executable, arguments=("-c", code)))
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+        async with McpConnections(OPEN) as client:
+            calling = group.create_task(client.call(server, "any", "{}", PATIENCE / 2))
+            await there(tmp_path / "started")
+            if forgotten:
+                await client.forget(server)
+                assert "was ended" in (await calling).text
+        assert "was ended" in (await calling).text
+    assert (tmp_path / "started").read_text() == "x"
+
+
 async def test_a_server_that_hangs_is_not_waited_for_when_it_is_asked_for_its_tools() -> None:
     server = registered("mute", StdioEndpoint(command=sys.executable, arguments=("-c", "import time; time.sleep(99)")))
     async with asyncio.timeout(PATIENCE), McpConnections(OPEN, listing_seconds=0.5) as client:
