@@ -152,15 +152,17 @@ class _Shaper:
         return unit
 
     def _left_seconds(self) -> float:
-        # A clock that was put back must not make a reader wait longer than the debt.
-        elapsed = max(0, self._clock.time_ns() - self._debt_ns) / NANOS
-        return self._debt_seconds - elapsed
+        now = self._clock.time_ns()
+        # After a clock was put back the debt is counted anew: a reader must not wait until the clock has caught up.
+        self._debt_ns = min(self._debt_ns, now)
+        return self._debt_seconds - (now - self._debt_ns) / NANOS
 
     def _is_silent_too_long(self, page: LogPage) -> bool:
         interval = self._view.heartbeat_seconds
         if interval is None:
             return False
-        return not page.frames or self._clock.time_ns() - self._sent_ns >= interval / 2 * NANOS
+        # Less than nothing is what a clock shows that was put back: nobody knows then how long it was.
+        return not page.frames or not 0 <= self._clock.time_ns() - self._sent_ns < interval / 2 * NANOS
 
     def _heartbeat(self, number: int) -> Response:
         now = self._clock.time_ns()

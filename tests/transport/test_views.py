@@ -199,6 +199,49 @@ async def test_a_clock_that_wakes_early_makes_no_heartbeats(heartbeat_seconds: f
     assert seen_so_far == [[1], [2], [3]]
 
 
+class SetBackClock(FakeClock):
+    """Is put back by an hour, as a machine's may be, and goes on from there."""
+
+    _offset_ns = 0
+
+    def put_back(self) -> None:
+        self._offset_ns = -3600 * 10**9
+
+    def time_ns(self) -> int:
+        return super().time_ns() + self._offset_ns
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("view", [View(max_tokens_per_second=1), View(max_tokens_per_second=1, heartbeat_seconds=10)])
+async def test_a_slow_reader_does_not_wait_for_a_clock_that_was_put_back(view: View) -> None:
+    clock, seen_so_far = SetBackClock(), []
+    frames = b"".join(CODEC.encode(number, 0, TextDelta(MESSAGE, 0, "x" * 20)) for number in (1, 2, 3))
+
+    async def read() -> None:
+        async for response in shaped(each([LogPage(1, 3, frames, ended=True)]), view, clock):
+            seen_so_far.append(told(response))  # noqa: PERF401 - as far as it comes
+
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read())
+        await clock.run_for(1)
+        clock.put_back()
+        await clock.run_for(30)
+        reading.cancel()
+    assert seen_so_far == [[1], [2], [3]]
+
+
+async def test_a_clock_that_was_put_back_makes_no_filtered_stream_silent() -> None:
+    clock, view = SetBackClock(), View(kinds=frozenset(), heartbeat_seconds=10)
+
+    async def pages() -> AsyncGenerator[LogPage, None]:
+        yield page(1, 1)
+        clock.put_back()
+        yield page(2, 2)
+        yield page(3, 3)
+
+    assert [told(response) async for response in shaped(pages(), view, clock)] == [[1], ["♥2"]]
+
+
 VIEWS = st.builds(
     View,
     kinds=st.none() | st.frozensets(st.sampled_from([number for number in events_pb2.EventKind.values() if number])),
