@@ -31,6 +31,9 @@ class Health(health.aio.HealthServicer):
 
     def close(self) -> None:
         """End all watches: an open one would hold a stopping server up for its whole grace."""
+        if self._closed:
+            # A limit that is running out cannot be set again.
+            return
         self._closed = True
         now = asyncio.get_running_loop().time()
         for limit in self._watches:

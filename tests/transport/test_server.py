@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from letta_grpc.transport.calls import Calls
 from letta_grpc.transport.certificates import CertificateError, Tls, read_tls
+from letta_grpc.transport.health import Health
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.server import ListenError, Server, ServerOptions
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -278,6 +279,25 @@ async def test_a_server_can_be_told_to_stop_again_while_it_stops(house: Engine) 
     async with serving(house_calls(house)) as (server, _), asyncio.TaskGroup() as group:
         for grace in (1, 0, 0):
             group.create_task(server.stop(grace))
+
+
+async def test_watches_of_health_can_be_told_to_end_again_while_they_end() -> None:
+    told = asyncio.Event()
+
+    class Watcher:
+        async def write(self, _response: object) -> None:
+            told.set()
+
+        async def abort(self, code: grpc.StatusCode, _details: str) -> None:
+            assert code is grpc.StatusCode.UNAVAILABLE
+
+    health = Health()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        watching = group.create_task(health.Watch(health_pb2.HealthCheckRequest(), cast("Any", Watcher())))
+        await told.wait()
+        while not watching.done():
+            health.close()
+            await asyncio.sleep(0)
 
 
 async def test_calls_is_empty_when_nothing_is_under_way(house: Engine, way: Way) -> None:
