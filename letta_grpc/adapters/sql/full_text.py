@@ -18,7 +18,6 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
-    select,
     table,
     text,
 )
@@ -31,6 +30,9 @@ from letta_grpc.domain.words import words_of
 # So many rows are put into an index by one transaction: runs that write meanwhile wait for it.
 _BATCH = 200
 _AFTER: BindParameter[int] = bindparam("the_position")
+_Entry = dict[str, object]
+# A row, and what the index keeps of it.
+_Found = tuple[Row, _Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,16 @@ class WordIndex:
 
     async def catch_up(self, database: Database) -> None:
         """Take in the rows that were written since the last search."""
-        while rows := await database.read(self._missing):
-            entries = [self._entry(row) for row in rows]
-            await database.write(lambda connection, entries=entries: self._add(connection, entries))  # type: ignore[misc]  # mypy does not infer a default
-            if len(rows) < _BATCH:
+        while found := await database.read(self._missing):
+            await database.write(lambda connection, found=found: self._add(connection, found))  # type: ignore[misc]  # mypy does not infer a default
+            if len(found) < _BATCH:
                 return
 
     def replace(self, connection: Connection, position: int) -> None:
         """Take in a row that was changed, if it had been taken in before."""
         if position <= self._last(connection):
             where = self.source.selected_columns[0] == position
-            self._add(connection, [self._entry(row) for row in connection.execute(self.source.where(where))])
+            self._add(connection, self._read(connection, self.source.where(where)))
 
     def narrowed(self, query: Select[Any], phrases: Sequence[Sequence[str]], owner: str) -> Select[Any]:
         """Narrow a query of the indexed table to the owner's rows that have all phrases, the best first."""
@@ -73,12 +74,14 @@ class WordIndex:
         newest = text(f"SELECT rowid FROM {self.name} ORDER BY rowid DESC LIMIT 1")  # noqa: S608 - a name of ours
         return connection.execute(newest).scalar() or 0
 
-    def _missing(self, connection: Connection) -> Sequence[Row]:
+    def _missing(self, connection: Connection) -> Sequence[_Found]:
         position = self.source.selected_columns[0]
-        query = self.source.where(position > self._last(connection)).order_by(position).limit(_BATCH)
-        return connection.execute(query).all()
+        return self._read(connection, self.source.where(position > self._last(connection)).order_by(position).limit(_BATCH))
 
-    def _entry(self, row: Row) -> dict[str, object]:
+    def _read(self, connection: Connection, query: Query) -> Sequence[_Found]:
+        return [(row, self._entry(row)) for row in connection.execute(query)]
+
+    def _entry(self, row: Row) -> _Entry:
         position, *owners, raw = row
         return {
             "the_position": position,
@@ -86,13 +89,13 @@ class WordIndex:
             "words": " ".join(words_of(self.text_of(raw))),
         }
 
-    def _add(self, connection: Connection, entries: Sequence[dict[str, object]]) -> None:
-        # Another search may have been quicker, and a row may be gone since it was read.
-        here = select(self.source.selected_columns[0]).where(self.source.selected_columns[0] == _AFTER)
-        statement = f"INSERT OR REPLACE INTO {self.name} (rowid, owners, words) SELECT :the_position, :owners, :words"
-        for entry in entries:
-            if connection.execute(here, {"the_position": entry["the_position"]}).first():
-                connection.execute(text(statement), entry)
+    def _add(self, connection: Connection, found: Sequence[_Found]) -> None:
+        # Another search may have been quicker, and a row may have been changed since it was read, or be gone.
+        here = self.source.where(self.source.selected_columns[0] == _AFTER)
+        statement = text(f"INSERT OR REPLACE INTO {self.name} (rowid, owners, words) SELECT :the_position, :owners, :words")
+        for row, entry in found:
+            if now := connection.execute(here, {"the_position": entry["the_position"]}).first():
+                connection.execute(statement, entry if now == row else self._entry(now))
 
 
 def _token(owner: str) -> str:
