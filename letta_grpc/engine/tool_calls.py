@@ -46,7 +46,8 @@ class ToolCalls:
         after the other, and each is looked at when its turn comes.
         """
         calls = record.progress.open_calls
-        limit = _MAX_RETURN_CHARACTERS // max(1, len(calls))
+        # Also of those that returned to an earlier attempt: they stand in the same message.
+        limit = _MAX_RETURN_CHARACTERS // max(1, len(record.progress.due))
         for group in [[call] for call in calls] if turn.toolbox.policy.in_order else [calls]:
             await self._run_group(record, turn, group, limit)
         step = step_calls(record, turn.toolbox)

@@ -25,6 +25,8 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, ConflictPolicy, Run, RunState
 from letta_grpc.ports.log import LogPage
+from letta_grpc.ports.tools import ToolResult
+from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.requirements.registry import requirement
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Play, Turn, call, end, engine, of, say
 
@@ -151,6 +153,32 @@ async def test_a_finished_step_is_not_asked_again() -> None:
         events = await second.events(run.id)
     assert len(of(ToolReturned, events)) == 1
     assert [request.messages[-1].role for request in second.model.asked] == [Role.TOOL]
+
+
+async def test_what_tools_return_to_two_attempts_fits_into_one_message() -> None:
+    begun = asyncio.Event()
+    lines = ToolResult(status=ToolReturnStatus.SUCCESS, text="", stdout=("\N{GRINNING FACE}" * 1000,) * 1000)
+
+    async def quick(_call: ToolCall) -> ToolResult:
+        return lines
+
+    async def slow(_call: ToolCall) -> ToolResult:
+        if not begun.is_set():
+            begun.set()
+            await asyncio.Event().wait()
+        return lines
+
+    tools = DirectedTools({"quick": quick, "slow": slow}, idempotent={"slow"}, serial={"slow"})
+    async with engine(tools=tools) as first:
+        first.model.turns += [call("quick", "quick", "slow")]
+        run = await first.start()
+        await begun.wait()
+    left(first)
+    async with next_server(first, say("done"), tools=tools) as second:
+        events = await second.events(run.id)
+    (gathered,) = [done for done in of(MessageCompleted, events) if done.message.role is Role.TOOL]
+    assert len(ProtoEventCodec().encode(1, 1, gathered)) < 2 * 1024 * 1024
+    assert end(events).state is RunState.COMPLETED
 
 
 async def hanging(tool: str, *others: str, idempotent: bool = False) -> tuple[Engine, Run]:
