@@ -1,13 +1,15 @@
 """Taking agents out of a server and into one."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 from typing import TypeVar
 
 from letta_grpc.domain.agent_files import AgentFile, ConversationFile, Import, NewThread, new_passages, new_thread
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, InvalidRequest
-from letta_grpc.domain.ids import AgentId, new_conversation_id, new_tool_id
+from letta_grpc.domain.forking import WholeThread
+from letta_grpc.domain.ids import AgentId, MessageId, new_conversation_id, new_tool_id
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.paging import MAX_PAGE_SIZE, Page, PageRequest
 from letta_grpc.domain.passages import Passage
@@ -74,13 +76,9 @@ class AgentFiles:
     async def _exported(self, thread: Conversation, *, messages: bool) -> ConversationFile:
         if not messages:
             return ConversationFile(conversation=thread)
-        history = await _all(lambda page: self._history.list(thread.id, page))
-        shown = (await self._history.load(thread.id)).messages
-        is_compacted = bool(shown) and shown[0].role is Role.SUMMARY
-        # What came while this was read may be in one of the two alone.
-        stored = {message.id for message in history}
-        context = tuple(message.id for message in shown if message.id in stored) if is_compacted else ()
-        return ConversationFile(conversation=thread, messages=history, context_ids=context)
+        # In one read: a conversation may be at work, or be compacted, meanwhile.
+        whole = await self._history.whole(thread.id)
+        return ConversationFile(conversation=thread, messages=whole.messages, context_ids=tuple(_context_of(whole)))
 
     async def import_(self, arrival: Arrival) -> Agent:
         """Make an agent of what a file holds, all of it or nothing. Raises InvalidRequest, ModelUnknown."""
@@ -138,6 +136,17 @@ class AgentFiles:
         except AgentNotFound:
             return False
         return True
+
+
+def _context_of(thread: WholeThread) -> Iterator[MessageId]:
+    """Yield what stands in a context that was compacted: its summary, and whatever of the messages stays behind it."""
+    if thread.summary_id is None:
+        return
+    yield thread.summary_id
+    begin = thread.kept_from or thread.summary_id
+    for message in dropwhile(lambda message: message.id != begin, thread.messages):
+        if message.role is not Role.SUMMARY:
+            yield message.id
 
 
 def _is_same(tool: Tool, wish: NewTool) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -10,16 +11,18 @@ from letta_grpc.domain.agent_files import AgentFile, ConversationFile
 from letta_grpc.domain.agents import Agent, Sleeptime
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.events import ContextCompacted
+from letta_grpc.domain.forking import WholeThread
 from letta_grpc.domain.history import LOST_RETURN, UNANSWERED_RETURN
-from letta_grpc.domain.ids import new_agent_id, new_passage_id, new_tool_id
+from letta_grpc.domain.ids import ConversationId, new_agent_id, new_passage_id, new_tool_id
 from letta_grpc.domain.messages import Message, Role, ToolCall
-from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import CompactionMode, RunKind, RunSpec
 from letta_grpc.domain.tools import PythonSource, Tool
 from letta_grpc.engine.agent_files import AgentFiles, Arrival
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.tools import NewTool
+from letta_grpc.ports.stores import AgentContext, HistoryStore
 from tests.support.engine import DirectedTools, Engine, call, engine, of, say
 from tests.support.toolsheds import toolshed
 
@@ -123,6 +126,37 @@ async def test_a_context_that_was_compacted_stays_so(house: Engine, files: Agent
     assert len((await house.agents.list_messages(agent.id, None, PageRequest())).items) > len(await shown(house, agent))
 
 
+async def test_a_conversation_that_is_compacted_while_it_is_exported_comes_whole(house: Engine, files: AgentFiles) -> None:
+    history = house.database.history
+
+    async def compact() -> None:
+        house.model.turns += [say("They talked.")]
+        spec = RunSpec(messages=(), kind=RunKind.COMPACTION, compaction=CompactionMode.SLIDING_WINDOW)
+        assert of(ContextCompacted, await house.events((await house.begin(spec)).id))
+
+    class Overtaken:
+        async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
+            found = await history.list(conversation_id, page)
+            await compact()
+            return found
+
+        async def whole(self, conversation_id: ConversationId) -> WholeThread:
+            found = await history.whole(conversation_id)
+            await compact()
+            return found
+
+        async def load(self, conversation_id: ConversationId) -> AgentContext:
+            return await history.load(conversation_id)
+
+    for number in range(3):
+        await house.play(say(f"answer {number}"), words=f"question {number}")
+    files._history = cast("HistoryStore", Overtaken())  # noqa: SLF001 - in place of the one that the fixture has given
+    (thread,) = (await files.export(house.agent.id)).conversations
+    roles = {message.id: message.role for message in thread.messages}
+    assert len(roles) == 6
+    assert [roles[id_] for id_ in thread.context_ids[:1]] in ([], [Role.SUMMARY])
+
+
 async def test_what_is_left_out_is_not_there(house: Engine, files: AgentFiles) -> None:
     await house.play(say("hi"), words="hello")
     file = await files.export(house.agent.id, messages=False, passages=False)
@@ -131,15 +165,21 @@ async def test_what_is_left_out_is_not_there(house: Engine, files: AgentFiles) -
     assert await shown(house, await files.import_(arrival(file, conversations=()))) == ()
 
 
-async def test_all_pages_of_a_long_conversation_are_exported(
+async def test_a_long_conversation_and_all_pages_of_notes_are_exported(
     house: Engine, files: AgentFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("letta_grpc.engine.agent_files.MAX_PAGE_SIZE", 2)
+    now = house.clock.now()
     for number in range(3):
         await house.play(say(f"answer {number}"), words=f"question {number}")
-    (thread,) = (await files.export(house.agent.id)).conversations
+        await house.database.passages.create(
+            Passage(id=new_passage_id(), agent_id=house.agent.id, text=f"note {number}", create_time=now, update_time=now)
+        )
+    file = await files.export(house.agent.id)
+    (thread,) = file.conversations
     assert isinstance(thread, ConversationFile)
     assert [m.text for m in thread.messages] == [f"{word} {n}" for n in range(3) for word in ("question", "answer")]
+    assert [note.text for note in file.passages] == [f"note {n}" for n in range(3)]
 
 
 async def test_a_tool_is_made_unless_it_is_here_and_refused_if_it_is_another_one_here(
