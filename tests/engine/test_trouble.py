@@ -5,7 +5,7 @@ import logging
 from asyncio import Future
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,7 +15,7 @@ from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, To
 from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import ConversationId, RunId, new_run_id
 from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
-from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
+from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunState, StopReason
 from letta_grpc.domain.tools import OutputStream
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
@@ -230,10 +230,6 @@ async def test_a_grace_whose_cancel_cannot_be_stored_ends_nothing_else(
 
 
 async def _unread(house: Engine) -> Run:
-    from datetime import timedelta  # noqa: PLC0415 - for this one value
-
-    from letta_grpc.domain.runs import DisconnectPolicy  # noqa: PLC0415 - as above
-
     run = await house.start(disconnect_policy=DisconnectPolicy.CANCEL, disconnect_grace=timedelta(seconds=5))
     await house.model.reached.wait()
     return run

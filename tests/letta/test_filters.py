@@ -1,7 +1,6 @@
 """A list is what its filters say, or it says that it cannot be."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import letta_client
@@ -10,6 +9,7 @@ from starlette.requests import Request
 
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.v1.run_service_pb2 import ListRunsRequest
 from tests.support.letta import Client, Site, script, user
 
 
@@ -136,12 +136,11 @@ async def test_what_few_pass_is_not_asked_for_one_by_one(place: str) -> None:
     ask = Ask(Request(scope), services, {}, ())
     asked: list[int] = []
 
-    async def fetch(request: Any) -> tuple[Sequence[int], str]:  # noqa: ANN401 - what any list is asked for by
+    async def fetch(request: ListRunsRequest) -> tuple[Sequence[int], str]:
         start, end = sum(asked), sum(asked) + request.page_size
         asked.append(request.page_size)
         return range(start, end), "more" if end < 2_000 else ""
 
-    request = SimpleNamespace(page_size=0, page_token="", after_id="", descending=False)
-    found = await listed(ask, request, fetch, lambda each: [each] if each >= 1_800 else [])
+    found = await listed(ask, ListRunsRequest(), fetch, lambda each: [each] if each >= 1_800 else [])
     assert found == [1_800]
     assert len(asked) < 30

@@ -5,6 +5,7 @@ import socket
 
 import httpx2
 
+from letta_grpc.adapters import web_tls
 from letta_grpc.adapters.web_callbacks import PRIVATE_REFUSED
 from letta_grpc.domain.addresses import is_private
 from letta_grpc.domain.callbacks import CallbackOutcome
@@ -18,12 +19,11 @@ class _NotSentError(Exception):
 
 async def post(url: str, body: str, *, allow_private_addresses: bool, timeout_seconds: float) -> CallbackOutcome:
     """Send a request; the body of its answer is not read."""
+    # Neither proxies nor credentials of the server's environment are for its callers.
+    tls = await asyncio.to_thread(web_tls.context)
+    client = httpx2.AsyncClient(trust_env=False, verify=tls, timeout=timeout_seconds, headers=_HEADERS)
     try:
-        async with (
-            asyncio.timeout(timeout_seconds),
-            # Neither proxies nor credentials of the server's environment are for its callers.
-            httpx2.AsyncClient(trust_env=False, timeout=timeout_seconds, headers=_HEADERS) as client,
-        ):
+        async with asyncio.timeout(timeout_seconds), client:
             request = client.build_request("POST", url, content=body.encode())
             if not allow_private_addresses:
                 request = await _pinned(request)

@@ -6,6 +6,7 @@ from base64 import b64encode
 
 import httpx2
 
+from letta_grpc.adapters import web_tls
 from letta_grpc.domain.addresses import is_private
 from letta_grpc.domain.messages import ImagePart
 from letta_grpc.domain.pictures import picture_type
@@ -26,12 +27,11 @@ _HEADERS = {
 
 async def fetch(url: str, max_bytes: int, *, allow_private_addresses: bool, timeout_seconds: float) -> ImagePart:
     """Return a picture. Raises ImageUnavailableError."""
+    # Neither proxies nor credentials of the server's environment are for its callers.
+    tls = await asyncio.to_thread(web_tls.context)
+    client = httpx2.AsyncClient(trust_env=False, verify=tls, timeout=timeout_seconds, headers=_HEADERS)
     try:
-        async with (
-            asyncio.timeout(timeout_seconds),
-            # Neither proxies nor credentials of the server's environment are for its callers.
-            httpx2.AsyncClient(trust_env=False, timeout=timeout_seconds, headers=_HEADERS) as client,
-        ):
+        async with asyncio.timeout(timeout_seconds), client:
             data = await _get(client, httpx2.URL(url), max_bytes, allow_private_addresses=allow_private_addresses)
     except TimeoutError as error:
         raise ImageUnavailableError(f"it did not come within {timeout_seconds:g} s") from error
