@@ -11,6 +11,7 @@ import uvloop
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.flags import read_settings, with_settings
 from letta_grpc.cli.logs import configure_logging
+from letta_grpc.cli.open_files import allow_many_connections
 from letta_grpc.cli.server import DEFAULT_TARGET, Security, Target, Tls, TlsCa, security
 from letta_grpc.cli.signals import ending_signals
 from letta_grpc.settings import Settings, is_loopback
@@ -53,6 +54,7 @@ def gateway(
     # The addresses of a server, which this is none, do not count here.
     settings = read_settings(flags, listen="127.0.0.1:0", http="")
     configure_logging(settings)
+    allow_many_connections()
     sentry = sentry_from_env(os.environ)
     try:
         code = uvloop.run(_serve(target, http, settings, tls=security(tls, tls_ca), hold_seconds=hold_seconds))

@@ -3,9 +3,7 @@
 import asyncio
 import gc
 import logging
-import resource
 import signal
-from contextlib import suppress
 from typing import Any
 
 import typer
@@ -14,13 +12,11 @@ import uvloop
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.flags import read_settings, with_settings
 from letta_grpc.cli.logs import configure_logging
+from letta_grpc.cli.open_files import allow_many_connections
 from letta_grpc.cli.signals import ending_signals
 from letta_grpc.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-# Each connection is an open file. Not all that a system would give: programs that are run from here inherit the limit.
-_OPEN_FILES = 65_536
 
 EPILOG = """
 Prints one line on stdout once it accepts calls: listening grpc=127.0.0.1:50051, and http=http://… behind it with --http.
@@ -44,18 +40,8 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what is 
     configure_logging(settings)
     # A server makes and drops objects all the time and next to no cycles: looking for them less often saves 5 % of its time.
     gc.set_threshold(20_000, 20, 50)
-    _allow_many_connections()
+    allow_many_connections()
     raise typer.Exit(uvloop.run(_serve(settings)))
-
-
-def _allow_many_connections() -> None:
-    """Raise the limit on open files, of which most systems let a process use only 1024 until it asks for more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
-        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-        # Some systems have another limit behind this one.
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(settings: Settings) -> Exit:

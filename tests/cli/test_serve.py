@@ -11,7 +11,7 @@ import pytest
 
 from letta_grpc.client import Client
 from tests.requirements.registry import requirement
-from tests.support.server_process import BIN, gateway_process, letta_grpc, serving_process
+from tests.support.server_process import PROGRAM, gateway_process, letta_grpc, serving_process
 
 STOP_SECONDS = 30
 
@@ -42,7 +42,7 @@ def test_a_gateway_ends_well_on_a_signal(tmp_path: Path, number: signal.Signals)
 
 
 def test_a_server_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
-    program = ("nohup", str(BIN / "letta-grpc"))
+    program = ("nohup", *PROGRAM)
     with serving_process(tmp_path, program=program) as (address, process), Client(address) as client:
         process.send_signal(signal.SIGHUP)
         assert list(client.agents.list()) == []
@@ -105,8 +105,12 @@ def test_migrate_makes_a_database_that_can_be_served(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the limits of another process")
-def test_a_server_takes_more_connections_than_a_process_may_have_until_it_asks(tmp_path: Path) -> None:
-    few = ("sh", "-c", 'ulimit -Sn 256 && exec "$0" "$@"', str(BIN / "letta-grpc"))
-    with serving_process(tmp_path, program=few) as (_, process):
+@pytest.mark.parametrize("kind", ["serve", "gateway"])
+def test_it_takes_more_connections_than_a_process_may_have_until_it_asks(tmp_path: Path, kind: str) -> None:
+    few = ("sh", "-c", 'ulimit -Sn 256 && exec "$0" "$@"', *PROGRAM)
+    running = (
+        serving_process(tmp_path, program=few) if kind == "serve" else gateway_process(tmp_path, "127.0.0.1:1", program=few)
+    )
+    with running as (_, process):
         soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     assert soft == min(hard, 65_536)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 STOP_SECONDS = 30
 BIN = Path(sys.executable).parent
+PROGRAM = (str(BIN / "letta-grpc"),)
 # What would reach into a test from the machine that it runs on.
 _FOREIGN = ("LETTA_GRPC_", "OTEL_", "OPENAI_", "ANTHROPIC_")
 
@@ -35,7 +36,7 @@ def letta_grpc(*arguments: str, stdin: str = "", timeout: float = 60, **more: st
 
 @contextmanager
 def serving_process(
-    folder: Path, *flags: str, program: Sequence[str] = (str(BIN / "letta-grpc"),), **more: str
+    folder: Path, *flags: str, program: Sequence[str] = PROGRAM, **more: str
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `letta-grpc serve` on a free port and a database in `folder`; give its address and process."""
     own = ["--listen", "127.0.0.1:0", "--database", f"sqlite:///{folder / 'letta.db'}", "--drain-seconds", "1"]
@@ -44,9 +45,11 @@ def serving_process(
 
 
 @contextmanager
-def gateway_process(folder: Path, target: str, *flags: str, **more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def gateway_process(
+    folder: Path, target: str, *flags: str, program: Sequence[str] = PROGRAM, **more: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `letta-grpc gateway` on a free port in front of a server; give its URL and process."""
-    command = [str(BIN / "letta-grpc"), "gateway", "--target", target, "--http", "127.0.0.1:0", *flags]
+    command = [*program, "gateway", "--target", target, "--http", "127.0.0.1:0", *flags]
     with _announced(command, "listening http=", folder / "gateway.log", **more) as running:
         yield running
 
