@@ -133,7 +133,7 @@ def admit_start(
         return _admit_answer(session, start, admit, place, batch, now=now)
     run = admit(place.agent, place.conversation, start.spec)
     others = session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
-    if batch and start.spec.conflict_policy is ConflictPolicy.INTERRUPT and not _interrupts_wait(others):
+    if batch and start.spec.conflict_policy is ConflictPolicy.INTERRUPT and not interrupts_wait(others):
         denied = denial(batch, SUPERSEDED, run)
         begun = _begun(session, start, place, run, (denied,))
         return replace(begun, events=start.opening(run, denied), batch=batch, denied=denied)
@@ -145,8 +145,8 @@ def admit_start(
     return Admitted(run=replace(run, state=RunState.QUEUED, start_time=None), spec=start.spec, interrupts=interrupts)
 
 
-def _interrupts_wait(others: list[Row]) -> bool:
-    """Say whether INTERRUPT starts are queued already: the first of them is to deny what waits."""
+def interrupts_wait(others: list[Row]) -> bool:
+    """Say of OPEN_RUNS_OF_CONVERSATION whether INTERRUPT starts are queued: the first of them is to deny what waits."""
     return any(rank == 0 for _, _, rank in others)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from letta_grpc.adapters.sql.changes import STATEFUL, statements_of, store_changes, store_meaning
+from letta_grpc.adapters.sql.claiming import interrupts_wait
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.queries import OPEN_RUNS_OF_CONVERSATION
 from letta_grpc.adapters.sql.sqlite.briefs import add_brief
@@ -110,8 +111,7 @@ class Append:
 
 def _deny_what_waits(group: Group, run: OpenRun, time_ns: int) -> None:
     """Deny what a run that is being cancelled has come to wait for. A start that interrupts it does so itself."""
-    queued = group.session.first(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
-    interrupts = queued is not None and queued[2] == 0
+    queued = group.session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     batch = batch_in(group.session, run.conversation_id)
-    if batch and not interrupts:
+    if batch and not interrupts_wait(queued):
         add_brief(group, deny_batch(group.session, batch, CANCELLED, from_micros(time_ns // 1000)), time_ns)
