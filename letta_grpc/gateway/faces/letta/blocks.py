@@ -11,7 +11,7 @@ from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.pages import count_of, listed
 from letta_grpc.gateway.faces.letta.shapes.blocks import block_json
 from letta_grpc.gateway.faces.letta.wishes import filled_block, new_block
 from letta_grpc.v1 import block_service_pb2 as pb
@@ -80,13 +80,12 @@ def _counts(ask: Ask, name: str) -> Sequence[int]:
 
 async def count(ask: Ask) -> Json:
     """Count blocks."""
-    request, found = pb.ListBlocksRequest(page_size=1000), 0
-    while True:
+
+    async def fetch(request: pb.ListBlocksRequest) -> tuple[Sequence[blocks_pb2.Block], str]:
         page = await ask.call(ask.services.blocks.ListBlocks, request)
-        found += len(page.blocks)
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return found
+        return page.blocks, page.next_page_token
+
+    return await count_of(pb.ListBlocksRequest(), fetch)
 
 
 async def update(ask: Ask) -> Json:

@@ -1,15 +1,17 @@
 """Putting older messages into a summary: a run, whose end is waited for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.contexts import messages_in_context
 from letta_grpc.gateway.faces.letta.errors import LettaFailure
 from letta_grpc.gateway.faces.letta.following import attached
 from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.pages import count_of
 from letta_grpc.gateway.faces.letta.shapes.runs import error_kind
 from letta_grpc.gateway.faces.letta.targets import Target
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 
 async def compacted(ask: Ask, target: Target) -> dict[str, Any]:
@@ -30,15 +32,14 @@ async def _count(ask: Ask, target: Target) -> int:
     messages = await messages_in_context(ask, target)
     if messages is not None:
         return len(messages)
-    # Compacting is the way out of a context that grew too large: it must not fail for what it tells of itself.
-    request = pb.ListMessagesRequest(agent_id=target.agent_id, conversation_id=target.conversation_id, page_size=1000)
-    count = 0
-    while True:
+
+    async def fetch(request: pb.ListMessagesRequest) -> tuple[Sequence[messages_pb2.Message], str]:
         page = await ask.call(ask.services.agents.ListMessages, request)
-        count += len(page.messages)
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return count
+        return page.messages, page.next_page_token
+
+    # Compacting is the way out of a context that grew too large: it must not fail for what it tells of itself.
+    request = pb.ListMessagesRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
+    return await count_of(request, fetch)
 
 
 async def _summary(ask: Ask, run_id: str) -> str:

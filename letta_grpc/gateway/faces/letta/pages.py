@@ -60,6 +60,16 @@ async def listed(
     return [item for items in groups for item in (items[::-1] if descending else items)]
 
 
+async def count_of(request: P, fetch: Callable[[P], Awaitable[tuple[Sequence[T], str]]]) -> int:
+    """Return how long a list is. Raises Failure."""
+    found, request.page_size = 0, MAX_LIMIT
+    while True:
+        resources, request.page_token = await fetch(request)
+        found += len(resources)
+        if not request.page_token:
+            return found
+
+
 def check_order(ask: Ask) -> None:
     """Raise Failure if a query asks for another order than that of creation."""
     if (by := ordered_by(ask)) != CREATION:
