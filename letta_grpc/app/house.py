@@ -63,7 +63,7 @@ from letta_grpc.transport.services import calls_of
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Everything but the sockets: the engine at work, and the calls that reach it."""
+    """Everything but the sockets: the engine, and the calls that reach it."""
 
     calls: Calls
     supervisor: Supervisor
@@ -83,6 +83,13 @@ class House:
 @asynccontextmanager
 async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[House]:
     """Open the database and run the engine on it, without a socket. Raises StartupError."""
+    async with built(settings, environ) as house, house.supervisor:
+        yield house
+
+
+@asynccontextmanager
+async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[House]:
+    """Open the database and join everything: at work once its supervisor is entered. Raises StartupError."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         telemetry = telemetry_from_env(environ)
@@ -104,7 +111,7 @@ async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) ->
             readers=Readers(),
             sandbox=sandbox,
         )
-        supervisor = await stack.enter_async_context(_supervisor(ground))
+        supervisor = _supervisor(ground)
         yield House(_calls(ground, supervisor), supervisor, settings, sandbox)
 
 

@@ -4,12 +4,13 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from letta_grpc.app.failures import StartupError
-from letta_grpc.app.house import House, housed
+from letta_grpc.app.house import House, built
 from letta_grpc.app.parts import tls_of
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.settings import Settings
@@ -33,35 +34,57 @@ async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -
 
     Runs may end within `drain_seconds`. The next server on the same database goes on with the others. Raises StartupError.
     """
-    async with housed(settings, environ) as house:
+    async with built(settings, environ) as house:
         server = Server(house.calls, _server_options(settings))
-        try:
-            (address,) = await server.start()
-        except ListenError as error:
-            raise StartupError(str(error)) from error
-        try:
-            async with _gateway(house, settings) as url:
-                # What is here now stays; the collector need not look at it again.
-                gc.freeze()
+        # Before the runs that were left open are taken over: by a server that cannot listen, started again and again, their
+        # models would be asked each time, and then they would be given up.
+        with _listening(server, settings) as (address, listener):
+            async with house.supervisor:
+                await server.start()
                 try:
-                    yield RunningServer(house, address, url)
+                    async with _gateway(house, settings, listener) as url:
+                        # What is here now stays; the collector need not look at it again.
+                        gc.freeze()
+                        try:
+                            yield RunningServer(house, address, url)
+                        finally:
+                            await server.drain()
+                            await _let_runs_end(house.supervisor, settings.drain_seconds)
                 finally:
-                    await server.drain()
-                    await _let_runs_end(house.supervisor, settings.drain_seconds)
-        finally:
-            await server.stop(grace_seconds=1)
+                    await server.stop(grace_seconds=1)
+
+
+@contextmanager
+def _listening(server: Server, settings: Settings) -> Iterator[tuple[str, socket.socket | None]]:
+    """Take the addresses of gRPC, and of HTTP if the settings say so. Raises StartupError."""
+    try:
+        (address,) = server.bind()
+    except ListenError as error:
+        raise StartupError(str(error)) from error
+    if settings.http is None:
+        yield address, None
+        return
+    # On first use: a server without a gateway need not load one.
+    from letta_grpc.gateway.serving import BindError, listener_on  # noqa: PLC0415 - see above
+
+    try:
+        listener = listener_on(settings.http)
+    except BindError as error:
+        raise StartupError(str(error)) from error
+    with listener:
+        yield address, listener
 
 
 @asynccontextmanager
-async def _gateway(house: House, settings: Settings) -> AsyncIterator[str | None]:
-    """Serve HTTP over the house's own channel, if the settings say where; yield the URL."""
-    if settings.http is None:
+async def _gateway(house: House, settings: Settings, listener: socket.socket | None) -> AsyncIterator[str | None]:
+    """Serve HTTP over the house's own channel, if there is a listener for it; yield the URL."""
+    if listener is None:
         yield None
         return
-    # On first use: a server without a gateway need not load one.
+    # On first use, as above.
     from letta_grpc.gateway.application import gateway_app  # noqa: PLC0415 - see above
     from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
-    from letta_grpc.gateway.serving import BindError, Certificate, http_serving  # noqa: PLC0415 - see above
+    from letta_grpc.gateway.serving import Certificate, http_serving  # noqa: PLC0415 - see above
 
     options = GatewayOptions(
         cors_origins=settings.cors_origins,
@@ -76,12 +99,10 @@ async def _gateway(house: House, settings: Settings) -> AsyncIterator[str | None
     certificate = None
     if settings.tls_certificate_file and settings.tls_key_file:
         certificate = Certificate(chain=settings.tls_certificate_file, key=settings.tls_key_file)
-    async with house.channel() as channel, AsyncExitStack() as stack:
-        serving_http = http_serving(gateway_app(channel, options), settings.http, options, certificate)
-        try:
-            url = await stack.enter_async_context(serving_http)
-        except BindError as error:
-            raise StartupError(str(error)) from error
+    async with (
+        house.channel() as channel,
+        http_serving(gateway_app(channel, options), listener, options, certificate) as url,
+    ):
         yield url
 
 

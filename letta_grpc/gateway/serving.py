@@ -32,17 +32,40 @@ class Certificate:
     key: Path
 
 
+def listener_on(listen: str) -> socket.socket:
+    """Listen on `host:port`: who connects waits until it is served. Raises BindError."""
+    host, _, port = listen.rpartition(":")
+    name = host.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit these: a client that lost its power is noticed, where the kernel alone would wait for hours.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _VANISHED_MS)
+        listener.bind((name, int(port)))
+        # Until somebody listens, another could take the same address, too.
+        listener.listen()
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "a port is at most 65535"
+        raise BindError(f"cannot listen on {listen}: {reason}") from error
+    return listener
+
+
 @asynccontextmanager
 async def http_serving(
-    app: ASGIApp, listen: str, options: GatewayOptions, certificate: Certificate | None = None
+    app: ASGIApp, listener: socket.socket, options: GatewayOptions, certificate: Certificate | None = None
 ) -> AsyncIterator[str]:
-    """Serve an application on `host:port`; yield its URL once it accepts. Raises BindError.
+    """Serve an application, and close the listener at the end; yield the URL once it accepts.
 
     On leaving, no connection is taken any more, answers under way have a second to end, and the rest is cut. The application's
     lifespan is this one's.
     """
-    async with _lifespan(app), _serving(app, listen, options, certificate) as url:
-        yield url
+    with listener:
+        async with _lifespan(app), _serving(app, listener, options, certificate) as url:
+            yield url
 
 
 def _lifespan(app: ASGIApp) -> AbstractAsyncContextManager[object]:
@@ -51,8 +74,9 @@ def _lifespan(app: ASGIApp) -> AbstractAsyncContextManager[object]:
 
 
 @asynccontextmanager
-async def _serving(app: ASGIApp, listen: str, options: GatewayOptions, certificate: Certificate | None) -> AsyncIterator[str]:
-    listener = _bound(listen)
+async def _serving(
+    app: ASGIApp, listener: socket.socket, options: GatewayOptions, certificate: Certificate | None
+) -> AsyncIterator[str]:
     host, port = listener.getsockname()[:2]
     server = _Server(_config(app, options, certificate))
     failed: Exception | None = None
@@ -90,25 +114,6 @@ def _config(app: ASGIApp, options: GatewayOptions, certificate: Certificate | No
         ssl_certfile=certificate.chain if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,
     )
-
-
-def _bound(listen: str) -> socket.socket:
-    host, _, port = listen.rpartition(":")
-    name = host.strip("[]")
-    family = socket.AF_INET6 if ":" in name else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit these: a client that lost its power is noticed, where the kernel alone would wait for hours.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _VANISHED_MS)
-        listener.bind((name, int(port)))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = error.strerror if isinstance(error, OSError) else "a port is at most 65535"
-        raise BindError(f"cannot listen on {listen}: {reason}") from error
-    return listener
 
 
 class _Server(uvicorn.Server):

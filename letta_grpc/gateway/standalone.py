@@ -7,7 +7,7 @@ from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.exposure import OPEN, OnlyBehindKeys, OpenServerError, wants_keys
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.remote import Tls, open_channel
-from letta_grpc.gateway.serving import Certificate, http_serving
+from letta_grpc.gateway.serving import Certificate, http_serving, listener_on
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def standing_alone(
             if await wants_keys(channel) is False:
                 raise OpenServerError(OPEN)
             app = OnlyBehindKeys(app, channel)
-        async with http_serving(app, listen, options, certificate) as url:
+        async with http_serving(app, listener_on(listen), options, certificate) as url:
             try:
                 yield url
             finally:

@@ -74,6 +74,7 @@ def _ms(seconds: float) -> int:
 class Server:
     """Serves `calls` on sockets.
 
+    Starting: `bind`, then `start`; who connects in between waits.
     Stopping: `drain`, after which readers leave by themselves, then whatever the runs need to end, then `stop`.
     """
 
@@ -85,18 +86,23 @@ class Server:
         self._server: grpc.aio.Server | None = None
         self._stopping = asyncio.Lock()
 
-    async def start(self) -> tuple[str, ...]:
-        """Listen; return the addresses with the ports as they are. Raises ListenError."""
+    def bind(self) -> tuple[str, ...]:
+        """Take the addresses; return them with the ports as they are. Raises ListenError."""
         arguments = channel_arguments(self._options, self._calls.limits)
         server = grpc.aio.server(options=arguments, interceptors=self._interceptors)
         server.add_generic_rpc_handlers(generic_handlers(self._calls))
         self._add_infrastructure(server)
         bound = tuple(self._bind(server, address) for address in self._options.listen)
-        await server.start()
         self._server = server
+        return bound
+
+    async def start(self) -> None:
+        """Answer whoever has connected, from now on."""
+        if self._server is None:
+            raise RuntimeError("a server starts on the addresses that it has taken")
+        await self._server.start()
         for service in self._services():
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        return bound
 
     def _bind(self, server: grpc.aio.Server, address: str) -> str:
         try:

@@ -3,6 +3,7 @@
 import json
 import resource
 import signal
+import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -61,6 +62,21 @@ def test_a_second_server_on_the_same_file_or_port_refuses_to_start(tmp_path: Pat
     for refused in (same_file, same_port):
         assert refused.stdout == ""
         assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("taken", ["--listen", "--http"])
+def test_a_server_that_cannot_listen_leaves_open_runs_to_the_next(tmp_path: Path, taken: str) -> None:
+    """One that is started again and again where its port is taken would ask their models each time, and then give them up."""
+    database = f"sqlite:///{tmp_path / 'letta.db'}"
+    with serving_process(tmp_path, "--drain-seconds", "0") as (address, _), Client(address) as client:
+        agent = client.agents.create(name="waits", model="scripted/script")
+        run_id = client.runs.create(agent.id, json.dumps([[{"wait_for_cancel": True}]])).id
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        places = {"--listen": "127.0.0.1:0"} | {taken: f"127.0.0.1:{elsewhere.getsockname()[1]}"}
+        flags = [word for place in places.items() for word in place]
+        assert letta_grpc("serve", *flags, "--database", database).returncode == 5
+    with serving_process(tmp_path, "--drain-seconds", "0") as (address, _), Client(address) as client:
+        assert client.runs.get(run_id).attempt == 2
 
 
 def test_a_database_that_cannot_be_used_is_said_so_in_one_line(tmp_path: Path) -> None:

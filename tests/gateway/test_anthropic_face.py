@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.faces.anthropic_capture import Gathered
 from letta_grpc.gateway.options import GatewayOptions
-from letta_grpc.gateway.serving import http_serving
+from letta_grpc.gateway.serving import http_serving, listener_on
 from letta_grpc.settings import Provider
 from letta_grpc.transport.calls import Calls
 from letta_grpc.transport.local import LocalChannel
@@ -225,7 +225,7 @@ async def test_a_capture_that_takes_its_time_holds_nothing_up() -> None:
         options = GatewayOptions(anthropic_base_url=fake.url)
         limits = httpx2.Limits(max_connections=1)
         async with (
-            http_serving(gateway_app(channel, options), "127.0.0.1:0", options) as url,
+            http_serving(gateway_app(channel, options), listener_on("127.0.0.1:0"), options) as url,
             httpx2.AsyncClient(base_url=url, trust_env=False, limits=limits) as client,
         ):
             for message_id in ("msg_1", "msg_2"):

@@ -12,7 +12,7 @@ import httpx2
 from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.descriptors import Contract
 from letta_grpc.gateway.options import GatewayOptions
-from letta_grpc.gateway.serving import http_serving
+from letta_grpc.gateway.serving import http_serving, listener_on
 from tests.support.made_up import Handlers, made_up, serving_made_up
 
 
@@ -32,7 +32,7 @@ async def gateway(
     """Serve a gateway on a free port; yield a client of it, which takes nothing compressed."""
     chosen = options or GatewayOptions()
     async with (
-        http_serving(gateway_app(channel, chosen, contract), "127.0.0.1:0", chosen) as url,
+        http_serving(gateway_app(channel, chosen, contract), listener_on("127.0.0.1:0"), chosen) as url,
         httpx2.AsyncClient(base_url=url, headers={"accept-encoding": "identity"}, trust_env=False, timeout=20) as client,
     ):
         yield client

@@ -19,7 +19,7 @@ from letta_grpc.engine.captures import Captures
 from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.options import GatewayOptions
-from letta_grpc.gateway.serving import http_serving
+from letta_grpc.gateway.serving import http_serving, listener_on
 from letta_grpc.gateway.standalone import standing_alone
 from letta_grpc.ports.tools import OwnTools
 from letta_grpc.transport.calls import Calls, Limits
@@ -156,7 +156,8 @@ def lone_calls(
 async def serving(calls: Calls, options: ServerOptions | None = None) -> AsyncIterator[tuple[Server, str]]:
     """Serve on a free port; yield the server and its address."""
     server = Server(calls, options or ServerOptions(listen=("127.0.0.1:0",)))
-    (address,) = await server.start()
+    (address,) = server.bind()
+    await server.start()
     try:
         yield server, address
     finally:
@@ -171,7 +172,7 @@ async def channel_to(calls: Calls, way: Way) -> AsyncIterator[grpc.aio.Channel]:
             yield await stack.enter_async_context(LocalChannel(calls))
         elif way == "http":
             app = gateway_app(await stack.enter_async_context(LocalChannel(calls)))
-            url = await stack.enter_async_context(http_serving(app, "127.0.0.1:0", GatewayOptions()))
+            url = await stack.enter_async_context(http_serving(app, listener_on("127.0.0.1:0"), GatewayOptions()))
             yield await stack.enter_async_context(http_channel(url, "text/event-stream"))
         else:
             _, address = await stack.enter_async_context(serving(calls))

@@ -190,13 +190,14 @@ async def test_channelz_is_there_only_on_demand(on: bool) -> None:  # noqa: FBT0
 async def test_a_port_that_is_taken_is_told_by_its_address() -> None:
     async with serving(lone_calls()) as (_, address):
         with pytest.raises(ListenError, match=address):
-            await Server(lone_calls(), ServerOptions(listen=(address,))).start()
+            Server(lone_calls(), ServerOptions(listen=(address,))).bind()
 
 
 async def test_a_server_listens_on_every_address_and_says_which_ports_it_got(tmp_path: Path) -> None:
     socket = f"unix:{tmp_path / 'server.sock'}"
     server = Server(lone_calls(stream=attach_and_wait), ServerOptions(listen=("127.0.0.1:0", socket)))
-    bound = await server.start()
+    bound = server.bind()
+    await server.start()
     assert bound[1] == socket
     assert not bound[0].endswith(":0")
     for address in bound:

@@ -261,7 +261,8 @@ async def test_streams_pass_through_interceptors() -> None:
 
     counting = Counting()
     server = Server(lone_calls(stream=attach), ServerOptions(listen=("127.0.0.1:0",)), [counting])
-    (address,) = await server.start()
+    (address,) = server.bind()
+    await server.start()
     async with grpc.aio.insecure_channel(address) as channel:
         responses = [response.run_id async for response in RunServiceStub(channel).AttachRun(pb.AttachRunRequest())]
     await server.stop(0)
