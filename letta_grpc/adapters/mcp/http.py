@@ -1,8 +1,6 @@
 """Requests to MCP servers over HTTP: where they may go, and what a failure says about the call that it belongs to."""
 
-import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,9 +8,8 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 
-from letta_grpc.adapters.mcp.policy import PRIVATE_REFUSED
 from letta_grpc.adapters.mcp.streams import Streams
-from letta_grpc.domain.addresses import is_private
+from letta_grpc.adapters.web_addresses import VettedTransport
 from letta_grpc.domain.tools import HttpEndpoint
 
 # Error codes of our own, in the range that JSON-RPC leaves to implementations. NOT_DELIVERED: the server has surely not seen
@@ -45,15 +42,14 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     """
 
     def __init__(self, *, allow_private_addresses: bool) -> None:
-        self._inner = httpx2.AsyncHTTPTransport()
-        self._allow_private_addresses = allow_private_addresses
+        self._inner = VettedTransport(httpx2.AsyncHTTPTransport(), allow_private_addresses=allow_private_addresses)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request."""
         if request.method == "DELETE":
             request.extensions["timeout"] = httpx2.Timeout(_PARTING_SECONDS).as_dict()
         try:
-            response = await self._inner.handle_async_request(await self._pinned(request))
+            response = await self._inner.handle_async_request(request)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
             return _failed(NOT_DELIVERED, "it cannot be reached")
         except httpx2.TransportError:
@@ -69,30 +65,6 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._inner.aclose()
-
-    async def _pinned(self, request: httpx2.Request) -> httpx2.Request:
-        """Return the request for the address that was looked at: a second look-up may tell another one."""
-        if self._allow_private_addresses:
-            return request
-        host = request.url.host
-        addresses = await _addresses(host, request.url.port)
-        if any(is_private(address) for address in addresses):
-            raise httpx2.ConnectError(PRIVATE_REFUSED)
-        return httpx2.Request(
-            request.method,
-            request.url.copy_with(host=addresses[0]),
-            headers=request.headers,
-            stream=request.stream,
-            extensions=request.extensions | {"sni_hostname": host},
-        )
-
-
-async def _addresses(host: str, port: int | None) -> list[str]:
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpx2.ConnectError("the name is not known") from error
-    return [str(entry[4][0]) for entry in found]
 
 
 def _failed(code: int, message: str) -> httpx2.Response:

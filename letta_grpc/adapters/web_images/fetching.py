@@ -1,13 +1,12 @@
 """One picture: its requests, their redirects, and where they may go."""
 
 import asyncio
-import socket
 from base64 import b64encode
 
 import httpx2
 
 from letta_grpc.adapters import web_tls
-from letta_grpc.domain.addresses import is_private
+from letta_grpc.adapters.web_addresses import NameUnknownError, PrivateAddressError, VettedTransport
 from letta_grpc.domain.messages import ImagePart
 from letta_grpc.domain.pictures import picture_type
 from letta_grpc.ports.images import ImageUnavailableError
@@ -29,12 +28,19 @@ async def fetch(url: str, max_bytes: int, *, allow_private_addresses: bool, time
     """Return a picture. Raises ImageUnavailableError."""
     # Neither proxies nor credentials of the server's environment are for its callers.
     tls = await asyncio.to_thread(web_tls.context)
-    client = httpx2.AsyncClient(trust_env=False, verify=tls, timeout=timeout_seconds, headers=_HEADERS)
+    transport = VettedTransport(
+        httpx2.AsyncHTTPTransport(verify=tls, trust_env=False), allow_private_addresses=allow_private_addresses
+    )
+    client = httpx2.AsyncClient(trust_env=False, transport=transport, timeout=timeout_seconds, headers=_HEADERS)
     try:
         async with asyncio.timeout(timeout_seconds), client:
-            data = await _get(client, httpx2.URL(url), max_bytes, allow_private_addresses=allow_private_addresses)
+            data = await _get(client, httpx2.URL(url), max_bytes)
     except TimeoutError as error:
         raise ImageUnavailableError(f"it did not come within {timeout_seconds:g} s") from error
+    except NameUnknownError as error:
+        raise ImageUnavailableError("its host name is not known") from error
+    except PrivateAddressError as error:
+        raise ImageUnavailableError(_PRIVATE_REFUSED) from error
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
         raise ImageUnavailableError("it cannot be fetched: its server does not answer as a web server does") from error
     media_type = picture_type(data)
@@ -43,13 +49,11 @@ async def fetch(url: str, max_bytes: int, *, allow_private_addresses: bool, time
     return ImagePart(media_type=media_type, data=b64encode(data).decode())
 
 
-async def _get(client: httpx2.AsyncClient, url: httpx2.URL, max_bytes: int, *, allow_private_addresses: bool) -> bytes:
+async def _get(client: httpx2.AsyncClient, url: httpx2.URL, max_bytes: int) -> bytes:
     for _ in range(_MAX_REDIRECTS + 1):
         if url.scheme not in ("http", "https") or not url.host:
             raise ImageUnavailableError("it is not at an http or https address")
         request = client.build_request("GET", url)
-        if not allow_private_addresses:
-            request = await _pinned(request)
         response = await client.send(request, stream=True, follow_redirects=False)
         try:
             # Not every 3xx says where to go.
@@ -71,21 +75,3 @@ async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
         if len(body) > max_bytes:
             raise ImageUnavailableError(f"it has more than {max_bytes} bytes")
     return bytes(body)
-
-
-async def _pinned(request: httpx2.Request) -> httpx2.Request:
-    """Return the request for the address that was looked at: a second look-up may tell another one."""
-    host = request.url.host
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, request.url.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise ImageUnavailableError("its host name is not known") from error
-    addresses = [str(entry[4][0]) for entry in found]
-    if any(is_private(address) for address in addresses):
-        raise ImageUnavailableError(_PRIVATE_REFUSED)
-    return httpx2.Request(
-        request.method,
-        request.url.copy_with(host=addresses[0]),
-        headers=request.headers,
-        extensions=request.extensions | {"sni_hostname": host},
-    )
