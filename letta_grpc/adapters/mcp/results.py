@@ -12,6 +12,8 @@ from letta_grpc.ports.tools import ToolResult
 # An answer must fit into an event of 2 MiB, together with those of the other calls of its step.
 MAX_TEXT_CHARACTERS = 400_000
 MAX_IMAGE_CHARACTERS = 1_000_000
+# Each costs something beside what it says: there can be as many as bytes.
+MAX_BLOCKS = 1000
 MAX_DESCRIPTION_CHARACTERS = 4096
 
 
@@ -29,10 +31,10 @@ def result_of(answer: types.CallToolResult) -> ToolResult:
 
     Structured content is shown where the answer has no text: servers are asked to send it as text too.
     """
-    parts = list(_parts(answer.content))
+    parts = list(_parts(answer.content[:MAX_BLOCKS]))
     if answer.structured_content is not None and not any(isinstance(part, TextPart) for part in parts):
         parts.append(TextPart(json.dumps(answer.structured_content, ensure_ascii=False)))
-    fitting = tuple(_fitting(parts))
+    fitting = (*_fitting(parts), *_left_out(len(answer.content)))
     has_images = any(isinstance(part, ImagePart) for part in fitting)
     return ToolResult(
         status=ToolReturnStatus.ERROR if answer.is_error else ToolReturnStatus.SUCCESS,
@@ -59,6 +61,11 @@ def _parts(blocks: Sequence[types.ContentBlock]) -> Iterator[InputPart]:
                 yield TextPart(f"[resource {block.name}: {block.uri}]")
             case types.EmbeddedResource():
                 yield _resource_part(block.resource)
+
+
+def _left_out(blocks: int) -> Iterator[TextPart]:
+    if blocks > MAX_BLOCKS:
+        yield TextPart(f"[cut: {MAX_BLOCKS} of {blocks} blocks are shown]")
 
 
 def _resource_part(resource: types.TextResourceContents | types.BlobResourceContents) -> InputPart:
