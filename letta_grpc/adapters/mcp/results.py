@@ -88,8 +88,8 @@ def _fitting(parts: Sequence[InputPart]) -> Iterator[InputPart]:
             case TextPart(text):
                 room_for_text -= len(text)
                 yield part
-            case ImagePart(data=data) if len(data) > room_for_images:
+            case ImagePart(media_type, data) if len(media_type) + len(data) > room_for_images:
                 yield TextPart(f"[an image of {len(data) * 3 // 4} bytes is left out: it is too large]")
-            case ImagePart(data=data):
-                room_for_images -= len(data)
+            case ImagePart(media_type, data):
+                room_for_images -= len(media_type) + len(data)
                 yield part

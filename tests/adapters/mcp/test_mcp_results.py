@@ -2,7 +2,7 @@
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 
-from letta_grpc.adapters.mcp.results import MAX_BLOCKS, MAX_TEXT_CHARACTERS, result_of
+from letta_grpc.adapters.mcp.results import MAX_BLOCKS, MAX_IMAGE_CHARACTERS, MAX_TEXT_CHARACTERS, result_of
 from letta_grpc.domain.messages import TextPart
 
 IMAGE = ImageContent(data="AAAA", mime_type="image/png")
@@ -25,3 +25,10 @@ def test_blocks_of_nothing_are_blocks() -> None:
 def test_that_blocks_are_left_out_is_told_also_where_their_text_is_cut() -> None:
     long = TextContent(text="x" * MAX_TEXT_CHARACTERS)
     assert result_of(CallToolResult(content=[long] * 2000)).text.endswith(f"[cut: {MAX_BLOCKS} of 2000 blocks are shown]")
+
+
+def test_an_image_of_which_only_the_type_is_large_is_too_large() -> None:
+    image = ImageContent(data="AAAA", mime_type="image/" + "x" * MAX_IMAGE_CHARACTERS)
+    result = result_of(CallToolResult(content=[image]))
+    assert not result.content
+    assert "left out" in result.text
