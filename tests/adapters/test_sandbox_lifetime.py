@@ -175,6 +175,23 @@ async def test_the_loss_of_the_warm_process_is_an_error_and_the_next_call_has_a_
     assert sandbox.process_id != lost
 
 
+async def test_a_fork_that_fails_is_an_error_of_its_call_alone(sandbox: NamespaceSandbox) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        task = await run_until_begun(sandbox, group)
+        assert sandbox.process_id
+        zygote = below(sandbox.process_id)[0]
+        _, most = zygote.rlimit(psutil.RLIMIT_NPROC)
+        zygote.rlimit(psutil.RLIMIT_NPROC, (0, most))
+        before = descriptors()
+        result = await run(sandbox, ADD, '{"left": 1}', "add")
+        assert (result.status, result.text.partition(":")[0]) == (ToolReturnStatus.ERROR, "TOOL_SANDBOX_UNAVAILABLE")
+        assert descriptors() == before
+        zygote.rlimit(psutil.RLIMIT_NPROC, (most, most))
+        assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
+        assert not task.done()
+        task.cancel()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_a_terminal_that_says_something_says_it_to_the_server_alone(sandbox: NamespaceSandbox, number: int) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:

@@ -69,7 +69,7 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
             os.close(descriptor)
         report = _outlive(house, warden, lifeline, status_reader)
     except BaseException as failure:  # noqa: BLE001 - the server waits for a report, whatever happened
-        report = json.dumps({"failed": f"{type(failure).__name__}: {failure}"}).encode()
+        report = _failed(failure)
     # Not wherever this process is: that is the root until there is a folder, and a tool's own process goes where it likes.
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -114,6 +114,15 @@ def _kill_group(leader: int) -> None:
         os.kill(leader, signal.SIGKILL)
 
 
+def refuse(lifeline: int, failure: OSError) -> None:
+    """Report why a call has no supervisor."""
+    _send(lifeline, _failed(failure))
+
+
+def _failed(failure: BaseException) -> bytes:
+    return json.dumps({"failed": f"{type(failure).__name__}: {failure}"}).encode()
+
+
 def _send(lifeline: int, report: bytes) -> None:
     with socket.socket(fileno=lifeline) as server:
         try:
@@ -143,10 +152,10 @@ def _guard(house: House, status_writer: int, channels: tuple[int, int, int]) -> 
         for descriptor in channels:
             os.close(descriptor)
         status, cause = _watch(house, child)
-        report = {"status": status, "cause": cause}
+        report = json.dumps({"status": status, "cause": cause}).encode()
     except BaseException as failure:  # noqa: BLE001 - the supervisor waits for a report, whatever happened
-        report = {"failed": f"{type(failure).__name__}: {failure}"}
-    os.write(status_writer, json.dumps(report).encode())
+        report = _failed(failure)
+    os.write(status_writer, report)
     os._exit(0)
 
 

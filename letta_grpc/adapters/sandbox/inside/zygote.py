@@ -146,9 +146,14 @@ def _serve(house: cell.House, control: socket.socket) -> None:
         order, descriptors, _, _ = socket.recv_fds(control, 1, 4)
         if not order:
             return
-        if os.fork() == 0:
-            control.close()
-            cell.supervise(house, descriptors, network=order == NETWORK_ALLOWED)
+        try:
+            child = os.fork()
+        except OSError as failure:  # There is no room for another process now: only this call's affair.
+            cell.refuse(descriptors.pop(0), failure)
+        else:
+            if child == 0:
+                control.close()
+                cell.supervise(house, descriptors, network=order == NETWORK_ALLOWED)
         for descriptor in descriptors:
             os.close(descriptor)
 
