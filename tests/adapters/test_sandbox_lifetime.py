@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -129,6 +131,25 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+@contextmanager
+def files_left(spare: int) -> Iterator[None]:
+    """Let this process open so many files more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 32, hard))
+    taken: list[int] = []
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(spare):
+            os.close(taken.pop())
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 async def test_calls_leave_no_process_and_no_descriptor(sandbox: NamespaceSandbox) -> None:
     await value_of(sandbox, ADD, '{"left": 1}', "add")
     assert sandbox.process_id
@@ -190,6 +211,17 @@ async def test_a_fork_that_fails_is_an_error_of_its_call_alone(sandbox: Namespac
         assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
         assert not task.done()
         task.cancel()
+
+
+async def test_a_call_for_which_too_few_files_may_be_open_leaves_none(sandbox: NamespaceSandbox) -> None:
+    await value_of(sandbox, ADD, '{"left": 1}', "add")
+    before = descriptors()
+    for spare in range(8):
+        with files_left(spare):
+            result = await run(sandbox, ADD, '{"left": 1}', "add")
+            assert (result.status, result.text.partition(":")[0]) == (ToolReturnStatus.ERROR, "TOOL_SANDBOX_UNAVAILABLE")
+        assert descriptors() == before
+    assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])

@@ -10,9 +10,11 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 
 from letta_grpc.adapters.sandbox.endings import Ending, Stop
 from letta_grpc.adapters.sandbox.output import OutputTap
+from letta_grpc.domain.errors import ToolSandboxUnavailable
 from letta_grpc.domain.tools import OutputStream
 from letta_grpc.ports.tools import Output
 
@@ -23,7 +25,10 @@ _BURIAL_SECONDS = 5.0
 
 
 class Call:
-    """One call, from before its fork to the end of its last process."""
+    """One call, from before its fork to the end of its last process.
+
+    Raises ToolSandboxUnavailable.
+    """
 
     def __init__(self, output: Output, *, output_bytes: int, answer_bytes: int, on_stuck: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -34,10 +39,8 @@ class Call:
         self._stop: Stop | None = None
         self._dead = asyncio.Event()
         self._tap = OutputTap(output, limit=output_bytes, on_excess=partial(self._end, Stop.OUTPUT))
-        self._lifeline, its_lifeline = socket.socketpair()
-        self._channel, its_channel = socket.socketpair()
-        (self._stdout, its_stdout), (self._stderr, its_stderr) = os.pipe(), os.pipe()
-        self.their_ends = [its_lifeline.detach(), its_channel.detach(), its_stdout, its_stderr]
+        (lifeline, channel, self._stdout, self._stderr), self.their_ends = _open_channels()
+        self._lifeline, self._channel = socket.socket(fileno=lifeline), socket.socket(fileno=channel)
         self._watch()
 
     def release_their_ends(self) -> None:
@@ -140,6 +143,24 @@ class Call:
         for end in (self._lifeline, self._channel):
             self._loop.remove_reader(end.fileno())
             end.close()
+
+
+def _open_channels() -> tuple[list[int], list[int]]:
+    """Return our ends and theirs: of all channels, or of none."""
+    pairs: list[tuple[int, int]] = []
+    try:
+        for opened in (_socket_pair, _socket_pair, os.pipe, os.pipe):
+            pairs.append(opened())  # noqa: PERF401 - the first ones are closed where a later one fails
+    except OSError as failure:
+        for descriptor in chain.from_iterable(pairs):
+            os.close(descriptor)
+        raise ToolSandboxUnavailable(f"The server cannot open what a call needs: {failure}") from failure
+    return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
+
+
+def _socket_pair() -> tuple[int, int]:
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
 
 
 def _received(end: socket.socket, size: int) -> bytes | None:
