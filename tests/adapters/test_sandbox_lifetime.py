@@ -85,6 +85,21 @@ from letta_grpc.adapters.sandbox.warm_process import probe
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 print(probe(Limits()))
 """
+WITH_LITTLE_TIME = """
+import asyncio, resource
+from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.testing.sandboxes import run
+
+async def main():
+    sandbox = NamespaceSandbox()
+    print(sandbox.unavailable())
+    source = "import resource\\ndef tool():\\n    return resource.getrlimit(resource.RLIMIT_CPU)"
+    print((await run(sandbox, source)).text)
+    await sandbox.aclose()
+
+resource.setrlimit(resource.RLIMIT_CPU, (50, 50))
+asyncio.run(main())
+"""
 # Gives up what a server that is not root has never had: the power to become somebody else.
 WITHOUT_OTHER_USERS = """
 import asyncio, os
@@ -295,6 +310,12 @@ def test_a_server_that_may_have_few_files_open_runs_tools_all_the_same() -> None
     command = [sys.executable, "-c", WITH_FEW_FILES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)  # noqa: S603 - ourselves
     assert done.stdout.strip() == "None"
+
+
+def test_a_server_that_may_compute_less_than_a_tool_lets_tools_compute_as_long_as_itself() -> None:
+    command = [sys.executable, "-c", WITH_LITTLE_TIME]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)  # noqa: S603 - ourselves
+    assert done.stdout.splitlines() == ["None", "[49,50]"]
 
 
 def test_an_uncontained_call_that_gets_no_folder_of_its_own_removes_none(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +64,7 @@ class NamespaceSandbox:
             file_bytes=file_bytes,
             open_files=max_open_files,
             processes=max_processes,
-            cpu_seconds=cpu_seconds,
+            cpu_seconds=_possible_cpu_seconds(cpu_seconds),
             return_bytes=return_bytes,
             contained=contained,
         )
@@ -142,6 +143,13 @@ class NamespaceSandbox:
 
     def _explain(self, ending: Ending, seconds: float) -> str:
         return explain(ending, limits=self._limits, timeout_seconds=seconds, output_bytes=self._output_bytes)
+
+
+def _possible_cpu_seconds(wanted: int) -> int:
+    """Return how long a tool may compute where no process may compute longer than this server."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    # The cell adds a second.
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, most - 1)
 
 
 def _ignore(_stream: OutputStream, _text: str) -> None:
