@@ -239,6 +239,16 @@ async def test_a_call_for_which_too_few_files_may_be_open_leaves_none(sandbox: N
     assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
 
 
+async def test_a_warm_process_for_which_too_few_files_may_be_open_is_told_and_started_later(sandbox: NamespaceSandbox) -> None:
+    before = descriptors()
+    for spare in range(8, 12):
+        with files_left(spare):
+            result = await run(sandbox, ADD, '{"left": 1}', "add")
+            assert (result.status, result.text.partition(":")[0]) == (ToolReturnStatus.ERROR, "TOOL_SANDBOX_UNAVAILABLE")
+        assert descriptors() == before
+    assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_a_terminal_that_says_something_says_it_to_the_server_alone(sandbox: NamespaceSandbox, number: int) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:

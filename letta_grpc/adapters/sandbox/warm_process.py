@@ -112,6 +112,12 @@ class WarmProcess:
             await self._start()
 
     async def _start(self) -> None:
+        try:
+            await self._launch()
+        except OSError as failure:
+            raise ToolSandboxUnavailable(f"The sandbox does not start: {failure}") from failure
+
+    async def _launch(self) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003 - positional only
         command = _command("main", self._limits.to_json(), str(theirs.fileno()))
@@ -128,11 +134,9 @@ class WarmProcess:
                 )
             self._control = ours
             await self._greet(ours)
-        except BaseException as failure:
+        except BaseException:
             ours.close()
             await self.aclose()
-            if isinstance(failure, OSError):
-                raise ToolSandboxUnavailable(f"The sandbox does not start: {failure}") from failure
             raise
 
     async def _greet(self, control: socket.socket) -> None:
