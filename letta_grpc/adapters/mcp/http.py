@@ -8,6 +8,7 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 
+from letta_grpc.adapters.mcp.lines import MAX_LINE_BYTES
 from letta_grpc.adapters.mcp.streams import Streams
 from letta_grpc.adapters.web_addresses import VettedTransport
 from letta_grpc.domain.tools import HttpEndpoint
@@ -16,7 +17,11 @@ from letta_grpc.domain.tools import HttpEndpoint
 # the request.
 NOT_DELIVERED = -32090
 REFUSED = -32091
+TOO_LARGE = -32092
+# As large as a line over stdio may be. Of a stream of events, the mcp package bounds each event.
+MAX_JSON_BYTES = MAX_LINE_BYTES
 
+_FORM_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 _SESSION_HEADER = "mcp-session-id"
 # No bound for reading: every call has its own, and a tool may be silent for as long as that.
 _TIMEOUT = httpx2.Timeout(10, read=None)
@@ -49,10 +54,10 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         if request.method == "DELETE":
             request.extensions["timeout"] = httpx2.Timeout(_PARTING_SECONDS).as_dict()
         try:
-            response = await self._inner.handle_async_request(request)
+            response = await _with_body(await self._inner.handle_async_request(request))
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
             return _failed(NOT_DELIVERED, "it cannot be reached")
-        except httpx2.TransportError:
+        except (httpx2.TransportError, httpx2.DecodingError):
             return _failed(CONNECTION_CLOSED, "the connection ended")
         if response.status_code in (401, 403):
             await response.aclose()
@@ -65,6 +70,23 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._inner.aclose()
+
+
+async def _with_body(response: httpx2.Response) -> httpx2.Response:
+    """Read JSON, which the mcp package would read without a bound; leave everything else to it."""
+    if not response.headers.get("content-type", "").lower().startswith("application/json"):
+        return response
+    body = bytearray()
+    try:
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > MAX_JSON_BYTES:
+                return _failed(TOO_LARGE, f"its answer has more than {MAX_JSON_BYTES} bytes")
+    finally:
+        await response.aclose()
+    # Those of the body's form are no longer true.
+    headers = [(name, value) for name, value in response.headers.multi_items() if name not in _FORM_HEADERS]
+    return httpx2.Response(response.status_code, headers=headers, content=bytes(body))
 
 
 def _failed(code: int, message: str) -> httpx2.Response:

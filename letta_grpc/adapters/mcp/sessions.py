@@ -9,6 +9,7 @@ from mcp import MCPError
 from mcp_types import CONNECTION_CLOSED
 
 from letta_grpc.adapters.mcp.connection import Connection, NotDeliveredError
+from letta_grpc.adapters.mcp.http import TOO_LARGE
 from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.adapters.mcp.results import failure, result_of, signature_of
 from letta_grpc.domain.errors import McpServerFailed
@@ -45,6 +46,11 @@ class Sessions:
                 return failure(
                     f"the connection to the MCP server {server.name!r} ended before it answered. The call may have had its "
                     "effect; it was not repeated."
+                )
+            if error.code == TOO_LARGE:
+                return failure(
+                    f"the MCP server {server.name!r} failed: {error.message}. The call may have had its effect; it was not "
+                    "repeated."
                 )
             return failure(f"the MCP server {server.name!r} refused the call: {error.message[:_MAX_COMPLAINT]}")
 

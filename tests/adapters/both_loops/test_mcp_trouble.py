@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from letta_grpc.adapters.mcp.client import McpConnections
+from letta_grpc.adapters.mcp.http import MAX_JSON_BYTES
 from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.domain.errors import McpServerFailed
 from letta_grpc.domain.messages import ToolReturnStatus
@@ -239,3 +240,17 @@ async def test_headers_go_out_and_a_refusal_of_them_is_told_without_them(
     assert not [
         record for record in caplog.records if "guessed-key" in record.getMessage() or "opensesame" in record.getMessage()
     ]
+
+
+async def test_an_answer_over_http_that_is_too_large_is_an_error_of_its_call_alone(tmp_path: Path) -> None:
+    async with asyncio.timeout(PATIENCE), McpConnections(OPEN) as client:
+        with http_process(tmp_path) as process:
+            server = registered("web", process.endpoint)
+            first = await pid_of(client, server)
+            large = await call(client, server, "huge", characters=MAX_JSON_BYTES)
+            assert large.status is ToolReturnStatus.ERROR
+            assert large.text == (
+                f"Error: the MCP server 'web' failed: its answer has more than {MAX_JSON_BYTES} bytes. "
+                "The call may have had its effect; it was not repeated."
+            )
+            assert await pid_of(client, server) == first
