@@ -249,6 +249,16 @@ async def test_a_warm_process_for_which_too_few_files_may_be_open_is_told_and_st
     assert await value_of(sandbox, ADD, '{"left": 1}', "add") == "3"
 
 
+async def test_a_start_that_fails_for_want_of_files_is_no_reason_to_run_tools_uncontained() -> None:
+    sandbox = NamespaceSandbox(allow_uncontained=True)
+    for spare in range(8, 12):
+        with files_left(spare):
+            assert (await run(sandbox, ADD, '{"left": 1}', "add")).status is ToolReturnStatus.ERROR
+    warden = await value_of(sandbox, "import os\ndef tool():\n    return os.getppid()")
+    await sandbox.aclose()
+    assert warden == "1"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_a_terminal_that_says_something_says_it_to_the_server_alone(sandbox: NamespaceSandbox, number: int) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:

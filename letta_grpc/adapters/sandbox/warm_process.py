@@ -97,14 +97,17 @@ class WarmProcess:
     async def _running(self) -> socket.socket:
         async with self._starting:
             if self._control is None:
-                await self._start_as_allowed()
+                try:
+                    await self._start_as_allowed()
+                except OSError as failure:
+                    raise ToolSandboxUnavailable(f"The sandbox does not start: {failure}") from failure
             assert self._control  # noqa: S101 - _start has raised otherwise
             return self._control
 
     async def _start_as_allowed(self) -> None:
         try:
             await self._start()
-        except ToolSandboxUnavailable as unavailable:
+        except ToolSandboxUnavailable as unavailable:  # Not for an OSError: what the server lacks now, it may have later.
             if not self._allow_uncontained or not self._limits.contained:
                 raise
             logger.warning("tools run uncontained", action="sandbox.uncontained", reason=unavailable.message)
@@ -112,12 +115,6 @@ class WarmProcess:
             await self._start()
 
     async def _start(self) -> None:
-        try:
-            await self._launch()
-        except OSError as failure:
-            raise ToolSandboxUnavailable(f"The sandbox does not start: {failure}") from failure
-
-    async def _launch(self) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003 - positional only
         command = _command("main", self._limits.to_json(), str(theirs.fileno()))
