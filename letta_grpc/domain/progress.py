@@ -54,6 +54,8 @@ class Progress:
     step_first_token_ns: int | None = None
     # Attempts at this step that gave nothing of the model's yet.
     fruitless_attempts: int = 0
+    # Servers that died without leaving any event: of those the journal alone knows.
+    idle_attempts: int = 0
 
     def apply(self, event: RunEvent, time_ns: int) -> None:
         """Take the next event in; raise IllegalEvent if it cannot come here."""
@@ -124,5 +126,5 @@ class Progress:
     def attempts_without_progress(self) -> int:
         """How many attempts in a row have committed nothing of the model's or of a tool's."""
         if self.phase in (Phase.RUNNING_TOOLS, Phase.SETTLING_CALLS):
-            return max((self.begun[call.id] for call in self.open_calls), default=0)
-        return self.fruitless_attempts
+            return self.idle_attempts + max((self.begun[call.id] for call in self.open_calls), default=0)
+        return self.idle_attempts + self.fruitless_attempts

@@ -79,7 +79,8 @@ class Claim:
     `lease` is there only when the caller is to work on the run now. `interrupts` is the active run that an INTERRUPT start
     waits for. `last_sequence_number` is that of the newest stored event. `first_step_id`: the step that was started with the
     run. `context`: what its first step is built from, where the journal had it at hand, but for `reported_tokens`. `batch`:
-    the calls that this run settles, each with its answer.
+    the calls that this run settles, each with its answer. `idle_attempts`: how many servers in a row, the last one
+    included, have taken the run over and died without storing an event of it.
     """
 
     run: Run
@@ -93,6 +94,7 @@ class Claim:
     context: AgentContext | None = None
     batch: OpenBatch | None = None
     traceparent: str | None = None
+    idle_attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,17 @@ async def test_a_failed_commit_is_told_to_all_and_shown_to_nobody(file: Opened, 
     assert (after[:-1], len(after)) == (before, len(before) + 1)
 
 
+async def test_an_attempt_that_the_store_failed_is_none_that_the_run_has_killed(file: Opened, clock: FakeClock) -> None:
+    claim = await running(file.world)
+    for _ in range(3):
+        await _fill(file)
+        with pytest.raises(StoreUnavailable):
+            await file.world.journal.append(held(claim), deltas(9, "x" * 90_000))
+        await _make_room(file)
+        (claim,) = await file.database.leases.take_over(clock.now())
+        assert claim.idle_attempts == 0
+
+
 async def test_a_start_in_a_failed_commit_has_not_happened(file: Opened) -> None:
     agent = await file.world.agent()
     conversation = await file.world.default(agent)

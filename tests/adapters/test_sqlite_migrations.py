@@ -1,6 +1,7 @@
 """The revisions and the tables say the same, and a start costs no Alembic."""
 
 import asyncio
+import re
 import sqlite3
 import sys
 from contextlib import closing
@@ -19,13 +20,15 @@ from letta_grpc.adapters.sql.migrations import upgrade
 from letta_grpc.adapters.sql.schema import REVISION, metadata
 from letta_grpc.adapters.sql.sqlite.connections import connect_writer, core_connection
 from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.journals.scenes import running
 from tests.support.sqlite_worlds import opened
 
 
 def schema_of(path: Path) -> dict[str, set[str]]:
     with closing(sqlite3.connect(path)) as driver:
         rows = driver.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite%'").fetchall()
-    return {name: {line.strip().strip(",") for line in (sql or "").splitlines()} for name, sql in rows}
+    # Columns that a revision adds stand in the line of the one before them.
+    return {name: {part.strip() for part in re.split("[,\n]", sql or "")} for name, sql in rows}
 
 
 def upgrade_from_nothing(path: Path) -> None:
@@ -61,6 +64,20 @@ def test_migrate_makes_a_database_and_says_its_revision(tmp_path: Path) -> None:
     assert migrate(url) == REVISION
     assert current_revision(url) == REVISION
     assert migrate(url) == REVISION
+
+
+async def test_the_runs_of_an_older_database_can_be_taken_over(tmp_path: Path) -> None:
+    clock, path = FakeClock(), tmp_path / "letta.db"
+    async with opened(path, clock) as file:
+        claim = await running(file.world)
+    with closing(sqlite3.connect(path)) as driver, driver:
+        driver.execute("ALTER TABLE runs DROP COLUMN taken_over_at")
+        driver.execute("ALTER TABLE runs DROP COLUMN idle_attempts")
+        driver.execute("UPDATE alembic_version SET version_num = '0001'")
+    async with opened(path, clock) as file:
+        (taken,) = await file.database.leases.take_over(clock.now())
+    assert (taken.run.id, taken.idle_attempts) == (claim.run.id, 0)
+    assert current_revision(f"sqlite:///{path}") == REVISION
 
 
 async def test_migrate_keeps_away_from_a_database_that_is_served(tmp_path: Path) -> None:

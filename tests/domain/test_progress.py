@@ -100,6 +100,15 @@ def test_attempts_at_a_tool_are_counted_until_it_returns() -> None:
     assert begun.attempts_without_progress == 0
 
 
+def test_attempts_that_left_no_event_count_in_every_phase() -> None:
+    answer = MessageCompleted(assistant("a", "call-1"))
+    for events in ((), STARTED, (*STARTED, answer), (*STARTED, answer, ToolExecutionStarted("call-1"))):
+        progress = folded(*events)
+        counted = progress.attempts_without_progress
+        progress.idle_attempts = 2
+        assert progress.attempts_without_progress == counted + 2
+
+
 def test_the_tool_message_does_not_replace_the_answer() -> None:
     progress = folded(*STARTED, MessageCompleted(assistant("a", "call-1")), MessageCompleted(tool_message("b", "call-1")))
     assert progress.assistant == assistant("a", "call-1")

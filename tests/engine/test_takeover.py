@@ -1,15 +1,15 @@
 """What becomes of a run whose server died: the next one reads its log and goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from letta_grpc.adapters.memory.log import MemoryEventLog
 from letta_grpc.adapters.memory.state import MemoryState
-from letta_grpc.domain.completions import TextChunk
+from letta_grpc.domain.completions import TextChunk, ToolDefinition
 from letta_grpc.domain.events import (
     MessageCompleted,
     RunEvent,
@@ -29,6 +29,7 @@ from letta_grpc.ports.tools import ToolResult
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.requirements.registry import requirement
 from tests.support.engine import DirectedModel, DirectedTools, Engine, Play, Turn, call, end, engine, of, say
+from tests.support.values import assistant, returned
 
 LEASE_SECONDS = 31
 
@@ -269,6 +270,65 @@ async def test_a_run_that_kills_every_server_before_the_model_speaks_is_given_up
         ended = end(await last.events(run.id))
     assert ended.error is not None
     assert (ended.state, ended.error.reason, last.model.asked) == (RunState.FAILED, "RUN_LOST", [])
+
+
+@dataclass
+class PoisonedTools(DirectedTools):
+    """Tools that a server dies of when it looks at what a step's answer calls."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def load(self, names: Sequence[str]) -> Mapping[str, ToolDefinition]:
+        self.reached.set()
+        await asyncio.Event().wait()
+        return await super().load(names)
+
+
+async def reaching(event: RunEvent, first: Engine) -> None:
+    """Let a server store one event of a run and die."""
+    left(first)
+    (claim,) = await first.database.leases.take_over(first.clock.now())
+    assert claim.lease is not None
+    await first.database.journal.append(claim.lease, [event])
+
+
+async def poisoning(first: Engine) -> bool:
+    """Let a server die of a run's calls; say whether it has looked at them."""
+    left(first)
+    tools = PoisonedTools()
+    async with next_server(first, tools=tools) as other, asyncio.TaskGroup() as group:
+        looking = group.create_task(tools.reached.wait())
+        ended = group.create_task(other.supervisor.idle())
+        await asyncio.wait([looking, ended], return_when=asyncio.FIRST_COMPLETED)
+        looking.cancel()
+        ended.cancel()
+    return tools.reached.is_set()
+
+
+async def test_a_run_that_kills_every_server_that_looks_at_its_calls_is_given_up() -> None:
+    async with engine() as first:
+        first.model.turns += [[asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+    await reaching(MessageCompleted(assistant("a", "look-0")), first)
+    assert [await poisoning(first) for _ in range(MAX_ATTEMPTS_WITHOUT_PROGRESS + 1)] == [True] * 5 + [False]
+    events = await stored(first, run.id)
+    assert (lost := end(events)).error is not None
+    assert (lost.state, lost.error.reason) == (RunState.FAILED, "RUN_LOST")
+    assert [event.tool_return.status for event in of(ToolReturned, events)] == [ToolReturnStatus.ERROR]
+
+
+async def test_a_run_whose_servers_die_often_goes_on_as_long_as_it_gets_further() -> None:
+    async with engine() as first:
+        first.model.turns += [[asyncio.Event()]]
+        run = await first.start()
+        await first.model.reached.wait()
+    for event in (MessageCompleted(assistant("a", "look-0", "look-1")), ToolReturned(returned("look-0"))):
+        await reaching(event, first)
+        assert all([await poisoning(first) for _ in range(MAX_ATTEMPTS_WITHOUT_PROGRESS - 1)])
+    left(first)
+    async with next_server(first, say("done")) as last:
+        assert end(await last.events(run.id)).state is RunState.COMPLETED
 
 
 async def test_what_waited_behind_a_dead_servers_run_starts_after_it() -> None:

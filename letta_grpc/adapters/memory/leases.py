@@ -33,6 +33,9 @@ class MemoryLeases:
 
     def _next_attempt(self, stored: StoredRun, now: datetime) -> Claim:
         stored.run = replace(stored.run, attempt=stored.run.attempt + 1)
+        is_idle = stored.taken_over_at == stored.last_sequence_number
+        stored.idle_attempts = stored.idle_attempts + 1 if is_idle else 0
+        stored.taken_over_at = stored.last_sequence_number
         return self._give(stored, now)
 
     def _give(self, stored: StoredRun, now: datetime) -> Claim:

@@ -35,6 +35,9 @@ class StoredRun:
     traceparent: str | None
     owner: str = ""
     lease_end: datetime | None = None
+    # Its newest event when it was last taken over, and how many servers in a row have added none.
+    taken_over_at: int | None = None
+    idle_attempts: int = 0
     cancel_requested: bool = False
     # The calls that it settles, with their answers.
     batch: OpenBatch | None = None

@@ -38,6 +38,7 @@ def claim_of(stored: StoredRun, *, created: bool, lease: Lease | None = None) ->
         last_sequence_number=stored.last_sequence_number,
         batch=stored.batch if lease else None,
         traceparent=stored.traceparent,
+        idle_attempts=stored.idle_attempts,
     )
 
 

@@ -61,7 +61,7 @@ from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
 
 _SHORT_CONTEXT_MESSAGES = 64
-_FINGERPRINT, _SPEC, _TRACEPARENT, _CANCEL_REQUESTED = 5, 6, 7, 15
+_FINGERPRINT, _SPEC, _TRACEPARENT, _CANCEL_REQUESTED, _IDLE_ATTEMPTS = 5, 6, 7, 15, 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +117,7 @@ def claim_of(row: Row, last: int | None, lease: Lease | None = None, batch: Open
         last_sequence_number=run.last_sequence_number or 0,
         batch=batch,
         traceparent=row[_TRACEPARENT],
+        idle_attempts=row[_IDLE_ATTEMPTS],
     )
 
 

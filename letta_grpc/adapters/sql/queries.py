@@ -78,7 +78,11 @@ WAITING_CONVERSATIONS = (
 )
 
 ADD_CALLBACK = insert(callbacks).values({c: bindparam(c.name) for c in callbacks.c})
-ADD_RUN = insert(runs).values({c: bindparam(c.name) for c in runs.c if c.name != "position"}).returning(runs.c.position)
+# What only a takeover sets begins with its default.
+_BEGIN_BY_DEFAULT = ("position", "taken_over_at", "idle_attempts")
+ADD_RUN = (
+    insert(runs).values({c: bindparam(c.name) for c in runs.c if c.name not in _BEGIN_BY_DEFAULT}).returning(runs.c.position)
+)
 START_RUN = (
     update(runs)
     .where(runs.c.id == _the("run"))
@@ -105,7 +109,7 @@ REQUEST_CANCEL = update(runs).where(runs.c.id == _the("run")).values(cancel_requ
 LEASE_RUN = (
     update(runs)
     .where(runs.c.id == _the("run"))
-    .values({name: bindparam(name) for name in ("owner", "attempt", "lease_expires_at")})
+    .values({name: bindparam(name) for name in ("owner", "attempt", "lease_expires_at", "taken_over_at", "idle_attempts")})
 )
 RENEW_LEASE = (
     update(runs)

@@ -211,7 +211,7 @@ def run_of(row: Row, last_sequence_number: int | None = None) -> Run:
     """Return the run of a row of `runs`; an open run's last number is known to its log alone."""
     (_, id_, agent_id, conversation_id, request_id, _, _, _, model, state, stop_reason, _, attempt, _, _, _) = row[:16]
     (created, started, ended, usage, timing, input_ids, error, last, background, metadata) = row[16:26]
-    (resumes_run_id, parent_run_ids, kind, pending_actions) = row[26:]
+    (resumes_run_id, parent_run_ids, kind, pending_actions) = row[26:30]
     return Run(
         id=id_,
         agent_id=agent_id,

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -142,6 +142,8 @@ agent_blocks = Table(
 
 # `queue_rank` puts INTERRUPT starts (0) before ENQUEUE starts (1). An open run's `last_sequence_number` is NULL here: its log
 # knows it. A run that has ended and has no segments was trimmed. `pending_actions` is NULL where nothing waits.
+# `taken_over_at` is the newest event's number when the run was last taken over, `idle_attempts` how many servers in a row have
+# died without adding one.
 runs = Table(
     "runs",
     metadata,
@@ -175,6 +177,8 @@ runs = Table(
     Column("parent_run_ids", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("pending_actions", Text),
+    Column("taken_over_at", BigInteger),
+    Column("idle_attempts", Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 _OPEN = text("state IN ('queued', 'running')")

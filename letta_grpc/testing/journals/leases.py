@@ -69,6 +69,20 @@ class LeasesContract:
         assert (await world.history.of_run(claim.run.id))[1:] == (message,)
         assert await leases.renew([held(claim), held(taken)], clock.now() + LEASE_TIME) == (held(claim),)
 
+    async def test_attempts_that_store_nothing_are_counted_until_one_does(
+        self, world: World, leases: Leases, clock: FakeClock
+    ) -> None:
+        """A run that kills every server that looks at it is known by this alone: it leaves no trace in its own log."""
+        claim = await running(world)
+        await world.journal.append(held(claim), deltas(1))
+        assert [(await _taken(leases, clock)).idle_attempts for _ in range(3)] == [0, 1, 2]
+        last = await _taken(leases, clock)
+        await world.journal.append(held(last), ())
+        still = await _taken(leases, clock)
+        await world.journal.append(held(still), deltas(1))
+        assert (last.idle_attempts, still.idle_attempts) == (3, 4)
+        assert [(await _taken(leases, clock)).idle_attempts for _ in range(2)] == [0, 1]
+
     async def test_a_renewed_lease_lasts_until_the_new_time(self, world: World, leases: Leases, clock: FakeClock) -> None:
         """And no longer."""
         kept, left = await running(world), await running(world)
@@ -128,6 +142,13 @@ class LeasesContract:
         assert await leases.take_over(clock.now() + LEASE_TIME - _A_MOMENT) == ()
         (taken,) = await leases.take_over(clock.now() + LEASE_TIME)
         assert (taken.run.id, taken.run.attempt) == (started.run.id, 2)
+
+
+async def _taken(leases: Leases, clock: FakeClock) -> Claim:
+    """Let all leases run out and return the one run, taken over."""
+    clock.advance(LEASE_TIME.total_seconds())
+    (taken,) = await leases.take_over(clock.now())
+    return taken
 
 
 async def _queue(world: World, *policies: ConflictPolicy) -> tuple[Conversation, Claim, list[Claim]]:

@@ -35,7 +35,7 @@ from letta_grpc.domain.waiting import SUPERSEDED, UNANSWERED, denial, denial_eve
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Claim, Lease
 
-_SPEC = 6
+_SPEC, _TAKEN_OVER_AT, _IDLE_ATTEMPTS = 6, 30, 31
 # The writer denies so many conversations' calls in one transaction: live runs wait behind it.
 _CONVERSATIONS_AT_ONCE = 50
 
@@ -93,12 +93,16 @@ def _take_over(group: Group, ownership: Ownership, now: datetime, working_on: Co
 
 
 def _next_attempt(group: Group, run_id: RunId, ownership: Ownership) -> Claim | None:
+    # Then it is the store that failed, under a server that lives.
+    was_dead = group.state.runs[run_id].dead
     run = current(group, run_id)
     row = group.session.fetch(RUN, {"the_run": run_id})[0]
     # Of the dead ones some are queued: they have no lease that anyone could lose.
     if run_of(row).state is not RunState.RUNNING:
         return None
     values = {"owner": ownership.owner, "attempt": run.attempt + 1, "lease_expires_at": to_micros(ownership.until)}
+    idle_attempts = row[_IDLE_ATTEMPTS] + (not was_dead) if row[_TAKEN_OVER_AT] == run.last else 0
+    values |= {"taken_over_at": run.last, "idle_attempts": idle_attempts}
     group.session.execute(LEASE_RUN, values | {"the_run": run_id})
     run.owner, run.attempt = ownership.owner, run.attempt + 1
     row = group.session.fetch(RUN, {"the_run": run_id})[0]
