@@ -131,15 +131,18 @@ class Compactor:
     async def _ask(self, record: RunRecord, request: ModelRequest) -> str:
         model, _ = self._models.resolve(record.run.model)
         texts: list[str] = []
+        characters = 0
         with self._tracing.model_call(record.run.model, request) as span:
             traced = replace(request, headers=self._tracing.headers())
             async with aclosing(model.stream(traced)) as batches:
                 async for batch in batches:
-                    texts += [chunk.text for chunk in batch if isinstance(chunk, TextChunk)]
+                    said = [chunk.text for chunk in batch if isinstance(chunk, TextChunk)]
+                    texts += said
+                    characters += sum(map(len, said))
                     if finish := next((chunk for chunk in batch if isinstance(chunk, ModelFinished)), None):
                         record.add_side_usage(finish.usage)
                         span.used(finish.usage)
-                    if sum(map(len, texts)) > MAX_ANSWER_CHARACTERS:
+                    if characters > MAX_ANSWER_CHARACTERS:
                         break
         return "".join(texts).strip()
 

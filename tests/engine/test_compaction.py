@@ -234,6 +234,26 @@ async def test_a_summariser_that_does_not_stop_is_stopped() -> None:
         assert len(compacted.summary.text) < 1000
 
 
+class Measured(str):
+    """A piece of text that counts how often all of its kind are asked for their length."""
+
+    __slots__ = ()
+    times = 0
+
+    def __len__(self) -> int:
+        Measured.times += 1
+        return super().__len__()
+
+
+async def test_a_summary_costs_no_more_the_longer_it_has_become() -> None:
+    async with small() as house:
+        await talk(house, 7)
+        summary: Turn = [*([TextChunk(Measured("in short"))] for _ in range(1000)), [DONE]]
+        (compacted,) = of(ContextCompacted, await house.play(summary, say("fine"), words=WORDS))
+        assert compacted.by_model
+        assert 0 < Measured.times < 5_000
+
+
 async def test_what_a_summary_costs_is_in_the_usage_and_not_in_the_length_of_the_context() -> None:
     async with small() as house:
         await talk(house, 7)
