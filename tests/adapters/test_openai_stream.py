@@ -1,5 +1,6 @@
 import json
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,6 +162,21 @@ def test_whole_calls_that_all_say_index_zero_are_several() -> None:
 def test_id_and_name_may_be_repeated_in_every_piece() -> None:
     pieces = [call({"name": "f", "arguments": part}, 0, id="a") for part in ('{"x"', ":", "1}")]
     assert calls(*pieces, DONE) == [("a", "f", '{"x":1}')]
+
+
+def test_a_name_in_every_piece_costs_no_more_the_longer_the_call_has_become(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    orjson_loads = orjson.loads
+
+    def loads(value: bytes | str) -> object:
+        read.extend([value] if isinstance(value, str) else [])
+        return orjson_loads(value)
+
+    monkeypatch.setattr("letta_grpc.adapters.openai.tool_calls.orjson.loads", loads)
+    arguments = ['{"x": "', *["word "] * 1000, '"}']
+    pieces = [call({"name": "f", "arguments": part}, 0) for part in (*arguments, "{}")]
+    assert [part for _, _, part in calls(*pieces, DONE)] == ["".join(arguments), "{}"]
+    assert read == ["".join(arguments)]
 
 
 def test_a_new_id_in_every_piece_of_one_call_is_ignored() -> None:
