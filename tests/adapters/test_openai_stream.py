@@ -325,6 +325,28 @@ def test_a_whole_answer_instead_of_a_stream_is_an_answer() -> None:
     assert chunks[2].usage.total_tokens == 10
 
 
+class Measured(bytes):
+    """Bytes that count how often all of their kind are asked for their length."""
+
+    __slots__ = ()
+    times = 0
+
+    def __len__(self) -> int:
+        Measured.times += 1
+        return super().__len__()
+
+
+def test_a_whole_answer_costs_no_more_the_longer_it_has_become(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("letta_grpc.adapters.openai.stream.MAX_EVENT_BYTES", 1000)
+    decoder = StreamDecoder(FAILURES)
+    for _ in range(1000):
+        assert not decoder.done
+        decoder.feed(Measured(b"["))
+    assert Measured.times < 5_000
+    decoder.feed(Measured(b"["))
+    assert decoder.done
+
+
 def test_a_body_that_is_json_but_no_answer_is_invalid() -> None:
     assert isinstance(failure_of(b'{"hello": "there"}'), InvalidModelOutput)
 

@@ -46,6 +46,7 @@ class StreamDecoder:
 
     __slots__ = (
         "_body",
+        "_body_bytes",
         "_calls",
         "_events",
         "_failure",
@@ -62,6 +63,7 @@ class StreamDecoder:
         self._failures = failures
         self._events = EventReader()
         self._body: list[bytes] | None = None
+        self._body_bytes = 0
         self._calls = ToolCalls()
         self._usage: Any = None
         self._reason: str | None = None
@@ -129,7 +131,8 @@ class StreamDecoder:
 
     def _keep(self, received: bytes, body: list[bytes]) -> None:
         body.append(received)
-        if sum(map(len, body)) > MAX_EVENT_BYTES:
+        self._body_bytes += len(received)
+        if self._body_bytes > MAX_EVENT_BYTES:
             self._fail(self._failures.invalid("an answer without an end"))
 
     def _take_rest(self, batch: Batch) -> None:
