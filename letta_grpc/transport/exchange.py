@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Never
 
 import grpc
@@ -137,6 +138,13 @@ class Exchange:
         self.is_cancelled = True
         self._cut(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
         return True
+
+    def cancel_soon(self) -> None:
+        """End the call from the client's side, on the loop, from whichever thread and in the midst of whatever."""
+        if self.code is None:
+            # The loop may be gone, its calls with it.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.cancel)
 
     def add_done_callback(self, callback: Callable[[], None]) -> None:
         """Call this when the call has ended."""

@@ -18,7 +18,7 @@ class _LocalCall(Generic[R]):
 
     def __del__(self) -> None:
         # A call that nobody holds any more is over, as with a channel of grpc's.
-        self._exchange.cancel()
+        self._exchange.cancel_soon()
 
     def cancelled(self) -> bool:
         """Say whether the client has cancelled the call."""

@@ -137,6 +137,19 @@ async def test_a_call_that_nobody_holds_any_more_is_over() -> None:
         await stream.closed.wait()
 
 
+async def test_a_call_that_is_let_go_in_another_thread_ends_on_its_loop() -> None:
+    """A call that was iterated over is part of a cycle: whichever thread collects the garbage finds it."""
+    stream = Counted(1, then_wait=True)
+    # A loop in debug mode complains about calls from other threads.
+    asyncio.get_running_loop().set_debug(True)
+    async with LocalChannel(lone_calls(stream=stream)) as channel:
+        call = RunServiceStub(channel).AttachRun(REQUEST)
+        await anext(aiter(call))
+        del call
+        await asyncio.to_thread(gc.collect)
+        await stream.closed.wait()
+
+
 async def test_the_channel_is_ready_at_once_and_tells_its_end() -> None:
     channel = LocalChannel(lone_calls())
     await channel.channel_ready()
