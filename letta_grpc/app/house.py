@@ -31,6 +31,7 @@ from letta_grpc.adapters.sql.steps import SqlStepStore
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.app.examination import State, sandbox_finding
 from letta_grpc.app.parts import callbacks_of, images_of, mcp_policy_of, meanings_of, open_database, providers_of, sandbox_of
+from letta_grpc.app.readiness import WatchedLeases
 from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.archive import Archive
@@ -67,6 +68,7 @@ class House:
 
     calls: Calls
     supervisor: Supervisor
+    leases: WatchedLeases
     settings: Settings
     sandbox: NamespaceSandbox | NoSandbox
 
@@ -103,6 +105,7 @@ async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator
         ground = _Ground(
             settings=settings,
             database=database,
+            leases=WatchedLeases(database.leases),
             models=models,
             mcp=await stack.enter_async_context(McpConnections(mcp_policy_of(settings))),
             meanings=meanings_of(stack, settings, database, clock),
@@ -112,7 +115,7 @@ async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator
             sandbox=sandbox,
         )
         supervisor = _supervisor(ground)
-        yield House(_calls(ground, supervisor), supervisor, settings, sandbox)
+        yield House(_calls(ground, supervisor), supervisor, ground.leases, settings, sandbox)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,7 @@ class _Ground:
 
     settings: Settings
     database: SqliteDatabase
+    leases: WatchedLeases
     models: Models
     mcp: McpConnections
     meanings: Meanings | None
@@ -192,7 +196,7 @@ def _supervisor(ground: _Ground) -> Supervisor:
         ),
         callbacks=Callbacks(store=SqlCallbackStore(database), sender=callbacks_of(settings), clock=ground.clock),
         journal=database.journal,
-        leases=database.leases,
+        leases=ground.leases,
         log=database.log,
         codec=ProtoEventCodec(),
         readers=ground.readers,

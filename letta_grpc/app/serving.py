@@ -41,6 +41,7 @@ async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -
         with _listening(server, settings) as (address, listener):
             async with house.supervisor:
                 await server.start()
+                house.leases.told = server.tell_probes
                 try:
                     async with _gateway(house, settings, listener) as url:
                         # What is here now stays; the collector need not look at it again.

@@ -210,5 +210,8 @@ class Leases(Protocol):
         ...
 
     async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
-        """Extend leases to `until`; return those that were lost."""
+        """Extend leases to `until`; return those that were lost.
+
+        Something is written in any case: where a store takes no writes this raises StoreUnavailable, also without any lease.
+        """
         ...

@@ -101,8 +101,7 @@ class Server:
         if self._server is None:
             raise RuntimeError("a server starts on the addresses that it has taken")
         await self._server.start()
-        for service in self._services():
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        await self.tell_probes(ready=True)
 
     def _bind(self, server: grpc.aio.Server, address: str) -> str:
         try:
@@ -130,6 +129,15 @@ class Server:
             names.append("grpc.channelz.v1.Channelz")
         if self._options.reflection:
             server.add_generic_rpc_handlers(reflection_handlers(names, self._calls.keys))
+
+    async def tell_probes(self, *, ready: bool) -> None:
+        """Tell health probes whether the services can do their work.
+
+        Who asks after none of them asks whether the process lives: started anew, it could do no more.
+        """
+        response = health_pb2.HealthCheckResponse
+        for service in self._services():
+            await self._health.set(service, response.SERVING if ready else response.NOT_SERVING)
 
     async def drain(self) -> None:
         """Tell health probes that the server goes, refuse new starts, and send readers away to go on elsewhere."""

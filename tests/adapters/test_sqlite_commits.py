@@ -4,14 +4,14 @@ import asyncio
 import shutil
 from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Table, func, select
 
 from letta_grpc.adapters.sql.schema import journal, segments
-from letta_grpc.adapters.sql.sqlite.group import JOURNAL_BYTES, SEGMENT_BYTES
+from letta_grpc.adapters.sql.sqlite.group import JOURNAL_BYTES, SEGMENT_BYTES, Group
 from letta_grpc.domain.errors import ConversationBusy, LeaseLost, RunNotFound, StoreUnavailable
 from letta_grpc.domain.events import MessageCompleted
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart
@@ -53,11 +53,10 @@ async def test_what_many_runs_append_together_is_one_row_and_one_commit(file: Op
 @requirement("complaint_19_queries")
 async def test_deltas_touch_no_table_but_the_journal(file: Opened) -> None:
     claim = await running(file.world)
-    changes = await file.database.write(lambda c: c.exec_driver_sql("SELECT total_changes()").scalar_one())
+    changes = await _changes(file)
     for _ in range(10):
         await file.world.journal.append(held(claim), deltas(3))
-    after = await file.database.write(lambda c: c.exec_driver_sql("SELECT total_changes()").scalar_one())
-    assert after - changes == 10
+    assert await _changes(file) == changes + 10
 
 
 async def test_a_refused_job_leaves_the_others_of_its_group_alone(file: Opened) -> None:
@@ -150,6 +149,30 @@ async def test_an_attempt_that_the_store_failed_is_none_that_the_run_has_killed(
         assert claim.idle_attempts == 0
 
 
+@dataclass
+class OnTheWriter:
+    """A statement that the writer runs outside of any transaction."""
+
+    statement: str
+    future: "Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def run(self, group: Group) -> None:
+        group.state.driver.execute(self.statement)
+
+
+async def test_a_renewal_tells_whether_writes_are_taken_also_where_there_is_nothing_to_renew(
+    file: Opened, clock: FakeClock
+) -> None:
+    writer = file.database._writer  # noqa: SLF001 - no store of ours makes a database refuse writes
+    writer.submit(OnTheWriter("PRAGMA query_only = 1"))
+    with pytest.raises(StoreUnavailable):
+        await file.database.leases.renew((), clock.now())
+    writer.submit(OnTheWriter("PRAGMA query_only = 0"))
+    changes = await _changes(file)
+    assert await file.database.leases.renew((), clock.now()) == ()
+    assert await _changes(file) == changes + 1
+
+
 async def test_a_start_in_a_failed_commit_has_not_happened(file: Opened) -> None:
     agent = await file.world.agent()
     conversation = await file.world.default(agent)
@@ -179,6 +202,11 @@ async def test_work_that_began_with_a_start_in_a_failed_commit_stores_nothing(fi
     with pytest.raises(RunNotFound):
         await file.world.runs.get(begun[0].run.id)
     assert (await file.world.start(await file.world.default(agent), "hello")).lease is not None
+
+
+async def _changes(file: Opened) -> int:
+    """How many rows the writer has written so far."""
+    return await file.database.write(lambda c: c.exec_driver_sql("SELECT total_changes()").scalar_one())
 
 
 async def _told(error: type[Exception], call: Awaitable[object]) -> bool:

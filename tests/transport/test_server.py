@@ -102,6 +102,23 @@ async def test_health_is_told_per_service_and_without_a_key(house: Engine) -> No
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+async def test_services_that_can_do_no_work_are_not_served_while_the_process_lives(house: Engine) -> None:
+    async with serving(house_calls(house)) as (server, address), grpc.aio.insecure_channel(address) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watching = health.Watch(health_pb2.HealthCheckRequest(service="letta_grpc.v1.RunService"))
+        told = [(await watching.read()).status]
+        for ready in (False, True):
+            await server.tell_probes(ready=ready)
+            told.append((await watching.read()).status)
+            alive = await health.Check(health_pb2.HealthCheckRequest())
+            assert alive.status == health_pb2.HealthCheckResponse.SERVING
+        response = health_pb2.HealthCheckResponse
+        assert told == [response.SERVING, response.NOT_SERVING, response.SERVING]
+        await server.drain()
+        await server.tell_probes(ready=True)
+        assert (await watching.read()).status == response.NOT_SERVING
+
+
 async def reflect(
     address: str, service: str, request: reflection_pb2.ServerReflectionRequest, key: str = ""
 ) -> reflection_pb2.ServerReflectionResponse:

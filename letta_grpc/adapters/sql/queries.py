@@ -5,7 +5,7 @@ Parameters that are no column's new value begin with `the_`.
 
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, delete, func, insert, null, or_, select, text, update
+from sqlalchemy import BindParameter, bindparam, column, delete, func, insert, null, or_, select, table, text, update
 
 from letta_grpc.adapters.sql.schema import (
     agent_blocks,
@@ -116,6 +116,9 @@ RENEW_LEASE = (
     .where(runs.c.id == _the("run"), runs.c.attempt == _the("attempt"))
     .values(lease_expires_at=bindparam("lease_expires_at"))
 )
+# What tells whether the database takes writes. SQLite writes a row also if it stays as it was.
+_revision = table("alembic_version", column("version_num"))
+WRITE_NOTHING_NEW = update(_revision).values(version_num=_revision.c.version_num)
 
 _CALLS = select(waiting_calls.c.tool_call_id, waiting_calls.c.action, waiting_calls.c.answer).order_by(
     waiting_calls.c.position

@@ -17,6 +17,7 @@ from letta_grpc.adapters.sql.queries import (
     RUN,
     START_RUN,
     WAITING_CONVERSATIONS,
+    WRITE_NOTHING_NEW,
 )
 from letta_grpc.adapters.sql.rows import message_values, run_of, spec_of
 from letta_grpc.adapters.sql.sqlite.briefs import add_brief
@@ -154,4 +155,6 @@ def _renew(group: Group, leases: Sequence[Lease], until: datetime) -> tuple[Leas
             continue
         values = {"the_run": lease.run_id, "the_attempt": lease.attempt, "lease_expires_at": to_micros(until)}
         group.session.execute(RENEW_LEASE, values)
+    if len(lost) == len(leases):
+        group.session.execute(WRITE_NOTHING_NEW, {})
     return tuple(lost)
