@@ -23,12 +23,15 @@ UnaryMethod = grpc.aio.UnaryUnaryMultiCallable
 StreamMethod = grpc.aio.UnaryStreamMultiCallable
 DialogueMethod = grpc.aio.StreamStreamMultiCallable
 Lock = asyncio.Lock
+Event = asyncio.Event
 Sleep = Callable[[float], Awaitable[None]]
 
 
-async def sleep(seconds: float) -> None:
-    """Wait."""
-    await asyncio.sleep(seconds)
+async def wait(event: Event, seconds: float) -> None:
+    """Wait for an event, but no longer than this."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def run_function(function: Callable[..., Any], /, *arguments: object, **named: object) -> object:

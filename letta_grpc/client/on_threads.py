@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,14 +25,15 @@ UnaryMethod = grpc.UnaryUnaryMultiCallable
 StreamMethod = grpc.UnaryStreamMultiCallable
 DialogueMethod = grpc.StreamStreamMultiCallable
 Lock = FairLock
+Event = threading.Event
 Sleep = Callable[[float], None]
 # What to do with a call in its thread.
 Wish = Callable[[Any], Any]
 
 
-def sleep(seconds: float) -> None:
-    """Wait."""
-    time.sleep(seconds)
+def wait(event: Event, seconds: float) -> None:
+    """Wait for an event, but no longer than this."""
+    event.wait(seconds)
 
 
 def run_function(function: Callable[..., Any], /, *arguments: object, **named: object) -> object:

@@ -10,11 +10,13 @@ from letta_grpc.client.on_asyncio import (
     Channel,
     DialogueCall,
     DialogueMethod,
+    Event,
     EventCall,
     Sleep,
     StreamMethod,
     UnaryMethod,
     call,
+    wait,
 )
 from letta_grpc.client.retry import Backoff, RetryPolicy
 from letta_grpc.v1 import run_service_pb2_grpc
@@ -44,30 +46,43 @@ class Connection:
     """Makes calls, each with the API key, a time limit and typed errors."""
 
     def __init__(
-        self, channel: Channel, *, metadata: Metadata, timeout_seconds: float | None, retry: RetryPolicy, sleep: Sleep
+        self,
+        channel: Channel,
+        *,
+        metadata: Metadata,
+        timeout_seconds: float | None,
+        retry: RetryPolicy,
+        sleep: Sleep | None,
     ) -> None:
         self.channel = channel
         # Made once, while the channel is open: to make a stub of a closed one can end the process.
         self.runs = run_service_pb2_grpc.RunServiceStub(channel)
         self.timeout_seconds = timeout_seconds
         self.retry = retry
-        self.sleep = sleep
+        self._sleep = sleep
         self._metadata = metadata
-        self._closed = False
+        self._closed = Event()
         # Where the first call was made.
         self._process: int | None = None
 
     def close(self) -> None:
         """Make no more calls; the channel is its owner's."""
-        self._closed = True
+        self._closed.set()
 
     async def change(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
         """Make a call that must not be made twice."""
         self._require_usable()
         return await call(method, request, self._metadata, None if unlimited else self.timeout_seconds)
 
-    async def ask(self, method: "UnaryMethod[Request, Response]", request: Request, *, unlimited: bool = False) -> Response:
-        """Make a call that may be repeated without harm; it is, while the server is out of reach."""
+    async def ask(
+        self,
+        method: "UnaryMethod[Request, Response]",
+        request: Request,
+        *,
+        unlimited: bool = False,
+        closed: Event | None = None,
+    ) -> Response:
+        """Make a call that may be repeated without harm; it is, while the server is out of reach and who asks is open."""
         limit = None if unlimited else self.timeout_seconds
         backoff = Backoff(self.retry)
         while True:
@@ -77,7 +92,16 @@ class Connection:
             except DeadlineExceeded:
                 raise
             except LettaError as error:
-                await self.sleep(backoff.delay_after(error, self.retry.call_attempts))
+                await self.pause(backoff.delay_after(error, self.retry.call_attempts), closed or self._closed)
+                if closed is not None and closed.is_set():
+                    raise
+
+    async def pause(self, seconds: float, closed: Event) -> None:
+        """Wait between two tries, but no longer than until whoever tries is closed."""
+        if self._sleep is None:
+            await wait(closed, seconds)
+        else:
+            await self._sleep(seconds)
 
     async def pages(
         self,
@@ -105,7 +129,7 @@ class Connection:
         return DialogueCall(method, self._metadata)
 
     def _require_usable(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise StreamClosed("the client is closed")
         self._process = self._process or os.getpid()
         if self._process != os.getpid():

@@ -11,7 +11,7 @@ from letta_grpc.client.accumulator import Accumulator
 from letta_grpc.client.cursor import Cursor, is_filtered
 from letta_grpc.client.displays import stream_line, told_markdown
 from letta_grpc.client.errors import LettaError, RunFailed, StreamBroken, StreamClosed
-from letta_grpc.client.on_asyncio import EventCall, Lock
+from letta_grpc.client.on_asyncio import Event, EventCall, Lock
 from letta_grpc.client.requests import FINAL_STATES, silence_limit
 from letta_grpc.client.retry import Backoff
 from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, runs_pb2
@@ -48,7 +48,7 @@ class AsyncRunStream:
         self._waiting: deque[events_pb2.RunEvent] = deque()
         self._call: FollowCall | None = None
         self._ended = False
-        self._closed = False
+        self._closed = Event()
         # Whoever needs the run's id gets it for everyone. Once it is known only the reader takes steps.
         self._starting = Lock()
 
@@ -90,7 +90,7 @@ class AsyncRunStream:
 
     async def __anext__(self) -> events_pb2.RunEvent:
         while not self._waiting:
-            if self._ended or self._closed:
+            if self._ended or self._closed.is_set():
                 raise StopAsyncIteration
             await self._advance()
         event = self._waiting.popleft()
@@ -137,7 +137,7 @@ class AsyncRunStream:
 
     async def disconnect(self) -> None:
         """Stop following; the run goes on. Does nothing when the stream has ended."""
-        self._closed = True
+        self._closed.set()
         await self._hang_up()
 
     async def aclose(self) -> None:
@@ -167,7 +167,7 @@ class AsyncRunStream:
                 await self._step()
 
     def _wants_start(self) -> bool:
-        return self._run_id is None and not self._closed
+        return self._run_id is None and not self._closed.is_set()
 
     async def _step(self) -> None:
         """Dial, or read one response, or sleep after a failure."""
@@ -176,12 +176,12 @@ class AsyncRunStream:
             await self._dial() if call is None else await self._read(call)
         except LettaError as error:
             await self._hang_up()
-            if self._closed or self._ended:
+            if self._closed.is_set() or self._ended:
                 return
             policy = self._connection.retry
             # Until the run is accepted the caller waits for an answer, not for a stream.
             attempts = policy.call_attempts if self._run_id is None else policy.stream_attempts
-            await self._connection.sleep(self._backoff.delay_after(error, attempts))
+            await self._connection.pause(self._backoff.delay_after(error, attempts), self._closed)
         except BaseException:
             # Interrupted, or cancelled, perhaps halfway: a call with a read that nobody waits for is of no use to grpc.
             self._cursor.rewind(self._waiting[-1].sequence_number if self._waiting else self._after)
@@ -195,7 +195,7 @@ class AsyncRunStream:
         else:
             call = self._connection.follow(self._runs.AttachRun, self._attach_request())
         self._call = call
-        if self._closed:
+        if self._closed.is_set():
             # In another thread, just now, which could not see the call yet.
             await self._hang_up()
             return
@@ -236,7 +236,7 @@ class AsyncRunStream:
         if self._run_id is None:
             raise StreamBroken("the stream ended before the run was accepted")
         request = run_service_pb2.GetRunRequest(run_id=self._run_id)
-        run = (await self._connection.ask(self._runs.GetRun, request)).run
+        run = (await self._connection.ask(self._runs.GetRun, request, closed=self._closed)).run
         if run.state not in FINAL_STATES or run.last_sequence_number > self._cursor.position:
             raise StreamBroken(f"the stream ended after event {self._cursor.position}, before the run did")
         self._accumulator.run = run
@@ -251,5 +251,5 @@ class AsyncRunStream:
             await call.close()
 
     def _require_open(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise StreamClosed("the stream was closed before the run ended")

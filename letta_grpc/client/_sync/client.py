@@ -24,7 +24,7 @@ from letta_grpc.client.answers import Answers, answer_messages
 from letta_grpc.client.budgets import Budget
 from letta_grpc.client.functions import Function, by_name, client_tool
 from letta_grpc.client.lanes import Lane, lane_start
-from letta_grpc.client.on_threads import Channel, Sleep, open_channel, sleep
+from letta_grpc.client.on_threads import Channel, Sleep, open_channel
 from letta_grpc.client.requests import Inputs, RunArguments, answering, start_of
 from letta_grpc.client.retry import RetryPolicy
 from letta_grpc.v1 import run_service_pb2, runs_pb2
@@ -49,7 +49,7 @@ class Client:
     channel          an open channel to use instead of `target` and `tls`; closing the client leaves it open
     timeout_seconds  how long a call may take, math.inf for no limit; streams and `runs.execute` take as long as the run
     retry            how patient the client is with what can be repeated without harm
-    sleep            how it waits between two tries
+    sleep            how it waits between two tries, in place of a wait that ends when the stream or the client is closed
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Client:
         channel: Channel | None = None,
         timeout_seconds: float | None = 60.0,
         retry: RetryPolicy = _DEFAULT_RETRY,
-        sleep: Sleep = sleep,
+        sleep: Sleep | None = None,
     ) -> None:
         limit = dialing.time_limit(timeout_seconds)
         used = channel or open_channel(target, tls)

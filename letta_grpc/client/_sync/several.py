@@ -9,7 +9,7 @@ from typing import Self
 from letta_grpc.client._sync.connection import Connection
 from letta_grpc.client.errors import LettaError, StreamBroken, StreamClosed
 from letta_grpc.client.lanes import Lane, Told
-from letta_grpc.client.on_threads import DialogueCall, EventCall, Lock
+from letta_grpc.client.on_threads import DialogueCall, Event, EventCall, Lock
 from letta_grpc.client.requests import silence_limit
 from letta_grpc.client.retry import Backoff
 from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
@@ -49,7 +49,7 @@ class RunStreams:
         # The lanes that the call knows of, and whether it has said anything.
         self._sent: set[str] = set()
         self._heard = False
-        self._closed = False
+        self._closed = Event()
         # Whoever wants something reads for everyone; grpc takes one reader and one writer at a time.
         self._reading = Lock()
         self._writing = Lock()
@@ -75,7 +75,7 @@ class RunStreams:
 
     def __next__(self) -> tuple[Lane, events_pb2.RunEvent]:
         while not self._waiting:
-            if self._closed or self._is_over():
+            if self._closed.is_set() or self._is_over():
                 self._leave()
                 raise StopIteration
             self._advance(lambda: bool(self._waiting) or self._is_over())
@@ -98,7 +98,7 @@ class RunStreams:
 
     def disconnect(self) -> None:
         """Stop following; the runs go on. Does nothing when the stream has ended."""
-        self._closed = True
+        self._closed.set()
         self._hang_up()
 
     def close(self) -> None:
@@ -129,19 +129,19 @@ class RunStreams:
     def _advance(self, enough: Callable[[], bool]) -> None:
         """Take one step, unless another reader has done it meanwhile: dial, or read one response, or sleep after a failure."""
         with self._reading:
-            if enough() or self._closed:
+            if enough() or self._closed.is_set():
                 return
             call = self._call
             try:
                 self._dial() if call is None else self._read(call)
             except LettaError as error:
                 self._hang_up()
-                if self._closed:
+                if self._closed.is_set():
                     return
                 policy = self._connection.retry
                 accepted = any(lane.run_id for lane in self._lanes.values())
                 attempts = policy.stream_attempts if accepted else policy.call_attempts
-                self._connection.sleep(self._backoff.delay_after(error, attempts))
+                self._connection.pause(self._backoff.delay_after(error, attempts), self._closed)
             except BaseException:
                 # As in a stream of one run.
                 for lane in self.lanes:
@@ -168,9 +168,9 @@ class RunStreams:
 
     def _is_left(self) -> bool:
         """End a call that has just begun if the stream was closed in another thread, which could not see the call yet."""
-        if self._closed:
+        if self._closed.is_set():
             self._hang_up()
-        return self._closed
+        return self._closed.is_set()
 
     def _send(self) -> None:
         """Tell the call of the lanes that it does not know of. Why it takes nothing its reader is told."""
@@ -212,14 +212,16 @@ class RunStreams:
         for lane in self._lanes.values():
             if not lane.is_over:
                 request = run_service_pb2.GetRunRequest(run_id=lane.run_id)
-                if not lane.run_id or not lane.verify((self._connection.ask(self._runs.GetRun, request)).run):
+                if not lane.run_id or not lane.verify(
+                    (self._connection.ask(self._runs.GetRun, request, closed=self._closed)).run
+                ):
                     raise StreamBroken(f"the stream ended before the run of lane {lane.tag} did")
         self._hang_up()
 
     def _leave(self) -> None:
         """Let the call end by itself: hanging up on it would look like a lost reader to the server."""
         call = self._call
-        if call is not None and not self._closed:
+        if call is not None and not self._closed.is_set():
             with suppress(LettaError):
                 call.done_writing()
                 # Unless somebody has hung up meanwhile.
@@ -233,5 +235,5 @@ class RunStreams:
             call.close()
 
     def _require_open(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise StreamClosed("the stream was closed before its runs ended")
