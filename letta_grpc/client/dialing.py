@@ -2,6 +2,8 @@
 
 import grpc
 
+from letta_grpc.client.errors import InvalidRequest
+
 DEFAULT_TARGET = "127.0.0.1:50051"
 
 # Tls: False for none, True for the system's roots, or credentials of the caller's own.
@@ -52,5 +54,13 @@ def time_limit(seconds: float | None) -> float | None:
 
 
 def call_metadata(api_key: str | None) -> Metadata:
-    """Return what goes with every call. Metadata, because grpc's call credentials refuse to travel without TLS."""
-    return (("authorization", f"Bearer {api_key}"),) if api_key else ()
+    """Return what goes with every call. Raises InvalidRequest for a key that no header takes.
+
+    Metadata, because grpc's call credentials refuse to travel without TLS.
+    """
+    # Keys are read from files, which end in a line end.
+    key = (api_key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        # Left to grpc it would look like a fault of the server's, and be repeated. Not quoted: it is a secret.
+        raise InvalidRequest("the API key has more than printable ASCII", code=grpc.StatusCode.INVALID_ARGUMENT)
+    return (("authorization", f"Bearer {key}"),) if key else ()
