@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,6 +111,26 @@ func TestTheKeyTravelsWithAndWithoutTLS(t *testing.T) {
 				t.Errorf("%v, %v", answer, err)
 			}
 		})
+	}
+}
+
+func TestTheKeyTravelsWithoutTheLineEndOfItsFile(t *testing.T) {
+	server := &playing{get: func(ctx context.Context, _ int32) (*lettapb.Run, error) {
+		headers, _ := metadata.FromIncomingContext(ctx)
+		return &lettapb.Run{Id: headers.Get("authorization")[0]}, nil
+	}}
+	answer, err := serve(t, server, WithAPIKey("sesame\n")).Runs.GetRun(bounded(t), &lettapb.GetRunRequest{})
+	if answer.GetRun().GetId() != "Bearer sesame" || err != nil {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+func TestAKeyThatNoHeaderTakesIsRefusedAtOnceAndNotTold(t *testing.T) {
+	for _, key := range []string{"new\nline", "schlüssel"} {
+		_, err := NewClient("127.0.0.1:1", WithAPIKey(key))
+		if status.Code(err) != codes.InvalidArgument || strings.Contains(err.Error(), key) {
+			t.Errorf("%v", err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package lettagrpc
 import (
 	"context"
 	"crypto/tls"
+	"strings"
 	"time"
 
 	"github.com/letta-grpc/letta-grpc-go/lettapb"
@@ -52,9 +53,10 @@ type settings struct {
 // Option changes how a client works.
 type Option func(*settings)
 
-// WithAPIKey sends a key as `authorization: Bearer` with every call.
+// WithAPIKey sends a key as `authorization: Bearer` with every call. NewClient refuses one that no header takes.
 func WithAPIKey(key string) Option {
-	return func(s *settings) { s.apiKey = key }
+	// Keys are read from files, which end in a line end.
+	return func(s *settings) { s.apiKey = strings.TrimSpace(key) }
 }
 
 // WithTLS secures the connection; nil means the system's roots. Without this option it is plain text.
@@ -84,6 +86,10 @@ func NewClient(target string, options ...Option) (*Client, error) {
 	s := settings{transport: insecure.NewCredentials(), retry: DefaultRetry, timeout: time.Minute}
 	for _, option := range options {
 		option(&s)
+	}
+	if !sendable(s.apiKey) {
+		// Left to grpc it would look like a fault of the server's, and be repeated. Not quoted: it is a secret.
+		return nil, invalid("the API key has more than printable ASCII")
 	}
 	client := &Client{retry: s.retry, timeout: s.timeout}
 	client.life, client.end = context.WithCancel(context.Background())
@@ -156,3 +162,8 @@ func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]strin
 }
 
 func (bearer) RequireTransportSecurity() bool { return false }
+
+// sendable tells whether a header takes the key.
+func sendable(key string) bool {
+	return !strings.ContainsFunc(key, func(char rune) bool { return char < ' ' || char > '~' })
+}

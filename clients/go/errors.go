@@ -128,6 +128,11 @@ func closedError() *Error {
 	}
 }
 
+// invalid says that the caller has given something that cannot be used.
+func invalid(message string) *Error {
+	return &Error{Code: codes.InvalidArgument, Message: message, Metadata: map[string]string{}, Fields: map[string]string{}}
+}
+
 // broken says that a stream fell silent, left events out or ended too early.
 func broken(format string, arguments ...any) *Error {
 	message := fmt.Sprintf(format, arguments...)
