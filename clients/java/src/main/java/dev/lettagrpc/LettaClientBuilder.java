@@ -60,9 +60,19 @@ public final class LettaClientBuilder {
     return this;
   }
 
-  /** Sent as {@code authorization: Bearer} with every call; null for none. */
+  /**
+   * Sent as {@code authorization: Bearer} with every call; null for none.
+   *
+   * @throws IllegalArgumentException if no header takes it
+   */
   public LettaClientBuilder apiKey(String key) {
-    apiKey = key;
+    // Keys are read from files, which end in a line end.
+    String trimmed = key == null ? "" : key.strip();
+    if (!trimmed.chars().allMatch(letter -> letter >= ' ' && letter <= '~')) {
+      // Not quoted: it is a secret.
+      throw new IllegalArgumentException("the API key has more than printable ASCII");
+    }
+    apiKey = trimmed.isEmpty() ? null : trimmed;
     return this;
   }
 

@@ -32,6 +32,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(60)
 class LettaClientTest {
@@ -66,6 +68,26 @@ class LettaClientTest {
 
     assertEquals(Set.of("Bearer key"), Set.copyOf(stage.authorizations));
     assertEquals(2, stage.authorizations.size());
+  }
+
+  @Test
+  void aKeyGoesWithoutTheLineEndOfItsFile() {
+    try (LettaClient keyed = stage.client("secret\n")) {
+      keyed.run(Stage.RUN_ID);
+    }
+
+    assertEquals(List.of("Bearer secret"), stage.authorizations);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"new\nline", "schlüssel"})
+  void aKeyThatNoHeaderTakesIsRefusedAtOnceAndNotTold(String key) {
+    LettaClientBuilder builder = LettaClient.builder();
+
+    Exception refused =
+        assertThrows(IllegalArgumentException.class, () -> builder.apiKey(key));
+
+    assertFalse(refused.getMessage().contains(key));
   }
 
   @Test

@@ -93,6 +93,10 @@ final class Stage implements AutoCloseable {
     return builder().retry(retry).build();
   }
 
+  LettaClient client(String apiKey) {
+    return builder().apiKey(apiKey).build();
+  }
+
   LettaClient client(Executor executor) {
     return builder().retry(QUICK).executor(executor).build();
   }
