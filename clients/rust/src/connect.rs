@@ -169,8 +169,9 @@ impl IntoFuture for Connect {
 }
 
 fn bearer(key: &str) -> Result<MetadataValue<Ascii>> {
+    // Keys are read from files, which end in a line end.
     let mut value: MetadataValue<Ascii> =
-        format!("Bearer {key}").parse().map_err(|error| Error::invalid("API key", error))?;
+        format!("Bearer {}", key.trim()).parse().map_err(|error| Error::invalid("API key", error))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -191,6 +192,11 @@ mod tests {
         for connect in [Client::connect("no where"), Client::connect("localhost:1").api_key("new\nline")] {
             assert_eq!(connect.await.unwrap_err().code(), Some(Code::InvalidArgument));
         }
+    }
+
+    #[test]
+    fn a_key_goes_without_the_line_end_of_its_file() {
+        assert_eq!(bearer("secret\n").unwrap(), "Bearer secret");
     }
 
     #[tokio::test]
