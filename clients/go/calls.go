@@ -30,10 +30,10 @@ func (c *Client) ask(
 		}
 		wait, again := tries.after(failure)
 		if !again || !repeatable(method, request) {
-			return failure
+			return failure.because(tries.last)
 		}
 		if err := c.sleep(ctx, wait); err != nil {
-			return err
+			return errorFrom(err).because(tries.last)
 		}
 	}
 }

@@ -53,6 +53,43 @@ func TestACallWithoutADeadlineGetsOne(t *testing.T) {
 	}
 }
 
+func TestADeadlineThatEndsTheTriesSaysWhyTheyFailed(t *testing.T) {
+	refusal := notYet(t)
+	client := serve(t, &playing{
+		get:    func(context.Context, int32) (*lettapb.Run, error) { return nil, refusal },
+		stream: func(int32, *lettapb.StreamRunRequest, starts) error { return refusal },
+		attach: func(int32, *lettapb.AttachRunRequest, attachments) error { return refusal },
+	})
+	for name, use := range map[string]func(ctx context.Context) error{
+		"a call": func(ctx context.Context) error {
+			_, err := client.Runs.GetRun(ctx, &lettapb.GetRunRequest{})
+			return err
+		},
+		"a start": func(ctx context.Context) error {
+			_, err := client.Stream(ctx, "ada", "Hello?").Started()
+			return err
+		},
+		"a stream": func(ctx context.Context) error {
+			_, err := client.Attach(ctx, "run-1", 0).Text()
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The first try has to have failed by then.
+			ctx, stop := context.WithTimeout(t.Context(), time.Second)
+			defer stop()
+			err := use(ctx)
+			if status.Code(err) != codes.DeadlineExceeded || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+			if cause := errors.Unwrap(err); !strings.Contains(err.Error(), "not yet") || !strings.Contains(cause.Error(), "not yet") {
+				t.Errorf("%v, because of %v", err, cause)
+			}
+		})
+	}
+}
+
 func TestWhatMayBeRepeated(t *testing.T) {
 	for method, request := range map[string]any{
 		lettapb.RunService_CancelRun_FullMethodName:                &lettapb.CancelRunRequest{},

@@ -21,6 +21,7 @@ var ErrClosed = errors.New("the stream was closed before the run ended")
 //	if errors.Is(err, lettagrpc.ConversationBusy) { … }
 //
 // One that came because a context ended is context.Canceled or context.DeadlineExceeded too, one of a closed client is ErrClosed.
+// Where a deadline ended what was being repeated, the message tells why the try before failed.
 type Error struct {
 	Code codes.Code
 	// The server's word for what is wrong; empty when no server of ours said anything.
@@ -44,7 +45,16 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (%s)", e.Message, word)
 }
 
-// Unwrap returns the context's error, or ErrClosed, if that is the cause.
+// because adds to the end of a deadline why the try before it failed, if there was one.
+func (e *Error) because(last *Error) *Error {
+	if last != nil && errors.Is(e.cause, context.DeadlineExceeded) {
+		e.cause = fmt.Errorf("%w; the try before failed: %w", e.cause, last)
+		e.Message = e.cause.Error()
+	}
+	return e
+}
+
+// Unwrap returns the context's error, or ErrClosed, if that is the cause; that of a deadline wraps why the try before it failed.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Is compares with a Reason.

@@ -37,9 +37,11 @@ type attempts struct {
 	policy   RetryPolicy
 	limit    int
 	failures int
+	// Why the try before failed.
+	last *Error
 }
 
-func (a *attempts) reset() { a.failures = 0 }
+func (a *attempts) reset() { a.failures, a.last = 0, nil }
 
 // after returns how long to wait before the next try, or that none is left or none would help.
 func (a *attempts) after(failure *Error) (time.Duration, bool) {
@@ -48,6 +50,7 @@ func (a *attempts) after(failure *Error) (time.Duration, bool) {
 		a.failures = 0
 		return 0, false
 	}
+	a.last = failure
 	ceiling := float64(a.policy.Initial) * math.Pow(a.policy.Multiplier, float64(a.failures-1))
 	ceiling = min(ceiling, float64(a.policy.Maximum))
 	// Not from 0 on: a few short draws in a row would spend the attempts long before the server is back.

@@ -191,7 +191,7 @@ func (s *Stream) require() error {
 		return ErrClosed
 	case s.ctx.Err() != nil:
 		s.hangUp()
-		return contextError(s.ctx)
+		return contextError(s.ctx).because(s.tries.last)
 	}
 	return nil
 }
