@@ -1,6 +1,7 @@
 package dev.lettagrpc;
 
 import java.time.Duration;
+import java.util.Optional;
 import java.util.function.DoubleSupplier;
 
 /** Counts failures since the last progress. */
@@ -8,6 +9,7 @@ final class Backoff {
   private final RetryPolicy policy;
   private final DoubleSupplier draw;
   private int failures;
+  private LettaException last;
 
   /** Draws from {@code draw} numbers from 0 to 1. */
   Backoff(RetryPolicy policy, DoubleSupplier draw) {
@@ -18,6 +20,12 @@ final class Backoff {
   /** Begins again: there was progress. */
   void reset() {
     failures = 0;
+    last = null;
+  }
+
+  /** Why the try before failed; nothing since the last progress. */
+  Optional<LettaException> last() {
+    return Optional.ofNullable(last);
   }
 
   /**
@@ -29,6 +37,7 @@ final class Backoff {
       failures = 0;
       throw failure;
     }
+    last = failure;
     double grown = policy.initialDelay().toNanos() * Math.pow(policy.multiplier(), failures - 1.0);
     double ceiling = Math.min(policy.maximumDelay().toNanos(), grown);
     // Not from 0 on: a few short draws in a row would spend the attempts long before the server is

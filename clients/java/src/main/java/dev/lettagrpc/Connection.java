@@ -65,7 +65,7 @@ final class Connection {
         return call(method, request, limit);
       } catch (LettaException failure) {
         if (Waits.over(failure) || isShutDown()) {
-          throw failure;
+          throw failure.because(backoff.last());
         }
         Duration delay = backoff.delayAfter(failure, retry.callAttempts());
         redial();

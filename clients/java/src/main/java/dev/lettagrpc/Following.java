@@ -6,6 +6,7 @@ import dev.lettagrpc.v1.Run;
 import dev.lettagrpc.v1.RunEvent;
 import dev.lettagrpc.v1.RunServiceGrpc;
 import dev.lettagrpc.v1.RunState;
+import io.grpc.Status;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.EnumSet;
@@ -156,7 +157,7 @@ final class Following {
   private void advance() {
     try {
       if (limits.areOver()) {
-        throw LettaException.deadlineExceeded(null);
+        throw LettaException.deadlineExceeded().because(backoff.last());
       }
       if (call == null) {
         dial();
@@ -176,7 +177,8 @@ final class Following {
       throw failure;
     }
     if (limits.areOver()) {
-      throw LettaException.deadlineExceeded(failure);
+      boolean told = failure.code() == Status.Code.DEADLINE_EXCEEDED;
+      throw told ? failure : LettaException.deadlineExceeded().because(Optional.of(failure));
     }
     RetryPolicy retry = connection.retry();
     // Until the run is accepted the caller waits for an answer, not for a stream.

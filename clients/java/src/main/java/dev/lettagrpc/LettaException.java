@@ -52,7 +52,7 @@ public class LettaException extends RuntimeException {
   }
 
   LettaException(String message, Status.Code code, Refusal refusal, Throwable cause) {
-    super(worded(message, code, refusal), cause);
+    super(message, cause);
     this.code = code;
     this.refusal = refusal;
   }
@@ -67,18 +67,31 @@ public class LettaException extends RuntimeException {
     return new LettaException(message, Status.Code.UNAVAILABLE, Refusal.NONE, null);
   }
 
-  static LettaException deadlineExceeded(Throwable cause) {
+  static LettaException deadlineExceeded() {
     return new LettaException(
-        "the deadline is over; the run goes on",
-        Status.Code.DEADLINE_EXCEEDED,
-        Refusal.NONE,
-        cause);
+        "the deadline is over; the run goes on", Status.Code.DEADLINE_EXCEEDED, Refusal.NONE, null);
   }
 
   /** The caller's thread was interrupted; the flag is set again. */
   static LettaException interrupted(InterruptedException cause) {
     Thread.currentThread().interrupt();
     return new LettaException("interrupted", Status.Code.CANCELLED, Refusal.NONE, cause);
+  }
+
+  /** Returns the end of a deadline with why the try before it failed, if there was one. */
+  LettaException because(Optional<LettaException> before) {
+    if (before.isEmpty() || code != Status.Code.DEADLINE_EXCEEDED) {
+      return this;
+    }
+    LettaException cause = before.get();
+    String told = super.getMessage() + "; the try before failed: " + cause.getMessage();
+    return new LettaException(told, code, refusal, cause);
+  }
+
+  /** What happened, and the server's word for it, or the code's. */
+  @Override
+  public String getMessage() {
+    return "%s (%s)".formatted(super.getMessage(), reason().isEmpty() ? code : reason());
   }
 
   /** The status code of the call. */
@@ -120,9 +133,5 @@ public class LettaException extends RuntimeException {
       return true;
     }
     return reason().isEmpty() && BROKEN_CONNECTION.contains(code);
-  }
-
-  private static String worded(String message, Status.Code code, Refusal refusal) {
-    return "%s (%s)".formatted(message, refusal.reason().isEmpty() ? code : refusal.reason());
   }
 }

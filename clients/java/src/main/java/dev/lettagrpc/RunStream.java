@@ -46,7 +46,8 @@ public final class RunStream
 
   /**
    * Bounds all that is read from this stream from now on, new tries included. Behind the deadline
-   * it throws DEADLINE_EXCEEDED; the run goes on, and can still be cancelled.
+   * it throws DEADLINE_EXCEEDED, because of what the try before failed with, if there was one; the
+   * run goes on, and can still be cancelled.
    */
   public RunStream withDeadlineAfter(Duration span) {
     following.limits().setDeadline(Deadline.after(span.toNanos(), TimeUnit.NANOSECONDS));

@@ -72,7 +72,7 @@ class LettaClientTest {
 
   @Test
   void aKeyGoesWithoutTheLineEndOfItsFile() {
-    try (LettaClient keyed = stage.client("secret\n")) {
+    try (LettaClient keyed = stage.builder().apiKey("secret\n").build()) {
       keyed.run(Stage.RUN_ID);
     }
 
@@ -84,10 +84,25 @@ class LettaClientTest {
   void aKeyThatNoHeaderTakesIsRefusedAtOnceAndNotTold(String key) {
     LettaClientBuilder builder = LettaClient.builder();
 
-    Exception refused =
-        assertThrows(IllegalArgumentException.class, () -> builder.apiKey(key));
+    Exception refused = assertThrows(IllegalArgumentException.class, () -> builder.apiKey(key));
 
     assertFalse(refused.getMessage().contains(key));
+  }
+
+  @Test
+  void aTimeoutThatEndsTheTriesSaysWhyTheyFailed() {
+    Status refusal = Status.UNAVAILABLE.withDescription("not yet");
+    stage.thenAsked(observer -> observer.onError(refusal.asRuntimeException()));
+    stage.thenAsked(observer -> {});
+
+    try (LettaClient hasty =
+        stage.builder().retry(Stage.QUICK).timeout(java.time.Duration.ofSeconds(1)).build()) {
+      LettaException failure = assertThrows(LettaException.class, () -> hasty.run(Stage.RUN_ID));
+
+      assertEquals(Status.Code.DEADLINE_EXCEEDED, failure.code());
+      assertEquals("not yet (UNAVAILABLE)", failure.getCause().getMessage());
+      assertTrue(failure.getMessage().contains("not yet"), failure.getMessage());
+    }
   }
 
   @Test

@@ -318,6 +318,22 @@ class RunStreamTest {
   }
 
   @Test
+  void aDeadlineThatEndsTheTriesSaysWhyTheyFailed() {
+    java.time.Duration never = java.time.Duration.ofHours(1);
+    stage.then(call -> call.fail(Status.UNAVAILABLE.withDescription("not yet")));
+    try (LettaClient patient = stage.client(RetryPolicy.defaults().withDelays(never, never))) {
+      RunStream stream = patient.stream("agent-1", "hello");
+      stream.withDeadlineAfter(java.time.Duration.ofSeconds(1));
+
+      LettaException failure = assertThrows(LettaException.class, stream::finalRun);
+
+      assertEquals(Status.Code.DEADLINE_EXCEEDED, failure.code());
+      assertEquals("not yet (UNAVAILABLE)", failure.getCause().getMessage());
+      assertTrue(failure.getMessage().contains("not yet"), failure.getMessage());
+    }
+  }
+
+  @Test
   void theTextOfAFailedRunIsItsError() {
     Run failed =
         run(RunState.RUN_STATE_FAILED).toBuilder()

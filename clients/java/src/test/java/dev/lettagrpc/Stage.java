@@ -26,7 +26,9 @@ import io.grpc.stub.StreamObserver;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
+import java.util.Queue;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
@@ -58,6 +60,8 @@ final class Stage implements AutoCloseable {
   final CountDownLatch asked = new CountDownLatch(1);
 
   private final BlockingQueue<Consumer<Scene>> scenes = new LinkedBlockingQueue<>();
+  private final Queue<Consumer<StreamObserver<GetRunResponse>>> answers =
+      new ConcurrentLinkedQueue<>();
   private final Server server;
   private final ManagedChannel channel;
   private volatile Run run = Events.run();
@@ -79,6 +83,12 @@ final class Stage implements AutoCloseable {
     return this;
   }
 
+  /** Does this to the next call that asks for the run. */
+  Stage thenAsked(Consumer<StreamObserver<GetRunResponse>> answer) {
+    answers.add(answer);
+    return this;
+  }
+
   /** Says this of the run to who asks. */
   Stage knowing(Run told) {
     run = told;
@@ -93,15 +103,11 @@ final class Stage implements AutoCloseable {
     return builder().retry(retry).build();
   }
 
-  LettaClient client(String apiKey) {
-    return builder().apiKey(apiKey).build();
-  }
-
   LettaClient client(Executor executor) {
     return builder().retry(QUICK).executor(executor).build();
   }
 
-  private LettaClientBuilder builder() {
+  LettaClientBuilder builder() {
     return LettaClient.builder().channel(channel).apiKey("key");
   }
 
@@ -179,6 +185,11 @@ final class Stage implements AutoCloseable {
 
     @Override
     public void getRun(GetRunRequest request, StreamObserver<GetRunResponse> observer) {
+      Consumer<StreamObserver<GetRunResponse>> next = answers.poll();
+      if (next != null) {
+        next.accept(observer);
+        return;
+      }
       observer.onNext(GetRunResponse.newBuilder().setRun(run).build());
       observer.onCompleted();
     }
