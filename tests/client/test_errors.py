@@ -135,6 +135,15 @@ async def test_an_unreachable_server_is_tried_a_few_times() -> None:
     assert naps == [0.1, 0.2, 0.4]
 
 
+async def test_a_deadline_that_ends_the_tries_says_why_they_failed() -> None:
+    runs = ScriptedRuns()
+    runs.answers = [Refusal(message="not yet"), Refusal(code=Code.DEADLINE_EXCEEDED, message="too late")]
+    async with serving(runs) as target, AsyncClient(target, retry=RetryPolicy(initial_seconds=0)) as client:
+        with pytest.raises(DeadlineExceeded, match=r"too late; the try before failed: not yet \(UNAVAILABLE\)") as raised:
+            await client.runs.get(RUN_ID)
+    assert isinstance(raised.value.__cause__, ServerUnavailable)
+
+
 async def test_a_start_that_may_have_happened_is_repeated_under_the_same_request_id() -> None:
     runs = ScriptedRuns([Turn()])
     runs.answers = [Refusal()]

@@ -85,16 +85,22 @@ class Connection:
         """Make a call that may be repeated without harm; it is, while the server is out of reach and who asks is open."""
         limit = None if unlimited else self.timeout_seconds
         backoff = Backoff(self.retry)
+        before: LettaError | None = None
         while True:
             self._require_usable()
             try:
                 return await call(method, request, self._metadata, limit)
-            except DeadlineExceeded:
-                raise
+            except DeadlineExceeded as error:
+                if before is None:
+                    raise
+                error.message += f"; the try before failed: {before}"
+                raise error from before
             except LettaError as error:
                 await self.pause(backoff.delay_after(error, self.retry.call_attempts), closed or self._closed)
                 if closed is not None and closed.is_set():
                     raise
+                # This frame is in its traceback: it would hold itself.
+                before = error.with_traceback(None)
 
     async def pause(self, seconds: float, closed: Event) -> None:
         """Wait between two tries, but no longer than until whoever tries is closed."""
