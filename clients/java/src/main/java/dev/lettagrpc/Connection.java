@@ -10,6 +10,7 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.MetadataUtils;
 import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
@@ -22,6 +23,7 @@ final class Connection {
   private final Channel channel;
   private final Duration timeout;
   private final RetryPolicy retry;
+  private final CountDownLatch closed = new CountDownLatch(1);
 
   Connection(ManagedChannel managed, String apiKey, Duration timeout, RetryPolicy retry) {
     this.managed = managed;
@@ -69,7 +71,10 @@ final class Connection {
         }
         Duration delay = backoff.delayAfter(failure, retry.callAttempts());
         redial();
-        Waits.sleep(delay);
+        Waits.until(closed, delay);
+        if (isShutDown()) {
+          throw failure;
+        }
       }
     }
   }
@@ -79,9 +84,14 @@ final class Connection {
     managed.resetConnectBackoff();
   }
 
-  /** Tells whether the channel was closed, by the client or its owner: then no new try helps. */
+  /** Repeats no call any more; the channel is its owner's. */
+  void close() {
+    closed.countDown();
+  }
+
+  /** Tells whether the client or its channel was closed: then no new try helps, or is wanted. */
   boolean isShutDown() {
-    return managed.isShutdown();
+    return closed.getCount() == 0 || managed.isShutdown();
   }
 
   private static Channel authorized(ManagedChannel managed, String apiKey) {

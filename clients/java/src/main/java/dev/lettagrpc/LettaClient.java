@@ -167,7 +167,7 @@ public final class LettaClient implements AutoCloseable {
     return connection.channel();
   }
 
-  /** Closes every stream and the channel. Runs go on. */
+  /** Closes every stream and the channel; no call is repeated any more. Runs go on. */
   @Override
   public void close() {
     List<RunStream> open;
@@ -175,6 +175,7 @@ public final class LettaClient implements AutoCloseable {
       open = List.copyOf(streams);
     }
     open.forEach(RunStream::close);
+    connection.close();
     if (owned != null) {
       owned.shutdownNow();
     }

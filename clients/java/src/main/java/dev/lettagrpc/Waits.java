@@ -43,10 +43,6 @@ final class Waits {
     }
   }
 
-  static void sleep(Duration duration) {
-    until(new CountDownLatch(1), duration);
-  }
-
   /** Sleeps, but no longer than until the latch opens. */
   static void until(CountDownLatch opened, Duration limit) {
     try {

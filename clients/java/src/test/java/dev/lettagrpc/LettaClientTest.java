@@ -28,6 +28,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -103,6 +106,26 @@ class LettaClientTest {
       assertEquals("not yet (UNAVAILABLE)", failure.getCause().getMessage());
       assertTrue(failure.getMessage().contains("not yet"), failure.getMessage());
     }
+  }
+
+  @Test
+  void aCallThatWaitsForAnotherTryEndsWithItsClient() throws Exception {
+    java.time.Duration never = java.time.Duration.ofHours(1);
+    CountDownLatch refused = new CountDownLatch(1);
+    stage.thenAsked(
+        observer -> {
+          observer.onError(Status.UNAVAILABLE.asRuntimeException());
+          refused.countDown();
+        });
+    LettaClient patient = stage.client(RetryPolicy.defaults().withDelays(never, never));
+    CompletableFuture<LettaException> failed =
+        CompletableFuture.supplyAsync(
+            () -> assertThrows(LettaException.class, () -> patient.run(Stage.RUN_ID)));
+
+    refused.await();
+    patient.close();
+
+    assertEquals(Status.Code.UNAVAILABLE, failed.get(10, TimeUnit.SECONDS).code());
   }
 
   @Test
