@@ -84,7 +84,7 @@ export class Connection implements Transport {
         return await this.#transport.unary(method, signal, limitMs, this.#named(header), input, context);
       } catch (failure) {
         const error = typed(failure, signal);
-        if (error instanceof DeadlineExceededError) throw error;
+        if (error instanceof DeadlineExceededError) throw backoff.late(error);
         await pause(backoff.delayAfter(error, attempts), signal);
       }
     }

@@ -1,6 +1,6 @@
 // When to try again: exponential back-off with jitter, bounded by attempts.
 
-import { LettaError } from "./errors.js";
+import { DeadlineExceededError, LettaError } from "./errors.js";
 
 /**
  * How patient a client is. The wait before the n-th new try has a ceiling, `initialMs` · `multiplier`ⁿ⁻¹ and at most
@@ -31,12 +31,22 @@ export const DEFAULT_RETRY: RetryPolicy = {
 /** Counts failures since the last progress. */
 export class Backoff {
   #failures = 0;
+  #last: LettaError | undefined;
 
   constructor(readonly policy: RetryPolicy) {}
 
   /** Begin again: there was progress. */
   reset(): void {
     this.#failures = 0;
+    this.#last = undefined;
+  }
+
+  /** Return the end of a time limit as one that says why the try before it failed, if there was one. */
+  late(error: DeadlineExceededError): DeadlineExceededError {
+    const last = this.#last;
+    if (!last) return error;
+    const message = `${error.message}; the try before failed: ${last.message}`;
+    return new DeadlineExceededError(message, { code: "DEADLINE_EXCEEDED", cause: last });
   }
 
   /** Return how long to wait before the next try. Throws the error if none is left or none would help. */
@@ -46,6 +56,7 @@ export class Backoff {
       this.#failures = 0;
       throw error;
     }
+    this.#last = error;
     const { initialMs, maximumMs, multiplier, draw } = this.policy;
     const ceiling = Math.min(maximumMs, initialMs * multiplier ** (this.#failures - 1));
     // Not from 0 on: a few short draws in a row would spend the attempts long before the server is back.

@@ -302,7 +302,7 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
 
   readonly #late = (): void => {
     const message = `the run did not end within ${this.#limitMs} ms; it goes on`;
-    this.#stop.abort(new DeadlineExceededError(message, { code: "DEADLINE_EXCEEDED" }));
+    this.#stop.abort(this.#backoff.late(new DeadlineExceededError(message, { code: "DEADLINE_EXCEEDED" })));
     this.#hangUp();
     this.#letGo();
   };

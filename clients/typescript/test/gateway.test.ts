@@ -109,6 +109,22 @@ test("a call that reads is made again while the server is away, and one that mak
   equal(calls, DEFAULT_RETRY.callAttempts + 1);
 });
 
+test("a time that is over says why the try before failed", async () => {
+  let calls = 0;
+  const fetch = (_: string, { signal }: RequestInit) =>
+    new Promise<Response>((_resolve, reject) => {
+      calls += 1;
+      if (calls === 1) reject(new TypeError("fetch failed"));
+      signal!.addEventListener("abort", () => reject(signal!.reason));
+    });
+  const client = connect("http://gateway", { fetch, retry: { initialMs: 1 } });
+  await rejects(client.agents.getAgent({ agentId: "a" }, { timeoutMs: 50 }), (error: unknown) => {
+    ok(error instanceof DeadlineExceededError && error.cause instanceof UnavailableError);
+    ok(error.message.endsWith(`; the try before failed: ${error.cause.message}`), error.message);
+    return true;
+  });
+});
+
 test("a call ends when its time is over, or its caller leaves", async () => {
   const never = (_: string, { signal }: RequestInit) =>
     new Promise<Response>((_resolve, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));

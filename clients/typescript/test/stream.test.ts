@@ -13,6 +13,7 @@ import {
   RunState,
   type RunStream,
   StreamClosedError,
+  UnavailableError,
 } from "letta-grpc";
 import { connect } from "letta-grpc/web";
 import { ends, event, FakeServer, type Play, plays, says } from "./support/fake_server.js";
@@ -73,6 +74,16 @@ test("with a signal that has come already nothing is started", async () => {
 test("the time for all of the reading is a limit that events do not prolong", async () => {
   const server = new FakeServer(plays(HELLO.slice(0, 2), "silence"));
   await rejects(server.client.stream("agent-1", "Hello!", { timeoutMs: 50 }).text(), DeadlineExceededError);
+});
+
+test("a limit that ends the tries says why they failed", async () => {
+  const server = new FakeServer(plays(HELLO.slice(0, 2), "cut"), plays([], "silence"));
+  const reading = server.client.stream("agent-1", "Hello!", { timeoutMs: 100 }).text();
+  await rejects(reading, (error: unknown) => {
+    ok(error instanceof DeadlineExceededError && error.cause instanceof UnavailableError);
+    ok(error.message.endsWith("it goes on; the try before failed: the link broke"), error.message);
+    return true;
+  });
 });
 
 test("silence counts from the acceptance on: before it no heartbeat is due", async () => {
