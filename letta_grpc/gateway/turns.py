@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 Response = TypeVar("Response", pb.StreamRunResponse, pb.StreamRunsResponse)
 # Comments go out so often while nothing else does: proxies cut what is silent for a minute.
 KEEPALIVE_SECONDS = 15
+# How a stream ends that has told of an answer: what was said cannot be taken back there, and must not be said twice.
+BEGUN_AGAIN = "The answer was begun again by another server; what it had said so far is void."
+STEP_RESTARTED = "STEP_RESTARTED"
 _CANCEL_SECONDS = 5
 # The second: a start that is repeated has waited its turn before, under the same id.
 _WORTH_WAITING = frozenset({"CONVERSATION_BUSY", "REQUEST_ID_REUSED"})

@@ -11,7 +11,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from letta_grpc.v1 import runs_pb2
+from letta_grpc.gateway.faces.openai_answers import ChatChunks
+from letta_grpc.gateway.faces.openai_requests import ChatRequest
+from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
 from tests.requirements.registry import requirement
 from tests.support.faces import Faced, faced, script
 from tests.support.gateways import blocks_of
@@ -152,16 +154,14 @@ async def test_messages_that_are_missing_are_asked_for(server: Faced) -> None:
 
 @requirement("openai_errors")
 @pytest.mark.parametrize(
-    ("reason", "error"),
+    ("reason", "kind"),
     [
-        ("CONTEXT_WINDOW_EXCEEDED", {"error": "Stream failed: too much", "code": "CONTEXT_WINDOW_EXCEEDED"}),
-        ("MODEL_RATE_LIMITED", {"error": "Stream failed: too much", "code": "MODEL_RATE_LIMITED"}),
-        ("MODEL_BAD_REQUEST", {"error": "Stream failed (internal error occurred)"}),
+        ("CONTEXT_WINDOW_EXCEEDED", "invalid_request_error"),
+        ("MODEL_RATE_LIMITED", "rate_limit_error"),
+        ("MODEL_OVERLOADED", "server_error"),
     ],
 )
-async def test_a_failed_run_is_an_error_in_place_of_usage_and_done_is_last(
-    server: Faced, reason: str, error: dict[str, str]
-) -> None:
+async def test_a_failed_run_is_an_error_in_place_of_usage_and_done_is_last(server: Faced, reason: str, kind: str) -> None:
     message = script({"text": "Well, "}, {"error": reason, "message": "too much"})
     told = await raw(
         server,
@@ -170,7 +170,23 @@ async def test_a_failed_run_is_an_error_in_place_of_usage_and_done_is_last(
         stream_options={"include_usage": True},
     )
     assert told[1]["choices"][0]["delta"] == {"content": "Well, "}
-    assert told[2:] == [error, "[DONE]"]
+    assert told[2:] == [{"error": {"message": "too much", "type": kind, "param": None, "code": reason}}, "[DONE]"]
+
+
+@requirement("openai_errors")
+async def test_an_answer_that_is_begun_again_is_an_error_and_said_no_further() -> None:
+    text = events_pb2.TextDelta(message_id="message-1", text="Well, ")
+    chunks = ChatChunks(ChatRequest(start=run_service_pb2.StreamRunRequest(), is_stream=True, with_usage=True))
+    *_, told = chunks.of(
+        [
+            events_pb2.RunEvent(text_delta=text),
+            events_pb2.RunEvent(step_restarted=events_pb2.StepRestarted(void_message_ids=["message-1"])),
+            events_pb2.RunEvent(text_delta=text),
+        ]
+    )
+    assert chunks.is_over
+    assert told["error"].pop("message").startswith("The answer was begun again")
+    assert told == {"error": {"type": "server_error", "param": None, "code": "STEP_RESTARTED"}}
 
 
 @requirement("openai_errors")
@@ -200,7 +216,9 @@ async def test_a_stream_that_breaks_off_says_so_and_done_is_last(tmp_path: Path)
                 if "one " in text:
                     leave.set()
         await serving
-    assert blocks_of(text)[-2:] == ['data: {"error":"Stream failed (decoder encountered an error)"}', "data: [DONE]"]
+    *_, error, done = blocks_of(text)
+    assert json.loads(error.removeprefix("data: "))["error"].keys() == {"message", "type", "param", "code"}
+    assert done == "data: [DONE]"
 
 
 @requirement("openai_finish")

@@ -14,6 +14,7 @@ from tests.support.node import node
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+OVERLOADED = {"error": "MODEL_OVERLOADED", "message": "come back later"}
 NOBODY = "agent-00000000-0000-4000-8000-000000000000"
 
 
@@ -99,11 +100,12 @@ async def test_the_official_sdk_gathers_a_stream_and_parses_a_shape(server: Face
 async def test_the_official_sdk_raises_what_a_stream_and_a_status_say(server: Faced, sdk: openai.AsyncOpenAI) -> None:
     failing = await server.agent("scripted/script")
     stream = await sdk.chat.completions.create(
-        model=failing, messages=[{"role": "user", "content": script({"error": "MODEL_OVERLOADED"})}], stream=True
+        model=failing, messages=[{"role": "user", "content": script({"text": "Well, "}, OVERLOADED)}], stream=True
     )
-    with pytest.raises(openai.APIError):
+    with pytest.raises(openai.APIError, match="come back later") as broken:
         async for _ in stream:
             pass
+    assert (broken.value.type, broken.value.code) == ("server_error", "MODEL_OVERLOADED")
     with pytest.raises(openai.NotFoundError, match="no such agent") as failed:
         await sdk.chat.completions.create(model=NOBODY, messages=[{"role": "user", "content": "x"}])
     assert (failed.value.code, failed.value.param) == ("AGENT_NOT_FOUND", "model")
@@ -133,13 +135,13 @@ async def test_openais_other_ways_to_an_answer_are_told_the_one_that_is_here(ser
 @requirement("openai_sdk_node")
 async def test_the_official_sdk_for_node_works(server: Faced) -> None:
     agent_id, failing = await server.agent(), await server.agent("scripted/script")
-    seen = await node("openai_face.mjs", f"{server.url}/v1", agent_id, failing, script({"error": "MODEL_OVERLOADED"}))
+    seen = await node("openai_face.mjs", f"{server.url}/v1", agent_id, failing, script({"text": "Well, "}, OVERLOADED))
     assert agent_id in seen.pop("models")
     assert seen == {
         "pieces": ["one ", "two ", "three"],
         "tokens": 3,
         "whole": "four",
-        "streamError": True,
+        "streamError": ["come back later", "server_error", "MODEL_OVERLOADED"],
         "status": 404,
         "code": "AGENT_NOT_FOUND",
     }

@@ -27,7 +27,7 @@ for await (const model of client.models.list()) seen.models.push(model.id);
 try {
   for await (const _ of await client.chat.completions.create({ model: failing, messages: said(failure), stream: true }));
 } catch (error) {
-  seen.streamError = error instanceof OpenAI.APIError;
+  if (error instanceof OpenAI.APIError) seen.streamError = [error.message, error.type, error.code];
 }
 try {
   await client.chat.completions.create({ model: "agent-00000000-0000-4000-8000-000000000000", messages: said("x") });

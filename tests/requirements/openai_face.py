@@ -4,7 +4,7 @@ REQUIREMENTS = {
     "openai_stream": "Chunks come in order under one id, the first with the role; `[DONE]` is last.",
     "openai_usage": "Usage comes when it is asked for, behind the chunks and before `[DONE]`.",
     "openai_checks": "What is wrong with a request is told in OpenAI's form, field by field.",
-    "openai_errors": "What goes wrong on the way is an error in place of the rest; `[DONE]` is last all the same.",
+    "openai_errors": "What goes wrong on the way is OpenAI's error object in place of the rest; `[DONE]` is last still.",
     "openai_failures": "A run that failed is not repeated by an SDK on its own.",
     "openai_finish": "The reason of the end has OpenAI's name, with and without streaming.",
     "openai_models": "Agents are models.",

@@ -9,9 +9,10 @@ answer, `user` and `metadata` are kept with the run, `Idempotency-Key` makes the
 at work waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run.
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
-always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails is an `error` before `[DONE]`; without streaming
-it is a status with `x-should-retry: false`, since a retry would say the message to the agent again. Calls that wait for an
-approval end the answer with `tool_calls`; the native routes take the answers.
+always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object
+before `[DONE]`, which SDKs raise with its message and code; without streaming it is a status with `x-should-retry: false`,
+since a retry would say the message to the agent again. Calls that wait for an approval end the answer with `tool_calls`; the
+native routes take the answers.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -27,7 +28,7 @@ from starlette.routing import BaseRoute, Route
 from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import object_in, telling
-from letta_grpc.gateway.faces.openai_answers import ChatAnswer, ChatChunks, broken_by, told
+from letta_grpc.gateway.faces.openai_answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
 from letta_grpc.gateway.faces.openai_requests import NO_AGENT, ChatRequest, chat_request_of
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
@@ -35,13 +36,11 @@ from letta_grpc.gateway.leaving import unless_left
 from letta_grpc.gateway.metadata import Metadata, metadata_of
 from letta_grpc.gateway.turns import Turns
 from letta_grpc.gateway.upstream import settled
-from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, runs_pb2
+from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2
 
 _DONE = data_of("[DONE]")
 _ELSEWHERE = ("/v1/responses", "/v1/completions")
 _PAGE = 1000
-# What a run may fail with by itself → the HTTP status. All else is a fault of somebody behind this server.
-_HTTP_OF_RUN = {"CONTEXT_WINDOW_EXCEEDED": 400, "MODEL_BAD_REQUEST": 400, "MODEL_RATE_LIMITED": 429, "RUN_TIMEOUT": 504}
 
 
 def openai(ground: Ground) -> Sequence[BaseRoute]:
@@ -106,7 +105,7 @@ async def _blocks(turns: Turns, request: ChatRequest) -> AsyncGenerator[bytes, N
     except Failure as failure:
         if not is_open:
             raise
-        yield data_of(orjson.dumps(broken_by(failure)))
+        yield data_of(orjson.dumps(told(failure)))
     yield _DONE
 
 
@@ -117,25 +116,10 @@ async def _completion(turns: Turns, request: ChatRequest) -> dict[str, Any]:
             answer.take(response.events)
     if answer.run is None:
         code = grpc.StatusCode.UNAVAILABLE
-        raise refused("The stream ended without its run.", http=503, code=code, reason=code.name, headers=_NO_RETRY)
-    _raise_for(answer.run)
+        raise refused("The stream ended without its run.", http=503, code=code, reason=code.name, headers=NO_RETRY)
+    if (failure := failure_of(answer.run)) is not None:
+        raise failure
     return answer.completion(answer.run)
-
-
-def _raise_for(run: runs_pb2.Run) -> None:
-    """Raise Failure for a run that did not end well."""
-    if run.state == runs_pb2.RUN_STATE_FAILED:
-        http, message, reason = _HTTP_OF_RUN.get(run.error.reason, 502), run.error.message, run.error.reason
-    elif run.state == runs_pb2.RUN_STATE_CANCELLED:
-        http, message, reason = 409, "The run was cancelled.", "CANCELLED"
-    else:
-        return
-    code = grpc.StatusCode.ABORTED
-    raise refused(message, http=http, code=code, reason=reason, headers=_NO_RETRY, run_id=run.id)
-
-
-# OpenAI's own header, which its SDKs obey: the message is in the conversation already.
-_NO_RETRY = {"x-should-retry": "false"}
 
 
 async def _agents(ground: Ground, metadata: Metadata) -> AsyncGenerator[agents_pb2.Agent, None]:

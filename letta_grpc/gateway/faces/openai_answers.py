@@ -3,22 +3,25 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import grpc
+
 from letta_grpc.gateway.faces.openai_requests import ChatRequest
-from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.failures import HTTP_OF_CODE, Failure, refused
+from letta_grpc.gateway.turns import BEGUN_AGAIN, STEP_RESTARTED
 from letta_grpc.v1 import events_pb2, runs_pb2
 
 Json = dict[str, Any]
 
-# Of these the caller may know more: it can do something about them.
-_TOLD = frozenset({"CONTEXT_WINDOW_EXCEEDED", "MODEL_RATE_LIMITED", "APPROVAL_PENDING"})
+# What a run may fail with by itself → the HTTP status. All else is a fault of somebody behind this server.
+_HTTP_OF_RUN = {"CONTEXT_WINDOW_EXCEEDED": 400, "MODEL_BAD_REQUEST": 400, "MODEL_RATE_LIMITED": 429, "RUN_TIMEOUT": 504}
+# OpenAI's own header, which its SDKs obey: the message is in the conversation already.
+NO_RETRY = {"x-should-retry": "false"}
 _FINISH = {
     runs_pb2.STOP_REASON_MAX_STEPS: "length",
     runs_pb2.STOP_REASON_MAX_TOKENS: "length",
     runs_pb2.STOP_REASON_REQUIRES_APPROVAL: "tool_calls",
     runs_pb2.STOP_REASON_REQUIRES_CLIENT_TOOL: "tool_calls",
 }
-# The source broke off, or took back what it had said.
-BROKEN: Json = {"error": "Stream failed (decoder encountered an error)"}
 
 
 class ChatChunks:
@@ -45,9 +48,9 @@ class ChatChunks:
                 case "reasoning_delta":
                     yield self._chunk({"reasoning_content": event.reasoning_delta.text})
                 case "step_restarted" if not self._told.isdisjoint(event.step_restarted.void_message_ids):
-                    # Nothing said can be taken back here, and nothing must be said twice.
                     self.is_over = True
-                    yield BROKEN
+                    code = grpc.StatusCode.UNAVAILABLE
+                    yield told(refused(BEGUN_AGAIN, http=HTTP_OF_CODE[code], code=code, reason=STEP_RESTARTED))
                 case "run_finished":
                     self.is_over = True
                     yield from self._end(event.run_finished.run)
@@ -55,8 +58,8 @@ class ChatChunks:
                     pass
 
     def _end(self, run: runs_pb2.Run) -> Iterator[Json]:
-        if (error := error_of(run)) is not None:
-            yield error
+        if (failure := failure_of(run)) is not None:
+            yield told(failure)
             return
         if calls := tool_calls_of(run):
             yield self._chunk({"tool_calls": [{"index": index} | call for index, call in enumerate(calls)]})
@@ -142,24 +145,19 @@ def usage_of(run: runs_pb2.Run) -> Json | None:
     return told
 
 
-def error_of(run: runs_pb2.Run) -> Json | None:
-    """Return what a stream says of a run that did not end well; None for one that did."""
-    if run.state == runs_pb2.RUN_STATE_FAILED and run.error.reason in _TOLD:
-        return {"error": f"Stream failed: {run.error.message}", "code": run.error.reason}
-    if run.state in (runs_pb2.RUN_STATE_FAILED, runs_pb2.RUN_STATE_CANCELLED):
-        return {"error": "Stream failed (internal error occurred)"}
-    return None
-
-
-def broken_by(failure: Failure) -> Json:
-    """Return what an open stream says of a call that failed under it."""
-    if failure.reason in _TOLD:
-        return {"error": f"Stream failed: {failure.message}", "code": failure.reason}
-    return BROKEN
+def failure_of(run: runs_pb2.Run) -> Failure | None:
+    """Return the failure that a run is which did not end well; None for one that did."""
+    if run.state == runs_pb2.RUN_STATE_FAILED:
+        http, message, reason = _HTTP_OF_RUN.get(run.error.reason, 502), run.error.message, run.error.reason
+    elif run.state == runs_pb2.RUN_STATE_CANCELLED:
+        http, message, reason = 409, "The run was cancelled.", "CANCELLED"
+    else:
+        return None
+    return refused(message, http=http, code=grpc.StatusCode.ABORTED, reason=reason, headers=NO_RETRY, run_id=run.id)
 
 
 def told(failure: Failure) -> Json:
-    """Return a failure as OpenAI tells them."""
+    """Return a failure as OpenAI tells them, in an answer and within a stream: of anything else its SDKs show no text."""
     kind = _KINDS.get(failure.http, "server_error" if failure.http >= 500 else "invalid_request_error")  # noqa: PLR2004 - the server's own
     error = {"message": failure.message, "type": kind, "param": _param(failure), "code": failure.reason}
     return {"error": error}

@@ -5,13 +5,12 @@ from typing import Any
 
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.printing import dict_of
+from letta_grpc.gateway.turns import BEGUN_AGAIN, STEP_RESTARTED
 from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
 
 Frame = dict[str, Any]
 
 DONE: Frame = {"type": "done"}
-# What was said cannot be taken back here, and must not be said twice.
-_BEGUN_AGAIN = "The answer was begun again by another server; what it had said so far is void."
 
 
 class SimpleFrames:
@@ -64,7 +63,7 @@ class SimpleFrames:
                 yield {"type": "tool_result", "result": _text_of(returned), "tool_call_id": returned.tool_call_id}
             case "step_restarted" if not self._told.isdisjoint(event.step_restarted.void_message_ids):
                 self.is_over = True
-                yield error_frame(_BEGUN_AGAIN, "STEP_RESTARTED")
+                yield error_frame(BEGUN_AGAIN, STEP_RESTARTED)
             case "run_finished":
                 self.is_over = True
                 yield from self._end(event.run_finished.run)
