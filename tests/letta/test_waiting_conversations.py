@@ -69,3 +69,14 @@ def test_who_is_refused_is_told_what_the_sdk_can_do(client: Client, agent_id: st
     assert detail["run_id"] == told
     assert client.agents.messages.cancel(agent_id, run_ids=[told]) == {told: "cancelled"}
     assert said(client.agents.messages.create(agent_id, messages=user(script([{"text": "Hi."}]))).messages) == "Hi."
+
+
+def test_cancelling_all_ends_what_waits_in_any_number_of_conversations(client: Client, agent_id: str) -> None:
+    for number in range(51):
+        conversation_id = client.conversations.create(agent_id=agent_id).id
+        list(client.conversations.messages.create(conversation_id, messages=asking(f"call_{number}")))
+    waiting = {run.id for run in client.runs.list(agent_id=agent_id, stop_reason="requires_approval")}
+    assert client.agents.messages.cancel(agent_id) == dict.fromkeys(waiting, "cancelled")
+    assert len(waiting) == 51
+    with pytest.raises(letta_client.ConflictError):
+        client.agents.messages.cancel(agent_id)

@@ -7,6 +7,7 @@ fields.py  wishes.py  tool_rules.py  handles.py  toolboxes.py      request body 
 agent_files.py  files/                                             agents as files, the reference server's too
 elsewhere.py  migrating.py                                         what is not here; the table of routes
 messages.py  conversations.py  runs.py  steps.py  compactions.py   what is sent, listed, followed and cancelled
+open_runs.py                                                       what is at work, and what waits for answers
 contexts.py                                                        what the model would be shown
 pages.py  pages_in_memory.py  recency.py                           lists as the SDKs page through them, and their orders
 inputs.py  approvals.py  targets.py  starts.py  sending.py         request → start of a run; repeated ones find their run

@@ -5,15 +5,16 @@ from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from letta_grpc.gateway.faces.letta.approvals import pending_json, waiting_runs
+from letta_grpc.gateway.faces.letta.approvals import pending_json
 from letta_grpc.gateway.faces.letta.contexts import messages_in_context
 from letta_grpc.gateway.faces.letta.errors import not_here
 from letta_grpc.gateway.faces.letta.fields import strings
 from letta_grpc.gateway.faces.letta.ids import checked_id
+from letta_grpc.gateway.faces.letta.open_runs import waiting_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
-from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, listed, ordered_by
+from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, all_of, listed, ordered_by
 from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
-from letta_grpc.gateway.faces.letta.recency import all_of, by_last_run
+from letta_grpc.gateway.faces.letta.recency import by_last_run
 from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
 from letta_grpc.gateway.faces.letta.shapes.runs import STOP_REASONS
 from letta_grpc.gateway.faces.letta.shapes.times import nanoseconds, timestamp_of

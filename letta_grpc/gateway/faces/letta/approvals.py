@@ -4,20 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.open_runs import waiting_runs
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, calls_json, envelope
 from letta_grpc.gateway.faces.letta.shapes.times import date_of
 from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
-from letta_grpc.v1 import messages_pb2, run_service_pb2
+from letta_grpc.v1 import messages_pb2
 from letta_grpc.v1 import runs_pb2 as pb
-
-
-async def waiting_runs(ask: Ask, agent_id: str, conversation_id: str) -> Sequence[pb.Run]:
-    """Return the runs of a conversation, or of all that an agent has if it is empty, that wait for answers, newest first."""
-    request = run_service_pb2.ListRunsRequest(
-        agent_id=agent_id, conversation_id=conversation_id, has_pending_actions=True, descending=True
-    )
-    return (await ask.call(ask.services.runs.ListRuns, request)).runs
 
 
 async def with_calls_named(ask: Ask, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:

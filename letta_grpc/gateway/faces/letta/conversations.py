@@ -12,11 +12,12 @@ from letta_grpc.gateway.faces.letta.contexts import messages_in_context
 from letta_grpc.gateway.faces.letta.errors import not_found
 from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
-from letta_grpc.gateway.faces.letta.messages import cancelled, messages_of, open_runs
+from letta_grpc.gateway.faces.letta.messages import cancelled, messages_of
+from letta_grpc.gateway.faces.letta.open_runs import open_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.pages import listed, ordered_by
+from letta_grpc.gateway.faces.letta.pages import all_of, listed, ordered_by
 from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
-from letta_grpc.gateway.faces.letta.recency import all_of, by_last_run
+from letta_grpc.gateway.faces.letta.recency import by_last_run
 from letta_grpc.gateway.faces.letta.runs import followed
 from letta_grpc.gateway.faces.letta.sending import answered
 from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DESCRIPTION, HIDDEN, conversation_json

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.agents import agent_of, shown
-from letta_grpc.gateway.faces.letta.approvals import waiting_runs
 from letta_grpc.gateway.faces.letta.compactions import compacted
 from letta_grpc.gateway.faces.letta.errors import conflict, unprocessable
 from letta_grpc.gateway.faces.letta.fields import moment, strings, text, whole_number
 from letta_grpc.gateway.faces.letta.ids import checked_id
+from letta_grpc.gateway.faces.letta.open_runs import open_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import listed
 from letta_grpc.gateway.faces.letta.sending import accepted, answered
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
-from letta_grpc.gateway.faces.letta.targets import Target, agent_in, conversation_id_of
+from letta_grpc.gateway.faces.letta.targets import Target, agent_in
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import conversation_service_pb2, messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import conversation_service_pb2, messages_pb2, run_service_pb2
 
 LIMIT = 100
 _ROLES = {
@@ -85,18 +85,6 @@ async def cancel(ask: Ask) -> Json:
     """End the runs that the body names, or all that are at work or wait for answers."""
     run_ids = strings(ask.body, "run_ids") or await open_runs(ask, agent_in(ask))
     return await cancelled(ask, [checked_id("run", run_id, "body", "run_ids") for run_id in run_ids])
-
-
-async def open_runs(ask: Ask, target: Target, *, within_conversation: bool = False) -> list[str]:
-    """Return the runs of an agent, or of one of its conversations, that are not over."""
-    states = (runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING)
-    conversation_id = await conversation_id_of(ask, target) if within_conversation else target.conversation_id
-    request = run_service_pb2.ListRunsRequest(
-        agent_id=target.agent_id, conversation_id=conversation_id, states=states, page_size=1000
-    )
-    at_work = (await ask.call(ask.services.runs.ListRuns, request)).runs
-    waiting = await waiting_runs(ask, target.agent_id, conversation_id)
-    return [run.id for run in (*at_work, *waiting)]
 
 
 async def cancelled(ask: Ask, run_ids: Sequence[str]) -> Json:

@@ -60,6 +60,17 @@ async def listed(
     return [item for items in groups for item in (items[::-1] if descending else items)]
 
 
+async def all_of(request: P, fetch: Callable[[P], Awaitable[tuple[Sequence[T], str]]]) -> list[T]:
+    """Return a whole list. Raises Failure."""
+    found: list[T] = []
+    request.page_size = MAX_LIMIT
+    while True:
+        resources, request.page_token = await fetch(request)
+        found += resources
+        if not request.page_token:
+            return found
+
+
 async def count_of(request: P, fetch: Callable[[P], Awaitable[tuple[Sequence[T], str]]]) -> int:
     """Return how long a list is. Raises Failure."""
     found, request.page_size = 0, MAX_LIMIT

@@ -1,6 +1,6 @@
 """Lists by what was at work last, which the contract tells of runs alone."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from letta_grpc.gateway.faces.letta.operations import Ask
@@ -18,26 +18,7 @@ class Named(Protocol):
         ...
 
 
-class Paged(Protocol):
-    """A request for a part of a list."""
-
-    page_size: int
-    page_token: str
-
-
 T = TypeVar("T", bound=Named)
-P = TypeVar("P", bound=Paged)
-
-
-async def all_of(request: P, fetch: Callable[[P], Awaitable[tuple[Sequence[T], str]]]) -> list[T]:
-    """Return a whole list. Raises Failure."""
-    found: list[T] = []
-    request.page_size = MAX_LIMIT
-    while True:
-        items, request.page_token = await fetch(request)
-        found += items
-        if not request.page_token:
-            return found
 
 
 async def by_last_run(ask: Ask, items: Sequence[T], place_of: Callable[[runs_pb2.Run], str], agent_id: str = "") -> list[T]:
