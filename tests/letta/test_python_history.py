@@ -1,6 +1,7 @@
 """What the SDK of PyPI is told of the past: messages, conversations, runs, steps."""
 
 import base64
+import json
 from typing import Any
 
 import letta_client
@@ -10,6 +11,9 @@ from tests.support.letta import Client, Site, call, kinds, said, script, user
 
 WORDS = [{"text": f"{number} "} for number in range(20)]
 COUNT = "".join(f"{number} " for number in range(20))
+PIXELS = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(900_000)).decode()
+IMAGE: Any = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXELS}}
+SHOWN: Any = {"role": "user", "content": [IMAGE]}
 
 
 def test_two_hundred_and_fifty_messages_are_paged_through(client: Client, site: Site) -> None:
@@ -126,17 +130,37 @@ def test_an_agent_names_the_messages_in_its_context(client: Client) -> None:
 
 def test_pictures_beyond_the_size_of_an_answer_keep_nobody_from_a_conversation(client: Client, site: Site) -> None:
     agent_id = site.agent("scripted/echo")
-    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(900_000)).decode()
-    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": picture}}
     conversation = client.conversations.create(agent_id=agent_id)
     for _ in range(5):
-        list(client.conversations.messages.create(conversation.id, messages=[{"role": "user", "content": [image]}]))
-        client.agents.messages.create(agent_id, messages=[{"role": "user", "content": [image]}])
+        list(client.conversations.messages.create(conversation.id, messages=[SHOWN]))
+        client.agents.messages.create(agent_id, messages=[SHOWN])
     assert client.conversations.retrieve(conversation.id).id == conversation.id
     assert client.agents.retrieve(agent_id).id == agent_id
     assert client.conversations.messages.compact(conversation.id).num_messages_before == 5
     assert client.agents.messages.compact(agent_id).num_messages_before == 5
     assert client.conversations.retrieve(conversation.id).in_context_message_ids
+
+
+def test_a_file_has_also_what_exceeds_the_size_of_an_answer(client: Client, site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    client.agents.passages.create(agent_id, text="A note.")
+    for _ in range(5):
+        client.agents.messages.create(agent_id, messages=[SHOWN])
+
+    def exported(**query: bool) -> tuple[Any, str]:
+        file = json.loads(client.agents.export_file(agent_id, **query))
+        return file["agents"][0], file["metadata"]["left_out"]
+
+    whole, left_out = exported()
+    assert [part for each in whole["messages"] for part in each["content"] if part["type"] == "image"] == [IMAGE] * 5
+    assert whole["in_context_message_ids"] == [each["id"] for each in whole["messages"]]
+    assert left_out.startswith("1 archival notes")
+    client.agents.messages.compact(agent_id)
+    compacted, _ = exported()
+    *_, kept, summary = compacted["messages"]
+    assert len(compacted["messages"]) == len(whole["messages"]) + 1
+    assert compacted["in_context_message_ids"][1:] == [summary["id"], kept["id"]]
+    assert exported(scrub_messages=True)[0]["messages"][1:] == []
 
 
 def test_runs_tell_what_they_did(client: Client, site: Site) -> None:

@@ -8,14 +8,13 @@ import orjson
 from google.protobuf.field_mask_pb2 import FieldMask
 from starlette.responses import Response
 
-from letta_grpc.gateway.faces.letta.errors import not_found, unprocessable
+from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, strings
+from letta_grpc.gateway.faces.letta.files.exporting import exported
 from letta_grpc.gateway.faces.letta.files.newcomers import Newcomers
 from letta_grpc.gateway.faces.letta.files.reading import Reading, agents_in, read_agent
 from letta_grpc.gateway.faces.letta.files.writing import written
-from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.targets import agent_in
 from letta_grpc.gateway.faces.letta.toolboxes import all_tools, tools_by_name
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.v1 import agent_files_pb2, agents_pb2, block_service_pb2
@@ -29,22 +28,11 @@ _SLEEPTIME = "sleeptime"
 
 async def export(ask: Ask) -> Response:
     """Write an agent as a file."""
-    request = pb.ExportAgentRequest(agent_id=agent_in(ask).agent_id, omit_messages=bool(ask.flag("scrub_messages")))
-    file = (await ask.call(ask.services.agents.ExportAgent, request)).file
+    file, shown = await exported(ask)
     known = await tools_by_name(ask, file.agent.tools)
     tools = [known[name] for name in file.agent.tools if name in known]
-    body = orjson.dumps(written(file, _conversation(ask, file), tools), option=orjson.OPT_INDENT_2)
+    body = orjson.dumps(written(file, shown, tools), option=orjson.OPT_INDENT_2)
     return Response(body, media_type="application/json")
-
-
-def _conversation(ask: Ask, file: agent_files_pb2.AgentFile) -> agent_files_pb2.ConversationFile:
-    wanted = ask.query("conversation_id")
-    if wanted in (None, "default"):
-        return next(each for each in file.conversations if each.conversation.is_default)
-    for each in file.conversations:
-        if each.conversation.id == checked_id("conv", wanted, "query"):
-            return each
-    raise not_found("The agent has no such conversation.")
 
 
 async def import_(ask: Ask) -> Json:
