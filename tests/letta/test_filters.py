@@ -1,6 +1,7 @@
 """A list is what its filters say, or it says that it cannot be."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import letta_client
@@ -9,7 +10,10 @@ from starlette.requests import Request
 
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.pages import listed
-from letta_grpc.v1.run_service_pb2 import ListRunsRequest
+from letta_grpc.gateway.faces.letta.recency import by_last_run
+from letta_grpc.v1.agents_pb2 import Agent
+from letta_grpc.v1.run_service_pb2 import ListRunsRequest, ListRunsResponse
+from letta_grpc.v1.runs_pb2 import Run
 from tests.support.letta import Client, Site, script, user
 
 
@@ -144,3 +148,24 @@ async def test_what_few_pass_is_not_asked_for_one_by_one(place: str) -> None:
     found = await listed(ask, ListRunsRequest(), fetch, lambda each: [each] if each >= 1_800 else [])
     assert found == [1_800]
     assert len(asked) < 30
+
+
+async def test_a_long_history_is_not_read_for_what_was_not_at_work_in_it() -> None:
+    history = [Run(agent_id="agent-old"), Run(agent_id="agent-older"), *[Run(agent_id="agent-busy")] * 20_000]
+    for second, run in zip((2, 1), history, strict=False):
+        run.create_time.FromSeconds(second)
+    asked: list[ListRunsRequest] = []
+
+    async def list_runs(request: ListRunsRequest, *, metadata: Any) -> ListRunsResponse:  # noqa: ANN401 - of no matter here
+        assert not metadata
+        asked.append(request)
+        runs = [run for run in reversed(history) if request.agent_id in ("", run.agent_id)]
+        end = int(request.page_token or 0) + request.page_size
+        return ListRunsResponse(runs=runs[end - request.page_size : end], next_page_token=str(end) if end < len(runs) else "")
+
+    services: Any = SimpleNamespace(runs=SimpleNamespace(ListRuns=list_runs))
+    ask = Ask(Request({"type": "http"}), services, {}, ())
+    agents = [Agent(id=f"agent-{name}") for name in ("busy", "old", "idle", "older")]
+    ordered = await by_last_run(ask, agents, "agent_id")
+    assert [agent.id for agent in ordered] == ["agent-idle", "agent-older", "agent-old", "agent-busy"]
+    assert len(asked) == 1 + 3

@@ -95,7 +95,7 @@ async def list_agents(ask: Ask) -> Json:
         return await all_shown(ask, await listed(ask, *_search(ask)))
     request, fetch, fits = _search(ask)
     found = [agent for each in await all_of(request, fetch) for agent in fits(each)]
-    return page_of(ask, await all_shown(ask, await by_last_run(ask, found, lambda run: run.agent_id)), by_creation=False)
+    return page_of(ask, await all_shown(ask, await by_last_run(ask, found, "agent_id")), by_creation=False)
 
 
 async def list_of_block(ask: Ask) -> Json:

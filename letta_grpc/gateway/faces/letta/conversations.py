@@ -73,7 +73,7 @@ async def list_conversations(ask: Ask) -> Json:
     request = pb.ListConversationsRequest(agent_id=agent_id)
     if ordered_by(ask) not in _BY_LAST_RUN:
         return await listed(ask, request, fetch, items)
-    found = await by_last_run(ask, await all_of(request, fetch), lambda run: run.conversation_id, agent_id)
+    found = await by_last_run(ask, await all_of(request, fetch), "conversation_id", agent_id)
     return page_of(ask, [item for each in found for item in items(each)], by_creation=False)
 
 
