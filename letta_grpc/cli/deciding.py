@@ -65,9 +65,11 @@ def _ask(console: Console, action: Json, *, several: bool) -> Answer:
 
 
 def _edited(console: Console, arguments: str) -> str | None:
-    """Return the arguments as the person wants them; None when they are no JSON object."""
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    text = _in_editor(editor, arguments) if editor else input("arguments> ")
+    """Return the arguments as the person wants them; None, and say why, when there are none, or no JSON object."""
+    editor = (os.environ.get("VISUAL") or os.environ.get("EDITOR") or "").strip()
+    text = _in_editor(console, editor, arguments) if editor else input("arguments> ")
+    if text is None:
+        return None
     try:
         if isinstance(json.loads(text), dict):
             return text.strip()
@@ -78,9 +80,22 @@ def _edited(console: Console, arguments: str) -> str | None:
     return None
 
 
-def _in_editor(editor: str, text: str) -> str:
+def _in_editor(console: Console, editor: str, text: str) -> str | None:
+    """Return what the person makes of a text; None, and say why, when the editor fails: then they want none of it."""
     with tempfile.TemporaryDirectory(prefix="letta-grpc-") as folder:
         file = Path(folder) / "arguments.json"
-        file.write_text(f"{text}\n")
-        subprocess.run([*shlex.split(editor), str(file)], check=False)  # noqa: S603 - the person's own editor
-        return file.read_text()
+        file.write_text(f"{text}\n", encoding="utf-8")
+        try:
+            code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode  # noqa: S603 - the person's own editor
+            if code == 0:
+                return file.read_text(encoding="utf-8")
+            trouble = f"ended with {code}"
+        except OSError as error:
+            trouble = error.strerror or str(error)
+        except UnicodeDecodeError:
+            trouble = "it left no text"
+        except ValueError as error:
+            # A quote in the variable that nothing closes.
+            trouble = str(error)
+    console.print(visible(f"{editor}: {trouble}"), style="red", soft_wrap=True, markup=False)
+    return None
