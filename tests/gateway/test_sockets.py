@@ -185,6 +185,30 @@ async def test_a_socket_that_is_refused_is_no_error_in_the_log(caplog: pytest.Lo
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize("leaves", ["vanishing", "saying too much"])
+async def test_who_leaves_while_much_is_said_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture, leaves: str) -> None:
+    over = asyncio.Event()
+
+    async def flood(_requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        try:
+            while True:
+                yield new("TalkResponse", word="x" * 1_000_000)
+        finally:
+            over.set()
+
+    async with socket({"Talk": flood}, options=GatewayOptions(max_body_bytes=1000), max_queue=1) as connection:
+        assert await connection.recv()
+        if leaves == "vanishing":
+            connection.transport.abort()
+        else:
+            await connection.send(json.dumps({"word": "x" * 2000}))
+            assert (await closed(connection))[1] == 1009
+        await over.wait()
+    logged = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    # The made-up server is grpc's own, which may tell of a write that its client cancelled.
+    assert not [record.getMessage() for record in logged if not record.name.startswith("grpc.")]
+
+
 async def test_a_message_that_is_too_large_ends_the_connection() -> None:
     async with socket({"Talk": talk}, options=GatewayOptions(max_body_bytes=1000)) as connection:
         await connection.send(json.dumps({"word": "x" * 2000}))
