@@ -1,6 +1,7 @@
 """`/openapi.json`, and `/docs`: a page of ours that shows it, with nothing from anywhere else."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 
@@ -20,11 +21,16 @@ def documentation_routes(contract: Contract, routes: Routes, server: str) -> lis
     """Return the routes of the document and its page. The document is made when it is first asked for."""
 
     @cache
-    def document() -> bytes:
-        return orjson.dumps(openapi_of(contract, routes, server))
+    def document() -> tuple[bytes, Mapping[str, str]]:
+        body = orjson.dumps(openapi_of(contract, routes, server))
+        return body, {"etag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "cache-control": "no-cache"}
 
-    async def openapi(_request: Request) -> Response:
-        return Response(document(), media_type="application/json")
+    async def openapi(request: Request) -> Response:
+        body, headers = document()
+        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+        if not known.isdisjoint({"*", headers["etag"]}):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
 
     return [Route("/openapi.json", openapi), *(Route(f"/{path}", _file(*file)) for path, file in _PAGE.items())]
 

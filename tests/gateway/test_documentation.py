@@ -123,3 +123,16 @@ async def test_the_page_needs_nothing_from_elsewhere_and_no_script_in_it() -> No
         assert "://" not in script
         document = (await client.get("/openapi.json")).json()
         assert "/v1/search" in document["paths"]
+
+
+async def test_who_has_the_document_is_not_sent_it_again() -> None:
+    async with made_up_gateway({}) as client:
+        first = await client.get("/openapi.json")
+        tag = first.headers["etag"]
+        assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
+        for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+            again = await client.get("/openapi.json", headers={"if-none-match": known})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        for unknown in ('"other"', tag.strip('"'), ""):
+            other = await client.get("/openapi.json", headers={"if-none-match": unknown})
+            assert (other.status_code, other.content) == (200, first.content)
