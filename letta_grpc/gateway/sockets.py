@@ -78,15 +78,19 @@ class RequestReader:
 
 async def _listen(receive: Receive, call: BidiCall, reader: RequestReader) -> Failure | None:
     """Pass requests on until the client leaves: then None; return what is wrong with one."""
+    has_ended = False
     try:
         while (message := await receive())["type"] != "websocket.disconnect":
             text = message.get("text")
             if text is None:
                 return refused("A message must be text.")
-            if text:
-                await call.write(reader.request_of(text))
-            else:
+            if not text:
                 await call.done_writing()
+                has_ended = True
+            elif has_ended:
+                return refused("No message can come behind the empty one, which ends this side.")
+            else:
+                await call.write(reader.request_of(text))
     except Failure as failure:
         return failure
     except CallOverError:

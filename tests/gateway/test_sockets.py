@@ -113,6 +113,22 @@ async def test_a_message_that_is_no_request_is_told_what_is_wrong_and_ends_the_c
         await ended.wait()
 
 
+async def test_a_message_behind_the_last_one_is_told_so_and_ends_the_call() -> None:
+    ended = asyncio.Event()
+
+    async def wait(_requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        context.add_done_callback(lambda _: ended.set())
+        await asyncio.Event().wait()
+        yield new("TalkResponse")
+
+    async with socket({"Talk": wait}) as connection:
+        await connection.send("")
+        await connection.send("{}")
+        (last,), code = await closed(connection)
+        assert (last["error"]["status"], code) == ("INVALID_ARGUMENT", 4400)
+        await ended.wait()
+
+
 async def test_a_call_that_fails_says_so_and_closes_with_its_http_status() -> None:
     async def fail(_requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
         yield new("TalkResponse", word="first")
