@@ -1,6 +1,6 @@
 """Starting, following and ending runs."""
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from letta_grpc.domain.ids import AgentId, RunId, StepId
@@ -88,13 +88,13 @@ class Runs:
                 return False
         return True
 
-    async def until_drained(self, waiting: Awaitable[T]) -> T:
+    async def until_drained(self, wait: Callable[[], Awaitable[T]]) -> T:
         """Return what is waited for. Raises ServerDraining, and gives the waiting up, once the server is stopping."""
         with self._readers.waiting(None) as limit:
             try:
                 self._readers.check()
                 async with limit:
-                    return await waiting
+                    return await wait()
             except TimeoutError:
                 self._readers.check()
                 raise

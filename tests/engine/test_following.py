@@ -119,20 +119,18 @@ async def test_a_wait_that_is_no_readers_is_cut_by_draining_too(house: Engine) -
     async def late() -> None:
         raise TimeoutError
 
-    assert await house.runs.until_drained(done()) == "done"
+    assert await house.runs.until_drained(done) == "done"
     # A time limit inside of what is waited for is not taken for the drain.
     with pytest.raises(TimeoutError):
-        await house.runs.until_drained(late())
+        await house.runs.until_drained(late)
     forever = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(_refused(house.runs.until_drained(forever.wait())))
+        waiting = group.create_task(_refused(house.runs.until_drained(forever.wait)))
         await asyncio.sleep(0)
         assert not waiting.done()
         house.runs.drain()
-    too_late = done()
     with pytest.raises(ServerDraining):
-        await house.runs.until_drained(too_late)
-    too_late.close()
+        await house.runs.until_drained(done)
 
 
 async def test_draining_does_not_mind_a_wait_that_is_just_over() -> None:

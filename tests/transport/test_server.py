@@ -19,7 +19,7 @@ from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.server import ListenError, Server, ServerOptions
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
-from tests.support.engine import Engine, say
+from tests.support.engine import Engine, end, say
 from tests.support.wires import (
     GET_RUN,
     Stubs,
@@ -275,6 +275,17 @@ async def test_a_server_that_drains_sends_readers_away_and_refuses_starts_but_an
         start.run.messages.add().user.text = "hi"
         assert info_of(await failure_of(stub.CreateRun(start)))[1] == "SERVER_DRAINING"
         assert (await stub.GetRun(pb.GetRunRequest(run_id=run.id))).run.id == run.id
+
+
+async def test_a_server_that_drains_sends_readers_away_that_read_at_a_slow_pace(house: Engine, way: Way) -> None:
+    calls = house_calls(house)
+    async with channel_to(calls, way) as channel:
+        run = end(await house.play(say("one", "two", "three")))
+        slowly = pb.StreamOptions(max_tokens_per_second=1)
+        reader = Stubs(channel).runs.AttachRun(pb.AttachRunRequest(run_id=run.id, options=slowly))
+        assert await reader.read()
+        calls.drain()
+        assert info_of(await failure_of(reader))[:2] == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
 
 
 async def test_a_drained_server_stops_long_before_its_grace_is_over(house: Engine) -> None:

@@ -29,7 +29,7 @@ class Conversing:
         """Yield what the client's requests bring about, until it has no more of them and all that it follows has ended."""
 
         async def lead(chorus: Chorus) -> None:
-            while (request := await self._runs.until_drained(anext(requests, None))) is not None:
+            while (request := await self._runs.until_drained(lambda: anext(requests, None))) is not None:
                 await self._take(chorus, request)
 
         async with aclosing(merged(lead)) as responses:

@@ -28,5 +28,6 @@ class Follower:
                     yield Response(head + body, events)
                 return
             async with aclosing(shaped(pages, view, self._clock)) as responses:
-                async for body, events in responses:
-                    yield Response(head + body, events)
+                # A view that slows down waits where the log does not, for hours behind a run that has long ended.
+                while (response := await self._runs.until_drained(lambda: anext(responses, None))) is not None:
+                    yield Response(head + response.body, response.events)
