@@ -2,13 +2,14 @@
 
 import asyncio
 import shutil
+import sqlite3
 from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Table, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from letta_grpc.adapters.sql.schema import journal, segments
 from letta_grpc.adapters.sql.sqlite.group import JOURNAL_BYTES, SEGMENT_BYTES, Group
@@ -138,6 +139,33 @@ async def test_a_failed_commit_is_told_to_all_and_shown_to_nobody(file: Opened, 
     assert (after[:-1], len(after)) == (before, len(before) + 1)
 
 
+async def test_runs_that_one_commit_failed_cost_one_look_at_the_journal_when_they_are_taken_over(
+    file: Opened, clock: FakeClock
+) -> None:
+    claims = await _failed_together(file, 5)
+    read: list[str] = []
+    await file.database.write(lambda c: _driver(c).set_trace_callback(read.append))
+    taken = await file.database.leases.take_over(clock.now())
+    assert sorted(claim.run.id for claim in taken) == sorted(claim.run.id for claim in claims)
+    assert sum("FROM journal" in statement for statement in read) == 1
+
+
+async def test_runs_that_cannot_be_read_again_are_taken_over_later_with_all_that_they_had(
+    file: Opened, clock: FakeClock
+) -> None:
+    claims = await _failed_together(file, 2)
+    await file.database.write(lambda c: _driver(c).set_authorizer(_no_journal))
+    with pytest.raises(StoreUnavailable):
+        await file.database.leases.take_over(clock.now())
+    await file.database.write(lambda c: _driver(c).set_authorizer(None))
+    # Enough that rows which nobody needs are dropped.
+    loud = await running(file.world)
+    for _ in range(100):
+        await file.world.journal.append(held(loud), deltas(1, "x" * 9_000))
+    taken = await file.database.leases.take_over(clock.now())
+    assert [claim.last_sequence_number for claim in taken] == [4] * len(claims)
+
+
 async def test_an_attempt_that_the_store_failed_is_none_that_the_run_has_killed(file: Opened, clock: FakeClock) -> None:
     claim = await running(file.world)
     for _ in range(3):
@@ -222,6 +250,29 @@ async def _fill(file: Opened) -> None:
 
 async def _make_room(file: Opened) -> None:
     await _set_page_limit(file, 2**30)
+
+
+async def _failed_together(file: Opened, count: int) -> list[Claim]:
+    """Return runs of four events each that one commit failed; the next one can go well."""
+    claims = [await running(file.world) for _ in range(count)]
+    for claim in claims:
+        await file.world.journal.append(held(claim), deltas(3))
+    await _fill(file)
+    for future in [file.world.journal.append(held(claim), deltas(9, "x" * 9_000)) for claim in claims]:
+        with pytest.raises(StoreUnavailable):
+            await future
+    await _make_room(file)
+    return claims
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def _no_journal(action: int, table: str | None, *_: str | None) -> int:
+    return sqlite3.SQLITE_DENY if (action, table) == (sqlite3.SQLITE_READ, "journal") else sqlite3.SQLITE_OK
 
 
 async def _set_page_limit(file: Opened, pages: int) -> None:

@@ -24,7 +24,7 @@ from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import call
 from letta_grpc.adapters.sql.sqlite.readers import Readers
-from letta_grpc.adapters.sql.sqlite.recovery import current
+from letta_grpc.adapters.sql.sqlite.recovery import current, revive
 from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.adapters.sql.waiting import settle_batch, settled_batch
@@ -87,15 +87,16 @@ class SqliteLeases:
 
 def _take_over(group: Group, ownership: Ownership, now: datetime, working_on: Collection[RunId]) -> tuple[Claim, ...]:
     expired = group.session.fetch(EXPIRED_RUNS, {"the_owner": ownership.owner, "the_now": to_micros(now)})
-    run_ids = dict.fromkeys(RunId(row[1]) for row in expired)
-    run_ids |= dict.fromkeys(run.run_id for run in group.state.runs.values() if run.dead)
-    claims = (_next_attempt(group, run_id, ownership) for run_id in run_ids if run_id not in working_on)
+    # Of the dead ones it is the store that failed, under a server that lives.
+    dead = dict.fromkeys(run.run_id for run in group.state.runs.values() if run.dead)
+    run_ids = dict.fromkeys((*(RunId(row[1]) for row in expired), *dead))
+    free = [run_id for run_id in run_ids if run_id not in working_on]
+    revive(group, free)
+    claims = (_next_attempt(group, run_id, ownership, was_dead=run_id in dead) for run_id in free)
     return tuple(claim for claim in claims if claim is not None)
 
 
-def _next_attempt(group: Group, run_id: RunId, ownership: Ownership) -> Claim | None:
-    # Then it is the store that failed, under a server that lives.
-    was_dead = group.state.runs[run_id].dead
+def _next_attempt(group: Group, run_id: RunId, ownership: Ownership, *, was_dead: bool) -> Claim | None:
     run = current(group, run_id)
     row = group.session.fetch(RUN, {"the_run": run_id})[0]
     # Of the dead ones some are queued: they have no lease that anyone could lose.

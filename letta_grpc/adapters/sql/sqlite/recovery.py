@@ -1,6 +1,7 @@
 """Finding out from the file how far the open runs have come."""
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.queries import JOURNAL, LAST_IN_SEGMENTS, OPEN_RUNS, RUN
@@ -29,28 +30,37 @@ def open_run_of(row: Row, sealed: int = 0) -> OpenRun:
 
 def read_open_runs(state: State) -> None:
     """Read every open run, at start."""
-    for row in state.session.fetch(OPEN_RUNS, {}):
-        _add(state, row)
-    _read_journal(state, {run.position: run for run in state.runs.values()})
+    runs = [_read(state, row) for row in state.session.fetch(OPEN_RUNS, {})]
+    _read_journal(state, {run.position: run for run in runs})
+    state.runs |= {run.run_id: run for run in runs}
 
 
-def read_again(state: State, run_id: RunId) -> OpenRun:
-    """Read one open run whose group failed: memory may be ahead of the file."""
-    old = state.runs.pop(run_id, None)
-    if old is not None:
-        state.rows.release(old)
+def read_again(state: State, run_ids: Sequence[RunId]) -> list[OpenRun]:
+    """Read open runs whose group failed: memory may be ahead of the file. The journal is read once for all of them."""
+    runs = [_read(state, _row_of(state, run_id)) for run_id in run_ids]
+    try:
+        _read_journal(state, {run.position: run for run in runs})
+    except BaseException:
+        # All is as before: the runs stay dead, and what they need stays in the journal.
+        for run in runs:
+            state.rows.release(run)
+        raise
+    for run in runs:
+        state.rows.release(state.runs[run.run_id])
+        state.runs[run.run_id] = run
+    return runs
+
+
+def _row_of(state: State, run_id: RunId) -> Row:
     row = state.session.first(RUN, {"the_run": run_id})
     if row is None:
+        state.rows.release(state.runs.pop(run_id))
         raise LookupError(run_id)
-    run = _add(state, row)
-    _read_journal(state, {run.position: run})
-    return run
+    return row
 
 
-def _add(state: State, row: Row) -> OpenRun:
-    sealed = state.session.fetch(LAST_IN_SEGMENTS, {"the_run": row[0]})[0][0]
-    run = state.runs[row[1]] = open_run_of(row, sealed)
-    return run
+def _read(state: State, row: Row) -> OpenRun:
+    return open_run_of(row, state.session.fetch(LAST_IN_SEGMENTS, {"the_run": row[0]})[0][0])
 
 
 def _read_journal(state: State, runs: dict[int, OpenRun]) -> None:
@@ -78,11 +88,18 @@ def _append(run: OpenRun, first: int, count: int, frames: bytes) -> None:
     run.last += count
 
 
+def revive(group: Group, run_ids: Iterable[RunId]) -> None:
+    """Read those of the open runs again that a failed group had a hand in: all at once, where the group changes many."""
+    dead = [run_id for run_id in run_ids if group.state.runs[run_id].dead]
+    if dead:
+        runs = read_again(group.state, dead)
+        group.loaded += map(snapshot_of, runs)
+        group.touched.update(runs)
+
+
 def current(group: Group, run_id: RunId) -> OpenRun:
     """Return an open run that the group is about to change, read again if a failed group had a hand in it."""
+    revive(group, [run_id])
     run = group.state.runs[run_id]
-    if run.dead:
-        run = read_again(group.state, run_id)
-        group.loaded.append(snapshot_of(run))
     group.touched.add(run)
     return run
