@@ -27,6 +27,7 @@ _MAX_RETURN_CHARACTERS = 400_000
 _MAX_CONFLICTS = 50
 
 _LOST = "Error: the server stopped while this tool ran. It may have had its effect; it was not run again."
+_SHADOWED = "Error: this tool is the client's to run by now; the server did not run it."
 _CONFLICT = "Error: others keep changing the same memory block. Try again later."
 
 
@@ -61,12 +62,15 @@ class ToolCalls:
             definition = toolbox.definitions.get(call.name)
             if returned := given.get(call.id):
                 await record.write_return(_cut_return(returned, limit, limit), ())
-            elif definition is None or call.name in toolbox.client_tools:
+            elif definition is None:
                 await record.write_return(_error(call, _not_attached(call, toolbox)), ())
             elif record.progress.begun[call.id] and not definition.idempotent:
                 await record.write_return(_error(call, _LOST), ())
             elif refusal := turn.refusal(record, call):
                 await record.write_return(_error(call, refusal), ())
+            elif call.name in toolbox.client_tools:
+                # It was approved as the server's; the answer brought a tool of the client's by its name.
+                await record.write_return(_error(call, _SHADOWED), ())
             else:
                 runnable.append((call, definition))
         if runnable:

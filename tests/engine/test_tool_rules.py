@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from letta_grpc.domain.completions import ANY_TOOL
+from letta_grpc.domain.completions import ANY_TOOL, ToolDefinition
 from letta_grpc.domain.events import MessageCompleted, RunEvent, ToolExecutionStarted, ToolReturned
 from letta_grpc.domain.messages import ApprovalInput, Approve, Deny, Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import RunSpec, RunState, StopReason
@@ -254,6 +254,25 @@ async def test_nobody_is_asked_to_approve_what_a_rule_forbids(house: Engine) -> 
     events = await play(house, rules, call("a", "a"))
     assert refused(events) == ["a-1"]
     assert [action.tool_call_id for action in end(events).pending_actions] == ["a-0"]
+
+
+async def test_a_call_of_a_clients_tool_that_breaks_a_rule_is_refused_and_was_not_made(house: Engine) -> None:
+    mine = ToolDefinition(name="mine", description="", parameters="{}")
+    rules: list[ToolRule] = [RunFirst(tool="a"), ExitLoop(tool="mine")]
+    events = await play(house, rules, call("mine"), call("a"), call("mine"), client_tools=(mine,))
+    assert refused(events) == ["mine-0"]
+    assert house.tools.ran == ["a-0"]
+    assert [action.name for action in end(events).pending_actions] == ["mine"]
+
+
+async def test_what_was_approved_as_the_servers_does_not_run_once_the_tool_is_the_clients(house: Engine) -> None:
+    await play(house, [RequiresApproval(tool="a")], call("a"))
+    house.model.turns.append(say("done"))
+    approved = ApprovalInput(decisions=(Approve(tool_call_id="a-0"),))
+    mine = ToolDefinition(name="a", description="", parameters="{}")
+    events = await house.events((await house.begin(RunSpec(messages=(approved,), client_tools=(mine,)))).id)
+    assert "the client's to run" in of(ToolReturned, events)[0].tool_return.text
+    assert not house.tools.ran
 
 
 async def test_what_was_forbidden_when_it_was_asked_for_does_not_run_unapproved(house: Engine) -> None:
