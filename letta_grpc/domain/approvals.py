@@ -20,6 +20,7 @@ from letta_grpc.domain.messages import (
     ToolReturnStatus,
 )
 from letta_grpc.domain.names import Name
+from letta_grpc.domain.return_limits import cut_return, share_of
 
 Answer = Approve | Deny | ToolReturn
 
@@ -83,21 +84,19 @@ class OpenBatch:
         arguments = action.arguments if edited is None else edited
         return ToolCall(id=action.tool_call_id, name=action.name, arguments=arguments)
 
-    def given_returns(self) -> dict[str, ToolReturn]:
-        """Return what is known without running anything: the denials, and what the client's tools gave."""
-        returns = {}
-        for call_id, answer in self.answers.items():
-            if isinstance(answer, Deny):
-                returns[call_id] = denied_return(call_id, answer.reason)
-            elif isinstance(answer, ToolReturn):
-                returns[call_id] = answer
-        return returns
+    def given_return(self, tool_call_id: str) -> ToolReturn | None:
+        """Return what is known of a call without running it, as far as there is room: its denial, or what the client gave."""
+        answer = self.answers.get(tool_call_id)
+        if answer is None or isinstance(answer, Approve):
+            return None
+        returned = denied_return(tool_call_id, answer.reason) if isinstance(answer, Deny) else answer
+        limit = share_of(len(self.actions))
+        return cut_return(returned, limit, limit)
 
     def closing_returns(self, reason: str) -> tuple[ToolReturn, ...]:
         """Return one return for each call, if nothing more is to run: approved ones are denied like those that still wait."""
-        given = self.given_returns()
         ids = (action.tool_call_id for action in self.actions)
-        return tuple(given.get(call_id) or denied_return(call_id, reason) for call_id in ids)
+        return tuple(self.given_return(call_id) or denied_return(call_id, reason) for call_id in ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -215,7 +215,7 @@ class RunRecord:
 
     def _given_up(self, call: ToolCall) -> ToolReturn:
         """Return what a call gets that the run has no more time for: what is known of it without running it, or an error."""
-        given = self.batch.given_returns().get(call.id) if self.batch else None
+        given = self.batch.given_return(call.id) if self.batch else None
         return given or ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=_NOT_RETURNED)
 
     def _ended(self, end: RunEnd) -> Run:

@@ -2,27 +2,22 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
 
 from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ToolExecutionStarted
 from letta_grpc.domain.memgpt import as_run
-from letta_grpc.domain.messages import TextPart, ToolCall, ToolReturn, ToolReturnStatus
-from letta_grpc.domain.turns import is_refusal
+from letta_grpc.domain.messages import ToolCall, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.return_limits import cut_return, share_of
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.record import RunRecord
-from letta_grpc.engine.return_limits import content_size, cut_content, cut_lines, cut_text, size_of, text_in
 from letta_grpc.engine.tool_output import LiveOutput
 from letta_grpc.engine.toolbox import Toolbox
 from letta_grpc.engine.turn import StepCalls, Turn, step_calls
 from letta_grpc.ports.tools import ToolContext, ToolResult, Tools
 from letta_grpc.ports.tracing import Tracing
 
-# All returns of a step make one message, and a message must fit into one event of 2 MiB even if each character takes
-# four bytes in UTF-8.
-_MAX_RETURN_CHARACTERS = 400_000
 # Others edit the same block at the same time: each round at least one of them gets through.
 _MAX_CONFLICTS = 50
 
@@ -48,7 +43,7 @@ class ToolCalls:
         """
         calls = record.progress.open_calls
         # Also of those that returned to an earlier attempt: they stand in the same message.
-        limit = _MAX_RETURN_CHARACTERS // max(1, len(record.progress.due))
+        limit = share_of(len(record.progress.due))
         for group in [[call] for call in calls] if turn.toolbox.policy.in_order else [calls]:
             await self._run_group(record, turn, group, limit)
         step = step_calls(record, turn.toolbox)
@@ -57,11 +52,10 @@ class ToolCalls:
 
     async def _run_group(self, record: RunRecord, turn: Turn, calls: Sequence[ToolCall], limit: int) -> None:
         toolbox, runnable = turn.toolbox, []
-        given = record.batch.given_returns() if record.batch else {}
         for call in calls:
             definition = toolbox.definitions.get(call.name)
-            if returned := given.get(call.id):
-                await record.write_return(_cut_return(returned, limit, limit), ())
+            if record.batch and (returned := record.batch.given_return(call.id)):
+                await record.write_return(returned, ())
             elif definition is None:
                 await record.write_return(_error(call, _not_attached(call, toolbox)), ())
             elif record.progress.begun[call.id] and not definition.idempotent:
@@ -95,7 +89,7 @@ class ToolCalls:
             for _ in range(_MAX_CONFLICTS):
                 result = await self._result(record, call, context, toolbox)
                 try:
-                    returned = _cut_return(_returned(call, result), min(limit, definition.return_char_limit), limit)
+                    returned = cut_return(_returned(call, result), min(limit, definition.return_char_limit), limit)
                     await record.write_return(returned, result.changes)
                 except ConcurrentChange:
                     continue  # What the tool saw is no longer so: it looks again.
@@ -137,21 +131,6 @@ def _returned(call: ToolCall, result: ToolResult) -> ToolReturn:
         stdout=result.stdout,
         stderr=result.stderr,
     )
-
-
-def _cut_return(returned: ToolReturn, text_limit: int, limit: int) -> ToolReturn:
-    """Return what fits: the text first, then the lines of both outputs as far as there is room."""
-    if is_refusal(returned):
-        # A tool of the server's or the client's that says so would hide its own call from the rules.
-        marked = (TextPart("Error:"), *returned.content) if returned.content else ()
-        returned = replace(returned, text=f"Error: {returned.text}", content=marked)
-    content = cut_content(returned.content, text_limit, limit)
-    # Beside a content its text is not stored again.
-    text = text_in(content) if content else cut_text(returned.text, text_limit)
-    room = max(0, limit - (content_size(content) if content else len(text)))
-    stdout = cut_lines(returned.stdout, room)
-    room = max(0, room - size_of(stdout))
-    return replace(returned, text=text, content=content, stdout=stdout, stderr=cut_lines(returned.stderr, room))
 
 
 async def _side_by_side(*runs: Coroutine[object, object, None]) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import ToolId, new_tool_id
+from letta_grpc.domain.return_limits import cut_lines, cut_text
 from letta_grpc.domain.tools import BuiltinSource, OutputStream, PythonSource, Tool
-from letta_grpc.engine.return_limits import cut_lines, cut_text
 from letta_grpc.engine.tool_catalog import ToolCatalog
 from letta_grpc.engine.tools import ToolShelf
 from letta_grpc.ports.clock import Clock

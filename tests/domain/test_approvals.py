@@ -137,14 +137,16 @@ def test_edited_arguments_are_what_the_tool_gets() -> None:
 
 
 def test_the_model_is_told_why_a_call_was_denied() -> None:
-    (denial,) = batch("b", answers={"b": NO_B}).given_returns().values()
+    denial = batch("b", answers={"b": NO_B}).given_return("b")
+    assert denial
     assert denial.status is ToolReturnStatus.ERROR
     assert denial.text == "Error: request to call tool denied. User reason: too risky"
 
 
 @requirement("defect_reason_none")
 def test_a_denial_without_a_reason_invents_none() -> None:
-    (denial,) = batch("b", answers={"b": Deny(tool_call_id="b")}).given_returns().values()
+    denial = batch("b", answers={"b": Deny(tool_call_id="b")}).given_return("b")
+    assert denial
     assert denial.text == "Error: request to call tool denied."
 
 

@@ -1,11 +1,18 @@
-from letta_grpc.domain.events import MessageCompleted, ToolReturned
-from letta_grpc.domain.messages import ImagePart, Role, TextPart, ToolReturnStatus
+from datetime import timedelta
+
+from letta_grpc.domain.completions import ToolDefinition
+from letta_grpc.domain.events import MessageCompleted, RunEvent, ToolReturned
+from letta_grpc.domain.messages import ImagePart, ReturnsInput, Role, TextPart, ToolReturnStatus
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.return_limits import content_size, cut_content, text_in
+from letta_grpc.domain.runs import Run, RunSpec, RunState, StopReason
 from letta_grpc.domain.turns import REFUSAL, is_refusal
-from letta_grpc.engine.return_limits import content_size, cut_content, text_in
+from letta_grpc.ports.stores import RunFilter
 from letta_grpc.ports.tools import ToolResult
 from letta_grpc.transport.convert.codec import ProtoEventCodec
-from tests.support.engine import Engine, call, engine, of, say
+from tests.support.engine import Engine, call, end, engine, of, say
 from tests.support.pictures import picture
+from tests.support.values import returned
 
 BIG = picture(b"x" * 1_000_000)
 
@@ -44,6 +51,42 @@ async def test_a_content_that_looks_like_a_broken_rule_is_marked() -> None:
         (returned,) = of(ToolReturned, events)
         assert not is_refusal(returned.tool_return)
         assert returned.tool_return.content[-1] == TextPart(f"{REFUSAL} no")
+
+
+LOOKUP = ToolDefinition(name="lookup", description="", parameters="{}")
+MUCH = ["\U0001f600" * 250_000] * 3
+
+
+async def waiting(house: Engine) -> Run:
+    return end(await house.play(call("lookup", "lookup", "lookup", "lookup"), client_tools=(LOOKUP,)))
+
+
+def given_back(*words: str) -> ReturnsInput:
+    return ReturnsInput(tool_returns=tuple(returned(f"lookup-{index}", text) for index, text in enumerate(words)))
+
+
+def check_gathered(events: list[RunEvent]) -> None:
+    gathered = of(MessageCompleted, events)[-1]
+    assert len(ProtoEventCodec().encode(1, 1, gathered)) < 2 * 1024 * 1024
+    assert "[cut: 100000 of 250000 characters are shown]" in gathered.message.tool_returns[0].text
+
+
+async def test_what_a_client_gave_fits_into_an_event_also_when_the_other_calls_are_denied() -> None:
+    async with engine() as house:
+        await waiting(house)
+        partial = await house.begin(RunSpec(messages=(given_back(*MUCH),)))
+        await house.runs.cancel(partial.id)
+        (closing,) = (await house.runs.list(PageRequest(), RunFilter(states=(RunState.CANCELLED,)))).items
+        check_gathered(await house.events(closing.id))
+
+
+async def test_what_a_client_gave_fits_into_an_event_also_when_its_run_ends_before_it_takes_it() -> None:
+    async with engine() as house:
+        await waiting(house)
+        answer = await house.begin(RunSpec(messages=(given_back(*MUCH, "few"),), run_timeout=timedelta()))
+        events = await house.events(answer.id)
+        assert end(events).stop_reason is StopReason.TIMEOUT
+        check_gathered(events)
 
 
 def test_texts_share_their_limit_and_small_pictures_stay_whole() -> None:

@@ -56,10 +56,8 @@ class AnswerContract:
         assert (held(claim).run_id, claim.run.state, claim.run.resumes_run_id) == (claim.run.id, RunState.RUNNING, asked.id)
         assert claim.batch is not None
         assert (claim.batch.run_id, claim.batch.actions, claim.batch.pending) == (asked.id, asked.pending_actions, ())
-        assert [(r.tool_call_id, r.text) for r in claim.batch.given_returns().values()] == [
-            ("b", "Error: request to call tool denied. User reason: no"),
-            ("client_c", "done"),
-        ]
+        given = [claim.batch.given_return(call_id) for call_id in ("a", "b", "client_c")]
+        assert [r and r.text for r in given] == [None, "Error: request to call tool denied. User reason: no", "done"]
         assert [numbered.event for numbered in await events_of(world.log, codec, claim.run.id)] == [RunStarted(claim.run)]
         assert await pending_of(world, asked.id) == await pending_of(world, claim.run.id) == []
 

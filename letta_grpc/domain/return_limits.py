@@ -1,15 +1,40 @@
 """How much of what a tool gave is kept."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import accumulate, takewhile
 
-from letta_grpc.domain.messages import ImagePart, InputPart, TextPart
+from letta_grpc.domain.messages import ImagePart, InputPart, TextPart, ToolReturn
 from letta_grpc.domain.pictures import picture_bytes
+from letta_grpc.domain.turns import is_refusal
 
+# All returns of a step make one message, and a message must fit into one event of 2 MiB even if each character takes four
+# bytes in UTF-8.
+_MAX_RETURN_CHARACTERS = 400_000
 # What a part of a content costs beside what it says: there can be as many parts as characters.
 _PART_CHARACTERS = 16
 # A character may take four bytes.
 _CHARACTER_BYTES = 4
+
+
+def share_of(calls: int) -> int:
+    """Return how many characters there are for the return of each of so many calls."""
+    return _MAX_RETURN_CHARACTERS // max(1, calls)
+
+
+def cut_return(returned: ToolReturn, text_limit: int, limit: int) -> ToolReturn:
+    """Return what fits: the text first, then the lines of both outputs as far as there is room."""
+    if is_refusal(returned):
+        # A tool of the server's or the client's that says so would hide its own call from the rules.
+        marked = (TextPart("Error:"), *returned.content) if returned.content else ()
+        returned = replace(returned, text=f"Error: {returned.text}", content=marked)
+    content = cut_content(returned.content, text_limit, limit)
+    # Beside a content its text is not stored again.
+    text = text_in(content) if content else cut_text(returned.text, text_limit)
+    room = max(0, limit - (content_size(content) if content else len(text)))
+    stdout = cut_lines(returned.stdout, room)
+    room = max(0, room - size_of(stdout))
+    return replace(returned, text=text, content=content, stdout=stdout, stderr=cut_lines(returned.stderr, room))
 
 
 def cut_text(text: str, limit: int) -> str:
