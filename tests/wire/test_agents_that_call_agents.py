@@ -129,6 +129,17 @@ async def test_an_agent_that_does_not_come_to_an_end_is_an_error_that_says_so(wi
 
 
 @requirement("child_failure")
+async def test_an_agent_for_which_too_many_wait_is_an_error_that_says_so(wire: Wire) -> None:
+    first, second = await caller(wire), await talk(wire, "scripted/script")
+    busy_id, _ = await until(wire.runs.StreamRun(second.start(FOR_EVER)), "text_delta")
+    late = second.start(says("late"), conflict_policy=runs_pb2.CONFLICT_POLICY_ENQUEUE).run
+    for _ in range(100):
+        await wire.runs.CreateRun(pb.CreateRunRequest(agent_id=second.agent_id, run=late))
+    assert "100 runs are waiting" in returned(await first.ask(asking(second, says("here")))).text
+    await wire.runs.CancelRun(pb.CancelRunRequest(run_id=busy_id))
+
+
+@requirement("child_failure")
 async def test_an_agent_that_is_stopped_is_an_error_that_says_so(wire: Wire) -> None:
     first, second = await caller(wire), await talk(wire, "scripted/script")
     call = wire.runs.StreamRun(first.start(asking(second, FOR_EVER)))

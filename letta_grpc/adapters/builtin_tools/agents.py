@@ -8,7 +8,7 @@ from pydantic import Field
 
 from letta_grpc.adapters.builtin_tools.workplace import ToolError, Workplace, failure, success
 from letta_grpc.domain.agents import Agent
-from letta_grpc.domain.errors import AgentNotFound, InvalidRequest, LettaError
+from letta_grpc.domain.errors import AgentNotFound, LettaError
 from letta_grpc.domain.ids import AgentId, is_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import Run, RunState
@@ -27,7 +27,7 @@ async def send_message_to_agent_and_wait(workplace: Workplace, agent: Target, me
     try:
         run = await workplace.context.children.start(found.id, message, waits=True)
         run, words = await workplace.context.children.ended(run.id)
-    except InvalidRequest as error:
+    except LettaError as error:
         raise ToolError(error.message) from error
     if complaint := _complaint(run):
         return failure(f"{complaint} Its last words: {words}" if words else complaint)
