@@ -3,6 +3,7 @@
 import asyncio
 from asyncio import Future
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -243,7 +244,10 @@ async def _outcome(stored: Future[None]) -> None:
     try:
         await asyncio.shield(stored)
     except asyncio.CancelledError:
-        await asyncio.wait([stored])
+        while not stored.done():
+            # To be cancelled once more changes nothing.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([stored])
         raise
 
 

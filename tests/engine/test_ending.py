@@ -1,7 +1,8 @@
 """Cancel, time limits, the disconnect policy and the stop of the server."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 
 from letta_grpc.domain.completions import TextChunk
 from letta_grpc.domain.errors import RunNotFound, ServerDraining
-from letta_grpc.domain.events import MessageCompleted, RunFinished, StepCompleted, ToolExecutionStarted, ToolReturned
+from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, StepCompleted, ToolExecutionStarted, ToolReturned
 from letta_grpc.domain.ids import new_run_id
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunState, StopReason
+from letta_grpc.ports.journal import Change, Journal, Lease
 from tests.requirements.registry import requirement
 from tests.support.engine import DONE, DirectedTools, Engine, call, end, engine, kinds, of, say
 
@@ -33,6 +35,14 @@ class Gate:
             self.stopped = True
             raise
         return "opened"
+
+
+class Relay:
+    """A journal whose appends go another way."""
+
+    def __init__(self, inner: Journal, append: Callable[..., Future[None]]) -> None:
+        self.claim, self.request_cancel, self.fork = inner.claim, inner.request_cancel, inner.fork
+        self.append = append
 
 
 @pytest.fixture
@@ -115,6 +125,33 @@ async def test_the_journal_stops_a_tool_when_another_server_has_stored_the_cance
     assert end(events).state is RunState.CANCELLED
     assert not gate.begun.is_set()
     assert [event.message.role for event in of(MessageCompleted, events)] == [Role.ASSISTANT, Role.TOOL]
+
+
+async def test_a_run_that_is_cancelled_twice_while_a_return_is_being_stored_waits_for_what_becomes_of_that(
+    house: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, storing, stored = house.database.journal, asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    def append(lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
+        future = journal.append(lease, events, changes)
+        if not of(ToolReturned, list(events)) or storing.is_set():
+            return future
+        storing.set()
+        return stored
+
+    monkeypatch.setattr(house.supervisor, "_journal", Relay(journal, append))
+    house.model.turns += [call("nothing")]
+    run = await house.start()
+    await storing.wait()
+    for _ in range(2):
+        await house.runs.cancel(run.id)
+        # So that the task meets each by itself.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    stored.set_result(None)
+    events = await house.events(run.id)
+    assert end(events).state is RunState.CANCELLED
+    assert len(of(ToolReturned, events)) == 1
 
 
 @requirement("weakness_finished_cancel")
