@@ -268,12 +268,11 @@ class Answer:
                 self._tell(call, call.speech.finish(), events)
         words = self.text
         if self._partial_json and words and not self._announced:
-            call = self._call(0)
-            call.name = SEND_MESSAGE
-            call.arguments.append(spoken(words))
-            self._characters += len(call.arguments[0])
-            call.id = self._unique(None)
-            self._announced.append(call)
+            # A call of its own: one that never got a name leaves its arguments behind.
+            arguments = spoken(words)
+            self._characters += _CALL_CHARACTERS + len(arguments)
+            call_id = self._unique(None)
+            self._announced.append(_Call(self.message_id, id=call_id, name=SEND_MESSAGE, arguments=[arguments]))
 
     def _call(self, index: int) -> _Call:
         call = self._calls.get(index)

@@ -185,6 +185,11 @@ async def test_plain_words_are_taken_as_said_to_the_user(house: Engine) -> None:
     assert house.model.asked[1].messages[1].content == ()
 
 
+async def test_plain_words_beside_a_call_without_a_name_are_said_without_its_arguments(house: Engine) -> None:
+    events = await house.play([[TextChunk("Hello"), ToolCallChunk(0, "1", "", '{"x": 1}')], [CALLED]])
+    assert [one.arguments for one in completed(events)[0].tool_calls] == ['{"message": "Hello"}']
+
+
 async def test_plain_words_beside_a_call_are_kept_and_shown_once_each(house: Engine) -> None:
     turn: Turn = [[TextChunk("Hi. ")], [ToolCallChunk(0, "1", "send_message", '{"message": "Hello"}')], [CALLED]]
     events = await house.play(turn)
