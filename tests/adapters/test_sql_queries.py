@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
+from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.queries import CALL, EXPIRED_CALLS, OPEN_CALLS, SETTLED_CALLS
 from letta_grpc.adapters.sql.rows import Values
 from letta_grpc.adapters.sql.runs import SqlRunStore
@@ -113,6 +114,16 @@ async def test_the_newest_count_is_found_from_the_end(file: Opened) -> None:
     watched = Watched(file.database)
     await SqlHistoryStore(watched).load(thread.id)
     assert [step for step in watched.plans[0] if "TEMP B-TREE" in step] == []
+
+
+async def test_notes_without_a_vector_are_sought_without_a_look_at_other_agents_notes(file: Opened) -> None:
+    agent, other = await file.world.agent(), await file.world.agent()
+    note, theirs = await file.world.note(agent, "a"), await file.world.note(other, "b")
+    watched = Watched(file.database)
+    vectors = SqlPassageVectors(watched)
+    await vectors.add("m/m", [(theirs, (1.0,))])
+    assert await vectors.missing(agent.id, "m/m", 10) == (note,)
+    assert [step for plan in watched.plans for step in plan if step.startswith("SCAN")] == []
 
 
 async def test_due_callbacks_are_found_by_index(file: Opened) -> None:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from operator import mul
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, exists, insert, select
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.passages import tagged
@@ -24,8 +24,9 @@ class SqlPassageVectors:
 
     async def missing(self, agent_id: AgentId | None, model: str, limit: int) -> tuple[Passage, ...]:
         """Return the oldest notes without a vector of this model."""
-        known = select(passage_vectors.c.passage_id).where(passage_vectors.c.model == model)
-        query = select(passages).where(passages.c.id.not_in(known)).order_by(passages.c.position).limit(limit)
+        # Asked about one note after the other: as a list of what is known it would be all agents' notes, with each search.
+        known = exists().where(passage_vectors.c.passage_id == passages.c.id, passage_vectors.c.model == model)
+        query = select(passages).where(~known).order_by(passages.c.position).limit(limit)
         if agent_id is not None:
             query = query.where(passages.c.agent_id == agent_id)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
