@@ -39,6 +39,7 @@ class Meanings:
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._paused_until: datetime | None = None
+        self._batch = _BATCH
 
     async def find_nearest(self, agent_id: AgentId, query: str, tags: Sequence[str], limit: int) -> tuple[PassageId, ...]:
         """Return the notes that mean the most similar; nothing while the model fails, which is tried again after a pause."""
@@ -66,9 +67,12 @@ class Meanings:
     async def _catch_up(self, agent_id: AgentId) -> None:
         try:
             async with asyncio.timeout(self._patience_seconds):
-                while notes := await self._vectors.missing(agent_id, self._model.handle, _BATCH):
+                while notes := await self._vectors.missing(agent_id, self._model.handle, self._batch):
                     await self._add(notes)
+                    self._batch = min(_BATCH, self._batch * 2)
         except (TimeoutError, EmbeddingsFailed) as error:
+            # What was asked for is lost. Asked for as much each time, a model that is slow would never get to an end.
+            self._batch = max(1, self._batch // 2)
             logger.warning("some notes have no vectors yet: %r", error)
 
     async def _add(self, notes: Sequence[Passage]) -> None:

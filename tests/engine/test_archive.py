@@ -27,20 +27,21 @@ MEANING = SearchMode.MEANING
 
 @dataclass
 class DirectedEmbeddings:
-    """A text means how many letters a and b it has. Fails, refuses long texts, or hangs, as told."""
+    """A text means how many letters a and b it has. Fails, refuses long texts, or hangs, also on too many, as told."""
 
     handle: str = "test/letters"
     fails: bool = False
     hangs: bool = False
     hangs_on_notes: bool = False
     longest: int = 10_000
+    most: int = 100
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     async def embed(self, texts: Sequence[str]) -> tuple[tuple[float, ...], ...]:
         self.asked.append(tuple(texts))
         if self.fails:
             raise EmbeddingsFailed(model=self.handle)
-        if self.hangs or (self.hangs_on_notes and len(self.asked) > 1):
+        if self.hangs or (self.hangs_on_notes and len(self.asked) > 1) or len(texts) > self.most:
             await asyncio.Event().wait()
         if any(len(text) > self.longest for text in texts):
             raise TextRefusedError("too long")
@@ -169,6 +170,22 @@ async def test_notes_that_are_not_ready_yet_hold_up_no_search(desk: Desk) -> Non
     desk.model.hangs_on_notes = True
     archive = desk.with_vectors(desk.database.passage_vectors, patience_seconds=0.05)
     assert await archive.search(desk.agent.id, "a", (), 10, MEANING) == (note,)
+
+
+async def test_a_model_that_is_slow_takes_in_many_notes_search_by_search(desk: Desk) -> None:
+    for number in range(70):
+        await desk.note(f"note {number}")
+    desk.model.most = 20
+    archive = desk.with_vectors(desk.database.passage_vectors, patience_seconds=0)
+    for _ in range(10):
+        await archive.search(desk.agent.id, "a", (), 10, MEANING)
+    assert await desk.database.passage_vectors.missing(desk.agent.id, desk.model.handle, 1) == ()
+    desk.model.most = 100
+    for number in range(200):
+        await desk.note(f"more {number}")
+    desk.model.asked.clear()
+    await archive.search(desk.agent.id, "a", (), 10, MEANING)
+    assert max(map(len, desk.model.asked)) == 64
 
 
 async def test_a_note_that_the_model_refuses_holds_up_no_other(desk: Desk) -> None:
