@@ -166,6 +166,14 @@ async def test_runs_that_cannot_be_read_again_are_taken_over_later_with_all_that
     assert [claim.last_sequence_number for claim in taken] == [4] * len(claims)
 
 
+async def test_what_a_failed_statement_was_to_store_is_not_logged(file: Opened, caplog: pytest.LogCaptureFixture) -> None:
+    await _fill(file)
+    with pytest.raises(StoreUnavailable):
+        await file.world.agent(secrets={"KEY": "hunter2"}, description="x" * 100_000)
+    assert "INSERT INTO agents" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 async def test_an_attempt_that_the_store_failed_is_none_that_the_run_has_killed(file: Opened, clock: FakeClock) -> None:
     claim = await running(file.world)
     for _ in range(3):

@@ -76,5 +76,6 @@ def _connect(path: Path, *pragmas: str) -> sqlite3.Connection:
 
 def core_connection(driver: sqlite3.Connection) -> Connection:
     """Return a SQLAlchemy connection over an open driver connection. It begins and ends nothing by itself."""
-    engine = create_engine("sqlite://", creator=lambda: driver, poolclass=StaticPool)
+    # A failed statement is logged; its parameters are what people said, and their secrets.
+    engine = create_engine("sqlite://", creator=lambda: driver, poolclass=StaticPool, hide_parameters=True)
     return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
