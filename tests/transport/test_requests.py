@@ -18,7 +18,7 @@ from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunSpec, RunState, StopReason
-from letta_grpc.transport.convert import agents, blocks, conversations, requests
+from letta_grpc.transport.convert import agents, blocks, conversations, requests, tools
 from letta_grpc.transport.convert.contexts import context_to_pb
 from letta_grpc.transport.convert.paging import token_of
 from letta_grpc.transport.convert.times import seconds_from_pb, seconds_to_pb, timestamp_from_pb, timestamp_to_pb
@@ -32,6 +32,7 @@ from letta_grpc.v1 import (
     messages_pb2,
     run_service_pb2,
     runs_pb2,
+    tool_service_pb2,
 )
 
 AGENT = "agent-00000000-0000-4000-8000-000000000001"
@@ -256,6 +257,13 @@ def test_wrong_filters_are_told() -> None:
         "states[1]",
         "create_time_before",
     }
+
+
+def test_more_tags_than_there_can_be_are_not_sought() -> None:
+    tags = [str(number) for number in range(65)]
+    assert broken(lambda: agents.agents_query_from_pb(agent_service_pb2.ListAgentsRequest(tags=tags))).keys() == {"tags"}
+    assert broken(lambda: tools.tools_query_from_pb(tool_service_pb2.ListToolsRequest(tags=tags))).keys() == {"tags"}
+    assert agents.agents_query_from_pb(agent_service_pb2.ListAgentsRequest(tags="ab" + "a" * 65))[2] == ("a", "b")
 
 
 def test_a_new_agent_keeps_what_it_is_told_and_asks_for_base_tools() -> None:

@@ -209,7 +209,8 @@ def agents_query_from_pb(
     """Return which agents to list: page, name, tags."""
     with Rules() as rules:
         page = page_from_pb(rules, request, request.after_id)
-    return page, request.name or None, tuple(request.tags)
+        tags = rules.sought_tags("tags", request.tags, _MAX_TAGS)
+    return page, request.name or None, tags
 
 
 def memory_from_pb(request: agent_service_pb2.GetMemoryBlockRequest) -> tuple[AgentId, str]:

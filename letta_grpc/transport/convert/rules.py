@@ -1,7 +1,7 @@
 """Collecting every rule that a request breaks."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -72,6 +72,13 @@ class Rules:
         if len(value) > max_characters:
             self.broken(path, f"must have at most {max_characters} characters, has {len(value)}")
         return value
+
+    def sought_tags(self, path: str, tags: Iterable[str], most: int) -> tuple[str, ...]:
+        """Return tags that all must be there, each once; `most` is how many there can be."""
+        distinct = tuple(dict.fromkeys(tags))
+        if len(distinct) > most:
+            self.broken(path, f"must have at most {most}, has {len(distinct)}")
+        return distinct
 
     def long_text(self, path: str, value: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
         """Return a text that fits into an event and into a message."""

@@ -180,7 +180,8 @@ def tools_query_from_pb(request: tool_service_pb2.ListToolsRequest) -> tuple[Pag
     """Return which tools to list: page, name, tags."""
     with Rules() as rules:
         page = page_from_pb(rules, request)
-    return page, request.name or None, tuple(request.tags)
+        tags = rules.sought_tags("tags", request.tags, _MAX_TAGS)
+    return page, request.name or None, tags
 
 
 def possession_from_pb(
