@@ -1,5 +1,6 @@
 """No answer is larger than what clients take by default, which is 4 MiB; these clients take exactly that."""
 
+import json
 from typing import Any
 
 import grpc
@@ -129,7 +130,16 @@ def large_agent() -> agents_pb2.Agent:
         tags=["𝄞" * 254 + f"{number:02}" for number in range(64)],
         metadata={f"{number:02}": "m" * 1022 for number in range(64)},
         memory_blocks=[large_block(index, limit) for index, limit in enumerate(limits)],
+        secrets={f"{number:02}" + "s" * 1022: "" for number in range(64)},
+        tool_approvals={"𝄞" * 62 + f"{number:02}": True for number in range(64)},
+        tool_rules=[large_rule(1000)] * 64,
     )
+
+
+def large_rule(size: int) -> agents_pb2.ToolRule:
+    """A rule of about so many bytes."""
+    rule = agents_pb2.ConstrainChildRule(children=["b"], arguments={"b": json.dumps({"c": "x" * (size - 32)})})
+    return agents_pb2.ToolRule(tool="a", constrain_child=rule)
 
 
 @requirement("sizes")
@@ -159,6 +169,8 @@ async def test_an_agent_at_all_its_limits_comes_through(wire: Wire) -> None:
         ("agent.memory_blocks", {"memory_blocks": [blocks_pb2.Block(label=f"b{n}", limit=100_000) for n in range(6)]}),
         ("agent.memory_blocks", {"memory_blocks": [blocks_pb2.Block(label=f"b{n}", limit=1) for n in range(65)]}),
         ("agent.tools", {"tools": ["any"] * 65}),
+        ("agent.tool_rules", {"tool_rules": [large_rule(5000)] * 20}),
+        ("agent.tool_approvals", {"tool_approvals": {"x" * 65: True}}),
     ],
 )
 async def test_an_agent_beyond_a_limit_is_refused_by_its_field(wire: Wire, path: str, more: dict[str, Any]) -> None:

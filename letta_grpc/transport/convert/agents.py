@@ -26,6 +26,8 @@ from letta_grpc.v1 import agents_pb2 as pb
 _MAX_NAME = 256
 _MAX_TAGS = 64
 _MAX_TOOLS = 64
+# As many characters as the name of a tool may have.
+_MAX_TOOL_NAME = 64
 _MAX_SLEEPTIME_AGENTS = 16
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 # An agent with all its blocks comes in one response, and clients take 4 MiB.
@@ -140,6 +142,8 @@ def _settings(rules: Rules, settings: pb.ModelSettings) -> ModelSettings:
 def _approvals(rules: Rules, approvals: Mapping[str, bool]) -> dict[str, bool]:
     if len(approvals) > _MAX_TOOLS:
         rules.broken("agent.tool_approvals", f"must have at most {_MAX_TOOLS}, has {len(approvals)}")
+    for name in approvals:
+        rules.text("agent.tool_approvals", name, _MAX_TOOL_NAME)
     return dict(approvals)
 
 

@@ -21,6 +21,8 @@ from letta_grpc.v1 import agents_pb2 as pb
 _MAX_RULES = 64
 _MAX_NAME = 256
 _MAX_ARGUMENTS_BYTES = 65_536
+# They stand in every answer that shows their agent.
+_MAX_BYTES = 65_536
 
 
 def tool_rule_to_pb(rule: ToolRule) -> pb.ToolRule:  # noqa: PLR0911 - one arm per rule
@@ -58,6 +60,8 @@ def tool_rules_from_pb(rules: Rules, path: str, sent: Sequence[pb.ToolRule]) -> 
     """Return the rules of a request."""
     if len(sent) > _MAX_RULES:
         rules.broken(path, f"must have at most {_MAX_RULES}, has {len(sent)}")
+    if (size := sum(rule.ByteSize() for rule in sent)) > _MAX_BYTES:
+        rules.broken(path, f"must have at most {_MAX_BYTES} bytes in all, has {size}")
     parsed = (_rule(rules, f"{path}[{index}]", rule) for index, rule in enumerate(sent))
     return tuple(rule for rule in parsed if rule)
 
