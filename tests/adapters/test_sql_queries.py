@@ -14,13 +14,24 @@ from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
-from letta_grpc.adapters.sql.queries import CALL, EXPIRED_CALLS, OPEN_CALLS, SETTLED_CALLS
+from letta_grpc.adapters.sql.queries import (
+    CALL,
+    EXPIRED_CALLS,
+    EXPIRED_RUNS,
+    OPEN_CALLS,
+    OPEN_RUNS,
+    OPEN_RUNS_OF_CONVERSATION,
+    SETTLED_CALLS,
+    WAITING_CONVERSATIONS,
+)
 from letta_grpc.adapters.sql.rows import Values
-from letta_grpc.adapters.sql.runs import SqlRunStore
+from letta_grpc.adapters.sql.runs import SqlRunStore, check_idle
+from letta_grpc.adapters.sql.schema import runs
 from letta_grpc.adapters.sql.session import Query
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.runs import RunState
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.asking import waiting
@@ -132,6 +143,23 @@ async def test_due_callbacks_are_found_by_index(file: Opened) -> None:
     watched = Watched(file.database)
     assert await SqlCallbackStore(watched).take(file.world.time(), file.world.time(), 10)
     assert "ix_callbacks_due" in watched.plans[0][0]
+
+
+async def test_open_runs_are_found_by_index_in_whatever_order_the_indexes_were_made(file: Opened) -> None:
+    await file.database.write(_make_index_of_conversations_last)
+    values = {"the_conversation": "conv-1", "the_owner": "other", "the_now": 0}
+    watched = Watched(file.database)
+    for query in (OPEN_RUNS, OPEN_RUNS_OF_CONVERSATION, EXPIRED_RUNS, WAITING_CONVERSATIONS):
+        await watched.read(partial(_run, query=query, values=values))
+    await SqlRunStore(watched).list(PageRequest(), RunFilter(states=(RunState.RUNNING,)))
+    await watched.read(partial(check_idle, where=runs.c.agent_id == "agent-1"))
+    plans = [plan[0] for plan in watched.plans if "callbacks" not in plan[0]]
+    assert ["ix_runs_open" in plan for plan in plans] == [True] * 6
+
+
+def _make_index_of_conversations_last(connection: Connection) -> None:
+    connection.exec_driver_sql("DROP INDEX ix_runs_conversation_id")
+    connection.exec_driver_sql("CREATE INDEX ix_runs_conversation_id ON runs (conversation_id)")
 
 
 async def test_waiting_calls_are_found_by_index(file: Opened) -> None:

@@ -5,7 +5,7 @@ Parameters that are no column's new value begin with `the_`.
 
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, column, delete, func, insert, null, or_, select, table, text, update
+from sqlalchemy import BindParameter, Select, bindparam, column, delete, func, insert, null, or_, select, table, text, update
 
 from letta_grpc.adapters.sql.schema import (
     agent_blocks,
@@ -27,8 +27,13 @@ def _the(name: str) -> BindParameter[Any]:
     return bindparam(f"the_{name}")
 
 
-# Spelled as in the partial index, or the database would not use it.
-OPEN = text("runs.state IN ('queued', 'running')")
+def of_open_runs(query: Select[Any]) -> Select[Any]:
+    """Narrow a query of runs to the open ones, found by their index."""
+    # SQLite would guess, and read all runs that there have ever been, for their order, or all of a conversation.
+    # Spelled as in the partial index, or the database could not use it.
+    is_open = text("runs.state IN ('queued', 'running')")
+    return query.where(is_open).with_hint(runs, "INDEXED BY ix_runs_open", "sqlite")
+
 
 AGENT = select(agents).where(agents.c.id == _the("agent"))
 AGENT_BLOCKS = (
@@ -59,19 +64,18 @@ RUN = select(runs).where(runs.c.id == _the("run"))
 RUN_OF_REQUEST = select(runs).where(runs.c.request_id == _the("request"))
 # The active one first, then the queue in its order.
 OPEN_RUNS_OF_CONVERSATION = (
-    select(runs.c.id, runs.c.state, runs.c.queue_rank)
-    .where(runs.c.conversation_id == _the("conversation"), OPEN)
+    of_open_runs(select(runs.c.id, runs.c.state, runs.c.queue_rank))
+    .where(runs.c.conversation_id == _the("conversation"))
     .order_by(runs.c.state.desc(), runs.c.queue_rank, runs.c.position)
 )
-OPEN_RUNS = select(runs).where(OPEN).order_by(runs.c.position)
+OPEN_RUNS = of_open_runs(select(runs)).order_by(runs.c.position)
 EXPIRED_RUNS = (
-    select(runs)
-    .where(OPEN, runs.c.state == "running", or_(runs.c.owner != _the("owner"), runs.c.lease_expires_at <= _the("now")))
+    of_open_runs(select(runs))
+    .where(runs.c.state == "running", or_(runs.c.owner != _the("owner"), runs.c.lease_expires_at <= _the("now")))
     .order_by(runs.c.position)
 )
 WAITING_CONVERSATIONS = (
-    select(runs.c.conversation_id)
-    .where(OPEN)
+    of_open_runs(select(runs.c.conversation_id))
     .group_by(runs.c.conversation_id)
     .having(func.max(runs.c.state) == "queued")
     .order_by(func.min(runs.c.position))

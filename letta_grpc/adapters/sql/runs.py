@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, TextClause, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from letta_grpc.adapters.sql.callbacks import with_callbacks
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.queries import OPEN, RUN
+from letta_grpc.adapters.sql.queries import RUN, of_open_runs
 from letta_grpc.adapters.sql.rows import Row, from_json, run_of
 from letta_grpc.adapters.sql.schema import runs, steps
 from letta_grpc.adapters.sql.times import from_micros, to_micros
@@ -38,7 +39,7 @@ class SqlRunStore:
 
     async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
         """Return runs."""
-        query = paged(select(runs).where(*_conditions(where)), runs.c.position, page)
+        query = paged(_query(where), runs.c.position, page)
 
         def found(connection: Connection) -> Page[Run]:
             listed = page_of(connection.execute(query).all(), page, run_of)
@@ -68,8 +69,7 @@ class SqlRunStore:
 
 def check_idle(connection: Connection, where: ColumnElement[bool]) -> None:
     """Raise ResourceInUse if one of the runs that `where` means is open."""
-    is_open = runs.c.state.in_([state.value for state in OPEN_STATES])
-    active = connection.execute(select(runs).where(where, is_open).order_by(runs.c.position)).first()
+    active = connection.execute(of_open_runs(select(runs)).where(where).order_by(runs.c.position)).first()
     if active is not None:
         raise ResourceInUse("A run is at work in it.", conversation_id=active.conversation_id, active_run_id=active.id)
 
@@ -86,12 +86,18 @@ def _called_back(connection: Connection, run_id: RunId) -> Run:
     return run
 
 
-def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool] | TextClause]:
+def _query(where: RunFilter) -> Select[Any]:
+    query = select(runs).where(*_conditions(where))
+    return of_open_runs(query) if where.states and OPEN_STATES.issuperset(where.states) else query
+
+
+def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool]]:
     if where.agent_id is not None:
         yield runs.c.agent_id == where.agent_id
     if where.conversation_id is not None:
         yield runs.c.conversation_id == where.conversation_id
-    yield from _state_conditions(where)
+    if where.states:
+        yield runs.c.state.in_([state.value for state in where.states])
     if where.parent_run_id is not None:
         yield runs.c.parent_run_ids.contains(f'"{where.parent_run_id}"', autoescape=True)
     if where.stop_reasons:
@@ -104,14 +110,6 @@ def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool] | TextClause]:
         yield runs.c.create_time >= to_micros(where.create_time_from)
     if where.create_time_before is not None:
         yield runs.c.create_time < to_micros(where.create_time_before)
-
-
-def _state_conditions(where: RunFilter) -> Iterator[ColumnElement[bool] | TextClause]:
-    if where.states:
-        yield runs.c.state.in_([state.value for state in where.states])
-    if where.states and OPEN_STATES.issuperset(where.states):
-        # Once more, as the index of open runs has it.
-        yield OPEN
 
 
 def _last_turns(connection: Connection, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.sqlite.session import HintingCompiler
 
 Sync = Literal["normal", "full"]
 
@@ -78,4 +79,5 @@ def core_connection(driver: sqlite3.Connection) -> Connection:
     """Return a SQLAlchemy connection over an open driver connection. It begins and ends nothing by itself."""
     # A failed statement is logged; its parameters are what people said, and their secrets.
     engine = create_engine("sqlite://", creator=lambda: driver, poolclass=StaticPool, hide_parameters=True)
+    engine.dialect.statement_compiler = HintingCompiler
     return engine.connect().execution_options(isolation_level="AUTOCOMMIT")

@@ -3,13 +3,25 @@
 import sqlite3
 from collections.abc import Generator
 
+from sqlalchemy import FromClause
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.sql.dml import UpdateBase
 
 from letta_grpc.adapters.sql.rows import Row, Values
 from letta_grpc.adapters.sql.session import Query
 
+
+class HintingCompiler(SQLiteCompiler):
+    """Writes what `with_hint` says of a table behind its name, where SQLite takes `INDEXED BY`."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Return it."""
+        return text
+
+
 _DIALECT = sqlite.dialect(paramstyle="named")
+_DIALECT.statement_compiler = HintingCompiler
 _compiled: dict[Query | UpdateBase, tuple[str, Values]] = {}
 
 
