@@ -111,6 +111,16 @@ async def test_the_journal_is_bounded_although_one_run_stays_silent(file: Opened
     assert (tmp_path / "letta.db-wal").stat().st_size < 40 * MIB
 
 
+async def test_the_log_of_a_file_that_is_opened_by_a_link_is_bounded(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "disk" / "letta.db")
+    async with opened(tmp_path / "link.db", clock) as file:
+        claim = await running(file.world)
+        for _ in range(400):
+            await file.world.journal.append(held(claim), deltas(1, "x" * 200_000))
+        assert (tmp_path / "disk" / "letta.db-wal").stat().st_size < 40 * MIB
+
+
 async def test_a_failed_commit_is_told_to_all_and_shown_to_nobody(file: Opened, clock: FakeClock) -> None:
     claim, bystander = await running(file.world), await running(file.world)
     await file.world.journal.append(held(claim), deltas(3))

@@ -21,7 +21,9 @@ class Checkpointer:
 
     def __init__(self, path: Path, sync: Sync, writer: sqlite3.Connection) -> None:
         self._writer = writer
-        self._log = path.with_name(f"{path.name}-wal")
+        # Beside the file itself, not beside a link to it.
+        real = path.resolve()
+        self._log = real.with_name(f"{real.name}-wal")
         self._driver = connect_checkpointer(path, sync)
         self._commits = 0
         self._wanted = threading.Event()
