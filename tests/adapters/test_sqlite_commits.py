@@ -121,6 +121,17 @@ async def test_the_log_of_a_file_that_is_opened_by_a_link_is_bounded(tmp_path: P
         assert (tmp_path / "disk" / "letta.db-wal").stat().st_size < 40 * MIB
 
 
+async def test_writes_go_on_while_nobody_can_say_how_long_the_log_is(tmp_path: Path, clock: FakeClock) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    async with asyncio.timeout(10), opened(folder / "letta.db", clock) as file:
+        claim = await running(file.world)
+        folder.rename(tmp_path / "elsewhere")
+        folder.write_text("no folder")
+        for _ in range(64):
+            await file.world.journal.append(held(claim), deltas(1))
+
+
 async def test_a_failed_commit_is_told_to_all_and_shown_to_nobody(file: Opened, clock: FakeClock) -> None:
     claim, bystander = await running(file.world), await running(file.world)
     await file.world.journal.append(held(claim), deltas(3))

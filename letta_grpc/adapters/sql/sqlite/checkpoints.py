@@ -57,7 +57,8 @@ class Checkpointer:
     def _log_bytes(self) -> int:
         try:
             return self._log.stat().st_size
-        except FileNotFoundError:
+        except OSError:
+            # Whatever it is, the next looks tell: raised here it would end the writer's thread, and every write would hang.
             return 0
 
     def _work(self) -> None:
