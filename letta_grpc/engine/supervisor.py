@@ -90,18 +90,22 @@ class Supervisor:
         self._grace: dict[RunId, asyncio.Task[None]] = {}
         self._busy: dict[ConversationId, RunId] = {}
         self._waiting: set[ConversationId] = set()
+        self._keepers: list[asyncio.Task[None]] = []
         self._stopping = False
 
     async def __aenter__(self) -> Self:
         """Take over what earlier servers left open, deny what has waited too long, and begin to keep the leases."""
         await self._group.__aenter__()
         self._readers.on_first, self._readers.on_none = self._reader_came, self._readers_gone
-        await self._take_over()
-        await self._expire_calls()
-        self._catching_up = self._group.create_task(self._sleeptime.start_all(self.start), name="sleeptime")
-        self._caller_back = self._group.create_task(self._callbacks.work(), name="callbacks")
+        try:
+            await self._pick_up()
+        except asyncio.CancelledError:
+            await self.__aexit__(None, None, None)
+            raise
         self._callbacks.wake()
-        self._housekeeper = self._group.create_task(self._keep_house(), name="housekeeper")
+        names = ("sleeptime", "callbacks", "housekeeper")
+        work = (self._sleeptime.start_all(self.start), self._callbacks.work(), self._keep_house())
+        self._keepers = [self._group.create_task(each, name=name) for name, each in zip(names, work, strict=True)]
         return self
 
     async def __aexit__(
@@ -109,10 +113,7 @@ class Supervisor:
     ) -> None:
         """End all tasks. Open runs stay open, for the next server."""
         self._stopping = True
-        self._housekeeper.cancel()
-        self._catching_up.cancel()
-        self._caller_back.cancel()
-        for task in (*self._grace.values(), *(active.task for active in self._runs.values())):
+        for task in (*self._keepers, *self._grace.values(), *(active.task for active in self._runs.values())):
             task.cancel()
         # A group wraps whatever error passes through it, cancellation alone excepted; this one is not about its tasks.
         passing = (kind, error, trace) if isinstance(error, asyncio.CancelledError) else (None, None, None)
@@ -294,8 +295,7 @@ class Supervisor:
         return await self._loop.run(record, span)
 
     def _remaining_seconds(self, record: RunRecord) -> float:
-        run = record.run
-        elapsed = self._clock.now() - (run.start_time or run.create_time)
+        elapsed = self._clock.now() - (record.run.start_time or record.run.create_time)
         return (record.spec.run_timeout - elapsed).total_seconds()
 
     def _call_back(self, spec: RunSpec) -> None:
@@ -329,29 +329,35 @@ class Supervisor:
         except Exception:
             logger.exception("the next run could not be started", extra={"conversation_id": conversation_id})
             return True
-        if claim and claim.lease:
+        if claim and claim.lease and not self._stopping:
             self._begin(claim, claim.lease)
         # Or somebody's start was first.
         return claim is not None or conversation_id in self._busy
 
     async def _keep_house(self) -> None:
-        """Renew leases, take over what others lost, start what waits, drop expired events."""
+        """Renew leases, pick up what is left, drop expired events."""
         while True:
             await self._clock.sleep(self._lease_seconds / 3)
             try:
                 await self._renew()
-                await self._take_over()
-                await self._expire_calls()
+                await self._pick_up()
                 await self._log.trim(self._clock.now() - self._event_retention)
                 self._callbacks.wake()
             except Exception:
                 # Whatever it is: a group that one task breaks ends all, and the runs would be stored as cancelled.
                 logger.exception("housekeeping failed and is tried again")
 
+    async def _pick_up(self) -> None:
+        """Take over what others lost, start what waits, deny what has waited too long. What fails is tried again."""
+        try:
+            await self._take_over()
+            await self._expire_calls()
+        except Exception:
+            logger.exception("housekeeping failed and is tried again")
+
     async def _renew(self) -> None:
         leases = [active.lease for active in self._runs.values()]
-        until = self._clock.now() + timedelta(seconds=self._lease_seconds)
-        for lease in await self._leases.renew(leases, until):
+        for lease in await self._leases.renew(leases, self._clock.now() + timedelta(seconds=self._lease_seconds)):
             if active := self._runs.get(lease.run_id):
                 active.task.cancel()
 
