@@ -47,9 +47,9 @@ def listener_on(listen: str) -> socket.socket:
         listener.bind((name, int(port)))
         # Until somebody listens, another could take the same address, too.
         listener.listen()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         listener.close()
-        reason = error.strerror if isinstance(error, OSError) else "a port is at most 65535"
+        reason = error.strerror if isinstance(error, OSError) else "write host:port, with a port from 0 to 65535"
         raise BindError(f"cannot listen on {listen}: {reason}") from error
     return listener
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.support.gateways import Event, error_of, event_of, events_of
 from tests.support.server_process import gateway_process, letta_grpc, serving_process
@@ -183,6 +184,14 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
             result = letta_grpc(*command)
             assert (result.returncode, result.stdout) == (5, "")
             assert result.stderr.splitlines()[-1].startswith(f"letta-grpc: cannot listen on {place}")
+
+
+@pytest.mark.parametrize("place", ["localhost", "127.0.0.1:http", "127.0.0.1:65536"])
+def test_an_address_that_is_none_is_said_in_one_line(place: str) -> None:
+    result = letta_grpc("gateway", "--http", place)
+    assert (result.returncode, result.stdout) == (5, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"letta-grpc: cannot listen on {place}: ")
 
 
 def test_a_certificate_without_its_key_is_told_in_one_line(tmp_path: Path) -> None:
