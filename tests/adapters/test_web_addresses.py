@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,8 @@ class Network:
             yield
 
 
-connect = httpcore2.AnyIOBackend.connect_tcp
+# It is made where anyio is there, which type checkers do not look into.
+connect: Callable[..., Awaitable[httpcore2.AsyncNetworkStream]] = vars(httpcore2.AnyIOBackend)["connect_tcp"]
 
 
 @pytest.fixture

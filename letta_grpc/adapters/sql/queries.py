@@ -3,7 +3,7 @@
 Parameters that are no column's new value begin with `the_`.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, Select, bindparam, column, delete, func, insert, null, or_, select, table, text, update
 
@@ -27,7 +27,10 @@ def _the(name: str) -> BindParameter[Any]:
     return bindparam(f"the_{name}")
 
 
-def of_open_runs(query: Select[Any]) -> Select[Any]:
+S = TypeVar("S", bound=Select[*tuple[Any, ...]])
+
+
+def of_open_runs(query: S) -> S:
     """Narrow a query of runs to the open ones, found by their index."""
     # SQLite would guess, and read all runs that there have ever been, for their order, or all of a conversation.
     # Spelled as in the partial index, or the database could not use it.
