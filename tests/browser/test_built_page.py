@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.requirements.registry import requirement
-from tests.support.browsers import PAGE_SOURCES, Served, required
+from tests.support.browsers import PAGE_SOURCES, PAGE_TOOLS, Served
+from tests.support.programs import missing, required
 
 BUILT = PAGE_SOURCES.parent / "static/page"
-HINT = "npm: run `make page-tools`"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def node() -> str:
     """Node with the page's tools."""
     program = required("node", "nodejs")
     if not (PAGE_SOURCES / "node_modules/esbuild").exists():
-        required(HINT)
+        missing(PAGE_TOOLS)
     return program
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browsers import PAGE_SOURCES, Served, Visitor, call, required, visiting
+from tests.support.browsers import PAGE_SOURCES, PAGE_TOOLS, Served, Visitor, call, visiting
+from tests.support.programs import missing
 
 MARKDOWN = "# Title\n\nText with `code`, **bold** and https://a.example.\n\n- one\n- two\n\n```\ncode\n```\n\n> quote"
 
@@ -16,7 +17,7 @@ def violations(page: Page) -> list[Any]:
     """What axe finds, by every rule that it has for WCAG 2.2 AA and for good practice."""
     script = PAGE_SOURCES / "node_modules/axe-core/axe.min.js"
     if not script.exists():
-        required("npm: run `make page-tools`")
+        missing(PAGE_TOOLS)
     # Evaluated by the debugger, which the page's own policy does not reach.
     page.evaluate(script.read_text())
     found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")

@@ -1,12 +1,12 @@
 """The stubs that the clients commit are what their generators make of the protos."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.programs import required
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 # Java's are made by each build, and not committed.
@@ -21,8 +21,7 @@ def files_in(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("language", COMMITTED)
 def test_generating_again_changes_nothing(language: str, tmp_path: Path) -> None:
-    if not shutil.which(TOOLCHAINS[language]) and not os.environ.get("CI"):
-        pytest.skip(f"{TOOLCHAINS[language]} is not installed")
+    required(TOOLCHAINS[language])
     generated = tmp_path / "generated"
     command = ("make", "-s", "-C", CLIENTS / language, "generate", f"GENERATED={generated}", f"PYTHON={sys.executable}")
     # A generator that was not built yet takes its time.

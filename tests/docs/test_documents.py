@@ -1,8 +1,6 @@
 """Every block of every document runs, every link leads somewhere, and every generated table is fresh."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from tests.support.documents import (
     normal,
     play,
 )
+from tests.support.programs import required
 from tests.support.server_process import environment, letta_grpc, serving_process
 from tests.support.tables import TABLES, with_tables
 
@@ -44,10 +43,8 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
 
 
 def require(program: str, block: Block) -> None:
-    if program in block.text and shutil.which(program, path=environment()["PATH"]) is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{program} is missing")
-        pytest.skip(f"{program} is not installed")
+    if program in block.text:
+        required(program, path=environment()["PATH"])
 
 
 def test_every_block_is_of_a_kind_that_is_run_or_a_drawing() -> None:

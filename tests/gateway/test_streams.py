@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +14,7 @@ from letta_grpc.gateway.options import GatewayOptions
 from tests.requirements.registry import requirement
 from tests.support.gateways import blocks_of, error_of, event_of, events_of, fields_in, made_up_gateway
 from tests.support.made_up import new
+from tests.support.programs import required
 
 WATCH = "/api/v1/shelves/s/happenings:stream"
 SSE = {"accept": "text/event-stream"}
@@ -357,8 +357,7 @@ async def test_http_1_0_gets_a_stream_without_chunks_and_a_body_with_its_length(
 
 async def test_curl_shows_events_as_they_come() -> None:
     held = Held()
-    curl = shutil.which("curl")
-    assert curl
+    curl = required("curl")
     async with made_up_gateway({"Watch": held.watch}) as client, asyncio.timeout(20):
         process = await asyncio.create_subprocess_exec(
             curl, "-sSN", "--noproxy", "*", str(client.base_url.join(WATCH)), stdout=asyncio.subprocess.PIPE

@@ -1,32 +1,21 @@
 """A real Chromium, headless, and a server for it that can be killed and started again where it was."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import httpx2
-import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
+from tests.support.programs import required
 from tests.support.server_process import serving_process
 
 ROOT = Path(__file__).parents[2]
 PAGE_SOURCES = ROOT / "letta_grpc/gateway/page"
+PAGE_TOOLS = "npm: run `make page-tools`"
 WAIT_MS = 20_000
-
-
-def required(*names: str) -> str:
-    """Return the path of the first of these programs that there is; without any the test is skipped, in CI it fails."""
-    for name in names:
-        if found := shutil.which(name):
-            return found
-    if os.environ.get("CI"):
-        pytest.fail(f"{names[0]} is missing")
-    pytest.skip(f"{names[0]} is not installed")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import os
 import select
 import shlex
-import shutil
 import subprocess
 import tempfile
 import time
@@ -11,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
+from tests.support.programs import required
 from tests.support.server_process import environment
 
 COLUMNS, ROWS = 160, 50
@@ -90,10 +88,7 @@ class Terminal:
 @contextmanager
 def terminal(*command: str, **more: str) -> Iterator[Terminal]:
     """Run a command in a terminal of its own. Skips where there is no tmux, but in CI."""
-    if shutil.which("tmux") is None:
-        if os.environ.get("CI"):
-            pytest.fail("tmux is missing")
-        pytest.skip("tmux is not installed")
+    required("tmux")
     # A short path: the address of a Unix socket has room for a hundred characters.
     with tempfile.TemporaryDirectory(prefix="tmux-", ignore_cleanup_errors=True) as folder:
         opened = Terminal(Path(folder), command, **more)
