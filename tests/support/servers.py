@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -35,11 +35,12 @@ class MortalServer(Protocol):
 class MortalProcess:
     """`letta-grpc serve`, killed by SIGKILL. Each life has a port of its own: between two, others could take it."""
 
-    def __init__(self, folder: Path, stack: ExitStack, channels: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, channels: AsyncExitStack, more: Mapping[str, str]) -> None:
         self.life = 0
         self.address = ""
         self.pid = 0
         self._folder = folder
+        self._more = more
         self._stack = stack
         self._channels = channels
         self._alive = asyncio.Event()
@@ -60,7 +61,7 @@ class MortalProcess:
     async def revive(self, dies_at: str = "") -> None:
         """Start the next life. `dies_at`: where it is to kill itself, as `dying_server` knows it."""
         program = (sys.executable, "-m", "tests.support.dying_server", dies_at) if dies_at else (str(BIN / "letta-grpc"),)
-        serving = serving_process(self._folder, program=program)
+        serving = serving_process(self._folder, program=program, **self._more)
         self.address, self._process = await asyncio.to_thread(self._stack.enter_context, serving)
         self._channel = await self._channels.enter_async_context(grpc.aio.insecure_channel(self.address))
         self.pid = self._process.pid
@@ -102,11 +103,11 @@ class MortalHouse:
 
 
 @asynccontextmanager
-async def mortal_process(folder: Path, dies_at: str = "") -> AsyncIterator[MortalProcess]:
-    """Start a server of its own process; its log is `server.log` in the folder."""
+async def mortal_process(folder: Path, dies_at: str = "", **more: str) -> AsyncIterator[MortalProcess]:
+    """Start a server of its own process; its log is `server.log` in the folder. `more`: what its environment has, too."""
     with ExitStack() as stack:
         async with AsyncExitStack() as channels:
-            server = MortalProcess(folder, stack, channels)
+            server = MortalProcess(folder, stack, channels, more)
             await server.revive(dies_at)
             try:
                 yield server
