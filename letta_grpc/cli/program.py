@@ -1,5 +1,8 @@
 """All commands in one program."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from letta_grpc.cli import chat, demo, gateway, serve, waiting
@@ -26,6 +29,24 @@ program = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callbacks take what the option says
+    if asked:
+        typer.echo(f"letta-grpc {version('letta-grpc')}")
+        raise typer.Exit
+
+
+@program.callback()
+def _options(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
+
+
 program.command(epilog=serve.EPILOG)(serve.serve)
 program.command(epilog=gateway.EPILOG)(gateway.gateway)
 program.command()(demo.demo)

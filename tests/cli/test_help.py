@@ -1,6 +1,7 @@
 """Help that a stranger understands, and a flag for each setting."""
 
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 import typer
@@ -30,6 +31,11 @@ def test_every_command_explains_itself_and_each_of_its_flags(path: tuple[str, ..
     assert result.stdout.startswith(f"Usage: {' '.join(('letta-grpc', *path))}")
     parameters = getattr(ALL[path], "params", [])
     assert all(parameter.help for parameter in parameters)
+
+
+def test_the_program_says_which_version_it_is() -> None:
+    result = CliRunner().invoke(program, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"letta-grpc {version('letta-grpc')}\n")
 
 
 def test_each_setting_has_its_flag_and_each_flag_its_variable() -> None:
