@@ -1,6 +1,6 @@
 """Agents: made, shown, listed, counted, changed, removed."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -12,7 +12,7 @@ from letta_grpc.gateway.faces.letta.fields import strings
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.open_runs import waiting_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
-from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, all_of, listed, ordered_by
+from letta_grpc.gateway.faces.letta.pages import Fetch, count_of, every, fetch_of, listed, ordered_by
 from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
 from letta_grpc.gateway.faces.letta.recency import by_last_run
 from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
@@ -28,7 +28,6 @@ from letta_grpc.v1 import agents_pb2, block_service_pb2, run_service_pb2, runs_p
 _PENDING = "agent.pending_approval"
 # What no agent here has: who asks for it finds none.
 _NOBODY_HAS = ("identity_id", "identifier_keys", "template_id", "base_template_id", "created_by_id")
-Fetch = Callable[[pb.ListAgentsRequest], Awaitable[tuple[Sequence[agents_pb2.Agent], str]]]
 
 
 async def create(ask: Ask) -> Json:
@@ -91,18 +90,18 @@ async def list_agents(ask: Ask) -> Json:
         raise not_here("Agents are not found by how they ended: runs are, by /v1/runs/ with `stop_reason`.")
     if any(ask.queries(name) for name in _NOBODY_HAS):
         return []
+    request, fits = _search(ask)
     if ordered_by(ask) != "last_run_completion":
-        return await all_shown(ask, await listed(ask, *_search(ask)))
-    request, fetch, fits = _search(ask)
-    found = [agent for each in await all_of(request, fetch) for agent in fits(each)]
+        return await all_shown(ask, await listed(ask, request, _fetch(ask), fits))
+    found = [agent async for each in every(request, _fetch(ask)) for agent in fits(each)]
     return page_of(ask, await all_shown(ask, await by_last_run(ask, found, "agent_id")), by_creation=False)
 
 
 async def list_of_block(ask: Ask) -> Json:
     """List the agents that have a block."""
     block_id = checked_id("block", ask.path("block_id"))
-    request, fetch, _ = _search(ask)
-    agents = await listed(ask, request, fetch, lambda agent: [agent] if _has(agent, block_id) else [])
+    request, _ = _search(ask)
+    agents = await listed(ask, request, _fetch(ask), lambda agent: [agent] if _has(agent, block_id) else [])
     return await all_shown(ask, agents)
 
 
@@ -118,19 +117,12 @@ async def all_shown(ask: Ask, agents: Sequence[agents_pb2.Agent]) -> list[dict[s
 
 async def count(ask: Ask) -> Json:
     """Count agents."""
-    return len([agent async for agent in every_agent(ask)])
+    return await count_of(pb.ListAgentsRequest(), _fetch(ask))
 
 
-async def every_agent(ask: Ask) -> AsyncIterator[agents_pb2.Agent]:
+def every_agent(ask: Ask) -> AsyncIterator[agents_pb2.Agent]:
     """Yield all agents. Raises Failure."""
-    request = pb.ListAgentsRequest(page_size=MAX_LIMIT)
-    while True:
-        page = await ask.call(ask.services.agents.ListAgents, request)
-        for agent in page.agents:
-            yield agent
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return
+    return every(pb.ListAgentsRequest(), _fetch(ask))
 
 
 async def update(ask: Ask) -> Json:
@@ -174,7 +166,7 @@ async def delete(ask: Ask) -> Json:
     return {"message": f"Agent id={agent_id} successfully deleted"}
 
 
-def _search(ask: Ask) -> tuple[pb.ListAgentsRequest, Fetch, Callable[[agents_pb2.Agent], list[Json]]]:
+def _search(ask: Ask) -> tuple[pb.ListAgentsRequest, Callable[[agents_pb2.Agent], list[Json]]]:
     """Return which agents a query asks for; what the contract cannot narrow is narrowed here, page by page."""
     tags = frozenset(ask.queries("tags"))
     all_tags = bool(ask.flag("match_all_tags")) or len(tags) == 1
@@ -185,11 +177,11 @@ def _search(ask: Ask) -> tuple[pb.ListAgentsRequest, Fetch, Callable[[agents_pb2
         is_tagged = all_tags or not tags or not tags.isdisjoint(agent.tags)
         return [agent] if is_tagged and words in agent.name.lower() else []
 
-    async def fetch(part: pb.ListAgentsRequest) -> tuple[Sequence[agents_pb2.Agent], str]:
-        page = await ask.call(ask.services.agents.ListAgents, part)
-        return page.agents, page.next_page_token
+    return request, fits
 
-    return request, fetch, fits
+
+def _fetch(ask: Ask) -> Fetch[pb.ListAgentsRequest, agents_pb2.Agent]:
+    return fetch_of(ask, ask.services.agents.ListAgents, lambda page: page.agents)
 
 
 OPERATIONS: Sequence[Operation] = (

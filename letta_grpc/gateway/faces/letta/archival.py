@@ -10,7 +10,7 @@ from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import moment, required_text, strings, text, whole_number
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
-from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.pages import fetch_of, listed
 from letta_grpc.gateway.faces.letta.shapes.passages import found_json, passage_json
 from letta_grpc.gateway.faces.letta.targets import agent_in
 from letta_grpc.v1 import archive_service_pb2 as pb
@@ -36,11 +36,7 @@ async def list_passages(ask: Ask) -> Json:
     if words := ask.query("search"):
         found = await _found(ask, agent_id, words, [], limit=ask.number("limit", _FOUND, _MAX_FOUND))
         return [passage_json(passage) for passage in found]
-
-    async def fetch(part: pb.ListPassagesRequest) -> tuple[Sequence[passages_pb2.Passage], str]:
-        page = await ask.call(ask.services.archives.ListPassages, part)
-        return page.passages, page.next_page_token
-
+    fetch = fetch_of(ask, ask.services.archives.ListPassages, lambda page: page.passages)
     return await listed(ask, pb.ListPassagesRequest(agent_id=agent_id), fetch, lambda note: [passage_json(note)], order="asc")
 
 

@@ -11,7 +11,7 @@ from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.pages import count_of, listed
+from letta_grpc.gateway.faces.letta.pages import Fetch, count_of, fetch_of, listed
 from letta_grpc.gateway.faces.letta.shapes.blocks import block_json
 from letta_grpc.gateway.faces.letta.wishes import filled_block, new_block
 from letta_grpc.v1 import block_service_pb2 as pb
@@ -46,11 +46,7 @@ async def list_blocks(ask: Ask) -> Json:
         has_words = all(words in getattr(block, name).lower() for name, words in searches)
         return [block_json(block)] if has_words and is_shared_so(block) else []
 
-    async def fetch(part: pb.ListBlocksRequest) -> tuple[Sequence[blocks_pb2.Block], str]:
-        page = await ask.call(ask.services.blocks.ListBlocks, part)
-        return page.blocks, page.next_page_token
-
-    return await listed(ask, request, fetch, fits)
+    return await listed(ask, request, _fetch(ask), fits)
 
 
 async def _sharing(ask: Ask) -> Callable[[blocks_pb2.Block], bool]:
@@ -80,12 +76,11 @@ def _counts(ask: Ask, name: str) -> Sequence[int]:
 
 async def count(ask: Ask) -> Json:
     """Count blocks."""
+    return await count_of(pb.ListBlocksRequest(), _fetch(ask))
 
-    async def fetch(request: pb.ListBlocksRequest) -> tuple[Sequence[blocks_pb2.Block], str]:
-        page = await ask.call(ask.services.blocks.ListBlocks, request)
-        return page.blocks, page.next_page_token
 
-    return await count_of(pb.ListBlocksRequest(), fetch)
+def _fetch(ask: Ask) -> Fetch[pb.ListBlocksRequest, blocks_pb2.Block]:
+    return fetch_of(ask, ask.services.blocks.ListBlocks, lambda page: page.blocks)
 
 
 async def update(ask: Ask) -> Json:

@@ -1,17 +1,16 @@
 """Putting older messages into a summary: a run, whose end is waited for."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.contexts import messages_in_context
 from letta_grpc.gateway.faces.letta.errors import LettaFailure
 from letta_grpc.gateway.faces.letta.following import attached
 from letta_grpc.gateway.faces.letta.operations import Ask
-from letta_grpc.gateway.faces.letta.pages import count_of
+from letta_grpc.gateway.faces.letta.pages import count_of, fetch_of
 from letta_grpc.gateway.faces.letta.shapes.runs import error_kind
 from letta_grpc.gateway.faces.letta.targets import Target
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
 
 
 async def compacted(ask: Ask, target: Target) -> dict[str, Any]:
@@ -32,14 +31,9 @@ async def _count(ask: Ask, target: Target) -> int:
     messages = await messages_in_context(ask, target)
     if messages is not None:
         return len(messages)
-
-    async def fetch(request: pb.ListMessagesRequest) -> tuple[Sequence[messages_pb2.Message], str]:
-        page = await ask.call(ask.services.agents.ListMessages, request)
-        return page.messages, page.next_page_token
-
     # Compacting is the way out of a context that grew too large: it must not fail for what it tells of itself.
     request = pb.ListMessagesRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
-    return await count_of(request, fetch)
+    return await count_of(request, fetch_of(ask, ask.services.agents.ListMessages, lambda page: page.messages))
 
 
 async def _summary(ask: Ask, run_id: str) -> str:

@@ -15,7 +15,7 @@ from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
 from letta_grpc.gateway.faces.letta.messages import cancelled, messages_of
 from letta_grpc.gateway.faces.letta.open_runs import open_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.pages import all_of, listed, ordered_by
+from letta_grpc.gateway.faces.letta.pages import all_of, fetch_of, listed, ordered_by
 from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
 from letta_grpc.gateway.faces.letta.recency import by_last_run
 from letta_grpc.gateway.faces.letta.runs import followed
@@ -60,10 +60,6 @@ async def list_conversations(ask: Ask) -> Json:
     agent_id = agent_named(ask, "is needed: conversations are listed agent by agent")
     words, wanted = (ask.query("summary_search") or "").lower(), ask.query("archive_status") or "all"
 
-    async def fetch(request: pb.ListConversationsRequest) -> tuple[Sequence[conversations_pb2.Conversation], str]:
-        page = await ask.call(ask.services.conversations.ListConversations, request)
-        return page.conversations, page.next_page_token
-
     def items(conversation: conversations_pb2.Conversation) -> list[Json]:
         # The default one is the agent itself, to the SDKs.
         fits = not conversation.is_default and words in conversation.title.lower()
@@ -71,6 +67,7 @@ async def list_conversations(ask: Ask) -> Json:
         return [conversation_json(conversation)] if fits and wanted in ("all", standing) else []
 
     request = pb.ListConversationsRequest(agent_id=agent_id)
+    fetch = fetch_of(ask, ask.services.conversations.ListConversations, lambda page: page.conversations)
     if ordered_by(ask) not in _BY_LAST_RUN:
         return await listed(ask, request, fetch, items)
     found = await by_last_run(ask, await all_of(request, fetch), "conversation_id", agent_id)

@@ -8,12 +8,12 @@ from letta_grpc.gateway.faces.letta.agents import agent_of, shown
 from letta_grpc.gateway.faces.letta.blocks import block_changes
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.pages import fetch_of, listed
 from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
 from letta_grpc.gateway.faces.letta.shapes.blocks import block_json
 from letta_grpc.gateway.faces.letta.targets import agent_in
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import block_service_pb2, blocks_pb2
+from letta_grpc.v1 import block_service_pb2
 
 
 async def memory(ask: Ask) -> Json:
@@ -24,11 +24,7 @@ async def memory(ask: Ask) -> Json:
 async def list_blocks(ask: Ask) -> Json:
     """List the blocks of an agent."""
     request = block_service_pb2.ListBlocksRequest(agent_id=agent_in(ask).agent_id)
-
-    async def fetch(part: block_service_pb2.ListBlocksRequest) -> tuple[Sequence[blocks_pb2.Block], str]:
-        page = await ask.call(ask.services.blocks.ListBlocks, part)
-        return page.blocks, page.next_page_token
-
+    fetch = fetch_of(ask, ask.services.blocks.ListBlocks, lambda page: page.blocks)
     return await listed(ask, request, fetch, lambda block: [block_json(block)], order="asc", limit=100)
 
 

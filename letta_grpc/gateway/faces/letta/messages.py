@@ -11,7 +11,7 @@ from letta_grpc.gateway.faces.letta.fields import moment, strings, text, whole_n
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.open_runs import open_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
-from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.pages import fetch_of, listed
 from letta_grpc.gateway.faces.letta.sending import accepted, answered
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.targets import Target, agent_in
@@ -70,14 +70,11 @@ async def messages_of(ask: Ask, target: Target) -> Json:
     """List a conversation's messages as the query asks. Raises Failure."""
     types = frozenset(ask.queries("include_return_message_types"))
 
-    async def fetch(request: pb.ListMessagesRequest) -> tuple[Sequence[messages_pb2.Message], str]:
-        page = await ask.call(ask.services.agents.ListMessages, request)
-        return page.messages, page.next_page_token
-
     def items(message: messages_pb2.Message) -> list[Item]:
         return [item for item in items_of(message) if not types or item["message_type"] in types]
 
     request = pb.ListMessagesRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
+    fetch = fetch_of(ask, ask.services.agents.ListMessages, lambda page: page.messages)
     return await listed(ask, request, fetch, items, limit=LIMIT)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from letta_grpc.gateway.faces.letta.operations import Ask
-from letta_grpc.gateway.faces.letta.pages import all_of
+from letta_grpc.gateway.faces.letta.pages import all_of, fetch_of
 from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1 import runs_pb2
@@ -26,8 +26,4 @@ async def waiting_runs(ask: Ask, agent_id: str, conversation_id: str) -> Sequenc
 
 
 async def _all(ask: Ask, request: pb.ListRunsRequest) -> Sequence[runs_pb2.Run]:
-    async def fetch(request: pb.ListRunsRequest) -> tuple[Sequence[runs_pb2.Run], str]:
-        page = await ask.call(ask.services.runs.ListRuns, request)
-        return page.runs, page.next_page_token
-
-    return await all_of(request, fetch)
+    return await all_of(request, fetch_of(ask, ask.services.runs.ListRuns, lambda page: page.runs))

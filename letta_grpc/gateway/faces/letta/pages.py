@@ -1,10 +1,10 @@
 """Lists as the SDKs page through them: bare arrays, `after` and `before` the id of an item, until an empty one."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from letta_grpc.gateway.faces.letta.errors import not_here, unprocessable
-from letta_grpc.gateway.faces.letta.operations import Ask, Json
+from letta_grpc.gateway.faces.letta.operations import Ask, Json, Method
 
 T = TypeVar("T")
 
@@ -14,22 +14,46 @@ _MANY = 100
 CREATION = "created_at"
 
 
-class Paged(Protocol):
-    """A request for a part of a list."""
+class PageRequest(Protocol):
+    """A request for a page of a list."""
 
     page_size: int
     page_token: str
+
+
+class Paged(PageRequest, Protocol):
+    """The same of a list that is read from any item on, either way."""
+
     after_id: str
     descending: bool
 
 
+class Page(Protocol):
+    """A page of a list."""
+
+    next_page_token: str
+
+
+Q = TypeVar("Q", bound=PageRequest)
 P = TypeVar("P", bound=Paged)
+R = TypeVar("R", bound=Page)
+Fetch = Callable[[Q], Awaitable[tuple[Sequence[T], str]]]
+
+
+def fetch_of(ask: Ask, method: Method[Q, R], resources_of: Callable[[R], Sequence[T]]) -> Fetch[Q, T]:
+    """Return what fetches the resources of a page, and where the next one begins."""
+
+    async def fetch(request: Q) -> tuple[Sequence[T], str]:
+        page = await ask.call(method, request)
+        return resources_of(page), page.next_page_token
+
+    return fetch
 
 
 async def listed(
     ask: Ask,
     request: P,
-    fetch: Callable[[P], Awaitable[tuple[Sequence[T], str]]],
+    fetch: Fetch[P, T],
     items_of: Callable[[T], list[Json]],
     *,
     order: str = "desc",
@@ -60,25 +84,25 @@ async def listed(
     return [item for items in groups for item in (items[::-1] if descending else items)]
 
 
-async def all_of(request: P, fetch: Callable[[P], Awaitable[tuple[Sequence[T], str]]]) -> list[T]:
-    """Return a whole list. Raises Failure."""
-    found: list[T] = []
+async def every(request: Q, fetch: Fetch[Q, T]) -> AsyncIterator[T]:
+    """Yield a whole list. Raises Failure."""
     request.page_size = MAX_LIMIT
     while True:
         resources, request.page_token = await fetch(request)
-        found += resources
+        for resource in resources:
+            yield resource
         if not request.page_token:
-            return found
+            return
 
 
-async def count_of(request: P, fetch: Callable[[P], Awaitable[tuple[Sequence[T], str]]]) -> int:
+async def all_of(request: Q, fetch: Fetch[Q, T]) -> list[T]:
+    """Return a whole list. Raises Failure."""
+    return [resource async for resource in every(request, fetch)]
+
+
+async def count_of(request: Q, fetch: Fetch[Q, T]) -> int:
     """Return how long a list is. Raises Failure."""
-    found, request.page_size = 0, MAX_LIMIT
-    while True:
-        resources, request.page_token = await fetch(request)
-        found += len(resources)
-        if not request.page_token:
-            return found
+    return sum([1 async for _ in every(request, fetch)])
 
 
 def check_order(ask: Ask) -> None:

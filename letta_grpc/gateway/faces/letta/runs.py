@@ -8,7 +8,7 @@ from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.following import attached
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
-from letta_grpc.gateway.faces.letta.pages import check_order, is_descending, listed
+from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, check_order, every, fetch_of, is_descending, listed
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.shapes.runs import (
     FAILURES,
@@ -27,7 +27,6 @@ from letta_grpc.v1 import runs_pb2
 
 _ACTIVE = ("created", "running")
 _LIMIT = 100
-_PAGE = 1000
 
 
 async def list_runs(ask: Ask) -> Json:
@@ -41,10 +40,6 @@ async def list_active(ask: Ask) -> Json:
 
 
 async def _listed(ask: Ask, statuses: Sequence[str]) -> Json:
-    async def fetch(request: pb.ListRunsRequest) -> tuple[Sequence[runs_pb2.Run], str]:
-        page = await ask.call(ask.services.runs.ListRuns, request)
-        return page.runs, page.next_page_token
-
     # The contract filters by one agent and by its own states: several agents, and runs that have failed to the SDKs' users
     # alone, are told apart here.
     agents = frozenset([*ask.queries("agent_id"), *ask.queries("agent_ids")])
@@ -64,7 +59,7 @@ async def _listed(ask: Ask, statuses: Sequence[str]) -> Json:
         fits = (not agents or run.agent_id in agents) and (not statuses or status_of(run) in statuses)
         return [run_json(run)] if fits else []
 
-    return await listed(ask, request, fetch, items, limit=_LIMIT)
+    return await listed(ask, request, fetch_of(ask, ask.services.runs.ListRuns, lambda page: page.runs), items, limit=_LIMIT)
 
 
 def _reasons(wanted: str | None, statuses: Sequence[str]) -> "list[runs_pb2.StopReason.ValueType]":
@@ -102,20 +97,15 @@ async def messages(ask: Ask) -> Json:
 
 async def messages_of_run(ask: Ask, run_id: str) -> list[list[Item]]:
     """Return the pieces of each message of a run that has any. Raises Failure."""
-    request = pb.ListRunMessagesRequest(run_id=run_id, page_size=_PAGE)
-    found: list[list[Item]] = []
-    while True:
-        page = await ask.call(ask.services.runs.ListRunMessages, request)
-        found += [items for message in page.messages if (items := items_of(message))]
-        request.page_token = page.next_page_token
-        if not page.next_page_token:
-            return found
+    fetch = fetch_of(ask, ask.services.runs.ListRunMessages, lambda page: page.messages)
+    listed_messages = every(pb.ListRunMessagesRequest(run_id=run_id), fetch)
+    return [items async for message in listed_messages if (items := items_of(message))]
 
 
 async def steps(ask: Ask) -> Json:
     """List a run's steps."""
     run = await run_in(ask)
-    request = pb.ListStepsRequest(run_id=run.id, page_size=_PAGE)
+    request = pb.ListStepsRequest(run_id=run.id, page_size=MAX_LIMIT)
     listed_steps = (await ask.call(ask.services.runs.ListSteps, request)).steps
     return part_of(ask, [[step_json(step, run)] for step in listed_steps], order="desc")
 
@@ -128,7 +118,7 @@ def part_of(ask: Ask, groups: list[list[Item]], order: str) -> Json:
     after, before = ask.query("after"), ask.query("before")
     start = (ids.index(after) + 1 if after in ids else len(ids)) if after else 0
     end = (ids.index(before) if before in ids else 0) if before else len(ids)
-    limit = ask.number("limit", _LIMIT, _PAGE)
+    limit = ask.number("limit", _LIMIT, MAX_LIMIT)
     shown = ordered[start:end][-limit:] if before and not after else ordered[start:end][:limit]
     return [item for group in shown for item in group]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from letta_grpc.gateway.faces.letta.fields import moment
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
-from letta_grpc.gateway.faces.letta.pages import listed
+from letta_grpc.gateway.faces.letta.pages import fetch_of, listed
 from letta_grpc.gateway.faces.letta.runs import messages_of_run, part_of
 from letta_grpc.gateway.faces.letta.shapes.runs import step_json, step_metrics_json
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -23,11 +23,6 @@ async def list_steps(ask: Ask) -> Json:
         run_id=checked_id("run", run_id, "query") if run_id else "",
         agent_id=checked_id("agent", agent_id, "query") if agent_id and not run_id else "",
     )
-
-    async def fetch(part: pb.ListStepsRequest) -> tuple[Sequence[runs_pb2.Step], str]:
-        page = await ask.call(ask.services.runs.ListSteps, part)
-        return page.steps, page.next_page_token
-
     if ask.flag("has_feedback") or any(ask.queries(name) for name in _NONE_HAS):
         return []
     model, start, end = ask.query("model"), _time(ask, "start_date"), _time(ask, "end_date")
@@ -37,6 +32,7 @@ async def list_steps(ask: Ask) -> Json:
         is_between = (start is None or time >= start) and (end is None or time < end)
         return [step] if is_between and model in (None, step.model, step.model.partition("/")[2]) else []
 
+    fetch = fetch_of(ask, ask.services.runs.ListSteps, lambda page: page.steps)
     steps: list[runs_pb2.Step] = await listed(ask, request, fetch, fits)
     runs = await _runs_of(ask, steps)
     return [step_json(step, runs[step.run_id]) for step in steps]

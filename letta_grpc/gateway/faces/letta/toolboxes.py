@@ -4,23 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.pages import all_of, fetch_of
 from letta_grpc.gateway.faces.letta.shapes.tools import tool_json
 from letta_grpc.v1 import agents_pb2, tools_pb2
 from letta_grpc.v1 import tool_service_pb2 as pb
 
-_PAGE = 1000
-
 
 async def all_tools(ask: Ask) -> list[tools_pb2.Tool]:
     """Return every tool of the server, in order. Raises Failure."""
-    found: list[tools_pb2.Tool] = []
-    request = pb.ListToolsRequest(page_size=_PAGE)
-    while True:
-        page = await ask.call(ask.services.tools.ListTools, request)
-        found += page.tools
-        request.page_token = page.next_page_token
-        if not request.page_token:
-            return found
+    return await all_of(pb.ListToolsRequest(), fetch_of(ask, ask.services.tools.ListTools, lambda page: page.tools))
 
 
 async def tools_by_name(ask: Ask, names: Iterable[str]) -> Mapping[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from letta_grpc.gateway.faces.letta.contexts import messages_in_context
 from letta_grpc.gateway.faces.letta.errors import not_found, reason_of
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask
-from letta_grpc.gateway.faces.letta.pages import all_of
+from letta_grpc.gateway.faces.letta.pages import all_of, fetch_of
 from letta_grpc.gateway.faces.letta.targets import Target, agent_in
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.v1 import agent_files_pb2, archive_service_pb2, messages_pb2, passages_pb2
@@ -54,16 +54,10 @@ def _conversation(ask: Ask, file: agent_files_pb2.AgentFile) -> agent_files_pb2.
 
 
 async def _passages(ask: Ask, agent_id: str) -> Sequence[passages_pb2.Passage]:
-    async def fetch(request: archive_service_pb2.ListPassagesRequest) -> tuple[Sequence[passages_pb2.Passage], str]:
-        page = await ask.call(ask.services.archives.ListPassages, request)
-        return page.passages, page.next_page_token
-
+    fetch = fetch_of(ask, ask.services.archives.ListPassages, lambda page: page.passages)
     return await all_of(archive_service_pb2.ListPassagesRequest(agent_id=agent_id), fetch)
 
 
 async def _messages(ask: Ask, target: Target) -> Sequence[messages_pb2.Message]:
-    async def fetch(request: pb.ListMessagesRequest) -> tuple[Sequence[messages_pb2.Message], str]:
-        page = await ask.call(ask.services.agents.ListMessages, request)
-        return page.messages, page.next_page_token
-
-    return await all_of(pb.ListMessagesRequest(agent_id=target.agent_id, conversation_id=target.conversation_id), fetch)
+    request = pb.ListMessagesRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
+    return await all_of(request, fetch_of(ask, ask.services.agents.ListMessages, lambda page: page.messages))
