@@ -5,13 +5,14 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from letta_grpc.app.failures import StartupError
 from letta_grpc.app.house import House, built
 from letta_grpc.app.parts import tls_of
+from letta_grpc.app.readiness import WatchedLeases
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.settings import Settings
 from letta_grpc.transport.server import ListenError, Server, ServerOptions
@@ -36,27 +37,25 @@ async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -
     """
     async with built(settings, environ) as house:
         server = Server(house.calls, _server_options(settings))
-        # Before the runs that were left open are taken over: by a server that cannot listen, started again and again, their
+        # It listens before it takes over the runs that were left open: by a server that cannot, started again and again, their
         # models would be asked each time, and then they would be given up.
-        with _listening(server, settings) as (address, listener):
-            async with house.supervisor:
-                await server.start()
-                house.leases.told = server.tell_probes
-                try:
-                    async with _gateway(house, settings, listener) as url:
-                        # What is here now stays; the collector need not look at it again.
-                        gc.freeze()
-                        try:
-                            yield RunningServer(house, address, url)
-                        finally:
-                            await server.drain()
-                            await _let_runs_end(house.supervisor, settings.drain_seconds)
-                finally:
-                    await server.stop(grace_seconds=1)
+        async with (
+            _listening(server, settings) as (address, listener),
+            house.supervisor,
+            _answering(server, house.leases),
+            _gateway(house, settings, listener) as url,
+        ):
+            # What is here now stays; the collector need not look at it again.
+            gc.freeze()
+            try:
+                yield RunningServer(house, address, url)
+            finally:
+                await server.drain()
+                await _let_runs_end(house.supervisor, settings.drain_seconds)
 
 
-@contextmanager
-def _listening(server: Server, settings: Settings) -> Iterator[tuple[str, socket.socket | None]]:
+@asynccontextmanager
+async def _listening(server: Server, settings: Settings) -> AsyncIterator[tuple[str, socket.socket | None]]:
     """Take the addresses of gRPC, and of HTTP if the settings say so. Raises StartupError."""
     try:
         (address,) = server.bind()
@@ -74,6 +73,17 @@ def _listening(server: Server, settings: Settings) -> Iterator[tuple[str, socket
         raise StartupError(str(error)) from error
     with listener:
         yield address, listener
+
+
+@asynccontextmanager
+async def _answering(server: Server, leases: WatchedLeases) -> AsyncIterator[None]:
+    """Accept calls, and tell probes what the renewals of leases tell."""
+    await server.start()
+    leases.told = server.tell_probes
+    try:
+        yield
+    finally:
+        await server.stop(grace_seconds=1)
 
 
 @asynccontextmanager
