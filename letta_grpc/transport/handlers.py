@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import grpc
 
 from letta_grpc.transport.calls import Calls
-from letta_grpc.transport.methods import BidiMethod, Method, StreamMethod
+from letta_grpc.transport.methods import BidiMethod, Method, StreamMethod, UnaryMethod
 
 # grpc.aio tells handlers apart by what kind of function they are: every one here is a coroutine function. One that merely
 # returns a generator would be taken for a synchronous handler.
@@ -21,23 +21,22 @@ def generic_handlers(calls: Calls) -> list[grpc.GenericRpcHandler]:
 
 
 def _handler(calls: Calls, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
-    if isinstance(method, BidiMethod):
-        conversing = method
+    match method:
+        case UnaryMethod() as answering:
 
-        async def bidi(requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
-            await calls.bidi(conversing, requests, context)
+            async def unary(request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+                return await calls.unary(answering, request, context)
 
-        return grpc.stream_stream_rpc_method_handler(bidi)
-    if isinstance(method, StreamMethod):
-        streaming = method
+            return grpc.unary_unary_rpc_method_handler(unary)
+        case StreamMethod() as streaming:
 
-        async def stream(request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
-            await calls.stream(streaming, request, context)
+            async def stream(request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
+                await calls.stream(streaming, request, context)
 
-        return grpc.unary_stream_rpc_method_handler(stream)
-    unary_method = method
+            return grpc.unary_stream_rpc_method_handler(stream)
+        case BidiMethod() as conversing:
 
-    async def unary(request: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
-        return await calls.unary(unary_method, request, context)
+            async def bidi(requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
+                await calls.bidi(conversing, requests, context)
 
-    return grpc.unary_unary_rpc_method_handler(unary)
+            return grpc.stream_stream_rpc_method_handler(bidi)
