@@ -7,7 +7,7 @@ from letta_grpc.transport.convert.events import event_from_pb, event_to_pb
 from letta_grpc.transport.convert.times import NANOS
 from letta_grpc.v1 import events_pb2 as pb
 
-# The tag of `events` in StreamRunResponse and AttachRunResponse: field 3, length-delimited.
+# The tag of `events` in the responses of every stream: field 3, length-delimited.
 EVENTS_TAG = b"\x1a"
 _LAST_BYTE = 0x7F
 
