@@ -140,7 +140,7 @@ class Calls:
     async def _answered(self, method: Method, wire: Wire, work: Callable[[LiveCall], Awaitable[T]]) -> T:
         """Do the work of a call; whatever goes wrong becomes the call's status."""
         task = _current_task()
-        metadata = text_metadata(wire)
+        metadata = text_metadata(wire.invocation_metadata())
         observation = self._observer.started(method.name, _without_credentials(metadata))
         ended = _CANCELLED
         self._live.add(task)

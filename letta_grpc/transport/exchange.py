@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Never
 
 import grpc
 
-Metadata = Sequence[tuple[str, str | bytes]]
+from letta_grpc.transport.wire import Metadata
 
 # How many responses wait for the reader before the handler does. Most are one event; one that replays has up to 1 MiB.
 MAX_WAITING = 4

@@ -12,9 +12,10 @@ from typing import Any, Never, Self, TypeVar
 import grpc
 
 from letta_grpc.transport.calls import Calls
-from letta_grpc.transport.exchange import Exchange, Metadata
+from letta_grpc.transport.exchange import Exchange
 from letta_grpc.transport.local_calls import LocalBidiCall, LocalStreamCall, LocalUnaryCall
 from letta_grpc.transport.methods import BidiMethod, StreamMethod, UnaryMethod
+from letta_grpc.transport.wire import Metadata
 
 Q = TypeVar("Q")
 R = TypeVar("R")

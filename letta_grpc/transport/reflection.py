@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from letta_grpc.domain.errors import Unauthenticated
 from letta_grpc.transport.errors import status_of
 from letta_grpc.transport.keys import ApiKeys
+from letta_grpc.transport.wire import text_metadata
 
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
@@ -31,7 +32,7 @@ def reflection_handlers(services: Sequence[str], keys: ApiKeys) -> list[grpc.Gen
         requests: AsyncIterator[Request], context: "grpc.aio.ServicerContext[Request, Response]"
     ) -> AsyncIterator[Response]:
         try:
-            keys.check({key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)})
+            keys.check(text_metadata(context.invocation_metadata()))
         except Unauthenticated as error:
             status = status_of(error)
             await context.abort(status.code, status.message, status.trailers)

@@ -6,6 +6,7 @@ from typing import Never, Protocol
 
 import grpc
 
+from letta_grpc.transport.keys import AUTHORIZATION
 from letta_grpc.transport.methods import RUN_ID_KEY
 from letta_grpc.transport.observers import RpcObservation
 from letta_grpc.transport.traces import valid_traceparent
@@ -53,7 +54,7 @@ class LiveCall:
     @property
     def caller(self) -> str:
         """A short name for whoever holds the API key of the call, which does not tell the key; empty without one."""
-        sent = self._metadata.get("authorization", "")
+        sent = self._metadata.get(AUTHORIZATION, "")
         return sha256(sent.encode()).hexdigest()[:12] if sent else ""
 
     async def announce(self, run_id: str) -> None:
@@ -62,6 +63,6 @@ class LiveCall:
         await self._wire.send_initial_metadata(((RUN_ID_KEY, run_id),))
 
 
-def text_metadata(wire: Wire) -> dict[str, str]:
-    """Return what the client sent beside the request, without what is binary."""
-    return {key: value for key, value in wire.invocation_metadata() or () if isinstance(value, str)}
+def text_metadata(metadata: Metadata | grpc.aio.Metadata | None) -> dict[str, str]:
+    """Return metadata without what is binary."""
+    return {key: value for key, value in metadata or () if isinstance(value, str)}
