@@ -8,7 +8,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, security
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling
 
 agents = typer.Typer(
     name="agents",
@@ -29,7 +29,8 @@ AgentId = Annotated[str, typer.Argument(help="The agent's id, agent-….")]
 
 
 @agents.command("list")
-def list_agents(
+@asynchronous
+async def list_agents(
     *,
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
@@ -38,25 +39,22 @@ def list_agents(
     as_json: Json = False,
     name: Annotated[str, typer.Option(help="Only agents of this name.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="Only agents with this tag; repeat it for several.")] = None,
-) -> None:
+) -> Exit:
     """List all agents, oldest first."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            found = [agent async for agent in client.agents.list(name=name or None, tags=tag or ())]
-        if as_json:
-            for agent in found:
-                typer.echo(json_line(agent))
-        else:
-            rows = [(agent.id, agent.name, agent.model, ", ".join(agent.tags)) for agent in found]
-            typer.echo(columns(("id", "name", "model", "tags"), rows))
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        found = [agent async for agent in client.agents.list(name=name or None, tags=tag or ())]
+    if as_json:
+        for agent in found:
+            typer.echo(json_line(agent))
+    else:
+        rows = [(agent.id, agent.name, agent.model, ", ".join(agent.tags)) for agent in found]
+        typer.echo(columns(("id", "name", "model", "tags"), rows))
+    return Exit.OK
 
 
 @agents.command()
-def get(
+@asynchronous
+async def get(
     agent_id: AgentId,
     *,
     target: Target = DEFAULT_TARGET,
@@ -64,20 +62,17 @@ def get(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """Show an agent and what it remembers."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            agent = await client.agents.get(agent_id)
-        typer.echo(json_line(agent) if as_json else _description(plain(agent)))
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        agent = await client.agents.get(agent_id)
+    typer.echo(json_line(agent) if as_json else _description(plain(agent)))
+    return Exit.OK
 
 
 @agents.command()
-def create(
+@asynchronous
+async def create(
     *,
     model: Annotated[str, typer.Option(help="The model, provider/name; scripted/demo needs no key.")],
     name: Annotated[str, typer.Option(help="A name for people; the server makes one up.")] = "",
@@ -93,40 +88,33 @@ def create(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """Make an agent; print its id."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            agent = await client.agents.create(
-                model=model,
-                name=name,
-                persona=persona or None,
-                human=human or None,
-                system=system,
-                tags=tag or (),
-                kind=kind.value,
-                tools=tool or (),
-                tool_approvals=dict.fromkeys(ask or (), True),
-            )
-        typer.echo(json_line(agent) if as_json else agent.id)
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        agent = await client.agents.create(
+            model=model,
+            name=name,
+            persona=persona or None,
+            human=human or None,
+            system=system,
+            tags=tag or (),
+            kind=kind.value,
+            tools=tool or (),
+            tool_approvals=dict.fromkeys(ask or (), True),
+        )
+    typer.echo(json_line(agent) if as_json else agent.id)
+    return Exit.OK
 
 
 @agents.command()
-def delete(
+@asynchronous
+async def delete(
     agent_id: AgentId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
-) -> None:
+) -> Exit:
     """Delete an agent with its conversations and runs."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            await client.agents.delete(agent_id)
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        await client.agents.delete(agent_id)
+    return Exit.OK
 
 
 def _description(agent: ProtoJson) -> str:

@@ -80,7 +80,7 @@ async def _demo(settings: Settings, model: str) -> Exit:
         async with (
             app.serving(settings) as server,
             Relay(server.address).running() as relay,
-            calling(relay.address, "", tls=False) as client,
+            calling(relay.address) as client,
         ):
             show = Show(console, client, relay)
             await show.introduce(server.address, model, time.perf_counter() - began)

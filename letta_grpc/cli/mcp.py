@@ -7,7 +7,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, pair, security
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling, pair
 from letta_grpc.client import AsyncClient
 
 mcp = typer.Typer(
@@ -20,26 +20,24 @@ Name = Annotated[str, typer.Argument(help="The name that the MCP server was regi
 
 
 @mcp.command("list")
-def list_servers(
+@asynchronous
+async def list_servers(
     *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None, as_json: Json = False
-) -> None:
+) -> Exit:
     """List the registered servers, oldest first."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            found = [server async for server in client.mcp_servers.list()]
-        if as_json:
-            for server in found:
-                typer.echo(json_line(server))
-        else:
-            typer.echo(columns(("name", "id", "reached by"), [_row(plain(server)) for server in found]))
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        found = [server async for server in client.mcp_servers.list()]
+    if as_json:
+        for server in found:
+            typer.echo(json_line(server))
+    else:
+        typer.echo(columns(("name", "id", "reached by"), [_row(plain(server)) for server in found]))
+    return Exit.OK
 
 
 @mcp.command()
-def add(
+@asynchronous
+async def add(
     name: Annotated[str, typer.Argument(help="A name for it.")],
     command_line: Annotated[
         list[str] | None,
@@ -54,26 +52,23 @@ def add(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """Register an MCP server: a command, or an address. It need not be up. Prints its id."""
     if bool(command_line) == bool(url):
         raise typer.BadParameter("give either --url, or a command behind --")
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            if command_line:
-                environment = dict(map(pair, env or ()))
-                server = await client.mcp_servers.add_command(name, *command_line, environment=environment)
-            else:
-                server = await client.mcp_servers.add_url(name, url, headers=dict(map(pair, header or ())))
-        typer.echo(json_line(server) if as_json else server.id)
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        if command_line:
+            environment = dict(map(pair, env or ()))
+            server = await client.mcp_servers.add_command(name, *command_line, environment=environment)
+        else:
+            server = await client.mcp_servers.add_url(name, url, headers=dict(map(pair, header or ())))
+    typer.echo(json_line(server) if as_json else server.id)
+    return Exit.OK
 
 
 @mcp.command()
-def tools(
+@asynchronous
+async def tools(
     name: Name,
     *,
     store: Annotated[bool, typer.Option("--add", help="Add them to the server, so that agents can have them.")] = False,
@@ -83,35 +78,28 @@ def tools(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """List the tools that an MCP server has now; with --add, print the names under which agents get them."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            server_id = await _id_of(client, name)
-            mcp_servers = client.mcp_servers
-            stored = await mcp_servers.add_tools(server_id, prefix=prefix) if store else ()
-            found = stored or await mcp_servers.tools(server_id)
-        for tool in found:
-            first_line = tool.description.partition("\n")[0]
-            typer.echo(json_line(tool) if as_json else visible(f"{tool.name}  {first_line}".rstrip()))
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        server_id = await _id_of(client, name)
+        mcp_servers = client.mcp_servers
+        stored = await mcp_servers.add_tools(server_id, prefix=prefix) if store else ()
+        found = stored or await mcp_servers.tools(server_id)
+    for tool in found:
+        first_line = tool.description.partition("\n")[0]
+        typer.echo(json_line(tool) if as_json else visible(f"{tool.name}  {first_line}".rstrip()))
+    return Exit.OK
 
 
 @mcp.command()
-def delete(
+@asynchronous
+async def delete(
     name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
-) -> None:
+) -> Exit:
     """Remove an MCP server, with the tools that were added from it."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            await client.mcp_servers.delete(await _id_of(client, name))
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        await client.mcp_servers.delete(await _id_of(client, name))
+    return Exit.OK
 
 
 async def _id_of(client: AsyncClient, name: str) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import columns, event_line, json_line, json_page, plain, word
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, security
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling
 from letta_grpc.cli.streams import PipedConsole
 
 runs = typer.Typer(
@@ -31,7 +31,8 @@ class State(StrEnum):
 
 
 @runs.command("list")
-def list_runs(
+@asynchronous
+async def list_runs(
     *,
     agent: Annotated[str, typer.Option(help="Only runs of this agent.")] = "",
     state: Annotated[list[State] | None, typer.Option(help="Only runs in this state; repeat it for several.")] = None,
@@ -41,35 +42,32 @@ def list_runs(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """List runs, newest first."""
     # Protobuf takes an enum's name for its number; its type says numbers alone.
     states = cast("Any", [f"RUN_STATE_{chosen.name}" for chosen in state or ()])
-
-    async def command() -> Exit:
-        found = []
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            pages = client.runs.list(agent_id=agent or None, states=states, page_size=min(limit, 1000), descending=True)
-            async for run in pages:
-                found.append(run)
-                if len(found) == limit:
-                    break
-        if as_json:
-            for run in found:
-                typer.echo(json_line(run))
-        else:
-            rows = [
-                (run["id"], word(run["state"]), word(run.get("stopReason", "")), run["createTime"][:19], run["agentId"])
-                for run in map(plain, found)
-            ]
-            typer.echo(columns(("id", "state", "stop reason", "created", "agent"), rows))
-        return Exit.OK
-
-    complete(command())
+    found = []
+    async with calling(target, api_key, tls, tls_ca) as client:
+        pages = client.runs.list(agent_id=agent or None, states=states, page_size=min(limit, 1000), descending=True)
+        async for run in pages:
+            found.append(run)
+            if len(found) == limit:
+                break
+    if as_json:
+        for run in found:
+            typer.echo(json_line(run))
+    else:
+        rows = [
+            (run["id"], word(run["state"]), word(run.get("stopReason", "")), run["createTime"][:19], run["agentId"])
+            for run in map(plain, found)
+        ]
+        typer.echo(columns(("id", "state", "stop reason", "created", "agent"), rows))
+    return Exit.OK
 
 
 @runs.command()
-def get(
+@asynchronous
+async def get(
     run_id: RunId,
     *,
     target: Target = DEFAULT_TARGET,
@@ -77,38 +75,32 @@ def get(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """Show a run as it stands."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            run = await client.runs.get(run_id)
-        if as_json:
-            typer.echo(json_line(run))
-        else:
-            PipedConsole().print(json_page(run), soft_wrap=True)
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        run = await client.runs.get(run_id)
+    if as_json:
+        typer.echo(json_line(run))
+    else:
+        PipedConsole().print(json_page(run), soft_wrap=True)
+    return Exit.OK
 
 
 @runs.command()
-def cancel(
+@asynchronous
+async def cancel(
     run_id: RunId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
-) -> None:
+) -> Exit:
     """Ask a run to end. On a finished run this changes nothing."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            run = plain(await client.runs.cancel(run_id))
-        typer.echo(word(run["state"]))
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        run = plain(await client.runs.cancel(run_id))
+    typer.echo(word(run["state"]))
+    return Exit.OK
 
 
 @runs.command()
-def follow(
+@asynchronous
+async def follow(
     run_id: RunId,
     *,
     after: Annotated[int, typer.Option(min=0, help="Begin behind this event.")] = 0,
@@ -117,21 +109,17 @@ def follow(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """Print a run's events as they come, until it ends. A broken connection is taken up where it broke.
 
     Exits with 1 if the run failed, with 7 if it waits for answers.
     """
-
-    async def command() -> Exit:
-        console = PipedConsole()
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client, client.attach(run_id, after=after) as stream:
-            async for event in stream:
-                if as_json:
-                    typer.echo(json_line(event))
-                else:
-                    console.print(event_line(plain(event)), soft_wrap=True)
-            # Not from the last event: behind that there is nothing to print, and the run has ended as it has.
-            return exit_of_run(plain(await stream.final())["state"])
-
-    complete(command())
+    console = PipedConsole()
+    async with calling(target, api_key, tls, tls_ca) as client, client.attach(run_id, after=after) as stream:
+        async for event in stream:
+            if as_json:
+                typer.echo(json_line(event))
+            else:
+                console.print(event_line(plain(event)), soft_wrap=True)
+        # Not from the last event: behind that there is nothing to print, and the run has ended as it has.
+        return exit_of_run(plain(await stream.final())["state"])

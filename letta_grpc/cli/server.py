@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec
 
 import grpc
 import typer
@@ -14,6 +15,7 @@ from letta_grpc.cli.exits import Exit, exit_of
 from letta_grpc.cli.rendering import visible
 from letta_grpc.client import AsyncClient, LettaError, RetryPolicy, ServerUnavailable
 
+P = ParamSpec("P")
 DEFAULT_TARGET = "127.0.0.1:50051"
 # Whoever sits before a terminal wants to know within a second that there is no server. Streams are as patient as ever.
 PATIENCE = RetryPolicy(call_attempts=4)
@@ -75,10 +77,15 @@ def security(tls: bool, authority: Path | None) -> Security:  # noqa: FBT001 - a
 
 
 @asynccontextmanager
-async def calling(target: str, api_key: str, *, tls: Security) -> AsyncIterator[AsyncClient]:
-    """Open a client; its failures become one line on stderr and an exit code."""
+async def calling(
+    target: str,
+    api_key: str = "",
+    tls: bool = False,  # noqa: FBT001, FBT002 - a flag's value
+    tls_ca: Path | None = None,
+) -> AsyncIterator[AsyncClient]:
+    """Open a client, as the flags say; its failures become one line on stderr and an exit code."""
     with failures_told(target):
-        async with AsyncClient(target, api_key=api_key or None, tls=tls, retry=PATIENCE) as client:
+        async with AsyncClient(target, api_key=api_key or None, tls=security(tls, tls_ca), retry=PATIENCE) as client:
             yield client
 
 
@@ -115,13 +122,18 @@ def _advice(said: str, target: str) -> str:
     return f"Is a server running at {target}? `letta-grpc serve` starts one; --target names another."
 
 
-def complete(command: Coroutine[object, object, Exit]) -> None:
-    """Run a command to its end and exit with its code."""
-    try:
-        code = asyncio.run(command)
-    except KeyboardInterrupt:
-        code = Exit.INTERRUPTED
-    raise typer.Exit(code)
+def asynchronous(command: Callable[P, Coroutine[object, object, Exit]]) -> Callable[P, None]:
+    """Make a command of a coroutine function, which returns the code to exit with."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = asyncio.run(command(*args, **kwargs))
+        except KeyboardInterrupt:
+            code = Exit.INTERRUPTED
+        raise typer.Exit(code)
+
+    return run
 
 
 def pair(given: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, pair, security
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling, pair
 
 tools = typer.Typer(
     name="tools",
@@ -20,7 +20,8 @@ Name = Annotated[str, typer.Argument(help="The tool's name.")]
 
 
 @tools.command("list")
-def list_tools(
+@asynchronous
+async def list_tools(
     *,
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
@@ -28,30 +29,27 @@ def list_tools(
     tls_ca: TlsCa = None,
     as_json: Json = False,
     tag: Annotated[list[str] | None, typer.Option(help="Only tools with this tag; repeat it for several.")] = None,
-) -> None:
+) -> Exit:
     """List all tools: the built-in ones, then the others, oldest first."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            found = [tool async for tool in client.tools.list(tags=tag or ())]
-        if as_json:
-            for tool in found:
-                typer.echo(json_line(tool))
-        else:
-            typer.echo(columns(("name", "source", "approval", "description"), [_row(plain(tool)) for tool in found]))
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        found = [tool async for tool in client.tools.list(tags=tag or ())]
+    if as_json:
+        for tool in found:
+            typer.echo(json_line(tool))
+    else:
+        typer.echo(columns(("name", "source", "approval", "description"), [_row(plain(tool)) for tool in found]))
+    return Exit.OK
 
 
 @tools.command()
-def add(
+@asynchronous
+async def add(
     file: Annotated[Path, typer.Argument(help="Python that defines one public function.", exists=True, dir_okay=False)],
     *,
     requires_approval: Annotated[bool, typer.Option("--requires-approval", help="Its calls wait for approval.")] = False,
     allow_network: Annotated[bool, typer.Option("--allow-network", help="It may use the network.")] = False,
     idempotent: Annotated[bool, typer.Option("--idempotent", help="It may run again after the server's death.")] = False,
-    timeout: Annotated[float, typer.Option(help="How many seconds one call may take.")] = 60,
+    timeout: Annotated[float, typer.Option(help="How many seconds one call may take.")] = 60,  # noqa: ASYNC109 - the tool's
     secret: Annotated[list[str] | None, typer.Option(help="A secret of the agent's that it gets; repeat it.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; repeat it for several.")] = None,
     target: Target = DEFAULT_TARGET,
@@ -59,29 +57,26 @@ def add(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """Add a tool, or put it in the place of the one that has its name; print its name, by which agents get it."""
     source = _source_of(file)
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            tool = await client.tools.upsert(
-                source,
-                requires_approval=requires_approval,
-                allow_network=allow_network,
-                idempotent=idempotent,
-                timeout=timeout,
-                secrets=secret or (),
-                tags=tag or (),
-            )
-        typer.echo(json_line(tool) if as_json else tool.name)
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        tool = await client.tools.upsert(
+            source,
+            requires_approval=requires_approval,
+            allow_network=allow_network,
+            idempotent=idempotent,
+            timeout=timeout,
+            secrets=secret or (),
+            tags=tag or (),
+        )
+    typer.echo(json_line(tool) if as_json else tool.name)
+    return Exit.OK
 
 
 @tools.command()
-def run(
+@asynchronous
+async def run(
     name: Name,
     *,
     arguments: Annotated[str, typer.Option(help="The arguments as JSON.")] = "{}",
@@ -91,44 +86,37 @@ def run(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """Run a tool once, on behalf of no agent; print what it returns. Exits with 1 if it failed.
 
     What it writes goes to the same streams of this command.
     """
     secrets = dict(map(pair, secret or ()))
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            result = await client.tools.run(name, arguments, secrets=secrets)
-        shown = plain(result)
-        if as_json:
-            typer.echo(json_line(result))
-        else:
-            for err, lines in ((False, result.stdout), (True, result.stderr)):
-                for line in lines:
-                    typer.echo(visible(line), err=err)
-            typer.echo(visible(str(shown.get("text", shown.get("content", "")))))
-        return Exit.FAILED if shown["status"] == "TOOL_RETURN_STATUS_ERROR" else Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        result = await client.tools.run(name, arguments, secrets=secrets)
+    shown = plain(result)
+    if as_json:
+        typer.echo(json_line(result))
+    else:
+        for err, lines in ((False, result.stdout), (True, result.stderr)):
+            for line in lines:
+                typer.echo(visible(line), err=err)
+        typer.echo(visible(str(shown.get("text", shown.get("content", "")))))
+    return Exit.FAILED if shown["status"] == "TOOL_RETURN_STATUS_ERROR" else Exit.OK
 
 
 @tools.command()
-def delete(
+@asynchronous
+async def delete(
     name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
-) -> None:
+) -> Exit:
     """Delete a tool, from every agent too."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            async for tool in client.tools.list(name=name):
-                await client.tools.delete(tool.id)
-                return Exit.OK
-        typer.echo(f"letta-grpc: there is no tool {name}", err=True)
-        return Exit.NOT_FOUND
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        async for tool in client.tools.list(name=name):
+            await client.tools.delete(tool.id)
+            return Exit.OK
+    typer.echo(f"letta-grpc: there is no tool {name}", err=True)
+    return Exit.NOT_FOUND
 
 
 def _source_of(file: Path) -> str:

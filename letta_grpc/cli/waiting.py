@@ -9,7 +9,7 @@ from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, json_text, plain, word
 from letta_grpc.cli.runs import RunId
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, calling, complete, security
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling
 from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, Answers, Run, approve, deny, tool_return
@@ -35,7 +35,8 @@ Return = Annotated[
 ]
 
 
-def waiting(
+@asynchronous
+async def waiting(
     *,
     agent: Annotated[str, typer.Option(help="Only calls of this agent.")] = "",
     target: Target = DEFAULT_TARGET,
@@ -43,25 +44,22 @@ def waiting(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """List the calls that wait for answers, those of the oldest run first."""
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            found = [run async for run in client.runs.list(agent_id=agent or None, has_pending_actions=True)]
-        rows = [row for run in found for row in _rows(plain(run))]
-        if as_json:
-            for row in rows:
-                typer.echo(json_text(row))
-        else:
-            header = ("run", "call", "waits for", "until", "tool", "arguments")
-            typer.echo(columns(header, [_cells(row) for row in rows]))
-        return Exit.OK
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        found = [run async for run in client.runs.list(agent_id=agent or None, has_pending_actions=True)]
+    rows = [row for run in found for row in _rows(plain(run))]
+    if as_json:
+        for row in rows:
+            typer.echo(json_text(row))
+    else:
+        header = ("run", "call", "waits for", "until", "tool", "arguments")
+        typer.echo(columns(header, [_cells(row) for row in rows]))
+    return Exit.OK
 
 
-def answer(
+@asynchronous
+async def answer(
     run_id: RunId,
     *,
     approved: Approve = None,
@@ -72,26 +70,22 @@ def answer(
     tls: Tls = False,
     tls_ca: TlsCa = None,
     as_json: Json = False,
-) -> None:
+) -> Exit:
     """Answer calls that a run waits for, and show the run that goes on. What has no answer goes on waiting.
 
     Exits with 1 if that run failed, with 7 if calls still wait, or wait again.
     """
-
-    async def command() -> Exit:
-        async with calling(target, api_key, tls=security(tls, tls_ca)) as client:
-            run = await client.runs.get(run_id)
-            answers = _answers(run, approved or (), denied or (), returned or ())
-            transcript = Transcript(PipedConsole(highlight=False))
-            async with client.answer(run, answers) as stream:
-                async for event in stream:
-                    if as_json:
-                        typer.echo(json_line(event))
-                    else:
-                        transcript.show(plain(event))
-                return exit_of_run(plain(await stream.final())["state"])
-
-    complete(command())
+    async with calling(target, api_key, tls, tls_ca) as client:
+        run = await client.runs.get(run_id)
+        answers = _answers(run, approved or (), denied or (), returned or ())
+        transcript = Transcript(PipedConsole(highlight=False))
+        async with client.answer(run, answers) as stream:
+            async for event in stream:
+                if as_json:
+                    typer.echo(json_line(event))
+                else:
+                    transcript.show(plain(event))
+            return exit_of_run(plain(await stream.final())["state"])
 
 
 def _rows(run: ProtoJson) -> Iterator[ProtoJson]:
