@@ -13,7 +13,8 @@ import grpc
 import grpc.aio
 import uvloop
 
-from letta_grpc.bench.completions import CompletionPool, texts
+from letta_grpc.bench.completions import completion_request, texts
+from letta_grpc.bench.connections import ConnectionPool
 from letta_grpc.v1.run_service_pb2 import StreamRunRequest, StreamRunResponse
 
 _SERVICE = "letta_grpc.v1.RunService"
@@ -25,7 +26,7 @@ class Relay:
     """Gives the upstream's tokens on as they come."""
 
     def __init__(self, upstream: str) -> None:
-        self._pool = CompletionPool(upstream)
+        self._pool = ConnectionPool(upstream)
 
     async def stream_run(self, request: StreamRunRequest, context: Context) -> AsyncIterator[StreamRunResponse]:
         """Ask the upstream's model that the request names; send each token in a message of its own."""
@@ -34,8 +35,8 @@ class Relay:
         response = StreamRunResponse()
         event = response.events.add()
         model = request.run.model.partition("/")[2]
-        async for payloads in self._pool.stream(model, request.run.messages[0].user.text):
-            for text in texts(payloads):
+        async for events in self._pool.events(completion_request(model, request.run.messages[0].user.text)):
+            for text in texts(events):
                 event.sequence_number += 1
                 event.text_delta.text = text
                 yield response

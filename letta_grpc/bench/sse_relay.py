@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from letta_grpc.bench.completions import CompletionPool, texts
+from letta_grpc.bench.completions import completion_request, texts
+from letta_grpc.bench.connections import ConnectionPool
 
 PATH = "/stream"
 
@@ -25,7 +26,7 @@ class SseRelay:
     """Gives the upstream's tokens on as they come."""
 
     def __init__(self, upstream: str) -> None:
-        self._pool = CompletionPool(upstream)
+        self._pool = ConnectionPool(upstream)
 
     async def stream(self, request: Request) -> StreamingResponse:
         """Ask the upstream's model that the request names."""
@@ -34,8 +35,8 @@ class SseRelay:
 
     async def _events(self, model: str, text: str) -> AsyncIterator[bytes]:
         number = 0
-        async for payloads in self._pool.stream(model, text):
-            for token in texts(payloads):
+        async for events in self._pool.events(completion_request(model, text)):
+            for token in texts(events):
                 number += 1
                 yield b"data: " + orjson.dumps({"sequenceNumber": number, "textDelta": {"text": token}}) + b"\n\n"
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import grpc.aio
 
-from letta_grpc.bench.completions import CompletionPool, texts
+from letta_grpc.bench.completions import completion_request, texts
+from letta_grpc.bench.connections import ConnectionPool
 from letta_grpc.bench.conversations import open_conversations
 from letta_grpc.bench.errors import TokensBrokenError
-from letta_grpc.bench.event_streams import EventStreamPool, event_requests
+from letta_grpc.bench.event_streams import event_requests, told
 from letta_grpc.bench.scenarios import Scenario
 from letta_grpc.bench.subjects import Direct, Server, Subject
 from letta_grpc.bench.tokens import TokenCheck, now_us
@@ -53,14 +54,15 @@ async def streamer(subject: Subject, scenario: Scenario, *, requests: int, concu
     """Make everything ready, a fresh conversation for each request included; yield what runs a stream."""
     match subject:
         case Direct():
-            pool = CompletionPool(subject.address)
-            yield lambda _: _direct(pool, scenario)
+            pool = ConnectionPool(subject.address)
+            completion = completion_request(scenario.model, _GREETING)
+            yield lambda _: _direct(pool, completion, scenario)
             pool.close()
         case Server(web=web) if web:
             asked = await event_requests(subject, scenario, requests, _GREETING)
-            events = EventStreamPool(web)
-            yield lambda index: _heard(events, asked[index], scenario, completed=not subject.agents)
-            events.close()
+            pool = ConnectionPool(web)
+            yield lambda index: _heard(pool, asked[index], scenario, completed=not subject.agents)
+            pool.close()
         case Server():
             prepared = await start_requests(subject, scenario, requests)
             async with channels(subject, -(-concurrency // _STREAMS_PER_CHANNEL)) as opened:
@@ -80,10 +82,10 @@ async def start_requests(server: Server, scenario: Scenario, count: int) -> list
     return requests
 
 
-async def _direct(pool: CompletionPool, scenario: Scenario) -> Received:
+async def _direct(pool: ConnectionPool, request: bytes, scenario: Scenario) -> Received:
     started, check = now_us(), TokenCheck()
-    async for payloads in pool.stream(scenario.model, _GREETING):
-        for text in texts(payloads):
+    async for events in pool.events(request):
+        for text in texts(events):
             check.take(text)
     return Received((check.finish(scenario.tokens) - started) / 1000, check.travel_us)
 
@@ -111,17 +113,18 @@ async def served(
     return Received((check.finish(scenario.tokens) - started) / 1000, check.travel_us, run_id, last)
 
 
-async def _heard(pool: EventStreamPool, request: bytes, scenario: Scenario, *, completed: bool) -> Received:
+async def _heard(pool: ConnectionPool, request: bytes, scenario: Scenario, *, completed: bool) -> Received:
     """Run one stream of server-sent events. `completed`: whether it is good without a run that completed."""
     started, check, last = now_us(), TokenCheck(), 0
-    async for event in pool.stream(request):
-        last += 1
-        if event["sequenceNumber"] != last:
-            raise TokensBrokenError(f"event {last} was due, {event['sequenceNumber']} came")
-        if delta := event.get("textDelta"):
-            check.take(delta["text"])
-        elif finished := event.get("runFinished"):
-            completed = finished["run"]["state"] == "RUN_STATE_COMPLETED"
+    async for events in pool.events(request):
+        for event in told(events):
+            last += 1
+            if event["sequenceNumber"] != last:
+                raise TokensBrokenError(f"event {last} was due, {event['sequenceNumber']} came")
+            if delta := event.get("textDelta"):
+                check.take(delta["text"])
+            elif finished := event.get("runFinished"):
+                completed = finished["run"]["state"] == "RUN_STATE_COMPLETED"
     if not completed:
         raise TokensBrokenError("the run did not complete")
     return Received((check.finish(scenario.tokens) - started) / 1000, check.travel_us, "", last)
