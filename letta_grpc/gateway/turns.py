@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import grpc
 
 from letta_grpc.gateway.failures import Failure
-from letta_grpc.gateway.metadata import RUN_ID_KEY, Metadata
+from letta_grpc.gateway.metadata import Metadata
 from letta_grpc.gateway.queueing import Queue, unless
-from letta_grpc.gateway.upstream import settled
+from letta_grpc.gateway.upstream import run_id_of, settled
 from letta_grpc.v1 import messages_pb2, run_service_pb2_grpc, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
 
@@ -106,8 +106,7 @@ class Turns:
 async def _announced(call: grpc.aio.Call) -> set[str]:
     """Return the runs that a call has started. Raises Failure."""
     # Nothing here if the call was refused; the next read says why.
-    announced = await settled(call.initial_metadata())
-    named = next((str(value) for key, value in announced or () if key == RUN_ID_KEY), "")
+    named = await run_id_of(call) or ""
     return {run_id for run_id in named.split(",") if run_id}
 
 

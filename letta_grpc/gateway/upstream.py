@@ -33,6 +33,12 @@ async def settled(answer: Awaitable[T]) -> T:
         del answer
 
 
+async def run_id_of(call: grpc.aio.Call) -> str | None:
+    """Return the run, or the runs, that the server names ahead of its answer; waits until it does. Raises Failure."""
+    metadata = await settled(call.initial_metadata())
+    return next((str(value) for key, value in metadata or () if key == RUN_ID_KEY), None)
+
+
 def _closed() -> Failure:
     return bare(grpc.StatusCode.UNAVAILABLE, "The server behind this gateway is stopping.")
 
@@ -51,7 +57,7 @@ class UnaryCall:
 
     async def run_id(self) -> str | None:
         """Return the run that the call started, if it did."""
-        return await _run_id(self._call)
+        return await _named_run(self._call)
 
     def close(self) -> None:
         """End the call for good."""
@@ -72,7 +78,7 @@ class StreamCall:
 
     async def run_id(self) -> str | None:
         """Return the run that the stream follows, if the server says so ahead; waits until it has accepted the call."""
-        return await _run_id(self._call)
+        return await _named_run(self._call)
 
     def close(self) -> None:
         """End the call for good."""
@@ -126,10 +132,9 @@ async def _single(call: Awaitable[bytes]) -> AsyncIterator[bytes]:
     yield await call
 
 
-async def _run_id(call: Any) -> str | None:  # noqa: ANN401 - a call of any shape
+async def _named_run(call: grpc.aio.Call) -> str | None:
     try:
-        metadata = await settled(call.initial_metadata())
+        return await run_id_of(call)
     except Failure:
         # Whoever reads on is told.
         return None
-    return next((str(value) for key, value in metadata or () if key == RUN_ID_KEY), None)

@@ -6,8 +6,7 @@ from typing import Any
 
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.failures import Failure
-from letta_grpc.gateway.metadata import RUN_ID_KEY
-from letta_grpc.gateway.upstream import settled
+from letta_grpc.gateway.upstream import run_id_of, settled
 from letta_grpc.v1 import events_pb2, run_service_pb2
 
 
@@ -45,8 +44,7 @@ async def attached(ask: Ask, run_id: str, options: run_service_pb2.StreamOptions
 
 async def _accepted(call: Any) -> Following:  # noqa: ANN401 - a call of any channel
     try:
-        metadata = await settled(call.initial_metadata())
-        run_id = next((str(value) for key, value in metadata or () if key == RUN_ID_KEY), None)
+        run_id = await run_id_of(call)
         if run_id is None:
             # It was refused: reading says why.
             await settled(call.read())
