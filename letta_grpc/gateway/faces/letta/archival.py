@@ -52,8 +52,8 @@ async def search(ask: Ask) -> Json:
         ask.queries("tags"),
         match_all=match_all,
         limit=limit,
-        time_from=_time(ask, "start_datetime"),
-        time_before=_time(ask, "end_datetime"),
+        time_from=ask.time("start_datetime"),
+        time_before=ask.time("end_datetime"),
     )
     results = [found_json(note) for note in found]
     return {"results": results, "count": len(results)}
@@ -113,11 +113,6 @@ def _merged(lists: Sequence[Sequence[passages_pb2.Passage]]) -> list[passages_pb
     for _, note in sorted(ranked, key=lambda pair: pair[0]):
         best.setdefault(note.id, note)
     return list(best.values())
-
-
-def _time(ask: Ask, name: str) -> datetime | None:
-    given = ask.query(name)
-    return moment(name, given, "query") if given else None
 
 
 def _is_between(note: passages_pb2.Passage, first: datetime | None, end: datetime | None) -> bool:

@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import orjson
@@ -18,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from letta_grpc.gateway.bodies import ClientLeftError, read_json
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.letta.errors import told, unprocessable
+from letta_grpc.gateway.faces.letta.fields import moment
 from letta_grpc.gateway.faces.letta.forms import is_form, read_form
 from letta_grpc.gateway.faces.letta.services import Services
 from letta_grpc.gateway.failures import Failure
@@ -78,6 +80,11 @@ class Ask:
         if not 1 <= number <= largest:
             raise unprocessable(name, f"must be a number from 1 to {largest}", "query")
         return number
+
+    def time(self, name: str) -> datetime | None:
+        """Return a time from the query, None if it is absent. Raises Failure."""
+        text = self.query(name)
+        return moment(name, text, "query") if text else None
 
     async def call(self, method: Method[Q, R], request: Q) -> R:
         """Call the server as the one who asks. Raises Failure."""

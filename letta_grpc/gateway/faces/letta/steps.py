@@ -1,9 +1,8 @@
 """Steps of all runs."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 
-from letta_grpc.gateway.faces.letta.fields import moment
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import fetch_of, listed
@@ -25,7 +24,7 @@ async def list_steps(ask: Ask) -> Json:
     )
     if ask.flag("has_feedback") or any(ask.queries(name) for name in _NONE_HAS):
         return []
-    model, start, end = ask.query("model"), _time(ask, "start_date"), _time(ask, "end_date")
+    model, start, end = ask.query("model"), ask.time("start_date"), ask.time("end_date")
 
     def fits(step: runs_pb2.Step) -> list[runs_pb2.Step]:
         time = step.complete_time.ToDatetime(UTC)
@@ -36,11 +35,6 @@ async def list_steps(ask: Ask) -> Json:
     steps: list[runs_pb2.Step] = await listed(ask, request, fetch, fits)
     runs = await _runs_of(ask, steps)
     return [step_json(step, runs[step.run_id]) for step in steps]
-
-
-def _time(ask: Ask, name: str) -> datetime | None:
-    given = ask.query(name)
-    return moment(name, given, "query") if given else None
 
 
 async def _runs_of(ask: Ask, steps: Sequence[runs_pb2.Step]) -> dict[str, runs_pb2.Run]:
