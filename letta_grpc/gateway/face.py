@@ -22,5 +22,6 @@ class Ground:
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
 
-# A face is stateless: all it keeps is behind the RPCs. Its routes are tried before the gateway's own, in the order of FACES.
+# A face is stateless: all it keeps is behind the RPCs, but for what may be lost at any time. Its routes are tried before the
+# gateway's own, in the order of FACES.
 Face = Callable[[Ground], Sequence[BaseRoute]]

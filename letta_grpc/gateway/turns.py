@@ -1,6 +1,7 @@
 """Turns of agents for clients that hold no position in a stream: what they are told of is over when they leave.
 
-A run is cancelled as soon as its client has left. Should this gateway die before it can do that, the run's own policy does it.
+A run is cancelled as soon as its client has left, unless that will come again. Should this gateway die before it can do that,
+or nobody come, the run's own policy does it.
 """
 
 import asyncio
@@ -45,11 +46,12 @@ def spec_of(content: Sequence[messages_pb2.ContentPart] | str) -> runs_pb2.RunSp
 
 
 class Turns:
-    """Starts runs and follows them, for one caller."""
+    """Starts runs and follows them, for one caller. `leave` is told when that leaves one, and says whether it comes again."""
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata, leave: Callable[[], bool] = lambda: False) -> None:
         self._stub = run_service_pb2_grpc.RunServiceStub(channel)
         self._metadata = metadata
+        self._leave = leave
 
     def stream(self, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
         """Run once, and yield what comes. Raises Failure."""
@@ -85,14 +87,19 @@ class Turns:
         """Make a call once somebody reads, and cancel what it has started if it is left early."""
         call = begin()
         open_runs: set[str] = set()
+        comes_again = False
         try:
             open_runs |= await _announced(call)
             while (response := await _read(call)) is not None:
                 _forget_finished(open_runs, response)
                 yield response
+        except asyncio.CancelledError:
+            comes_again = self._leave()
+            raise
         finally:
             call.cancel()
-            await self._cancel(open_runs)
+            if not comes_again:
+                await self._cancel(open_runs)
 
     async def _cancel(self, run_ids: set[str]) -> None:
         for run_id in sorted(run_ids):

@@ -34,8 +34,8 @@ async def sdk(server: Faced) -> AsyncIterator[openai.AsyncOpenAI]:
         yield client
 
 
-def sdk_of(server: Faced, key: str = "any") -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=2, timeout=20)
+def sdk_of(server: Faced, key: str = "any", *, max_retries: int = 2, timeout: float = 20) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=max_retries, timeout=timeout)
 
 
 @requirement("openai_failures")
@@ -111,6 +111,31 @@ async def test_the_official_sdk_raises_what_a_stream_and_a_status_say(server: Fa
     assert (failed.value.code, failed.value.param) == ("AGENT_NOT_FOUND", "model")
 
 
+@requirement("openai_repeats")
+async def test_what_the_official_sdk_repeats_since_it_took_too_long_is_one_run(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    message = script({"text": "Well, "}, {"delay_ms": 900}, {"text": "yes"})
+    async with sdk_of(server, max_retries=4, timeout=0.5) as hasty:
+        whole = await hasty.chat.completions.create(model=agent_id, messages=[{"role": "user", "content": message}])
+    assert whole.choices[0].message.content == "Well, yes"
+    assert len(await server.runs(agent_id)) == 1
+
+
+@requirement("openai_repeats")
+async def test_what_the_official_sdk_repeats_while_it_waits_its_turn_is_one_run(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    before = {"messages": [{"user": {"text": script({"delay_ms": 900})}}]}
+    assert (await server.http.post(f"/api/v1/agents/{agent_id}/runs", json={"run": before})).status_code == 200
+    message = script({"text": "yes"})
+    async with sdk_of(server, max_retries=4, timeout=0.5) as hasty:
+        stream = await hasty.chat.completions.create(
+            model=agent_id, messages=[{"role": "user", "content": message}], stream=True
+        )
+        told = [chunk.choices[0].delta.content async for chunk in stream]
+    assert "".join(text or "" for text in told) == "yes"
+    assert len(await server.runs(agent_id)) == 2
+
+
 @requirement("openai_models")
 async def test_a_model_that_is_no_agent_is_told_as_openai_tells_it(sdk: openai.AsyncOpenAI) -> None:
     for name in ("gpt-4o", "openai/gpt-4o"):
@@ -144,7 +169,10 @@ async def test_the_official_sdk_for_node_works(server: Faced) -> None:
         "streamError": ["come back later", "server_error", "MODEL_OVERLOADED"],
         "status": 404,
         "code": "AGENT_NOT_FOUND",
+        "late": "late",
     }
+    # One failed, one came late.
+    assert len(await server.runs(failing)) == 2
 
 
 @requirement("openai_keys")

@@ -35,6 +35,11 @@ try {
   seen.status = error.status;
   seen.code = error.code;
 }
+// Repeats what takes too long.
+const hasty = new OpenAI({ baseURL, apiKey: "any", maxRetries: 4, timeout: 500 });
+const late = JSON.stringify([[{ delay_ms: 900 }, { text: "late" }]]);
+seen.late = (await hasty.chat.completions.create({ model: failing, messages: said(late) })).choices[0].message.content;
+
 // Stops in the middle, as a Stop button does.
 const runner = client.chat.completions.stream({ model: agent, messages: said("a b c d e f g h") });
 for await (const _ of runner) {

@@ -13,4 +13,5 @@ REQUIREMENTS = {
     "openai_keys": "The SDK's key is the server's.",
     "openai_webui": "Open WebUI's calls are answered.",
     "openai_stop": "Who leaves cancels the run.",
+    "openai_repeats": "What an SDK repeats by itself goes on with its last try's run; what a user asks twice is two runs.",
 }

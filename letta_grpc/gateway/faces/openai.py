@@ -6,7 +6,8 @@
 The last message is what is said to the agent. Earlier ones are not looked at, for the agent remembers the conversation itself;
 nor are the system prompt, tools and sampling parameters, which are the agent's own. `response_format` is the shape of this
 answer, `user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is
-at work waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run.
+at work waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run, but for an SDK that
+has waited as long as it said: it asks again by itself, and goes on with that run (`openai_repeats.py`).
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object
@@ -29,6 +30,7 @@ from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import object_in, telling
 from letta_grpc.gateway.faces.openai_answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
+from letta_grpc.gateway.faces.openai_repeats import Attempt, Repeats
 from letta_grpc.gateway.faces.openai_requests import NO_AGENT, ChatRequest, chat_request_of
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
@@ -45,13 +47,15 @@ _PAGE = 1000
 
 def openai(ground: Ground) -> Sequence[BaseRoute]:
     """Return the face's routes."""
+    repeats = Repeats()
 
     async def complete(request: Request) -> Response:
-        key = request.headers.get("idempotency-key", "")
-        wanted = chat_request_of(await object_in(request, ground.options), key)
-        turns = Turns(ground.channel, metadata_of(request.scope))
+        body = await object_in(request, ground.options)
+        attempt = repeats.attempt(request.headers, body)
+        wanted = chat_request_of(body, attempt.key)
+        turns = Turns(ground.channel, metadata_of(request.scope), attempt.leave)
         if wanted.is_stream:
-            return EventStream(_blocks(turns, wanted), _refusal)
+            return EventStream(_blocks(turns, wanted, attempt), _refusal)
         return JSONResponse(await unless_left(request.receive, _completion(turns, wanted)))
 
     async def models(request: Request) -> Response:
@@ -88,8 +92,7 @@ def _refusal(failure: Failure) -> Response:
     return JSONResponse(told(failure), failure.http, failure.headers)
 
 
-async def _blocks(turns: Turns, request: ChatRequest) -> AsyncGenerator[bytes, None]:
-    is_open = False
+async def _blocks(turns: Turns, request: ChatRequest, attempt: Attempt) -> AsyncGenerator[bytes, None]:
     chunks = ChatChunks(request)
     try:
         async with aclosing(turns.stream_in_turn(request.start)) as responses:
@@ -98,12 +101,12 @@ async def _blocks(turns: Turns, request: ChatRequest) -> AsyncGenerator[bytes, N
                 if not block and any(event.HasField("heartbeat") for event in response.events):
                     block = KEEPALIVE
                 if block:
-                    is_open = True
+                    attempt.is_answered = True
                     yield block
                 if chunks.is_over:
                     break
     except Failure as failure:
-        if not is_open:
+        if not attempt.is_answered:
             raise
         yield data_of(orjson.dumps(told(failure)))
     yield _DONE

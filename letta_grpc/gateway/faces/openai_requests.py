@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from letta_grpc.gateway.faces.openai_repeats import GRACE_SECONDS
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.turns import spec_of
 from letta_grpc.v1 import messages_pb2
@@ -47,6 +48,7 @@ def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatR
     if body.get("n") not in (None, 1):
         raise _wrong("n", "An agent gives one answer: 'n' must be 1.")
     spec = spec_of(_last_users(body))
+    spec.disconnect_grace.seconds = GRACE_SECONDS
     if (shape := _shape(body.get("response_format"))) is not None:
         spec.response_format = shape
     for key, value in _metadata(body).items():
