@@ -67,7 +67,7 @@ impl Connection {
         loop {
             match within(limit, call()).await {
                 Ok(response) => return Ok(response.into_inner()),
-                Err(error) if error.code() == Some(tonic::Code::DeadlineExceeded) => return Err(error),
+                Err(error) if error.code() == Some(tonic::Code::DeadlineExceeded) => return Err(error.after(backoff.last())),
                 Err(error) => {
                     let wait = backoff.wait_after(error, self.retry.call_attempts)?;
                     tokio::time::sleep(wait).await;

@@ -45,6 +45,8 @@ struct Facts {
     run: Option<Run>,
     // Of a call that failed: it holds what broke the connection.
     status: Option<Status>,
+    // Why the try before failed.
+    cause: Option<Error>,
 }
 
 /// A field of a request that breaks a rule.
@@ -124,6 +126,15 @@ impl Error {
         Self::of(Some(Code::DeadlineExceeded), format!("no end within {limit:?}"))
     }
 
+    /// The end of a time limit as one that says why the try before it failed, if there was one.
+    pub(crate) fn after(mut self, last: Option<&Self>) -> Self {
+        if let Some(last) = last {
+            self.0.message = format!("{}; the try before failed: {last}", self.0.message);
+            self.0.cause = Some(last.clone());
+        }
+        self
+    }
+
     pub(crate) fn closed() -> Self {
         Self::of(None, "the stream ended before the run did")
     }
@@ -164,6 +175,7 @@ impl From<Status> for Error {
             retry_delay: details.retry_info().and_then(|retry| retry.retry_delay),
             run: None,
             status: Some(status),
+            cause: None,
         }))
     }
 }
@@ -194,7 +206,10 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     /// What broke the connection, where that is the failure: a refused connection, a certificate that nobody trusts.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.status.as_ref()?.source()
+        match &self.0.cause {
+            Some(cause) => Some(cause),
+            None => self.0.status.as_ref()?.source(),
+        }
     }
 }
 

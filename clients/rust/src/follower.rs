@@ -99,6 +99,11 @@ impl Follower {
         self.found.take()
     }
 
+    /// Why the try before failed, if there was one since the last progress.
+    pub(crate) fn last_failure(&self) -> Option<&Error> {
+        self.backoff.last()
+    }
+
     /// Takes one step. An error is one that no new try helps, or the last of too many.
     pub(crate) async fn step(&mut self) -> Result<()> {
         let outcome = match (self.pause.take(), &mut self.call) {

@@ -49,17 +49,24 @@ impl RetryPolicy {
 pub(crate) struct Backoff {
     policy: RetryPolicy,
     failures: u32,
+    last: Option<Error>,
     draw: fn() -> f64,
 }
 
 impl Backoff {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
-        Self { policy, failures: 0, draw: fastrand::f64 }
+        Self { policy, failures: 0, last: None, draw: fastrand::f64 }
     }
 
     /// Begins again: there was progress.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
+        self.last = None;
+    }
+
+    /// Why the try before failed, if there was one since the last progress.
+    pub(crate) fn last(&self) -> Option<&Error> {
+        self.last.as_ref()
     }
 
     /// Returns how long to wait before the next try, or the error if no try is left or none would help.
@@ -70,7 +77,9 @@ impl Backoff {
         }
         // Not from zero on: a few short draws in a row would spend the attempts long before the server is back.
         let drawn = self.policy.ceiling(self.failures).mul_f64(f64::midpoint(1.0, (self.draw)()));
-        Ok(drawn.max(error.retry_delay().unwrap_or_default()))
+        let wait = drawn.max(error.retry_delay().unwrap_or_default());
+        self.last = Some(error);
+        Ok(wait)
     }
 }
 

@@ -30,6 +30,8 @@ pub struct RunStream {
     last_sequence_number: i32,
     waiting: VecDeque<Event>,
     failure: Option<Error>,
+    // Of the try before, for a deadline that comes within a step.
+    last_failure: Option<Error>,
     so_far: Accumulator,
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
 }
@@ -52,6 +54,7 @@ impl RunStream {
             place: Place::Between(Box::new(follower)),
             waiting: VecDeque::new(),
             failure: None,
+            last_failure: None,
             so_far: Accumulator::default(),
             deadline: deadline.map(|limit| (limit, Box::pin(tokio::time::sleep(limit)))),
         };
@@ -152,7 +155,7 @@ impl RunStream {
         if let Some((limit, sleep)) = &mut self.deadline
             && sleep.as_mut().poll(context).is_ready()
         {
-            self.failure = Some(Error::deadline(*limit));
+            self.failure = Some(Error::deadline(*limit).after(self.last_failure.as_ref()));
             self.place = Place::Over;
         }
         if let Place::Between(_) = self.place
@@ -177,6 +180,7 @@ impl RunStream {
             self.so_far.set_run(run);
         }
         self.failure = outcome.err();
+        self.last_failure = follower.last_failure().cloned();
         let over = self.failure.is_some() || follower.has_ended();
         self.place = if over { Place::Over } else { Place::Between(follower) };
     }
@@ -226,6 +230,7 @@ mod tests {
     use tonic::Code;
 
     const SOON: Duration = Duration::from_millis(30);
+    const LATER: Duration = Duration::from_millis(500);
 
     fn sent<T: Send>(value: T) -> T {
         value
@@ -246,10 +251,20 @@ mod tests {
 
     /// A server that takes connections and never says a word.
     async fn silent() -> (TcpListener, Client) {
+        served(RetryPolicy { initial: Duration::ZERO, call_attempts: 2, ..RetryPolicy::default() }, SOON).await
+    }
+
+    async fn served(retry: RetryPolicy, timeout: Duration) -> (TcpListener, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = listener.local_addr().unwrap().to_string();
-        let retry = RetryPolicy { initial: Duration::ZERO, call_attempts: 2, ..RetryPolicy::default() };
-        (listener, Client::connect(target).timeout(SOON).retry(retry).await.unwrap())
+        (listener, Client::connect(target).timeout(timeout).retry(retry).await.unwrap())
+    }
+
+    fn assert_says_why(error: &Error) {
+        assert_eq!(error.code(), Some(Code::DeadlineExceeded));
+        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>()).expect("a cause");
+        assert!(cause.is_retryable(), "{cause}");
+        assert!(error.message().ends_with(&format!("; the try before failed: {cause}")), "{error}");
     }
 
     #[tokio::test]
@@ -257,6 +272,24 @@ mod tests {
         let (_listener, client) = silent().await;
         let error = client.run("agent-1", "Hello!").deadline(SOON).stream().await.unwrap_err();
         assert_eq!(error.code(), Some(Code::DeadlineExceeded));
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_ends_the_tries_says_why_the_one_before_failed() {
+        let (listener, client) =
+            served(RetryPolicy { initial: Duration::from_secs(60), ..RetryPolicy::default() }, LATER).await;
+        drop(listener);
+        let error = client.run("agent-1", "Hello!").deadline(LATER).stream().await.unwrap_err();
+        assert_says_why(&error);
+    }
+
+    #[tokio::test]
+    async fn a_time_limit_of_a_call_says_why_the_try_before_failed() {
+        let (listener, client) = served(RetryPolicy { initial: Duration::ZERO, ..RetryPolicy::default() }, LATER).await;
+        // The first connection is closed, the next one never answered.
+        let refusing = std::thread::spawn(move || listener.accept().map(|_| listener));
+        assert_says_why(&client.get_run("run-1").await.unwrap_err());
+        drop(refusing.join());
     }
 
     #[tokio::test]
