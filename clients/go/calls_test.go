@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,27 @@ func TestAReadIsRepeatedWhileTheServerIsOutOfReach(t *testing.T) {
 	answer, err := serve(t, server).Runs.GetRun(t.Context(), &lettapb.GetRunRequest{RunId: "run-1"})
 	if answer.GetRun().GetId() != "run-1" || err != nil {
 		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+func TestATryOfACallDialsAgainWhateverTheBackOffOfTheConnection(t *testing.T) {
+	var dials atomic.Int32
+	away := grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+		dials.Add(1)
+		return nil, errors.New("refused")
+	})
+	patient := RetryPolicy{Initial: 10 * time.Millisecond, Maximum: 10 * time.Millisecond, Multiplier: 1, CallAttempts: 50}
+	client, err := NewClient("passthrough:///test", WithRetry(patient), WithDialOptions(away))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Runs.GetRun(t.Context(), &lettapb.GetRunRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("%v", err)
+	}
+	// By itself the connection dials four times in this half a second.
+	if dialled := dials.Load(); dialled < 10 {
+		t.Errorf("dialled %d times", dialled)
 	}
 }
 

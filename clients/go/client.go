@@ -119,7 +119,7 @@ func (c *Client) Close() error {
 
 func (c *Client) closed() bool { return c.life.Err() != nil }
 
-// sleep waits; Close ends it, and the context.
+// sleep waits before another try; Close ends it, and the context.
 func (c *Client) sleep(ctx context.Context, wait time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -128,6 +128,8 @@ func (c *Client) sleep(ctx context.Context, wait time.Duration) error {
 	if c.closed() {
 		return closedError()
 	}
+	// This was the back-off: the connection's own would come on top of it.
+	c.connection.ResetConnectBackoff()
 	return err
 }
 

@@ -50,8 +50,6 @@ func (s *Stream) recover(failure *Error) error {
 	if err := s.client.sleep(s.ctx, wait); errors.Is(err, ErrClosed) {
 		return err
 	}
-	// This was the back-off: the connection's own would come on top of it.
-	s.client.connection.ResetConnectBackoff()
 	return nil
 }
 
