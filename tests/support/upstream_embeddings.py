@@ -10,7 +10,7 @@ nulls                a list of nothing
 without-index        the vectors in order, without their numbers
 """
 
-from tests.support.upstream_answers import Json
+from tests.support.upstream_wire import Json
 
 _SUBJECTS = (
     ("cat", "kitten", "tom"),

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.support.upstream_answers import ANSWERS, Answer, Json
+from tests.support.upstream_answers import ANSWERS
 from tests.support.upstream_embeddings import embeddings
-from tests.support.upstream_vendors import MORE_ANSWERS
+from tests.support.upstream_troubles import TROUBLES
+from tests.support.upstream_vendors import VENDORS
+from tests.support.upstream_wire import Answer, Json
 
 _LONGEST_WAIT_SECONDS = 10.0
 
@@ -133,7 +136,11 @@ class _Connection:
 
 async def _ended(answer: Answer) -> None:
     with suppress(ConnectionError):
-        await answer.send()
+        for pattern, send in (*ANSWERS, *TROUBLES, *VENDORS):
+            if match := re.fullmatch(pattern, answer.model):
+                await send(answer, *match.groups())
+                return
+        await answer.refuse(404, {"message": f"The model `{answer.model}` does not exist", "code": "model_not_found"})
 
 
 def _models() -> list[Json]:
@@ -143,7 +150,6 @@ def _models() -> list[Json]:
 
 
 async def _main() -> None:
-    ANSWERS.extend(MORE_ANSWERS)
     seen = _Seen()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,11 +1,11 @@
-"""More of how the adversarial upstream answers: strict about a request, loose about an end. The names are in `upstream.py`."""
+"""How the adversarial upstream answers as some vendors do: strict about a request, loose about an end. See `upstream.py`."""
 
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
 
-from tests.support.upstream_answers import Answer, Json, chunk, words
+from tests.support.upstream_answers import words
+from tests.support.upstream_wire import Answer, Answers, Json, chunk
 
 
 async def repeats_request(answer: Answer) -> None:
@@ -74,7 +74,7 @@ async def late_usage(answer: Answer) -> None:
     await answer.end(None, completion=1)
 
 
-MORE_ANSWERS: list[tuple[str, Callable[..., Awaitable[None]]]] = [
+VENDORS: Answers = [
     ("repeats-request", repeats_request),
     ("repeats-two-requests", repeats_two_requests),
     ("wants-reasoning", wants_reasoning),
