@@ -1,7 +1,4 @@
-"""Runs: one answer of an agent to one input, and the table of what may happen in one.
-
-Rule: every event of a run is a row of TRANSITIONS; nothing else compares phases.
-"""
+"""Runs: one answer of an agent to one input."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
