@@ -10,6 +10,7 @@ ends over what goes on. A turn in which nothing may be called any more can alway
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 from letta_grpc.domain.completions import ANY_TOOL
 from letta_grpc.domain.tool_rules import (
@@ -142,25 +143,9 @@ class ToolPolicy:
 
     def _next_up(self, last: MadeCall) -> dict[str, str] | None:
         """Return the tools one of which has to follow, each with its arguments; None if nothing has to."""
-        result: dict[str, str] | None = None
-        for rule in self.rules:
-            if rule.tool != last.tool:
-                continue
-            match rule:
-                case ConstrainChild():
-                    given = rule.arguments or {}
-                    children = {child: given.get(child, "") for child in rule.children}
-                case Conditional():
-                    follower = rule.next_after(last.output)
-                    if follower is None:
-                        continue
-                    children = dict.fromkeys(follower, "")
-                case _:
-                    continue
-            result = (
-                children if result is None else {tool: result[tool] or children[tool] for tool in result if tool in children}
-            )
-        return result
+        by_rule = (_followers(rule, last.output) for rule in self.rules if rule.tool == last.tool)
+        demanded = [followers for followers in by_rule if followers is not None]
+        return reduce(_in_both, demanded) if demanded else None
 
     def _allowed(self, made: Sequence[MadeCall], candidates: Iterable[str]) -> tuple[str, ...]:
         wanted = set(candidates)
@@ -172,3 +157,20 @@ class ToolPolicy:
         limits = [rule.limit for rule in self._known() if isinstance(rule, MaxCount) and rule.tool == tool]
         count = sum(call.tool == tool for call in made)
         return (not parents or last in parents) and all(count < limit for limit in limits)
+
+
+def _followers(rule: ToolRule, output: str | None) -> dict[str, str] | None:
+    """Return the tools one of which has to follow by one rule, each with its arguments; None if it demands nothing."""
+    match rule:
+        case ConstrainChild(children=children, arguments=arguments):
+            given = arguments or {}
+            return {child: given.get(child, "") for child in children}
+        case Conditional():
+            followers = rule.next_after(output)
+            return None if followers is None else dict.fromkeys(followers, "")
+        case _:
+            return None
+
+
+def _in_both(first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
+    return {tool: first[tool] or second[tool] for tool in first if tool in second}
