@@ -17,7 +17,7 @@ from letta_grpc.domain.ids import (
     new_run_id,
     new_step_id,
 )
-from letta_grpc.domain.messages import Message, Role, ToolReturn, ToolReturnStatus
+from letta_grpc.domain.messages import Message, Role, ToolReturn, ToolReturnStatus, returned_ids
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run, RunKind, RunState, StopReason
 from letta_grpc.domain.tools import Tool
@@ -86,7 +86,7 @@ def new_thread(file: ConversationFile, agent: Agent, now: datetime) -> NewThread
 
 def _with_returns(messages: Sequence[Message]) -> Iterator[Message]:
     """Yield messages in which every call has a return: what waited or ran when the file was written does neither here."""
-    returned = {each.tool_call_id for message in messages if message.role is Role.TOOL for each in message.tool_returns}
+    returned = returned_ids(messages)
     for message in messages:
         yield message
         if open_calls := [call for call in message.tool_calls if call.id not in returned]:

@@ -19,7 +19,7 @@ from letta_grpc.domain.ids import (
     new_run_id,
     previous_message_id,
 )
-from letta_grpc.domain.messages import Message, Role
+from letta_grpc.domain.messages import Message, Role, returned_ids
 from letta_grpc.domain.runs import Run, RunKind, RunState, StopReason
 from letta_grpc.domain.usage import Timing
 from letta_grpc.domain.waiting import Brief
@@ -95,8 +95,7 @@ def _without_unfinished_step(messages: Sequence[Message]) -> Sequence[Message]:
         return messages
     step = [message for message in messages if message.tool_calls and _same_step(message, calling)]
     called = {call.id for message in step for call in message.tool_calls}
-    returned = {each.tool_call_id for message in messages if message.role is Role.TOOL for each in message.tool_returns}
-    if called <= returned:
+    if called <= returned_ids(messages):
         return messages
     begin = next(index for index, message in enumerate(messages) if _same_step(message, calling))
     spoken = any(message.role in _SPOKEN and not _same_step(message, calling) for message in messages[begin:])

@@ -1,5 +1,6 @@
 """Messages: what goes into a conversation and what is kept of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -139,6 +140,11 @@ class Message:
     def text(self) -> str:
         """The text parts, joined."""
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+def returned_ids(messages: Iterable[Message]) -> set[str]:
+    """Return the ids of the calls that have returned in these messages."""
+    return {returned.tool_call_id for message in messages if message.role is Role.TOOL for returned in message.tool_returns}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
