@@ -38,13 +38,17 @@ def _block_text(block: Block) -> str:
 
 def package_return(returned: ToolReturn, time: datetime, timezone: str) -> str:
     """Return a tool's answer as the model reads it: JSON text with `status`, `message` and local `time`."""
-    local = time.astimezone(ZoneInfo(timezone))
     packaged = {
         "status": "OK" if returned.status is ToolReturnStatus.SUCCESS else "Failed",
         "message": returned.text.replace("\x00", ""),
-        "time": local.strftime("%Y-%m-%d %I:%M:%S %p %Z%z"),
+        "time": local_time(time, timezone),
     }
     return json.dumps(packaged, indent=2, ensure_ascii=False)
+
+
+def local_time(time: datetime, timezone: str) -> str:
+    """Return a time as the model reads it."""
+    return time.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %I:%M:%S %p %Z%z")
 
 
 def estimate_tokens(text: str) -> int:

@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.arguments import object_in, text_of
 from letta_grpc.domain.completions import ToolDefinition
+from letta_grpc.domain.context import local_time
 from letta_grpc.domain.messages import ContentPart, Message, ReasoningPart, TextPart, ToolCall
 
 THINKING = "thinking"
@@ -84,8 +84,7 @@ def spoken(text: str) -> str:
 
 def heartbeat(reason: str, time: datetime, timezone: str) -> str:
     """Return the text of the message that gives the model control again."""
-    local = time.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %I:%M:%S %p %Z%z")
-    return json.dumps({"type": "heartbeat", "reason": reason, "time": local}, ensure_ascii=False)
+    return json.dumps({"type": "heartbeat", "reason": reason, "time": local_time(time, timezone)}, ensure_ascii=False)
 
 
 def is_heard(call: ToolCall, message: Message) -> bool:
