@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from letta_grpc.domain.agents import ModelSettings
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.names import Name
+from letta_grpc.domain.tools import DEFAULT_RETURN_CHAR_LIMIT
 from letta_grpc.domain.usage import Usage
 
 
@@ -23,7 +24,7 @@ class ToolDefinition:
     idempotent: bool = False
     parallel: bool = True
     requires_approval: bool = False
-    return_char_limit: int = 50_000
+    return_char_limit: int = DEFAULT_RETURN_CHAR_LIMIT
 
 
 # The tool choice of a call that must not be answered in plain words.
