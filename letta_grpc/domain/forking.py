@@ -9,7 +9,6 @@ from datetime import datetime
 
 from letta_grpc.domain.agents import Conversation
 from letta_grpc.domain.errors import InvalidRequest
-from letta_grpc.domain.events import RunFinished, RunStarted
 from letta_grpc.domain.ids import (
     MessageId,
     RunId,
@@ -21,7 +20,6 @@ from letta_grpc.domain.ids import (
 )
 from letta_grpc.domain.messages import Message, Role, returned_ids
 from letta_grpc.domain.runs import Run, RunKind, RunState, StopReason
-from letta_grpc.domain.usage import Timing
 from letta_grpc.domain.waiting import Brief
 
 _SPOKEN = frozenset({Role.USER, Role.SYSTEM, Role.ASSISTANT})
@@ -59,9 +57,8 @@ def forked(source: WholeThread, *, model: str, time: datetime, title: str = "", 
         original, id=new_conversation_id(), title=title or original.title, is_default=False, create_time=time, update_time=time
     )
     run = _run(conversation, model, time)
-    ended = replace(run, state=RunState.COMPLETED, stop_reason=StopReason.END_TURN, end_time=time, timing=Timing(total=0.0))
     thread = _copy(source, _without_unfinished_step(_up_to(source.messages, up_to)), conversation, run.id)
-    return Fork(thread=thread, brief=Brief(run=ended, events=(RunStarted(run), RunFinished(ended))))
+    return Fork(thread=thread, brief=Brief.of(run, state=RunState.COMPLETED, stop_reason=StopReason.END_TURN))
 
 
 def _run(conversation: Conversation, model: str, time: datetime) -> Run:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 
-from letta_grpc.domain.approvals import OpenBatch
+from letta_grpc.domain.approvals import OpenBatch, PendingAction
 from letta_grpc.domain.events import ApprovalRequested, MessageCompleted, RunEvent, RunFinished, RunStarted, ToolReturned
 from letta_grpc.domain.ids import new_message_id, new_run_id
 from letta_grpc.domain.messages import Message, Role
@@ -23,19 +24,32 @@ class Brief:
     run: Run
     events: tuple[RunEvent, ...]
 
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        *events: RunEvent,
+        state: RunState,
+        stop_reason: StopReason,
+        pending_actions: tuple[PendingAction, ...] = (),
+    ) -> Self:
+        """Return a run that ends at the time of its start, with these events between the two."""
+        ended = replace(
+            run,
+            state=state,
+            stop_reason=stop_reason,
+            pending_actions=pending_actions,
+            end_time=run.start_time,
+            timing=Timing(total=0.0),
+        )
+        return cls(run=ended, events=(RunStarted(run), *events, RunFinished(ended)))
+
 
 def still_waiting(run: Run, batch: OpenBatch) -> Brief:
     """Return the run of an answer that leaves calls of the batch open."""
     rest = batch.pending
-    ended = replace(
-        run,
-        state=RunState.INTERRUPTED,
-        stop_reason=waiting_reason(rest),
-        pending_actions=rest,
-        end_time=run.start_time,
-        timing=Timing(total=0.0),
-    )
-    return Brief(run=ended, events=(RunStarted(run), ApprovalRequested(rest), RunFinished(ended)))
+    reason = waiting_reason(rest)
+    return Brief.of(run, ApprovalRequested(rest), state=RunState.INTERRUPTED, stop_reason=reason, pending_actions=rest)
 
 
 def denial(batch: OpenBatch, reason: str, run: Run) -> Message:
@@ -72,6 +86,5 @@ def denied_by_server(batch: OpenBatch, waiting: Run, reason: str, time: datetime
         background=waiting.background,
     )
     message = denial(batch, reason, run)
-    timing = Timing(total=0.0)
-    ended = replace(run, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED, end_time=time, timing=timing)
-    return Brief(run=ended, events=(RunStarted(run), *denial_events(message), RunFinished(ended))), message
+    told = denial_events(message)
+    return Brief.of(run, *told, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED), message
