@@ -9,13 +9,13 @@ from letta_grpc.domain.agent_files import AgentFile, ConversationFile, Import, N
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, InvalidRequest
 from letta_grpc.domain.forking import WholeThread
-from letta_grpc.domain.ids import AgentId, MessageId, new_conversation_id, new_tool_id
+from letta_grpc.domain.ids import AgentId, MessageId, new_conversation_id
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.paging import MAX_PAGE_SIZE, Page, PageRequest
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.tools import PythonSource, Tool
 from letta_grpc.engine.agents import Agents, NewAgent
-from letta_grpc.engine.tools import NewTool
+from letta_grpc.engine.tools import NewTool, new_tool
 from letta_grpc.ports.agent_files import AgentImporter
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.stores import ConversationStore, HistoryStore, PassageStore
@@ -103,25 +103,7 @@ class AgentFiles:
         }
         if taken:
             raise InvalidRequest(fields=taken)
-        now = self._clock.now()
-        return tuple(
-            Tool(
-                id=new_tool_id(),
-                name=wish.name,
-                description=wish.description,
-                parameters=wish.parameters,
-                source=wish.source,
-                tags=wish.tags,
-                return_char_limit=wish.return_char_limit,
-                requires_approval=wish.requires_approval,
-                idempotent=wish.idempotent,
-                parallel=wish.parallel,
-                create_time=now,
-                update_time=now,
-            )
-            for wish in wishes
-            if wish.name not in known
-        )
+        return tuple(new_tool(wish, self._clock) for wish in wishes if wish.name not in known)
 
     async def _with_sleeptime_that_is_here(self, agent: Agent) -> Agent:
         """Return the agent with those of its background agents that this server has."""

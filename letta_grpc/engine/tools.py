@@ -1,7 +1,7 @@
 """Tools as resources: made, listed, changed, and given to agents."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.completions import ToolDefinition
@@ -39,6 +39,25 @@ class NewTool:
     requires_approval: bool = False
     idempotent: bool = False
     parallel: bool = True
+
+
+def new_tool(wish: NewTool, clock: Clock) -> Tool:
+    """Return the tool that is wished for, which takes nothing more from its source."""
+    now = clock.now()
+    return Tool(
+        id=new_tool_id(),
+        name=wish.name,
+        description=wish.description,
+        parameters=wish.parameters,
+        source=wish.source,
+        tags=wish.tags,
+        return_char_limit=wish.return_char_limit,
+        requires_approval=wish.requires_approval,
+        idempotent=wish.idempotent,
+        parallel=wish.parallel,
+        create_time=now,
+        update_time=now,
+    )
 
 
 class ToolShelf:
@@ -130,21 +149,9 @@ class ToolShelf:
             raise InvalidRequest(fields={"tool.name": rule})
         if signature.name in self._own_names.values():
             raise NameTaken("A built-in tool has this name.", name=signature.name)
-        now = self._clock.now()
-        return Tool(
-            id=new_tool_id(),
-            name=signature.name,
-            description=wish.description or signature.description,
-            parameters=signature.parameters,
-            source=wish.source,
-            tags=wish.tags,
-            return_char_limit=wish.return_char_limit,
-            requires_approval=wish.requires_approval,
-            idempotent=wish.idempotent,
-            parallel=wish.parallel,
-            create_time=now,
-            update_time=now,
-        )
+        description = wish.description or signature.description
+        whole = replace(wish, name=signature.name, description=description, parameters=signature.parameters)
+        return new_tool(whole, self._clock)
 
     async def _describe(self, code: str, name: str, parameters: str) -> ToolSignature:
         signature = await self._sandbox.describe(code, name=name, parameters=parameters)
