@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from letta_grpc.domain.blocks import Block
-from letta_grpc.domain.ids import AgentId, ConversationId
+from letta_grpc.domain.ids import AgentId, ConversationId, new_conversation_id
 from letta_grpc.domain.names import Name
 from letta_grpc.domain.tool_rules import ToolRule
 
@@ -108,3 +108,9 @@ class Conversation:
     metadata: Mapping[str, str] = field(default_factory=dict)
     create_time: datetime
     update_time: datetime
+
+
+def default_conversation(agent: Agent) -> Conversation:
+    """Return the conversation that an agent is made with."""
+    time = agent.create_time
+    return Conversation(id=new_conversation_id(), agent_id=agent.id, is_default=True, create_time=time, update_time=time)

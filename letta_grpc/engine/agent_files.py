@@ -6,10 +6,10 @@ from itertools import dropwhile
 from typing import TypeVar
 
 from letta_grpc.domain.agent_files import AgentFile, ConversationFile, Import, NewThread, new_passages, new_thread
-from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.agents import Agent, Conversation, default_conversation
 from letta_grpc.domain.errors import AgentNotFound, InvalidRequest
 from letta_grpc.domain.forking import WholeThread
-from letta_grpc.domain.ids import AgentId, MessageId, new_conversation_id
+from letta_grpc.domain.ids import AgentId, MessageId
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.paging import MAX_PAGE_SIZE, Page, PageRequest
 from letta_grpc.domain.passages import Passage
@@ -88,7 +88,7 @@ class AgentFiles:
         agent = await self._with_sleeptime_that_is_here(agent)
         threads = [new_thread(file, agent, agent.create_time) for file in arrival.conversations]
         if not threads:
-            threads.append(NewThread(conversation=_default_of(agent)))
+            threads.append(NewThread(conversation=default_conversation(agent)))
         passages = new_passages(arrival.passages, agent.id)
         return await self._importer.put(Import(agent=agent, tools=new_tools, threads=tuple(threads), passages=passages))
 
@@ -133,11 +133,6 @@ def _context_of(thread: WholeThread) -> Iterator[MessageId]:
 
 def _is_same(tool: Tool, wish: NewTool) -> bool:
     return (tool.source, tool.parameters, tool.description) == (wish.source, wish.parameters, wish.description)
-
-
-def _default_of(agent: Agent) -> Conversation:
-    now = agent.create_time
-    return Conversation(id=new_conversation_id(), agent_id=agent.id, is_default=True, create_time=now, update_time=now)
 
 
 async def _all(read: Callable[[PageRequest], Awaitable[Page[T]]]) -> tuple[T, ...]:

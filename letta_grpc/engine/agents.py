@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from letta_grpc.domain.agents import Agent, AgentKind, Conversation, ModelSettings, Sleeptime
+from letta_grpc.domain.agents import Agent, AgentKind, ModelSettings, Sleeptime, default_conversation
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.context import Context
 from letta_grpc.domain.errors import InvalidRequest
-from letta_grpc.domain.ids import AgentId, ConversationId, new_agent_id, new_conversation_id
+from letta_grpc.domain.ids import AgentId, ConversationId, new_agent_id
 from letta_grpc.domain.memgpt import SEND_MESSAGE
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
@@ -82,9 +82,7 @@ class Agents:
         Raises what `planned` raises.
         """
         agent = await self.planned(wish)
-        id_, now = new_conversation_id(), agent.create_time
-        default = Conversation(id=id_, agent_id=agent.id, is_default=True, create_time=now, update_time=now)
-        return await self._agents.create(agent, default)
+        return await self._agents.create(agent, default_conversation(agent))
 
     async def planned(self, wish: NewAgent, *, further_tools: AbstractSet[str] = frozenset()) -> Agent:
         """Return the agent that is wished for, without storing it. `further_tools` are known beside those of the server.
