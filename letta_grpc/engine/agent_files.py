@@ -1,9 +1,9 @@
 """Taking agents out of a server and into one."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import dropwhile
-from typing import TypeVar
 
 from letta_grpc.domain.agent_files import AgentFile, ConversationFile, Import, NewThread, new_passages, new_thread
 from letta_grpc.domain.agents import Agent, Conversation, default_conversation
@@ -11,18 +11,16 @@ from letta_grpc.domain.errors import AgentNotFound, InvalidRequest
 from letta_grpc.domain.forking import WholeThread
 from letta_grpc.domain.ids import AgentId, MessageId
 from letta_grpc.domain.messages import Role
-from letta_grpc.domain.paging import MAX_PAGE_SIZE, Page, PageRequest
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.tools import PythonSource, Tool
 from letta_grpc.engine.agents import Agents, NewAgent
+from letta_grpc.engine.pages import items_of
 from letta_grpc.engine.tools import NewTool, new_tool
 from letta_grpc.ports.agent_files import AgentImporter
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.stores import ConversationStore, HistoryStore, PassageStore
 from letta_grpc.ports.tool_store import NamedTools
 from letta_grpc.ports.tools import OwnTools
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +61,14 @@ class AgentFiles:
     async def export(self, agent_id: AgentId, *, messages: bool = True, passages: bool = True) -> AgentFile:
         """Return an agent with all that is its own. Raises AgentNotFound."""
         agent = await self._agents.get(agent_id)
-        threads = await _all(lambda page: self._conversations.list(agent_id, page))
-        notes = await _all(lambda page: self._passages.list(agent_id, page)) if passages else ()
+        threads = [thread async for thread in items_of(partial(self._conversations.list, agent_id))]
+        notes = [note async for note in items_of(partial(self._passages.list, agent_id))] if passages else []
         found = {tool.name: tool for tool in await self._tools.find(agent.tools)}
         return AgentFile(
             agent=agent,
             tools=tuple(found[name] for name in agent.tools if name in found and isinstance(found[name].source, PythonSource)),
             conversations=tuple([await self._exported(thread, messages=messages) for thread in threads]),
-            passages=notes,
+            passages=tuple(notes),
         )
 
     async def _exported(self, thread: Conversation, *, messages: bool) -> ConversationFile:
@@ -133,15 +131,3 @@ def _context_of(thread: WholeThread) -> Iterator[MessageId]:
 
 def _is_same(tool: Tool, wish: NewTool) -> bool:
     return (tool.source, tool.parameters, tool.description) == (wish.source, wish.parameters, wish.description)
-
-
-async def _all(read: Callable[[PageRequest], Awaitable[Page[T]]]) -> tuple[T, ...]:
-    """Return what is on all pages."""
-    items: tuple[T, ...] = ()
-    after: int | None = None
-    while True:
-        page = await read(PageRequest(size=MAX_PAGE_SIZE, after=after))
-        items += page.items
-        after = page.next
-        if after is None:
-            return items

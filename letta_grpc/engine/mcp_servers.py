@@ -1,13 +1,14 @@
 """MCP servers: registering them, and taking in their tools."""
 
 import re
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from letta_grpc.domain.errors import InvalidRequest, NameTaken
 from letta_grpc.domain.ids import McpServerId, new_mcp_server_id, new_tool_id
-from letta_grpc.domain.paging import MAX_PAGE_SIZE, Page, PageRequest
+from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.tools import HttpEndpoint, McpServer, McpSource, StdioEndpoint, Tool, ToolSignature
+from letta_grpc.engine.pages import items_of
 from letta_grpc.engine.tools import MAX_PARAMETERS_BYTES
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.mcp import McpClient, McpServerStore
@@ -65,7 +66,7 @@ class McpServers:
         The tools first: what is left after a crash half-way is a server that can be deleted again.
         """
         server = await self._servers.get(server_id)
-        for tool in [tool async for tool in self._tools_of(server_id)]:
+        for tool in [tool async for tool in items_of(self._tools.list) if _server_of(tool) == server_id]:
             await self._tools.delete(tool.id)
         await self._servers.delete(server_id)
         await self._client.forget(server)
@@ -120,21 +121,14 @@ class McpServers:
         )
         return await self._tools.create(tool)
 
-    async def _tools_of(self, server_id: McpServerId) -> AsyncIterator[Tool]:
-        after: int | None = None
-        while True:
-            page = await self._tools.list(PageRequest(size=MAX_PAGE_SIZE, after=after))
-            for tool in page.items:
-                if isinstance(tool.source, McpSource) and tool.source.server_id == server_id:
-                    yield tool
-            if page.next is None:
-                return
-            after = page.next
-
 
 def local_name(prefix: str, name: str) -> str:
     """Return the name under which agents have a tool: models take fewer signs in a name than MCP does."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", prefix + name)[:MAX_TOOL_NAME]
+
+
+def _server_of(tool: Tool) -> McpServerId | None:
+    return tool.source.server_id if isinstance(tool.source, McpSource) else None
 
 
 def _is_of(tool: Tool, server_id: McpServerId, remote_name: str) -> bool:

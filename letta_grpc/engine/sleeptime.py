@@ -13,8 +13,8 @@ from letta_grpc.domain.agents import Agent, Sleeptime
 from letta_grpc.domain.errors import LettaError, RequestIdReused
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.messages import Message, Role, SpokenInput, TextPart
-from letta_grpc.domain.paging import MAX_PAGE_SIZE, PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunKind, RunSpec
+from letta_grpc.engine.pages import items_of
 from letta_grpc.engine.starts import StartRequest, admission, start_of
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Start
@@ -49,19 +49,12 @@ class SleeptimeWork:
 
     async def start_all(self, start: StartRun) -> None:
         """Start what is due for any agent. Errors are logged."""
-        page = PageRequest(size=MAX_PAGE_SIZE)
-        while True:
-            try:
-                found = await self._agents.list(page)
-            except LettaError:
-                logger.warning("background work could not be looked for", exc_info=True)
-                return
-            for agent in found.items:
+        try:
+            async for agent in items_of(self._agents.list):
                 if agent.sleeptime:
                     await self.start_due(agent.id, start)
-            if found.next is None:
-                return
-            page = PageRequest(size=MAX_PAGE_SIZE, after=found.next)
+        except LettaError:
+            logger.warning("background work could not be looked for", exc_info=True)
 
     async def start_due(self, agent_id: AgentId, start: StartRun) -> None:
         """Start what is due for an agent. Errors are logged: no turn fails for them, and the next one tries again."""

@@ -168,7 +168,7 @@ async def test_what_is_left_out_is_not_there(house: Engine, files: AgentFiles) -
 async def test_a_long_conversation_and_all_pages_of_notes_are_exported(
     house: Engine, files: AgentFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("letta_grpc.engine.agent_files.MAX_PAGE_SIZE", 2)
+    monkeypatch.setattr("letta_grpc.engine.pages.MAX_PAGE_SIZE", 2)
     now = house.clock.now()
     for number in range(3):
         await house.play(say(f"answer {number}"), words=f"question {number}")
