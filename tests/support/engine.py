@@ -43,7 +43,7 @@ from letta_grpc.ports.images import ImageLoader
 from letta_grpc.ports.journal import Change
 from letta_grpc.ports.models import ChatModel
 from letta_grpc.ports.tools import Output, ToolContext, ToolResult
-from letta_grpc.ports.tracing import NoTracing
+from letta_grpc.ports.tracing import NoTracing, Tracing
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.support.callbacks import Receivers
@@ -229,11 +229,12 @@ async def engine(
     agent: Agent | None = None,
     images: ImageLoader | None = None,
     receivers: CallbackSender | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine; give it the database of another one that was left to let it take over."""
     clock, codec, receivers = clock or FakeClock(), ProtoEventCodec(), receivers or Receivers()
     database = database or MemoryDatabase(clock, codec)
-    model, tools, tracing, readers = model or DirectedModel(), tools or DirectedTools(), NoTracing(), Readers()
+    model, tools, tracing, readers = model or DirectedModel(), tools or DirectedTools(), tracing or NoTracing(), Readers()
     models = OneModel(model)
     children = Children(
         runs=database.runs, history=database.history, log=database.log, models=models, clock=clock, tracing=tracing

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
@@ -11,26 +10,13 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from letta_grpc.adapters.jiter import Jiter
-from letta_grpc.adapters.json_schema import JsonSchema
 from letta_grpc.adapters.memory.database import MemoryDatabase
-from letta_grpc.engine.agents import Agents, NewAgent
-from letta_grpc.engine.callbacks import Callbacks
-from letta_grpc.engine.children import Children
-from letta_grpc.engine.intake import Intake
-from letta_grpc.engine.loop import AgentLoop
-from letta_grpc.engine.readers import Readers
-from letta_grpc.engine.runs import Runs
-from letta_grpc.engine.sleeptime import SleeptimeWork
-from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.ports.tracing import Tracing
 from letta_grpc.telemetry.interface import Telemetry
 from letta_grpc.telemetry.providers import telemetry_over
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
-from tests.support.callbacks import Receivers
-from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, OneModel
-from tests.support.pictures import NoImages
+from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, engine
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 CALLER_SPAN = "b7ad6b7169203331"
@@ -107,14 +93,13 @@ class Home:
     """What two engines that follow each other share."""
 
     clock: FakeClock
-    codec: ProtoEventCodec
     database: MemoryDatabase
 
 
 def home() -> Home:
     """An empty database."""
-    clock, codec = FakeClock(), ProtoEventCodec()
-    return Home(clock, codec, MemoryDatabase(clock, codec))
+    clock = FakeClock()
+    return Home(clock, MemoryDatabase(clock, ProtoEventCodec()))
 
 
 @asynccontextmanager
@@ -123,58 +108,6 @@ async def traced_engine(
 ) -> AsyncIterator[Engine]:
     """Run an engine that tells this tracing, with these turns of the model's."""
     at = at or home()
-    model, tools, readers = DirectedModel(list(turns)), tools or DirectedTools(), Readers()
-    models, database = OneModel(model), at.database
-    children = Children(
-        runs=database.runs, history=database.history, log=database.log, models=models, clock=at.clock, tracing=tracing
-    )
-    supervisor = Supervisor(
-        loop=AgentLoop(
-            history=database.history,
-            runs=database.runs,
-            models=models,
-            tools=tools,
-            children=children,
-            partial_json=Jiter(),
-            shapes=JsonSchema(),
-            tracing=tracing,
-        ),
-        children=children,
-        sleeptime=SleeptimeWork(
-            agents=database.agents, runs=database.runs, history=database.history, models=models, clock=at.clock
-        ),
-        callbacks=Callbacks(store=database.callbacks, sender=Receivers(), clock=at.clock),
-        journal=database.journal,
-        leases=database.leases,
-        log=database.log,
-        codec=at.codec,
-        readers=readers,
-        clock=at.clock,
-        tracing=tracing,
-        event_retention=timedelta(hours=1),
-    )
-    runs = Runs(
-        supervisor=supervisor,
-        log=database.log,
-        runs=database.runs,
-        steps=database.steps,
-        history=database.history,
-        models=models,
-        intake=Intake(shapes=JsonSchema(), images=NoImages(), callbacks=Receivers(), runs=database.runs),
-        readers=readers,
-        clock=at.clock,
-    )
-    agents = Agents(
-        agents=database.agents,
-        conversations=database.conversations,
-        blocks=database.blocks,
-        memory=database.memory,
-        history=database.history,
-        messages=database.messages,
-        models=models,
-        tools=tools,
-        clock=at.clock,
-    )
-    agent = await agents.create(NewAgent(model="test/model"))
-    async with supervisor:
-        yield Engine(at.clock, at.codec, database, model, tools, readers, supervisor, runs, agents, agent)
+    model = DirectedModel(list(turns))
+    async with engine(database=at.database, clock=at.clock, model=model, tools=tools, tracing=tracing) as house:
+        yield house
