@@ -4,9 +4,9 @@ import asyncio
 
 import httpx2
 
-from letta_grpc.adapters import web_tls
-from letta_grpc.adapters.web_addresses import NameUnknownError, PrivateAddressError, VettedTransport
+from letta_grpc.adapters.web_addresses import NameUnknownError, PrivateAddressError
 from letta_grpc.adapters.web_callbacks import PRIVATE_REFUSED
+from letta_grpc.adapters.web_client import web_client
 from letta_grpc.domain.callbacks import CallbackOutcome
 
 _HEADERS = {"content-type": "application/json", "user-agent": "letta_grpc"}
@@ -14,12 +14,7 @@ _HEADERS = {"content-type": "application/json", "user-agent": "letta_grpc"}
 
 async def post(url: str, body: str, *, allow_private_addresses: bool, timeout_seconds: float) -> CallbackOutcome:
     """Send a request; the body of its answer is not read."""
-    # Neither proxies nor credentials of the server's environment are for its callers.
-    tls = await asyncio.to_thread(web_tls.context)
-    transport = VettedTransport(
-        httpx2.AsyncHTTPTransport(verify=tls, trust_env=False), allow_private_addresses=allow_private_addresses
-    )
-    client = httpx2.AsyncClient(trust_env=False, transport=transport, timeout=timeout_seconds, headers=_HEADERS)
+    client = await web_client(_HEADERS, allow_private_addresses=allow_private_addresses, timeout_seconds=timeout_seconds)
     try:
         async with asyncio.timeout(timeout_seconds), client:
             request = client.build_request("POST", url, content=body.encode())

@@ -5,8 +5,8 @@ from base64 import b64encode
 
 import httpx2
 
-from letta_grpc.adapters import web_tls
-from letta_grpc.adapters.web_addresses import NameUnknownError, PrivateAddressError, VettedTransport
+from letta_grpc.adapters.web_addresses import NameUnknownError, PrivateAddressError
+from letta_grpc.adapters.web_client import web_client
 from letta_grpc.domain.messages import ImagePart
 from letta_grpc.domain.pictures import picture_type
 from letta_grpc.ports.images import ImageUnavailableError
@@ -26,12 +26,7 @@ _HEADERS = {
 
 async def fetch(url: str, max_bytes: int, *, allow_private_addresses: bool, timeout_seconds: float) -> ImagePart:
     """Return a picture. Raises ImageUnavailableError."""
-    # Neither proxies nor credentials of the server's environment are for its callers.
-    tls = await asyncio.to_thread(web_tls.context)
-    transport = VettedTransport(
-        httpx2.AsyncHTTPTransport(verify=tls, trust_env=False), allow_private_addresses=allow_private_addresses
-    )
-    client = httpx2.AsyncClient(trust_env=False, transport=transport, timeout=timeout_seconds, headers=_HEADERS)
+    client = await web_client(_HEADERS, allow_private_addresses=allow_private_addresses, timeout_seconds=timeout_seconds)
     try:
         async with asyncio.timeout(timeout_seconds), client:
             data = await _get(client, httpx2.URL(url), max_bytes)

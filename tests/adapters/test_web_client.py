@@ -5,8 +5,8 @@ import ssl
 import httpcore2
 import pytest
 
-from letta_grpc.adapters import web_tls
 from letta_grpc.adapters.web_callbacks import WebCallbacks
+from letta_grpc.adapters.web_client import tls_context
 from letta_grpc.adapters.web_images import WebImages
 from letta_grpc.ports.images import ImageUnavailableError
 
@@ -22,7 +22,7 @@ async def test_they_share_one_tls_context(monkeypatch: pytest.MonkeyPatch) -> No
         return made[-1]
 
     monkeypatch.setattr(httpcore2, "default_ssl_context", counted)
-    web_tls.context.cache_clear()
+    tls_context.cache_clear()
     callbacks, images = WebCallbacks(allow_private_addresses=True), WebImages(allow_private_addresses=True)
     for _ in range(2):
         assert (await callbacks.post(NOBODY, "{}")).error
