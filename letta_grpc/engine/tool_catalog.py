@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.errors import LettaError
-from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
+from letta_grpc.domain.messages import ToolCall
 from letta_grpc.domain.tools import McpSource, PythonSource, Tool
 from letta_grpc.ports.mcp import McpClient, McpServerStore
 from letta_grpc.ports.sandbox import Sandbox, SandboxCall
 from letta_grpc.ports.tool_store import NamedTools
-from letta_grpc.ports.tools import Output, OwnTools, ToolContext, ToolResult
+from letta_grpc.ports.tools import Output, OwnTools, ToolContext, ToolResult, failure
 
 # By this name a tool that gets all of its agent's secrets, or asks for this one, is told whose tool it is: the reference
 # server's tools are.
@@ -68,11 +68,6 @@ class ToolCatalog:
                 return await self._client.call(await self._servers.get(server_id), name, arguments, seconds)
             case _:
                 raise ValueError(f"{tool.name} is not a stored tool")
-
-
-def failure(text: str) -> ToolResult:
-    """Return a result that says what was wrong."""
-    return ToolResult(status=ToolReturnStatus.ERROR, text=f"Error: {text}")
 
 
 def _definition_of(tool: Tool) -> ToolDefinition:

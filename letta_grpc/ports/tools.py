@@ -38,6 +38,11 @@ class ToolResult:
     changes: tuple[Change, ...] = ()
 
 
+def failure(text: str) -> ToolResult:
+    """Return a result that says what was wrong."""
+    return ToolResult(status=ToolReturnStatus.ERROR, text=f"Error: {text}")
+
+
 # Takes what a tool writes while it runs, in order, on the event loop's thread. Quick; never raises.
 Output = Callable[[OutputStream, str], None]
 

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from letta_grpc.adapters.builtin_tools.workplace import ToolError, Workplace, failure, success
+from letta_grpc.adapters.builtin_tools.workplace import ToolError, Workplace, success
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.errors import AgentNotFound, LettaError
 from letta_grpc.domain.ids import AgentId, is_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import Run, RunState
-from letta_grpc.ports.tools import ToolResult
+from letta_grpc.ports.tools import ToolResult, failure
 
 MAX_AGENTS_AT_ONCE = 16
 

@@ -11,13 +11,13 @@ from letta_grpc.adapters.builtin_tools.agents import (
 from letta_grpc.adapters.builtin_tools.memory import memory_insert, memory_replace, memory_rethink
 from letta_grpc.adapters.builtin_tools.recall import archival_memory_insert, archival_memory_search, conversation_search
 from letta_grpc.adapters.builtin_tools.signatures import SignedTool, ToolFunction
-from letta_grpc.adapters.builtin_tools.workplace import ToolError, Workplace, failure
+from letta_grpc.adapters.builtin_tools.workplace import ToolError, Workplace
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.messages import ToolCall
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.search import MessageSearch, PassageSearch
 from letta_grpc.ports.stores import AgentStore, HistoryStore, MemoryStore
-from letta_grpc.ports.tools import Output, ToolContext, ToolResult
+from letta_grpc.ports.tools import Output, ToolContext, ToolResult, failure
 
 logger = logging.getLogger(__name__)
 

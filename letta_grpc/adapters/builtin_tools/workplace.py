@@ -48,8 +48,3 @@ class Workplace:
 def success(text: str, *changes: Change) -> ToolResult:
     """Return a result that says what was done or found."""
     return ToolResult(status=ToolReturnStatus.SUCCESS, text=text, changes=changes)
-
-
-def failure(text: str) -> ToolResult:
-    """Return a result that says what was wrong."""
-    return ToolResult(status=ToolReturnStatus.ERROR, text=f"Error: {text}")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.domain.errors import LettaError, McpServerFailed
-from letta_grpc.domain.messages import ToolReturnStatus
 from letta_grpc.domain.tools import McpServer, ToolSignature
-from letta_grpc.ports.tools import ToolResult
+from letta_grpc.ports.tools import ToolResult, failure
 
 if TYPE_CHECKING:
     from letta_grpc.adapters.mcp.sessions import Sessions
@@ -64,9 +63,9 @@ class McpConnections:
         """Call a tool. The time runs from here: a session that must be opened first has no time of its own."""
         parsed = _object_of(arguments)
         if parsed is None:
-            return _failure("the arguments are not a JSON object.")
+            return failure("the arguments are not a JSON object.")
         if not _can_be_sent(parsed):
-            return _failure(
+            return failure(
                 "the arguments hold half a character (a surrogate without its other half), or are nested too deeply."
             )
         try:
@@ -74,16 +73,16 @@ class McpConnections:
             async with asyncio.timeout(timeout_seconds):
                 return await (await self._loaded()).call(server, name, parsed)
         except TimeoutError:
-            return _failure(
+            return failure(
                 f"the MCP server {server.name!r} did not answer within {timeout_seconds:g} seconds. The call was cancelled; "
                 "it may have had its effect."
             )
         except LettaError as error:
-            return _failure(error.message)
+            return failure(error.message)
         except Exception:
             # The package raises whatever its transports and validators do.
             logger.exception("calling a tool of an MCP server failed", extra={"mcp_server": server.name, "tool": name})
-            return _failure(f"what the MCP server {server.name!r} answered cannot be used. The call may have had its effect.")
+            return failure(f"what the MCP server {server.name!r} answered cannot be used. The call may have had its effect.")
 
     async def forget(self, server: McpServer) -> None:
         """End the session with a server, and the process that was started for it."""
@@ -127,7 +126,3 @@ def _can_be_sent(arguments: Mapping[str, Any]) -> bool:
     except (UnicodeEncodeError, RecursionError):
         return False
     return True
-
-
-def _failure(text: str) -> ToolResult:
-    return ToolResult(status=ToolReturnStatus.ERROR, text=f"Error: {text}")

@@ -43,11 +43,6 @@ def result_of(answer: types.CallToolResult) -> ToolResult:
     )
 
 
-def failure(text: str) -> ToolResult:
-    """Return an error that the model is told."""
-    return ToolResult(status=ToolReturnStatus.ERROR, text=f"Error: {text}")
-
-
 def _parts(blocks: Sequence[types.ContentBlock]) -> Iterator[InputPart]:
     for block in blocks:
         match block:

@@ -11,11 +11,11 @@ from mcp_types import CONNECTION_CLOSED
 from letta_grpc.adapters.mcp.connection import Connection, NotDeliveredError
 from letta_grpc.adapters.mcp.http import TOO_LARGE
 from letta_grpc.adapters.mcp.policy import McpPolicy
-from letta_grpc.adapters.mcp.results import failure, result_of, signature_of
+from letta_grpc.adapters.mcp.results import result_of, signature_of
 from letta_grpc.domain.errors import McpServerFailed
 from letta_grpc.domain.ids import McpServerId
 from letta_grpc.domain.tools import McpServer, ToolSignature
-from letta_grpc.ports.tools import ToolResult
+from letta_grpc.ports.tools import ToolResult, failure
 
 logger = logging.getLogger(__name__)
 
