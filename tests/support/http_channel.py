@@ -75,7 +75,6 @@ class _Call:
         self._channel, self._binding, self._request, self._deserialize = channel, binding, request, deserialize
         self._timeout, self._metadata = timeout, metadata or ()
         self._head: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
-        self._code: grpc.StatusCode | None = None
         self._error: grpc.aio.AioRpcError | None = None
         self._task = channel.group.create_task(self._run(), name=binding.rpc.name)
         self._task.add_done_callback(self._ended)
