@@ -24,8 +24,8 @@ from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Claim, Start
 from letta_grpc.ports.stores import RunFilter
-from letta_grpc.testing.journals.scenes import admitted, claim_with, deltas, events_of, new_start, running
-from letta_grpc.testing.stores.world import World, held
+from letta_grpc.testing.journals.scenes import claim_with, deltas, events_of, new_start, running
+from letta_grpc.testing.stores.world import World, admitted, held
 
 
 class ClaimContract:

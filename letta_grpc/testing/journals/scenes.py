@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.events import NumberedEvent, RunEvent, TextDelta
 from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import RunId, new_message_id, new_run_id
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart
-from letta_grpc.domain.runs import Run, RunSpec, RunState
+from letta_grpc.domain.runs import RunSpec
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Begin, Claim, Start
 from letta_grpc.ports.log import EventLog
-from letta_grpc.testing.stores.world import World
+from letta_grpc.testing.stores.world import World, admitted
 
 LEASE_TIME = timedelta(seconds=30)
 _MESSAGE = new_message_id()
@@ -36,21 +35,6 @@ def new_start(world: World, like: Claim | None = None, **fields: object) -> Star
         "spec": RunSpec(messages=(SpokenInput(role=Role.USER, content=(TextPart("hello"),)),)),
     }
     return Start(**(values | fields))  # type: ignore[arg-type]  # the fields that a test names
-
-
-def admitted(start: Start, agent: Agent, conversation: Conversation, spec: RunSpec, now: datetime) -> Run:
-    """Return the run that a start becomes."""
-    return Run(
-        id=start.run_id,
-        agent_id=agent.id,
-        conversation_id=conversation.id,
-        request_id=start.request_id,
-        model=spec.model or agent.model,
-        state=RunState.RUNNING,
-        create_time=now,
-        start_time=now,
-        input_message_ids=tuple(new_message_id() for _ in spec.messages),
-    )
 
 
 async def claim_with(world: World, start: Start, begin: Begin | None = None) -> Claim:

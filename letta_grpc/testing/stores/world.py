@@ -143,7 +143,7 @@ class World:
             parent_run_ids=tuple(parent.id for parent in parents),
         )
         now = self.time()
-        return await self.journal.claim(start, lambda agent, found, spec: _admitted(start, agent, found, spec, now))
+        return await self.journal.claim(start, lambda agent, found, spec: admitted(start, agent, found, spec, now))
 
     async def answer(self, claim: Claim, *events: RunEvent, changes: Sequence[Change] = ()) -> None:
         """Append to a run that was started."""
@@ -207,7 +207,8 @@ class World:
         return passage
 
 
-def _admitted(start: Start, agent: Agent, conversation: Conversation, spec: RunSpec, now: datetime) -> Run:
+def admitted(start: Start, agent: Agent, conversation: Conversation, spec: RunSpec, now: datetime) -> Run:
+    """Return the run that a start becomes."""
     return Run(
         id=start.run_id,
         agent_id=agent.id,
