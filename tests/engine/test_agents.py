@@ -64,10 +64,6 @@ async def test_base_tools_come_behind_those_that_are_named_and_once(house: Engin
     assert again.tools == ("echo",)
 
 
-def _with(*blocks: NewBlock) -> NewAgent:
-    return NewAgent(model="test/model", memory_blocks=blocks)
-
-
 @pytest.mark.parametrize(
     ("wish", "path"),
     [
