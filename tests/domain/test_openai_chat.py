@@ -24,12 +24,12 @@ from tests.requirements.registry import requirement
 from tests.support.values import NOW, RUN_ID, assistant, returned, tool_message
 
 
-def calling(*calls: ToolCall, words: str = "") -> Message:
-    return replace(assistant("a", words=words), tool_calls=calls)
+def calling(*calls: ToolCall) -> Message:
+    return replace(assistant("a"), tool_calls=calls)
 
 
-def speaking(arguments: str, call_id: str = "1") -> ToolCall:
-    return ToolCall(id=call_id, name="send_message", arguments=arguments)
+def speaking(arguments: str) -> ToolCall:
+    return ToolCall(id="1", name="send_message", arguments=arguments)
 
 
 @requirement("defect_empty_history")

@@ -21,8 +21,8 @@ from tests.support.rules import NAMES, RULES, check_rules
 TOOLS = ("a", "b", "c")
 
 
-def policy(*rules: ToolRule, tools: tuple[str, ...] = TOOLS) -> ToolPolicy:
-    return ToolPolicy(rules=rules, tools=tools)
+def policy(*rules: ToolRule) -> ToolPolicy:
+    return ToolPolicy(rules=rules, tools=TOOLS)
 
 
 def made(*tools: str, output: str = "done") -> list[MadeCall]:

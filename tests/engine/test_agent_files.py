@@ -69,16 +69,16 @@ async def shown(house: Engine, agent: Agent) -> Sequence[Message]:
     return (await house.agents.context(agent.id, None)).messages
 
 
-async def store_tool(house: Engine, name: str = "echo") -> None:
+async def store_echo(house: Engine) -> None:
     now = house.clock.now()
     tool = Tool(
-        id=new_tool_id(), name=name, description="Says it.", parameters="{}", source=SOURCE, create_time=now, update_time=now
+        id=new_tool_id(), name="echo", description="Says it.", parameters="{}", source=SOURCE, create_time=now, update_time=now
     )
     await house.database.tools.create(tool)
 
 
 async def test_an_agent_comes_with_all_that_is_its_own_under_new_ids(house: Engine, files: AgentFiles) -> None:
-    await store_tool(house)
+    await store_echo(house)
     await house.play(call("echo"), say("done"), words="hello")
     now = house.clock.now()
     note = Passage(id=new_passage_id(), agent_id=house.agent.id, text="tea", create_time=now, update_time=now)
@@ -97,7 +97,7 @@ async def test_an_agent_comes_with_all_that_is_its_own_under_new_ids(house: Engi
 
 
 async def test_what_waited_or_was_at_work_when_it_left_has_a_return_where_it_comes(house: Engine, files: AgentFiles) -> None:
-    await store_tool(house)
+    await store_echo(house)
     await house.play(call("echo", "risky"), words="hello")
     file = await files.export(house.agent.id)
     (thread,) = file.conversations

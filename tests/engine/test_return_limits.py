@@ -17,9 +17,9 @@ from tests.support.values import returned
 BIG = picture(b"x" * 1_000_000)
 
 
-async def with_tool(house: Engine, *parts: TextPart | ImagePart, text: str = "", status: ToolReturnStatus) -> None:
+async def with_tool(house: Engine, *parts: TextPart | ImagePart, status: ToolReturnStatus) -> None:
     async def play(_: object) -> ToolResult:
-        return ToolResult(status=status, text=text or text_in(parts), content=parts)
+        return ToolResult(status=status, text=text_in(parts), content=parts)
 
     house.tools.plays["f"] = play
     house.agent = await house.agents.update(house.agent.id, {"tools": ("f",)})

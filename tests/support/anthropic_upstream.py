@@ -41,10 +41,10 @@ class FakeAnthropic:
         self.head = b"HTTP/1.1 %d X\r\n%bcontent-length: %d\r\n\r\n" % (status, headers, len(body))
         self.pieces = (body,)
 
-    def streams(self, *texts: str | asyncio.Event, message_id: str = "msg_1", ends: bool = True) -> bytes:
+    def streams(self, *texts: str | asyncio.Event, ends: bool = True) -> bytes:
         """Answer with a stream; return its bytes."""
         events: list[bytes | asyncio.Event] = [
-            _event({"type": "message_start", "message": _message(message_id)}),
+            _event({"type": "message_start", "message": _message("msg_1")}),
             _event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
             _event({"type": "ping"}),
         ]

@@ -17,8 +17,8 @@ FAILURES = CallFailures(OpenAIEndpoint(name="test", base_url="http://127.0.0.1/v
 DONE = b"data: [DONE]\n\n"
 
 
-def frame(data: Json, end: bytes = b"\n") -> bytes:
-    return b"data: " + json.dumps(data, ensure_ascii=False).encode() + end + end
+def frame(data: Json) -> bytes:
+    return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
 
 
 def delta(fields: Json, reason: str | None = None, **choice: Any) -> bytes:

@@ -205,10 +205,10 @@ class Engine:
         request = StartRequest(agent_id=(agent or self.agent).id, conversation_id=None, request_id=request_id, spec=spec)
         return await self.runs.start(request)
 
-    async def events(self, run_id: RunId, after: int = 0) -> list[RunEvent]:
+    async def events(self, run_id: RunId) -> list[RunEvent]:
         """All events of a run, once it has ended."""
         found: list[RunEvent] = []
-        async for page in self.runs.follow(run_id, after, None):
+        async for page in self.runs.follow(run_id, 0, None):
             found += [self.codec.decode(frame).event for frame in split_frames(page.frames)]
         return found
 
