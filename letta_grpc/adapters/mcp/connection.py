@@ -93,9 +93,9 @@ class Connection:
             except MCPError as error:
                 if error.code == NOT_DELIVERED:
                     raise NotDeliveredError(error.message) from error
-                raise self._failed(self._nonsense or error) from error
+                raise self._failed(_reason_of(self._nonsense or error)) from error
             except ValidationError as error:
-                raise self._failed(error) from error
+                raise self._failed(_reason_of(error)) from error
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
         """Call a tool. Raises McpServerFailed if there is no session, NotDeliveredError, and what the mcp package raises.
@@ -110,7 +110,8 @@ class Connection:
                 if error.code == NOT_DELIVERED:
                     raise NotDeliveredError(error.message) from error
                 if self._nonsense:
-                    raise self._failed(self._nonsense, " The call may have had its effect; it was not repeated.") from error
+                    effect = " The call may have had its effect; it was not repeated."
+                    raise self._failed(_reason_of(self._nonsense), effect) from error
                 raise
 
     @contextmanager
@@ -126,17 +127,14 @@ class Connection:
     async def _usable(self) -> Client:
         await self._opened.wait()
         if self._failure is not None:
-            raise McpServerFailed(
-                f"The MCP server {self._server.name!r} failed: {self._failure}.", mcp_server_id=self._server.id
-            )
+            raise self._failed(self._failure)
         if self._client is None or self._over.is_set():
             raise NotDeliveredError("the session has ended")
         return self._client
 
-    def _failed(self, error: Exception, addition: str = "") -> McpServerFailed:
-        return McpServerFailed(
-            f"The MCP server {self._server.name!r} failed: {_reason_of(error)}.{addition}", mcp_server_id=self._server.id
-        )
+    def _failed(self, reason: str, addition: str = "") -> McpServerFailed:
+        text = f"The MCP server {self._server.name!r} failed: {reason}.{addition}"
+        return McpServerFailed(text, mcp_server_id=self._server.id)
 
     def _end_of_stream(self, error: BaseException | None) -> None:
         if isinstance(error, NotJsonRpcError):
