@@ -12,6 +12,7 @@ tool_calls.py  whose piece is this?      │
 reasoning.py   reasoning with its proof  │
 call_proofs.py what proves a call        │
 usage.py       token counts              │
+likeness.py    chunks like the last one │
 stream.py      the decoder over them     ┘
 no_answer.py   a complaint in the place of an answer
 complaints.py  a vendor's error text → what it means
@@ -28,6 +29,7 @@ faults.py      what can go wrong there
 session.py     all of that for one provider
 model.py       the call
 listing.py     which models there are
+embeddings.py  texts → vectors
 provider.py    all of it under a name
 """
 
