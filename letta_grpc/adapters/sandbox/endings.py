@@ -20,7 +20,7 @@ class Stop(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """`answer` is the tool's own: untrusted. `report` is the supervisor's, None if it is gone as well."""
+    """`answer` is the tool's own: untrusted. `report` is the supervisor's, empty if it is gone as well."""
 
     answer: bytes
     report: bytes
