@@ -1,1 +1,1 @@
-"""What the engine needs of the world: Protocols over the domain. `letta_grpc.testing` has a contract suite for each."""
+"""What the engine needs of the world: Protocols over the domain. Most have a contract suite, in `letta_grpc.testing`."""

@@ -1,1 +1,1 @@
-"""What tests of your own adapters need: a contract suite for each port, and a clock that a test moves. Extra `[testing]`."""
+"""What tests of your own adapters need: contract suites of ports, and a clock that a test moves. Extra `[testing]`."""
