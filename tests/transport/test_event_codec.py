@@ -1,5 +1,7 @@
 import json
 import os
+import resource
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -56,9 +58,11 @@ from tests.support.values import AGENT_ID, NOW, RUN_ID, STEP_ID, events
 from tests.support.values import run as plain_run
 
 GOLDEN = Path(__file__).parent / "golden"
+MEMORY = Path("/proc/self/statm")
 CODEC = ProtoEventCodec()
 TIME_NS = 1_893_499_200_123_456_789
 MESSAGE_ID = MessageId("message-00000000-0000-4000-8000-000000000001")
+LONG = MessageId("x" * 100_000)
 RETURN = ToolReturn(
     tool_call_id="call_1", status=ToolReturnStatus.ERROR, text="no such block", stdout=("looking",), stderr=("not there",)
 )
@@ -175,6 +179,23 @@ def test_an_event_of_any_size_is_one_frame(size: int) -> None:
 def test_a_reused_template_forgets_the_event_before() -> None:
     CODEC.encode(7, TIME_NS, TextDelta(MESSAGE_ID, 3, "before"))
     assert CODEC.decode(CODEC.encode(8, 0, TextDelta(MESSAGE_ID, 0, ""))) == NumberedEvent(8, 0, TextDelta(MESSAGE_ID, 0, ""))
+
+
+@pytest.mark.skipif(not MEMORY.exists(), reason="only Linux tells a process how much memory it has at the moment")
+@pytest.mark.parametrize("delta_of", [lambda id_, text: TextDelta(id_, 0, text), ReasoningDelta], ids=["text", "reasoning"])
+@pytest.mark.parametrize("strings", [(MESSAGE_ID, LONG), (LONG, "x")], ids=["long text", "long id"])
+def test_a_reused_template_keeps_nothing_of_the_events_before(
+    delta_of: Callable[[MessageId, str], RunEvent], strings: tuple[MessageId, str]
+) -> None:
+    def held() -> int:
+        return int(MEMORY.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+    delta = delta_of(*strings)
+    CODEC.encode(1, TIME_NS, delta)
+    before = held()
+    for number in range(1_000):
+        CODEC.encode(number + 1, TIME_NS, delta)
+    assert held() - before < 20 << 20
 
 
 def test_the_same_event_has_the_same_bytes_whoever_encodes_it() -> None:

@@ -1,6 +1,7 @@
 """Events as frames: the bytes in which they are stored and sent."""
 
 import threading
+from typing import Generic, TypeVar
 
 from letta_grpc.domain.events import NumberedEvent, ReasoningDelta, RunEvent, TextDelta
 from letta_grpc.transport.convert.events import event_from_pb, event_to_pb
@@ -10,21 +11,39 @@ from letta_grpc.v1 import events_pb2 as pb
 # The tag of `events` in the responses of every stream: field 3, length-delimited.
 EVENTS_TAG = b"\x1a"
 _LAST_BYTE = 0x7F
+# A protobuf message keeps every string that it was ever given until it goes itself: after this much another one is filled.
+_TEMPLATE_CHARACTERS = 64 * 1024
+Delta = TypeVar("Delta", pb.TextDelta, pb.ReasoningDelta)
+
+
+class _Template(Generic[Delta]):
+    """A message that is filled again and again: building a new one costs twice as much as all the rest of a delta."""
+
+    __slots__ = ("delta", "event", "room", "time")
+
+    def __init__(self, event: pb.RunEvent, delta: Delta) -> None:
+        self.event = event
+        self.time = event.create_time
+        self.delta: Delta = delta
+        self.room = _TEMPLATE_CHARACTERS
+
+
+def _text_template() -> _Template[pb.TextDelta]:
+    event = pb.RunEvent(text_delta=pb.TextDelta())
+    return _Template(event, event.text_delta)
+
+
+def _reasoning_template() -> _Template[pb.ReasoningDelta]:
+    event = pb.RunEvent(reasoning_delta=pb.ReasoningDelta())
+    return _Template(event, event.reasoning_delta)
 
 
 class _Templates(threading.local):
-    """Messages that are filled again and again: building a new one costs twice as much as all the rest of a delta.
-
-    Each thread has its own, since a half-filled one must not be seen by another.
-    """
+    """Each thread has its own, since a half-filled one must not be seen by another."""
 
     def __init__(self) -> None:
-        self.text_event = pb.RunEvent(text_delta=pb.TextDelta())
-        self.text_time = self.text_event.create_time
-        self.text = self.text_event.text_delta
-        self.reasoning_event = pb.RunEvent(reasoning_delta=pb.ReasoningDelta())
-        self.reasoning_time = self.reasoning_event.create_time
-        self.reasoning = self.reasoning_event.reasoning_delta
+        self.text = _text_template()
+        self.reasoning = _reasoning_template()
 
 
 class ProtoEventCodec:
@@ -49,8 +68,11 @@ class ProtoEventCodec:
         return event_from_pb(pb.RunEvent.FromString(body_of(frame)))
 
     def _text_delta(self, number: int, time_ns: int, event: TextDelta) -> bytes:
-        templates = self._templates
-        message, time, delta = templates.text_event, templates.text_time, templates.text
+        template = self._templates.text
+        template.room -= len(event.message_id) + len(event.text)
+        if template.room < 0:
+            self._templates.text = _text_template()
+        message, time, delta = template.event, template.time, template.delta
         message.sequence_number = number
         time.seconds = time_ns // NANOS
         time.nanos = time_ns % NANOS
@@ -60,8 +82,11 @@ class ProtoEventCodec:
         return message.SerializeToString()
 
     def _reasoning_delta(self, number: int, time_ns: int, event: ReasoningDelta) -> bytes:
-        templates = self._templates
-        message, time, delta = templates.reasoning_event, templates.reasoning_time, templates.reasoning
+        template = self._templates.reasoning
+        template.room -= len(event.message_id) + len(event.text)
+        if template.room < 0:
+            self._templates.reasoning = _reasoning_template()
+        message, time, delta = template.event, template.time, template.delta
         message.sequence_number = number
         time.seconds = time_ns // NANOS
         time.nanos = time_ns % NANOS
