@@ -19,6 +19,9 @@ _BATCH = 64
 DEFAULT_PATIENCE_SECONDS = 10.0
 # After a failure a search that can do without does, for so long.
 _PAUSE = timedelta(seconds=30)
+# A note that the model fails at, and at nothing else, waits so long for another try. It is not given up for good: what looks
+# like a fault of the text may be one of the hour.
+_ASIDE = timedelta(hours=1)
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ class Meanings:
         self._patience_seconds = patience_seconds
         self._paused_until: datetime | None = None
         self._batch = _BATCH
+        self._aside_until: dict[PassageId, datetime] = {}
 
     async def find_nearest(self, agent_id: AgentId, query: str, tags: Sequence[str], limit: int) -> tuple[PassageId, ...]:
         """Return the notes that mean the most similar; nothing while the model fails, which is tried again after a pause."""
@@ -54,36 +58,67 @@ class Meanings:
 
     async def nearest(self, agent_id: AgentId, query: str, tags: Sequence[str], limit: int) -> tuple[PassageId, ...]:
         """Return the notes that mean the most similar. Raises EmbeddingsFailed."""
+        query = query[:_EMBEDDED_CHARACTERS]
+        sought = await self._vector_of(query)
+        await self._catch_up(agent_id, query)
+        return await self._vectors.nearest(agent_id, self._model.handle, sought, tags, limit)
+
+    async def _vector_of(self, query: str) -> Sequence[float]:
         try:
             async with asyncio.timeout(self._patience_seconds):
-                (sought,) = await self._model.embed([query[:_EMBEDDED_CHARACTERS]])
+                (vector,) = await self._model.embed([query])
         except TimeoutError as error:
             raise EmbeddingsFailed("The embedding model did not answer in time.", model=self._model.handle) from error
         except TextRefusedError as error:
             raise EmbeddingsFailed(f"The embedding model refused the query: {error}", model=self._model.handle) from error
-        await self._catch_up(agent_id)
-        return await self._vectors.nearest(agent_id, self._model.handle, sought, tags, limit)
+        return vector
 
-    async def _catch_up(self, agent_id: AgentId) -> None:
+    async def _catch_up(self, agent_id: AgentId, query: str) -> None:
+        notes: Sequence[Passage] = ()
         try:
             async with asyncio.timeout(self._patience_seconds):
-                while notes := await self._vectors.missing(agent_id, self._model.handle, self._batch):
-                    await self._add(notes)
+                while notes := await self._missing(agent_id):
+                    await self._add(notes, query)
                     self._batch = min(_BATCH, self._batch * 2)
         except (TimeoutError, EmbeddingsFailed) as error:
+            if isinstance(error, TimeoutError) and notes and self._batch == 1:
+                # It was alone, and had all the time there is.
+                self._set_aside(notes[0], "no answer in time")
             # What was asked for is lost. Asked for as much each time, a model that is slow would never get to an end.
             self._batch = max(1, self._batch // 2)
             logger.warning("some notes have no vectors yet: %r", error)
 
-    async def _add(self, notes: Sequence[Passage]) -> None:
+    async def _missing(self, agent_id: AgentId) -> Sequence[Passage]:
+        now = self._clock.now()
+        self._aside_until = {note_id: until for note_id, until in self._aside_until.items() if until > now}
+        found = await self._vectors.missing(agent_id, self._model.handle, self._batch + len(self._aside_until))
+        return [note for note in found if note.id not in self._aside_until][: self._batch]
+
+    async def _add(self, notes: Sequence[Passage], query: str) -> None:
         try:
-            vectors: Sequence[Sequence[float]] = await self._model.embed([note.text[:_EMBEDDED_CHARACTERS] for note in notes])
-        except TextRefusedError:
+            vectors = await self._model.embed([note.text[:_EMBEDDED_CHARACTERS] for note in notes])
+        except (TextRefusedError, EmbeddingsFailed) as error:
+            if isinstance(error, EmbeddingsFailed):
+                # Where it fails at the query too, which it took a moment ago, the notes have nothing to do with it.
+                await self._vector_of(query)
             if len(notes) == 1:
-                # An empty vector is near to nothing, and keeps the note from being tried for ever.
-                vectors = [()]
+                await self._pass_over(notes[0], error)
             else:
-                for note in notes:
-                    await self._add([note])
-                return
-        await self._vectors.add(self._model.handle, list(zip(notes, vectors, strict=True)))
+                middle = len(notes) // 2
+                await self._add(notes[:middle], query)
+                await self._add(notes[middle:], query)
+        else:
+            await self._vectors.add(self._model.handle, list(zip(notes, vectors, strict=True)))
+
+    async def _pass_over(self, note: Passage, error: TextRefusedError | EmbeddingsFailed) -> None:
+        if isinstance(error, EmbeddingsFailed):
+            self._set_aside(note, error.message)
+            # One a search: whatever else may be the matter, it does not take the meaning of all notes.
+            raise error
+        # An empty vector is near to nothing, and keeps the note from being tried for ever.
+        await self._vectors.add(self._model.handle, [(note, ())])
+        logger.warning("a note is found by its words alone: %s refuses %s: %s", self._model.handle, note.id, error)
+
+    def _set_aside(self, note: Passage, why: str) -> None:
+        self._aside_until[note.id] = self._clock.now() + _ASIDE
+        logger.warning("a note is found by its words alone for an hour: %s fails at %s: %s", self._model.handle, note.id, why)

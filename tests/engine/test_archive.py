@@ -27,21 +27,25 @@ MEANING = SearchMode.MEANING
 
 @dataclass
 class DirectedEmbeddings:
-    """A text means how many letters a and b it has. Fails, refuses long texts, or hangs, also on too many, as told."""
+    """A text means how many letters a and b it has. Fails, refuses long texts, or hangs, also on some or too many, as told."""
 
     handle: str = "test/letters"
     fails: bool = False
     hangs: bool = False
     hangs_on_notes: bool = False
+    fails_at: str = "no such text"
+    fails_from: int = 1_000
+    hangs_at: str = "no such text"
     longest: int = 10_000
     most: int = 100
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     async def embed(self, texts: Sequence[str]) -> tuple[tuple[float, ...], ...]:
         self.asked.append(tuple(texts))
-        if self.fails:
-            raise EmbeddingsFailed(model=self.handle)
-        if self.hangs or (self.hangs_on_notes and len(self.asked) > 1) or len(texts) > self.most:
+        if self.fails or self.fails_at in texts or len(self.asked) >= self.fails_from:
+            raise EmbeddingsFailed("test fails (500)", model=self.handle)
+        is_too_much = len(texts) > self.most or self.hangs_at in texts
+        if self.hangs or (self.hangs_on_notes and len(self.asked) > 1) or is_too_much:
             await asyncio.Event().wait()
         if any(len(text) > self.longest for text in texts):
             raise TextRefusedError("too long")
@@ -199,6 +203,62 @@ async def test_a_note_that_the_model_refuses_holds_up_no_other(desk: Desk) -> No
     assert len(desk.model.asked) == asked + 1
     with pytest.raises(EmbeddingsFailed, match="refused the query"):
         await desk.found("a long query", MEANING)
+
+
+async def test_a_note_that_the_model_refuses_is_logged_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.model.longest = 5
+    long = await desk.note("a long one")
+    for _ in range(2):
+        await desk.found("a", MEANING)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"a note is found by its words alone: test/letters refuses {long.id}: too long"
+    ]
+    assert "a long one" not in caplog.text
+
+
+async def test_a_note_that_the_model_fails_at_holds_up_no_other(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    await desk.note("aaaa")
+    desk.model.fails_at = "aab odd"
+    odd = await desk.note("aab odd")
+    await desk.note("ab")
+    await desk.found("a", MEANING)
+    assert await desk.found("a", MEANING) == ["aaaa", "ab"]
+    assert await desk.found("odd", SearchMode.WORDS) == ["aab odd"]
+    desk.model.asked.clear()
+    await desk.found("a", MEANING)
+    assert desk.model.asked == [("a",)]
+    about = [text for record in caplog.records if odd.id in (text := record.getMessage())]
+    assert about == [f"a note is found by its words alone for an hour: test/letters fails at {odd.id}: test fails (500)"]
+
+
+async def test_a_note_that_the_model_failed_at_is_tried_again_after_an_hour(desk: Desk) -> None:
+    desk.model.fails_at = "aab"
+    await desk.note("aab")
+    assert await desk.found("a", MEANING) == []
+    desk.model.fails_at = "no such text"
+    assert await desk.found("a", MEANING) == []
+    desk.clock.advance(3601)
+    assert await desk.found("a", MEANING) == ["aab"]
+
+
+async def test_a_model_that_fails_at_everything_costs_no_note_its_meaning(desk: Desk) -> None:
+    await desk.note("aaa")
+    await desk.note("aab")
+    desk.model.fails_from = 2
+    assert await desk.found("a", MEANING) == []
+    assert desk.model.asked == [("a",), ("aaa", "aab"), ("a",)]
+    desk.model.fails_from = 1_000
+    assert await desk.found("a", MEANING) == ["aaa", "aab"]
+
+
+async def test_a_note_that_the_model_does_not_come_to_an_end_with_holds_up_no_other(desk: Desk) -> None:
+    desk.model.hangs_at = "aab"
+    await desk.note("aab")
+    await desk.note("aaa")
+    archive = desk.with_vectors(desk.database.passage_vectors, patience_seconds=0)
+    for _ in range(7):
+        assert await archive.search(desk.agent.id, "a", (), 10, MEANING) == ()
+    assert [note.text for note in await archive.search(desk.agent.id, "a", (), 10, MEANING)] == ["aaa"]
 
 
 async def test_a_note_that_goes_while_it_is_found_is_left_out(desk: Desk) -> None:
