@@ -127,6 +127,16 @@ async def test_the_newest_count_is_found_from_the_end(file: Opened) -> None:
     assert [step for step in watched.plans[0] if "TEMP B-TREE" in step] == []
 
 
+async def test_the_last_turns_of_an_agent_are_counted_and_found_by_index(file: Opened) -> None:
+    agent = await file.world.agent()
+    await file.world.turn(await file.world.default(agent), "hi", "hello")
+    watched = Watched(file.database)
+    assert (await SqlRunStore(watched).last_turns(agent.id, 3))[0] == 1
+    # With the index alone where rows are counted; in its order where the last are wanted, so that the others stay unread.
+    searched = "ix_runs_turns (agent_id=?)"
+    assert watched.plans == [[f"SEARCH runs USING COVERING INDEX {searched}"], [f"SEARCH runs USING INDEX {searched}"]]
+
+
 async def test_notes_without_a_vector_are_sought_without_a_look_at_other_agents_notes(file: Opened) -> None:
     agent, other = await file.world.agent(), await file.world.agent()
     note, theirs = await file.world.note(agent, "a"), await file.world.note(other, "b")

@@ -11,12 +11,12 @@ from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
 from letta_grpc.adapters.sql.queries import RUN, of_open_runs
 from letta_grpc.adapters.sql.rows import Row, from_json, run_of
-from letta_grpc.adapters.sql.schema import runs, steps
+from letta_grpc.adapters.sql.schema import TURNS, runs, steps
 from letta_grpc.adapters.sql.times import from_micros, to_micros
 from letta_grpc.domain.errors import ResourceInUse, RunNotFound
 from letta_grpc.domain.ids import AgentId, RunId
 from letta_grpc.domain.paging import Page, PageRequest
-from letta_grpc.domain.runs import OPEN_STATES, Run, RunKind, RunState, Step
+from letta_grpc.domain.runs import OPEN_STATES, Run, Step
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.ports.stores import RunFilter
 
@@ -113,15 +113,14 @@ def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _last_turns(connection: Connection, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:
-    turns = (
-        runs.c.agent_id == agent_id,
-        runs.c.state == RunState.COMPLETED.value,
-        runs.c.kind != RunKind.COMPACTION.value,
-        runs.c.background.is_(False),
-    )
-    count = connection.scalar(select(func.count()).select_from(runs).where(*turns)) or 0
-    newest = select(runs).where(*turns).order_by(runs.c.end_time.desc(), runs.c.position.desc()).limit(limit)
+    count = connection.scalar(_of_turns(select(func.count()).select_from(runs), agent_id)) or 0
+    newest = _of_turns(select(runs), agent_id).order_by(runs.c.end_time.desc(), runs.c.position.desc()).limit(limit)
     return count, tuple(run_of(row) for row in connection.execute(newest))
+
+
+def _of_turns(query: Select[Any], agent_id: AgentId) -> Select[Any]:
+    # SQLite would guess, and read all runs that the agent has ever had.
+    return query.where(runs.c.agent_id == agent_id, TURNS).with_hint(runs, "INDEXED BY ix_runs_turns", "sqlite")
 
 
 def _list_steps(connection: Connection, run_id: RunId, page: PageRequest) -> Page[Step]:

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 
 metadata = MetaData(
     naming_convention={
@@ -183,6 +183,20 @@ runs = Table(
 )
 _OPEN = text("state IN ('queued', 'running')")
 Index("ix_runs_open", runs.c.conversation_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
+# The turns after which background work of other agents may be due, counted after each of them: so with all columns that are
+# looked at, or each turn that there has ever been would be read.
+TURNS = text("state = 'completed' AND kind <> 'compaction' AND NOT background")
+Index(
+    "ix_runs_turns",
+    runs.c.agent_id,
+    runs.c.end_time,
+    runs.c.position,
+    runs.c.state,
+    runs.c.kind,
+    runs.c.background,
+    sqlite_where=TURNS,
+    postgresql_where=TURNS,
+)
 _WAITS = text("pending_actions IS NOT NULL")
 Index("ix_runs_waiting", runs.c.position, sqlite_where=_WAITS, postgresql_where=_WAITS)
 
