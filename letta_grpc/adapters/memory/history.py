@@ -71,5 +71,5 @@ class MemoryHistoryStore:
         self._state.check_idle(conversation_id)
         if conversation_id in self._state.batches:
             raise ResourceInUse("Calls of it wait for answers.", conversation_id=conversation_id)
-        self._state.messages[conversation_id] = Table()
+        self._state.messages[conversation_id].clear()
         self._state.compactions.pop(conversation_id, None)

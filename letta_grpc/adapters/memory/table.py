@@ -43,6 +43,10 @@ class Table(Generic[K, V]):
         """Drop a key, if it is there."""
         self._rows.pop(key, None)
 
+    def clear(self) -> None:
+        """Drop all keys."""
+        self._rows.clear()
+
     def page(self, request: PageRequest, where: Callable[[V], bool] = lambda _: True) -> Page[V]:
         """Return the page of the values for which `where` holds."""
         rows = [row for row in self._in_order(request) if where(row[1])]

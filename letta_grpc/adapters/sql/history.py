@@ -1,6 +1,6 @@
 """Messages."""
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select, update
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
@@ -100,7 +100,7 @@ def _whole(connection: Connection, conversation_id: ConversationId) -> WholeThre
     rows = connection.execute(_MESSAGES, {"the_conversation": conversation_id, "the_start": 0}).all()
     ids = {row[0]: MessageId(row[1]) for row in rows}
     # A context that goes on behind its summary keeps nothing older.
-    keeps = thread.context_start != thread.summary_position
+    keeps = thread.summary_position not in (0, thread.context_start)
     return WholeThread(
         conversation=conversation_of(row),
         messages=tuple(message_of(row) for row in rows),
@@ -116,6 +116,10 @@ def _reset(connection: Connection, conversation_id: ConversationId) -> None:
     check_idle(connection, runs.c.conversation_id == conversation_id)
     if thread_of(row).waiting_run_id:
         raise ResourceInUse("Calls of it wait for answers.", conversation_id=conversation_id)
-    connection.execute(delete(messages).where(messages.c.conversation_id == conversation_id))
+    here = messages.c.conversation_id == conversation_id
+    # What is said next comes behind the removed: at a place of theirs, page tokens from before the reset would skip it.
+    behind = select(func.max(messages.c.position) + 1).where(here).scalar_subquery()
     emptied = update(conversations).where(conversations.c.id == conversation_id)
-    connection.execute(emptied.values(context_start=0, summary_position=0))
+    start = func.coalesce(behind, conversations.c.context_start)
+    connection.execute(emptied.values(context_start=start, summary_position=0))
+    connection.execute(delete(messages).where(here))

@@ -172,7 +172,16 @@ COMPACT = (
     )
 )
 
-ADD_MESSAGE = insert(messages).values({c: bindparam(c.name) for c in messages.c if c.name != "position"})
+# Behind all that there are, and not before where the context begins: after a reset that is behind all that there were.
+_NEXT = select(func.coalesce(func.max(messages.c.position), text("0")) + text("1")).correlate(None).scalar_subquery()
+ADD_MESSAGE = insert(messages).values(
+    {c: bindparam(c.name) for c in messages.c if c.name != "position"}
+    | {
+        "position": select(func.max(conversations.c.context_start, _NEXT))
+        .where(conversations.c.id == bindparam("conversation_id"))
+        .scalar_subquery()
+    }
+)
 ADD_PASSAGE = insert(passages).values({c: bindparam(c.name) for c in passages.c if c.name != "position"})
 ADD_STEP = insert(steps).values({c: bindparam(c.name) for c in steps.c if c.name != "position"})
 EDIT_BLOCK = (

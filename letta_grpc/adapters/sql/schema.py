@@ -86,7 +86,7 @@ agent_tags = Table(
 )
 
 # While calls wait for answers, `waiting_run_id` is the run that shows them. `context_start` is the position of the oldest
-# message in context; the summary at `summary_position`, if that is not 0, stands before it.
+# message in context, and no new one comes before it; the summary at `summary_position`, if that is not 0, stands before it.
 conversations = Table(
     "conversations",
     metadata,
@@ -239,7 +239,8 @@ Index(
 
 # `position` is also the order within a conversation: only one run at a time writes into one.
 # Messages and steps are written in every run, so they have no index that no query needs, and no AUTOINCREMENT: they are only
-# removed together with their whole conversation, after which nobody pages behind them.
+# removed together with their whole conversation, after which nobody pages behind them, or by a reset, which says where the
+# conversation goes on.
 # `body` holds content, calls, returns and decisions.
 messages = Table(
     "messages",

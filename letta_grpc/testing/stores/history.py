@@ -149,6 +149,22 @@ class HistoryStoreContract:
         await world.turn(thread, "again", "anew")
         assert [message.text for message in (await world.history.load(thread.id)).messages] == ["again", "anew"]
 
+    async def test_a_page_from_before_a_reset_goes_on_with_what_is_said_after_it(self, world: World) -> None:
+        """With all of it forwards, and with nothing backwards."""
+        thread = await world.default(await world.agent())
+        for _ in range(2):
+            for n in range(2):
+                await world.turn(thread, f"say {n}", f"said {n}")
+            first = await world.history.list(thread.id, PageRequest(size=2))
+            last = await world.history.list(thread.id, PageRequest(size=2, descending=True))
+            await world.history.reset(thread.id)
+            # Once more: there is nothing left to take a position from.
+            await world.history.reset(thread.id)
+            await world.turn(thread, "again", "anew")
+            onwards = await world.history.list(thread.id, PageRequest(after=first.next))
+            assert [message.text for message in onwards.items] == ["again", "anew"]
+            assert (await world.history.list(thread.id, PageRequest(after=last.next, descending=True))).items == ()
+
     async def test_a_conversation_at_work_is_not_reset(self, world: World) -> None:
         """Its run would go on with half a history."""
         thread = await world.conversation(await world.agent())
