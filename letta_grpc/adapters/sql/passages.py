@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
 from letta_grpc.adapters.sql.agents import check_agent
 from letta_grpc.adapters.sql.database import Database
@@ -64,7 +64,15 @@ class SqlPassageStore:
 
 def tagged(query: Query, tags: Sequence[str]) -> Query:
     """Narrow a query of notes to those that have all the tags."""
-    return query.where(*(passages.c.search_tags.contains(search_tags([tag]), autoescape=True) for tag in tags))
+    return query.where(*map(_has, tags))
+
+
+def _has(tag: str) -> ColumnElement[bool]:
+    kept, sought = passages.c.search_tags, search_tags([tag])
+    if not sought.strip():
+        # As many line ends as stand between any two tags: beside another one a blank tag makes them more.
+        return or_(kept == sought, kept.contains(f"{sought}\n"))
+    return kept.contains(sought, autoescape=True)
 
 
 def _create(connection: Connection, passage: Passage) -> None:

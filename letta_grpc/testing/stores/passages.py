@@ -34,6 +34,17 @@ class PassageStoreContract:
         assert (await world.passages.list(agent.id, PageRequest(size=2, descending=True))).items == (notes[5], notes[4])
         assert (await world.passages.list(agent.id, _ALL, tags=["odd", "N3"])).items == (notes[3],)
 
+    async def test_a_blank_tag_is_had_by_notes_with_a_blank_tag(self, world: World) -> None:
+        """However wide, alone or beside others; not by one of several tags, nor by one of none."""
+        agent = await world.agent()
+        alone, first = await world.note(agent, "alone", " "), await world.note(agent, "first", "  ", "a")
+        between = await world.note(agent, "between", "a", "\n", "b")
+        for tags in ((), ("a",), ("a", "b")):
+            await world.note(agent, "without", *tags)
+        for sought in (" ", "\t "):
+            assert (await world.passages.list(agent.id, _ALL, tags=[sought])).items == (alone, first, between)
+        assert await world.notes.search(agent.id, "", ("b", " "), 10) == (between,)
+
     async def test_an_update_sets_what_it_names(self, world: World) -> None:
         """Search finds what stands there now, and not what stood there."""
         agent = await world.agent()
