@@ -136,6 +136,7 @@ def test_pictures_beyond_the_size_of_an_answer_keep_nobody_from_a_conversation(c
         client.agents.messages.create(agent_id, messages=[SHOWN])
     assert client.conversations.retrieve(conversation.id).id == conversation.id
     assert client.agents.retrieve(agent_id).id == agent_id
+    assert client.agents.recompile(agent_id) == client.conversations.recompile(conversation.id) != ""
     assert client.conversations.messages.compact(conversation.id).num_messages_before == 5
     assert client.agents.messages.compact(agent_id).num_messages_before == 5
     assert client.conversations.retrieve(conversation.id).in_context_message_ids

@@ -139,6 +139,22 @@ async def test_a_value_beyond_the_limit_is_refused_and_changes_nothing(wire: Wir
     assert (await wire.blocks.GetBlock(block_service_pb2.GetBlockRequest(block_id=block.id))).block == block
 
 
+@requirement("agent_context")
+async def test_of_a_context_only_what_a_mask_names_is_returned(wire: Wire) -> None:
+    one = await talk(wire, system="Be brief.")
+    await one.ask("first")
+    whole = await context_of(one)
+    request = agent_service_pb2.GetContextRequest(agent_id=one.agent_id, read_mask=FieldMask(paths=["system", "parts"]))
+    sizes = (await wire.agents.GetContext(request)).context
+    assert sizes == agent_service_pb2.Context(system=whole.system, parts=whole.parts)
+    request.read_mask.paths[:] = ["*"]
+    assert (await wire.agents.GetContext(request)).context == whole
+    request.read_mask.paths[:] = ["system", "parts.name", "pictures"]
+    names = "system, messages, tools, parts, estimated_tokens, context_window, reported_tokens"
+    rule = f"'parts.name' cannot be read; any of {names} can"
+    assert fields_of(await failure_of(wire.agents.GetContext(request))) == {"read_mask": rule}
+
+
 @requirement("agent_delete")
 async def test_a_deleted_agent_is_gone_with_what_is_its_own_and_its_blocks_stay(wire: Wire) -> None:
     block = await new_block(wire, label="shared", value="kept")

@@ -109,6 +109,8 @@ async def test_what_cannot_come_in_pages_is_refused_in_words_when_it_is_too_larg
     code, reason, facts = info_of(error)
     assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
     assert int(facts["size"]) > int(facts["limit"])
+    shown.read_mask.paths.append("parts")
+    assert {part.name for part in (await wire.agents.GetContext(shown)).context.parts if part.estimated_tokens} >= {"messages"}
     await one.goes_on()
 
 

@@ -1145,8 +1145,11 @@ type GetContextRequest struct {
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// The conversation; empty or `default` means the agent's default one.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Which fields of the context are returned. Empty, or `*`: all of them. What does not fit into a response, as messages with many
+	// pictures, is MESSAGE_TOO_LARGE: name the others, as in `system,parts`.
+	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetContextRequest) Reset() {
@@ -1191,6 +1194,13 @@ func (x *GetContextRequest) GetConversationId() string {
 		return x.ConversationId
 	}
 	return ""
+}
+
+func (x *GetContextRequest) GetReadMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.ReadMask
+	}
+	return nil
 }
 
 // One part of a context.
@@ -2061,10 +2071,11 @@ const file_letta_grpc_v1_agent_service_proto_rawDesc = "" +
 	"\aresults\x18\x01 \x03(\v2\x1b.letta_grpc.v1.FoundMessageR\aresults\"i\n" +
 	"\fFoundMessage\x120\n" +
 	"\amessage\x18\x01 \x01(\v2\x16.letta_grpc.v1.MessageR\amessage\x12'\n" +
-	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\"W\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\"\x90\x01\n" +
 	"\x11GetContextRequest\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12'\n" +
-	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\"L\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x127\n" +
+	"\tread_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\breadMask\"L\n" +
 	"\vContextPart\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x10estimated_tokens\x18\x02 \x01(\x05R\x0festimatedTokens\"\xb1\x02\n" +
@@ -2222,52 +2233,53 @@ var file_letta_grpc_v1_agent_service_proto_depIdxs = []int32{
 	40, // 14: letta_grpc.v1.SearchMessagesRequest.create_time_before:type_name -> google.protobuf.Timestamp
 	18, // 15: letta_grpc.v1.SearchMessagesResponse.results:type_name -> letta_grpc.v1.FoundMessage
 	38, // 16: letta_grpc.v1.FoundMessage.message:type_name -> letta_grpc.v1.Message
-	38, // 17: letta_grpc.v1.Context.messages:type_name -> letta_grpc.v1.Message
-	20, // 18: letta_grpc.v1.Context.parts:type_name -> letta_grpc.v1.ContextPart
-	41, // 19: letta_grpc.v1.CompactAgentRequest.mode:type_name -> letta_grpc.v1.CompactionMode
-	42, // 20: letta_grpc.v1.CompactAgentResponse.run:type_name -> letta_grpc.v1.Run
-	21, // 21: letta_grpc.v1.GetContextResponse.context:type_name -> letta_grpc.v1.Context
-	33, // 22: letta_grpc.v1.CaptureMessagesRequest.metadata:type_name -> letta_grpc.v1.CaptureMessagesRequest.MetadataEntry
-	42, // 23: letta_grpc.v1.CaptureMessagesResponse.run:type_name -> letta_grpc.v1.Run
-	43, // 24: letta_grpc.v1.ExportAgentResponse.file:type_name -> letta_grpc.v1.AgentFile
-	43, // 25: letta_grpc.v1.ImportAgentRequest.file:type_name -> letta_grpc.v1.AgentFile
-	34, // 26: letta_grpc.v1.ImportAgentRequest.secrets:type_name -> letta_grpc.v1.ImportAgentRequest.SecretsEntry
-	35, // 27: letta_grpc.v1.ImportAgentResponse.agent:type_name -> letta_grpc.v1.Agent
-	0,  // 28: letta_grpc.v1.AgentService.CreateAgent:input_type -> letta_grpc.v1.CreateAgentRequest
-	2,  // 29: letta_grpc.v1.AgentService.GetAgent:input_type -> letta_grpc.v1.GetAgentRequest
-	4,  // 30: letta_grpc.v1.AgentService.ListAgents:input_type -> letta_grpc.v1.ListAgentsRequest
-	6,  // 31: letta_grpc.v1.AgentService.UpdateAgent:input_type -> letta_grpc.v1.UpdateAgentRequest
-	8,  // 32: letta_grpc.v1.AgentService.DeleteAgent:input_type -> letta_grpc.v1.DeleteAgentRequest
-	10, // 33: letta_grpc.v1.AgentService.GetMemoryBlock:input_type -> letta_grpc.v1.GetMemoryBlockRequest
-	12, // 34: letta_grpc.v1.AgentService.UpdateMemoryBlock:input_type -> letta_grpc.v1.UpdateMemoryBlockRequest
-	14, // 35: letta_grpc.v1.AgentService.ListMessages:input_type -> letta_grpc.v1.ListMessagesRequest
-	16, // 36: letta_grpc.v1.AgentService.SearchMessages:input_type -> letta_grpc.v1.SearchMessagesRequest
-	22, // 37: letta_grpc.v1.AgentService.ResetMessages:input_type -> letta_grpc.v1.ResetMessagesRequest
-	24, // 38: letta_grpc.v1.AgentService.CompactAgent:input_type -> letta_grpc.v1.CompactAgentRequest
-	27, // 39: letta_grpc.v1.AgentService.CaptureMessages:input_type -> letta_grpc.v1.CaptureMessagesRequest
-	29, // 40: letta_grpc.v1.AgentService.ExportAgent:input_type -> letta_grpc.v1.ExportAgentRequest
-	31, // 41: letta_grpc.v1.AgentService.ImportAgent:input_type -> letta_grpc.v1.ImportAgentRequest
-	19, // 42: letta_grpc.v1.AgentService.GetContext:input_type -> letta_grpc.v1.GetContextRequest
-	1,  // 43: letta_grpc.v1.AgentService.CreateAgent:output_type -> letta_grpc.v1.CreateAgentResponse
-	3,  // 44: letta_grpc.v1.AgentService.GetAgent:output_type -> letta_grpc.v1.GetAgentResponse
-	5,  // 45: letta_grpc.v1.AgentService.ListAgents:output_type -> letta_grpc.v1.ListAgentsResponse
-	7,  // 46: letta_grpc.v1.AgentService.UpdateAgent:output_type -> letta_grpc.v1.UpdateAgentResponse
-	9,  // 47: letta_grpc.v1.AgentService.DeleteAgent:output_type -> letta_grpc.v1.DeleteAgentResponse
-	11, // 48: letta_grpc.v1.AgentService.GetMemoryBlock:output_type -> letta_grpc.v1.GetMemoryBlockResponse
-	13, // 49: letta_grpc.v1.AgentService.UpdateMemoryBlock:output_type -> letta_grpc.v1.UpdateMemoryBlockResponse
-	15, // 50: letta_grpc.v1.AgentService.ListMessages:output_type -> letta_grpc.v1.ListMessagesResponse
-	17, // 51: letta_grpc.v1.AgentService.SearchMessages:output_type -> letta_grpc.v1.SearchMessagesResponse
-	23, // 52: letta_grpc.v1.AgentService.ResetMessages:output_type -> letta_grpc.v1.ResetMessagesResponse
-	25, // 53: letta_grpc.v1.AgentService.CompactAgent:output_type -> letta_grpc.v1.CompactAgentResponse
-	28, // 54: letta_grpc.v1.AgentService.CaptureMessages:output_type -> letta_grpc.v1.CaptureMessagesResponse
-	30, // 55: letta_grpc.v1.AgentService.ExportAgent:output_type -> letta_grpc.v1.ExportAgentResponse
-	32, // 56: letta_grpc.v1.AgentService.ImportAgent:output_type -> letta_grpc.v1.ImportAgentResponse
-	26, // 57: letta_grpc.v1.AgentService.GetContext:output_type -> letta_grpc.v1.GetContextResponse
-	43, // [43:58] is the sub-list for method output_type
-	28, // [28:43] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	36, // 17: letta_grpc.v1.GetContextRequest.read_mask:type_name -> google.protobuf.FieldMask
+	38, // 18: letta_grpc.v1.Context.messages:type_name -> letta_grpc.v1.Message
+	20, // 19: letta_grpc.v1.Context.parts:type_name -> letta_grpc.v1.ContextPart
+	41, // 20: letta_grpc.v1.CompactAgentRequest.mode:type_name -> letta_grpc.v1.CompactionMode
+	42, // 21: letta_grpc.v1.CompactAgentResponse.run:type_name -> letta_grpc.v1.Run
+	21, // 22: letta_grpc.v1.GetContextResponse.context:type_name -> letta_grpc.v1.Context
+	33, // 23: letta_grpc.v1.CaptureMessagesRequest.metadata:type_name -> letta_grpc.v1.CaptureMessagesRequest.MetadataEntry
+	42, // 24: letta_grpc.v1.CaptureMessagesResponse.run:type_name -> letta_grpc.v1.Run
+	43, // 25: letta_grpc.v1.ExportAgentResponse.file:type_name -> letta_grpc.v1.AgentFile
+	43, // 26: letta_grpc.v1.ImportAgentRequest.file:type_name -> letta_grpc.v1.AgentFile
+	34, // 27: letta_grpc.v1.ImportAgentRequest.secrets:type_name -> letta_grpc.v1.ImportAgentRequest.SecretsEntry
+	35, // 28: letta_grpc.v1.ImportAgentResponse.agent:type_name -> letta_grpc.v1.Agent
+	0,  // 29: letta_grpc.v1.AgentService.CreateAgent:input_type -> letta_grpc.v1.CreateAgentRequest
+	2,  // 30: letta_grpc.v1.AgentService.GetAgent:input_type -> letta_grpc.v1.GetAgentRequest
+	4,  // 31: letta_grpc.v1.AgentService.ListAgents:input_type -> letta_grpc.v1.ListAgentsRequest
+	6,  // 32: letta_grpc.v1.AgentService.UpdateAgent:input_type -> letta_grpc.v1.UpdateAgentRequest
+	8,  // 33: letta_grpc.v1.AgentService.DeleteAgent:input_type -> letta_grpc.v1.DeleteAgentRequest
+	10, // 34: letta_grpc.v1.AgentService.GetMemoryBlock:input_type -> letta_grpc.v1.GetMemoryBlockRequest
+	12, // 35: letta_grpc.v1.AgentService.UpdateMemoryBlock:input_type -> letta_grpc.v1.UpdateMemoryBlockRequest
+	14, // 36: letta_grpc.v1.AgentService.ListMessages:input_type -> letta_grpc.v1.ListMessagesRequest
+	16, // 37: letta_grpc.v1.AgentService.SearchMessages:input_type -> letta_grpc.v1.SearchMessagesRequest
+	22, // 38: letta_grpc.v1.AgentService.ResetMessages:input_type -> letta_grpc.v1.ResetMessagesRequest
+	24, // 39: letta_grpc.v1.AgentService.CompactAgent:input_type -> letta_grpc.v1.CompactAgentRequest
+	27, // 40: letta_grpc.v1.AgentService.CaptureMessages:input_type -> letta_grpc.v1.CaptureMessagesRequest
+	29, // 41: letta_grpc.v1.AgentService.ExportAgent:input_type -> letta_grpc.v1.ExportAgentRequest
+	31, // 42: letta_grpc.v1.AgentService.ImportAgent:input_type -> letta_grpc.v1.ImportAgentRequest
+	19, // 43: letta_grpc.v1.AgentService.GetContext:input_type -> letta_grpc.v1.GetContextRequest
+	1,  // 44: letta_grpc.v1.AgentService.CreateAgent:output_type -> letta_grpc.v1.CreateAgentResponse
+	3,  // 45: letta_grpc.v1.AgentService.GetAgent:output_type -> letta_grpc.v1.GetAgentResponse
+	5,  // 46: letta_grpc.v1.AgentService.ListAgents:output_type -> letta_grpc.v1.ListAgentsResponse
+	7,  // 47: letta_grpc.v1.AgentService.UpdateAgent:output_type -> letta_grpc.v1.UpdateAgentResponse
+	9,  // 48: letta_grpc.v1.AgentService.DeleteAgent:output_type -> letta_grpc.v1.DeleteAgentResponse
+	11, // 49: letta_grpc.v1.AgentService.GetMemoryBlock:output_type -> letta_grpc.v1.GetMemoryBlockResponse
+	13, // 50: letta_grpc.v1.AgentService.UpdateMemoryBlock:output_type -> letta_grpc.v1.UpdateMemoryBlockResponse
+	15, // 51: letta_grpc.v1.AgentService.ListMessages:output_type -> letta_grpc.v1.ListMessagesResponse
+	17, // 52: letta_grpc.v1.AgentService.SearchMessages:output_type -> letta_grpc.v1.SearchMessagesResponse
+	23, // 53: letta_grpc.v1.AgentService.ResetMessages:output_type -> letta_grpc.v1.ResetMessagesResponse
+	25, // 54: letta_grpc.v1.AgentService.CompactAgent:output_type -> letta_grpc.v1.CompactAgentResponse
+	28, // 55: letta_grpc.v1.AgentService.CaptureMessages:output_type -> letta_grpc.v1.CaptureMessagesResponse
+	30, // 56: letta_grpc.v1.AgentService.ExportAgent:output_type -> letta_grpc.v1.ExportAgentResponse
+	32, // 57: letta_grpc.v1.AgentService.ImportAgent:output_type -> letta_grpc.v1.ImportAgentResponse
+	26, // 58: letta_grpc.v1.AgentService.GetContext:output_type -> letta_grpc.v1.GetContextResponse
+	44, // [44:59] is the sub-list for method output_type
+	29, // [29:44] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_letta_grpc_v1_agent_service_proto_init() }

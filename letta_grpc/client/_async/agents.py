@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import Kind, agent_kind, change, compaction_mode, memory_blocks
 from letta_grpc.client.values import RequestId, request_id_of, texts
@@ -222,9 +224,12 @@ class Agents:
         )
         return (await self._connection.ask(self._stub.SearchMessages, request)).results
 
-    async def context(self, agent_id: str, *, conversation_id: str | None = None) -> agent_service_pb2.Context:
-        """Return what the model would be shown now, and what each part costs."""
-        request = agent_service_pb2.GetContextRequest(agent_id=agent_id, conversation_id=conversation_id or "")
+    async def context(
+        self, agent_id: str, *, conversation_id: str | None = None, fields: Sequence[str] = ()
+    ) -> agent_service_pb2.Context:
+        """Return what the model would be shown now, and what each part costs, or the named fields of it alone."""
+        mask = FieldMask(paths=fields)
+        request = agent_service_pb2.GetContextRequest(agent_id=agent_id, conversation_id=conversation_id or "", read_mask=mask)
         return (await self._connection.ask(self._stub.GetContext, request)).context
 
     async def block(self, agent_id: str, label: str) -> blocks_pb2.Block:

@@ -15,7 +15,7 @@ from letta_grpc.transport.convert.archive import MAX_QUERY_CHARACTERS, result_li
 from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, checked_label, expected_version, new_block
 from letta_grpc.transport.convert.conversations import optional_conversation
 from letta_grpc.transport.convert.enums import AGENT_KINDS, ROLES
-from letta_grpc.transport.convert.masks import changes_from_mask
+from letta_grpc.transport.convert.masks import changes_from_mask, read_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
 from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
 from letta_grpc.transport.convert.times import checked_timestamp, timestamp_to_pb
@@ -266,10 +266,23 @@ def messages_search_from_pb(request: agent_service_pb2.SearchMessagesRequest) ->
 
 
 def context_query_from_pb(
-    request: agent_service_pb2.GetContextRequest | agent_service_pb2.ResetMessagesRequest,
-) -> tuple[AgentId, ConversationId | None]:
-    """Return whose context is meant."""
+    request: agent_service_pb2.GetContextRequest,
+) -> tuple[AgentId, ConversationId | None, Sequence[str]]:
+    """Return whose context is meant, and which fields of it."""
     with Rules() as rules:
-        agent_id = rules.id("agent_id", "agent", request.agent_id)
-        conversation_id = optional_conversation(rules, "conversation_id", request.conversation_id)
-    return AgentId(agent_id), conversation_id
+        agent_id, conversation_id = _context_of(rules, request)
+        fields = read_from_mask(rules, request.read_mask, agent_service_pb2.Context.DESCRIPTOR)
+    return agent_id, conversation_id, fields
+
+
+def reset_from_pb(request: agent_service_pb2.ResetMessagesRequest) -> tuple[AgentId, ConversationId | None]:
+    """Return whose context to empty."""
+    with Rules() as rules:
+        return _context_of(rules, request)
+
+
+def _context_of(
+    rules: Rules, request: agent_service_pb2.GetContextRequest | agent_service_pb2.ResetMessagesRequest
+) -> tuple[AgentId, ConversationId | None]:
+    agent_id = rules.id("agent_id", "agent", request.agent_id)
+    return AgentId(agent_id), optional_conversation(rules, "conversation_id", request.conversation_id)

@@ -1,7 +1,8 @@
-"""Field masks: which fields of a resource a request changes."""
+"""Field masks: which fields of a resource a request changes, or reads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.transport.convert.rules import Rules
@@ -15,3 +16,14 @@ def changes_from_mask(rules: Rules, mask: FieldMask, readers: Mapping[str, Calla
         if path not in readers:
             rules.broken("update_mask", f"{path!r} cannot be changed; any of {', '.join(readers)} can")
     return {path: readers[path]() for path in mask.paths if path in readers}
+
+
+def read_from_mask(rules: Rules, mask: FieldMask, resource: Descriptor) -> Sequence[str]:
+    """Return the fields that the mask names, as AIP-157 has it: without any, or by `*`, all of the resource's."""
+    readable = [field.name for field in resource.fields]
+    if not mask.paths or list(mask.paths) == ["*"]:
+        return readable
+    for path in mask.paths:
+        if path not in readable:
+            rules.broken("read_mask", f"{path!r} cannot be read; any of {', '.join(readable)} can")
+    return mask.paths

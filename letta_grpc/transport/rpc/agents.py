@@ -18,6 +18,7 @@ from letta_grpc.transport.convert.agents import (
     messages_query_from_pb,
     messages_search_from_pb,
     new_agent_from_pb,
+    reset_from_pb,
 )
 from letta_grpc.transport.convert.blocks import block_to_pb
 from letta_grpc.transport.convert.captures import capture_from_pb
@@ -88,7 +89,7 @@ class AgentServicer:
 
     async def ResetMessages(self, request: pb.ResetMessagesRequest, _call: Call) -> pb.ResetMessagesResponse:
         """Empty a conversation."""
-        await self._agents.reset_messages(*context_query_from_pb(request))
+        await self._agents.reset_messages(*reset_from_pb(request))
         return pb.ResetMessagesResponse()
 
     async def CompactAgent(self, request: pb.CompactAgentRequest, call: Call) -> pb.CompactAgentResponse:
@@ -112,4 +113,5 @@ class AgentServicer:
 
     async def GetContext(self, request: pb.GetContextRequest, _call: Call) -> pb.GetContextResponse:
         """Return what the model would be shown."""
-        return pb.GetContextResponse(context=context_to_pb(await self._agents.context(*context_query_from_pb(request))))
+        agent_id, conversation_id, fields = context_query_from_pb(request)
+        return pb.GetContextResponse(context=context_to_pb(await self._agents.context(agent_id, conversation_id), fields))

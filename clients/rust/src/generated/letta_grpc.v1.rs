@@ -1850,6 +1850,10 @@ pub struct GetContextRequest {
     /// The conversation; empty or `default` means the agent's default one.
     #[prost(string, tag = "2")]
     pub conversation_id: ::prost::alloc::string::String,
+    /// Which fields of the context are returned. Empty, or `*`: all of them. What does not fit into a response, as messages with many
+    /// pictures, is MESSAGE_TOO_LARGE: name the others, as in `system,parts`.
+    #[prost(message, optional, tag = "3")]
+    pub read_mask: ::core::option::Option<::prost_types::FieldMask>,
 }
 /// One part of a context.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

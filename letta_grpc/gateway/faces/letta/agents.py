@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.gateway.faces.letta.approvals import pending_json
-from letta_grpc.gateway.faces.letta.contexts import messages_in_context
+from letta_grpc.gateway.faces.letta.contexts import messages_in_context, prompt_of
 from letta_grpc.gateway.faces.letta.errors import not_here
 from letta_grpc.gateway.faces.letta.fields import strings
 from letta_grpc.gateway.faces.letta.ids import checked_id
@@ -155,8 +155,7 @@ async def _with_blocks(ask: Ask, agent: agents_pb2.Agent, block_ids: Sequence[st
 
 async def recompile(ask: Ask) -> Json:
     """Show the system prompt: it is made anew, of instructions and blocks, whenever a model is asked."""
-    request = pb.GetContextRequest(agent_id=agent_in(ask).agent_id)
-    return (await ask.call(ask.services.agents.GetContext, request)).context.system
+    return await prompt_of(ask, agent_in(ask))
 
 
 async def delete(ask: Ask) -> Json:

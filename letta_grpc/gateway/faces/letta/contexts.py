@@ -19,3 +19,11 @@ async def messages_in_context(ask: Ask, target: Target) -> Sequence[messages_pb2
         if reason_of(failure)[0] != "MESSAGE_TOO_LARGE":
             raise
         return None
+
+
+async def prompt_of(ask: Ask, target: Target) -> str:
+    """Return the system prompt of a conversation. Raises Failure."""
+    request = pb.GetContextRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
+    # Beside all messages it might not fit into an answer.
+    request.read_mask.paths.append("system")
+    return (await ask.call(ask.services.agents.GetContext, request)).context.system

@@ -8,7 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.compactions import compacted
-from letta_grpc.gateway.faces.letta.contexts import messages_in_context
+from letta_grpc.gateway.faces.letta.contexts import messages_in_context, prompt_of
 from letta_grpc.gateway.faces.letta.errors import not_found
 from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
@@ -22,8 +22,8 @@ from letta_grpc.gateway.faces.letta.runs import followed
 from letta_grpc.gateway.faces.letta.sending import answered
 from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DESCRIPTION, HIDDEN, conversation_json
 from letta_grpc.gateway.faces.letta.targets import Target, agent_named, conversation_id_of, conversation_in, conversation_named
-from letta_grpc.v1 import agent_service_pb2, conversations_pb2, run_service_pb2, runs_pb2
 from letta_grpc.v1 import conversation_service_pb2 as pb
+from letta_grpc.v1 import conversations_pb2, run_service_pb2, runs_pb2
 
 _ACTIVE = frozenset({runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING})
 _BY_LAST_RUN = frozenset({"last_message_at", "last_run_completion"})
@@ -135,9 +135,7 @@ async def compact(ask: Ask) -> Json:
 
 async def recompile(ask: Ask) -> Json:
     """Show the system prompt, which is made anew whenever a model is asked."""
-    target = await conversation_in(ask)
-    request = agent_service_pb2.GetContextRequest(agent_id=target.agent_id, conversation_id=target.conversation_id)
-    return (await ask.call(ask.services.agents.GetContext, request)).context.system
+    return await prompt_of(ask, await conversation_in(ask))
 
 
 async def follow(ask: Ask) -> Response:
