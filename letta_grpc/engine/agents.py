@@ -14,6 +14,7 @@ from letta_grpc.domain.memgpt import SEND_MESSAGE
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.tool_rules import ToolRule
+from letta_grpc.domain.tools import MAX_AGENT_TOOLS
 from letta_grpc.engine.blocks import NewBlock, new_block
 from letta_grpc.engine.contexts import describe_context
 from letta_grpc.engine.models import check_model
@@ -92,6 +93,9 @@ class Agents:
         check_model(self._models, wish.model, "agent.model")
         base = self._tools.base_tools() if wish.base_tools or wish.tools is None else ()
         tools = tuple(dict.fromkeys((*(wish.tools or ()), *base)))
+        if len(tools) > MAX_AGENT_TOOLS:
+            rule = f"must have at most {MAX_AGENT_TOOLS}, has {len(tools)} with the base tools"
+            raise InvalidRequest(fields={"agent.tools": rule})
         await self._check_tools(tools, further_tools, has_voice=wish.kind is AgentKind.MEMGPT)
         agent_id, now = new_agent_id(), self._clock.now()
         return Agent(

@@ -11,6 +11,7 @@ from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, ConversationN
 from letta_grpc.domain.ids import new_agent_id, new_block_id
 from letta_grpc.domain.messages import ToolCall
 from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.tools import MAX_AGENT_TOOLS
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import Blocks, NewBlock
 from letta_grpc.engine.conversations import Conversations
@@ -53,6 +54,20 @@ async def test_an_agent_can_have_no_tools_and_a_block_that_exists(house: Engine,
     wish = NewAgent(name="ada", system="Hi.", model="test/model", tools=(), memory_blocks=(NewBlock(id=shared.id),))
     agent = await house.agents.create(wish)
     assert (agent.name, agent.system, agent.tools, agent.memory_blocks) == ("ada", "Hi.", (), (shared,))
+
+
+async def test_base_tools_count_among_the_tools_that_an_agent_may_have() -> None:
+    async def anything(call: ToolCall) -> str:
+        return call.arguments
+
+    names = [f"tool_{n}" for n in range(MAX_AGENT_TOOLS)]
+    async with asyncio.timeout(10), engine(tools=DirectedTools(dict.fromkeys(names, anything))) as house:
+        assert (await house.agents.create(NewAgent(model="test/model", tools=tuple(names)))).tools == tuple(names)
+        with pytest.raises(InvalidRequest) as refused:
+            await house.agents.create(
+                NewAgent(model="test/model", kind=AgentKind.MEMGPT, tools=("send_message",), base_tools=True)
+            )
+    assert refused.value.fields == {"agent.tools": "must have at most 64, has 65 with the base tools"}
 
 
 async def test_base_tools_come_behind_those_that_are_named_and_once(house: Engine) -> None:
