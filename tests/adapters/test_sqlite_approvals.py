@@ -1,5 +1,7 @@
 """Calls that wait survive the server that was asked for them."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,23 @@ async def test_the_next_server_goes_on_with_an_answer_and_has_its_calls(tmp_path
         (taken,) = await file.database.leases.take_over(FakeClock().now())
         assert (taken.run.id, held(taken).attempt) == (claim.run.id, 2)
         assert (taken.batch, taken.spec.system) == (claim.batch, "Be brief.")
+
+
+async def test_a_batch_that_cannot_be_read_costs_nobody_else_a_commit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "letta.db"
+    async with opened(path, FakeClock()) as file:
+        asked = [await waiting(file.world, "a"), await waiting(file.world, "b")]
+    # They expire in the order of their conversations' ids.
+    first, second = sorted(asked, key=lambda run: run.conversation_id)
+    with closing(sqlite3.connect(path)) as driver, driver:
+        driver.execute("UPDATE runs SET pending_actions = '[' WHERE id = ?", [second.id])
+    async with opened(path, FakeClock()) as file:
+        with pytest.raises(ValueError, match="end of data"):
+            await file.database.leases.expire_calls(DEADLINE)
+        assert len(await pending_of(file.world, first.id)) == 1
+    assert "a commit failed" not in caplog.text
 
 
 async def test_hundreds_of_batches_expire_together(tmp_path: Path) -> None:

@@ -6,7 +6,11 @@ from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 
 
 def add_brief(group: Group, stored: StoredBrief, time_ns: int) -> None:
-    """Let readers see a run that was stored in this group, from its first event to its last."""
+    """Let readers see a run that was stored in this group, from its first event to its last.
+
+    Rule: a job does this behind its statements. Of one that fails they are undone, and the events would be another run's, or
+    nobody's, with which no commit succeeds.
+    """
     run = stored.brief.run
     open_run = OpenRun(
         position=stored.position,

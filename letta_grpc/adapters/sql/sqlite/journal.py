@@ -128,8 +128,9 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
     run = run_of(row)
     if run.state.is_final:
         if run.pending_actions and (batch := batch_in(group.session, run.conversation_id)):
-            add_brief(group, deny_batch(group.session, batch, CANCELLED, now), time_ns)
+            stored = deny_batch(group.session, batch, CANCELLED, now)
             row = group.session.fetch(RUN, values)[0]
+            add_brief(group, stored, time_ns)
         return claim_of(row, None)
     if run.state is RunState.QUEUED:
         open_run = current(group, run_id)

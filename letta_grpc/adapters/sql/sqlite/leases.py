@@ -140,11 +140,11 @@ def _start_next(
 
 
 def _expire(group: Group, conversation_ids: Sequence[ConversationId], now: datetime, time_ns: int) -> None:
-    for conversation_id in conversation_ids:
-        # An answer, or a deletion, may have come since the conversation was found.
-        batch = batch_in(group.session, conversation_id)
-        if batch and batch.is_expired(now):
-            add_brief(group, deny_batch(group.session, batch, UNANSWERED, now), time_ns)
+    # An answer, or a deletion, may have come since the conversations were found.
+    batches = [batch_in(group.session, conversation_id) for conversation_id in conversation_ids]
+    denials = [deny_batch(group.session, batch, UNANSWERED, now) for batch in batches if batch and batch.is_expired(now)]
+    for stored in denials:
+        add_brief(group, stored, time_ns)
 
 
 def _renew(group: Group, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
