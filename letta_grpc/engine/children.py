@@ -165,9 +165,7 @@ class CallChildren:
         )
 
     def _time_left(self) -> timedelta:
-        run, spec = self._record.run, self._record.spec
-        left = spec.run_timeout - (self._children.clock.now() - (run.start_time or run.create_time))
-        return max(left, timedelta(seconds=1))
+        return max(self._record.time_left(), timedelta(seconds=1))
 
     async def _started(self, request: StartRequest) -> Run:
         start = start_of(request, request.spec)

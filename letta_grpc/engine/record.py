@@ -5,7 +5,7 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from letta_grpc.domain.approvals import ActionKind, PendingAction
 from letta_grpc.domain.events import (
@@ -68,6 +68,11 @@ class RunRecord:
         """The step whose calls are due: that of an earlier run if these are calls that waited."""
         settles = self.batch and self.progress.phase is Phase.SETTLING_CALLS
         return self.batch.step_id if self.batch and settles else self.progress.step_id
+
+    def time_left(self) -> timedelta:
+        """Return how long the run may still take. A clock that was put back gives it no more than it has in all."""
+        elapsed = self._clock.now() - (self.run.start_time or self.run.create_time)
+        return self.spec.run_timeout - max(elapsed, timedelta())
 
     def now(self) -> datetime:
         """Return the time by the run's clock."""

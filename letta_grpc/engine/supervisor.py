@@ -232,7 +232,7 @@ class Supervisor:
 
     async def _work(self, record: RunRecord) -> bool:
         with self._tracing.run(record.run, record.traceparent) as span:
-            limit = asyncio.timeout(self._remaining_seconds(record))
+            limit = asyncio.timeout(record.time_left().total_seconds())
             try:
                 async with limit:
                     end = await self._end_of(record, span)
@@ -293,10 +293,6 @@ class Supervisor:
         if record.progress.attempts_without_progress >= MAX_ATTEMPTS_WITHOUT_PROGRESS:
             raise RunLost(attempts=str(record.lease.attempt))
         return await self._loop.run(record, span)
-
-    def _remaining_seconds(self, record: RunRecord) -> float:
-        elapsed = self._clock.now() - (record.run.start_time or record.run.create_time)
-        return (record.spec.run_timeout - elapsed).total_seconds()
 
     def _call_back(self, spec: RunSpec) -> None:
         if spec.callback_url:

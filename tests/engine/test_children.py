@@ -44,13 +44,14 @@ async def test_a_child_that_says_nothing_has_no_last_words() -> None:
         assert returned(house) == "completed: "
 
 
-async def test_a_child_may_take_as_long_as_its_parent_has_left() -> None:
+@pytest.mark.parametrize(("passed", "left"), [(4, 1), (-60, 5)], ids=["late", "the-clock-was-put-back"])
+async def test_a_child_may_take_as_long_as_its_parent_has_left(passed: int, left: int) -> None:
     tools = Asking()
     async with engine(tools=tools) as house, asyncio.timeout(5):
         other = await another(house)
 
         async def late(children: ChildRuns) -> str:
-            house.clock.advance(timedelta(minutes=4).total_seconds())
+            house.clock.advance(timedelta(minutes=passed).total_seconds())
             return await asking(other)(children)
 
         tools.asks.append(late)
@@ -58,7 +59,7 @@ async def test_a_child_may_take_as_long_as_its_parent_has_left() -> None:
         await house.start(run_timeout=timedelta(minutes=5))
         await house.model.reached.wait()
         (child,) = await open_runs(house, other)
-        assert house.database.runs._state.run(child.id).spec.run_timeout == timedelta(minutes=1)  # noqa: SLF001 - what was asked for is shown nowhere
+        assert house.database.runs._state.run(child.id).spec.run_timeout == timedelta(minutes=left)  # noqa: SLF001 - what was asked for is shown nowhere
 
 
 async def test_nobody_calls_himself_nor_who_has_called_him() -> None:
