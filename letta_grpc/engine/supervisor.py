@@ -21,10 +21,11 @@ from letta_grpc.domain.errors import (
     StoreUnavailable,
 )
 from letta_grpc.domain.ids import ConversationId, RunId
-from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, DisconnectPolicy, Run, RunSpec, RunState
+from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, Run, RunSpec, RunState
 from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
+from letta_grpc.engine.graces import Graces
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.record import RunRecord
@@ -37,9 +38,6 @@ from letta_grpc.ports.log import EventLog
 from letta_grpc.ports.tracing import Span, Tracing
 
 logger = logging.getLogger(__name__)
-
-# Whoever starts a run comes to read it a moment after it has begun: not even a grace of nothing is over before that.
-_FIRST_READER_GRACE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,13 @@ class Supervisor:
         self._leases = leases
         self._log = log
         self._codec = codec
-        self._readers = readers
         self._clock = clock
         self._tracing = tracing
         self._lease_seconds = lease_seconds
         self._event_retention = event_retention
         self._group = asyncio.TaskGroup()
         self._runs: dict[RunId, Active] = {}
-        self._grace: dict[RunId, asyncio.Task[None]] = {}
+        self._graces = Graces(group=self._group, readers=readers, clock=clock, cancel=self.cancel)
         self._busy: dict[ConversationId, RunId] = {}
         self._waiting: set[ConversationId] = set()
         self._keepers: list[asyncio.Task[None]] = []
@@ -96,7 +93,6 @@ class Supervisor:
     async def __aenter__(self) -> Self:
         """Take over what earlier servers left open, deny what has waited too long, and begin to keep the leases."""
         await self._group.__aenter__()
-        self._readers.on_first, self._readers.on_none = self._reader_came, self._readers_gone
         try:
             await self._pick_up()
         except asyncio.CancelledError:
@@ -113,7 +109,8 @@ class Supervisor:
     ) -> None:
         """End all tasks. Open runs stay open, for the next server."""
         self._stopping = True
-        for task in (*self._keepers, *self._grace.values(), *(active.task for active in self._runs.values())):
+        self._graces.close()
+        for task in (*self._keepers, *(active.task for active in self._runs.values())):
             task.cancel()
         # A group wraps whatever error passes through it, cancellation alone excepted; this one is not about its tasks.
         passing = (kind, error, trace) if isinstance(error, asyncio.CancelledError) else (None, None, None)
@@ -196,8 +193,7 @@ class Supervisor:
         task.add_done_callback(lambda task: self._ended(run, task))
         self._runs[run.id] = Active(claim.spec, lease, task)
         self._busy[run.conversation_id] = run.id
-        if not self._readers.count(run.id):
-            self._await_reader(run.id, _FIRST_READER_GRACE)
+        self._graces.begun(run.id, claim.spec)
 
     async def _supervise(self, claim: Claim, lease: Lease) -> bool:
         """Work on a run to its end; say whether calls of it wait for answers from then on."""
@@ -304,8 +300,7 @@ class Supervisor:
         # The conversation may have its next run already: who saw this one's end has started it before this task was over.
         if self._busy.get(run.conversation_id) == run.id:
             del self._busy[run.conversation_id]
-        if grace := self._grace.pop(run.id, None):
-            grace.cancel()
+        self._graces.ended(run.id)
         if run.conversation_id in self._waiting and not self._stopping:
             waits_for_answers = not task.cancelled() and not task.exception() and task.result()
             working_off = self._work_off(run.conversation_id, waits_for_answers=waits_for_answers)
@@ -372,25 +367,3 @@ class Supervisor:
         for conversation_id in await self._leases.expire_calls(self._clock.now()):
             if conversation_id in self._waiting:
                 await self._start_next(conversation_id)
-
-    def _reader_came(self, run_id: RunId) -> None:
-        if grace := self._grace.pop(run_id, None):
-            grace.cancel()
-
-    def _readers_gone(self, run_id: RunId) -> None:
-        self._await_reader(run_id, timedelta())
-
-    def _await_reader(self, run_id: RunId, least: timedelta) -> None:
-        active = self._runs.get(run_id)
-        if active is None or self._stopping or active.spec.disconnect_policy is not DisconnectPolicy.CANCEL:
-            return
-        grace = max(active.spec.disconnect_grace, least).total_seconds()
-        self._grace[run_id] = self._group.create_task(self._cancel_after(run_id, grace), name=f"grace {run_id}")
-
-    async def _cancel_after(self, run_id: RunId, seconds: float) -> None:
-        await self._clock.sleep(seconds)
-        logger.info("run is cancelled: nobody reads it", extra={"run_id": run_id})
-        try:
-            await self.cancel(run_id)
-        except Exception:
-            logger.exception("run could not be cancelled", extra={"run_id": run_id})

@@ -1,0 +1,67 @@
+"""Ending runs that nobody reads, where their spec asks for it: each once its grace is over."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.runs import DisconnectPolicy, Run, RunSpec
+from letta_grpc.engine.readers import Readers
+from letta_grpc.ports.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+# Whoever starts a run comes to read it a moment after it has begun: not even a grace of nothing is over before that.
+_FIRST_READER_SECONDS = 5.0
+
+
+class Graces:
+    """The graces of the runs that this server works on. They run in the group that they are given."""
+
+    def __init__(
+        self, *, group: asyncio.TaskGroup, readers: Readers, clock: Clock, cancel: Callable[[RunId], Awaitable[Run]]
+    ) -> None:
+        self._group = group
+        self._readers = readers
+        self._clock = clock
+        self._cancel = cancel
+        self._seconds: dict[RunId, float] = {}
+        self._tasks: dict[RunId, asyncio.Task[None]] = {}
+        readers.on_first, readers.on_none = self._reader_came, self._readers_gone
+
+    def begun(self, run_id: RunId, spec: RunSpec) -> None:
+        """Watch over a run from now on, if its spec asks for it."""
+        if spec.disconnect_policy is DisconnectPolicy.CANCEL:
+            self._seconds[run_id] = seconds = spec.disconnect_grace.total_seconds()
+            if not self._readers.count(run_id):
+                self._await_reader(run_id, max(seconds, _FIRST_READER_SECONDS))
+
+    def ended(self, run_id: RunId) -> None:
+        """Leave a run alone from now on."""
+        self._seconds.pop(run_id, None)
+        self._reader_came(run_id)
+
+    def close(self) -> None:
+        """Leave all runs alone from now on."""
+        self._seconds.clear()
+        for task in self._tasks.values():
+            task.cancel()
+
+    def _reader_came(self, run_id: RunId) -> None:
+        if task := self._tasks.pop(run_id, None):
+            task.cancel()
+
+    def _readers_gone(self, run_id: RunId) -> None:
+        if (seconds := self._seconds.get(run_id)) is not None:
+            self._await_reader(run_id, seconds)
+
+    def _await_reader(self, run_id: RunId, seconds: float) -> None:
+        self._tasks[run_id] = self._group.create_task(self._cancel_after(run_id, seconds), name=f"grace {run_id}")
+
+    async def _cancel_after(self, run_id: RunId, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        logger.info("run is cancelled: nobody reads it", extra={"run_id": run_id})
+        try:
+            await self._cancel(run_id)
+        except Exception:
+            logger.exception("run could not be cancelled", extra={"run_id": run_id})
