@@ -48,6 +48,11 @@ class Readers:
         finally:
             self._waits.discard(limit)
 
+    @property
+    def is_draining(self) -> bool:
+        """Say whether the server is stopping."""
+        return self._draining
+
     def drain(self) -> None:
         """End every wait, now and from now on."""
         self._draining = True

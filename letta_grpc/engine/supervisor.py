@@ -1,7 +1,8 @@
 """The tasks of runs.
 
 Rule: run tasks are made here and nowhere else, all in one TaskGroup; each belongs to a run that this server has the lease of.
-A run outlives the call that began it, and a server that stops leaves its runs open: the next one takes them over.
+A run outlives the call that began it, and a server that stops leaves its runs open: the next one takes them over. While it
+drains it begins with nothing that can wait for the next one: its stop would cut that, and a model was asked for nothing.
 """
 
 import asyncio
@@ -78,6 +79,7 @@ class Supervisor:
         self._leases = leases
         self._log = log
         self._codec = codec
+        self._readers = readers
         self._clock = clock
         self._tracing = tracing
         self._lease_seconds = lease_seconds
@@ -262,7 +264,8 @@ class Supervisor:
     def _look_after(self, record: RunRecord, end: RunEnd) -> None:
         """Begin, beside everything else, with the background work that may be due after a turn."""
         run = record.run
-        if record.has_sleeptime and end.state is RunState.COMPLETED and is_counted(run):
+        is_due = record.has_sleeptime and end.state is RunState.COMPLETED and is_counted(run)
+        if is_due and not self._readers.is_draining:
             self._group.create_task(self._sleeptime.start_due(run.agent_id, self.start), name=f"sleeptime of {run.agent_id}")
 
     async def _end_children(self, record: RunRecord) -> None:
@@ -312,8 +315,8 @@ class Supervisor:
             self._waiting.discard(conversation_id)
 
     async def _start_next(self, conversation_id: ConversationId) -> bool:
-        """Begin with the conversation's next run if none is active; say whether one is."""
-        if conversation_id in self._busy:
+        """Begin with the conversation's next run if none is active; say whether one is. While the server drains all wait."""
+        if conversation_id in self._busy or self._readers.is_draining:
             return True
         try:
             claim = await self._leases.start_next(conversation_id)
@@ -341,7 +344,8 @@ class Supervisor:
     async def _pick_up(self) -> None:
         """Take over what others lost, start what waits, deny what has waited too long. What fails is tried again."""
         try:
-            await self._take_over()
+            if not self._readers.is_draining:
+                await self._take_over()
             await self._expire_calls()
         except Exception:
             logger.exception("housekeeping failed and is tried again")

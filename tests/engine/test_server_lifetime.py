@@ -108,3 +108,35 @@ async def test_a_server_does_not_wait_for_a_run_that_is_started_while_it_stops()
     first.clock.advance(31)
     async with next_server(first, DirectedModel([say("hi")])) as second:
         assert end(await second.events(queued.id)).state is RunState.COMPLETED
+
+
+async def test_what_is_queued_while_a_server_drains_is_begun_by_the_next() -> None:
+    async with engine() as first:
+        hold = asyncio.Event()
+        first.model.turns += [[hold, *say("one")], say("two")]
+        await first.start("one")
+        await first.model.reached.wait()
+        queued = await first.start("two", conflict_policy=ConflictPolicy.ENQUEUE)
+        first.runs.drain()
+        hold.set()
+        await first.supervisor.idle()
+        # Housekeeping looks for what waits, too.
+        await first.clock.run_for(11)
+        assert (await first.runs.get(queued.id)).state is RunState.QUEUED
+        assert len(first.model.asked) == 1
+    async with next_server(first, DirectedModel([say("two")])) as second:
+        run = end(await second.events(queued.id))
+    assert (run.state, run.attempt) == (RunState.COMPLETED, 1)
+
+
+async def test_what_another_server_has_lost_a_server_that_drains_leaves_to_the_next() -> None:
+    async with engine() as first:
+        first.runs.drain()
+        async with engine(database=first.database, clock=first.clock, agent=first.agent) as dead:
+            dead.model.turns += [[asyncio.Event()]]
+            run = await dead.start()
+            await dead.model.reached.wait()
+        await first.clock.run_for(60)
+        assert (await first.runs.get(run.id)).attempt == 1
+    async with next_server(first, DirectedModel([say("hi")])) as third:
+        assert end(await third.events(run.id)).state is RunState.COMPLETED

@@ -15,7 +15,7 @@ from letta_grpc.engine.sleeptime import SLEEPTIME_OF
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.clocks import FakeClock
 from tests.requirements.registry import requirement
-from tests.support.engine import Engine, call, engine, say
+from tests.support.engine import DirectedModel, Engine, call, engine, say
 
 
 async def with_helper(house: Engine, every: int, *more: AgentId) -> Agent:
@@ -206,3 +206,20 @@ async def test_an_agent_that_has_no_helper_any_more_is_left_alone() -> None:
         await turns(house, 1)
         await house.supervisor._sleeptime.start_due(house.agent.id, house.supervisor.start)  # noqa: SLF001 - as a turn's end would
         assert len(house.model.asked) == 1
+
+
+async def test_what_is_due_after_a_turn_that_ends_while_a_server_drains_the_next_one_starts() -> None:
+    async with engine() as first:
+        helper, hold = await with_helper(first, 1), asyncio.Event()
+        first.model.turns += [[hold, *say("answer")]]
+        await first.start("question")
+        await first.model.reached.wait()
+        first.runs.drain()
+        hold.set()
+        await first.supervisor.idle()
+        await first.clock.run_for(11)
+        assert await runs_of(first, helper) == []
+    model = DirectedModel([say("noted")])
+    async with engine(database=first.database, clock=first.clock, agent=first.agent, model=model) as second:
+        (run,) = await helped(second, helper, 1)
+    assert run.state is RunState.COMPLETED
