@@ -104,9 +104,8 @@ class MemoryJournal:
         check_changes(self._state, changes)
         store_events(self._state, self._codec, stored, events, self._clock.time_ns())
         store_changes(self._state, stored, changes, self._clock.now())
-        if stored.cancel_requested and not interrupts_wait(self._state, stored.run.conversation_id):
-            # A start that interrupts the run denies what it has come to wait for itself.
-            self._deny_what_waits(stored)
+        if stored.cancel_requested and stored.run.pending_actions:
+            self._deny_unless_interrupts_wait(stored)
 
     def request_cancel(self, run_id: RunId) -> asyncio.Future[Claim]:
         """Store that the run is to end, and return it."""
@@ -119,11 +118,19 @@ class MemoryJournal:
         if stored.run.state is RunState.QUEUED:
             finished = RunFinished(finished_before_start(stored.run, self._clock.now()))
             store_events(self._state, self._codec, stored, [finished], self._clock.time_ns())
-        self._deny_what_waits(stored)
+            if stored.spec.conflict_policy is ConflictPolicy.INTERRUPT:
+                self._deny_unless_interrupts_wait(stored)
+        elif stored.run.pending_actions:
+            self._deny_what_waits(stored)
         return claim_of(stored, created=False)
 
+    def _deny_unless_interrupts_wait(self, stored: StoredRun) -> None:
+        # A queued start that interrupts what waits denies it itself.
+        if not interrupts_wait(self._state, stored.run.conversation_id):
+            self._deny_what_waits(stored)
+
     def _deny_what_waits(self, stored: StoredRun) -> None:
-        if batch := self._state.batches.get(stored.run.conversation_id) if stored.run.pending_actions else None:
+        if batch := self._state.batches.get(stored.run.conversation_id):
             now, time_ns = self._clock.now(), self._clock.time_ns()
             deny_batch(self._state, self._codec, batch, CANCELLED, time=now, time_ns=time_ns)
 

@@ -106,6 +106,30 @@ class DenialContract:
             started = await leases.start_next(asked.conversation_id)
         assert order == [hasty.run.id, later.run.id, patient.run.id]
 
+    async def test_cancelling_the_last_interrupting_start_that_is_queued_denies_the_calls(
+        self, world: World, leases: Leases, codec: EventCodec
+    ) -> None:
+        """What it interrupted has been told to end: it waits for nothing. What is queued may start."""
+        claim = await world.start(await world.default(await world.agent()), "Send it.")
+        patient = await send(world, claim.run, _OTHER, conflict_policy=_ENQUEUE)
+        hasty = [await send(world, claim.run, _OTHER, conflict_policy=_INTERRUPT) for _ in range(2)]
+        asked = await ask(world, claim, "a", "client_b")
+        await world.journal.request_cancel(hasty[0].run.id)
+        assert await pending_of(world, asked.id) == ["a", "client_b"]
+        await world.journal.request_cancel(hasty[1].run.id)
+        assert await pending_of(world, asked.id) == []
+        await _check_denied(world, codec, asked, await newest_run(world, asked))
+        started = await leases.start_next(asked.conversation_id)
+        assert started is not None
+        assert started.run.id == patient.run.id
+
+    async def test_cancelling_a_patient_start_leaves_the_calls_open(self, world: World) -> None:
+        """It would have denied nothing."""
+        asked = await waiting(world, "a")
+        queued = await send(world, asked, _OTHER, conflict_policy=_ENQUEUE)
+        await world.journal.request_cancel(queued.run.id)
+        assert await pending_of(world, asked.id) == ["a"]
+
     async def test_cancelling_a_run_that_waits_denies_its_calls(self, world: World, leases: Leases, codec: EventCodec) -> None:
         """In a run of the server's own. What is queued may start then."""
         asked = await waiting(world, "a", "client_b")

@@ -101,7 +101,7 @@ class Append:
                     group.forget_agents()
                 store_meaning(group.session, run.conversation_id, self.events, run.last + len(self.events))
                 if ended and ended.pending_actions and run.cancel_requested:
-                    _deny_what_waits(group, run, self.time_ns)
+                    deny_what_waits(group, run, self.time_ns)
         except sqlite3.Error:
             run.dead = True
             group.touched.add(run)
@@ -109,8 +109,8 @@ class Append:
         run.ended = ended is not None
 
 
-def _deny_what_waits(group: Group, run: OpenRun, time_ns: int) -> None:
-    """Deny what a run that is being cancelled has come to wait for. A start that interrupts it does so itself."""
+def deny_what_waits(group: Group, run: OpenRun, time_ns: int) -> None:
+    """Deny what a run that is to end has come to wait for, unless a queued start that interrupts it will."""
     queued = group.session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     batch = batch_in(group.session, run.conversation_id)
     if batch and not interrupts_wait(queued):

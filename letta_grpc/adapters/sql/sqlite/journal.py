@@ -11,10 +11,10 @@ from letta_grpc.adapters.sql.claiming import Admitted, Ownership, admit_start, c
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.forking import store_fork
 from letta_grpc.adapters.sql.queries import REQUEST_CANCEL, RUN
-from letta_grpc.adapters.sql.rows import Row, run_of
+from letta_grpc.adapters.sql.rows import Row, run_of, spec_of
 from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call
+from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call, deny_what_waits
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.recovery import current
 from letta_grpc.adapters.sql.sqlite.writer import Writer
@@ -22,11 +22,13 @@ from letta_grpc.domain.errors import RunNotFound
 from letta_grpc.domain.events import RunEvent, RunFinished
 from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import RunId
-from letta_grpc.domain.runs import Run, RunState, StopReason
+from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
 from letta_grpc.domain.usage import Timing
 from letta_grpc.domain.waiting import CANCELLED
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
+
+_SPEC = 6
 
 
 class SqliteJournal:
@@ -135,6 +137,8 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
     if run.state is RunState.QUEUED:
         open_run = current(group, run_id)
         _end_in_queue(group, open_run, run, now, time_ns)
+        if spec_of(row[_SPEC]).conflict_policy is ConflictPolicy.INTERRUPT:
+            deny_what_waits(group, open_run, time_ns)
     else:
         open_run = _mark_cancelled(group, run_id)
     return claim_of(group.session.fetch(RUN, values)[0], open_run.last)
