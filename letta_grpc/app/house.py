@@ -146,6 +146,7 @@ class _Ground:
     def own_tools(self) -> BuiltinTools:
         return BuiltinTools(
             memory=SqlMemoryStore(self.database),
+            runs=SqlRunStore(self.database),
             history=self.history,
             messages=SqlMessageSearch(self.database),
             passages=self.archive,

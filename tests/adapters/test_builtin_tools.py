@@ -14,6 +14,7 @@ from letta_grpc.adapters.memory.blocks import MemoryBlockStore, MemoryMemoryStor
 from letta_grpc.adapters.memory.history import MemoryHistoryStore
 from letta_grpc.adapters.memory.message_search import MemoryMessageSearch
 from letta_grpc.adapters.memory.passages import MemoryPassageStore
+from letta_grpc.adapters.memory.runs import MemoryRunStore
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.blocks import Block
@@ -21,6 +22,7 @@ from letta_grpc.domain.errors import StoreUnavailable
 from letta_grpc.domain.ids import AgentId, BlockId, MessageId, PassageId, RunId
 from letta_grpc.domain.messages import Message, Role, TextPart, ToolCall, ToolReturnStatus
 from letta_grpc.domain.passages import Passage
+from letta_grpc.domain.runs import Run
 from letta_grpc.ports.journal import AddPassage, EditBlock
 from letta_grpc.ports.tools import ToolContext, ToolResult, Tools
 from letta_grpc.testing.clocks import FakeClock
@@ -54,16 +56,20 @@ class Desk:
         self.state.attachments[AGENT_ID] = []
         conversation = Conversation(id=CONVERSATION_ID, agent_id=AGENT_ID, is_default=True, create_time=NOW, update_time=NOW)
         self.state.add_conversation(conversation)
-        self.state.runs.add(RUN_ID, StoredRun(run=run(), spec=spec(), fingerprint="", traceparent=None))
+        self.work_on(run())
         self.clock = FakeClock(NOW)
         self.tools = BuiltinTools(
             memory=MemoryMemoryStore(self.state),
+            runs=MemoryRunStore(self.state),
             history=MemoryHistoryStore(self.state),
             messages=MemoryMessageSearch(self.state),
             passages=MemoryPassageStore(self.state),
             agents=MemoryAgentStore(self.state),
             clock=self.clock,
         )
+
+    def work_on(self, begun: Run) -> None:
+        self.state.runs.add(begun.id, StoredRun(run=begun, spec=spec(), fingerprint="", traceparent=None))
 
     def remember(self, *blocks: Block) -> None:
         for added in blocks:
@@ -301,6 +307,17 @@ async def test_the_present_question_does_not_crowd_out_what_it_asks_for(desk: De
     assert found["text"] == "my dog is Rex"
 
 
+async def test_nor_does_it_when_the_call_was_approved_and_runs_on_behalf_of_the_answer(desk: Desk) -> None:
+    asking, partial = RunId("run-asking"), RunId("run-partial")
+    for run_id, resumed in ((asking, None), (partial, asking), (RUN_ID, partial)):
+        desk.work_on(run(id=run_id, resumes_run_id=resumed))
+    desk.say("my dog is Rex")
+    desk.say("the dog: which dog?", by=asking)
+    desk.say("I look for the dog", by=asking, role=Role.ASSISTANT)
+    (found,) = await desk.found("conversation_search", query="dog", limit=1)
+    assert found["text"] == "my dog is Rex"
+
+
 async def test_no_more_is_found_than_asked_for(desk: Desk) -> None:
     for number in range(5):
         desk.say(f"tea {number}")
@@ -361,6 +378,7 @@ async def test_a_store_that_fails_is_a_neutral_error_and_the_log_has_the_rest(
     memory, history = MemoryMemoryStore(desk.state), MemoryHistoryStore(desk.state)
     tools = BuiltinTools(
         memory=memory,
+        runs=MemoryRunStore(desk.state),
         history=history,
         messages=MemoryMessageSearch(desk.state),
         passages=FailingPassages(desk.state),
@@ -384,6 +402,7 @@ async def test_a_tool_that_is_cancelled_ends_at_once(desk: Desk) -> None:
     memory, history = MemoryMemoryStore(desk.state), MemoryHistoryStore(desk.state)
     tools = BuiltinTools(
         memory=memory,
+        runs=MemoryRunStore(desk.state),
         history=history,
         messages=MemoryMessageSearch(desk.state),
         passages=Waiting(desk.state),

@@ -32,6 +32,7 @@ def toolshed(
     sandbox = sandbox or NoSandbox("this test has no sandbox")
     own = BuiltinTools(
         memory=database.memory,
+        runs=database.runs,
         history=database.history,
         messages=database.messages,
         passages=database.passages,

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from letta_grpc.adapters.builtin_tools.workplace import Workplace, success
-from letta_grpc.domain.ids import new_passage_id
+from letta_grpc.domain.ids import RunId, new_passage_id
 from letta_grpc.domain.passages import (
     DEFAULT_RESULTS,
     MAX_PASSAGE_CHARACTERS,
@@ -35,7 +35,7 @@ async def conversation_search(
     """Search the earlier messages of this conversation, also those that you no longer see. What fits best comes first."""
     context = workplace.context
     # What was said since the present question came is before the model's eyes, and would crowd out what it looks for.
-    present = {message.id for message in await workplace.history.of_run(context.run_id)}
+    present = {message.id for run_id in await _turn(workplace) for message in await workplace.history.of_run(run_id)}
     wanted = MessageQuery(
         agent_id=context.agent_id, conversation_id=context.conversation_id, text=query, limit=limit + len(present)
     )
@@ -84,6 +84,14 @@ async def archival_memory_search(
     if not found:
         return success("No note has all these words and tags. Try fewer or other ones.")
     return success("\n".join(_line(note.create_time, note.text, query, tags=note.tags) for note in found))
+
+
+async def _turn(workplace: Workplace) -> list[RunId]:
+    """Return the run of the call and, where it answers calls that waited, those that asked."""
+    turn = [workplace.context.run_id]
+    while resumed := (await workplace.runs.get(turn[-1])).resumes_run_id:
+        turn.append(resumed)
+    return turn
 
 
 def _line(time: datetime, text: str, query: str, **more: str | tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.messages import ToolCall
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.search import MessageSearch, PassageSearch
-from letta_grpc.ports.stores import AgentStore, HistoryStore, MemoryStore
+from letta_grpc.ports.stores import AgentStore, HistoryStore, MemoryStore, RunStore
 from letta_grpc.ports.tools import Output, ToolContext, ToolResult, failure
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class BuiltinTools:
         self,
         *,
         memory: MemoryStore,
+        runs: RunStore,
         history: HistoryStore,
         messages: MessageSearch,
         passages: PassageSearch,
@@ -53,6 +54,7 @@ class BuiltinTools:
     ) -> None:
         self._agents = agents
         self._memory = memory
+        self._runs = runs
         self._history = history
         self._messages = messages
         self._passages = passages
@@ -91,6 +93,7 @@ class BuiltinTools:
     def _workplace(self, context: ToolContext) -> Workplace:
         return Workplace(
             memory=self._memory,
+            runs=self._runs,
             history=self._history,
             messages=self._messages,
             passages=self._passages,

@@ -8,7 +8,7 @@ from letta_grpc.domain.messages import ToolReturnStatus
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Change
 from letta_grpc.ports.search import MessageSearch, PassageSearch
-from letta_grpc.ports.stores import AgentStore, HistoryStore, MemoryStore
+from letta_grpc.ports.stores import AgentStore, HistoryStore, MemoryStore, RunStore
 from letta_grpc.ports.tools import ToolContext, ToolResult
 
 
@@ -21,6 +21,7 @@ class Workplace:
     """The stores, the time and whose call it is."""
 
     memory: MemoryStore
+    runs: RunStore
     history: HistoryStore
     messages: MessageSearch
     passages: PassageSearch
