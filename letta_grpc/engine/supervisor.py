@@ -281,10 +281,15 @@ class Supervisor:
 
     async def _cancel_children(self, run_id: RunId) -> None:
         try:
-            for child_id in await self._children.waited_for(run_id):
-                await self.cancel(child_id)
+            child_ids = await self._children.waited_for(run_id)
         except Exception:
-            logger.exception("the runs that a run waits for could not be ended", extra={"run_id": run_id})
+            logger.exception("the runs that a run waits for could not be found", extra={"run_id": run_id})
+            return
+        for child_id in child_ids:
+            try:
+                await self.cancel(child_id)
+            except Exception:
+                logger.exception("a run that another waits for could not be ended", extra={"run_id": child_id})
 
     async def _end_of(self, record: RunRecord, span: Span) -> RunEnd:
         if record.cancel_requested:

@@ -19,7 +19,7 @@ from letta_grpc.ports.tools import ToolContext
 from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.transport.convert.codec import ProtoEventCodec
-from tests.support.asking import Asking, another, asking, open_runs, returned
+from tests.support.asking import Asking, another, asking, open_runs, returned, until
 from tests.support.engine import DirectedModel, OneModel, call, end, engine, of, say
 
 
@@ -166,6 +166,35 @@ async def test_a_child_that_is_being_started_as_its_parent_is_cancelled_is_ended
         assert await open_runs(house, other) == []
 
 
+async def test_a_child_that_cannot_be_ended_lets_its_siblings_end(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = Asking()
+    async with engine(tools=tools) as house, asyncio.timeout(5):
+        others = [await another(house), await another(house)]
+
+        async def both(children: ChildRuns) -> str:
+            first, _ = [await children.start(other.id, "hello", key=other.id, waits=True) for other in others]
+            return (await children.ended(first.id))[1]
+
+        tools.asks.append(both)
+        house.model.turns += [call("ask"), [asyncio.Event()], [asyncio.Event()]]
+        run = await house.start()
+        await until(lambda: open_runs(house, others[1]))
+        (gone,), request_cancel = await open_runs(house, others[0]), house.database.journal.request_cancel
+
+        def without_one(run_id: RunId) -> asyncio.Future[Claim]:
+            # As if it had ended and been removed since it was looked for.
+            return request_cancel(RunId("run-gone") if run_id == gone.id else run_id)
+
+        monkeypatch.setattr(house.database.journal, "request_cancel", without_one)
+        await house.runs.cancel(run.id)
+        assert end(await house.events(run.id)).state is RunState.CANCELLED
+        (sibling,) = (await house.runs.list(PageRequest(), RunFilter(agent_id=others[1].id))).items
+        assert end(await house.events(sibling.id)).state is RunState.CANCELLED
+        assert "could not be ended" in caplog.text
+
+
 async def test_a_run_ends_also_if_its_children_cannot_be_found(caplog: pytest.LogCaptureFixture) -> None:
     tools = Asking()
     async with engine(tools=tools) as house, asyncio.timeout(5):
@@ -176,7 +205,7 @@ async def test_a_run_ends_also_if_its_children_cannot_be_found(caplog: pytest.Lo
         house.supervisor._children.waited_for = unavailable  # type: ignore[method-assign,assignment]  # noqa: SLF001 - a store that fails from now on
         await house.runs.cancel(run.id)
         assert end(await house.events(run.id)).state is RunState.CANCELLED
-        assert "could not be ended" in caplog.text
+        assert "could not be found" in caplog.text
 
 
 async def unavailable(_run_id: RunId) -> list[RunId]:
