@@ -353,7 +353,7 @@ class Supervisor:
                 await self._take_over()
             await self._expire_calls()
         except Exception:
-            logger.exception("housekeeping failed and is tried again")
+            logger.exception("what is left or waits could not be picked up, and is looked for again")
 
     async def _renew(self) -> None:
         leases = [active.lease for active in self._runs.values()]
