@@ -53,8 +53,9 @@ class Callbacks:
         now = self._clock.now()
         try:
             due = await self._store.take(now, now + _HELD, AT_ONCE - self._busy)
-        except LettaError:
-            logger.warning("callbacks are looked for again", exc_info=True)
+        except Exception:
+            # Whatever it is: nobody would be told any more, and the supervisor's group would end with all of its runs.
+            logger.exception("callbacks could not be looked for, and are looked for again")
             return
         for each in due:
             self._busy += 1

@@ -53,8 +53,9 @@ class SleeptimeWork:
             async for agent in items_of(self._agents.list):
                 if agent.sleeptime:
                     await self.start_due(agent.id, start)
-        except LettaError:
-            logger.warning("background work could not be looked for", exc_info=True)
+        except Exception:
+            # Whatever it is: the supervisor's group would end with all of its runs.
+            logger.exception("background work could not be looked for")
 
     async def start_due(self, agent_id: AgentId, start: StartRun) -> None:
         """Start what is due for an agent. Errors are logged: no turn fails for them, and the next one tries again."""

@@ -165,8 +165,9 @@ async def test_so_many_are_told_at_once_and_the_others_when_one_has_answered() -
 class Failing:
     """A store that fails once at each of its two jobs."""
 
-    def __init__(self, store: CallbackStore) -> None:
+    def __init__(self, store: CallbackStore, fault: type[Exception]) -> None:
         self._store = store
+        self._fault = fault
         self._failures = {"take", "put"}
 
     async def take(self, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
@@ -180,15 +181,17 @@ class Failing:
     def _fail(self, job: str) -> None:
         if job in self._failures:
             self._failures.remove(job)
-            raise StoreUnavailable
+            raise self._fault
 
 
-async def test_a_store_that_fails_makes_it_come_later_or_twice() -> None:
+# The second is what nobody expects: it must not take the runs with it.
+@pytest.mark.parametrize("fault", [StoreUnavailable, ZeroDivisionError])
+async def test_a_store_that_fails_makes_it_come_later_or_twice(fault: type[Exception]) -> None:
     async with engine(receivers=Receivers(answering=asyncio.Event())) as house:
         await house.play(say("Hi."), callback_url=URL)
         run = await only_run(house)
     receivers = Receivers()
-    callbacks = Callbacks(store=Failing(house.database.callbacks), sender=receivers, clock=house.clock)
+    callbacks = Callbacks(store=Failing(house.database.callbacks, fault), sender=receivers, clock=house.clock)
     async with asyncio.TaskGroup() as group:
         work = group.create_task(callbacks.work())
         for told in (0, 1, 2):

@@ -185,12 +185,15 @@ async def test_what_is_due_is_looked_for_on_every_page_of_the_agents() -> None:
         assert len(await helped(house, helper, 1)) == 1
 
 
-async def test_trouble_with_background_work_is_logged_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fault", [StoreUnavailable, ZeroDivisionError])
+async def test_trouble_with_background_work_is_logged_and_harms_nothing(
+    fault: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
     async with engine() as house:
         await with_helper(house, 1)
 
         async def fail(*_: object, **__: object) -> None:
-            raise StoreUnavailable
+            raise fault
 
         work = house.supervisor._sleeptime  # noqa: SLF001 - its store fails from now on
         house.database.agents.get = fail  # type: ignore[method-assign,assignment]  # see above
