@@ -49,8 +49,16 @@ async def _serve(settings: Settings) -> Exit:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        stop.set()
+        # The next one ends the process at once. But for SIGHUP: a terminal that is closed sends it twice, by its shell and by
+        # the system.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
     for number in ending_signals():
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     try:
         async with app.serving(settings) as server:
             typer.echo(f"listening grpc={server.address}" + (f" http={server.http}" if server.http else ""))
@@ -58,9 +66,6 @@ async def _serve(settings: Settings) -> Exit:
                 logger.warning("%s", warning)
             await stop.wait()
             logger.info("draining")
-            # But for SIGHUP: a terminal that is closed sends it twice, by its shell and by the system.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
     except app.StartupError as error:
         typer.echo(f"letta-grpc: {error.message}", err=True)
         return Exit.CANNOT_START

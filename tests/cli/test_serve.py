@@ -5,14 +5,16 @@ import resource
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from letta_grpc.client import Client
 from tests.requirements.registry import requirement
-from tests.support.server_process import PROGRAM, gateway_process, letta_grpc, serving_process
+from tests.support.server_process import PROGRAM, environment, gateway_process, letta_grpc, serving_process
 
 STOP_SECONDS = 30
 
@@ -33,6 +35,41 @@ def test_it_says_where_it_listens_and_ends_well_on_a_signal(tmp_path: Path, numb
         assert rest == ""
     entries = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
     assert "draining" in [entry["event"] for entry in entries]
+
+
+# `letta-grpc` whose store never says which runs were left open.
+STUCK = """
+from letta_grpc.__main__ import main, settle_grpc
+settle_grpc()
+import asyncio
+from letta_grpc.adapters.sql.sqlite.leases import SqliteLeases
+async def take_over(*_):
+    print("taking over", flush=True)
+    await asyncio.Event().wait()
+SqliteLeases.take_over = take_over
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_still_starting_ends_at_a_second_signal(tmp_path: Path, number: signal.Signals) -> None:
+    flags = ("--listen", "127.0.0.1:0", "--database", f"sqlite:///{tmp_path / 'letta.db'}")
+    command = (sys.executable, "-c", STUCK, "serve", *flags)
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taking over\n"
+        try:
+            for _ in range(STOP_SECONDS):
+                # Two that come close together may reach it as one.
+                process.send_signal(number)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(1)
+                    break
+            assert process.poll()
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
