@@ -65,12 +65,17 @@ class Children:
     async def until_its_turn(self, run_id: RunId) -> None:
         """Wait while others are at work in a queued run's conversation. Raises InvalidRequest if that could last for ever."""
         while (run := await self.runs.get(run_id)).state is RunState.QUEUED:
+            # Before anything else: whoever begins from here on is seen at work, or in the log.
+            first = await self._one_of(run.conversation_id, RunState.QUEUED)
             if (holder := await self._at_work(run.conversation_id)) is None:
                 waiting = RunFilter(conversation_id=run.conversation_id, has_pending_actions=True)
                 if (await self.runs.list(PageRequest(), waiting)).items:
                     raise InvalidRequest("That agent waits for somebody's answer to a tool call, and reads you after that.")
                 # The one is over, and the next about to begin.
-                return
+                if first is None or first.id == run_id:
+                    return
+                await self.log.wait(first.id, 0)
+                continue
             if await self._waits_for_one_of(holder, run.parent_run_ids):
                 raise InvalidRequest("That agent waits for you itself.")
             await self.until_over(holder)
@@ -85,8 +90,12 @@ class Children:
             after, is_over = page.last, page.ended
 
     async def _at_work(self, conversation_id: ConversationId) -> Run | None:
-        where = RunFilter(conversation_id=conversation_id, states=(RunState.RUNNING,))
-        return next(iter((await self.runs.list(PageRequest(), where)).items), None)
+        return await self._one_of(conversation_id, RunState.RUNNING)
+
+    async def _one_of(self, conversation_id: ConversationId, state: RunState) -> Run | None:
+        """Return the oldest run of a conversation that is in this state."""
+        where = RunFilter(conversation_id=conversation_id, states=(state,))
+        return next(iter((await self.runs.list(PageRequest(size=1), where)).items), None)
 
     async def _waits_for_one_of(self, holder: Run, run_ids: Sequence[RunId]) -> bool:
         """Say whether a run at work is one of these, or waits for one at whatever distance."""

@@ -1,12 +1,13 @@
 """Runs that wait until the agent that they call is free."""
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.ids import ConversationId
-from letta_grpc.domain.runs import Run, RunState
+from letta_grpc.domain.runs import ConflictPolicy, Run, RunState
 from letta_grpc.ports.children import ChildRuns
 from tests.support.asking import Asking, another, asking, open_runs, queued, returned, until, unused
 from tests.support.engine import Engine, call, end, engine, say
@@ -79,6 +80,30 @@ async def test_who_calls_an_agent_that_waits_for_a_person_is_told(*, asks_first:
         assert "waits for somebody's answer to a tool call" in returned(house)
         # What it was told it reads when it may go on.
         assert len(await queued(house, other)) == 1
+
+
+async def test_who_waits_behind_a_run_that_comes_to_wait_for_a_person_is_told() -> None:
+    tools, gate = Asking(guarded={"risky"}), asyncio.Event()
+    tools.plays["risky"] = unused
+    async with engine(tools=tools) as house, asyncio.timeout(5):
+        other = await another(house)
+        house.model.turns.append([gate, *say("first")])
+        await house.start(agent=other)
+        await house.model.reached.wait()
+        asked = await house.start(agent=other, conflict_policy=ConflictPolicy.ENQUEUE)
+        tools.asks.append(asking(other))
+        house.model.turns.append(call("ask"))
+        run = await house.start()
+        await until(lambda: at_least(2, queued(house, other)))
+        house.model.turns += [call("risky"), say("I see")]
+        gate.set()
+        assert end(await house.events(asked.id)).state is RunState.INTERRUPTED
+        assert end(await house.events(run.id)).state is RunState.COMPLETED
+        assert "waits for somebody's answer to a tool call" in returned(house)
+
+
+async def at_least(count: int, found: Awaitable[list[Run]]) -> bool:
+    return len(await found) >= count
 
 
 async def test_a_call_between_two_runs_of_its_agent_waits_for_its_own() -> None:
