@@ -17,7 +17,7 @@ from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunState, StopReason
 from letta_grpc.ports.journal import Change, Journal, Lease
 from tests.requirements.registry import requirement
-from tests.support.engine import DONE, DirectedTools, Engine, call, end, engine, kinds, of, say
+from tests.support.engine import DONE, DirectedModel, DirectedTools, Engine, call, end, engine, kinds, of, say
 
 
 class Gate:
@@ -253,6 +253,22 @@ async def test_without_any_grace_a_run_waits_for_its_first_reader_and_for_no_oth
     house.clock.advance(5)
     await house.supervisor.idle()
     assert (await house.runs.get(unread.id)).state is RunState.CANCELLED
+
+
+async def test_the_grace_begins_anew_when_the_next_server_takes_the_run_over() -> None:
+    async with asyncio.timeout(10):
+        async with engine() as first:
+            first.model.turns += [[asyncio.Event()]]
+            run = await first.start(**CANCEL)
+            await first.model.reached.wait()
+        first.clock.advance(31)
+        model = DirectedModel([[asyncio.Event()]])
+        async with engine(database=first.database, clock=first.clock, agent=first.agent, model=model) as second:
+            await second.clock.run_for(4)
+            assert (await second.runs.get(run.id)).state is RunState.RUNNING
+            await second.clock.run_for(1)
+            await second.supervisor.idle()
+            assert (await second.runs.get(run.id)).state is RunState.CANCELLED
 
 
 async def test_without_the_policy_a_run_that_nobody_reads_goes_on(house: Engine) -> None:
