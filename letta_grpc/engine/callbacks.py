@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.errors import LettaError
@@ -34,13 +34,14 @@ class Callbacks:
         self._clock = clock
         self._woken = asyncio.Event()
         self._busy = 0
+        self._alarm: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
         """Look for callers to be told."""
         self._woken.set()
 
     async def work(self) -> None:
-        """Tell callers whenever it is woken, for ever."""
+        """Tell callers whenever it is woken, or one is due, for ever."""
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._woken.wait()
@@ -53,6 +54,7 @@ class Callbacks:
         now = self._clock.now()
         try:
             due = await self._store.take(now, now + _HELD, AT_ONCE - self._busy)
+            next_time = await self._store.next_time()
         except Exception:
             # Whatever it is: nobody would be told any more, and the supervisor's group would end with all of its runs.
             logger.exception("callbacks could not be looked for, and are looked for again")
@@ -60,6 +62,13 @@ class Callbacks:
         for each in due:
             self._busy += 1
             group.create_task(self._tell(each.run, each.callback), name=f"callback of {each.run.id}")
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm = group.create_task(self._wake_at(next_time), name="next callback") if next_time else None
+
+    async def _wake_at(self, time: datetime) -> None:
+        await self._clock.sleep((time - self._clock.now()).total_seconds())
+        self.wake()
 
     async def _tell(self, run: Run, callback: Callback) -> None:
         try:

@@ -42,6 +42,10 @@ class CallbackStore(Protocol):
         """
         ...
 
+    async def next_time(self) -> datetime | None:
+        """Return when the next callback of a run that has ended is due, None if none will be."""
+        ...
+
     async def put(self, run_id: RunId, callback: Callback, next_time: datetime | None) -> None:
         """Keep what came of an attempt, and when it is due again; None: never. Changes nothing of a run that is gone."""
         ...

@@ -115,6 +115,20 @@ async def test_who_does_not_take_it_is_told_again_later_and_not_for_ever() -> No
     assert len(receivers.told) == 6
 
 
+async def test_it_is_tried_again_when_its_time_has_come_and_not_when_housekeeping_comes_by() -> None:
+    receivers = Receivers([CallbackOutcome(status_code=503)] * 4)
+    async with engine(receivers=receivers) as house:
+        for _ in range(2):
+            await house.play(say("Hi."), callback_url=URL)
+            await receivers.next()
+            await house.clock.run_for(1)
+        told = []
+        for _ in range(5):
+            await house.clock.run_for(1)
+            told.append(len(receivers.told))
+    assert told == [2, 2, 3, 4, 4]
+
+
 @pytest.mark.parametrize("status", [200, 301, 400, 404, 410])
 async def test_who_took_it_or_never_will_is_not_told_again(status: int) -> None:
     receivers = Receivers([CallbackOutcome(status_code=status)])
@@ -173,6 +187,9 @@ class Failing:
     async def take(self, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
         self._fail("take")
         return await self._store.take(now, until, limit)
+
+    async def next_time(self) -> datetime | None:
+        return await self._store.next_time()
 
     async def put(self, run_id: RunId, callback: Callback, next_time: datetime | None) -> None:
         self._fail("put")

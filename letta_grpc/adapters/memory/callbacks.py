@@ -23,6 +23,11 @@ class MemoryCallbackStore:
             stored.callback_time = until
         return tuple(DueCallback(stored.as_read(), stored.callback) for stored in taken if stored.callback)
 
+    async def next_time(self) -> datetime | None:
+        """Return when the next callback of a run that has ended is due."""
+        times = (stored.callback_time for stored in self._state.runs if stored.run.state.is_final)
+        return min(filter(None, times), default=None)
+
     async def put(self, run_id: RunId, callback: Callback, next_time: datetime | None) -> None:
         """Keep what came of an attempt."""
         if stored := self._state.runs.find(run_id):

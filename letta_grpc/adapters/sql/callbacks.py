@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.rows import CALLBACK, run_of
 from letta_grpc.adapters.sql.schema import callbacks, runs
-from letta_grpc.adapters.sql.times import to_micros
+from letta_grpc.adapters.sql.times import from_micros, to_micros
 from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import FINAL_STATES, Run
@@ -29,6 +30,12 @@ class SqlCallbackStore:
             return ()
         return await self._database.write(lambda connection: _take(connection, now, until, limit))
 
+    async def next_time(self) -> datetime | None:
+        """Return when the next callback of a run that has ended is due."""
+        query = _ended(select(callbacks.c.next_time)).limit(1)
+        micros = await self._database.read(lambda connection: connection.scalar(query))
+        return None if micros is None else from_micros(micros)
+
     async def put(self, run_id: RunId, callback: Callback, next_time: datetime | None) -> None:
         """Keep what came of an attempt."""
         values = {"callback": CALLBACK.dump(callback), "next_time": next_time and to_micros(next_time)}
@@ -43,15 +50,18 @@ def _take(connection: Connection, now: datetime, until: datetime, limit: int) ->
     return due
 
 
-def _due(connection: Connection, now: datetime, limit: int) -> tuple[DueCallback, ...]:
-    query = (
-        select(callbacks.c.callback, runs)
-        .join(runs, callbacks.c.run_id == runs.c.id)
-        .where(callbacks.c.next_time.is_not(None), callbacks.c.next_time <= to_micros(now))
+def _ended(query: Select[Any]) -> Select[Any]:
+    """Narrow a query to the callbacks of ended runs that will be due, the longest due first."""
+    return (
+        query.join(runs, callbacks.c.run_id == runs.c.id)
+        .where(callbacks.c.next_time.is_not(None))
         .where(runs.c.state.in_([state.value for state in FINAL_STATES]))
         .order_by(callbacks.c.next_time)
-        .limit(limit)
     )
+
+
+def _due(connection: Connection, now: datetime, limit: int) -> tuple[DueCallback, ...]:
+    query = _ended(select(callbacks.c.callback, runs)).where(callbacks.c.next_time <= to_micros(now)).limit(limit)
     found = [(CALLBACK.load(text), run_of(row)) for text, *row in connection.execute(query)]
     return tuple(DueCallback(replace(run, callback=callback), callback) for callback, run in found)
 

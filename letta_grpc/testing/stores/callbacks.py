@@ -61,6 +61,17 @@ class CallbackStoreContract:
         assert [due.run.id for due in await world.callbacks.take(now, now + _MINUTE, 2)] == [run.id for run in runs[:2]]
         assert [due.run.id for due in await world.callbacks.take(now, now + _MINUTE, 2)] == [runs[2].id]
 
+    async def test_it_tells_when_the_next_one_is_due(self, world: World) -> None:
+        """Of runs that have ended: nobody knows when another will."""
+        await _started(world)
+        assert await world.callbacks.next_time() is None
+        for _ in range(2):
+            await world.finish(await _started(world))
+        now = world.time()
+        await world.callbacks.take(now, now + 2 * _MINUTE, 1)
+        await world.callbacks.take(now, now + _MINUTE, 1)
+        assert await world.callbacks.next_time() == now + _MINUTE
+
     async def test_the_callback_of_a_deleted_run_is_gone_with_it(self, world: World) -> None:
         """What comes too late changes nothing."""
         run = await world.finish(await _started(world))
