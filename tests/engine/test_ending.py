@@ -255,6 +255,22 @@ async def test_without_any_grace_a_run_waits_for_its_first_reader_and_for_no_oth
     assert (await house.runs.get(unread.id)).state is RunState.CANCELLED
 
 
+async def test_a_run_that_was_read_in_the_queue_already_waits_for_no_first_reader(house: Engine) -> None:
+    hold, later = asyncio.Event(), asyncio.Event()
+    house.model.turns += [[hold, *say("one")], [later, *say("two")]]
+    await house.start()
+    run = await house.start(conflict_policy=ConflictPolicy.ENQUEUE, **CANCEL)
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(house.events(run.id))
+        await house.model.reached.wait()
+        house.model.reached.clear()
+        hold.set()
+        await house.model.reached.wait()
+        await house.clock.run_for(9)
+        later.set()
+    assert end(reading.result()).state is RunState.COMPLETED
+
+
 async def test_the_grace_begins_anew_when_the_next_server_takes_the_run_over() -> None:
     async with asyncio.timeout(10):
         async with engine() as first:
