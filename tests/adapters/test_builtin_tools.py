@@ -24,6 +24,7 @@ from letta_grpc.domain.messages import Message, Role, TextPart, ToolCall, ToolRe
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import Run
 from letta_grpc.ports.journal import AddPassage, EditBlock
+from letta_grpc.ports.search import PassageSearch
 from letta_grpc.ports.tools import ToolContext, ToolResult, Tools
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.tools import ToolsContract, assert_refused, unheard
@@ -58,12 +59,15 @@ class Desk:
         self.state.add_conversation(conversation)
         self.work_on(run())
         self.clock = FakeClock(NOW)
-        self.tools = BuiltinTools(
+        self.tools = self.tools_over(MemoryPassageStore(self.state))
+
+    def tools_over(self, passages: PassageSearch) -> BuiltinTools:
+        return BuiltinTools(
             memory=MemoryMemoryStore(self.state),
             runs=MemoryRunStore(self.state),
             history=MemoryHistoryStore(self.state),
             messages=MemoryMessageSearch(self.state),
-            passages=MemoryPassageStore(self.state),
+            passages=passages,
             agents=MemoryAgentStore(self.state),
             clock=self.clock,
         )
@@ -308,12 +312,10 @@ async def test_the_present_question_does_not_crowd_out_what_it_asks_for(desk: De
 
 
 async def test_nor_does_it_when_the_call_was_approved_and_runs_on_behalf_of_the_answer(desk: Desk) -> None:
-    asking, partial = RunId("run-asking"), RunId("run-partial")
-    for run_id, resumed in ((asking, None), (partial, asking), (RUN_ID, partial)):
+    for run_id, resumed in (("run-asking", None), ("run-partial", "run-asking"), (RUN_ID, "run-partial")):
         desk.work_on(run(id=run_id, resumes_run_id=resumed))
     desk.say("my dog is Rex")
-    desk.say("the dog: which dog?", by=asking)
-    desk.say("I look for the dog", by=asking, role=Role.ASSISTANT)
+    desk.say("the dog: which dog?", by=RunId("run-asking"))
     (found,) = await desk.found("conversation_search", query="dog", limit=1)
     assert found["text"] == "my dog is Rex"
 
@@ -375,17 +377,8 @@ class FailingPassages(MemoryPassageStore):
 async def test_a_store_that_fails_is_a_neutral_error_and_the_log_has_the_rest(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    memory, history = MemoryMemoryStore(desk.state), MemoryHistoryStore(desk.state)
-    tools = BuiltinTools(
-        memory=memory,
-        runs=MemoryRunStore(desk.state),
-        history=history,
-        messages=MemoryMessageSearch(desk.state),
-        passages=FailingPassages(desk.state),
-        agents=MemoryAgentStore(desk.state),
-        clock=desk.clock,
-    )
-    result = await tools.run(ToolCall(id="call", name="archival_memory_search", arguments="{}"), CONTEXT, unheard)
+    desk.tools = desk.tools_over(FailingPassages(desk.state))
+    result = await desk.use("archival_memory_search")
     assert_refused(result)
     assert "secret" not in result.text
     assert "secret path" in caplog.text
@@ -399,19 +392,9 @@ async def test_a_tool_that_is_cancelled_ends_at_once(desk: Desk) -> None:
             raise AssertionError
 
     searching = asyncio.Event()
-    memory, history = MemoryMemoryStore(desk.state), MemoryHistoryStore(desk.state)
-    tools = BuiltinTools(
-        memory=memory,
-        runs=MemoryRunStore(desk.state),
-        history=history,
-        messages=MemoryMessageSearch(desk.state),
-        passages=Waiting(desk.state),
-        agents=MemoryAgentStore(desk.state),
-        clock=desk.clock,
-    )
-    call = ToolCall(id="call", name="archival_memory_search", arguments="{}")
+    desk.tools = desk.tools_over(Waiting(desk.state))
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(tools.run(call, CONTEXT, unheard))
+        running = tasks.create_task(desk.use("archival_memory_search"))
         await searching.wait()
         running.cancel()
     assert running.cancelled()
