@@ -33,16 +33,17 @@ _CANCEL_SECONDS = 5
 _WORTH_WAITING = frozenset({"CONVERSATION_BUSY", "REQUEST_ID_REUSED"})
 
 
-def spec_of(content: Sequence[messages_pb2.ContentPart] | str) -> runs_pb2.RunSpec:
-    """Return what a person's words start: a run that does not outlive the connection."""
-    user = messages_pb2.UserInput()
-    if isinstance(content, str):
-        user.text = content
-    else:
-        user.content.parts.extend(content)
-    return runs_pb2.RunSpec(
-        messages=[messages_pb2.InputMessage(user=user)], disconnect_policy=runs_pb2.DISCONNECT_POLICY_CANCEL
-    )
+def spec_of(told: Sequence[messages_pb2.ContentPart] | str | messages_pb2.ToolReturnsInput) -> runs_pb2.RunSpec:
+    """Return what a person's words, or what tools returned, start: a run that does not outlive the connection."""
+    match told:
+        case messages_pb2.ToolReturnsInput():
+            message = messages_pb2.InputMessage(tool_returns=told)
+        case str():
+            message = messages_pb2.InputMessage(user=messages_pb2.UserInput(text=told))
+        case _:
+            parts = messages_pb2.Content(parts=told)
+            message = messages_pb2.InputMessage(user=messages_pb2.UserInput(content=parts))
+    return runs_pb2.RunSpec(messages=[message], disconnect_policy=runs_pb2.DISCONNECT_POLICY_CANCEL)
 
 
 class Turns:

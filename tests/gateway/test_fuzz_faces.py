@@ -35,13 +35,29 @@ ANY = st.recursive(
     max_leaves=6,
 )
 # The names that each face looks at, and values that fit at least one of them.
-WORDS = st.sampled_from(["user", "system", "assistant", "approval", "text", "image_url", "json_schema", "one two", "4", ""])
+WORDS = st.sampled_from(
+    ["user", "system", "assistant", "tool", "approval", "text", "function", "image_url", "json_schema", "one two", "4", ""]
+)
 FITTING = st.recursive(
     st.one_of(WORDS, SCALARS),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from(["role", "content", "type", "text", "url", "json_schema", "schema", "include_usage", "otid"]),
+            st.sampled_from(
+                [
+                    "role",
+                    "content",
+                    "type",
+                    "text",
+                    "url",
+                    "json_schema",
+                    "schema",
+                    "include_usage",
+                    "otid",
+                    "function",
+                    "name",
+                ]
+            ),
             inner,
             max_size=4,
         ),
@@ -50,7 +66,17 @@ FITTING = st.recursive(
 )
 BODIES = {
     "/stream": ["message", "chunk_size", "max_tokens_per_second", "agent_ids"],
-    "/v1/chat/completions": ["messages", "stream", "stream_options", "n", "user", "metadata", "response_format"],
+    "/v1/chat/completions": [
+        "messages",
+        "stream",
+        "stream_options",
+        "n",
+        "user",
+        "metadata",
+        "response_format",
+        "tools",
+        "tool_choice",
+    ],
     "/v1/agents/{id}/messages": ["messages", "input", "max_steps", "streaming", "client_tools", "override_model"],
     "/v1/agents/{id}/messages/stream": ["messages", "input", "stream_tokens", "include_pings", "background"],
     "/v1/agents/": ["name", "model", "memory_blocks", "tools", "tags", "llm_config", "tool_rules", "metadata"],

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHAT = "/v1/chat/completions"
 PATIENT = {"x-stainless-retry-count": "0", "x-stainless-read-timeout": "600"}
 WAITING = script({"text": "one "}, {"wait_for_cancel": True})
+NO_WORDS = "'messages[-1].role' must be a 'user'"
 NOBODY = "agent-00000000-0000-4000-8000-000000000000"
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
@@ -121,8 +122,8 @@ async def test_only_the_last_message_is_said_to_the_agent_for_it_remembers_the_o
         ({"messages": None}, "The 'messages' field must be an iterable.", "messages"),
         ({"messages": 7}, "The 'messages' field must be an iterable.", "messages"),
         ({"messages": []}, "The 'messages' field must not be empty.", "messages"),
-        ({"messages": [{"role": "assistant", "content": "x"}]}, "'messages[-1].role' must be a 'user'", "messages[-1].role"),
-        ({"messages": ["x"]}, "'messages[-1].role' must be a 'user'", "messages[-1].role"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, NO_WORDS, "messages[-1].role"),
+        ({"messages": ["x"]}, NO_WORDS, "messages[-1].role"),
         ({"messages": [{"role": "user"}]}, "'messages[-1].content' must be a 'string'", "messages[-1].content"),
         ({"messages": [{"role": "user", "content": {}}]}, "'messages[-1].content' must be a 'string'", "messages[-1].content"),
         ({"model": 3}, "The 'model' must be an agent's id, as /v1/models lists them.", "model"),

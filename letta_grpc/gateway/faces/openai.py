@@ -4,16 +4,18 @@
     GET  /v1/models              the agents, oldest first        GET /v1/models/{agent_id}
 
 The last message is what is said to the agent. Earlier ones are not looked at, for the agent remembers the conversation itself;
-nor are the system prompt, tools and sampling parameters, which are the agent's own. `response_format` is the shape of this
-answer, `user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is
-at work waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run, but for an SDK that
-has waited as long as it said: it asks again by itself, and goes on with that run (`openai_repeats.py`).
+nor are the system prompt and sampling parameters, which are the agent's own. `tools` are offered besides the agent's own, for
+this answer; it chooses by itself which it calls. `response_format` is the shape of this answer, `user` and `metadata` are kept
+with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is at work waits its turn, unless calls
+come to wait for answers before that. Who leaves cancels the run, but for an SDK that has waited as long as it said: it asks
+again by itself, and goes on with that run (`openai_repeats.py`).
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object
 before `[DONE]`, which SDKs raise with its message and code; without streaming it is a status with `x-should-retry: false`,
-since a retry would say the message to the agent again. Calls that wait for an approval end the answer with `tool_calls`; the
-native routes take the answers.
+since a retry would say the message to the agent again. Calls that wait end the answer with `tool_calls`. Messages of role
+`tool` at the end answer those of the client's tools, and nothing else is said with them; an approval of one of the agent's own
+tools is for the native routes.
 """
 
 from collections.abc import AsyncGenerator, Sequence

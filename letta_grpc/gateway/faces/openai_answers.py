@@ -121,7 +121,7 @@ def finish_of(run: runs_pb2.Run) -> str:
 
 
 def tool_calls_of(run: runs_pb2.Run) -> list[Json]:
-    """Return the calls that wait for an answer, which the native routes take."""
+    """Return the calls that wait for an answer: of the client's tools, and of the agent's own that want an approval."""
     return [
         {"id": action.tool_call_id, "type": "function", "function": {"name": action.name, "arguments": action.arguments}}
         for action in run.pending_actions
@@ -159,10 +159,16 @@ def failure_of(run: runs_pb2.Run) -> Failure | None:
 def told(failure: Failure) -> Json:
     """Return a failure as OpenAI tells them, in an answer and within a stream: of anything else its SDKs show no text."""
     kind = _KINDS.get(failure.http, "server_error" if failure.http >= 500 else "invalid_request_error")  # noqa: PLR2004 - the server's own
-    error = {"message": failure.message, "type": kind, "param": _param(failure), "code": failure.reason}
+    message = _PENDING if failure.reason == "APPROVAL_PENDING" else failure.message
+    error = {"message": message, "type": kind, "param": _param(failure), "code": failure.reason}
     return {"error": error}
 
 
+# The server's own words name choices that a chat completion has not.
+_PENDING = (
+    "The conversation waits for answers to tool calls: end the messages with one of role 'tool' for each call of "
+    "a tool of yours. The native routes take the others."
+)
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 

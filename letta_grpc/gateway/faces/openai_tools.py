@@ -1,0 +1,68 @@
+"""The tools that a chat completion offers: the agent calls them, and who asked runs them and says what they returned."""
+
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+import orjson
+
+from letta_grpc.gateway.faces.openai_content import content_of, wrong
+from letta_grpc.v1 import messages_pb2, runs_pb2
+
+_NO_CHOICE = (
+    "An agent chooses by itself what it calls: 'tool_choice' must be 'auto' or 'none'. "
+    "For an answer of a certain shape use 'response_format' of type 'json_schema'."
+)
+
+
+def client_tools_in(body: Mapping[str, Any]) -> list[runs_pb2.ClientTool]:
+    """Return the tools that the agent is offered besides its own. Raises Failure."""
+    tools, choice = body.get("tools") or [], body.get("tool_choice") or "auto"
+    if body.get("functions"):
+        raise wrong("functions", "'functions' are offered as 'tools' here.")
+    if not isinstance(tools, list):
+        raise wrong("tools", "'tools' must be a list.")
+    offered = [_client_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
+    if offered and choice not in ("auto", "none"):
+        raise wrong("tool_choice", _NO_CHOICE)
+    return [] if choice == "none" else offered
+
+
+def returns_in(messages: Sequence[object]) -> messages_pb2.ToolReturnsInput | None:
+    """Return what tools returned, if that is what the last messages say. Raises Failure."""
+    at_end = sum(1 for _ in takewhile(_is_of_tool, reversed(messages)))
+    if not at_end:
+        return None
+    start = len(messages) - at_end
+    returns = [_return(message, f"messages[{start + index}]") for index, message in enumerate(messages[start:])]
+    return messages_pb2.ToolReturnsInput(returns=returns)
+
+
+def _is_of_tool(message: object) -> bool:
+    return isinstance(message, dict) and message.get("role") == "tool"
+
+
+def _return(message: Any, path: str) -> messages_pb2.ToolReturn:  # noqa: ANN401 - a client's JSON object
+    call_id, content = message.get("tool_call_id"), content_of(message.get("content"), f"{path}.content")
+    if not isinstance(call_id, str):
+        raise wrong(f"{path}.tool_call_id", f"'{path}.tool_call_id' must be a text.")
+    # OpenAI's form does not say whether a tool failed: its text does.
+    returned = messages_pb2.ToolReturn(tool_call_id=call_id, status=messages_pb2.TOOL_RETURN_STATUS_SUCCESS)
+    if isinstance(content, str):
+        returned.text = content
+    else:
+        returned.content.parts.extend(content)
+    return returned
+
+
+def _client_tool(tool: object, path: str) -> runs_pb2.ClientTool:
+    match tool:
+        case {"type": "function", "function": {"name": str(name), **more}}:
+            description, parameters = more.get("description") or "", more.get("parameters") or {}
+        case _:
+            raise wrong(path, f"'{path}' must be of type 'function'; other tools are the agent's own.")
+    if not isinstance(description, str) or not isinstance(parameters, dict):
+        raise wrong(path, f"'{path}' must have a text as 'description' and an object as 'parameters'.")
+    # OpenAI takes a schema of no properties for one without any.
+    schema = orjson.dumps({"type": "object", "properties": {}} | parameters).decode()
+    return runs_pb2.ClientTool(name=name, description=description, parameters=schema)

@@ -1,0 +1,138 @@
+"""The openai face's tools: the agent calls them, its client runs them."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.requirements.registry import requirement
+from tests.support.faces import Faced, faced, script
+from tests.support.gateways import blocks_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CHAT = "/v1/chat/completions"
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Tells the weather.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        "strict": True,
+    },
+}
+ROME = {"tool_call": {"name": "get_weather", "arguments": {"city": "Rome"}, "id": "call_1"}}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Faced]:
+    async with faced(tmp_path_factory.mktemp("house")) as server:
+        yield server
+
+
+async def asked(server: Faced, agent_id: str, *messages: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """The choice of a whole answer."""
+    body = {"model": agent_id, "messages": messages, "tools": [TOOL]} | more
+    answer = await server.http.post(CHAT, json=body)
+    assert answer.status_code == 200, answer.text
+    choice: dict[str, Any] = answer.json()["choices"][0]
+    return choice
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def called(*calls: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def returned(content: Any, call_id: str = "call_1") -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+@requirement("openai_tools")
+@pytest.mark.parametrize("content", ["sunny", [{"type": "text", "text": "sunny"}]])
+async def test_the_client_runs_its_tools_and_the_agent_goes_on_with_what_they_returned(server: Faced, content: object) -> None:
+    agent_id = await server.agent("scripted/script")
+    first = user(script([{"text": "Let me look."}, ROME], [{"text": "Sunny."}]))
+    choice = await asked(server, agent_id, first)
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", "Let me look.")
+    assert choice["message"]["tool_calls"] == [CALL]
+    choice = await asked(server, agent_id, first, called(CALL), returned(content))
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", "Sunny.")
+    history = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
+    ((told,),) = [message["toolReturns"] for message in history if message["role"] == "ROLE_TOOL"]
+    assert (told["toolCallId"], told["status"]) == ("call_1", "TOOL_RETURN_STATUS_SUCCESS")
+    assert told.get("text") or told["content"]["parts"][0]["text"] == "sunny"
+
+
+@requirement("openai_tools")
+async def test_a_stream_has_the_calls_whole_before_its_end_and_takes_their_returns(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    oslo = {"tool_call": {"name": "get_weather", "arguments": {"city": "Oslo"}, "id": "call_2"}}
+    first = user(script([ROME, oslo], [{"text": "Both."}]))
+    body = {"model": agent_id, "stream": True, "tools": [TOOL]}
+    *chunks, done = blocks_of((await server.http.post(CHAT, json=body | {"messages": [first]})).text)
+    calls, end = [json.loads(chunk.removeprefix("data: "))["choices"][0] for chunk in chunks[-2:]]
+    assert [(call["index"], call["id"]) for call in calls["delta"]["tool_calls"]] == [(0, "call_1"), (1, "call_2")]
+    assert (end["finish_reason"], done) == ("tool_calls", "data: [DONE]")
+    messages = [first, called(CALL), returned("sunny"), returned("", "call_2")]
+    answer = await server.http.post(CHAT, json=body | {"messages": messages})
+    assert '"content":"Both."' in answer.text
+
+
+@requirement("openai_tools")
+@pytest.mark.parametrize("parameters", [{}, {"parameters": None}, {"parameters": {}}, {"parameters": {"properties": {}}}])
+async def test_a_tool_without_parameters_is_one(server: Faced, parameters: dict[str, Any]) -> None:
+    agent_id = await server.agent("scripted/script")
+    tool = {"type": "function", "function": {"name": "now"} | parameters}
+    call = {"tool_call": {"name": "now", "arguments": {}, "id": "call_1"}}
+    assert (await asked(server, agent_id, user(script(call)), tools=[tool]))["finish_reason"] == "tool_calls"
+
+
+@requirement("openai_tools")
+async def test_an_agent_is_offered_no_tools_where_it_is_to_choose_none(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    choice = await asked(server, agent_id, user(script([ROME], [{"text": "Never mind."}])), tool_choice="none")
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", "Never mind.")
+
+
+@requirement("openai_tools", "openai_checks")
+@pytest.mark.parametrize(
+    ("change", "message", "param"),
+    [
+        ({"tool_choice": "required"}, "'response_format'", "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "get_weather"}}}, "'response_format'", "tool_choice"),
+        ({"tools": {}, "functions": [TOOL["function"]]}, "'tools'", "functions"),
+        ({"tools": "all"}, "must be a list", "tools"),
+        ({"tools": [TOOL, {"type": "web_search"}]}, "of type 'function'", "tools[1]"),
+        ({"tools": [{"type": "function", "function": {"name": "x", "parameters": 1}}]}, "'parameters'", "tools[0]"),
+        ({"tools": [{"type": "function", "function": {"name": "x", "description": 1}}]}, "'description'", "tools[0]"),
+        ({"messages": [{"role": "tool", "content": "sunny"}]}, "must be a text", "messages[0].tool_call_id"),
+        ({"messages": [user("x"), returned(None)]}, "must be a 'string'", "messages[1].content"),
+        ({"messages": [returned("x", "call_9")]}, "'call_9' waits for no answer", None),
+    ],
+)
+async def test_tools_that_cannot_be_offered_are_told_what_to_use(
+    server: Faced, change: dict[str, Any], message: str, param: str | None
+) -> None:
+    body = {"model": await server.agent(), "messages": [user("x")], "tools": [TOOL]}
+    answer = await server.http.post(CHAT, json=body | change)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "INVALID_REQUEST")
+    assert message in error["message"]
+    assert param in {None, error["param"]}
+
+
+@requirement("openai_tools")
+async def test_words_before_the_returns_are_told_how_to_answer_the_calls(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    await asked(server, agent_id, user(script(ROME)))
+    answer = await server.http.post(CHAT, json={"model": agent_id, "messages": [user("and now?")]})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "APPROVAL_PENDING")
+    assert "role 'tool'" in error["message"]
