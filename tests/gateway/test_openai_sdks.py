@@ -157,6 +157,22 @@ async def test_openais_other_ways_to_an_answer_are_told_the_one_that_is_here(ser
     assert (responses.value.type, responses.value.code) == ("invalid_request_error", "INVALID_REQUEST")
 
 
+@requirement("openai_checks")
+async def test_what_only_a_provider_does_is_told_in_openais_form(server: Faced) -> None:
+    """In no other form do the SDKs for JavaScript show a word, and 501 is repeated by those that read no header."""
+    for path in ("embeddings", "moderations", "images/generations", "audio/speech"):
+        answer = await server.http.post(f"/v1/{path}", json={"model": "text-embedding-3-small", "input": "x"})
+        assert (answer.status_code, answer.json()["error"]) == (
+            404,
+            {
+                "message": f"There is no /v1/{path} here: ask the provider itself.",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": "INVALID_REQUEST",
+            },
+        )
+
+
 @requirement("openai_sdk_node")
 async def test_the_official_sdk_for_node_works(server: Faced) -> None:
     agent_id, failing = await server.agent(), await server.agent("scripted/script")

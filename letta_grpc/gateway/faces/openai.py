@@ -30,7 +30,7 @@ from starlette.routing import BaseRoute, Route
 
 from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
-from letta_grpc.gateway.faces.endpoints import object_in, telling
+from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
 from letta_grpc.gateway.faces.openai_answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
 from letta_grpc.gateway.faces.openai_repeats import Attempt, Repeats
 from letta_grpc.gateway.faces.openai_requests import NO_AGENT, ChatRequest, chat_request_of
@@ -43,7 +43,15 @@ from letta_grpc.gateway.upstream import settled
 from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2
 
 _DONE = data_of("[DONE]")
-_ELSEWHERE = ("/v1/responses", "/v1/completions")
+_CHAT, _PROVIDER = "use /v1/chat/completions", "ask the provider itself"
+_ELSEWHERE = {
+    "/v1/responses": _CHAT,
+    "/v1/completions": _CHAT,
+    "/v1/embeddings": _PROVIDER,
+    "/v1/moderations": _PROVIDER,
+    "/v1/images/{rest:path}": _PROVIDER,
+    "/v1/audio/{rest:path}": _PROVIDER,
+}
 _PAGE = 1000
 
 
@@ -74,10 +82,11 @@ def openai(ground: Ground) -> Sequence[BaseRoute]:
         code = grpc.StatusCode.NOT_FOUND
         raise refused(NO_AGENT, http=404, code=code, reason="AGENT_NOT_FOUND", fields={"model": NO_AGENT})
 
-    async def elsewhere(request: Request) -> Response:
-        raise refused(
-            f"There is no {request.url.path} here: use /v1/chat/completions.", http=404, code=grpc.StatusCode.NOT_FOUND
-        )
+    def elsewhere(instead: str) -> Endpoint:
+        async def nowhere(request: Request) -> Response:
+            raise refused(f"There is no {request.url.path} here: {instead}.", http=404, code=grpc.StatusCode.NOT_FOUND)
+
+        return telling(nowhere, _refusal)
 
     return (
         Route("/v1/chat/completions", telling(complete, _refusal), methods=["POST"]),
@@ -86,7 +95,7 @@ def openai(ground: Ground) -> Sequence[BaseRoute]:
         Route("/v1/models/agent-{rest}", telling(model, _refusal), methods=["GET"]),
         Route("/v1/models/{name:path}", telling(nobody, _refusal), methods=["GET"]),
         # SDKs read no failure that is not told in OpenAI's form, and repeat what is 501.
-        *(Route(path, telling(elsewhere, _refusal), methods=["POST"]) for path in _ELSEWHERE),
+        *(Route(path, elsewhere(instead), methods=["POST"]) for path, instead in _ELSEWHERE.items()),
     )
 
 

@@ -90,9 +90,6 @@ ELSEWHERE: Sequence[Elsewhere] = (
         ("/v1/organizations", "/v1/orgs", "/v1/users", "/v1/admin", "/v1/projects"),
         "A server has one tenant. Run one for each, with its own LETTA_GRPC_DATABASE.",
     ),
-    Elsewhere(
-        ("/v1/embeddings",), "Ask the provider itself; LETTA_GRPC_EMBEDDING_MODEL is the one that archives are searched by."
-    ),
 )
 _UNKNOWN = (
     "This server has no such route. letta_grpc/gateway/README.md has a table of those that are here; the native API is "
