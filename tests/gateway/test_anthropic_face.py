@@ -281,6 +281,18 @@ async def test_who_leaves_ends_the_call_upstream(tmp_path: Path) -> None:
         await fake.left.wait()
 
 
+@pytest.mark.parametrize(("verb", "path"), [("POST", "messages"), ("GET", "v1/models"), ("GET", "v1/messages")])
+async def test_what_is_not_passed_on_is_told_in_anthropics_form(tmp_path: Path, verb: str, path: str) -> None:
+    """The first is what a program asks for that takes a base URL to end with /v1."""
+    async with proxied(tmp_path) as (server, fake):
+        answer = await server.http.request(verb, f"/v1/anthropic/{path}", json={"messages": HELLO})
+        error = answer.json()["error"]
+        assert (answer.status_code, answer.json()["type"], error["type"]) == (404, "error", "not_found_error")
+        assert f"{verb} /v1/anthropic/{path} " in error["message"]
+        assert "base URL" in error["message"]
+        assert not fake.asked
+
+
 async def test_counting_tokens_goes_through_and_is_no_turn(tmp_path: Path) -> None:
     async with proxied(tmp_path) as (server, fake):
         fake.answers(200, b"content-type: application/json\r\n", b'{"input_tokens": 3}')

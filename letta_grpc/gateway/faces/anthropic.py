@@ -3,9 +3,10 @@
     POST /v1/anthropic/v1/messages                 what was said is captured into the caller's `claude-code-…` agent
     POST /v1/anthropic/v1/messages/count_tokens    passed through alone
 
-`ANTHROPIC_BASE_URL=http://<gateway>/v1/anthropic` is all that a program needs. Status, headers and body go through as they
-are, byte for byte and as they come; the answer is asked for uncompressed. The turn is captured behind the answer's last byte,
-and what goes wrong with that is only logged.
+`ANTHROPIC_BASE_URL=http://<gateway>/v1/anthropic` is all that a program needs; one that takes its base URL to end with `/v1`,
+as Vercel's AI SDK does, is told so. Status, headers and body go through as they are, byte for byte and as they come; the
+answer is asked for uncompressed. The turn is captured behind the answer's last byte, and what goes wrong with that is only
+logged.
 
 Upstream is shown the caller's `x-api-key`, or an `authorization` that can only be Anthropic's: by its form, or because the
 server behind wants no keys and the gateway has none. Any other `authorization` is for the server behind, and goes no further;
@@ -18,6 +19,7 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import grpc
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -27,7 +29,7 @@ from letta_grpc.gateway.bodies import read_body
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.anthropic_capture import Captures, Gathered
 from letta_grpc.gateway.faces.endpoints import telling
-from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.leaving import while_connected
 from letta_grpc.gateway.metadata import Metadata, metadata_of
 from letta_grpc.gateway.upstream import settled
@@ -59,6 +61,10 @@ _NOT_PASSED_ON = _HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", 
 # uvicorn writes a date of its own.
 _NOT_PASSED_BACK = _HOP_BY_HOP | {b"date"}
 _ANTHROPICS = b"Bearer sk-ant-"
+_PASSED_ON = (
+    "/v1/anthropic/v1/messages is passed on, and /v1/anthropic/v1/messages/count_tokens, each by POST. "
+    "The base URL ends with /v1/anthropic, or with /v1/anthropic/v1 for programs that add no /v1 themselves."
+)
 
 
 def anthropic(ground: Ground) -> Sequence[BaseRoute]:
@@ -83,9 +89,14 @@ def anthropic(ground: Ground) -> Sequence[BaseRoute]:
         gathered = Gathered(body) if into else None
         return Passage(upstream, (path, [*headers, (b"accept-encoding", b"identity")], body), gathered, into, metadata)
 
+    async def elsewhere(request: Request) -> Response:
+        message = f"There is no {request.method} {request.url.path} here: {_PASSED_ON}"
+        raise refused(message, http=404, code=grpc.StatusCode.NOT_FOUND)
+
     return (
         Route("/v1/anthropic/v1/messages", telling(messages, _told), methods=["POST"]),
         Route("/v1/anthropic/v1/messages/count_tokens", telling(count_tokens, _told), methods=["POST"]),
+        Route("/v1/anthropic/{rest:path}", telling(elsewhere, _told), methods=["GET", "POST", "DELETE"]),
     )
 
 
@@ -124,7 +135,13 @@ def _without_authorization(metadata: Metadata) -> Metadata:
     return tuple(pair for pair in metadata if pair[0] != "authorization")
 
 
-_KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 413: "request_too_large"}
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+}
 
 
 def _told(failure: Failure) -> Response:
