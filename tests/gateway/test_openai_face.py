@@ -128,6 +128,13 @@ async def test_only_the_last_message_is_said_to_the_agent_for_it_remembers_the_o
         ({"messages": [{"role": "user", "content": {}}]}, "'messages[-1].content' must be a 'string'", "messages[-1].content"),
         ({"model": 3}, "The 'model' must be an agent's id, as /v1/models lists them.", "model"),
         ({"n": 2}, "An agent gives one answer: 'n' must be 1.", "n"),
+        ({"logprobs": True}, "An agent's answer has no probabilities: leave 'logprobs' out.", "logprobs"),
+        ({"modalities": ["text", "audio"]}, "An agent answers in text: 'modalities' must be ['text'].", "modalities"),
+        (
+            {"web_search_options": {}},
+            "Give the agent a tool that searches, and leave 'web_search_options' out.",
+            "web_search_options",
+        ),
         ({"stream": "yes"}, "The 'stream' field must be true or false.", "stream"),
         ({"user": 1}, "'user' must be a text.", "user"),
         ({"response_format": {"type": "xml"}}, None, "response_format"),

@@ -14,6 +14,13 @@ from letta_grpc.gateway.turns import spec_of
 from letta_grpc.v1 import run_service_pb2 as pb
 
 NO_AGENT = "The 'model' must be an agent's id, as /v1/models lists them."
+# What a caller would look for in the answer: by field, what asks for nothing that is not there.
+_ONLY: Sequence[tuple[str, Sequence[object], str]] = (
+    ("n", (None, 1), "An agent gives one answer: 'n' must be 1."),
+    ("logprobs", (None, False), "An agent's answer has no probabilities: leave 'logprobs' out."),
+    ("modalities", (None, [], ["text"]), "An agent answers in text: 'modalities' must be ['text']."),
+    ("web_search_options", (None,), "Give the agent a tool that searches, and leave 'web_search_options' out."),
+)
 # Request ids of callers that name their requests in OpenAI's way.
 _NAMESPACE = uuid.UUID("6f6e6b0c-6f7e-5d0a-9d0b-4f6a1c2f7b11")
 
@@ -41,8 +48,9 @@ def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatR
         raise wrong("stream", "The 'stream' field must be true or false.")
     if not isinstance(options, dict):
         raise wrong("stream_options", "The 'stream_options' field must be an object.")
-    if body.get("n") not in (None, 1):
-        raise wrong("n", "An agent gives one answer: 'n' must be 1.")
+    for field, given, rule in _ONLY:
+        if body.get(field) not in given:
+            raise wrong(field, rule)
     messages = _messages(body)
     spec = spec_of(returns_in(messages) or _last_users(messages))
     spec.disconnect_grace.seconds = GRACE_SECONDS
