@@ -11,9 +11,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from letta_grpc.gateway.faces.openai_answers import ChatChunks
-from letta_grpc.gateway.faces.openai_repeats import PAUSE_SECONDS, Attempt, Repeats
-from letta_grpc.gateway.faces.openai_requests import ChatRequest
+from letta_grpc.gateway.faces.openai.answers import ChatChunks
+from letta_grpc.gateway.faces.openai.repeats import PAUSE_SECONDS, Attempt, Repeats
+from letta_grpc.gateway.faces.openai.requests import ChatRequest
 from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
 from tests.requirements.registry import requirement
 from tests.support.faces import Faced, faced, script

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from letta_grpc.gateway.faces.openai_content import content_of, wrong
+from letta_grpc.gateway.faces.openai.content import content_of, wrong
 from letta_grpc.v1 import messages_pb2, runs_pb2
 
 _NO_CHOICE = (

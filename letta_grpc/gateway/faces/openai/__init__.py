@@ -8,7 +8,7 @@ nor are the system prompt and sampling parameters, which are the agent's own. `t
 this answer; it chooses by itself which it calls. `response_format` is the shape of this answer, `user` and `metadata` are kept
 with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is at work waits its turn, unless calls
 come to wait for answers before that. Who leaves cancels the run, but for an SDK that has waited as long as it said: it asks
-again by itself, and goes on with that run (`openai_repeats.py`).
+again by itself, and goes on with that run (`repeats.py`).
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object
@@ -31,9 +31,9 @@ from starlette.routing import BaseRoute, Route
 from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
-from letta_grpc.gateway.faces.openai_answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
-from letta_grpc.gateway.faces.openai_repeats import Attempt, Repeats
-from letta_grpc.gateway.faces.openai_requests import NO_AGENT, ChatRequest, chat_request_of
+from letta_grpc.gateway.faces.openai.answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
+from letta_grpc.gateway.faces.openai.repeats import Attempt, Repeats
+from letta_grpc.gateway.faces.openai.requests import NO_AGENT, ChatRequest, chat_request_of
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
 from letta_grpc.gateway.leaving import unless_left

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from letta_grpc.gateway.faces.openai_content import Content, content_of, wrong
-from letta_grpc.gateway.faces.openai_repeats import GRACE_SECONDS
-from letta_grpc.gateway.faces.openai_tools import client_tools_in, returns_in
+from letta_grpc.gateway.faces.openai.content import Content, content_of, wrong
+from letta_grpc.gateway.faces.openai.repeats import GRACE_SECONDS
+from letta_grpc.gateway.faces.openai.tools import client_tools_in, returns_in
 from letta_grpc.gateway.turns import spec_of
 from letta_grpc.v1 import run_service_pb2 as pb
 

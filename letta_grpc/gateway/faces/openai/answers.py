@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from letta_grpc.gateway.faces.openai_requests import ChatRequest
+from letta_grpc.gateway.faces.openai.requests import ChatRequest
 from letta_grpc.gateway.failures import HTTP_OF_CODE, Failure, refused
 from letta_grpc.gateway.turns import BEGUN_AGAIN, STEP_RESTARTED
 from letta_grpc.v1 import events_pb2, runs_pb2
