@@ -91,19 +91,23 @@ def test_a_step_survives_its_row(database: Connection, step: Step) -> None:
     assert stored_and_read(database, steps, step_values(step), step_of) == step
 
 
+OF_THE_JOURNAL: dict[str, Any] = {"fingerprint": "", "queue_rank": 0, "cancel_requested": False}
+
+
 @given(run=any_of(Run))
 def test_a_run_survives_its_row(database: Connection, run: Run) -> None:
-    of_the_journal: dict[str, Any] = {"fingerprint": "", "spec": "", "queue_rank": 0, "cancel_requested": False}
-    values = run_values(run) | of_the_journal | {"last_sequence_number": run.last_sequence_number}
+    values = run_values(run) | OF_THE_JOURNAL | {"spec": "", "last_sequence_number": run.last_sequence_number}
     # Callbacks have a table of their own.
     assert stored_and_read(database, runs, values, run_of) == replace(run, callback=None)
 
 
-@given(any_of(RunSpec), st.tuples(_durations, _durations, _durations))
-def test_a_spec_survives_its_column(spec: RunSpec, durations: tuple[timedelta, timedelta, timedelta]) -> None:
+@given(run=any_of(Run), spec=any_of(RunSpec), durations=st.tuples(_durations, _durations, _durations))
+def test_a_spec_survives_the_row_of_its_run(
+    database: Connection, run: Run, spec: RunSpec, durations: tuple[timedelta, timedelta, timedelta]
+) -> None:
     timeout, grace, patience = durations
     spec = replace(spec, run_timeout=timeout, disconnect_grace=grace, approval_timeout=patience)
-    assert spec_of(SPEC.dump(spec)) == spec
+    assert stored_and_read(database, runs, run_values(run) | OF_THE_JOURNAL | {"spec": SPEC.dump(spec)}, spec_of) == spec
 
 
 @given(any_of(Answer))

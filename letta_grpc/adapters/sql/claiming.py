@@ -61,7 +61,7 @@ from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
 
 _SHORT_CONTEXT_MESSAGES = 64
-_FINGERPRINT, _SPEC, _TRACEPARENT, _CANCEL_REQUESTED, _IDLE_ATTEMPTS = 5, 6, 7, 15, 31
+_FINGERPRINT, _TRACEPARENT, _CANCEL_REQUESTED, _IDLE_ATTEMPTS = 5, 7, 15, 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def claim_of(row: Row, last: int | None, lease: Lease | None = None, batch: Open
     run = run_of(row, last)
     return Claim(
         run=run,
-        spec=spec_of(row[_SPEC]),
+        spec=spec_of(row),
         created=False,
         lease=lease,
         cancel_requested=bool(row[_CANCEL_REQUESTED]),
@@ -158,7 +158,7 @@ def _admit_answer(
     settled = settle(messages, batch, known_answers(session, place.conversation.id, answers_in(messages)), now)
     if not isinstance(settled, OpenBatch):
         return settled
-    spec = completed(start.spec, spec_of(session.fetch(RUN, {"the_run": settled.run_id})[0][_SPEC]))
+    spec = completed(start.spec, spec_of(session.fetch(RUN, {"the_run": settled.run_id})[0]))
     run = replace(admit(place.agent, place.conversation, spec), resumes_run_id=settled.run_id)
     if settled.pending:
         waiting = still_waiting(run, settled)

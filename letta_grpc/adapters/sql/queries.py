@@ -5,7 +5,22 @@ Parameters that are no column's new value begin with `the_`.
 
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Select, bindparam, column, delete, func, insert, null, or_, select, table, text, update
+from sqlalchemy import (
+    BindParameter,
+    Select,
+    bindparam,
+    case,
+    column,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    table,
+    text,
+    update,
+)
 
 from letta_grpc.adapters.sql.schema import (
     agent_blocks,
@@ -177,7 +192,7 @@ _NEXT = select(func.coalesce(func.max(messages.c.position), text("0")) + text("1
 ADD_MESSAGE = insert(messages).values(
     {c: bindparam(c.name) for c in messages.c if c.name != "position"}
     | {
-        "position": select(func.max(conversations.c.context_start, _NEXT))
+        "position": select(case((conversations.c.context_start > _NEXT, conversations.c.context_start), else_=_NEXT))
         .where(conversations.c.id == bindparam("conversation_id"))
         .scalar_subquery()
     }

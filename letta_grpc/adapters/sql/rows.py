@@ -201,9 +201,9 @@ def message_values(message: Message, conversation_id: str) -> Values:
     }
 
 
-def spec_of(text: str) -> RunSpec:
-    """Return the spec that a run's row keeps."""
-    spec: RunSpec = SPEC.load(text)
+def spec_of(row: Row) -> RunSpec:
+    """Return the spec of a row of `runs`."""
+    spec: RunSpec = SPEC.load(row[6])
     return spec
 
 

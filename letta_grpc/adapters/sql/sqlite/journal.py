@@ -28,8 +28,6 @@ from letta_grpc.domain.waiting import CANCELLED
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
 
-_SPEC = 6
-
 
 class SqliteJournal:
     """Every call is one job of the writer thread; jobs that wait together are committed together."""
@@ -137,7 +135,7 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
     if run.state is RunState.QUEUED:
         open_run = current(group, run_id)
         _end_in_queue(group, open_run, run, now, time_ns)
-        if spec_of(row[_SPEC]).conflict_policy is ConflictPolicy.INTERRUPT:
+        if spec_of(row).conflict_policy is ConflictPolicy.INTERRUPT:
             deny_what_waits(group, open_run, time_ns)
     else:
         open_run = _mark_cancelled(group, run_id)

@@ -36,7 +36,7 @@ from letta_grpc.domain.waiting import SUPERSEDED, UNANSWERED, denial, denial_eve
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Claim, Lease
 
-_SPEC, _TAKEN_OVER_AT, _IDLE_ATTEMPTS = 6, 30, 31
+_TAKEN_OVER_AT, _IDLE_ATTEMPTS = 30, 31
 # The writer denies so many conversations' calls in one transaction: live runs wait behind it.
 _CONVERSATIONS_AT_ONCE = 50
 
@@ -130,7 +130,7 @@ def _start_next(
     if batch and denied:
         settle_batch(group.session, batch, run)
         group.session.execute(ADD_MESSAGE, message_values(denied, conversation_id))
-    store_messages(group.session, conversation_id, input_messages(run, spec_of(row[_SPEC])))
+    store_messages(group.session, conversation_id, input_messages(run, spec_of(row)))
     open_run = current(group, run_id)
     frames = group.encode(open_run, [RunStarted(run), *(denial_events(denied) if denied else ())], time_ns)
     open_run.owner = ownership.owner
