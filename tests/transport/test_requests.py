@@ -395,7 +395,6 @@ def test_a_duration_survives_to_the_microsecond(seconds: float) -> None:
 
 def test_a_tool_is_shown_as_an_openai_function() -> None:
     tool = ToolDefinition(name="f", description="does", parameters='{"type": "object"}')
-    context = Context(system="", messages=(), tools=(tool,), parts=(), context_window=1)
-    (told,) = context_to_pb(context, ["tools"]).tools
+    (told,) = context_to_pb(Context(system="", messages=(), tools=(tool,), parts=(), context_window=1), ["tools"]).tools
     function = {"name": "f", "description": "does", "parameters": {"type": "object"}}
     assert json.loads(told) == {"type": "function", "function": function}
