@@ -20,6 +20,9 @@ REFUSED = -32091
 TOO_LARGE = -32092
 # As large as a line over stdio may be. Of a stream of events, the mcp package bounds each event.
 MAX_JSON_BYTES = MAX_LINE_BYTES
+# The mcp package reads JSON on the event loop, which stands still meanwhile: not for the bytes of a picture or a text, but for
+# 13 s where 16 MiB are nothing but small values. Counted by commas, of which a text has a few, too.
+MAX_JSON_VALUES = 250_000
 
 _FORM_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 _SESSION_HEADER = "mcp-session-id"
@@ -84,6 +87,8 @@ async def _with_body(response: httpx2.Response) -> httpx2.Response:
                 return _failed(TOO_LARGE, f"its answer has more than {MAX_JSON_BYTES} bytes")
     finally:
         await response.aclose()
+    if body.count(b",") > MAX_JSON_VALUES:
+        return _failed(TOO_LARGE, f"its answer has more than {MAX_JSON_VALUES} values")
     # Those of the body's form are no longer true.
     headers = [(name, value) for name, value in response.headers.multi_items() if name not in _FORM_HEADERS]
     return httpx2.Response(response.status_code, headers=headers, content=bytes(body))

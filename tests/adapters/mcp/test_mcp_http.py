@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from mcp_types import CONNECTION_CLOSED
 
-from letta_grpc.adapters.mcp.http import MAX_JSON_BYTES, TOO_LARGE, GuardedTransport
+from letta_grpc.adapters.mcp.http import MAX_JSON_BYTES, MAX_JSON_VALUES, TOO_LARGE, GuardedTransport
 from tests.support.listening import listening
 
 SECONDS = 20
@@ -45,8 +45,12 @@ async def test_json_comes_as_it_was_with_its_headers() -> None:
 
 @pytest.mark.parametrize(
     ("body", "headers"),
-    [(b" " * (MAX_JSON_BYTES + 1), [JSON]), (gzip.compress(b" " * (MAX_JSON_BYTES + 1)), [JSON, "content-encoding: gzip"])],
-    ids=["plain", "packed"],
+    [
+        (b" " * (MAX_JSON_BYTES + 1), [JSON]),
+        (gzip.compress(b" " * (MAX_JSON_BYTES + 1)), [JSON, "content-encoding: gzip"]),
+        (b"[" + b"0," * (MAX_JSON_VALUES + 1) + b"0]", [JSON]),
+    ],
+    ids=["plain", "packed", "many small values"],
 )
 async def test_json_that_is_too_large_is_a_failure(body: bytes, headers: list[str]) -> None:
     async with answered(body, *headers) as got:
