@@ -92,7 +92,7 @@ def _part_tokens(part: ContentPart) -> int:
             return 0
 
 
-@lru_cache(maxsize=1024)  # The same few tools are shown in every step.
+@lru_cache(maxsize=256)  # The same few tools are shown in every step.
 def estimate_tool_tokens(tool: ToolDefinition) -> int:
     """Return a rough count of what a tool's definition costs."""
     return _CALL_TOKENS + estimate_tokens(tool.name + tool.description + tool.parameters)

@@ -1,6 +1,7 @@
 # ruff: noqa: ANN401 - vendors' JSON, and fields passed through by name
 
 import json
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -166,6 +167,18 @@ def test_a_speakers_name_goes_out_where_vendors_take_it() -> None:
 def test_tools_that_are_equal_are_written_alike_and_others_are_not_confused() -> None:
     other = ToolDefinition(name="g", description="Does g.", parameters="{}")
     assert body_of(tools=(TOOL, other))["tools"] == [*body_of(tools=(TOOL,))["tools"], *body_of(tools=(other,))["tools"]]
+
+
+def test_nothing_is_kept_of_large_tools_that_are_others_with_each_request() -> None:
+    body_of(tools=(TOOL,))
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            body_of(tools=(replace(TOOL, parameters=f'{{"description": "{number:01000000}"}}'),))
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2_000_000 < most
 
 
 def test_proven_reasoning_goes_back_to_the_model_that_wrote_it_alone() -> None:

@@ -48,6 +48,16 @@ async def test_a_new_conversation_changes_nothing_of_what_is_known(world: World)
     assert await seen_by_a_start(world, agent) is known
 
 
+async def test_large_agents_are_not_held_on_to(world: World) -> None:
+    small = await world.agent(await world.block("notes", "a" * 60_000))
+    large = await world.agent(await world.block("notes", "a" * 40_000), await world.block("more", "a" * 40_000))
+    assert await seen_by_a_start(world, small) is await seen_by_a_start(world, small)
+    seen = await seen_by_a_start(world, large)
+    again = await seen_by_a_start(world, large)
+    assert seen == again == large
+    assert seen is not again
+
+
 async def test_a_start_sees_an_edit_that_another_run_made_of_a_block(world: World) -> None:
     block = await world.block("notes", "a")
     agent = await world.agent(block)

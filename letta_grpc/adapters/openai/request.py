@@ -21,6 +21,7 @@ from letta_grpc.domain.messages import ContentPart, Message, Role, TextPart, Too
 # Vendors refuse a whole request for a name of another form.
 _SENDABLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _UNSENDABLE = re.compile(r"[^a-zA-Z0-9_-]")
+_KEPT_CHARACTERS = 64 * 1024
 _MAX_NAME_CHARACTERS = 64
 
 
@@ -63,10 +64,18 @@ def _choice(tool_choice: str, tools: tuple[ToolDefinition, ...]) -> str | dict[s
     return {"type": "function", "function": {"name": tool_choice}}
 
 
-@lru_cache(maxsize=128)
 def _tools(tools: tuple[ToolDefinition, ...]) -> orjson.Fragment:
     """Return the tools, written once: most of a short request, and the same from call to call."""
+    # Of the largest that callers can offer, with each run others, what is kept would be half a gigabyte.
+    is_kept = sum(len(tool.parameters) + len(tool.description) for tool in tools) <= _KEPT_CHARACTERS
+    return _written_once(tools) if is_kept else _written(tools)
+
+
+def _written(tools: tuple[ToolDefinition, ...]) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps([_tool(tool) for tool in tools]))
+
+
+_written_once = lru_cache(maxsize=128)(_written)
 
 
 def _tool(tool: ToolDefinition) -> dict[str, Any]:

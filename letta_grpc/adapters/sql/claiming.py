@@ -61,6 +61,8 @@ from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
 
 _SHORT_CONTEXT_MESSAGES = 64
+# An agent with more in its fields is read for each of its runs: a thousand of them would be a gigabyte.
+_KNOWN_CHARACTERS = 64 * 1024
 _FINGERPRINT, _TRACEPARENT, _CANCEL_REQUESTED, _IDLE_ATTEMPTS = 5, 7, 15, 31
 
 
@@ -215,8 +217,10 @@ def _place(session: Session, start: Start, known: MutableMapping[AgentId, Agent]
         if session.first(AGENT, values) is None:
             raise AgentNotFound(agent_id=start.agent_id)
         raise ConversationNotFound(conversation_id=start.conversation_id or "default")
-    blocks = [block_of(block) for block in session.fetch(AGENT_BLOCKS, values)]
-    known[start.agent_id] = agent = agent_of(row[:AGENT_WIDTH], blocks)
+    blocks = session.fetch(AGENT_BLOCKS, values)
+    agent = agent_of(row[:AGENT_WIDTH], [block_of(block) for block in blocks])
+    if sum(len(field) for each in (row, *blocks) for field in each if isinstance(field, str)) <= _KNOWN_CHARACTERS:
+        known[start.agent_id] = agent
     rest = row[AGENT_WIDTH:]
     return _Place(agent, conversation_of(rest), thread_of(rest))
 

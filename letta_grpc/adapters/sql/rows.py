@@ -67,13 +67,13 @@ def _names_of(text: str) -> tuple[str, ...]:
     return tuple(from_json(text))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _rules_of(text: str) -> tuple[ToolRule, ...]:
     rules: tuple[ToolRule, ...] = TOOL_RULES.load(text)
     return rules
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _shared(text: str) -> str:
     # Many agents have the same instructions, and each run that waits for its model holds on to its agent's.
     return text
