@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 # Whoever starts a run comes to read it a moment after it has begun: not even a grace of nothing is over before that.
 _FIRST_READER_SECONDS = 5.0
+# Whoever read a run whose server died did not leave it, and tries to come back; our clients wait up to 10 s between two tries.
+_RETURN_SECONDS = 15.0
 
 
 class Graces:
@@ -29,12 +31,12 @@ class Graces:
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
         readers.on_first, readers.on_none = self._reader_came, self._readers_gone
 
-    def begun(self, run_id: RunId, spec: RunSpec) -> None:
+    def begun(self, run_id: RunId, spec: RunSpec, *, attempt: int) -> None:
         """Watch over a run from now on, if its spec asks for it."""
         if spec.disconnect_policy is DisconnectPolicy.CANCEL:
             self._seconds[run_id] = seconds = spec.disconnect_grace.total_seconds()
             if not self._readers.count(run_id):
-                self._await_reader(run_id, max(seconds, _FIRST_READER_SECONDS))
+                self._await_reader(run_id, max(seconds, _FIRST_READER_SECONDS if attempt == 1 else _RETURN_SECONDS))
 
     def ended(self, run_id: RunId) -> None:
         """Leave a run alone from now on."""

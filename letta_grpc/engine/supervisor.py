@@ -195,7 +195,7 @@ class Supervisor:
         task.add_done_callback(lambda task: self._ended(run, task))
         self._runs[run.id] = Active(claim.spec, lease, task)
         self._busy[run.conversation_id] = run.id
-        self._graces.begun(run.id, claim.spec)
+        self._graces.begun(run.id, claim.spec, attempt=lease.attempt)
 
     async def _supervise(self, claim: Claim, lease: Lease) -> bool:
         """Work on a run to its end; say whether calls of it wait for answers from then on."""

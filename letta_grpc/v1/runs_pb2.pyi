@@ -420,7 +420,9 @@ class RunSpec(_message.Message):
 
     @_builtins.property
     def disconnect_grace(self) -> _duration_pb2.Duration:
-        """How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s."""
+        """How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s. At its start it has 5 s at least, and
+        15 s when another server has taken it over: its reader was cut, and comes back.
+        """
 
     @_builtins.property
     def approval_timeout(self) -> _duration_pb2.Duration:

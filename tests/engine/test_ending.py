@@ -271,7 +271,7 @@ async def test_a_run_that_was_read_in_the_queue_already_waits_for_no_first_reade
     assert end(reading.result()).state is RunState.COMPLETED
 
 
-async def test_the_grace_begins_anew_when_the_next_server_takes_the_run_over() -> None:
+async def test_who_read_a_run_that_the_next_server_takes_over_has_time_to_come_back() -> None:
     async with asyncio.timeout(10):
         async with engine() as first:
             first.model.turns += [[asyncio.Event()]]
@@ -280,7 +280,7 @@ async def test_the_grace_begins_anew_when_the_next_server_takes_the_run_over() -
         first.clock.advance(31)
         model = DirectedModel([[asyncio.Event()]])
         async with engine(database=first.database, clock=first.clock, agent=first.agent, model=model) as second:
-            await second.clock.run_for(4)
+            await second.clock.run_for(14)
             assert (await second.runs.get(run.id)).state is RunState.RUNNING
             await second.clock.run_for(1)
             await second.supervisor.idle()

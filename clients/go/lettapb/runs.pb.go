@@ -645,7 +645,8 @@ type RunSpec struct {
 	ConflictPolicy ConflictPolicy `protobuf:"varint,4,opt,name=conflict_policy,json=conflictPolicy,proto3,enum=letta_grpc.v1.ConflictPolicy" json:"conflict_policy,omitempty"`
 	// What to do when nobody reads. Default CONTINUE.
 	DisconnectPolicy DisconnectPolicy `protobuf:"varint,5,opt,name=disconnect_policy,json=disconnectPolicy,proto3,enum=letta_grpc.v1.DisconnectPolicy" json:"disconnect_policy,omitempty"`
-	// How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s.
+	// How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s. At its start it has 5 s at least, and
+	// 15 s when another server has taken it over: its reader was cut, and comes back.
 	DisconnectGrace *durationpb.Duration `protobuf:"bytes,6,opt,name=disconnect_grace,json=disconnectGrace,proto3" json:"disconnect_grace,omitempty"`
 	// How long calls may wait for answers before they are denied. 1 s to 30 days; default 24 h.
 	ApprovalTimeout *durationpb.Duration `protobuf:"bytes,7,opt,name=approval_timeout,json=approvalTimeout,proto3" json:"approval_timeout,omitempty"`

@@ -1118,7 +1118,8 @@ pub struct RunSpec {
     /// What to do when nobody reads. Default CONTINUE.
     #[prost(enumeration = "DisconnectPolicy", tag = "5")]
     pub disconnect_policy: i32,
-    /// How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s.
+    /// How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s. At its start it has 5 s at least, and
+    /// 15 s when another server has taken it over: its reader was cut, and comes back.
     #[prost(message, optional, tag = "6")]
     pub disconnect_grace: ::core::option::Option<::prost_types::Duration>,
     /// How long calls may wait for answers before they are denied. 1 s to 30 days; default 24 h.

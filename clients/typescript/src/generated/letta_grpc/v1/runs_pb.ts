@@ -160,7 +160,8 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
   disconnectPolicy: DisconnectPolicy;
 
   /**
-   * How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s.
+   * How long a run with policy CANCEL may be without a reader. 0 s to 1 h; default 5 s. At its start it has 5 s at least, and
+   * 15 s when another server has taken it over: its reader was cut, and comes back.
    *
    * @generated from field: google.protobuf.Duration disconnect_grace = 6;
    */
