@@ -1,6 +1,7 @@
 """From events to messages: what a run has said so far."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
@@ -57,6 +58,9 @@ class Accumulator:
     """Folds events, each given once and in order.
 
     A completed message replaces its deltas; a restarted step takes back what its void messages had said.
+
+    Rule: what is kept is a copy. A part of a protobuf message keeps all of it: with a run of 300 bytes a whole response would
+    stay, which takes half a megabyte where it has replayed thousands of deltas.
     """
 
     def __init__(self) -> None:
@@ -109,7 +113,8 @@ class Accumulator:
             case "message_started":
                 self._draft(event.message_started.message_id).role = event.message_started.role
             case "message_completed":
-                self._messages[event.message_completed.message.id] = event.message_completed.message
+                message = deepcopy(event.message_completed.message)
+                self._messages[message.id] = message
             case "step_restarted":
                 for message_id in event.step_restarted.void_message_ids:
                     self._messages.pop(message_id, None)
@@ -123,9 +128,9 @@ class Accumulator:
             case "tool_output_delta":
                 self._add_output(event.tool_output_delta)
             case "tool_return":
-                self.tool_returns[event.tool_return.tool_call_id] = event.tool_return
+                self.tool_returns[event.tool_return.tool_call_id] = deepcopy(event.tool_return)
             case "child_run_started":
-                self.child_runs.append(event.child_run_started)
+                self.child_runs.append(deepcopy(event.child_run_started))
             case _:
                 self._add_of_run(event)
 
@@ -133,13 +138,13 @@ class Accumulator:
         match event.WhichOneof("payload"):
             case "run_started":
                 # The next run of a turn: what was asked before has its answer.
-                self.run, self._asked = event.run_started.run, ()
+                self.run, self._asked = deepcopy(event.run_started.run), ()
             case "run_finished":
-                self.run = event.run_finished.run
+                self.run = deepcopy(event.run_finished.run)
             case "approval_request":
-                self._asked = event.approval_request.actions
+                self._asked = deepcopy(event.approval_request).actions
             case "context_compacted":
-                self.compactions.append(event.context_compacted)
+                self.compactions.append(deepcopy(event.context_compacted))
             case _:
                 pass
 

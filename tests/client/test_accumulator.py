@@ -4,11 +4,16 @@ from pathlib import Path
 import pytest
 
 from letta_grpc.client import Accumulator, ToolOutput
-from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
+from letta_grpc.v1 import events_pb2, messages_pb2, run_service_pb2, runs_pb2
 from tests.support.scripted_server import log_of
 
 Event = events_pb2.RunEvent
 MEMORY = Path("/proc/self/statm")
+needs_memory = pytest.mark.skipif(not MEMORY.exists(), reason="only Linux tells a process how much memory it has now")
+
+
+def held() -> int:
+    return int(MEMORY.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 def text_delta(message_id: str, text: str) -> Event:
@@ -53,16 +58,35 @@ def test_tool_call_deltas_add_up_by_index() -> None:
     assert [(call.id, call.arguments) for call in draft.tool_calls] == [("call-0", "{}"), ("call-1", "[1]")]
 
 
-@pytest.mark.skipif(not MEMORY.exists(), reason="only Linux tells a process how much memory it has at the moment")
+@needs_memory
 def test_long_arguments_take_the_memory_that_they_are_long() -> None:
-    def held() -> int:
-        return int(MEMORY.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-
     delta = Event(tool_call_delta=events_pb2.ToolCallDelta(message_id="m", tool_call_id="call-0", arguments="word " * 4))
     before = held()
     accumulator = fold(*[delta] * 5_000)
     assert held() - before < 50 << 20
     assert len(accumulator.drafts[0].tool_calls[0].arguments) == 100_000
+
+
+KEPT = [
+    completed("one", "Hi"),
+    Event(tool_return=messages_pb2.ToolReturn(tool_call_id="call-0")),
+    Event(child_run_started=events_pb2.ChildRunStarted(run_id="child")),
+    Event(context_compacted=events_pb2.ContextCompacted()),
+    Event(approval_request=events_pb2.ApprovalRequest(actions=[runs_pb2.PendingAction()])),
+    Event(run_started=events_pb2.RunStarted(run=runs_pb2.Run(id="run"))),
+    Event(run_finished=events_pb2.RunFinished(run=runs_pb2.Run(id="run"))),
+]
+
+
+@needs_memory
+@pytest.mark.parametrize("kept", KEPT, ids=[event.WhichOneof("payload") for event in KEPT])
+def test_what_is_kept_does_not_keep_the_response_that_it_came_with(kept: Event) -> None:
+    response = run_service_pb2.AttachRunResponse(events=[*(text_delta("one", "word ") for _ in range(4_000)), kept])
+    body = response.SerializeToString()
+    before = held()
+    accumulators = [fold(run_service_pb2.AttachRunResponse.FromString(body).events[-1]) for _ in range(100)]
+    assert held() - before < 10 << 20
+    assert len(accumulators) == 100
 
 
 def test_a_completed_message_replaces_its_deltas_and_keeps_their_place() -> None:
