@@ -49,6 +49,12 @@ final class Draft {
   /** Replaces whatever the deltas had said, and will say. */
   void complete(Message message) {
     completed = message;
+    // Or every text would be held twice for as long as somebody keeps the stream.
+    text.clear();
+    calls.clear();
+    arguments.clear();
+    reasoning.setLength(0);
+    reasoning.trimToSize();
   }
 
   boolean completed() {

@@ -10,6 +10,7 @@ import static dev.lettagrpc.Events.restarted;
 import static dev.lettagrpc.Events.run;
 import static dev.lettagrpc.Events.started;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lettagrpc.v1.Message;
 import dev.lettagrpc.v1.PendingAction;
@@ -20,6 +21,7 @@ import dev.lettagrpc.v1.ToolCallDelta;
 import dev.lettagrpc.v1.ToolReturn;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 class AccumulatorTest {
@@ -35,6 +37,20 @@ class AccumulatorTest {
 
     assertEquals("Hello.", accumulator.text());
     assertEquals(List.of(), accumulator.drafts());
+  }
+
+  @Test
+  void theDeltasOfACompletedMessageAreLetGo() {
+    String text = "x".repeat(1 << 20);
+    long before = held();
+    List<Accumulator> all = Stream.generate(Accumulator::new).limit(32).toList();
+    for (Accumulator one : all) {
+      one.add(delta(1, "m", text));
+      one.add(completed(2, "m", "Hello."));
+    }
+
+    assertTrue(held() - before < 8 << 20);
+    all.forEach(one -> assertEquals("Hello.", one.text()));
   }
 
   @Test
@@ -114,5 +130,10 @@ class AccumulatorTest {
 
   private void add(RunEvent... events) {
     List.of(events).forEach(accumulator::add);
+  }
+
+  private static long held() {
+    System.gc();
+    return Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
   }
 }
