@@ -275,7 +275,7 @@ class ClientTool(_message.Message):
     name: _builtins.str
     """What the model calls it. 1 to 64 letters, digits, `_` and `-`."""
     description: _builtins.str
-    """What the model is told of it. At most 4096 characters."""
+    """What the model is told of it. At most 16384 characters."""
     parameters: _builtins.str
     """JSON Schema of the arguments, an object, as text. Default: an object without properties."""
     def __init__(

@@ -473,7 +473,7 @@ type ClientTool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the model calls it. 1 to 64 letters, digits, `_` and `-`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the model is told of it. At most 4096 characters.
+	// What the model is told of it. At most 16384 characters.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	// JSON Schema of the arguments, an object, as text. Default: an object without properties.
 	Parameters    string `protobuf:"bytes,3,opt,name=parameters,proto3" json:"parameters,omitempty"`

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from letta_grpc.domain.approvals import PendingAction
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.ids import MessageId, StepId
+from letta_grpc.engine.tools import MAX_DESCRIPTION
 from letta_grpc.transport.convert.enums import ACTION_KINDS
-from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
+from letta_grpc.transport.convert.rules import Rules
 from letta_grpc.transport.convert.times import timestamp_from_pb, timestamp_to_pb
 from letta_grpc.v1 import runs_pb2 as pb
 

@@ -1068,7 +1068,7 @@ pub struct ClientTool {
     /// What the model calls it. 1 to 64 letters, digits, `_` and `-`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// What the model is told of it. At most 4096 characters.
+    /// What the model is told of it. At most 16384 characters.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
     /// JSON Schema of the arguments, an object, as text. Default: an object without properties.

@@ -34,7 +34,7 @@ export type ClientTool = Message<"letta_grpc.v1.ClientTool"> & {
   name: string;
 
   /**
-   * What the model is told of it. At most 4096 characters.
+   * What the model is told of it. At most 16384 characters.
    *
    * @generated from field: string description = 2;
    */

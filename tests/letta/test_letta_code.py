@@ -1,0 +1,15 @@
+"""What Letta Code asks for when it starts, which no SDK does by itself."""
+
+from tests.support.letta import Site, frames_of, script, user
+
+
+def test_its_tools_are_described_at_length(site: Site) -> None:
+    tool = {"name": "Bash", "description": "x" * 16_384, "parameters": {"type": "object", "properties": {}}}
+    body = {"messages": user(script([{"text": "Hello."}])), "client_tools": [tool], "streaming": True}
+    path = f"/v1/agents/{site.agent()}/messages"
+    answer = site.post(path, body)
+    assert answer.status_code == 200, answer.text
+    assert "Hello." in [frame.data.get("content") for frame in frames_of(answer.text) if frame.data]
+    longer = site.post(path, {**body, "client_tools": [{**tool, "description": "x" * 16_385}]})
+    assert longer.status_code == 400
+    assert "run.client_tools[0].description" in longer.json()["detail"]
