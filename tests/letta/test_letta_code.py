@@ -1,6 +1,18 @@
 """What Letta Code asks for when it starts, which no SDK does by itself."""
 
+import pytest
+
 from tests.support.letta import Site, frames_of, script, user
+
+SERVERS = ["web_search", "fetch_webpage"]
+
+
+@pytest.mark.parametrize("verb", ["POST", "PATCH"])
+def test_tools_that_are_not_here_are_told_in_the_words_that_it_goes_on_at(site: Site, verb: str) -> None:
+    path = "/v1/agents/" if verb == "POST" else f"/v1/agents/{site.agent()}"
+    refused = site.http.request(verb, path, json={"model": "scripted/echo", "tools": SERVERS})
+    assert refused.status_code == 400
+    assert refused.json()["detail"].startswith("Tools not found by name: web_search, fetch_webpage.")
 
 
 def test_its_tools_are_described_at_length(site: Site) -> None:

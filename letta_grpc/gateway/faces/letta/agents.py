@@ -20,8 +20,9 @@ from letta_grpc.gateway.faces.letta.shapes.runs import STOP_REASONS
 from letta_grpc.gateway.faces.letta.shapes.times import nanoseconds, timestamp_of
 from letta_grpc.gateway.faces.letta.sleeptime import with_sleeptime
 from letta_grpc.gateway.faces.letta.targets import agent_in, conversation_id_of
-from letta_grpc.gateway.faces.letta.toolboxes import tools_by_name, tools_of
+from letta_grpc.gateway.faces.letta.toolboxes import missing_tools, tools_by_name, tools_of
 from letta_grpc.gateway.faces.letta.wishes import changes, new_agent
+from letta_grpc.gateway.failures import Failure
 from letta_grpc.v1 import agent_service_pb2 as pb
 from letta_grpc.v1 import agents_pb2, block_service_pb2, run_service_pb2, runs_pb2
 
@@ -34,7 +35,10 @@ async def create(ask: Ask) -> Json:
     """Make an agent."""
     with_base = ask.body.get("include_base_tools") is not False
     request = pb.CreateAgentRequest(agent=await new_agent(ask), include_base_tools=with_base)
-    agent = (await ask.call(ask.services.agents.CreateAgent, request)).agent
+    try:
+        agent = (await ask.call(ask.services.agents.CreateAgent, request)).agent
+    except Failure as failure:
+        raise missing_tools(failure, request.agent.tools) from None
     if ask.body.get("enable_sleeptime"):
         agent = await with_sleeptime(ask, agent, wanted=True)
     # What is new has nothing in its context.
@@ -131,7 +135,10 @@ async def update(ask: Ask) -> Json:
     new, names = await changes(ask, agent)
     if names:
         request = pb.UpdateAgentRequest(agent_id=agent.id, agent=new, update_mask=FieldMask(paths=names))
-        agent = (await ask.call(ask.services.agents.UpdateAgent, request)).agent
+        try:
+            agent = (await ask.call(ask.services.agents.UpdateAgent, request)).agent
+        except Failure as failure:
+            raise missing_tools(failure, new.tools) from None
     if ask.body.get("block_ids") is not None:
         agent = await _with_blocks(ask, agent, strings(ask.body, "block_ids"))
     if isinstance(wanted := ask.body.get("enable_sleeptime"), bool):
