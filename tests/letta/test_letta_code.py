@@ -25,3 +25,8 @@ def test_its_tools_are_described_at_length(site: Site) -> None:
     longer = site.post(path, {**body, "client_tools": [{**tool, "description": "x" * 16_385}]})
     assert longer.status_code == 400
     assert "run.client_tools[0].description" in longer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["health", "ready"])
+def test_the_version_is_that_of_the_api_so_that_nobody_is_sent_for_a_newer_image(site: Site, path: str) -> None:
+    assert site.get(f"/v1/{path}/")["version"] == "0.16.8"

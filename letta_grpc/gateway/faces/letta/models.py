@@ -1,7 +1,6 @@
 """Models and providers, tags, health."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import grpc
 
@@ -14,6 +13,9 @@ from letta_grpc.v1 import model_service_pb2 as pb
 from letta_grpc.v1 import models_pb2
 
 _BASE = "base"
+# Clients go by it for what the API has, and send the user of an older one for a newer image.
+_VERSION = "0.16.8"
+_OF_THE_API = f"`version` is {_VERSION}, that of the retired server whose API this is"
 
 
 async def list_models(ask: Ask) -> Json:
@@ -48,7 +50,7 @@ async def _providers(ask: Ask) -> Sequence[models_pb2.Provider]:
 
 async def health(_ask: Ask) -> Json:
     """Say that the gateway is there."""
-    return {"status": "ok", "version": version("letta-grpc")}
+    return {"status": "ok", "version": _VERSION}
 
 
 async def ready(ask: Ask) -> Json:
@@ -59,7 +61,7 @@ async def ready(ask: Ask) -> Json:
         # Who shows no key is refused, and so answered.
         if failure.code not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             raise
-    return {"status": "ready", "version": version("letta-grpc")}
+    return {"status": "ready", "version": _VERSION}
 
 
 async def list_tags(ask: Ask) -> Json:
@@ -75,6 +77,6 @@ OPERATIONS: Sequence[Operation] = (
     Operation("GET", "/v1/models/embedding", list_embedding_models),
     Operation("GET", "/v1/providers/", list_providers, differs="as the server's settings say"),
     Operation("GET", "/v1/tags/", list_tags),
-    Operation("GET", "/v1/health/", health),
-    Operation("GET", "/v1/ready/", ready),
+    Operation("GET", "/v1/health/", health, differs=_OF_THE_API),
+    Operation("GET", "/v1/ready/", ready, differs=_OF_THE_API),
 )
