@@ -30,3 +30,9 @@ def test_its_tools_are_described_at_length(site: Site) -> None:
 @pytest.mark.parametrize("path", ["health", "ready"])
 def test_the_version_is_that_of_the_api_so_that_nobody_is_sent_for_a_newer_image(site: Site, path: str) -> None:
     assert site.get(f"/v1/{path}/")["version"] == "0.16.8"
+
+
+def test_a_memory_kept_in_git_is_told_to_be_in_blocks(site: Site) -> None:
+    answer = site.http.get(f"/v1/git/{site.agent()}/state.git/info/refs", params={"service": "git-upload-pack"})
+    assert answer.status_code == 501
+    assert "--no-memfs" in answer.json()["detail"]

@@ -56,6 +56,11 @@ ELSEWHERE: Sequence[Elsewhere] = (
     Elsewhere(("/v1/templates",), "Keep an agent as a file: /v1/agents/{agent_id}/export and /v1/agents/import."),
     Elsewhere(("/v1/client-side-access-tokens",), "Keys are set by LETTA_GRPC_API_KEYS, and sent as `authorization: Bearer`."),
     Elsewhere(
+        ("/v1/git",),
+        "No memory is kept in git here, but in blocks: /v1/agents/{agent_id}/core-memory/blocks. Start Letta Code with "
+        "--no-memfs.",
+    ),
+    Elsewhere(
         ("/v1/environments", "/v1/agents/{agent_id}/schedule"),
         "Nothing is scheduled here: let your own scheduler call /v1/agents/{agent_id}/messages/async.",
     ),
