@@ -168,7 +168,7 @@ OPERATIONS: Sequence[Operation] = (
         "/v1/agents/{agent_id}/messages",
         list_messages,
         "`order=desc` is newest first, and `after` goes on",
-        "what was sent has a `run_id`, but no `step_id`",
+        "without `conversation_id` those of the default conversation alone; what was sent has a `run_id`, but no `step_id`",
     ),
     Operation("PATCH", "/v1/agents/{agent_id}/reset-messages", reset),
     Operation("POST", "/v1/agents/{agent_id}/summarize", summarize),

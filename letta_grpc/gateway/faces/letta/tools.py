@@ -217,7 +217,12 @@ OPERATIONS: Sequence[Operation] = (
     Operation("GET", "/v1/tools/count", count),
     Operation("POST", "/v1/tools/search", search, differs="by words in names and descriptions"),
     Operation("POST", "/v1/tools/run", run, "in a sandbox, as every tool"),
-    Operation("POST", "/v1/tools/add-base-tools", add_base_tools),
+    Operation(
+        "POST",
+        "/v1/tools/add-base-tools",
+        add_base_tools,
+        differs="`web_search`, `fetch_webpage` and `run_code` are not among them: make them, or take an MCP server's",
+    ),
     Operation("GET", "/v1/tools/{tool_id}", retrieve),
     Operation("PATCH", "/v1/tools/{tool_id}", update),
     Operation("DELETE", "/v1/tools/{tool_id}", delete),
