@@ -16,6 +16,7 @@ from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.queries import (
     CALL,
+    COMPACT,
     EXPIRED_CALLS,
     EXPIRED_RUNS,
     OPEN_CALLS,
@@ -55,7 +56,7 @@ class Watched:
         return await self._database.read(lambda connection: self._watched(connection, query))
 
     async def write(self, change: Callable[[Connection], T]) -> T:
-        return await self._database.write(change)
+        return await self._database.write(lambda connection: self._watched(connection, change))
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         return self._database.last_sequence_number(run_id)
@@ -117,6 +118,16 @@ async def test_a_message_to_go_on_behind_is_sought_in_its_conversation_alone(fil
     page = await SqlHistoryStore(watched).list(thread.id, PageRequest(after_id=first.id))
     assert page.items == (second,)
     assert [step for plan in watched.plans for step in plan if step.startswith("SCAN")] == []
+
+
+async def test_what_a_compaction_keeps_is_sought_from_the_beginning_of_the_context_on(file: Opened) -> None:
+    thread = await file.world.conversation(await file.world.agent())
+    await file.world.turn(thread, "hi", "hello")
+    watched = Watched(file.database)
+    await watched.write(
+        lambda connection: connection.execute(COMPACT, {"the_conversation": thread.id, "the_kept": "message-1"})
+    )
+    assert "SEARCH messages USING INDEX ix_messages_conversation_id (conversation_id=? AND rowid>?)" in watched.plans[0]
 
 
 async def test_the_newest_count_is_found_from_the_end(file: Opened) -> None:

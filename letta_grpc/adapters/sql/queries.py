@@ -177,13 +177,15 @@ FORGET_ACTIONS = update(runs).where(runs.c.id == _the("run")).values(pending_act
 
 _POSITIONS = select(messages.c.position).where(messages.c.conversation_id == _the("conversation"))
 _NEWEST = _POSITIONS.order_by(messages.c.position.desc()).limit(1).scalar_subquery()
+# Ids have no index: sought in the context, or all that there has ever been in the conversation would be read.
+_KEPT = _POSITIONS.where(messages.c.position >= conversations.c.context_start, messages.c.id == _the("kept")).scalar_subquery()
 # The newest message becomes the summary. The context goes on at the kept one, or behind the summary.
 COMPACT = (
     update(conversations)
     .where(conversations.c.id == _the("conversation"))
     .values(
         summary_position=_NEWEST,
-        context_start=func.coalesce(_POSITIONS.where(messages.c.id == _the("kept")).scalar_subquery(), _NEWEST),
+        context_start=func.coalesce(_KEPT, _NEWEST),
     )
 )
 
