@@ -23,6 +23,7 @@ from letta_grpc.v1 import (
 )
 from letta_grpc.v1 import run_service_pb2 as pb
 from tests.requirements.registry import requirement
+from tests.support.aside import ReadAside
 from tests.support.engine import DONE, Engine, say
 from tests.support.wires import Stubs, Watched, Way, channel_to, failure_of, fields_of, house_calls, info_of
 
@@ -341,3 +342,9 @@ async def test_models_and_providers_are_listed(stubs: Stubs) -> None:
     assert [model.handle for model in models.models] == ["test/model"]
     providers = await stubs.models.ListProviders(model_service_pb2.ListProvidersRequest())
     assert [provider.name for provider in providers.providers] == ["test"]
+
+
+async def test_the_server_goes_on_while_an_agents_file_is_written(house: Engine, stubs: Stubs) -> None:
+    await house.database.agents.update(house.agent.id, {"tags": ReadAside(["b"])}, house.clock.now())
+    file = (await stubs.agents.ExportAgent(agent_service_pb2.ExportAgentRequest(agent_id=house.agent.id))).file
+    assert list(file.agent.tags) == ["b"]

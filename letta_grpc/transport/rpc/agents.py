@@ -2,6 +2,8 @@
 
 # ruff: noqa: N802 - methods are named as the contract names them
 
+import asyncio
+
 from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.captures import Captures
@@ -105,7 +107,8 @@ class AgentServicer:
         """Return an agent as a file."""
         messages, passages = not request.omit_messages, not request.omit_passages
         file = await self._files.export(export_from_pb(request), messages=messages, passages=passages)
-        return pb.ExportAgentResponse(file=file_to_pb(file))
+        # Aside: of a long life it takes seconds, and all runs would wait.
+        return await asyncio.to_thread(lambda: pb.ExportAgentResponse(file=file_to_pb(file)))
 
     async def ImportAgent(self, request: pb.ImportAgentRequest, _call: Call) -> pb.ImportAgentResponse:
         """Make an agent of a file."""
