@@ -1,5 +1,6 @@
 """An agent's threads."""
 
+import asyncio
 from collections.abc import Mapping
 
 from letta_grpc.domain.agents import Conversation
@@ -75,6 +76,7 @@ class Conversations:
         source = await self._history.whole(conversation_id)
         agent = await self._agents.get(source.conversation.agent_id)
         model = source.conversation.model or agent.model
-        fork = forked(source, model=model, time=self._clock.now(), title=title, up_to=up_to)
+        # Aside: of a long conversation it takes a second, and all runs would wait.
+        fork = await asyncio.to_thread(forked, source, model=model, time=self._clock.now(), title=title, up_to=up_to)
         await self._journal.fork(fork)
         return fork.thread.conversation

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from letta_grpc.adapters.memory.history import MemoryHistoryStore
 from letta_grpc.domain.errors import ApprovalPending, ConversationNotFound, InvalidRequest
+from letta_grpc.domain.forking import WholeThread
 from letta_grpc.domain.ids import ConversationId, new_conversation_id
 from letta_grpc.domain.messages import Role, ToolCall
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import Run, RunState
 from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.starts import StartRequest
+from tests.support.aside import ReadAside
 from tests.support.engine import DirectedTools, Engine, call, end, engine, say
 from tests.support.threads import threads_of
 from tests.support.values import spec as plain_spec
@@ -92,3 +96,18 @@ async def test_a_busy_conversation_is_copied_as_far_as_it_is_stored(house: Engin
 async def test_only_a_conversation_that_is_there_can_be_copied(threads: Conversations) -> None:
     with pytest.raises(ConversationNotFound):
         await threads.fork(new_conversation_id(), title="", up_to=None)
+
+
+class LongHistory(MemoryHistoryStore):
+    """Conversations of which it takes a while to read all."""
+
+    async def whole(self, conversation_id: ConversationId) -> WholeThread:
+        thread = await super().whole(conversation_id)
+        return replace(thread, messages=ReadAside(thread.messages))
+
+
+async def test_the_server_goes_on_while_a_conversation_is_copied(house: Engine) -> None:
+    await house.play(say("hi"), words="hello")
+    house.database.history = LongHistory(house.database.history._state)  # noqa: SLF001 - the same messages
+    copy = await threads_of(house).fork(await default(house), title="", up_to=None)
+    assert await said(house, copy.id) == [(Role.USER, "hello"), (Role.ASSISTANT, "hi")]
