@@ -14,6 +14,7 @@ from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
+from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.queries import (
     CALL,
     COMPACT,
@@ -74,8 +75,8 @@ class Watched:
     def _noting(self, connection: Connection) -> Iterator[list[tuple[str, Sequence[Any]]]]:
         noted: list[tuple[str, Sequence[Any]]] = []
 
-        def note(_connection: object, _cursor: object, statement: str, parameters: Sequence[Any], *_: object) -> None:
-            noted.append((statement, parameters))
+        def note(_: object, _cursor: object, statement: str, parameters: Sequence[Any], _context: object, many: bool) -> None:  # noqa: FBT001 - SQLAlchemy's signature
+            noted.append((statement, parameters[0] if many else parameters))
 
         event.listen(connection, "before_cursor_execute", note)
         try:
@@ -156,6 +157,18 @@ async def test_notes_without_a_vector_are_sought_without_a_look_at_other_agents_
     await vectors.add("m/m", [(theirs, (1.0,))])
     assert await vectors.missing(agent.id, "m/m", 10) == (note,)
     assert [step for plan in watched.plans for step in plan if step.startswith("SCAN")] == []
+
+
+async def test_a_search_takes_many_notes_in_by_as_many_statements_as_one(file: Opened) -> None:
+    agent = await file.world.agent()
+    counts = []
+    for texts in (["tea"], ["tea with milk", "tea with lemon", "tea with rum"]):
+        for words in texts:
+            await file.world.note(agent, words)
+        watched = Watched(file.database)
+        assert len(await SqlPassageStore(watched).search(agent.id, texts[-1], (), 10)) == 1
+        counts.append(len(watched.statements))
+    assert counts[0] == counts[1]
 
 
 async def test_due_callbacks_are_found_by_index(file: Opened) -> None:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnClause,
     Connection,
     Integer,
     Select,
-    bindparam,
     column,
     func,
     literal_column,
@@ -29,7 +27,6 @@ from letta_grpc.domain.words import words_of
 
 # So many rows are put into an index by one transaction: runs that write meanwhile wait for it.
 _BATCH = 200
-_AFTER: BindParameter[int] = bindparam("the_position")
 _Entry = dict[str, object]
 # A row, and what the index keeps of it.
 _Found = tuple[Row, _Entry]
@@ -91,11 +88,15 @@ class WordIndex:
 
     def _add(self, connection: Connection, found: Sequence[_Found]) -> None:
         # Another search may have been quicker, and a row may have been changed since it was read, or be gone.
-        here = self.source.where(self.source.selected_columns[0] == _AFTER)
-        statement = text(f"INSERT OR REPLACE INTO {self.name} (rowid, owners, words) SELECT :the_position, :owners, :words")
-        for row, entry in found:
-            if now := connection.execute(here, {"the_position": entry["the_position"]}).first():
-                connection.execute(statement, entry if now == row else self._entry(now))
+        known = {row[0]: (row, entry) for row, entry in found}
+        here = self.source.where(self.source.selected_columns[0].in_(list(known)))
+        entries = []
+        for now in connection.execute(here):
+            row, entry = known[now[0]]
+            entries.append(entry if now == row else self._entry(now))
+        if entries:
+            values = "VALUES (:the_position, :owners, :words)"
+            connection.execute(text(f"INSERT OR REPLACE INTO {self.name} (rowid, owners, words) {values}"), entries)
 
 
 def _token(owner: str) -> str:
