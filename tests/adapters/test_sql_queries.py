@@ -31,6 +31,7 @@ from letta_grpc.adapters.sql.runs import SqlRunStore, check_idle
 from letta_grpc.adapters.sql.schema import runs
 from letta_grpc.adapters.sql.session import Query
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
+from letta_grpc.adapters.sql.tools import SqlToolStore
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState
@@ -169,6 +170,19 @@ async def test_a_search_takes_many_notes_in_by_as_many_statements_as_one(file: O
         assert len(await SqlPassageStore(watched).search(agent.id, texts[-1], (), 10)) == 1
         counts.append(len(watched.statements))
     assert counts[0] == counts[1]
+
+
+async def test_a_tool_is_taken_from_many_agents_by_as_many_statements_as_from_one(file: Opened) -> None:
+    counts = []
+    for agents in (1, 3):
+        tool = await file.world.tools.create(file.world.new_tool(f"tool_of_{agents}"))
+        for _ in range(agents):
+            await file.world.agent_tools.attach((await file.world.agent()).id, tool.name, file.world.time())
+        watched = Watched(file.database)
+        await SqlToolStore(watched).delete(tool.id)
+        counts.append(len(watched.statements))
+    assert counts[0] == counts[1]
+    assert [agent.tools for agent in (await file.world.agents.list(PageRequest())).items] == [()] * 4
 
 
 async def test_due_callbacks_are_found_by_index(file: Opened) -> None:

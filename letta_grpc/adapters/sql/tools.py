@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from letta_grpc.adapters.sql.agents import get_agent
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.rows import Row, Values, from_json, to_json
+from letta_grpc.adapters.sql.rows import Row, Values, agent_of, from_json, to_json
 from letta_grpc.adapters.sql.schema import agents, tool_tags, tools
 from letta_grpc.adapters.sql.tagged import form_of
 from letta_grpc.adapters.sql.times import from_micros, to_micros
@@ -22,6 +22,11 @@ from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.tools import Tool, ToolSource, with_approval, with_tool, without_tool
 
 _SOURCE = form_of(ToolSource)
+_SET_TOOLS = (
+    update(agents)
+    .where(agents.c.id == bindparam("the_agent"))
+    .values(tools=bindparam("tools"), tool_approvals=bindparam("tool_approvals"))
+)
 
 
 class SqlToolStore:
@@ -175,8 +180,14 @@ def _delete(connection: Connection, tool_id: ToolId) -> None:
     connection.execute(delete(tools).where(tools.c.id == tool_id))
     quoted = to_json(tool.name)
     mentions = or_(agents.c.tools.contains(quoted, autoescape=True), agents.c.tool_approvals.contains(quoted, autoescape=True))
-    for agent_id in connection.scalars(select(agents.c.id).where(mentions)).all():
-        _store(connection, with_approval(without_tool(get_agent(connection, agent_id), tool.name), tool.name, required=None))
+    having = [agent_of(row, ()) for row in connection.execute(select(agents).where(mentions))]
+    changed = [with_approval(without_tool(agent, tool.name), tool.name, required=None) for agent in having]
+    if changed:
+        connection.execute(_SET_TOOLS, [_tools_of(agent) for agent in changed])
+
+
+def _tools_of(agent: Agent) -> Values:
+    return {"the_agent": agent.id, "tools": to_json(agent.tools), "tool_approvals": to_json(agent.tool_approvals)}
 
 
 def _store(connection: Connection, agent: Agent) -> Agent:
