@@ -37,6 +37,22 @@ def test_it_says_where_it_listens_and_ends_well_on_a_signal(tmp_path: Path, numb
     assert "draining" in [entry["event"] for entry in entries]
 
 
+# `letta-grpc` that says at its end how long a thread may compute while others wait.
+TELLING = """
+import atexit, sys
+from letta_grpc.__main__ import main
+atexit.register(lambda: print(sys.getswitchinterval()))
+main()
+"""
+
+
+def test_no_thread_computes_for_long_while_runs_wait(tmp_path: Path) -> None:
+    with serving_process(tmp_path, program=(sys.executable, "-c", TELLING)) as (_, process):
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=STOP_SECONDS)
+    assert float(rest) < 0.001
+
+
 # `letta-grpc` whose store never says which runs were left open.
 STUCK = """
 from letta_grpc.__main__ import main, settle_grpc
