@@ -1,7 +1,7 @@
 """Runs: one answer of an agent to one input."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from letta_grpc.domain.approvals import ActionKind, PendingAction
@@ -182,3 +182,9 @@ class Step:
     timing: Timing
     message_ids: tuple[MessageId, ...]
     complete_time: datetime
+
+
+def finished_before_start(run: Run, now: datetime) -> Run:
+    """Return a queued run as it stands after its cancellation."""
+    total = (now - run.create_time).total_seconds()
+    return replace(run, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED, end_time=now, timing=Timing(total=total))

@@ -13,7 +13,6 @@ from letta_grpc.adapters.memory.waiting import close_batch, deny_batch, store_an
 from letta_grpc.adapters.memory.writing import (
     check_changes,
     claim_of,
-    finished_before_start,
     holds,
     lease_of,
     start_run,
@@ -24,7 +23,7 @@ from letta_grpc.domain.errors import CancelRequested, LeaseLost, RequestIdReused
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
 from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import RunId
-from letta_grpc.domain.runs import ConflictPolicy, RunState
+from letta_grpc.domain.runs import ConflictPolicy, RunState, finished_before_start
 from letta_grpc.domain.waiting import CANCELLED
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec

@@ -11,8 +11,7 @@ from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ContextCompacted, MessageCompleted, RunEvent, RunFinished
 from letta_grpc.domain.inputs import input_messages
 from letta_grpc.domain.messages import Message
-from letta_grpc.domain.runs import Run, RunState, StopReason
-from letta_grpc.domain.usage import Timing
+from letta_grpc.domain.runs import RunState
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import AddPassage, Change, Claim, EditBlock, Lease, RecordStep
 
@@ -113,9 +112,3 @@ def store_changes(state: MemoryState, stored: StoredRun, changes: Sequence[Chang
                 state.steps.add(step.id, step)
             case _:
                 assert_never(change)
-
-
-def finished_before_start(run: Run, now: datetime) -> Run:
-    """Return a queued run as it stands after its cancellation."""
-    total = (now - run.create_time).total_seconds()
-    return replace(run, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED, end_time=now, timing=Timing(total=total))

@@ -3,7 +3,6 @@
 import asyncio
 from asyncio import Future
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from letta_grpc.adapters.sql.changes import store_meaning
@@ -22,8 +21,7 @@ from letta_grpc.domain.errors import RunNotFound
 from letta_grpc.domain.events import RunEvent, RunFinished
 from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import RunId
-from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, StopReason
-from letta_grpc.domain.usage import Timing
+from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, finished_before_start
 from letta_grpc.domain.waiting import CANCELLED
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
@@ -152,9 +150,7 @@ def _mark_cancelled(group: Group, run_id: RunId) -> OpenRun:
 
 
 def _end_in_queue(group: Group, open_run: OpenRun, run: Run, now: datetime, time_ns: int) -> None:
-    timing = Timing(total=(now - run.create_time).total_seconds())
-    ended = replace(run, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED, end_time=now, timing=timing)
-    events = [RunFinished(ended)]
+    events = [RunFinished(finished_before_start(run, now))]
     frames = group.encode(open_run, events, time_ns)
     store_meaning(group.session, run.conversation_id, events, open_run.last + 1)
     open_run.ended = True
