@@ -8,9 +8,9 @@ import pytest
 
 from letta_grpc.domain.errors import ApprovalExpired, ApprovalPending
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart
-from letta_grpc.domain.runs import RunState
+from letta_grpc.domain.runs import ConflictPolicy, RunState
 from letta_grpc.testing.clocks import FakeClock
-from letta_grpc.testing.journals.asking import DEADLINE, approve, deny, newest_run, pending_of, send, waiting
+from letta_grpc.testing.journals.asking import DEADLINE, approve, ask, deny, newest_run, pending_of, send, waiting
 from letta_grpc.testing.journals.scenes import events_of
 from letta_grpc.testing.stores.world import held
 from letta_grpc.transport.convert.codec import ProtoEventCodec
@@ -77,6 +77,21 @@ async def test_a_batch_that_cannot_be_read_costs_nobody_else_a_commit(
             await file.database.leases.expire_calls(DEADLINE)
         assert len(await pending_of(file.world, first.id)) == 1
     assert "a commit failed" not in caplog.text
+
+
+async def test_a_start_whose_cancel_fails_at_the_calls_before_it_is_still_queued(tmp_path: Path) -> None:
+    path = tmp_path / "letta.db"
+    async with opened(path, FakeClock()) as file:
+        claim = await file.world.start(await file.world.default(await file.world.agent()), "Send it.")
+        queued = (await send(file.world, claim.run, _OTHER, conflict_policy=ConflictPolicy.INTERRUPT)).run
+        asked = await ask(file.world, claim, "a")
+    with closing(sqlite3.connect(path)) as driver, driver:
+        driver.execute("UPDATE runs SET pending_actions = '[' WHERE id = ?", [asked.id])
+    async with opened(path, FakeClock()) as file:
+        with pytest.raises(ValueError, match="end of data"):
+            await file.database.journal.request_cancel(queued.id)
+        assert (await file.world.runs.get(queued.id)).state is RunState.QUEUED
+        assert await events_of(file.world.log, ProtoEventCodec(), queued.id) == []
 
 
 async def test_hundreds_of_batches_expire_together(tmp_path: Path) -> None:

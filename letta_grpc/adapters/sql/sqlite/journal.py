@@ -131,12 +131,9 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
             add_brief(group, stored, time_ns)
         return claim_of(row, None)
     if run.state is RunState.QUEUED:
-        open_run = current(group, run_id)
-        _end_in_queue(group, open_run, run, now, time_ns)
-        if spec_of(row).conflict_policy is ConflictPolicy.INTERRUPT:
-            deny_what_waits(group, open_run, time_ns)
-    else:
-        open_run = _mark_cancelled(group, run_id)
+        interrupts = spec_of(row).conflict_policy is ConflictPolicy.INTERRUPT
+        return _end_in_queue(group, run, now, time_ns, interrupts=interrupts)
+    open_run = _mark_cancelled(group, run_id)
     return claim_of(group.session.fetch(RUN, values)[0], open_run.last)
 
 
@@ -149,9 +146,15 @@ def _mark_cancelled(group: Group, run_id: RunId) -> OpenRun:
     return open_run
 
 
-def _end_in_queue(group: Group, open_run: OpenRun, run: Run, now: datetime, time_ns: int) -> None:
+def _end_in_queue(group: Group, run: Run, now: datetime, time_ns: int, *, interrupts: bool) -> Claim:
+    open_run = current(group, run.id)
     events = [RunFinished(finished_before_start(run, now))]
     frames = group.encode(open_run, events, time_ns)
     store_meaning(group.session, run.conversation_id, events, open_run.last + 1)
+    row = group.session.fetch(RUN, {"the_run": run.id})[0]
+    # Statements are undone when one of them fails, and what the log is told is not: so that comes last.
+    if interrupts:
+        deny_what_waits(group, open_run, time_ns)
     open_run.ended = True
     group.add(open_run, frames)
+    return claim_of(row, open_run.last)
