@@ -101,9 +101,11 @@ class Supervisor:
             await self.__aexit__(None, None, None)
             raise
         self._callbacks.wake()
-        names = ("sleeptime", "callbacks", "housekeeper")
-        work = (self._sleeptime.start_all(self.start), self._callbacks.work(), self._keep_house())
-        self._keepers = [self._group.create_task(each, name=name) for name, each in zip(names, work, strict=True)]
+        self._keepers = [
+            self._group.create_task(self._sleeptime.start_all(self.start), name="sleeptime"),
+            self._group.create_task(self._callbacks.work(), name="callbacks"),
+            self._group.create_task(self._keep_house(), name="housekeeper"),
+        ]
         return self
 
     async def __aexit__(

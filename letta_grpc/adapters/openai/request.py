@@ -21,8 +21,9 @@ from letta_grpc.domain.messages import ContentPart, Message, Role, TextPart, Too
 # Vendors refuse a whole request for a name of another form.
 _SENDABLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _UNSENDABLE = re.compile(r"[^a-zA-Z0-9_-]")
-_KEPT_CHARACTERS = 64 * 1024
 _MAX_NAME_CHARACTERS = 64
+# Of the largest tools that callers can offer, with each run others, what is kept would be half a gigabyte.
+_KEPT_CHARACTERS = 64 * 1024
 
 
 def encode_request(request: ModelRequest, dialect: Dialect, *, provider: str | None = None) -> bytes:
@@ -66,7 +67,6 @@ def _choice(tool_choice: str, tools: tuple[ToolDefinition, ...]) -> str | dict[s
 
 def _tools(tools: tuple[ToolDefinition, ...]) -> orjson.Fragment:
     """Return the tools, written once: most of a short request, and the same from call to call."""
-    # Of the largest that callers can offer, with each run others, what is kept would be half a gigabyte.
     is_kept = sum(len(tool.parameters) + len(tool.description) for tool in tools) <= _KEPT_CHARACTERS
     return _written_once(tools) if is_kept else _written(tools)
 

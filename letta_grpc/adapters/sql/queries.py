@@ -37,12 +37,11 @@ from letta_grpc.adapters.sql.schema import (
     waiting_calls,
 )
 
+S = TypeVar("S", bound=Select[*tuple[Any, ...]])
+
 
 def _the(name: str) -> BindParameter[Any]:
     return bindparam(f"the_{name}")
-
-
-S = TypeVar("S", bound=Select[*tuple[Any, ...]])
 
 
 def of_open_runs(query: S) -> S:
