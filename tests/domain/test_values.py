@@ -15,12 +15,12 @@ from letta_grpc.domain.runs import FINAL_STATES, OPEN_STATES, RunSpec, RunState
 from letta_grpc.domain.usage import Usage
 from tests.support.values import assistant, spec, text
 
+_ID = "run-5f0c8a52-3b7e-4d19-9c64-1e2f3a4b5c6d"
 
-@pytest.mark.parametrize(
-    "wrong",
-    ["", "run", "run-", "run-1", f"agent-{new_run_id()[4:]}", new_run_id().upper(), f"{new_run_id()}0", new_run_id() + "\n"],
-)
+
+@pytest.mark.parametrize("wrong", ["", "run", "run-", "run-1", f"agent-{_ID[4:]}", _ID.upper(), f"{_ID}0", f"{_ID}\n"])
 def test_what_is_not_of_the_one_spelling_is_no_id(wrong: str) -> None:
+    assert is_id("run", _ID)
     assert not is_id("run", wrong)
 
 
