@@ -111,7 +111,7 @@ async def test_what_breaks_a_rule_of_the_archive_is_named(wire: Wire) -> None:
     assert fields_of(error) == {
         "agent_id": "must be agent-<uuid4>, in lower case",
         "passage.text": "must have at most 20000 characters, has 20001",
-        "passage.tags": "must be at most 20, are 21",
+        "passage.tags": "must have at most 20, has 21",
         "passage.tags[0]": "must not be empty",
         "passage.tags[1]": "must have at most 100 characters, has 101",
     }

@@ -19,7 +19,7 @@ from letta_grpc.transport.convert.conversations import conversation_to_pb
 from letta_grpc.transport.convert.enums import ROLES, TOOL_RETURN_STATUSES
 from letta_grpc.transport.convert.inputs import IMAGE_TYPES
 from letta_grpc.transport.convert.messages import message_from_pb, message_to_pb
-from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.rules import MAX_NAME, Rules
 from letta_grpc.transport.convert.times import checked_timestamp
 from letta_grpc.transport.convert.tools import new_tool_from_pb, tool_to_pb
 from letta_grpc.v1 import agent_files_pb2 as pb
@@ -33,7 +33,6 @@ from letta_grpc.v1 import (
     tools_pb2,
 )
 
-_MAX_NAME = 256
 # A message is an event of its own in every other agent's life, and one event is at most 2 MiB.
 _MAX_MESSAGE_BYTES = 2 * 1024 * 1024 - 4096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,7 +83,7 @@ def arrival_from_pb(request: agent_service_pb2.ImportAgentRequest) -> Arrival:
 
 
 def _agent(rules: Rules, sent: agents_pb2.Agent, name: str) -> NewAgent | None:
-    rules.text("name", name, _MAX_NAME)
+    rules.text("name", name, MAX_NAME)
     agent = agents_pb2.Agent()
     agent.CopyFrom(sent)
     agent.name = name or sent.name
@@ -157,9 +156,9 @@ def _conversation(rules: Rules, path: str, sent: pb.ConversationFile) -> Convers
     conversation = Conversation(
         id=ConversationId(given.id),
         agent_id=AgentId(given.agent_id),
-        title=rules.text(f"{path}.conversation.title", given.title, _MAX_NAME),
+        title=rules.text(f"{path}.conversation.title", given.title, MAX_NAME),
         is_default=given.is_default,
-        model=rules.text(f"{path}.conversation.model", given.model, _MAX_NAME),
+        model=rules.text(f"{path}.conversation.model", given.model, MAX_NAME),
         metadata=rules.metadata(f"{path}.conversation.metadata", given.metadata),
         create_time=_EPOCH,
         update_time=_EPOCH,

@@ -17,13 +17,12 @@ from letta_grpc.transport.convert.conversations import optional_conversation
 from letta_grpc.transport.convert.enums import AGENT_KINDS, ROLES
 from letta_grpc.transport.convert.masks import changes_from_mask, read_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
-from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, Rules
+from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, MAX_NAME, Rules
 from letta_grpc.transport.convert.times import checked_timestamp, timestamp_to_pb
 from letta_grpc.transport.convert.tool_rules import tool_rule_to_pb, tool_rules_from_pb
 from letta_grpc.v1 import agent_service_pb2, blocks_pb2
 from letta_grpc.v1 import agents_pb2 as pb
 
-_MAX_NAME = 256
 _MAX_TAGS = 64
 _MAX_TOOLS = 64
 # As many characters as the name of a tool may have.
@@ -74,13 +73,13 @@ def new_agent_from_pb(request: agent_service_pb2.CreateAgentRequest) -> NewAgent
     base_tools = request.include_base_tools if request.HasField("include_base_tools") else not agent.tools
     with Rules() as rules:
         return NewAgent(
-            name=rules.text("agent.name", agent.name, _MAX_NAME),
+            name=rules.text("agent.name", agent.name, MAX_NAME),
             description=rules.text("agent.description", agent.description, MAX_DESCRIPTION),
             system=rules.long_text("agent.system", agent.system, _MAX_SYSTEM_BYTES),
-            model=rules.text("agent.model", agent.model, _MAX_NAME, required=True),
+            model=rules.text("agent.model", agent.model, MAX_NAME, required=True),
             model_settings=_settings(rules, agent.model_settings),
             memory_blocks=_new_blocks(rules, agent.memory_blocks),
-            tools=_tools(rules, agent.tools),
+            tools=rules.names("agent.tools", agent.tools, _MAX_TOOLS),
             base_tools=base_tools,
             tags=_tags(rules, agent.tags),
             metadata=rules.metadata("agent.metadata", agent.metadata),
@@ -103,12 +102,12 @@ def agent_update_from_pb(request: agent_service_pb2.UpdateAgentRequest) -> tuple
             rules,
             request.update_mask,
             {
-                "name": lambda: rules.text("agent.name", agent.name, _MAX_NAME, required=True),
+                "name": lambda: rules.text("agent.name", agent.name, MAX_NAME, required=True),
                 "description": lambda: rules.text("agent.description", agent.description, MAX_DESCRIPTION),
                 "system": lambda: rules.long_text("agent.system", agent.system, _MAX_SYSTEM_BYTES),
-                "model": lambda: rules.text("agent.model", agent.model, _MAX_NAME, required=True),
+                "model": lambda: rules.text("agent.model", agent.model, MAX_NAME, required=True),
                 "model_settings": lambda: _settings(rules, agent.model_settings),
-                "tools": lambda: _tools(rules, agent.tools),
+                "tools": lambda: rules.names("agent.tools", agent.tools, _MAX_TOOLS),
                 "tags": lambda: _tags(rules, agent.tags),
                 "metadata": lambda: rules.metadata("agent.metadata", agent.metadata),
                 "context_window": lambda: rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
@@ -173,22 +172,9 @@ def _new_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[NewBl
     return parsed
 
 
-def _names(rules: Rules, path: str, names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(rules.text(f"{path}[{index}]", name, _MAX_NAME, required=True) for index, name in enumerate(names))
-
-
-def _tools(rules: Rules, tools: Sequence[str]) -> tuple[str, ...]:
-    if len(tools) > _MAX_TOOLS:
-        rules.broken("agent.tools", f"must have at most {_MAX_TOOLS}, has {len(tools)}")
-    return _names(rules, "agent.tools", tools)
-
-
 def _tags(rules: Rules, tags: Iterable[str]) -> tuple[str, ...]:
     # A tag twice is a tag once.
-    distinct = tuple(dict.fromkeys(_names(rules, "agent.tags", tags)))
-    if len(distinct) > _MAX_TAGS:
-        rules.broken("agent.tags", f"must have at most {_MAX_TAGS}, has {len(distinct)}")
-    return distinct
+    return rules.names("agent.tags", dict.fromkeys(tags), _MAX_TAGS)
 
 
 def _timezone(rules: Rules, name: str) -> str:

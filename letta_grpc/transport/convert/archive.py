@@ -98,7 +98,4 @@ def _text(rules: Rules, passage: passages_pb2.Passage) -> str:
 
 
 def _tags(rules: Rules, path: str, tags: Iterable[str]) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(tags))
-    if len(found) > MAX_PASSAGE_TAGS:
-        rules.broken(path, f"must be at most {MAX_PASSAGE_TAGS}, are {len(found)}")
-    return tuple(rules.text(f"{path}[{index}]", tag, MAX_TAG_CHARACTERS, required=True) for index, tag in enumerate(found))
+    return rules.names(path, dict.fromkeys(tags), MAX_PASSAGE_TAGS, MAX_TAG_CHARACTERS)

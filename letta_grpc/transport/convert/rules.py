@@ -8,6 +8,7 @@ from typing import Self
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import is_id
 
+MAX_NAME = 256
 MAX_METADATA_ENTRIES = 64
 # A description stands in every answer that shows its agent or block.
 MAX_DESCRIPTION = 4096
@@ -72,6 +73,13 @@ class Rules:
         if len(value) > max_characters:
             self.broken(path, f"must have at most {max_characters} characters, has {len(value)}")
         return value
+
+    def names(self, path: str, names: Iterable[str], most: int, max_characters: int = MAX_NAME) -> tuple[str, ...]:
+        """Return at most so many names, none of them empty or too long."""
+        read = tuple(self.text(f"{path}[{index}]", name, max_characters, required=True) for index, name in enumerate(names))
+        if len(read) > most:
+            self.broken(path, f"must have at most {most}, has {len(read)}")
+        return read
 
     def sought_tags(self, path: str, tags: Iterable[str], most: int) -> tuple[str, ...]:
         """Return tags that all must be there, each once; `most` is how many there can be."""

@@ -15,11 +15,10 @@ from letta_grpc.domain.tool_rules import (
     RunFirst,
     ToolRule,
 )
-from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.rules import MAX_NAME, Rules
 from letta_grpc.v1 import agents_pb2 as pb
 
 _MAX_RULES = 64
-_MAX_NAME = 256
 _MAX_ARGUMENTS_BYTES = 65_536
 # They stand in every answer that shows their agent.
 _MAX_BYTES = 65_536
@@ -67,7 +66,7 @@ def tool_rules_from_pb(rules: Rules, path: str, sent: Sequence[pb.ToolRule]) -> 
 
 
 def _rule(rules: Rules, path: str, rule: pb.ToolRule) -> ToolRule | None:  # noqa: C901, PLR0911 - one arm per rule
-    tool = rules.text(f"{path}.tool", rule.tool, _MAX_NAME, required=True)
+    tool = rules.text(f"{path}.tool", rule.tool, MAX_NAME, required=True)
     match rule.WhichOneof("kind"):
         case "run_first":
             return RunFirst(tool=tool, arguments=_run_first_arguments(rules, path, rule.run_first))
@@ -120,7 +119,7 @@ def _conditional(rules: Rules, path: str, tool: str, rule: pb.ConditionalRule) -
 
 
 def _names(rules: Rules, path: str, names: Iterable[str]) -> tuple[str, ...]:
-    parsed = tuple(rules.text(f"{path}[{index}]", name, _MAX_NAME, required=True) for index, name in enumerate(names))
+    parsed = tuple(rules.text(f"{path}[{index}]", name, MAX_NAME, required=True) for index, name in enumerate(names))
     if not parsed:
         rules.broken(path, "must have at least one")
     return parsed

@@ -30,7 +30,6 @@ from letta_grpc.v1 import tools_pb2 as pb
 _MAX_CODE_BYTES = 262_144
 _MAX_RETURN_CHARACTERS = 200_000
 _MAX_TAGS = 64
-_MAX_TAG = 256
 _MAX_SECRETS = 64
 _MIN_TIMEOUT, _MAX_TIMEOUT = timedelta(milliseconds=100), timedelta(hours=1)
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -147,11 +146,7 @@ def _parameters(rules: Rules, tool: pb.Tool) -> str:
 
 
 def _tags(rules: Rules, tags: Iterable[str]) -> tuple[str, ...]:
-    read = (rules.text(f"tool.tags[{index}]", tag, _MAX_TAG, required=True) for index, tag in enumerate(tags))
-    distinct = tuple(dict.fromkeys(read))
-    if len(distinct) > _MAX_TAGS:
-        rules.broken("tool.tags", f"must have at most {_MAX_TAGS}, has {len(distinct)}")
-    return distinct
+    return rules.names("tool.tags", dict.fromkeys(tags), _MAX_TAGS)
 
 
 def _limit(rules: Rules, tool: pb.Tool) -> int:
