@@ -67,6 +67,11 @@ class Failure(Exception):  # noqa: N818 - it is what the client is told, not a m
         """The reason of its ErrorInfo; the name of the code where it has none."""
         return next((str(detail["reason"]) for detail in self.details if "reason" in detail), self.code.name)
 
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What its ErrorInfo says besides."""
+        return next((detail.get("metadata", {}) for detail in self.details if "reason" in detail), {})
+
     def as_dict(self) -> dict[str, Any]:
         """Return what the client is told."""
         told = {"code": self.http, "status": self.code.name, "message": self.message, "details": list(self.details)}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from letta_grpc.gateway.faces.letta.errors import reason_of
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.targets import Target
 from letta_grpc.gateway.failures import Failure
@@ -16,7 +15,7 @@ async def messages_in_context(ask: Ask, target: Target) -> Sequence[messages_pb2
     try:
         return (await ask.call(ask.services.agents.GetContext, request)).context.messages
     except Failure as failure:
-        if reason_of(failure)[0] != "MESSAGE_TOO_LARGE":
+        if failure.reason != "MESSAGE_TOO_LARGE":
             raise
         return None
 

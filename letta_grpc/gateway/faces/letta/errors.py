@@ -39,7 +39,7 @@ _TOLD = ("run_id", "tool_call_ids", "active_run_id", "tool_call_id", "request_id
 
 def told(failure: Failure) -> Response:
     """Return the answer that tells a failure."""
-    reason, metadata = reason_of(failure)
+    reason, metadata = failure.reason, failure.facts
     status, code = _STATUSES.get(reason, (failure.http, None))
     detail: Any = failure.message
     if code:
@@ -53,14 +53,6 @@ def told(failure: Failure) -> Response:
     body = failure.body if isinstance(failure, LettaFailure) else {"detail": detail}
     may_help = reason in _RETRYABLE or (status in _RETRYABLE_STATUSES and not isinstance(failure, LettaFailure))
     return JSONResponse(body, status, {**({} if may_help else NO_RETRY), **failure.headers})
-
-
-def reason_of(failure: Failure) -> tuple[str, Mapping[str, str]]:
-    """Return the reason of a failure, and its facts."""
-    for detail in failure.details:
-        if str(detail.get("@type", "")).endswith("google.rpc.ErrorInfo"):
-            return detail.get("reason", ""), detail.get("metadata", {})
-    return "", {}
 
 
 class LettaFailure(Failure):

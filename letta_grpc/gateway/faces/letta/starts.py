@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from letta_grpc.gateway.faces.letta.approvals import with_calls_named
-from letta_grpc.gateway.faces.letta.errors import PENDING, LettaFailure, conflict, reason_of, unprocessable
+from letta_grpc.gateway.faces.letta.errors import PENDING, LettaFailure, conflict, unprocessable
 from letta_grpc.gateway.faces.letta.following import Following, attached, started
 from letta_grpc.gateway.faces.letta.ids import request_id_of
 from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
@@ -130,8 +130,8 @@ async def begin(ask: Ask, wish: Wish, options: pb.StreamOptions) -> Following:
     try:
         return await started(ask, _request(wish, options, runs_pb2.CONFLICT_POLICY_REJECT))
     except Failure as failure:
-        reason, facts = reason_of(failure)
-        match reason:
+        facts = failure.facts
+        match failure.reason:
             case "APPROVAL_PENDING":
                 raise await _pending(ask, facts) from None
             case "CONVERSATION_BUSY" if repeats and await _is_ours(ask, facts.get("active_run_id", ""), wish):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from letta_grpc.gateway.faces.letta.contexts import messages_in_context
-from letta_grpc.gateway.faces.letta.errors import not_found, reason_of
+from letta_grpc.gateway.faces.letta.errors import not_found
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.pages import all_of, fetch_of
@@ -19,7 +19,7 @@ async def exported(ask: Ask) -> tuple[agent_files_pb2.AgentFile, agent_files_pb2
     try:
         file = (await ask.call(ask.services.agents.ExportAgent, request)).file
     except Failure as failure:
-        if reason_of(failure)[0] != "MESSAGE_TOO_LARGE":
+        if failure.reason != "MESSAGE_TOO_LARGE":
             raise
         return await _in_pages(ask, request.agent_id, omit_messages=request.omit_messages)
     return file, _conversation(ask, file)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from letta_grpc.gateway.faces.letta.errors import reason_of
 from letta_grpc.gateway.faces.letta.files.reading import Reading
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.toolboxes import all_tools
@@ -50,7 +49,7 @@ class Newcomers:
 
     def _cope(self, failure: Failure, reading: Reading, tool: tools_pb2.Tool, known: Mapping[str, tools_pb2.Tool]) -> None:
         is_here = tool.name in known
-        if reason_of(failure)[0] == _CANNOT_RUN:
+        if failure.reason == _CANNOT_RUN:
             instead = "; the one that is here stays" if is_here else ""
             reading.left_out.append(f"{reading.path}.tools: {tool.name!r}: {failure.message}{instead}")
             if not is_here and tool.name in reading.file.agent.tools:
