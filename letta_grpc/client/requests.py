@@ -71,6 +71,7 @@ class RunArguments(TypedDict, total=False):
     disconnect_grace   how long a run with policy "cancel" may be without a reader (5 seconds)
     approval_timeout   how long calls may wait for answers before they are denied (24 hours)
     client_tools       tools that the caller runs; `client.turn` takes functions and runs them
+    tool_choice        a tool that the model has to call first, or several: one of them
     model              the model for this run, in place of the agent's
     system             the system prompt for this run, in place of the agent's
     response_format    JSON Schema, a mapping or text: the model's answer is JSON of this shape
@@ -88,6 +89,7 @@ class RunArguments(TypedDict, total=False):
     disconnect_grace: Seconds | None
     approval_timeout: Seconds | None
     client_tools: Sequence[runs_pb2.ClientTool]
+    tool_choice: str | Sequence[str] | None
     model: str | None
     system: str | None
     response_format: JsonText | None
@@ -107,6 +109,7 @@ def run_spec(messages: Inputs, arguments: RunArguments) -> runs_pb2.RunSpec:
         disconnect_grace=duration(arguments.get("disconnect_grace"), "disconnect_grace"),
         approval_timeout=duration(arguments.get("approval_timeout"), "approval_timeout"),
         client_tools=arguments.get("client_tools"),
+        tool_choice=[choice] if isinstance(choice := arguments.get("tool_choice"), str) else choice,
         model=arguments.get("model"),
         system=arguments.get("system"),
         response_format=json_text(arguments.get("response_format")),
@@ -184,7 +187,7 @@ def answering(arguments: RunArguments, run: runs_pb2.Run) -> RunArguments:
 
     Its tools and its shape of an answer are those of the run that waits.
     """
-    first_alone = {"request_id", "conflict_policy", "client_tools", "model", "system", "response_format"}
+    first_alone = {"request_id", "conflict_policy", "client_tools", "tool_choice", "model", "system", "response_format"}
     kept = {name: value for name, value in arguments.items() if name not in first_alone}
     return cast("RunArguments", kept | {"conversation_id": run.conversation_id})
 

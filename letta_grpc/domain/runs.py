@@ -105,6 +105,7 @@ class RunSpec:
     """What to run: the payload that a request id stands for.
 
     `messages` are input; those of a CAPTURE may be an assistant's too. `response_format` is a JSON Schema as text.
+    `tool_choice`: the tools one of which the model has to call first; none leaves it free.
     An answer to waiting calls takes `client_tools`, `model`, `system` and `response_format` from the run that waits, where it
     says nothing.
     """
@@ -125,6 +126,7 @@ class RunSpec:
     callback_url: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     background: bool = False
+    tool_choice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ ends over what goes on. A turn in which nothing may be called any more can alway
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from letta_grpc.domain.completions import ANY_TOOL
@@ -43,6 +43,11 @@ class Offer:
             return None
         return self.tools[0] if len(self.tools) == 1 else ANY_TOOL
 
+    def narrowed(self, wanted: Collection[str]) -> "Offer":
+        """Return what it has of these tools, one of which must be called then; the offer itself if it has none of them."""
+        tools = tuple(tool for tool in self.tools if tool in wanted)
+        return replace(self, tools=tools, must_call=True) if tools else self
+
 
 @dataclass(frozen=True, slots=True)
 class GoesOn:
@@ -58,14 +63,15 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Owes:
-    """The turn would end, and may not: the model is told which of these tools it has to call, and asked again."""
+    """The turn would end, and may not: the model is told that it has to call these tools, or one of them, and asked again."""
 
     tools: tuple[str, ...]
+    any_of: bool = False
 
     @property
     def demand(self) -> str:
         """What the model is told."""
-        return f"{DEMAND} You must call {' and '.join(self.tools)} before you finish."
+        return f"{DEMAND} You must call {(' or ' if self.any_of else ' and ').join(self.tools)} before you finish."
 
 
 Verdict = GoesOn | Ends | Owes
@@ -122,7 +128,7 @@ class ToolPolicy:
         if ended:
             return Ends(by_rule=True)
         if offer.must_call:
-            return GoesOn() if last_step else Owes(offer.tools)
+            return GoesOn() if last_step else Owes(offer.tools, any_of=True)
         return Ends(by_rule=False)
 
     def owed(self, made: Sequence[MadeCall]) -> tuple[str, ...]:

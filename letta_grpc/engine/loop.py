@@ -1,6 +1,6 @@
 """The agent loop: context → model → deltas → messages → tools → next step."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from letta_grpc.domain.inputs import captured
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.runs import CompactionMode, RunKind, StopReason
 from letta_grpc.domain.transitions import Phase
+from letta_grpc.domain.turns import made_in
 from letta_grpc.engine.answer import Answer
 from letta_grpc.engine.answer_shape import AnswerShape, repair
 from letta_grpc.engine.children import Children
@@ -22,7 +23,7 @@ from letta_grpc.engine.contexts import model_request
 from letta_grpc.engine.ends import RunEnd, completed, interrupted
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.tool_calls import ToolCalls
-from letta_grpc.engine.toolbox import toolbox_of
+from letta_grpc.engine.toolbox import Toolbox, toolbox_of
 from letta_grpc.engine.turn import StepCalls, Turn, calls_before
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.partial_json import PartialJson
@@ -96,12 +97,22 @@ class AgentLoop:
         agent = agent or (await self._load(record)).agent
         record.has_sleeptime = agent.sleeptime is not None
         toolbox = await toolbox_of(agent, record.spec, self._tools)
+        chosen = await self._chosen(record, toolbox) if record.spec.tool_choice else ()
         if not toolbox.policy.in_order:
-            return Turn(toolbox)
+            return Turn(toolbox, chosen=chosen)
         if record.made is None:
             is_new = record.lease.attempt == 1 and not record.run.resumes_run_id
             record.made = [] if is_new else await calls_before(record.run, self._history, self._runs, toolbox.definitions)
-        return Turn(toolbox, tuple(record.made))
+        return Turn(toolbox, tuple(record.made), chosen)
+
+    async def _chosen(self, record: RunRecord, toolbox: Toolbox) -> Collection[str]:
+        """Return the tools one of which has to be called before anything else, none once that has happened."""
+        if record.chosen is None:
+            chosen = record.spec.tool_choice
+            earlier = () if record.lease.attempt == 1 else await self._history.of_run(record.run.id)
+            is_done = any(call.tool in chosen for call in made_in(earlier, toolbox.definitions))
+            record.chosen = () if is_done else chosen
+        return record.chosen
 
     @staticmethod
     async def _restart_step(record: RunRecord) -> None:
@@ -239,6 +250,8 @@ class AgentLoop:
         `fault`: what the answer lacks of the shape that was asked for.
         """
         settled = record.progress.phase is Phase.BETWEEN_STEPS
+        if not settled and any(call.tool in turn.chosen for call in step.made):
+            record.chosen = turn.chosen = ()
         end = turn.go_on(record, step)
         if fault and end:
             end = repair(record, step.step_id, fault)

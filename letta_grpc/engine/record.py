@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -51,6 +51,8 @@ class RunRecord:
         self.answer_usage = Usage(step_count=1)
         # The calls that were made in the run's turn before this step; None until somebody has looked.
         self.made: list[MadeCall] | None = None
+        # What is left of the spec's `tool_choice`; None until somebody has looked.
+        self.chosen: Collection[str] | None = None
         # Whether its agent may have others that work in the background after its turns; known from the first step on.
         self.has_sleeptime = False
         # How often the model was told that its answer has not the shape that was asked for.

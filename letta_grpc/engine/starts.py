@@ -9,6 +9,7 @@ from letta_grpc.domain.inputs import entering
 from letta_grpc.domain.runs import Run, RunKind, RunSpec, RunState
 from letta_grpc.engine.answer_shape import check_speech
 from letta_grpc.engine.models import check_model
+from letta_grpc.engine.toolbox import check_choice
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Start
 from letta_grpc.ports.models import Models
@@ -61,6 +62,8 @@ def admission(start: Start, models: Models, clock: Clock) -> Admit:
         if spec.kind is not RunKind.CAPTURE:
             check_model(models, handle, path)
         check_speech(agent, spec)
+        if spec.tool_choice:
+            check_choice(agent, spec)
         now = clock.now()
         return Run(
             id=start.run_id,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from letta_grpc.domain.agents import Agent, AgentKind
 from letta_grpc.domain.approvals import ActionKind
 from letta_grpc.domain.completions import ToolDefinition
+from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.memgpt import SEND_MESSAGE, SEND_MESSAGE_TOOL
 from letta_grpc.domain.runs import RunSpec
 from letta_grpc.domain.tool_policy import ToolPolicy
@@ -37,6 +38,20 @@ class Toolbox:
         if name in self.client_tools:
             return ActionKind.CLIENT_TOOL
         return ActionKind.APPROVAL if name in self.needing_approval else None
+
+
+def check_choice(agent: Agent, spec: RunSpec) -> None:
+    """Raise InvalidRequest for a `tool_choice` of tools that the run will not have."""
+    known = {*agent.tools, *(tool.name for tool in spec.client_tools)}
+    if agent.kind is AgentKind.MEMGPT:
+        known.add(SEND_MESSAGE)
+    unknown = {
+        f"run.tool_choice[{index}]": f"{name!r} is neither a tool of the agent nor one of client_tools"
+        for index, name in enumerate(spec.tool_choice)
+        if name not in known
+    }
+    if unknown:
+        raise InvalidRequest(fields=unknown)
 
 
 async def toolbox_of(agent: Agent, spec: RunSpec, tools: Tools) -> Toolbox:

@@ -31,15 +31,16 @@ class StepCalls:
 
 @dataclass(slots=True)
 class Turn:
-    """A turn at one step. `made` are the calls before it."""
+    """A turn at one step. `made` are the calls before it; one of `chosen` the run's caller wants to have called first."""
 
     toolbox: Toolbox
     made: Sequence[MadeCall] = ()
+    chosen: Collection[str] = ()
     _announced: list[MadeCall] = field(default_factory=list)
 
     def offer(self) -> Offer:
         """Return what the model may call in this step."""
-        return self.toolbox.policy.offer(self.made)
+        return self.toolbox.policy.offer(self.made).narrowed(self.chosen)
 
     def admit(self, tool: str) -> Admission:
         """Take in a call that the model begins to write. One that may not come now stays refused."""
@@ -86,7 +87,11 @@ class Turn:
         # A step can have two parts: the calls that ran at once, and those that were answered.
         last_step = [call.tool for call in made if call.step_id == step.step_id and not call.denied]
         wants_more = step.any if self.toolbox.kind is AgentKind.REACT else step.failed or step.heartbeat
-        return self.toolbox.policy.after(made, last_step, wants_more=wants_more)
+        verdict = self.toolbox.policy.after(made, last_step, wants_more=wants_more)
+        if not self.chosen or verdict != Ends(by_rule=False):
+            return verdict
+        left = tuple(tool for tool in self.toolbox.policy.offer(made).tools if tool in self.chosen)
+        return Owes(left, any_of=True) if left else verdict
 
     def _tell(self, record: RunRecord, step: StepCalls, reason: str) -> None:
         if self.toolbox.kind is AgentKind.MEMGPT:

@@ -381,6 +381,7 @@ class RunSpec(_message.Message):
     CALLBACK_URL_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
+    TOOL_CHOICE_FIELD_NUMBER: _builtins.int
     max_steps: _builtins.int
     """How many times the model may be asked. 1 to 1000; default 50."""
     conflict_policy: Global___ConflictPolicy.ValueType
@@ -438,6 +439,13 @@ class RunSpec(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Kept with the run, for the caller's own use. At most 64 entries and 64 KiB in all."""
 
+    @_builtins.property
+    def tool_choice(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
+        offered these alone, and asked again when it answers in words. Rules of the agent count more: where they allow none of
+        these, it is offered what they allow. An answer to waiting calls takes none from the run that waits.
+        """
+
     def __init__(
         self,
         *,
@@ -455,10 +463,11 @@ class RunSpec(_message.Message):
         callback_url: _builtins.str | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         background: _builtins.bool = ...,
+        tool_choice: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_callback_url", b"_callback_url", "_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "callback_url", b"callback_url", "disconnect_grace", b"disconnect_grace", "max_steps", b"max_steps", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_callback_url", b"_callback_url", "_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "background", b"background", "callback_url", b"callback_url", "client_tools", b"client_tools", "conflict_policy", b"conflict_policy", "disconnect_grace", b"disconnect_grace", "disconnect_policy", b"disconnect_policy", "max_steps", b"max_steps", "messages", b"messages", "metadata", b"metadata", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_callback_url", b"_callback_url", "_max_steps", b"_max_steps", "_model", b"_model", "_response_format", b"_response_format", "_system", b"_system", "approval_timeout", b"approval_timeout", "background", b"background", "callback_url", b"callback_url", "client_tools", b"client_tools", "conflict_policy", b"conflict_policy", "disconnect_grace", b"disconnect_grace", "disconnect_policy", b"disconnect_policy", "max_steps", b"max_steps", "messages", b"messages", "metadata", b"metadata", "model", b"model", "response_format", b"response_format", "run_timeout", b"run_timeout", "system", b"system", "tool_choice", b"tool_choice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__callback_url: _TypeAlias = _typing.Literal["callback_url"]  # noqa: Y015
     _WhichOneofArgType__callback_url: _TypeAlias = _typing.Literal["_callback_url", b"_callback_url"]  # noqa: Y015

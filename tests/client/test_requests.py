@@ -46,6 +46,7 @@ def test_every_argument_reaches_the_run() -> None:
             "disconnect_grace": 0.5,
             "approval_timeout": timedelta(hours=1),
             "client_tools": [runs_pb2.ClientTool(name="look")],
+            "tool_choice": ["look", "search"],
             "response_format": {"type": "object"},
             "model": "a/b",
             "system": "brief",
@@ -59,6 +60,8 @@ def test_every_argument_reaches_the_run() -> None:
     assert spec.disconnect_grace.ToMilliseconds() == 500
     assert spec.approval_timeout.seconds == 3600
     assert spec.response_format == '{"type": "object"}'
+    assert spec.tool_choice == ["look", "search"]
+    assert run_spec("hi", {"tool_choice": "look"}).tool_choice == ["look"]
     assert spec.conflict_policy == runs_pb2.CONFLICT_POLICY_ENQUEUE
     assert spec.disconnect_policy == runs_pb2.DISCONNECT_POLICY_CANCEL
 

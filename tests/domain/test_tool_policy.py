@@ -173,8 +173,20 @@ def test_after_a_denied_child_the_model_may_end_or_call_another_child() -> None:
 
 
 def test_words_do_not_stand_for_a_call_that_must_come() -> None:
-    assert policy(RunFirst(tool="a")).after([], [], wants_more=False) == Owes(("a",))
+    assert policy(RunFirst(tool="a")).after([], [], wants_more=False) == Owes(("a",), any_of=True)
     assert policy(ConstrainChild(tool="a", children=("b",))).after(made("a"), ["a"], wants_more=False) == GoesOn()
+
+
+def test_an_offer_is_narrowed_to_what_it_has_of_the_tools_that_are_wanted() -> None:
+    offer = Offer(tools=("a", "b", "c"), arguments={"a": "{}"})
+    assert offer.narrowed(("c", "a", "d")) == Offer(tools=("a", "c"), must_call=True, arguments={"a": "{}"})
+    assert offer.narrowed(("d",)) is offer
+    assert offer.narrowed(()) is offer
+
+
+def test_a_demand_says_whether_all_are_owed_or_one_of_them() -> None:
+    assert "must call a and b before" in Owes(("a", "b")).demand
+    assert "must call a or b before" in Owes(("a", "b"), any_of=True).demand
 
 
 ANSWER = st.lists(st.tuples(NAMES, st.sampled_from(["x", "True", "1.0", "y"])), max_size=3)

@@ -674,7 +674,11 @@ type RunSpec struct {
 	// Kept with the run, for the caller's own use. At most 64 entries and 64 KiB in all.
 	Metadata map[string]string `protobuf:"bytes,13,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Marks the run as background work, for listings. Every run goes on without its caller.
-	Background    bool `protobuf:"varint,14,opt,name=background,proto3" json:"background,omitempty"`
+	Background bool `protobuf:"varint,14,opt,name=background,proto3" json:"background,omitempty"`
+	// The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
+	// offered these alone, and asked again when it answers in words. Rules of the agent count more: where they allow none of
+	// these, it is offered what they allow. An answer to waiting calls takes none from the run that waits.
+	ToolChoice    []string `protobuf:"bytes,15,rep,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -805,6 +809,13 @@ func (x *RunSpec) GetBackground() bool {
 		return x.Background
 	}
 	return false
+}
+
+func (x *RunSpec) GetToolChoice() []string {
+	if x != nil {
+		return x.ToolChoice
+	}
+	return nil
 }
 
 // What the provider reported. An absent field was not reported; 0 is a reported zero.
@@ -1437,7 +1448,7 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x17\n" +
 	"\astep_id\x18\x06 \x01(\tR\x06stepId\x12;\n" +
 	"\vexpire_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xf5\x06\n" +
+	"expireTime\"\x96\a\n" +
 	"\aRunSpec\x127\n" +
 	"\bmessages\x18\x01 \x03(\v2\x1b.letta_grpc.v1.InputMessageR\bmessages\x12 \n" +
 	"\tmax_steps\x18\x02 \x01(\x05H\x00R\bmaxSteps\x88\x01\x01\x12:\n" +
@@ -1456,7 +1467,9 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"\bmetadata\x18\r \x03(\v2$.letta_grpc.v1.RunSpec.MetadataEntryR\bmetadata\x12\x1e\n" +
 	"\n" +
 	"background\x18\x0e \x01(\bR\n" +
-	"background\x1a;\n" +
+	"background\x12\x1f\n" +
+	"\vtool_choice\x18\x0f \x03(\tR\n" +
+	"toolChoice\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\f\n" +

@@ -128,6 +128,12 @@ impl RunRequest {
         self
     }
 
+    /// The tools one of which the model has to call first.
+    pub fn tool_choice(mut self, tools: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.spec.tool_choice.extend(tools.into_iter().map(Into::into));
+        self
+    }
+
     /// The model for this run, in place of the agent's.
     pub fn model(mut self, handle: impl Into<String>) -> Self {
         self.spec.model = Some(handle.into());

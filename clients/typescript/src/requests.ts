@@ -37,6 +37,8 @@ export interface RunOptions {
   approvalTimeoutMs?: number;
   /** Tools that the caller runs. */
   clientTools?: readonly MessageInitShape<typeof ClientToolSchema>[];
+  /** The tools one of which the model has to call first. */
+  toolChoice?: readonly string[];
   /** The model for this run, in place of the agent's. */
   model?: string;
   /** The system prompt for this run, in place of the agent's. */
@@ -92,6 +94,7 @@ export function runSpec(messages: Inputs, options: RunOptions): RunSpec {
     conflictPolicy: conflictPolicy ? CONFLICT_POLICIES[conflictPolicy] : ConflictPolicy.UNSPECIFIED,
     disconnectPolicy: disconnectPolicy ? DISCONNECT_POLICIES[disconnectPolicy] : DisconnectPolicy.UNSPECIFIED,
     clientTools: [...(options.clientTools ?? [])],
+    toolChoice: [...(options.toolChoice ?? [])],
     metadata: options.metadata ?? {},
     background: options.background ?? false,
     ...(maxSteps !== undefined && { maxSteps }),

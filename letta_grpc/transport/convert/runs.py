@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, Run, RunError, RunKind, RunSpec, Step
-from letta_grpc.transport.convert.actions import action_from_pb, action_to_pb, client_tools_from_pb
+from letta_grpc.transport.convert.actions import MAX_CLIENT_TOOLS, action_from_pb, action_to_pb, client_tools_from_pb
 from letta_grpc.transport.convert.callbacks import callback_from_pb, callback_to_pb, callback_url_from_pb
 from letta_grpc.transport.convert.enums import CONFLICT_POLICIES, DISCONNECT_POLICIES, RUN_KINDS, RUN_STATES, STOP_REASONS
 from letta_grpc.transport.convert.inputs import input_from_pb
-from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.rules import MAX_NAME, Rules
 from letta_grpc.transport.convert.times import checked_duration, timestamp_from_pb, timestamp_to_pb
 from letta_grpc.transport.convert.usage import timing_from_pb, timing_to_pb, usage_from_pb, usage_to_pb
 from letta_grpc.v1 import errors_pb2
@@ -113,12 +113,13 @@ def spec_from_pb(rules: Rules, path: str, spec: pb.RunSpec) -> RunSpec:
         disconnect_grace=_disconnect_grace(rules, f"{path}.disconnect_grace", spec),
         approval_timeout=_approval_timeout(rules, f"{path}.approval_timeout", spec),
         client_tools=client_tools_from_pb(rules, f"{path}.client_tools", spec.client_tools),
-        model=rules.text(f"{path}.model", spec.model, 256, required=True) if spec.HasField("model") else None,
+        model=rules.text(f"{path}.model", spec.model, MAX_NAME, required=True) if spec.HasField("model") else None,
         system=rules.long_text(f"{path}.system", spec.system) if spec.HasField("system") else None,
         response_format=_response_format(rules, f"{path}.response_format", spec),
         callback_url=callback_url_from_pb(rules, f"{path}.callback_url", spec),
         metadata=rules.metadata(f"{path}.metadata", spec.metadata),
         background=spec.background,
+        tool_choice=rules.names(f"{path}.tool_choice", spec.tool_choice, MAX_CLIENT_TOOLS),
     )
 
 

@@ -1160,6 +1160,11 @@ pub struct RunSpec {
     /// Marks the run as background work, for listings. Every run goes on without its caller.
     #[prost(bool, tag = "14")]
     pub background: bool,
+    /// The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
+    /// offered these alone, and asked again when it answers in words. Rules of the agent count more: where they allow none of
+    /// these, it is offered what they allow. An answer to waiting calls takes none from the run that waits.
+    #[prost(string, repeated, tag = "15")]
+    pub tool_choice: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What the provider reported. An absent field was not reported; 0 is a reported zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
