@@ -1,6 +1,7 @@
 """The openai face's tools: the agent calls them, its client runs them."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -40,6 +41,14 @@ async def asked(server: Faced, agent_id: str, *messages: dict[str, Any], **more:
     assert answer.status_code == 200, answer.text
     choice: dict[str, Any] = answer.json()["choices"][0]
     return choice
+
+
+def function(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def allowed(mode: str, *names: str) -> dict[str, Any]:
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [function(name) for name in names]}}
 
 
 def user(text: str) -> dict[str, Any]:
@@ -101,12 +110,73 @@ async def test_an_agent_is_offered_no_tools_where_it_is_to_choose_none(server: F
     assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", "Never mind.")
 
 
+CHOICES = ["required", function("get_weather"), allowed("required", "get_weather")]
+NOTE = "archival_memory_insert"
+# Would end after its first words, were it not made to call.
+RELUCTANT = user(script([{"text": "Well."}], [ROME], [{"text": "Sunny."}]))
+
+
+@requirement("openai_tool_choice")
+@pytest.mark.parametrize("choice", CHOICES)
+async def test_an_agent_calls_what_it_has_to_before_it_answers(server: Faced, choice: object) -> None:
+    agent_id = await server.agent("scripted/script")
+    assert (await asked(server, agent_id, RELUCTANT, tool_choice=choice))["message"]["tool_calls"] == [CALL]
+    choice = await asked(server, agent_id, RELUCTANT, called(CALL), returned("sunny"))
+    assert choice["message"]["content"] == "Sunny."
+
+
+@requirement("openai_tool_choice")
+async def test_an_agent_may_have_to_call_a_tool_of_its_own(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script", tools=[NOTE])
+    note = {"tool_call": {"name": NOTE, "arguments": {"content": "Rome"}, "id": "call_1"}}
+    first = user(script([{"text": "Well."}], [note], [{"text": "Kept."}]))
+    choice = await asked(server, agent_id, first, tool_choice=function(NOTE))
+    assert choice["message"]["content"].endswith("Kept.")
+
+
+@requirement("openai_tool_choice")
+async def test_tools_that_are_not_allowed_are_not_offered(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    first = user(script([ROME], [{"text": "Never mind."}]))
+    choice = await asked(server, agent_id, first, tool_choice=allowed("auto", "get_time"))
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", "Never mind.")
+
+
+@requirement("openai_tool_choice")
+@pytest.mark.parametrize("history", [[], [RELUCTANT, called(CALL), returned("Processed.")], [RELUCTANT, called(CALL)]])
+async def test_a_call_that_had_to_be_made_needs_no_return(server: Faced, history: list[dict[str, Any]]) -> None:
+    agent_id = await server.agent("scripted/script")
+    await asked(server, agent_id, RELUCTANT, tool_choice="required")
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    body = {"model": agent_id, "messages": [*history, user(script([{"text": "Next."}]))]}
+    answers = [(await server.http.post(CHAT, json=body, headers=key)).json() for _ in range(2)]
+    assert [answer["choices"][0]["message"]["content"] for answer in answers] == ["Next."] * 2
+    assert answers[0]["id"] == answers[1]["id"]
+    stored = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
+    ((told,),) = [message["toolReturns"] for message in stored if message["role"] == "ROLE_TOOL"]
+    assert "Another message came" in told["text"]
+
+
+@requirement("openai_tool_choice")
+async def test_what_waits_for_a_person_is_not_passed_by(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script", tools=[NOTE], tool_approvals={NOTE: True})
+    note = {"tool_call": {"name": NOTE, "arguments": {"content": "Rome"}, "id": "call_1"}}
+    await asked(server, agent_id, user(script([note])), tool_choice=function(NOTE))
+    answer = await server.http.post(CHAT, json={"model": agent_id, "messages": [user("and now?")]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
+
+
 @requirement("openai_tools", "openai_checks")
 @pytest.mark.parametrize(
     ("change", "message", "param"),
     [
-        ({"tool_choice": "required"}, "'response_format'", "tool_choice"),
-        ({"tool_choice": {"type": "function", "function": {"name": "get_weather"}}}, "'response_format'", "tool_choice"),
+        ({"tool_choice": "any"}, "'required'", "tool_choice"),
+        ({"tool_choice": "required", "tools": []}, "functions of 'tools'", "tool_choice"),
+        ({"tool_choice": {"type": "custom", "custom": {"name": "x"}}}, "'allowed_tools'", "tool_choice"),
+        ({"tool_choice": allowed("any", "get_weather")}, "'allowed_tools'", "tool_choice"),
+        ({"tool_choice": allowed("auto")}, "'allowed_tools'", "tool_choice"),
+        ({"tool_choice": allowed("auto", "") | {"allowed_tools": {"mode": "auto", "tools": ["x"]}}}, "names functions", None),
+        ({"tool_choice": function("get_whether")}, "'get_whether' is neither a tool of the agent nor", "run.tool_choice[0]"),
         ({"tools": {}, "functions": [TOOL["function"]]}, "'tools'", "functions"),
         ({"tools": "all"}, "must be a list", "tools"),
         ({"tools": [TOOL, {"type": "web_search"}]}, "of type 'function'", "tools[1]"),

@@ -5,17 +5,17 @@
 
 The last message is what is said to the agent. Earlier ones are not looked at, for the agent remembers the conversation itself;
 nor are the system prompt and sampling parameters, which are the agent's own. `tools` are offered besides the agent's own, for
-this answer; it chooses by itself which it calls. `response_format` is the shape of this answer, `user` and `metadata` are kept
-with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is at work waits its turn, unless calls
-come to wait for answers before that. Who leaves cancels the run, but for an SDK that has waited as long as it said: it asks
-again by itself, and goes on with that run (`repeats.py`).
+this answer; it calls them where it chooses, and first what `tool_choice` names. `response_format` is the shape of this answer,
+`user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is at work
+waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run, but for an SDK that has waited
+as long as it said: it asks again by itself, and goes on with that run (`repeats.py`).
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object
 before `[DONE]`, which SDKs raise with its message and code; without streaming it is a status with `x-should-retry: false`,
 since a retry would say the message to the agent again. Calls that wait end the answer with `tool_calls`. Messages of role
 `tool` at the end answer those of the client's tools, and nothing else is said with them; an approval of one of the agent's own
-tools is for the native routes.
+tools is for the native routes. What `tool_choice` made it call need not be answered (`chosen_calls.py`).
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -32,6 +32,7 @@ from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
 from letta_grpc.gateway.faces.openai.answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
+from letta_grpc.gateway.faces.openai.chosen_calls import ChosenCalls
 from letta_grpc.gateway.faces.openai.repeats import Attempt, Repeats
 from letta_grpc.gateway.faces.openai.requests import NO_AGENT, ChatRequest, chat_request_of
 from letta_grpc.gateway.failures import Failure, refused
@@ -40,7 +41,9 @@ from letta_grpc.gateway.leaving import unless_left
 from letta_grpc.gateway.metadata import Metadata, metadata_of
 from letta_grpc.gateway.turns import Turns
 from letta_grpc.gateway.upstream import settled
-from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2
+from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, run_service_pb2
+
+Responses = AsyncGenerator[run_service_pb2.StreamRunResponse, None]
 
 _DONE = data_of("[DONE]")
 _CHAT, _PROVIDER = "use /v1/chat/completions", "ask the provider itself"
@@ -63,10 +66,12 @@ def openai(ground: Ground) -> Sequence[BaseRoute]:
         body = await object_in(request, ground.options)
         attempt = repeats.attempt(request.headers, body)
         wanted = chat_request_of(body, attempt.key)
-        turns = Turns(ground.channel, metadata_of(request.scope), attempt.leave)
+        metadata = metadata_of(request.scope)
+        turns = Turns(ground.channel, metadata, attempt.leave)
+        responses = ChosenCalls(ground.channel, metadata).passed(turns, wanted.start)
         if wanted.is_stream:
-            return EventStream(_blocks(turns, wanted, attempt), _refusal)
-        return JSONResponse(await unless_left(request.receive, _completion(turns, wanted)))
+            return EventStream(_blocks(responses, wanted, attempt), _refusal)
+        return JSONResponse(await unless_left(request.receive, _completion(responses)))
 
     async def models(request: Request) -> Response:
         agents = [_model_of(agent) async for agent in _agents(ground, metadata_of(request.scope))]
@@ -103,10 +108,10 @@ def _refusal(failure: Failure) -> Response:
     return JSONResponse(told(failure), failure.http, failure.headers)
 
 
-async def _blocks(turns: Turns, request: ChatRequest, attempt: Attempt) -> AsyncGenerator[bytes, None]:
+async def _blocks(responses: Responses, request: ChatRequest, attempt: Attempt) -> AsyncGenerator[bytes, None]:
     chunks = ChatChunks(request)
     try:
-        async with aclosing(turns.stream_in_turn(request.start)) as responses:
+        async with aclosing(responses):
             async for response in responses:
                 block = b"".join([data_of(orjson.dumps(chunk)) for chunk in chunks.of(response.events)])
                 if not block and any(event.HasField("heartbeat") for event in response.events):
@@ -123,9 +128,9 @@ async def _blocks(turns: Turns, request: ChatRequest, attempt: Attempt) -> Async
     yield _DONE
 
 
-async def _completion(turns: Turns, request: ChatRequest) -> dict[str, Any]:
+async def _completion(responses: Responses) -> dict[str, Any]:
     answer = ChatAnswer()
-    async with aclosing(turns.stream_in_turn(request.start)) as responses:
+    async with aclosing(responses):
         async for response in responses:
             answer.take(response.events)
     if answer.run is None:

@@ -9,7 +9,7 @@ import orjson
 
 from letta_grpc.gateway.faces.openai.content import Content, content_of, wrong
 from letta_grpc.gateway.faces.openai.repeats import GRACE_SECONDS
-from letta_grpc.gateway.faces.openai.tools import client_tools_in, returns_in
+from letta_grpc.gateway.faces.openai.tools import returns_in, tools_in
 from letta_grpc.gateway.turns import spec_of
 from letta_grpc.v1 import run_service_pb2 as pb
 
@@ -21,6 +21,8 @@ _ONLY: Sequence[tuple[str, Sequence[object], str]] = (
     ("modalities", (None, [], ["text"]), "An agent answers in text: 'modalities' must be ['text']."),
     ("web_search_options", (None,), "Give the agent a tool that searches, and leave 'web_search_options' out."),
 )
+# Marks a run whose model was made to call a tool: its answer is the call.
+CHOSEN = "letta-grpc.tool_choice"
 # Request ids of callers that name their requests in OpenAI's way.
 _NAMESPACE = uuid.UUID("6f6e6b0c-6f7e-5d0a-9d0b-4f6a1c2f7b11")
 
@@ -54,11 +56,14 @@ def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatR
     messages = _messages(body)
     spec = spec_of(returns_in(messages) or _last_users(messages))
     spec.disconnect_grace.seconds = GRACE_SECONDS
-    spec.client_tools.extend(client_tools_in(body))
+    tools = tools_in(body)
+    spec.client_tools.extend(tools.offered)
+    spec.tool_choice.extend(tools.choice)
     if (shape := _shape(body.get("response_format"))) is not None:
         spec.response_format = shape
-    for key, value in _metadata(body).items():
-        spec.metadata[key] = value
+    spec.metadata.update(_metadata(body))
+    if tools.choice:
+        spec.metadata[CHOSEN] = "1"
     start = pb.StreamRunRequest(agent_id=model, run=spec)
     if idempotency_key:
         start.request_id = str(uuid.uuid5(_NAMESPACE, f"{model}\n{idempotency_key}"))

@@ -1,6 +1,7 @@
 """The tools that a chat completion offers: the agent calls them, and who asked runs them and says what they returned."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
@@ -9,23 +10,42 @@ import orjson
 from letta_grpc.gateway.faces.openai.content import content_of, wrong
 from letta_grpc.v1 import messages_pb2, runs_pb2
 
-_NO_CHOICE = (
-    "An agent chooses by itself what it calls: 'tool_choice' must be 'auto' or 'none'. "
-    "For an answer of a certain shape use 'response_format' of type 'json_schema'."
+_CHOICES = (
+    "'tool_choice' must be 'auto', 'none', 'required', or an object of type 'function' or 'allowed_tools' "
+    "that names functions of 'tools', or of the agent's own."
 )
 
 
-def client_tools_in(body: Mapping[str, Any]) -> list[runs_pb2.ClientTool]:
-    """Return the tools that the agent is offered besides its own. Raises Failure."""
-    tools, choice = body.get("tools") or [], body.get("tool_choice") or "auto"
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The tools that the agent is offered besides its own, and those of which it has to call one first."""
+
+    offered: Sequence[runs_pb2.ClientTool]
+    choice: Sequence[str] = ()
+
+
+def tools_in(body: Mapping[str, Any]) -> Tools:
+    """Return what a body says of tools. Raises Failure."""
+    tools = body.get("tools") or []
     if body.get("functions"):
         raise wrong("functions", "'functions' are offered as 'tools' here.")
     if not isinstance(tools, list):
         raise wrong("tools", "'tools' must be a list.")
     offered = [_client_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
-    if offered and choice not in ("auto", "none"):
-        raise wrong("tool_choice", _NO_CHOICE)
-    return [] if choice == "none" else offered
+    match body.get("tool_choice") or "auto":
+        case "auto":
+            return Tools(offered)
+        case "none":
+            return Tools(())
+        case "required" if offered:
+            return Tools(offered, [tool.name for tool in offered])
+        case {"type": "function", "function": {"name": str(name)}}:
+            return Tools(offered, [name])
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": [_, *_] as allowed}}:
+            names = [_name(tool) for tool in allowed]
+            return Tools([tool for tool in offered if tool.name in names], names if mode == "required" else ())
+        case _:
+            raise wrong("tool_choice", _CHOICES)
 
 
 def returns_in(messages: Sequence[object]) -> messages_pb2.ToolReturnsInput | None:
@@ -36,6 +56,14 @@ def returns_in(messages: Sequence[object]) -> messages_pb2.ToolReturnsInput | No
     start = len(messages) - at_end
     returns = [_return(message, f"messages[{start + index}]") for index, message in enumerate(messages[start:])]
     return messages_pb2.ToolReturnsInput(returns=returns)
+
+
+def _name(tool: object) -> str:
+    match tool:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return name
+        case _:
+            raise wrong("tool_choice", _CHOICES)
 
 
 def _is_of_tool(message: object) -> bool:
