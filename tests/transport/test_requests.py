@@ -89,6 +89,7 @@ def test_all_that_a_start_says_arrives() -> None:
         system="",
         metadata={"a": "b"},
         background=True,
+        tool_choice=["a", "b"],
     )
     wanted = requests.start_from_pb(
         run_service_pb2.CreateRunRequest(agent_id=AGENT, conversation_id=CONVERSATION, request_id=REQUEST_ID, run=spec), None
@@ -104,6 +105,7 @@ def test_all_that_a_start_says_arrives() -> None:
         system="",
         metadata={"a": "b"},
         background=True,
+        tool_choice=("a", "b"),
     )
     assert (wanted.conversation_id, wanted.request_id) == (CONVERSATION, REQUEST_ID.lower())
 
@@ -121,7 +123,10 @@ def test_every_broken_rule_is_told_at_once() -> None:
         conversation_id="conv",
         request_id="7",
         run=runs_pb2.RunSpec(
-            messages=[user(""), messages_pb2.InputMessage()], max_steps=0, metadata={str(n): "" for n in range(65)}
+            messages=[user(""), messages_pb2.InputMessage()],
+            max_steps=0,
+            metadata={str(n): "" for n in range(65)},
+            tool_choice=["x" * 257, *["y"] * 63, ""],
         ),
         options=run_service_pb2.StreamOptions(heartbeat_interval=Duration(nanos=5), min_chunk_chars=-1, event_kinds=[99]),  # type: ignore[list-item]  # what a newer client may send
     )
@@ -133,6 +138,9 @@ def test_every_broken_rule_is_told_at_once() -> None:
         "run.messages[1]",
         "run.max_steps",
         "run.metadata",
+        "run.tool_choice",
+        "run.tool_choice[0]",
+        "run.tool_choice[64]",
         "options.heartbeat_interval",
         "options.min_chunk_chars",
         "options.event_kinds[0]",

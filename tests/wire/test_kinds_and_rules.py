@@ -10,6 +10,7 @@ from letta_grpc.v1 import agent_service_pb2, agents_pb2, events_pb2, messages_pb
 from letta_grpc.v1 import run_service_pb2 as pb
 from tests.requirements.registry import requirement
 from tests.support.houses import Talk, Wire, run_of, said, talk
+from tests.support.upstream import Upstream
 from tests.support.wires import fields_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -148,3 +149,15 @@ async def test_arguments_of_a_rule_are_an_object(wire: Wire, arguments: str) -> 
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await ruled(wire, rule, tools=["archival_memory_insert"])
     assert any("tool_rules[0]" in path for path in fields_of(refused.value))
+
+
+@requirement("tool_choice")
+async def test_the_provider_is_asked_for_a_call_of_what_was_chosen(wire: Wire, upstream: Upstream) -> None:
+    one = await talk(wire, "up/echo", ["archival_memory_insert", "archival_memory_search"])
+    await one.ask("Hello.", tool_choice=["archival_memory_search"], max_steps=1)
+    asked = (await upstream.state()).requests[-1]["body"]
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["archival_memory_search"]
+    assert asked["tool_choice"] == "required"
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await one.ask("Hello.", tool_choice=["search"])
+    assert "neither a tool of the agent nor" in fields_of(refused.value)["run.tool_choice[0]"]
