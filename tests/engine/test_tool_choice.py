@@ -154,23 +154,27 @@ async def test_tools_that_the_run_will_not_have_are_refused(house: Engine) -> No
 
 @requirement("tool_choice")
 @pytest.mark.parametrize(
-    ("before", "expected"), [((), ["b", "b", None]), ((call("b"),), ["b", None, None]), ((call("a"),), ["b", "b", "b", None])]
+    ("before", "after", "expected"),
+    [
+        ([], [call("b"), say("done")], ["b", "b", None]),
+        ([call("a")], [call("b"), say("done")], ["b", "b", "b", None]),
+        ([call("b")], [say("done")], ["b", None, None]),
+    ],
 )
-async def test_the_next_server_knows_what_is_still_wanted(before: tuple[Turn, ...], expected: list[str | None]) -> None:
+async def test_the_next_server_knows_what_is_still_wanted(
+    before: list[Turn], after: list[Turn], expected: list[str | None]
+) -> None:
+    tools = DirectedTools(dict.fromkeys(ALL, echo))
     async with asyncio.timeout(10):
-        async with engine(tools=DirectedTools(dict.fromkeys(ALL, echo))) as first:
+        async with engine(tools=tools) as first:
             first.agent = await first.agents.create(NewAgent(model="test/model"))
             first.model.turns += [*before, [asyncio.Event()]]
             run = await first.start(tool_choice=("b",))
             await first.model.reached.wait()
         first.clock.advance(31)
-        rest = [say("done")] if before == (call("b"),) else [call("b"), say("done")]
-        async with engine(
-            database=first.database,
-            clock=first.clock,
-            agent=first.agent,
-            model=DirectedModel(rest),
-            tools=DirectedTools(dict.fromkeys(ALL, echo)),
-        ) as second:
+        next_one = engine(
+            database=first.database, clock=first.clock, agent=first.agent, model=DirectedModel([*after]), tools=tools
+        )
+        async with next_one as second:
             assert end(await second.events(run.id)).state is RunState.COMPLETED
         assert [choice for _, choice in [*offered(first), *offered(second)]] == expected
