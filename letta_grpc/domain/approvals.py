@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, InvalidRequest
+from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, ApprovalPending, InvalidRequest
 from letta_grpc.domain.ids import MessageId, RunId, StepId
 from letta_grpc.domain.messages import (
     ApprovalInput,
@@ -15,6 +15,7 @@ from letta_grpc.domain.messages import (
     Deny,
     InputMessage,
     ReturnsInput,
+    SpokenInput,
     ToolCall,
     ToolReturn,
     ToolReturnStatus,
@@ -136,19 +137,32 @@ def settle(
     """Return the batch with these answers added, or, if they were all given before, the run that the last of them made.
 
     `known` are the answers that calls of the conversation have had. Raises InvalidRequest for an id that is neither open nor
-    known and for an answer of the wrong kind, ApprovalExpired, ApprovalAlreadyResolved.
+    known and for an answer of the wrong kind, ApprovalExpired, ApprovalAlreadyResolved; where words follow the answers also
+    ApprovalPending, if calls are left open, and ApprovalAlreadyResolved, if only some of the answers are new.
     """
     answers = answers_in(messages)
+    has_words = any(isinstance(message, SpokenInput) for message in messages)
     open_actions = {action.tool_call_id: action for action in batch.pending} if batch else {}
     repeated = _repeated(answers, open_actions, known)
     if batch is None or len(repeated) == len(answers):
         return repeated[-1]
+    if has_words and repeated:
+        call_id = next(call_id for call_id in answers if call_id not in open_actions)
+        raise ApprovalAlreadyResolved(tool_call_id=call_id, run_id=repeated[0])
     fresh = {call_id: answer for call_id, (_, answer) in answers.items() if call_id in open_actions}
     if batch.is_expired(now):
         # The server denies them when it next looks; whether an answer is late is not to depend on when that is.
         raise ApprovalExpired(tool_call_id=next(iter(fresh)), run_id=batch.run_id)
     _check_kinds(answers, open_actions)
-    return replace(batch, answers={**batch.answers, **fresh})
+    settled = replace(batch, answers={**batch.answers, **fresh})
+    if has_words and settled.pending:
+        raise pending_error(settled)
+    return settled
+
+
+def pending_error(batch: OpenBatch) -> ApprovalPending:
+    """Return the error that says which calls wait."""
+    return ApprovalPending(run_id=batch.run_id, tool_call_ids=",".join(action.tool_call_id for action in batch.pending))
 
 
 def _repeated(

@@ -10,13 +10,28 @@ from letta_grpc.domain.runs import Run, RunSpec
 
 
 def is_answer(messages: Sequence[InputMessage]) -> bool:
-    """Say whether an input answers waiting calls. Such an input has nothing else in it."""
+    """Say whether an input answers waiting calls. Words may follow the answers then."""
     return any(isinstance(message, ApprovalInput | ReturnsInput) for message in messages)
 
 
+def words_in(messages: Sequence[InputMessage]) -> tuple[SpokenInput, ...]:
+    """Return what is said in an input."""
+    return tuple(message for message in messages if isinstance(message, SpokenInput))
+
+
 def entering(spec: RunSpec) -> tuple[InputMessage, ...]:
-    """Return the input that enters the conversation as the run starts: what a CAPTURE has of an assistant's comes after it."""
+    """Return the input that enters the conversation as the run starts.
+
+    What a CAPTURE has of an assistant's comes after it, and words behind answers come once the calls have their returns.
+    """
+    if is_answer(spec.messages):
+        return tuple(message for message in spec.messages if not isinstance(message, SpokenInput))
     return tuple(message for message in spec.messages if not _is_assistants(message))
+
+
+def behind_answers(spec: RunSpec) -> tuple[SpokenInput, ...]:
+    """Return the words that follow answers."""
+    return words_in(spec.messages) if is_answer(spec.messages) else ()
 
 
 def captured(run: Run, spec: RunSpec, new_id: Callable[[], MessageId], time: datetime) -> Iterator[Message]:
@@ -32,8 +47,17 @@ def _is_assistants(message: InputMessage) -> bool:
 
 def input_messages(run: Run, spec: RunSpec) -> Iterator[Message]:
     """Yield the messages that a run's input becomes once the run starts."""
-    for message_id, given in zip(run.input_message_ids, entering(spec), strict=True):
+    # The ids of what comes later stand behind them.
+    for message_id, given in zip(run.input_message_ids, entering(spec), strict=False):
         yield _stored(run, message_id, given)
+
+
+def messages_behind_answers(run: Run, spec: RunSpec, time: datetime) -> Iterator[Message]:
+    """Yield the messages that words behind answers become once the calls have their returns."""
+    words = behind_answers(spec)
+    message_ids = run.input_message_ids[len(run.input_message_ids) - len(words) :]
+    for message_id, given in zip(message_ids, words, strict=True):
+        yield replace(_stored(run, message_id, given), create_time=time)
 
 
 def _stored(run: Run, message_id: MessageId, given: InputMessage) -> Message:

@@ -18,6 +18,7 @@ from letta_grpc.domain.events import (
     ToolReturned,
 )
 from letta_grpc.domain.ids import StepId, new_message_id
+from letta_grpc.domain.inputs import messages_behind_answers
 from letta_grpc.domain.messages import Message, Role, TextPart, ToolCall, ToolReturn, ToolReturnStatus
 from letta_grpc.domain.progress import Progress
 from letta_grpc.domain.runs import Run, Step
@@ -144,7 +145,10 @@ class RunRecord:
         return any(message.tool_calls for message in messages)
 
     def add_tool_message(self) -> None:
-        """Add the message that gathers the returns of the calls that were due, in the order of the calls."""
+        """Add the message that gathers the returns of the calls that were due, in the order of the calls.
+
+        Behind those of an earlier run's calls come the words that came with their answers: never one without the other.
+        """
         progress = self.progress
         if not progress.due:
             return
@@ -157,7 +161,10 @@ class RunRecord:
             step_id=self.step_id,
             create_time=self._clock.now(),
         )
+        settles = progress.phase is Phase.SETTLING_CALLS
         self.add(MessageCompleted(message))
+        if settles:
+            self.add(*map(MessageCompleted, messages_behind_answers(self.run, self.spec, self._clock.now())))
 
     def add_word(self, text: str, step_id: StepId) -> None:
         """Add a message in which the server tells the model why it is asked again."""

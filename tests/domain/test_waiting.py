@@ -7,7 +7,14 @@ import pytest
 from letta_grpc.domain.approvals import ActionKind, Answer, OpenBatch, PendingAction
 from letta_grpc.domain.events import ApprovalRequested, MessageCompleted, RunEvent, RunFinished, RunStarted, ToolReturned
 from letta_grpc.domain.ids import MessageId, RunId
-from letta_grpc.domain.inputs import completed, input_messages, is_answer
+from letta_grpc.domain.inputs import (
+    behind_answers,
+    completed,
+    entering,
+    input_messages,
+    is_answer,
+    messages_behind_answers,
+)
 from letta_grpc.domain.messages import (
     ApprovalInput,
     Approve,
@@ -87,16 +94,28 @@ def stored(*messages: SpokenInput | ApprovalInput | ReturnsInput) -> list[Messag
 def test_input_becomes_messages_of_the_run() -> None:
     decisions: tuple[Decision, ...] = (Approve(tool_call_id="a"), Deny(tool_call_id="b"))
     content = (TextPart("look"), ImagePart(url="http://x/y.png"))
-    spoken, decided, given = stored(
-        SpokenInput(role=Role.SYSTEM, content=content, otid="o1"),
-        ApprovalInput(decisions=decisions, otid="o2"),
-        ReturnsInput(tool_returns=(returned("c"),)),
-    )
+    (spoken,) = stored(SpokenInput(role=Role.SYSTEM, content=content, otid="o1"))
+    decided, given = stored(ApprovalInput(decisions=decisions, otid="o2"), ReturnsInput(tool_returns=(returned("c"),)))
     assert (spoken.role, spoken.content, spoken.otid) == (Role.SYSTEM, content, "o1")
     assert (decided.role, decided.decisions, decided.otid) == (Role.APPROVAL, decisions, "o2")
     assert (given.role, given.tool_returns, given.otid) == (Role.APPROVAL, (returned("c"),), None)
     assert {message.run_id for message in (spoken, decided, given)} == {RunId(RUN_ID)}
     assert {message.create_time for message in (spoken, decided, given)} == {NOW}
+
+
+def test_words_behind_answers_come_later_under_the_ids_behind_theirs() -> None:
+    answer, words = (
+        ReturnsInput(tool_returns=(returned("c"),)),
+        SpokenInput(role=Role.USER, content=(TextPart("And?"),), otid="o"),
+    )
+    said = RunSpec(messages=(answer, words))
+    ids = tuple(MessageId(f"message-{number}") for number in range(2))
+    told = run(input_message_ids=ids)
+    assert (entering(said), behind_answers(said)) == ((answer,), (words,))
+    assert [message.id for message in input_messages(told, said)] == [ids[0]]
+    (later,) = messages_behind_answers(told, said, NOW + timedelta(seconds=1))
+    assert (later.id, later.role, later.text, later.otid) == (ids[1], Role.USER, "And?", "o")
+    assert (later.run_id, later.create_time) == (told.id, NOW + timedelta(seconds=1))
 
 
 def test_only_decisions_and_returns_are_answers() -> None:

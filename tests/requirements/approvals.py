@@ -1,6 +1,7 @@
 """What is promised of tool calls that wait for an answer."""
 
 REQUIREMENTS = {
+    "words_behind_answers": "Words may come with the last answers: they follow the returns, whatever becomes of the run.",
     "approval_interrupts": "A call that needs an answer ends its run INTERRUPTED, with every waiting call listed, durably.",
     "approval_partial": "Answers may come one by one and in any order; nothing runs before the last is there.",
     "approval_edit": "A decision approves, approves edited arguments, or denies with a reason that the model is told.",

@@ -150,26 +150,38 @@ async def test_an_answer_to_no_waiting_call_names_it_and_those_that_wait(wire: W
     assert waiting(run_of(await answered(talk, yes("a")))) == ["b"]
 
 
+@requirement("words_behind_answers")
+async def test_words_may_come_with_the_answers(wire: Wire) -> None:
+    talk = await careful(wire)
+    await talk.ask(script(note("a")))
+    words = messages_pb2.InputMessage(user=messages_pb2.UserInput(text=script({"text": "Quickly done."})))
+    run = run_of(await answered(talk, yes("a"), words))
+    assert run.state == runs_pb2.RUN_STATE_COMPLETED
+    _, _, answer, tool, said, last = await talk.history()
+    assert [answer.id, said.id] == list(run.input_message_ids)
+    assert (tool.role, last.content[0].text) == (messages_pb2.ROLE_TOOL, "Quickly done.")
+
+
 @requirement("approval_unknown", "defect_empty_answer")
 async def test_answers_that_say_nothing_are_told_by_their_paths(wire: Wire) -> None:
     talk = await careful(wire)
     await talk.ask(script(note("a")))
     undecided = messages_pb2.ApprovalInput(decisions=[messages_pb2.Decision(tool_call_id="a"), messages_pb2.Decision()])
     wrong = [
+        messages_pb2.InputMessage(user=messages_pb2.UserInput(text="and by the way")),
         messages_pb2.InputMessage(approval=undecided),
         messages_pb2.InputMessage(approval=messages_pb2.ApprovalInput()),
         yes("a", "[]"),
-        messages_pb2.InputMessage(user=messages_pb2.UserInput(text="and by the way")),
     ]
     error = await failure_of(wire.runs.StreamRun(answer(talk, *wrong)))
     assert fields_of(error) == {
-        "run.messages": "must be answers to waiting calls alone, or other messages alone",
-        "run.messages[0].approval.decisions[0]": "must have approve or deny",
-        "run.messages[0].approval.decisions[1]": "must have approve or deny",
-        "run.messages[0].approval.decisions[1].tool_call_id": "must not be empty",
-        "run.messages[1].approval.decisions": "must have at least one",
-        "run.messages[2]": "answers 'a', as a message before it does",
-        "run.messages[2].approval.decisions[0].approve.arguments": "must be the JSON text of an object",
+        "run.messages": "must have answers to waiting calls before other messages",
+        "run.messages[1].approval.decisions[0]": "must have approve or deny",
+        "run.messages[1].approval.decisions[1]": "must have approve or deny",
+        "run.messages[1].approval.decisions[1].tool_call_id": "must not be empty",
+        "run.messages[2].approval.decisions": "must have at least one",
+        "run.messages[3]": "answers 'a', as a message before it does",
+        "run.messages[3].approval.decisions[0].approve.arguments": "must be the JSON text of an object",
     }
 
 

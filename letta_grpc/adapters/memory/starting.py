@@ -5,14 +5,14 @@ from datetime import datetime
 
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.approvals import OpenBatch, settle
-from letta_grpc.domain.errors import ApprovalPending, ConversationBusy, QueueFull
+from letta_grpc.domain.approvals import OpenBatch, pending_error, settle
+from letta_grpc.domain.errors import ConversationBusy, QueueFull
 from letta_grpc.domain.events import RunEvent
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.inputs import completed, is_answer
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
-from letta_grpc.domain.waiting import SUPERSEDED, denial, still_waiting
+from letta_grpc.domain.waiting import SUPERSEDED, check_said_before, denial, still_waiting
 from letta_grpc.ports.journal import Admit, Start
 
 
@@ -39,6 +39,7 @@ def admit_start(state: MemoryState, start: Start, admit: Admit, now: datetime) -
         return _beside(state, start, batch, Admitted(run=run, spec=start.spec, agent=agent, conversation=conversation))
     settled = settle(start.spec.messages, batch, state.answers.get(conversation.id, {}), now)
     if not isinstance(settled, OpenBatch):
+        check_said_before(start.spec.messages, settled, state.run(settled).spec)
         return settled
     spec = completed(start.spec, state.run(settled.run_id).spec)
     run = replace(admit(agent, conversation, spec), resumes_run_id=settled.run_id)
@@ -56,7 +57,7 @@ def _beside(state: MemoryState, start: Start, batch: OpenBatch | None, admitted:
         denied = denial(batch, SUPERSEDED, run)
         return replace(admitted, events=start.opening(run, denied), batch=batch, denied=denied)
     if batch and start.spec.conflict_policy is ConflictPolicy.REJECT:
-        raise ApprovalPending(run_id=batch.run_id, tool_call_ids=",".join(action.tool_call_id for action in batch.pending))
+        raise pending_error(batch)
     if batch or queue:
         _check_queue(state, start, run)
         return replace(admitted, run=replace(run, state=RunState.QUEUED, start_time=None))

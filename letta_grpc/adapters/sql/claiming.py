@@ -41,11 +41,10 @@ from letta_grpc.adapters.sql.session import Session
 from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.adapters.sql.waiting import find_batch, known_answers, settle_batch, store_answers
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.approvals import OpenBatch, answers_in, settle
+from letta_grpc.domain.approvals import OpenBatch, answers_in, pending_error, settle
 from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.errors import (
     AgentNotFound,
-    ApprovalPending,
     ConversationBusy,
     ConversationNotFound,
     QueueFull,
@@ -56,7 +55,7 @@ from letta_grpc.domain.ids import AgentId, ConversationId, RunId
 from letta_grpc.domain.inputs import completed, input_messages, is_answer
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
-from letta_grpc.domain.waiting import SUPERSEDED, denial, still_waiting
+from letta_grpc.domain.waiting import SUPERSEDED, check_said_before, denial, still_waiting
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
 
@@ -143,7 +142,7 @@ def admit_start(
     if not others and not batch:
         return _begun(session, start, place, run)
     if batch and start.spec.conflict_policy is ConflictPolicy.REJECT:
-        raise ApprovalPending(run_id=batch.run_id, tool_call_ids=",".join(action.tool_call_id for action in batch.pending))
+        raise pending_error(batch)
     interrupts = _may_wait(start, run.conversation_id, others)
     return Admitted(run=replace(run, state=RunState.QUEUED, start_time=None), spec=start.spec, interrupts=interrupts)
 
@@ -159,6 +158,7 @@ def _admit_answer(
     messages = start.spec.messages
     settled = settle(messages, batch, known_answers(session, place.conversation.id, answers_in(messages)), now)
     if not isinstance(settled, OpenBatch):
+        check_said_before(messages, settled, spec_of(session.fetch(RUN, {"the_run": settled})[0]))
         return settled
     spec = completed(start.spec, spec_of(session.fetch(RUN, {"the_run": settled.run_id})[0]))
     run = replace(admit(place.agent, place.conversation, spec), resumes_run_id=settled.run_id)

@@ -6,9 +6,16 @@ import asyncio
 import pytest
 
 from letta_grpc.domain.completions import ToolDefinition
-from letta_grpc.domain.errors import ApprovalAlreadyResolved, CancelRequested, InvalidRequest, LettaError, ResourceInUse
+from letta_grpc.domain.errors import (
+    ApprovalAlreadyResolved,
+    ApprovalPending,
+    CancelRequested,
+    InvalidRequest,
+    LettaError,
+    ResourceInUse,
+)
 from letta_grpc.domain.events import ApprovalRequested, RunFinished, RunStarted, ToolExecutionStarted
-from letta_grpc.domain.messages import Approve, Deny, Role
+from letta_grpc.domain.messages import Approve, Deny, Role, SpokenInput, TextPart
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState, StopReason
 from letta_grpc.ports.codec import EventCodec
@@ -30,6 +37,7 @@ from letta_grpc.testing.journals.scenes import LEASE_TIME, events_of, kinds_of
 from letta_grpc.testing.stores.world import World, held
 
 _ALL = PageRequest(size=1000)
+_WORDS = SpokenInput(role=Role.USER, content=(TextPart("And be quick."),))
 _TOOL = ToolDefinition(name="send", description="", parameters="{}")
 
 
@@ -148,6 +156,41 @@ class AnswerContract:
             assert caught.value.metadata == {"tool_call_id": "a", "run_id": first.run.id}
         assert await messages_of(world, asked) == before
         assert await pending_of(world, first.run.id) == ["b"]
+
+    async def test_words_behind_answers_do_not_enter_with_them(self, world: World) -> None:
+        """They come once the calls have their returns; their ids stand behind those of the answers."""
+        asked = await waiting(world, "a", "b")
+        claim = await send(world, asked, decide(Approve(tool_call_id="a"), Deny(tool_call_id="b")), _WORDS)
+        assert len(claim.run.input_message_ids) == 2
+        (answer,) = await world.history.of_run(claim.run.id)
+        assert (answer.id, answer.role) == (claim.run.input_message_ids[0], Role.APPROVAL)
+        assert claim.spec.messages[-1] == _WORDS
+
+    async def test_words_wait_for_the_last_answer(self, world: World) -> None:
+        """Nothing is stored of what comes too early."""
+        asked = await waiting(world, "a", "b")
+        with pytest.raises(ApprovalPending) as caught:
+            await send(world, asked, approve("a"), _WORDS)
+        assert caught.value.metadata == {"run_id": asked.id, "tool_call_ids": "b"}
+        first = await send(world, asked, approve("a"))
+        with pytest.raises(ApprovalAlreadyResolved) as refused:
+            await send(world, asked, decide(Approve(tool_call_id="a"), Approve(tool_call_id="b")), _WORDS)
+        assert refused.value.metadata == {"tool_call_id": "a", "run_id": first.run.id}
+        assert await pending_of(world, first.run.id) == ["b"]
+        assert (await send(world, asked, approve("b"), _WORDS)).lease is not None
+
+    async def test_the_same_answer_with_the_same_words_is_the_run_that_they_made(self, world: World) -> None:
+        """With others, or with words that it had not, it is refused: nobody would hear them."""
+        asked, plain = await waiting(world, "a"), await waiting(world, "a")
+        first = await send(world, asked, approve("a"), _WORDS)
+        assert (await send(world, asked, approve("a"), _WORDS)).run.id == first.run.id
+        assert (await send(world, asked, approve("a"))).run.id == first.run.id
+        second = await send(world, plain, approve("a"))
+        others = SpokenInput(role=Role.USER, content=(TextPart("Or not."),))
+        for like, words, run_id in ((asked, others, first.run.id), (plain, _WORDS, second.run.id)):
+            with pytest.raises(ApprovalAlreadyResolved) as caught:
+                await send(world, like, approve("a"), words)
+            assert caught.value.metadata == {"tool_call_id": "a", "run_id": run_id}
 
     async def test_answers_to_calls_that_do_not_wait_are_refused(self, world: World) -> None:
         """Those of another conversation too, or of none."""

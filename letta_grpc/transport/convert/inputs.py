@@ -30,14 +30,14 @@ IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 def input_from_pb(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) -> tuple[InputMessage, ...]:
-    """Return the input of a run; at least one message. Answers to waiting calls stand alone."""
+    """Return the input of a run; at least one message. Answers to waiting calls come first."""
     parsed = tuple(_input_message(rules, f"{path}[{index}]", message) for index, message in enumerate(messages))
     if not parsed:
         rules.broken(path, "must have at least one message")
     answers = [isinstance(message, ApprovalInput | ReturnsInput) for message in parsed]
     if any(answers):
-        if not all(answers):
-            rules.broken(path, "must be answers to waiting calls alone, or other messages alone")
+        if sorted(answers, reverse=True) != answers:
+            rules.broken(path, "must have answers to waiting calls before other messages")
         _check_answered_once(rules, path, parsed)
     return parsed
 

@@ -1103,7 +1103,8 @@ pub struct PendingAction {
 /// What to run. Part of the payload that a request id stands for.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunSpec {
-    /// The input, in order; at least one.
+    /// The input, in order; at least one. Words may follow answers to waiting calls if no call is left open: they enter the
+    /// conversation once the calls have their returns.
     #[prost(message, repeated, tag = "1")]
     pub messages: ::prost::alloc::vec::Vec<InputMessage>,
     /// How many times the model may be asked. 1 to 1000; default 50.
