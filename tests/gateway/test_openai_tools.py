@@ -143,7 +143,7 @@ async def test_tools_that_are_not_allowed_are_not_offered(server: Faced) -> None
 
 
 @requirement("openai_tool_choice")
-@pytest.mark.parametrize("history", [[], [RELUCTANT, called(CALL), returned("Processed.")], [RELUCTANT, called(CALL)]])
+@pytest.mark.parametrize("history", [[], [RELUCTANT, called(CALL)], [RELUCTANT, called(CALL), returned("old", "call_0")]])
 async def test_a_call_that_had_to_be_made_needs_no_return(server: Faced, history: list[dict[str, Any]]) -> None:
     agent_id = await server.agent("scripted/script")
     await asked(server, agent_id, RELUCTANT, tool_choice="required")
@@ -155,6 +155,36 @@ async def test_a_call_that_had_to_be_made_needs_no_return(server: Faced, history
     stored = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
     ((told,),) = [message["toolReturns"] for message in stored if message["role"] == "ROLE_TOOL"]
     assert "Another message came" in told["text"]
+
+
+@requirement("openai_tools")
+async def test_words_may_stand_behind_what_the_tools_returned(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    oslo = {"tool_call": {"name": "get_weather", "arguments": {"city": "Oslo"}, "id": "call_2"}}
+    first = user(script([{"text": "Let me look."}, ROME, oslo], [{"text": "Sunny."}]))
+    await asked(server, agent_id, first)
+    history = [first, called(CALL), returned("sunny"), returned("snow", "call_2")]
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    body = {"model": agent_id, "messages": [*history, user(script([{"text": "Next."}]))], "tools": [TOOL]}
+    answers = [(await server.http.post(CHAT, json=body, headers=key)).json() for _ in range(2)]
+    assert [answer["choices"][0]["message"]["content"] for answer in answers] == ["Next."] * 2
+    assert answers[0]["id"] == answers[1]["id"]
+    stored = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
+    assert [each["text"] for message in stored if message["role"] == "ROLE_TOOL" for each in message["toolReturns"]] == [
+        "sunny",
+        "snow",
+    ]
+    assert [message["role"] for message in stored][-3:] == ["ROLE_TOOL", "ROLE_USER", "ROLE_ASSISTANT"]
+
+
+@requirement("openai_tools")
+async def test_words_behind_some_of_the_returns_are_told_how_to_answer_the_calls(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    oslo = {"tool_call": {"name": "get_weather", "arguments": {"city": "Oslo"}, "id": "call_2"}}
+    await asked(server, agent_id, user(script([ROME, oslo])))
+    body = {"model": agent_id, "messages": [returned("sunny"), user("and now?")]}
+    answer = await server.http.post(CHAT, json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
 
 
 @requirement("openai_tool_choice")

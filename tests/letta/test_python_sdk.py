@@ -126,6 +126,21 @@ def test_a_call_waits_for_an_approval(client: Client, site: Site, approve: bool)
     ]
 
 
+def test_a_message_may_come_with_the_answer(client: Client, site: Site) -> None:
+    agent_id = site.agent(toolApprovals={TOOL: True})
+    request = named(
+        client.agents.messages.create(agent_id, messages=user(script([call()]))).messages, "approval_request_message"
+    )
+    decision: Any = {"type": "approval", "tool_call_id": request.tool_call.tool_call_id, "approve": True}
+    both: Any = [{"type": "approval", "approvals": [decision]}, *user(script(WORDS))]
+    assert said(client.agents.messages.create(agent_id, messages=both).messages) == COUNT
+    assert kinds(client.agents.messages.list(agent_id, order="asc"))[-3:] == [
+        "tool_return_message",
+        "user_message",
+        "assistant_message",
+    ]
+
+
 def test_an_older_client_answers_the_request_as_a_whole(client: Client, site: Site) -> None:
     agent_id = site.agent(toolApprovals={TOOL: True})
     asked = client.agents.messages.create(agent_id, messages=user(script([call(), call()], WORDS)))

@@ -14,8 +14,8 @@ A stream: chunks in order, the first with the role, all with one id; the reason 
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object
 before `[DONE]`, which SDKs raise with its message and code; without streaming it is a status with `x-should-retry: false`,
 since a retry would say the message to the agent again. Calls that wait end the answer with `tool_calls`. Messages of role
-`tool` at the end answer those of the client's tools, and nothing else is said with them; an approval of one of the agent's own
-tools is for the native routes. What `tool_choice` made it call need not be answered (`chosen_calls.py`).
+`tool` answer those of the client's tools, at the end or right before its words; an approval of one of the agent's own tools is
+for the native routes. What `tool_choice` made it call need not be answered (`waiting_calls.py`).
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -32,9 +32,9 @@ from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
 from letta_grpc.gateway.faces.openai.answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
-from letta_grpc.gateway.faces.openai.chosen_calls import ChosenCalls
 from letta_grpc.gateway.faces.openai.repeats import Attempt, Repeats
 from letta_grpc.gateway.faces.openai.requests import NO_AGENT, ChatRequest, chat_request_of
+from letta_grpc.gateway.faces.openai.waiting_calls import WaitingCalls
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
 from letta_grpc.gateway.leaving import unless_left
@@ -68,7 +68,7 @@ def openai(ground: Ground) -> Sequence[BaseRoute]:
         wanted = chat_request_of(body, attempt.key)
         metadata = metadata_of(request.scope)
         turns = Turns(ground.channel, metadata, attempt.leave)
-        responses = ChosenCalls(ground.channel, metadata).passed(turns, wanted.start)
+        responses = WaitingCalls(ground.channel, metadata).passed(turns, wanted)
         if wanted.is_stream:
             return EventStream(_blocks(responses, wanted, attempt), _refusal)
         return JSONResponse(await unless_left(request.receive, _completion(responses)))

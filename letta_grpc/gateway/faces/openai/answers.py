@@ -167,7 +167,7 @@ def told(failure: Failure) -> Json:
 # The server's own words name choices that a chat completion has not.
 _PENDING = (
     "The conversation waits for answers to tool calls: end the messages with one of role 'tool' for each call of "
-    "a tool of yours. The native routes take the others."
+    "a tool of yours, or put them right before the user's. The native routes take the others."
 )
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 

@@ -29,9 +29,10 @@ _NAMESPACE = uuid.UUID("6f6e6b0c-6f7e-5d0a-9d0b-4f6a1c2f7b11")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """A start, and how its answer is wanted."""
+    """A start, and how its answer is wanted. `before`: the messages before the last one."""
 
     start: pb.StreamRunRequest
+    before: Sequence[object]
     is_stream: bool
     with_usage: bool
 
@@ -67,7 +68,7 @@ def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatR
     start = pb.StreamRunRequest(agent_id=model, run=spec)
     if idempotency_key:
         start.request_id = str(uuid.uuid5(_NAMESPACE, f"{model}\n{idempotency_key}"))
-    return ChatRequest(start=start, is_stream=is_stream, with_usage=options.get("include_usage") is True)
+    return ChatRequest(start=start, before=messages[:-1], is_stream=is_stream, with_usage=options.get("include_usage") is True)
 
 
 def _messages(body: Mapping[str, Any]) -> list[object]:

@@ -1,0 +1,100 @@
+"""Chat completions that end with words while calls wait: whoever says more has answered them, or is done with them.
+
+- Returns may stand right before the words: then they are given with them.
+- Calls that `tool_choice` has made the model make are a whole answer, and few clients ever say what they returned: they are
+  denied, as by a native start that interrupts.
+
+Other calls wait on, for messages of role `tool`.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import grpc
+
+from letta_grpc.gateway.faces.openai.requests import CHOSEN, ChatRequest
+from letta_grpc.gateway.faces.openai.tools import returns_in
+from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.metadata import Metadata
+from letta_grpc.gateway.turns import Turns
+from letta_grpc.gateway.upstream import settled
+from letta_grpc.v1 import messages_pb2, run_service_pb2_grpc, runs_pb2
+from letta_grpc.v1 import run_service_pb2 as pb
+
+_REUSED = "REQUEST_ID_REUSED"
+
+
+class WaitingCalls:
+    """Lets requests pass by calls that wait, for one caller."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata) -> None:
+        self._stub = run_service_pb2_grpc.RunServiceStub(channel)
+        self._metadata = metadata
+
+    async def passed(self, turns: Turns, request: ChatRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
+        """Run in turn, past calls that are answered or done with. Raises Failure."""
+        ways: Sequence[pb.StreamRunRequest] = ()
+        try:
+            async with aclosing(turns.stream_in_turn(request.start)) as responses:
+                async for response in responses:
+                    yield response
+        except Failure as failure:
+            ways = await self._ways(failure, request)
+            if not ways:
+                raise
+        for way in ways:
+            try:
+                async with aclosing(turns.stream(way)) as responses:
+                    async for response in responses:
+                        yield response
+            except Failure as failure:
+                if failure.reason != _REUSED or way is ways[-1]:
+                    raise
+            else:
+                return
+
+    async def _ways(self, failure: Failure, request: ChatRequest) -> Sequence[pb.StreamRunRequest]:
+        """Return how a start of words that was refused can be made."""
+        if not request.start.run.messages[0].HasField("user"):
+            return ()
+        match failure.reason:
+            case "REQUEST_ID_REUSED":
+                # It may have been made so before, and be repeated.
+                given = returns_in(request.before)
+                return [*([_answering(request.start, given)] if given else ()), _interrupting(request.start)]
+            # One that has waited its turn is a run already, and can't begin in another way.
+            case "APPROVAL_PENDING" if request.start.run.conflict_policy != runs_pb2.CONFLICT_POLICY_ENQUEUE:
+                waiting = set(failure.facts["tool_call_ids"].split(","))
+                given = returns_in(request.before)
+                if given and waiting == {returned.tool_call_id for returned in given.returns}:
+                    return [_answering(request.start, given)]
+                return [_interrupting(request.start)] if await self._is_done_with(failure.facts["run_id"]) else ()
+            case _:
+                return ()
+
+    async def _is_done_with(self, run_id: str) -> bool:
+        run = (await settled(self._stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=self._metadata))).run
+        are_clients = all(action.kind == runs_pb2.ACTION_KIND_CLIENT_TOOL for action in run.pending_actions)
+        return CHOSEN in run.metadata and are_clients
+
+
+def _answering(start: pb.StreamRunRequest, given: messages_pb2.ToolReturnsInput) -> pb.StreamRunRequest:
+    way = _copied(start)
+    words = list(way.run.messages)
+    del way.run.messages[:]
+    way.run.messages.extend([messages_pb2.InputMessage(tool_returns=given), *words])
+    return way
+
+
+def _interrupting(start: pb.StreamRunRequest) -> pb.StreamRunRequest:
+    way = _copied(start)
+    way.run.conflict_policy = runs_pb2.CONFLICT_POLICY_INTERRUPT
+    return way
+
+
+def _copied(start: pb.StreamRunRequest) -> pb.StreamRunRequest:
+    way = pb.StreamRunRequest()
+    way.CopyFrom(start)
+    # Waiting its turn has set it.
+    way.run.ClearField("conflict_policy")
+    return way
