@@ -97,7 +97,7 @@ fmt: $(EVERYTHING) ## Format the code and fix what can be fixed mechanically
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format --quiet
 
-docs: $(EVERYTHING) ## Write the generated tables and transcripts of the documents
+docs: $(EVERYTHING) grpcurl ## Write the generated tables and transcripts of the documents
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.support.recording
 
 bench: $(EVERYTHING) ## Measure against the bare upstream and a relay without state
