@@ -32,9 +32,9 @@ class ChatRequest:
     """A start, and how its answer is wanted. `before`: the messages before the last one."""
 
     start: pb.StreamRunRequest
-    before: Sequence[object]
     is_stream: bool
     with_usage: bool
+    before: Sequence[object] = ()
 
     @property
     def model(self) -> str:

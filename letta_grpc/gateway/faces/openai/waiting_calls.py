@@ -7,7 +7,7 @@
 Other calls wait on, for messages of role `tool`.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 
 import grpc
@@ -33,7 +33,7 @@ class WaitingCalls:
 
     async def passed(self, turns: Turns, request: ChatRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
         """Run in turn, past calls that are answered or done with. Raises Failure."""
-        ways: Sequence[pb.StreamRunRequest] = ()
+        ways: list[pb.StreamRunRequest] = []
         try:
             async with aclosing(turns.stream_in_turn(request.start)) as responses:
                 async for response in responses:
@@ -53,24 +53,21 @@ class WaitingCalls:
             else:
                 return
 
-    async def _ways(self, failure: Failure, request: ChatRequest) -> Sequence[pb.StreamRunRequest]:
+    async def _ways(self, failure: Failure, request: ChatRequest) -> list[pb.StreamRunRequest]:
         """Return how a start of words that was refused can be made."""
         if not request.start.run.messages[0].HasField("user"):
-            return ()
+            return []
         match failure.reason:
             case "REQUEST_ID_REUSED":
                 # It may have been made so before, and be repeated.
-                given = returns_in(request.before)
-                return [*([_answering(request.start, given)] if given else ()), _interrupting(request.start)]
+                return [*_answering(request), _interrupting(request)]
             # One that has waited its turn is a run already, and can't begin in another way.
             case "APPROVAL_PENDING" if request.start.run.conflict_policy != runs_pb2.CONFLICT_POLICY_ENQUEUE:
-                waiting = set(failure.facts["tool_call_ids"].split(","))
-                given = returns_in(request.before)
-                if given and waiting == {returned.tool_call_id for returned in given.returns}:
-                    return [_answering(request.start, given)]
-                return [_interrupting(request.start)] if await self._is_done_with(failure.facts["run_id"]) else ()
+                if answering := _answering(request, failure.facts["tool_call_ids"].split(",")):
+                    return answering
+                return [_interrupting(request)] if await self._is_done_with(failure.facts["run_id"]) else []
             case _:
-                return ()
+                return []
 
     async def _is_done_with(self, run_id: str) -> bool:
         run = (await settled(self._stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=self._metadata))).run
@@ -78,23 +75,25 @@ class WaitingCalls:
         return CHOSEN in run.metadata and are_clients
 
 
-def _answering(start: pb.StreamRunRequest, given: messages_pb2.ToolReturnsInput) -> pb.StreamRunRequest:
-    way = _copied(start)
-    words = list(way.run.messages)
-    del way.run.messages[:]
-    way.run.messages.extend([messages_pb2.InputMessage(tool_returns=given), *words])
-    return way
+def _answering(request: ChatRequest, call_ids: Collection[str] = ()) -> list[pb.StreamRunRequest]:
+    """Return the start with the returns that stand before its words; none if they are not those of these calls."""
+    given = returns_in(request.before)
+    if given is None or (call_ids and {returned.tool_call_id for returned in given.returns} != set(call_ids)):
+        return []
+    way = _copied(request)
+    way.run.messages.insert(0, messages_pb2.InputMessage(tool_returns=given))
+    return [way]
 
 
-def _interrupting(start: pb.StreamRunRequest) -> pb.StreamRunRequest:
-    way = _copied(start)
+def _interrupting(request: ChatRequest) -> pb.StreamRunRequest:
+    way = _copied(request)
     way.run.conflict_policy = runs_pb2.CONFLICT_POLICY_INTERRUPT
     return way
 
 
-def _copied(start: pb.StreamRunRequest) -> pb.StreamRunRequest:
+def _copied(request: ChatRequest) -> pb.StreamRunRequest:
     way = pb.StreamRunRequest()
-    way.CopyFrom(start)
+    way.CopyFrom(request.start)
     # Waiting its turn has set it.
     way.run.ClearField("conflict_policy")
     return way
