@@ -15,10 +15,10 @@ from letta_grpc.domain.messages import (
     Deny,
     InputMessage,
     ReturnsInput,
-    SpokenInput,
     ToolCall,
     ToolReturn,
     ToolReturnStatus,
+    words_in,
 )
 from letta_grpc.domain.names import Name
 from letta_grpc.domain.return_limits import cut_return, share_of
@@ -141,12 +141,12 @@ def settle(
     ApprovalPending, if calls are left open, and ApprovalAlreadyResolved, if only some of the answers are new.
     """
     answers = answers_in(messages)
-    has_words = any(isinstance(message, SpokenInput) for message in messages)
+    words = words_in(messages)
     open_actions = {action.tool_call_id: action for action in batch.pending} if batch else {}
     repeated = _repeated(answers, open_actions, known)
     if batch is None or len(repeated) == len(answers):
         return repeated[-1]
-    if has_words and repeated:
+    if words and repeated:
         call_id = next(call_id for call_id in answers if call_id not in open_actions)
         raise ApprovalAlreadyResolved(tool_call_id=call_id, run_id=repeated[0])
     fresh = {call_id: answer for call_id, (_, answer) in answers.items() if call_id in open_actions}
@@ -155,7 +155,7 @@ def settle(
         raise ApprovalExpired(tool_call_id=next(iter(fresh)), run_id=batch.run_id)
     _check_kinds(answers, open_actions)
     settled = replace(batch, answers={**batch.answers, **fresh})
-    if has_words and settled.pending:
+    if words and settled.pending:
         raise pending_error(settled)
     return settled
 

@@ -5,18 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from letta_grpc.domain.ids import MessageId
-from letta_grpc.domain.messages import ApprovalInput, InputMessage, Message, ReturnsInput, Role, SpokenInput
+from letta_grpc.domain.messages import ApprovalInput, InputMessage, Message, ReturnsInput, Role, SpokenInput, words_in
 from letta_grpc.domain.runs import Run, RunSpec
 
 
 def is_answer(messages: Sequence[InputMessage]) -> bool:
     """Say whether an input answers waiting calls. Words may follow the answers then."""
     return any(isinstance(message, ApprovalInput | ReturnsInput) for message in messages)
-
-
-def words_in(messages: Sequence[InputMessage]) -> tuple[SpokenInput, ...]:
-    """Return what is said in an input."""
-    return tuple(message for message in messages if isinstance(message, SpokenInput))
 
 
 def entering(spec: RunSpec) -> tuple[InputMessage, ...]:

@@ -1,6 +1,6 @@
 """Messages: what goes into a conversation and what is kept of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -173,3 +173,8 @@ class ReturnsInput:
 
 
 InputMessage = SpokenInput | ApprovalInput | ReturnsInput
+
+
+def words_in(messages: Sequence[InputMessage]) -> tuple[SpokenInput, ...]:
+    """Return what is said in an input."""
+    return tuple(message for message in messages if isinstance(message, SpokenInput))

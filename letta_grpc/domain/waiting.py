@@ -9,8 +9,8 @@ from letta_grpc.domain.approvals import OpenBatch, PendingAction, answers_in
 from letta_grpc.domain.errors import ApprovalAlreadyResolved
 from letta_grpc.domain.events import ApprovalRequested, MessageCompleted, RunEvent, RunFinished, RunStarted, ToolReturned
 from letta_grpc.domain.ids import RunId, new_message_id, new_run_id
-from letta_grpc.domain.inputs import behind_answers, words_in
-from letta_grpc.domain.messages import InputMessage, Message, Role
+from letta_grpc.domain.inputs import behind_answers
+from letta_grpc.domain.messages import InputMessage, Message, Role, words_in
 from letta_grpc.domain.runs import Run, RunSpec, RunState, StopReason, waiting_reason
 from letta_grpc.domain.usage import Timing
 
