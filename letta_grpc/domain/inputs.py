@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from letta_grpc.domain.ids import MessageId
+from letta_grpc.domain.approvals import answers_in
+from letta_grpc.domain.errors import ApprovalAlreadyResolved
+from letta_grpc.domain.ids import MessageId, RunId
 from letta_grpc.domain.messages import ApprovalInput, InputMessage, Message, ReturnsInput, Role, SpokenInput, words_in
 from letta_grpc.domain.runs import Run, RunSpec
 
@@ -27,6 +29,13 @@ def entering(spec: RunSpec) -> tuple[InputMessage, ...]:
 def behind_answers(spec: RunSpec) -> tuple[SpokenInput, ...]:
     """Return the words that follow answers."""
     return words_in(spec.messages) if is_answer(spec.messages) else ()
+
+
+def check_said_before(messages: Sequence[InputMessage], run_id: RunId, spec: RunSpec) -> None:
+    """Raise ApprovalAlreadyResolved if the run that brought these answers before was not told the words behind them."""
+    words = words_in(messages)
+    if words and words != behind_answers(spec):
+        raise ApprovalAlreadyResolved(tool_call_id=next(iter(answers_in(messages))), run_id=run_id)
 
 
 def captured(run: Run, spec: RunSpec, new_id: Callable[[], MessageId], time: datetime) -> Iterator[Message]:

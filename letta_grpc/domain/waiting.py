@@ -1,17 +1,14 @@
 """Runs around calls that wait for answers: one that leaves some of them waiting, and those that deny them all."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from letta_grpc.domain.approvals import OpenBatch, PendingAction, answers_in
-from letta_grpc.domain.errors import ApprovalAlreadyResolved
+from letta_grpc.domain.approvals import OpenBatch, PendingAction
 from letta_grpc.domain.events import ApprovalRequested, MessageCompleted, RunEvent, RunFinished, RunStarted, ToolReturned
-from letta_grpc.domain.ids import RunId, new_message_id, new_run_id
-from letta_grpc.domain.inputs import behind_answers
-from letta_grpc.domain.messages import InputMessage, Message, Role, words_in
-from letta_grpc.domain.runs import Run, RunSpec, RunState, StopReason, waiting_reason
+from letta_grpc.domain.ids import new_message_id, new_run_id
+from letta_grpc.domain.messages import Message, Role
+from letta_grpc.domain.runs import Run, RunState, StopReason, waiting_reason
 from letta_grpc.domain.usage import Timing
 
 # What the model is told of calls that nobody denied by a decision.
@@ -46,16 +43,6 @@ class Brief:
             timing=Timing(total=0.0),
         )
         return cls(run=ended, events=(RunStarted(run), *events, RunFinished(ended)))
-
-
-def check_said_before(messages: Sequence[InputMessage], run_id: RunId, spec: RunSpec) -> None:
-    """Check that the run which had brought these answers was told the words behind them, too.
-
-    Raises ApprovalAlreadyResolved.
-    """
-    words = words_in(messages)
-    if words and words != behind_answers(spec):
-        raise ApprovalAlreadyResolved(tool_call_id=next(iter(answers_in(messages))), run_id=run_id)
 
 
 def still_waiting(run: Run, batch: OpenBatch) -> Brief:

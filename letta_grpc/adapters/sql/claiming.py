@@ -52,10 +52,10 @@ from letta_grpc.domain.errors import (
 )
 from letta_grpc.domain.events import RunEvent
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId
-from letta_grpc.domain.inputs import completed, input_messages, is_answer
+from letta_grpc.domain.inputs import check_said_before, completed, input_messages, is_answer
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
-from letta_grpc.domain.waiting import SUPERSEDED, check_said_before, denial, still_waiting
+from letta_grpc.domain.waiting import SUPERSEDED, denial, still_waiting
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
 from letta_grpc.ports.stores import AgentContext
 
