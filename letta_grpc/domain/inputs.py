@@ -58,9 +58,8 @@ def input_messages(run: Run, spec: RunSpec) -> Iterator[Message]:
 
 def messages_behind_answers(run: Run, spec: RunSpec, time: datetime) -> Iterator[Message]:
     """Yield the messages that words behind answers become once the calls have their returns."""
-    words = behind_answers(spec)
-    message_ids = run.input_message_ids[len(run.input_message_ids) - len(words) :]
-    for message_id, given in zip(message_ids, words, strict=True):
+    message_ids = run.input_message_ids[len(entering(spec)) :]
+    for message_id, given in zip(message_ids, behind_answers(spec), strict=True):
         yield replace(_stored(run, message_id, given), create_time=time)
 
 

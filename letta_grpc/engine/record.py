@@ -162,9 +162,8 @@ class RunRecord:
             create_time=self._clock.now(),
         )
         settles = progress.phase is Phase.SETTLING_CALLS
-        self.add(MessageCompleted(message))
-        if settles:
-            self.add(*map(MessageCompleted, messages_behind_answers(self.run, self.spec, self._clock.now())))
+        words = messages_behind_answers(self.run, self.spec, message.create_time) if settles else ()
+        self.add(*map(MessageCompleted, (message, *words)))
 
     def add_word(self, text: str, step_id: StepId) -> None:
         """Add a message in which the server tells the model why it is asked again."""
