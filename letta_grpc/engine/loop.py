@@ -23,7 +23,7 @@ from letta_grpc.engine.contexts import model_request
 from letta_grpc.engine.ends import RunEnd, completed, interrupted
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.tool_calls import ToolCalls
-from letta_grpc.engine.toolbox import Toolbox, toolbox_of
+from letta_grpc.engine.toolbox import toolbox_of
 from letta_grpc.engine.turn import StepCalls, Turn, calls_before
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.partial_json import PartialJson
@@ -97,7 +97,7 @@ class AgentLoop:
         agent = agent or (await self._load(record)).agent
         record.has_sleeptime = agent.sleeptime is not None
         toolbox = await toolbox_of(agent, record.spec, self._tools)
-        chosen = await self._chosen(record, toolbox) if record.spec.tool_choice else ()
+        chosen = await self._chosen(record)
         if not toolbox.policy.in_order:
             return Turn(toolbox, chosen=chosen)
         if record.made is None:
@@ -105,13 +105,12 @@ class AgentLoop:
             record.made = [] if is_new else await calls_before(record.run, self._history, self._runs, toolbox.definitions)
         return Turn(toolbox, tuple(record.made), chosen)
 
-    async def _chosen(self, record: RunRecord, toolbox: Toolbox) -> Collection[str]:
+    async def _chosen(self, record: RunRecord) -> Collection[str]:
         """Return the tools one of which has to be called before anything else, none once that has happened."""
         if record.chosen is None:
             chosen = record.spec.tool_choice
-            earlier = () if record.lease.attempt == 1 else await self._history.of_run(record.run.id)
-            is_done = any(call.tool in chosen for call in made_in(earlier, toolbox.definitions))
-            record.chosen = () if is_done else chosen
+            earlier = await self._history.of_run(record.run.id) if chosen and record.lease.attempt > 1 else ()
+            record.chosen = () if made_in(earlier, chosen) else chosen
         return record.chosen
 
     @staticmethod

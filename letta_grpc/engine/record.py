@@ -52,7 +52,7 @@ class RunRecord:
         self.answer_usage = Usage(step_count=1)
         # The calls that were made in the run's turn before this step; None until somebody has looked.
         self.made: list[MadeCall] | None = None
-        # What is left of the spec's `tool_choice`; None until somebody has looked.
+        # The spec's `tool_choice`, empty once one of it was called; None until somebody has looked.
         self.chosen: Collection[str] | None = None
         # Whether its agent may have others that work in the background after its turns; known from the first step on.
         self.has_sleeptime = False
