@@ -11,6 +11,7 @@ ends over what goes on. A turn in which nothing may be called any more can alway
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from typing import Self
 
 from letta_grpc.domain.completions import ANY_TOOL
 from letta_grpc.domain.tool_rules import (
@@ -43,7 +44,7 @@ class Offer:
             return None
         return self.tools[0] if len(self.tools) == 1 else ANY_TOOL
 
-    def narrowed(self, wanted: Collection[str]) -> "Offer":
+    def narrowed(self, wanted: Collection[str]) -> Self:
         """Return what it has of these tools, one of which must be called then; the offer itself if it has none of them."""
         tools = tuple(tool for tool in self.tools if tool in wanted)
         return replace(self, tools=tools, must_call=True) if tools else self
