@@ -62,8 +62,7 @@ def admission(start: Start, models: Models, clock: Clock) -> Admit:
         if spec.kind is not RunKind.CAPTURE:
             check_model(models, handle, path)
         check_speech(agent, spec)
-        if spec.tool_choice:
-            check_choice(agent, spec)
+        check_choice(agent, spec)
         now = clock.now()
         return Run(
             id=start.run_id,
