@@ -35,10 +35,9 @@ def input_from_pb(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) 
     if not parsed:
         rules.broken(path, "must have at least one message")
     answers = [isinstance(message, ApprovalInput | ReturnsInput) for message in parsed]
-    if any(answers):
-        if sorted(answers, reverse=True) != answers:
-            rules.broken(path, "must have answers to waiting calls before other messages")
-        _check_answered_once(rules, path, parsed)
+    if sorted(answers, reverse=True) != answers:
+        rules.broken(path, "must have answers to waiting calls before other messages")
+    _check_answered_once(rules, path, parsed)
     return parsed
 
 
