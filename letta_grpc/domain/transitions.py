@@ -46,7 +46,7 @@ TRANSITIONS: dict[tuple[Phase, type[RunEvent]], Phase] = {
     (Phase.BETWEEN_STEPS, ToolExecutionStarted): Phase.SETTLING_CALLS,
     (Phase.BETWEEN_STEPS, ToolReturned): Phase.SETTLING_CALLS,
     (Phase.BETWEEN_STEPS, ContextCompacted): Phase.BETWEEN_STEPS,
-    # A turn that happened elsewhere is captured.
+    # A turn that happened elsewhere is captured, or words follow the returns of calls that waited.
     (Phase.BETWEEN_STEPS, MessageCompleted): Phase.BETWEEN_STEPS,
     # Calls still wait after this run's answers, or after a completed step.
     (Phase.BETWEEN_STEPS, ApprovalRequested): Phase.BETWEEN_STEPS,
