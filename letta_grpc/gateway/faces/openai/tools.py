@@ -39,10 +39,10 @@ def tools_in(body: Mapping[str, Any]) -> Tools:
             return Tools(())
         case "required" if offered:
             return Tools(offered, [tool.name for tool in offered])
-        case {"type": "function", "function": {"name": str(name)}}:
-            return Tools(offered, [name])
+        case {"type": "function"} as function:
+            return Tools(offered, [_chosen_name(function)])
         case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": [_, *_] as allowed}}:
-            names = [_name(tool) for tool in allowed]
+            names = [_chosen_name(tool) for tool in allowed]
             return Tools([tool for tool in offered if tool.name in names], names if mode == "required" else ())
         case _:
             raise wrong("tool_choice", _CHOICES)
@@ -58,7 +58,7 @@ def returns_in(messages: Sequence[object]) -> messages_pb2.ToolReturnsInput | No
     return messages_pb2.ToolReturnsInput(returns=returns)
 
 
-def _name(tool: object) -> str:
+def _chosen_name(tool: object) -> str:
     match tool:
         case {"type": "function", "function": {"name": str(name)}}:
             return name
