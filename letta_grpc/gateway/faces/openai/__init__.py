@@ -68,7 +68,7 @@ def openai(ground: Ground) -> Sequence[BaseRoute]:
         wanted = chat_request_of(body, attempt.key)
         metadata = metadata_of(request.scope)
         turns = Turns(ground.channel, metadata, attempt.leave)
-        responses = WaitingCalls(ground.channel, metadata).passed(turns, wanted)
+        responses = WaitingCalls(turns, ground.channel, metadata).stream_past(wanted)
         if wanted.is_stream:
             return EventStream(_blocks(responses, wanted, attempt), _refusal)
         return JSONResponse(await unless_left(request.receive, _completion(responses)))

@@ -21,40 +21,40 @@ from letta_grpc.gateway.upstream import settled
 from letta_grpc.v1 import messages_pb2, run_service_pb2_grpc, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
 
-_REUSED = "REQUEST_ID_REUSED"
-
 
 class WaitingCalls:
-    """Lets requests pass by calls that wait, for one caller."""
+    """Starts runs past calls that wait, for one caller."""
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata) -> None:
+    def __init__(self, turns: Turns, channel: grpc.aio.Channel, metadata: Metadata) -> None:
+        self._turns = turns
         self._stub = run_service_pb2_grpc.RunServiceStub(channel)
         self._metadata = metadata
 
-    async def passed(self, turns: Turns, request: ChatRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
-        """Run in turn, past calls that are answered or done with. Raises Failure."""
-        ways: list[pb.StreamRunRequest] = []
+    async def stream_past(self, request: ChatRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
+        """Run in turn, past calls that are answered or done with, and yield what comes. Raises Failure."""
         try:
-            async with aclosing(turns.stream_in_turn(request.start)) as responses:
+            async with aclosing(self._turns.stream_in_turn(request.start)) as responses:
                 async for response in responses:
                     yield response
         except Failure as failure:
             ways = await self._ways(failure, request)
             if not ways:
                 raise
+        else:
+            return
         for way in ways:
             try:
-                async with aclosing(turns.stream(way)) as responses:
+                async with aclosing(self._turns.stream(way)) as responses:
                     async for response in responses:
                         yield response
             except Failure as failure:
-                if failure.reason != _REUSED or way is ways[-1]:
+                if failure.reason != "REQUEST_ID_REUSED" or way is ways[-1]:
                     raise
             else:
                 return
 
     async def _ways(self, failure: Failure, request: ChatRequest) -> list[pb.StreamRunRequest]:
-        """Return how a start of words that was refused can be made."""
+        """Return the starts to try in place of a refused one, the first that is taken; none if it stays refused."""
         if not request.start.run.messages[0].HasField("user"):
             return []
         match failure.reason:
@@ -70,13 +70,14 @@ class WaitingCalls:
                 return []
 
     async def _is_done_with(self, run_id: str) -> bool:
+        """Say whether its calls are all that a run was asked for, and none of them waits for an approval."""
         run = (await settled(self._stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=self._metadata))).run
-        are_clients = all(action.kind == runs_pb2.ACTION_KIND_CLIENT_TOOL for action in run.pending_actions)
-        return CHOSEN in run.metadata and are_clients
+        all_clients = all(action.kind == runs_pb2.ACTION_KIND_CLIENT_TOOL for action in run.pending_actions)
+        return CHOSEN in run.metadata and all_clients
 
 
 def _answering(request: ChatRequest, call_ids: Collection[str] = ()) -> list[pb.StreamRunRequest]:
-    """Return the start with the returns that stand before its words; none if they are not those of these calls."""
+    """Return the start with the returns that stand before its words; none if there are none, or not those of the calls."""
     given = returns_in(request.before)
     if given is None or (call_ids and {returned.tool_call_id for returned in given.returns} != set(call_ids)):
         return []
