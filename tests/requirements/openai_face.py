@@ -7,7 +7,7 @@ REQUIREMENTS = {
     "openai_errors": "What goes wrong on the way is OpenAI's error object in place of the rest; `[DONE]` is last still.",
     "openai_failures": "A run that failed is not repeated by an SDK on its own.",
     "openai_tools": "A client's tools are offered to the agent; it runs them, and its answers go on.",
-    "openai_tool_choice": "What `tool_choice` names is called first; that call is an answer, and need not be answered.",
+    "openai_tool_choice": "What `tool_choice` names is called first; a client that had its own tool called need not answer.",
     "openai_finish": "The reason of the end has OpenAI's name, with and without streaming.",
     "openai_models": "Agents are models.",
     "openai_sdk_python": "The official SDK for Python works.",

@@ -3,19 +3,19 @@
     POST /v1/chat/completions    streaming and not; `model` is an agent's id
     GET  /v1/models              the agents, oldest first        GET /v1/models/{agent_id}
 
-The last message is what is said to the agent. Earlier ones are not looked at, for the agent remembers the conversation itself;
-nor are the system prompt and sampling parameters, which are the agent's own. `tools` are offered besides the agent's own, for
-this answer; it calls them where it chooses, and first what `tool_choice` names. `response_format` is the shape of this answer,
-`user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A request whose agent is at work
-waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run, but for an SDK that has waited
-as long as it said: it asks again by itself, and goes on with that run (`repeats.py`).
+The last message is what is said to the agent. Of earlier ones only those of role `tool` right before it are looked at, for the
+agent remembers the conversation itself; the system prompt and sampling parameters are the agent's own. `tools` are offered
+besides the agent's own, for this answer; it calls them where it chooses, and first what `tool_choice` names. `response_format`
+is the shape of this answer, `user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A
+request whose agent is at work waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run,
+but for an SDK that has waited as long as it said: it asks again by itself, and goes on with that run (`repeats.py`).
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object
 before `[DONE]`, which SDKs raise with its message and code; without streaming it is a status with `x-should-retry: false`,
 since a retry would say the message to the agent again. Calls that wait end the answer with `tool_calls`. Messages of role
 `tool` answer those of the client's tools, at the end or right before its words; an approval of one of the agent's own tools is
-for the native routes. What `tool_choice` made it call need not be answered (`waiting_calls.py`).
+for the native routes. Calls of the client's tools that `tool_choice` had it make need not be answered (`waiting_calls.py`).
 """
 
 from collections.abc import AsyncGenerator, Sequence

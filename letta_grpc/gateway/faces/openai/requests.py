@@ -21,7 +21,7 @@ _ONLY: Sequence[tuple[str, Sequence[object], str]] = (
     ("modalities", (None, [], ["text"]), "An agent answers in text: 'modalities' must be ['text']."),
     ("web_search_options", (None,), "Give the agent a tool that searches, and leave 'web_search_options' out."),
 )
-# Marks a run whose model was made to call a tool: its answer is the call.
+# Marks a run whose model was made to call a tool: if that is a tool of the client's, the call is its answer.
 CHOSEN = "letta-grpc.tool_choice"
 # Request ids of callers that name their requests in OpenAI's way.
 _NAMESPACE = uuid.UUID("6f6e6b0c-6f7e-5d0a-9d0b-4f6a1c2f7b11")
