@@ -39,6 +39,18 @@ def tools() -> DirectedTools:
     return DirectedTools({"risky": echo}, guarded={"risky"})
 
 
+def hanging() -> tuple[DirectedTools, asyncio.Event]:
+    """The same, but the tool never returns; the event says that it has begun."""
+    begun = asyncio.Event()
+
+    async def hang(_call: ToolCall) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        return ""
+
+    return DirectedTools({"risky": hang}, guarded={"risky"}), begun
+
+
 @pytest.fixture
 async def house() -> AsyncIterator[Engine]:
     async with asyncio.timeout(10), engine(tools=tools()) as running:
@@ -66,22 +78,26 @@ async def history(house: Engine, events: list[RunEvent]) -> list[Message]:
     ],
 )
 async def test_words_come_behind_the_returns_of_the_calls(house: Engine, asks: str, answer: InputMessage) -> None:
-    rules = SpokenInput(role=Role.SYSTEM, content=AND.content, otid="mine")
-    events = await answered(house, answer, AND, rules, asks=asks, client_tools=(MINE,))
+    more = SpokenInput(role=Role.SYSTEM, content=AND.content, otid="more")
+    events = await answered(house, answer, AND, more, asks=asks, client_tools=(MINE,))
     stored = await history(house, events)
     assert [message.role for message in stored] == [Role.APPROVAL, Role.TOOL, Role.USER, Role.SYSTEM, Role.ASSISTANT]
     assert [stored[0].id, stored[2].id, stored[3].id] == list(end(events).input_message_ids)
-    assert [(message.text, message.otid) for message in stored[2:4]] == [("And be quick.", None), ("And be quick.", "mine")]
+    assert [(message.text, message.otid) for message in stored[2:4]] == [("And be quick.", None), ("And be quick.", "more")]
     told = [event.message.id for event in of(MessageCompleted, events)]
     assert told == [message.id for message in stored[1:]]
     assert [message.role for message in house.model.asked[-1].messages][-3:] == [Role.TOOL, Role.USER, Role.SYSTEM]
 
 
-@pytest.mark.parametrize("agent", [NewAgent(model="test/model", kind=AgentKind.MEMGPT), NewAgent(model="test/model")])
+@pytest.mark.parametrize(
+    "agent",
+    [
+        NewAgent(model="test/model", kind=AgentKind.MEMGPT),
+        NewAgent(model="test/model", tool_rules=(ExitLoop(tool="risky"),)),
+    ],
+)
 async def test_words_are_answered_also_where_the_calls_would_end_the_turn(house: Engine, agent: NewAgent) -> None:
     house.agent = await house.agents.create(agent)
-    if agent.kind is AgentKind.REACT:
-        await house.agents.update(house.agent.id, {"tool_rules": (ExitLoop(tool="risky"),)})
     events = await answered(house, APPROVED, AND)
     assert [message.role for message in house.model.asked[-1].messages][-2:] == [Role.TOOL, Role.USER]
     assert len(house.model.asked) == 2
@@ -90,14 +106,8 @@ async def test_words_are_answered_also_where_the_calls_would_end_the_turn(house:
 
 @requirement("words_behind_answers")
 async def test_what_a_cancelled_run_was_told_is_kept() -> None:
-    begun, forever = asyncio.Event(), asyncio.Event()
-
-    async def hang(_call: ToolCall) -> str:
-        begun.set()
-        await forever.wait()
-        return ""
-
-    async with asyncio.timeout(10), engine(tools=DirectedTools({"risky": hang}, guarded={"risky"})) as house:
+    endless, begun = hanging()
+    async with asyncio.timeout(10), engine(tools=endless) as house:
         await house.play(call("risky"))
         run = await house.begin(RunSpec(messages=(APPROVED, AND)))
         await begun.wait()
@@ -109,28 +119,19 @@ async def test_what_a_cancelled_run_was_told_is_kept() -> None:
 
 @requirement("words_behind_answers")
 async def test_the_next_server_says_them_once() -> None:
-    begun = asyncio.Event()
-
-    async def hang(_call: ToolCall) -> str:
-        begun.set()
-        await asyncio.Event().wait()
-        return ""
-
+    endless, begun = hanging()
     async with asyncio.timeout(10):
-        async with engine(tools=DirectedTools({"risky": hang}, guarded={"risky"})) as first:
+        async with engine(tools=endless) as first:
             await first.play(call("risky"))
             run = await first.begin(RunSpec(messages=(APPROVED, AND)))
             await begun.wait()
         first.clock.advance(31)
-        second = engine(database=first.database, clock=first.clock, agent=first.agent, tools=tools(), model=DirectedModel())
-        async with second as house:
-            house.model.turns.append([asyncio.Event()])
-            await house.model.reached.wait()
+        cut = DirectedModel([[asyncio.Event()]])
+        async with engine(database=first.database, clock=first.clock, agent=first.agent, tools=tools(), model=cut):
+            await cut.reached.wait()
         first.clock.advance(31)
-        third = engine(
-            database=first.database, clock=first.clock, agent=first.agent, tools=tools(), model=DirectedModel([say("done")])
-        )
-        async with third as house:
-            stored = await history(house, await house.events(run.id))
+        whole = DirectedModel([say("done")])
+        async with engine(database=first.database, clock=first.clock, agent=first.agent, tools=tools(), model=whole) as third:
+            stored = await history(third, await third.events(run.id))
         assert [message.role for message in stored] == [Role.APPROVAL, Role.TOOL, Role.USER, Role.ASSISTANT]
         assert stored[2].id == run.input_message_ids[1]
