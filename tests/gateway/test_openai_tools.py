@@ -25,6 +25,7 @@ TOOL = {
     },
 }
 ROME = {"tool_call": {"name": "get_weather", "arguments": {"city": "Rome"}, "id": "call_1"}}
+OSLO = {"tool_call": {"name": "get_weather", "arguments": {"city": "Oslo"}, "id": "call_2"}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}
 
 
@@ -41,6 +42,20 @@ async def asked(server: Faced, agent_id: str, *messages: dict[str, Any], **more:
     assert answer.status_code == 200, answer.text
     choice: dict[str, Any] = answer.json()["choices"][0]
     return choice
+
+
+async def history(server: Faced, agent_id: str) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
+    return messages
+
+
+async def repeated(server: Faced, **body: Any) -> str:  # noqa: ANN401 - any JSON
+    """What one run answers that is asked for twice."""
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    first, second = [(await server.http.post(CHAT, json=body, headers=key)).json() for _ in range(2)]
+    assert first == second
+    content: str = first["choices"][0]["message"]["content"]
+    return content
 
 
 def function(name: str) -> dict[str, Any]:
@@ -73,8 +88,8 @@ async def test_the_client_runs_its_tools_and_the_agent_goes_on_with_what_they_re
     assert choice["message"]["tool_calls"] == [CALL]
     choice = await asked(server, agent_id, first, called(CALL), returned(content))
     assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", "Sunny.")
-    history = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
-    ((told,),) = [message["toolReturns"] for message in history if message["role"] == "ROLE_TOOL"]
+    stored = await history(server, agent_id)
+    ((told,),) = [message["toolReturns"] for message in stored if message["role"] == "ROLE_TOOL"]
     assert (told["toolCallId"], told["status"]) == ("call_1", "TOOL_RETURN_STATUS_SUCCESS")
     assert told.get("text") or told["content"]["parts"][0]["text"] == "sunny"
 
@@ -82,8 +97,7 @@ async def test_the_client_runs_its_tools_and_the_agent_goes_on_with_what_they_re
 @requirement("openai_tools")
 async def test_a_stream_has_the_calls_whole_before_its_end_and_takes_their_returns(server: Faced) -> None:
     agent_id = await server.agent("scripted/script")
-    oslo = {"tool_call": {"name": "get_weather", "arguments": {"city": "Oslo"}, "id": "call_2"}}
-    first = user(script([ROME, oslo], [{"text": "Both."}]))
+    first = user(script([ROME, OSLO], [{"text": "Both."}]))
     body = {"model": agent_id, "stream": True, "tools": [TOOL]}
     *chunks, done = blocks_of((await server.http.post(CHAT, json=body | {"messages": [first]})).text)
     calls, end = [json.loads(chunk.removeprefix("data: "))["choices"][0] for chunk in chunks[-2:]]
@@ -112,6 +126,7 @@ async def test_an_agent_is_offered_no_tools_where_it_is_to_choose_none(server: F
 
 CHOICES = ["required", function("get_weather"), allowed("required", "get_weather")]
 NOTE = "archival_memory_insert"
+KEEP = {"tool_call": {"name": NOTE, "arguments": {"content": "Rome"}, "id": "call_1"}}
 # Would end after its first words, were it not made to call.
 RELUCTANT = user(script([{"text": "Well."}], [ROME], [{"text": "Sunny."}]))
 
@@ -128,8 +143,7 @@ async def test_an_agent_calls_what_it_has_to_before_it_answers(server: Faced, ch
 @requirement("openai_tool_choice")
 async def test_an_agent_may_have_to_call_a_tool_of_its_own(server: Faced) -> None:
     agent_id = await server.agent("scripted/script", tools=[NOTE])
-    note = {"tool_call": {"name": NOTE, "arguments": {"content": "Rome"}, "id": "call_1"}}
-    first = user(script([{"text": "Well."}], [note], [{"text": "Kept."}]))
+    first = user(script([{"text": "Well."}], [KEEP], [{"text": "Kept."}]))
     choice = await asked(server, agent_id, first, tool_choice=function(NOTE))
     assert choice["message"]["content"].endswith("Kept.")
 
@@ -143,16 +157,12 @@ async def test_tools_that_are_not_allowed_are_not_offered(server: Faced) -> None
 
 
 @requirement("openai_tool_choice")
-@pytest.mark.parametrize("history", [[], [RELUCTANT, called(CALL)], [RELUCTANT, called(CALL), returned("old", "call_0")]])
-async def test_a_call_that_had_to_be_made_needs_no_return(server: Faced, history: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("before", [[], [RELUCTANT, called(CALL)], [RELUCTANT, called(CALL), returned("old", "call_0")]])
+async def test_a_call_that_had_to_be_made_needs_no_return(server: Faced, before: list[dict[str, Any]]) -> None:
     agent_id = await server.agent("scripted/script")
     await asked(server, agent_id, RELUCTANT, tool_choice="required")
-    key = {"Idempotency-Key": str(uuid.uuid4())}
-    body = {"model": agent_id, "messages": [*history, user(script([{"text": "Next."}]))]}
-    answers = [(await server.http.post(CHAT, json=body, headers=key)).json() for _ in range(2)]
-    assert [answer["choices"][0]["message"]["content"] for answer in answers] == ["Next."] * 2
-    assert answers[0]["id"] == answers[1]["id"]
-    stored = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
+    assert await repeated(server, model=agent_id, messages=[*before, user(script([{"text": "Next."}]))]) == "Next."
+    stored = await history(server, agent_id)
     ((told,),) = [message["toolReturns"] for message in stored if message["role"] == "ROLE_TOOL"]
     assert "Another message came" in told["text"]
 
@@ -160,38 +170,20 @@ async def test_a_call_that_had_to_be_made_needs_no_return(server: Faced, history
 @requirement("openai_tools")
 async def test_words_may_stand_behind_what_the_tools_returned(server: Faced) -> None:
     agent_id = await server.agent("scripted/script")
-    oslo = {"tool_call": {"name": "get_weather", "arguments": {"city": "Oslo"}, "id": "call_2"}}
-    first = user(script([{"text": "Let me look."}, ROME, oslo], [{"text": "Sunny."}]))
+    first = user(script([{"text": "Let me look."}, ROME, OSLO], [{"text": "Sunny."}]))
     await asked(server, agent_id, first)
-    history = [first, called(CALL), returned("sunny"), returned("snow", "call_2")]
-    key = {"Idempotency-Key": str(uuid.uuid4())}
-    body = {"model": agent_id, "messages": [*history, user(script([{"text": "Next."}]))], "tools": [TOOL]}
-    answers = [(await server.http.post(CHAT, json=body, headers=key)).json() for _ in range(2)]
-    assert [answer["choices"][0]["message"]["content"] for answer in answers] == ["Next."] * 2
-    assert answers[0]["id"] == answers[1]["id"]
-    stored = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
-    assert [each["text"] for message in stored if message["role"] == "ROLE_TOOL" for each in message["toolReturns"]] == [
-        "sunny",
-        "snow",
-    ]
-    assert [message["role"] for message in stored][-3:] == ["ROLE_TOOL", "ROLE_USER", "ROLE_ASSISTANT"]
-
-
-@requirement("openai_tools")
-async def test_words_behind_some_of_the_returns_are_told_how_to_answer_the_calls(server: Faced) -> None:
-    agent_id = await server.agent("scripted/script")
-    oslo = {"tool_call": {"name": "get_weather", "arguments": {"city": "Oslo"}, "id": "call_2"}}
-    await asked(server, agent_id, user(script([ROME, oslo])))
-    body = {"model": agent_id, "messages": [returned("sunny"), user("and now?")]}
-    answer = await server.http.post(CHAT, json=body)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
+    returns = [returned("sunny"), returned("snow", "call_2")]
+    messages = [first, called(CALL), *returns, user(script([{"text": "Next."}]))]
+    assert await repeated(server, model=agent_id, messages=messages, tools=[TOOL]) == "Next."
+    *_, told, said, answer = await history(server, agent_id)
+    assert [each["text"] for each in told["toolReturns"]] == ["sunny", "snow"]
+    assert [message["role"] for message in (told, said, answer)] == ["ROLE_TOOL", "ROLE_USER", "ROLE_ASSISTANT"]
 
 
 @requirement("openai_tool_choice")
 async def test_what_waits_for_a_person_is_not_passed_by(server: Faced) -> None:
     agent_id = await server.agent("scripted/script", tools=[NOTE], tool_approvals={NOTE: True})
-    note = {"tool_call": {"name": NOTE, "arguments": {"content": "Rome"}, "id": "call_1"}}
-    await asked(server, agent_id, user(script([note])), tool_choice=function(NOTE))
+    await asked(server, agent_id, user(script([KEEP])), tool_choice=function(NOTE))
     answer = await server.http.post(CHAT, json={"model": agent_id, "messages": [user("and now?")]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
 
@@ -205,7 +197,11 @@ async def test_what_waits_for_a_person_is_not_passed_by(server: Faced) -> None:
         ({"tool_choice": {"type": "custom", "custom": {"name": "x"}}}, "'allowed_tools'", "tool_choice"),
         ({"tool_choice": allowed("any", "get_weather")}, "'allowed_tools'", "tool_choice"),
         ({"tool_choice": allowed("auto")}, "'allowed_tools'", "tool_choice"),
-        ({"tool_choice": allowed("auto", "") | {"allowed_tools": {"mode": "auto", "tools": ["x"]}}}, "names functions", None),
+        (
+            {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": ["x"]}}},
+            "functions",
+            "tool_choice",
+        ),
         ({"tool_choice": function("get_whether")}, "'get_whether' is neither a tool of the agent nor", "run.tool_choice[0]"),
         ({"tools": {}, "functions": [TOOL["function"]]}, "'tools'", "functions"),
         ({"tools": "all"}, "must be a list", "tools"),
@@ -217,7 +213,7 @@ async def test_what_waits_for_a_person_is_not_passed_by(server: Faced) -> None:
         ({"messages": [returned("x", "call_9")]}, "'call_9' waits for no answer", None),
     ],
 )
-async def test_tools_that_cannot_be_offered_are_told_what_to_use(
+async def test_what_is_wrong_with_tools_is_told_by_its_field(
     server: Faced, change: dict[str, Any], message: str, param: str | None
 ) -> None:
     body = {"model": await server.agent(), "messages": [user("x")], "tools": [TOOL]}
@@ -229,10 +225,13 @@ async def test_tools_that_cannot_be_offered_are_told_what_to_use(
 
 
 @requirement("openai_tools")
-async def test_words_before_the_returns_are_told_how_to_answer_the_calls(server: Faced) -> None:
+@pytest.mark.parametrize("before", [[], [returned("sunny")]])
+async def test_words_without_all_of_the_returns_are_told_how_to_answer_the_calls(
+    server: Faced, before: list[dict[str, Any]]
+) -> None:
     agent_id = await server.agent("scripted/script")
-    await asked(server, agent_id, user(script(ROME)))
-    answer = await server.http.post(CHAT, json={"model": agent_id, "messages": [user("and now?")]})
+    await asked(server, agent_id, user(script([ROME, OSLO])))
+    answer = await server.http.post(CHAT, json={"model": agent_id, "messages": [*before, user("and now?")]})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, "APPROVAL_PENDING")
     assert "role 'tool'" in error["message"]
