@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from letta_grpc.domain.approvals import ActionKind, Answer, KnownAnswer, OpenBatch, PendingAction, answers_in, settle
-from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, InvalidRequest
+from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, ApprovalPending, InvalidRequest
 from letta_grpc.domain.ids import MessageId, RunId
 from letta_grpc.domain.messages import (
     ApprovalInput,
@@ -87,6 +87,22 @@ def test_answers_may_come_in_any_order_and_in_any_portions(order: list[str], fir
 
 def test_the_same_answer_again_gives_the_run_that_it_made() -> None:
     assert settle(decided(YES_A), None, {"a": KnownAnswer(answer=YES_A, run_id=LATER)}, NOW) == LATER
+
+
+def test_words_wait_for_the_last_answer() -> None:
+    with pytest.raises(ApprovalPending) as caught:
+        settle([*decided(YES_A), text("And?")], batch("a", "b"), {}, NOW)
+    assert caught.value.metadata == {"run_id": RUN_ID, "tool_call_ids": "b"}
+    settled = settle([*decided(YES_A, YES_B), text("And?")], batch("a", "b"), {}, NOW)
+    assert isinstance(settled, OpenBatch)
+    assert not settled.pending
+
+
+def test_words_behind_an_answer_that_was_given_before_and_a_new_one_are_refused() -> None:
+    so_far, known = batch("a", "b", answers={"a": YES_A}), {"a": KnownAnswer(answer=YES_A, run_id=LATER)}
+    with pytest.raises(ApprovalAlreadyResolved) as caught:
+        settle([*decided(YES_B, YES_A), text("And?")], so_far, known, NOW)
+    assert caught.value.metadata == {"tool_call_id": "a", "run_id": LATER}
 
 
 def test_what_was_answered_before_is_no_obstacle_to_what_is_new() -> None:

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from letta_grpc.domain.approvals import ActionKind, Answer, OpenBatch, PendingAction
+from letta_grpc.domain.errors import ApprovalAlreadyResolved
 from letta_grpc.domain.events import ApprovalRequested, MessageCompleted, RunEvent, RunFinished, RunStarted, ToolReturned
 from letta_grpc.domain.ids import MessageId, RunId
 from letta_grpc.domain.inputs import (
     behind_answers,
+    check_said_before,
     completed,
     entering,
     input_messages,
@@ -116,6 +118,17 @@ def test_words_behind_answers_come_later_under_the_ids_behind_theirs() -> None:
     (later,) = messages_behind_answers(told, said, NOW + timedelta(seconds=1))
     assert (later.id, later.role, later.text, later.otid) == (ids[1], Role.USER, "And?", "o")
     assert (later.run_id, later.create_time) == (told.id, NOW + timedelta(seconds=1))
+
+
+def test_words_are_heard_by_the_run_that_brought_the_answers_or_refused() -> None:
+    answer, words = ApprovalInput(decisions=(Approve(tool_call_id="c"),)), text("And?")
+    told, plain = RunSpec(messages=(answer, words)), RunSpec(messages=(answer,))
+    for given in ((answer, words), (answer,)):
+        check_said_before(given, RunId(RUN_ID), told)
+    for given, before in (((answer, text("Or?")), told), ((answer, words), plain)):
+        with pytest.raises(ApprovalAlreadyResolved) as caught:
+            check_said_before(given, RunId(RUN_ID), before)
+        assert caught.value.metadata == {"tool_call_id": "c", "run_id": RUN_ID}
 
 
 def test_only_decisions_and_returns_are_answers() -> None:
