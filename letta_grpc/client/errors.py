@@ -256,7 +256,7 @@ class ApprovalExpired(FailedPrecondition):
 
 
 class ApprovalAlreadyResolved(FailedPrecondition):
-    """The call has had another answer."""
+    """The call was answered before, by another input."""
 
     reasons = ("APPROVAL_ALREADY_RESOLVED",)
 

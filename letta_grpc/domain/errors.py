@@ -204,7 +204,7 @@ class ApprovalExpired(FailedPrecondition):
 
 
 class ApprovalAlreadyResolved(FailedPrecondition):
-    """The call has had another answer."""
+    """The call was answered before, by another input."""
 
     reason = "APPROVAL_ALREADY_RESOLVED"
 

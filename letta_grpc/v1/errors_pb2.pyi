@@ -73,7 +73,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_APPROVAL_EXPIRED: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION: the call was denied before the answer came. Metadata: `tool_call_id`, `run_id`."""
     ERROR_REASON_APPROVAL_ALREADY_RESOLVED: _ErrorReason.ValueType  # 36
-    """FAILED_PRECONDITION: the call has had another answer. Metadata: `tool_call_id`, `run_id`."""
+    """FAILED_PRECONDITION: the call was answered before, by another input. Metadata: `tool_call_id`, `run_id`."""
     ERROR_REASON_TOOL_SANDBOX_UNAVAILABLE: _ErrorReason.ValueType  # 37
     """FAILED_PRECONDITION: this server cannot contain tools."""
     ERROR_REASON_EVENTS_EXPIRED: _ErrorReason.ValueType  # 40
@@ -171,7 +171,7 @@ ERROR_REASON_APPROVAL_PENDING: ErrorReason.ValueType  # 34
 ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION: the call was denied before the answer came. Metadata: `tool_call_id`, `run_id`."""
 ERROR_REASON_APPROVAL_ALREADY_RESOLVED: ErrorReason.ValueType  # 36
-"""FAILED_PRECONDITION: the call has had another answer. Metadata: `tool_call_id`, `run_id`."""
+"""FAILED_PRECONDITION: the call was answered before, by another input. Metadata: `tool_call_id`, `run_id`."""
 ERROR_REASON_TOOL_SANDBOX_UNAVAILABLE: ErrorReason.ValueType  # 37
 """FAILED_PRECONDITION: this server cannot contain tools."""
 ERROR_REASON_EVENTS_EXPIRED: ErrorReason.ValueType  # 40

@@ -74,7 +74,7 @@ const (
 	ErrorReason_ERROR_REASON_APPROVAL_PENDING ErrorReason = 34
 	// FAILED_PRECONDITION: the call was denied before the answer came. Metadata: `tool_call_id`, `run_id`.
 	ErrorReason_ERROR_REASON_APPROVAL_EXPIRED ErrorReason = 35
-	// FAILED_PRECONDITION: the call has had another answer. Metadata: `tool_call_id`, `run_id`.
+	// FAILED_PRECONDITION: the call was answered before, by another input. Metadata: `tool_call_id`, `run_id`.
 	ErrorReason_ERROR_REASON_APPROVAL_ALREADY_RESOLVED ErrorReason = 36
 	// FAILED_PRECONDITION: this server cannot contain tools.
 	ErrorReason_ERROR_REASON_TOOL_SANDBOX_UNAVAILABLE ErrorReason = 37

@@ -910,7 +910,7 @@ pub enum ErrorReason {
     ApprovalPending = 34,
     /// FAILED_PRECONDITION: the call was denied before the answer came. Metadata: `tool_call_id`, `run_id`.
     ApprovalExpired = 35,
-    /// FAILED_PRECONDITION: the call has had another answer. Metadata: `tool_call_id`, `run_id`.
+    /// FAILED_PRECONDITION: the call was answered before, by another input. Metadata: `tool_call_id`, `run_id`.
     ApprovalAlreadyResolved = 36,
     /// FAILED_PRECONDITION: this server cannot contain tools.
     ToolSandboxUnavailable = 37,

@@ -264,7 +264,7 @@ export enum ErrorReason {
   APPROVAL_EXPIRED = 35,
 
   /**
-   * FAILED_PRECONDITION: the call has had another answer. Metadata: `tool_call_id`, `run_id`.
+   * FAILED_PRECONDITION: the call was answered before, by another input. Metadata: `tool_call_id`, `run_id`.
    *
    * @generated from enum value: ERROR_REASON_APPROVAL_ALREADY_RESOLVED = 36;
    */
