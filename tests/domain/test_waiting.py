@@ -106,18 +106,17 @@ def test_input_becomes_messages_of_the_run() -> None:
 
 
 def test_words_behind_answers_come_later_under_the_ids_behind_theirs() -> None:
-    answer, words = (
-        ReturnsInput(tool_returns=(returned("c"),)),
-        SpokenInput(role=Role.USER, content=(TextPart("And?"),), otid="o"),
-    )
-    said = RunSpec(messages=(answer, words))
-    ids = tuple(MessageId(f"message-{number}") for number in range(2))
-    told = run(input_message_ids=ids)
-    assert (entering(said), behind_answers(said)) == ((answer,), (words,))
-    assert [message.id for message in input_messages(told, said)] == [ids[0]]
-    (later,) = messages_behind_answers(told, said, NOW + timedelta(seconds=1))
-    assert (later.id, later.role, later.text, later.otid) == (ids[1], Role.USER, "And?", "o")
-    assert (later.run_id, later.create_time) == (told.id, NOW + timedelta(seconds=1))
+    answer = ReturnsInput(tool_returns=(returned("c"),))
+    words = SpokenInput(role=Role.USER, content=(TextPart("And?"),), otid="o")
+    spec = RunSpec(messages=(answer, words))
+    first, second = MessageId("message-0"), MessageId("message-1")
+    answering = run(input_message_ids=(first, second))
+    assert (entering(spec), behind_answers(spec)) == ((answer,), (words,))
+    assert [message.id for message in input_messages(answering, spec)] == [first]
+    later = NOW + timedelta(seconds=1)
+    (message,) = messages_behind_answers(answering, spec, later)
+    assert (message.id, message.role, message.text, message.otid) == (second, Role.USER, "And?", "o")
+    assert (message.run_id, message.create_time) == (answering.id, later)
 
 
 def test_words_are_heard_by_the_run_that_brought_the_answers_or_refused() -> None:
