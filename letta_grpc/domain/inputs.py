@@ -26,7 +26,7 @@ def entering(spec: RunSpec) -> tuple[InputMessage, ...]:
     return tuple(message for message in spec.messages if not _is_assistants(message))
 
 
-def behind_answers(spec: RunSpec) -> tuple[SpokenInput, ...]:
+def words_behind_answers(spec: RunSpec) -> tuple[SpokenInput, ...]:
     """Return the words that follow answers."""
     return words_in(spec.messages) if is_answer(spec.messages) else ()
 
@@ -34,7 +34,7 @@ def behind_answers(spec: RunSpec) -> tuple[SpokenInput, ...]:
 def check_said_before(messages: Sequence[InputMessage], run_id: RunId, spec: RunSpec) -> None:
     """Raise ApprovalAlreadyResolved if the run that brought these answers before was not told the words behind them."""
     words = words_in(messages)
-    if words and words != behind_answers(spec):
+    if words and words != words_behind_answers(spec):
         raise ApprovalAlreadyResolved(tool_call_id=next(iter(answers_in(messages))), run_id=run_id)
 
 
@@ -59,7 +59,7 @@ def input_messages(run: Run, spec: RunSpec) -> Iterator[Message]:
 def messages_behind_answers(run: Run, spec: RunSpec, time: datetime) -> Iterator[Message]:
     """Yield the messages that words behind answers become once the calls have their returns."""
     message_ids = run.input_message_ids[len(entering(spec)) :]
-    for message_id, given in zip(message_ids, behind_answers(spec), strict=True):
+    for message_id, given in zip(message_ids, words_behind_answers(spec), strict=True):
         yield replace(_stored(run, message_id, given), create_time=time)
 
 

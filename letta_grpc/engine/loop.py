@@ -10,7 +10,7 @@ from letta_grpc.domain.completions import FinishReason, ModelChunk, ModelFinishe
 from letta_grpc.domain.errors import ContextWindowExceeded, InvalidModelOutput
 from letta_grpc.domain.events import ContextCompacted, MessageCompleted, StepRestarted, StepStarted
 from letta_grpc.domain.ids import new_message_id, new_step_id
-from letta_grpc.domain.inputs import behind_answers, captured
+from letta_grpc.domain.inputs import captured, words_behind_answers
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.runs import CompactionMode, RunKind, StopReason
 from letta_grpc.domain.transitions import Phase
@@ -252,7 +252,7 @@ class AgentLoop:
         if not settled and any(call.tool in turn.chosen for call in step.made):
             record.chosen = turn.chosen = ()
         # Words that came with the answers are to be answered, whatever the calls gave.
-        end = None if settled and behind_answers(record.spec) else turn.go_on(record, step)
+        end = None if settled and words_behind_answers(record.spec) else turn.go_on(record, step)
         if fault and end:
             end = repair(record, step.step_id, fault)
         if not settled:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.fingerprint import fingerprint
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId, new_message_id, new_run_id, new_step_id
-from letta_grpc.domain.inputs import behind_answers, entering
+from letta_grpc.domain.inputs import entering, words_behind_answers
 from letta_grpc.domain.runs import Run, RunKind, RunSpec, RunState
 from letta_grpc.engine.answer_shape import check_speech
 from letta_grpc.engine.models import check_model
@@ -75,7 +75,7 @@ def admission(start: Start, models: Models, clock: Clock) -> Admit:
             state=RunState.RUNNING,
             create_time=now,
             start_time=now,
-            input_message_ids=tuple(new_message_id() for _ in (*entering(spec), *behind_answers(spec))),
+            input_message_ids=tuple(new_message_id() for _ in (*entering(spec), *words_behind_answers(spec))),
             background=spec.background,
             metadata=spec.metadata,
         )

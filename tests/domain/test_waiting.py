@@ -9,13 +9,13 @@ from letta_grpc.domain.errors import ApprovalAlreadyResolved
 from letta_grpc.domain.events import ApprovalRequested, MessageCompleted, RunEvent, RunFinished, RunStarted, ToolReturned
 from letta_grpc.domain.ids import MessageId, RunId
 from letta_grpc.domain.inputs import (
-    behind_answers,
     check_said_before,
     completed,
     entering,
     input_messages,
     is_answer,
     messages_behind_answers,
+    words_behind_answers,
 )
 from letta_grpc.domain.messages import (
     ApprovalInput,
@@ -111,7 +111,7 @@ def test_words_behind_answers_come_later_under_the_ids_behind_theirs() -> None:
     spec = RunSpec(messages=(answer, words))
     first, second = MessageId("message-0"), MessageId("message-1")
     answering = run(input_message_ids=(first, second))
-    assert (entering(spec), behind_answers(spec)) == ((answer,), (words,))
+    assert (entering(spec), words_behind_answers(spec)) == ((answer,), (words,))
     assert [message.id for message in input_messages(answering, spec)] == [first]
     later = NOW + timedelta(seconds=1)
     (message,) = messages_behind_answers(answering, spec, later)
