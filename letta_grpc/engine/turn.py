@@ -8,7 +8,7 @@ from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.ids import StepId
 from letta_grpc.domain.messages import Deny, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import Run, StopReason
-from letta_grpc.domain.tool_policy import Ends, Offer, Owes, Verdict
+from letta_grpc.domain.tool_policy import Ends, GoesOn, Offer, Owes, Verdict
 from letta_grpc.domain.transitions import Phase
 from letta_grpc.domain.turns import MadeCall, is_refusal, made_in, refusal_text
 from letta_grpc.engine.answer import Admission
@@ -88,8 +88,9 @@ class Turn:
         last_step = [call.tool for call in made if call.step_id == step.step_id and not call.denied]
         wants_more = step.any if self.toolbox.kind is AgentKind.REACT else step.failed or step.heartbeat
         verdict = self.toolbox.policy.after(made, last_step, wants_more=wants_more)
-        if not self.chosen or verdict != Ends(by_rule=False):
+        if not self.chosen or verdict in {GoesOn(), Ends(by_rule=True)}:
             return verdict
+        # What a rule has it owe besides is asked for later: until then it is not offered.
         left = tuple(tool for tool in self.toolbox.policy.offer(made).tools if tool in self.chosen)
         return Owes(left, any_of=True) if left else verdict
 

@@ -66,6 +66,13 @@ async def test_a_model_that_answers_in_words_is_asked_again(house: Engine) -> No
     assert [choice for _, choice in offered(house)] == [ANY_TOOL] * 3 + [None]
 
 
+async def test_the_model_is_told_to_call_what_it_is_offered_whatever_it_owes_behind_that(house: Engine) -> None:
+    rules = (RequiredBeforeExit(tool="c"),)
+    events = await play(house, say("Well."), call("b"), say("Hm."), call("c"), say("done"), rules=rules, tool_choice=("b",))
+    assert demands(events) == [f"{DEMAND} You must call {tool} before you finish." for tool in ("b", "c")]
+    assert [choice for _, choice in offered(house)] == ["b", "b", None, None, None]
+
+
 async def test_a_call_of_another_tool_runs_and_is_not_what_was_wanted(house: Engine) -> None:
     await play(house, call("a"), call("b"), say("done"), tool_choice=("b",))
     assert [choice for _, choice in offered(house)] == ["b", "b", None]
