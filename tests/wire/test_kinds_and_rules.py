@@ -158,6 +158,11 @@ async def test_the_provider_is_asked_for_a_call_of_what_was_chosen(wire: Wire, u
     asked = (await upstream.state()).requests[-1]["body"]
     assert [tool["function"]["name"] for tool in asked["tools"]] == ["archival_memory_search"]
     assert asked["tool_choice"] == "required"
+
+
+@requirement("tool_choice")
+async def test_a_tool_that_the_run_will_not_have_cannot_be_chosen(wire: Wire) -> None:
+    one = await talk(wire, "up/echo", ["archival_memory_search"])
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await one.ask("Hello.", tool_choice=["search"])
     assert "neither a tool of the agent nor" in fields_of(refused.value)["run.tool_choice[0]"]
