@@ -761,7 +761,7 @@ class Run(_message.Message):
 
     @_builtins.property
     def input_message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The stored messages of its input."""
+        """The messages of its input, in order. Words behind answers are stored once the calls have their returns."""
 
     @_builtins.property
     def error(self) -> _errors_pb2.RunError:

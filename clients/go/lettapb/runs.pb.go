@@ -1107,7 +1107,7 @@ type Run struct {
 	Timing *Timing `protobuf:"bytes,14,opt,name=timing,proto3" json:"timing,omitempty"`
 	// The calls that it waits for, while it does. In `run_finished`, those that it began to wait for.
 	PendingActions []*PendingAction `protobuf:"bytes,15,rep,name=pending_actions,json=pendingActions,proto3" json:"pending_actions,omitempty"`
-	// The stored messages of its input.
+	// The messages of its input, in order. Words behind answers are stored once the calls have their returns.
 	InputMessageIds []string `protobuf:"bytes,16,rep,name=input_message_ids,json=inputMessageIds,proto3" json:"input_message_ids,omitempty"`
 	// Why it failed; only in state FAILED.
 	Error *RunError `protobuf:"bytes,17,opt,name=error,proto3" json:"error,omitempty"`

@@ -1275,7 +1275,7 @@ pub struct Run {
     /// The calls that it waits for, while it does. In `run_finished`, those that it began to wait for.
     #[prost(message, repeated, tag = "15")]
     pub pending_actions: ::prost::alloc::vec::Vec<PendingAction>,
-    /// The stored messages of its input.
+    /// The messages of its input, in order. Words behind answers are stored once the calls have their returns.
     #[prost(string, repeated, tag = "16")]
     pub input_message_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Why it failed; only in state FAILED.

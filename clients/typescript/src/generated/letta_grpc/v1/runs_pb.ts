@@ -518,7 +518,7 @@ export type Run = Message<"letta_grpc.v1.Run"> & {
   pendingActions: PendingAction[];
 
   /**
-   * The stored messages of its input.
+   * The messages of its input, in order. Words behind answers are stored once the calls have their returns.
    *
    * @generated from field: repeated string input_message_ids = 16;
    */
