@@ -18,21 +18,24 @@ from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunSpec, RunState, StopReason
-from letta_grpc.transport.convert import agents, blocks, conversations, requests, tools
+from letta_grpc.transport.convert import agents, archive, blocks, conversations, requests, tools
 from letta_grpc.transport.convert.contexts import context_to_pb
 from letta_grpc.transport.convert.paging import token_of
 from letta_grpc.transport.convert.times import seconds_from_pb, seconds_to_pb, timestamp_from_pb, timestamp_to_pb
 from letta_grpc.v1 import (
     agent_service_pb2,
     agents_pb2,
+    archive_service_pb2,
     block_service_pb2,
     blocks_pb2,
     conversation_service_pb2,
     conversations_pb2,
     messages_pb2,
+    passages_pb2,
     run_service_pb2,
     runs_pb2,
     tool_service_pb2,
+    tools_pb2,
 )
 
 AGENT = "agent-00000000-0000-4000-8000-000000000001"
@@ -145,6 +148,17 @@ def test_every_broken_rule_is_told_at_once() -> None:
         "options.min_chunk_chars",
         "options.event_kinds[0]",
     }
+
+
+def test_a_tag_that_breaks_a_rule_is_named_by_its_place_in_the_request() -> None:
+    """A tag twice is a tag once, but the caller looks for the broken one among those that it has sent."""
+    tags = ["a", "a", ""]
+    agent = agent_service_pb2.CreateAgentRequest(agent=agents_pb2.Agent(model="test/model", tags=tags))
+    assert broken(lambda: agents.new_agent_from_pb(agent)).keys() == {"agent.tags[2]"}
+    tool = tool_service_pb2.CreateToolRequest(tool=tools_pb2.Tool(tags=tags))
+    assert "tool.tags[2]" in broken(lambda: tools.new_tool_from_pb(tool))
+    passage = archive_service_pb2.CreatePassageRequest(agent_id=AGENT, passage=passages_pb2.Passage(text="x", tags=tags))
+    assert broken(lambda: archive.new_passage_from_pb(passage)).keys() == {"passage.tags[2]"}
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def new_agent_from_pb(request: agent_service_pb2.CreateAgentRequest) -> NewAgent
             memory_blocks=_new_blocks(rules, agent.memory_blocks),
             tools=rules.names("agent.tools", agent.tools, _MAX_TOOLS),
             base_tools=base_tools,
-            tags=_tags(rules, agent.tags),
+            tags=rules.tags("agent.tags", agent.tags, _MAX_TAGS),
             metadata=rules.metadata("agent.metadata", agent.metadata),
             context_window=rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
             timezone=_timezone(rules, agent.timezone),
@@ -108,7 +108,7 @@ def agent_update_from_pb(request: agent_service_pb2.UpdateAgentRequest) -> tuple
                 "model": lambda: rules.text("agent.model", agent.model, MAX_NAME, required=True),
                 "model_settings": lambda: _settings(rules, agent.model_settings),
                 "tools": lambda: rules.names("agent.tools", agent.tools, _MAX_TOOLS),
-                "tags": lambda: _tags(rules, agent.tags),
+                "tags": lambda: rules.tags("agent.tags", agent.tags, _MAX_TAGS),
                 "metadata": lambda: rules.metadata("agent.metadata", agent.metadata),
                 "context_window": lambda: rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
                 "timezone": lambda: _timezone(rules, agent.timezone),
@@ -170,11 +170,6 @@ def _new_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[NewBl
         if block.id is None and labels[block.label] > 1:
             rules.broken(f"agent.memory_blocks[{index}].label", f"{block.label!r} is there more than once")
     return parsed
-
-
-def _tags(rules: Rules, tags: Iterable[str]) -> tuple[str, ...]:
-    # A tag twice is a tag once.
-    return rules.names("agent.tags", dict.fromkeys(tags), _MAX_TAGS)
 
 
 def _timezone(rules: Rules, name: str) -> str:

@@ -98,4 +98,4 @@ def _text(rules: Rules, passage: passages_pb2.Passage) -> str:
 
 
 def _tags(rules: Rules, path: str, tags: Iterable[str]) -> tuple[str, ...]:
-    return rules.names(path, dict.fromkeys(tags), MAX_PASSAGE_TAGS, MAX_TAG_CHARACTERS)
+    return rules.tags(path, tags, MAX_PASSAGE_TAGS, MAX_TAG_CHARACTERS)

@@ -74,19 +74,25 @@ class Rules:
             self.broken(path, f"must have at most {max_characters} characters, has {len(value)}")
         return value
 
-    def names(self, path: str, names: Iterable[str], most: int, max_characters: int = MAX_NAME) -> tuple[str, ...]:
+    def names(self, path: str, names: Iterable[str], most: int) -> tuple[str, ...]:
         """Return at most so many names, none of them empty or too long."""
-        read = tuple(self.text(f"{path}[{index}]", name, max_characters, required=True) for index, name in enumerate(names))
-        if len(read) > most:
-            self.broken(path, f"must have at most {most}, has {len(read)}")
-        return read
+        return self._at_most(path, self._each(path, names, MAX_NAME), most)
+
+    def tags(self, path: str, tags: Iterable[str], most: int, max_characters: int = MAX_NAME) -> tuple[str, ...]:
+        """Return at most so many tags, each once, none of them empty or too long."""
+        return self.sought_tags(path, self._each(path, tags, max_characters), most)
 
     def sought_tags(self, path: str, tags: Iterable[str], most: int) -> tuple[str, ...]:
         """Return tags that all must be there, each once; `most` is how many there can be."""
-        distinct = tuple(dict.fromkeys(tags))
-        if len(distinct) > most:
-            self.broken(path, f"must have at most {most}, has {len(distinct)}")
-        return distinct
+        return self._at_most(path, tuple(dict.fromkeys(tags)), most)
+
+    def _each(self, path: str, texts: Iterable[str], max_characters: int) -> tuple[str, ...]:
+        return tuple(self.text(f"{path}[{index}]", text, max_characters, required=True) for index, text in enumerate(texts))
+
+    def _at_most(self, path: str, texts: tuple[str, ...], most: int) -> tuple[str, ...]:
+        if len(texts) > most:
+            self.broken(path, f"must have at most {most}, has {len(texts)}")
+        return texts
 
     def long_text(self, path: str, value: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
         """Return a text that fits into an event and into a message."""

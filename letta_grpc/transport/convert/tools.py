@@ -1,7 +1,6 @@
 """Tools."""
 
 import re
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import assert_never
 
@@ -86,7 +85,7 @@ def new_tool_from_pb(request: tool_service_pb2.CreateToolRequest | tool_service_
             description=rules.text("tool.description", tool.description, MAX_DESCRIPTION),
             parameters=_parameters(rules, tool),
             source=_python(rules, "tool.python", tool.python),
-            tags=_tags(rules, tool.tags),
+            tags=rules.tags("tool.tags", tool.tags, _MAX_TAGS),
             return_char_limit=_limit(rules, tool),
             requires_approval=tool.requires_approval,
             idempotent=tool.idempotent,
@@ -106,7 +105,7 @@ def tool_update_from_pb(request: tool_service_pb2.UpdateToolRequest) -> tuple[To
                 "description": lambda: rules.text("tool.description", tool.description, MAX_DESCRIPTION),
                 "parameters": lambda: _parameters(rules, tool),
                 "python": lambda: _python(rules, "tool.python", tool.python),
-                "tags": lambda: _tags(rules, tool.tags),
+                "tags": lambda: rules.tags("tool.tags", tool.tags, _MAX_TAGS),
                 "return_char_limit": lambda: _limit(rules, tool),
                 "requires_approval": lambda: tool.requires_approval,
                 "idempotent": lambda: tool.idempotent,
@@ -143,10 +142,6 @@ def _parameters(rules: Rules, tool: pb.Tool) -> str:
     if not tool.parameters:
         return ""
     return rules.json_object("tool.parameters", tool.parameters, MAX_PARAMETERS_BYTES)
-
-
-def _tags(rules: Rules, tags: Iterable[str]) -> tuple[str, ...]:
-    return rules.names("tool.tags", dict.fromkeys(tags), _MAX_TAGS)
 
 
 def _limit(rules: Rules, tool: pb.Tool) -> int:
