@@ -98,6 +98,14 @@ def test_a_call_that_speaks_is_told_once_as_words(mode: Callable[[str, View], St
 
 
 @pytest.mark.parametrize("mode", [StepsMode, TokensMode])
+@pytest.mark.parametrize("role", [messages_pb2.ROLE_USER, messages_pb2.ROLE_SYSTEM])
+def test_what_the_caller_said_is_not_told_again(
+    mode: Callable[[str, View], StepsMode | TokensMode], role: messages_pb2.Role.ValueType
+) -> None:
+    assert told(mode, completed(message(role, content=[Part(text="And be quick.")]))) == []
+
+
+@pytest.mark.parametrize("mode", [StepsMode, TokensMode])
 def test_a_compaction_is_told_to_those_who_asked(mode: Callable[[str, View], StepsMode | TokensMode]) -> None:
     summary = message(messages_pb2.ROLE_SUMMARY, content=[Part(text="Before.")])
     event = pb.RunEvent(context_compacted=pb.ContextCompacted(summary=summary, tokens_before=9, tokens_after=3))

@@ -4,6 +4,9 @@ from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.telling import Scene, View, compaction_items
 from letta_grpc.v1 import events_pb2, messages_pb2
 
+# What the caller says, which it is not told again, and what the server tells the model within a turn.
+_SAID = (messages_pb2.ROLE_USER, messages_pb2.ROLE_SYSTEM)
+
 
 class StepsMode:
     """Tells messages."""
@@ -15,7 +18,7 @@ class StepsMode:
     def of(self, event: events_pb2.RunEvent) -> list[Item]:
         """Return what an event becomes."""
         match event.WhichOneof("payload"):
-            case "message_completed" if event.message_completed.message.role != messages_pb2.ROLE_USER:
+            case "message_completed" if event.message_completed.message.role not in _SAID:
                 message = event.message_completed.message
                 self._scene.note(message)
                 items = items_of(message, frozenset(self._scene.hidden_returns))
