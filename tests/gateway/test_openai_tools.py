@@ -188,6 +188,16 @@ async def test_what_waits_for_a_person_is_not_passed_by(server: Faced) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
 
 
+@requirement("openai_tool_choice")
+async def test_a_call_that_the_agent_chose_by_itself_is_not_passed_by(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script", tools=[NOTE])
+    note = {"tool_call": {"name": NOTE, "arguments": {"text": "Rome"}, "id": "call_0"}}
+    await asked(server, agent_id, user(script([note], [ROME], [{"text": "Sunny."}])), tool_choice=function(NOTE))
+    answer = await server.http.post(CHAT, json={"model": agent_id, "messages": [user("and now?")]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
+    assert (await asked(server, agent_id, called(CALL), returned("sunny")))["message"]["content"] == "Sunny."
+
+
 @requirement("openai_tools", "openai_checks")
 @pytest.mark.parametrize(
     ("change", "message", "param"),

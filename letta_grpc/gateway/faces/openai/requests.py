@@ -21,7 +21,7 @@ _ONLY: Sequence[tuple[str, Sequence[object], str]] = (
     ("modalities", (None, [], ["text"]), "An agent answers in text: 'modalities' must be ['text']."),
     ("web_search_options", (None,), "Give the agent a tool that searches, and leave 'web_search_options' out."),
 )
-# Marks a run whose model was made to call a tool: if that is a tool of the client's, the call is its answer.
+# In the metadata of a run whose model was made to call a tool: those that it might call. A client's is the answer by itself.
 CHOSEN = "letta-grpc.tool_choice"
 # Request ids of callers that name their requests in OpenAI's way.
 _NAMESPACE = uuid.UUID("6f6e6b0c-6f7e-5d0a-9d0b-4f6a1c2f7b11")
@@ -64,7 +64,7 @@ def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatR
         spec.response_format = shape
     spec.metadata.update(_metadata(body))
     if tools.choice:
-        spec.metadata[CHOSEN] = "1"
+        spec.metadata[CHOSEN] = ",".join(tools.choice)
     start = pb.StreamRunRequest(agent_id=model, run=spec)
     if idempotency_key:
         start.request_id = str(uuid.uuid5(_NAMESPACE, f"{model}\n{idempotency_key}"))

@@ -72,8 +72,8 @@ class WaitingCalls:
     async def _is_done_with(self, run_id: str) -> bool:
         """Say whether its calls are all that a run was asked for, and none of them waits for an approval."""
         run = (await settled(self._stub.GetRun(pb.GetRunRequest(run_id=run_id), metadata=self._metadata))).run
-        all_clients = all(action.kind == runs_pb2.ACTION_KIND_CLIENT_TOOL for action in run.pending_actions)
-        return CHOSEN in run.metadata and all_clients
+        chosen = run.metadata.get(CHOSEN, "").split(",")
+        return all(action.kind == runs_pb2.ACTION_KIND_CLIENT_TOOL and action.name in chosen for action in run.pending_actions)
 
 
 def _answering(request: ChatRequest, call_ids: Collection[str] = ()) -> list[pb.StreamRunRequest]:
