@@ -1,13 +1,18 @@
 """The openai face's tools: the agent calls them, its client runs them."""
 
+import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.turns import Turns
+from letta_grpc.v1 import messages_pb2, runs_pb2
+from letta_grpc.v1 import run_service_pb2 as pb
 from tests.requirements.registry import requirement
 from tests.support.faces import Faced, faced, script
 from tests.support.gateways import blocks_of
@@ -164,7 +169,7 @@ async def test_a_call_that_had_to_be_made_needs_no_return(server: Faced, before:
     assert await repeated(server, model=agent_id, messages=[*before, user(script([{"text": "Next."}]))]) == "Next."
     stored = await history(server, agent_id)
     ((told,),) = [message["toolReturns"] for message in stored if message["role"] == "ROLE_TOOL"]
-    assert "Another message came" in told["text"]
+    assert "The request was cancelled" in told["text"]
 
 
 @requirement("openai_tools")
@@ -196,6 +201,40 @@ async def test_a_call_that_the_agent_chose_by_itself_is_not_passed_by(server: Fa
     answer = await server.http.post(CHAT, json={"model": agent_id, "messages": [user("and now?")]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "APPROVAL_PENDING")
     assert (await asked(server, agent_id, called(CALL), returned("sunny")))["message"]["content"] == "Sunny."
+
+
+@requirement("openai_tool_choice")
+async def test_words_do_not_end_the_run_of_an_answer_that_came_meanwhile(
+    server: Faced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent_id = await server.agent("scripted/script")
+    await asked(server, agent_id, user(script([ROME], [{"delay_ms": 300}, {"text": "Sunny."}])), tool_choice="required")
+    sunny = messages_pb2.ToolReturn(tool_call_id="call_1", status=messages_pb2.TOOL_RETURN_STATUS_SUCCESS, text="sunny")
+    answer = messages_pb2.InputMessage(tool_returns=messages_pb2.ToolReturnsInput(returns=[sunny]))
+    run_ids, stream_in_turn = [], Turns.stream_in_turn
+
+    async def answered_meanwhile(turns: Turns, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
+        try:
+            async for response in stream_in_turn(turns, start):
+                yield response
+        except Failure:
+            request = pb.CreateRunRequest(agent_id=agent_id, run=runs_pb2.RunSpec(messages=[answer]))
+            run_ids.append((await server.wire.runs.CreateRun(request)).run.id)
+            raise
+
+    monkeypatch.setattr(Turns, "stream_in_turn", answered_meanwhile)
+    choice = await asked(server, agent_id, user(script([{"text": "Next."}])))
+    assert choice["message"]["content"] == "Next."
+    assert [(await server.ended(run_id)).state for run_id in run_ids] == [runs_pb2.RUN_STATE_COMPLETED]
+
+
+@requirement("openai_tool_choice")
+async def test_those_who_pass_by_the_same_call_do_not_end_each_others_runs(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    await asked(server, agent_id, RELUCTANT, tool_choice="required")
+    slow = user(script([{"delay_ms": 100}, {"text": "Next."}]))
+    choices = await asyncio.gather(*(asked(server, agent_id, slow) for _ in range(4)))
+    assert [choice["message"]["content"] for choice in choices] == ["Next."] * 4
 
 
 @requirement("openai_tools", "openai_checks")
