@@ -156,13 +156,15 @@ def settle(
     _check_kinds(answers, open_actions)
     settled = replace(batch, answers={**batch.answers, **fresh})
     if words and settled.pending:
-        raise pending_error(settled)
+        # No conflict policy helps, of which the error's own words speak.
+        raise pending_error(settled, "Words come with the last answers, and these calls would wait still: answer them, too.")
     return settled
 
 
-def pending_error(batch: OpenBatch) -> ApprovalPending:
+def pending_error(batch: OpenBatch, message: str | None = None) -> ApprovalPending:
     """Return the error that says which calls wait."""
-    return ApprovalPending(run_id=batch.run_id, tool_call_ids=",".join(action.tool_call_id for action in batch.pending))
+    call_ids = ",".join(action.tool_call_id for action in batch.pending)
+    return ApprovalPending(message, run_id=batch.run_id, tool_call_ids=call_ids)
 
 
 def _repeated(

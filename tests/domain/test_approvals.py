@@ -90,7 +90,7 @@ def test_the_same_answer_again_gives_the_run_that_it_made() -> None:
 
 
 def test_words_wait_for_the_last_answer() -> None:
-    with pytest.raises(ApprovalPending) as caught:
+    with pytest.raises(ApprovalPending, match="answer them, too") as caught:
         settle([*decided(YES_A), text("And?")], batch("a", "b"), {}, NOW)
     assert caught.value.metadata == {"run_id": RUN_ID, "tool_call_ids": "b"}
     settled = settle([*decided(YES_A, YES_B), text("And?")], batch("a", "b"), {}, NOW)
