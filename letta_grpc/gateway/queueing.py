@@ -33,18 +33,29 @@ async def unless(hindered: Callable[[], Coroutine[Any, Any, Failure]], responses
             yield response
 
 
-class Queue:
-    """The runs of a conversation, for one caller."""
+async def never(_run_id: str) -> bool:
+    """Give up no calls that a run waits for."""
+    return False
 
-    def __init__(self, stub: "run_service_pb2_grpc.RunServiceAsyncStub", metadata: Metadata) -> None:
-        self._stub, self._metadata = stub, metadata
+
+class Queue:
+    """The runs of a conversation, for one caller. `give_up` ends what a run waits for, if it may, and says whether it did."""
+
+    def __init__(
+        self,
+        stub: "run_service_pb2_grpc.RunServiceAsyncStub",
+        metadata: Metadata,
+        give_up: Callable[[str], Awaitable[bool]] = never,
+    ) -> None:
+        self._stub, self._metadata, self._give_up = stub, metadata, give_up
 
     async def stuck(self, announced: Callable[[], Awaitable[set[str]]]) -> Failure:
         """Return what a queued run's caller is told, once it waits for answers to tool calls; until then do not return."""
         try:
             for run_id in await announced():
-                if (asking := await self._asking_before(run_id)) is not None:
-                    return _pending(asking)
+                while (asking := await self._asking_before(run_id)) is not None:
+                    if not await self._give_up(asking.id):
+                        return _pending(asking)
         except Failure as failure:
             # The run is none the worse for it.
             logger.info("a queued run is not watched", extra={"error": failure.message})

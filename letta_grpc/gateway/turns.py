@@ -6,7 +6,7 @@ or nobody come, the run's own policy does it.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ import grpc
 
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.metadata import Metadata
-from letta_grpc.gateway.queueing import Queue, unless
+from letta_grpc.gateway.queueing import Queue, never, unless
 from letta_grpc.gateway.upstream import run_id_of, settled
 from letta_grpc.v1 import messages_pb2, run_service_pb2_grpc, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -59,8 +59,13 @@ class Turns:
         start.options.heartbeat_interval.seconds = KEEPALIVE_SECONDS
         return self._followed(lambda: self._stub.StreamRun(start, metadata=self._metadata))
 
-    async def stream_in_turn(self, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
-        """Run once, as soon as the conversation is free. Calls that wait for answers are no reason to wait. Raises Failure."""
+    async def stream_in_turn(
+        self, start: pb.StreamRunRequest, give_up: Callable[[str], Awaitable[bool]] = never
+    ) -> AsyncGenerator[pb.StreamRunResponse, None]:
+        """Run once, as soon as the conversation is free. Calls that wait for answers are no reason to wait. Raises Failure.
+
+        `give_up` may end those for which the run would have to wait in the queue.
+        """
         try:
             async with aclosing(self.stream(start)) as responses:
                 async for response in responses:
@@ -72,7 +77,7 @@ class Turns:
             return
         start.run.conflict_policy = runs_pb2.CONFLICT_POLICY_ENQUEUE
         call = self._stub.StreamRun(start, metadata=self._metadata)
-        stuck = partial(Queue(self._stub, self._metadata).stuck, partial(_announced, call))
+        stuck = partial(Queue(self._stub, self._metadata, give_up).stuck, partial(_announced, call))
         async with aclosing(unless(stuck, self._followed(lambda: call))) as responses:
             async for response in responses:
                 yield response

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -213,9 +213,11 @@ async def test_words_do_not_end_the_run_of_an_answer_that_came_meanwhile(
     answer = messages_pb2.InputMessage(tool_returns=messages_pb2.ToolReturnsInput(returns=[sunny]))
     run_ids, stream_in_turn = [], Turns.stream_in_turn
 
-    async def answered_meanwhile(turns: Turns, start: pb.StreamRunRequest) -> AsyncGenerator[pb.StreamRunResponse, None]:
+    async def answered_meanwhile(
+        turns: Turns, start: pb.StreamRunRequest, give_up: Callable[[str], Awaitable[bool]]
+    ) -> AsyncGenerator[pb.StreamRunResponse, None]:
         try:
-            async for response in stream_in_turn(turns, start):
+            async for response in stream_in_turn(turns, start, give_up):
                 yield response
         except Failure:
             request = pb.CreateRunRequest(agent_id=agent_id, run=runs_pb2.RunSpec(messages=[answer]))
@@ -235,6 +237,15 @@ async def test_those_who_pass_by_the_same_call_do_not_end_each_others_runs(serve
     slow = user(script([{"delay_ms": 100}, {"text": "Next."}]))
     choices = await asyncio.gather(*(asked(server, agent_id, slow) for _ in range(4)))
     assert [choice["message"]["content"] for choice in choices] == ["Next."] * 4
+
+
+@requirement("openai_tool_choice")
+async def test_calls_that_had_to_be_made_do_not_stop_the_queue(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    calls = [{"tool_call": ROME["tool_call"] | {"id": f"call_{number}"}} for number in range(3)]
+    starts = [user(script([{"delay_ms": 100}, call])) for call in calls]
+    choices = await asyncio.gather(*(asked(server, agent_id, start, tool_choice="required") for start in starts))
+    assert [choice["message"]["tool_calls"][0]["id"] for choice in choices] == ["call_0", "call_1", "call_2"]
 
 
 @requirement("openai_tools", "openai_checks")

@@ -7,8 +7,8 @@ The last message is what is said to the agent. Of earlier ones only those of rol
 agent remembers the conversation itself; the system prompt and sampling parameters are the agent's own. `tools` are offered
 besides the agent's own, for this answer; it calls them where it chooses, and first what `tool_choice` names. `response_format`
 is the shape of this answer, `user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A
-request whose agent is at work waits its turn, unless calls come to wait for answers before that. Who leaves cancels the run,
-but for an SDK that has waited as long as it said: it asks again by itself, and goes on with that run (`repeats.py`).
+request whose agent is at work waits its turn, unless calls come to wait that need answers before that. Who leaves cancels the
+run, but for an SDK that has waited as long as it said: it asks again by itself, and goes on with that run (`repeats.py`).
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object

@@ -35,7 +35,7 @@ class WaitingCalls:
     async def stream_past(self, request: ChatRequest) -> Responses:
         """Run in turn, past calls that are answered or done with, and yield what comes. Raises Failure."""
         try:
-            async with aclosing(self._turns.stream_in_turn(request.start)) as responses:
+            async with aclosing(self._turns.stream_in_turn(request.start, self._give_up)) as responses:
                 async for response in responses:
                     yield response
         except Failure as failure:
@@ -56,11 +56,12 @@ class WaitingCalls:
             case "REQUEST_ID_REUSED" if answering := _answering(request):
                 # It may have been made so before, and be repeated.
                 return self._turns.stream(answering)
-            # One that has waited its turn is a run already, and can't begin in another way.
+            # One that has waited its turn is a run already, and can't begin with returns; what may be given up has been.
             case "APPROVAL_PENDING" if request.start.run.conflict_policy != runs_pb2.CONFLICT_POLICY_ENQUEUE:
                 if answering := _answering(request, failure.facts["tool_call_ids"].split(",")):
                     return self._turns.stream(answering)
-                return self._turns.stream_in_turn(request.start) if await self._give_up(failure.facts["run_id"]) else None
+                is_given_up = await self._give_up(failure.facts["run_id"])
+                return self._turns.stream_in_turn(request.start, self._give_up) if is_given_up else None
             case _:
                 return None
 
