@@ -162,6 +162,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.decided: dict[str, Decision] = {}
         # Calls that nobody can decide any more: their decision, or None if the server denied them, and by which run.
         self.settled: dict[str, tuple[Decision | None, RunId | None]] = {}
+        # The words that came with the answers which a run has brought.
+        self.told: dict[RunId, str] = {}
 
     # What should happen
 
@@ -228,16 +230,34 @@ class AnyOrder(RuleBasedStateMachine):
         self.waiting, self.decided, self.states[run.id] = None, {}, COMPLETED
         self._work_off()
 
+    @precondition(lambda self: self.open)
+    @rule(
+        data=st.data(),
+        words=st.sampled_from(["say", "hang", "ask 1", "ask 2"]),
+        policy=st.sampled_from([REJECT, ENQUEUE, INTERRUPT]),
+    )
+    def answer_and_speak(self, data: st.DataObject, words: str, policy: ConflictPolicy) -> None:
+        decisions = tuple(self._decision(data, call_id) for call_id in self.open)
+        if decisions[1:]:
+            self._refused(ApprovalPending, self._spoken(decisions[1:], words, policy))
+        run = self._started(self._spoken(decisions, words, policy))
+        assert run.resumes_run_id == self.waiting
+        self.settled |= {decision.tool_call_id: (decision, run.id) for decision in decisions}
+        self.waiting, self.open, self.decided = None, [], {}
+        self.told[run.id] = words
+        self._enter(run.id, words)
+        self._work_off()
+
     @precondition(lambda self: self.settled)
-    @rule(data=st.data())
-    def answer_again(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), words=st.sampled_from(["", "say", "hang", "ask 1"]))
+    def answer_again(self, data: st.DataObject, words: str) -> None:
         call_id = self._pick(data, self.settled)
         earlier, made = self.settled[call_id]
         decision = self._decision(data, call_id)
-        spec = RunSpec(messages=(ApprovalInput(decisions=(decision,)),))
+        spec = self._spoken((decision,), words)
         if earlier is None:
             self._refused(ApprovalExpired, spec)
-        elif decision != earlier:
+        elif decision != earlier or (words and (made is None or self.told.get(made) != words)):
             self._refused(ApprovalAlreadyResolved, spec)
         else:
             assert self._started(spec).id == made
@@ -300,6 +320,10 @@ class AnyOrder(RuleBasedStateMachine):
         pending = {run.id: [action.tool_call_id for action in run.pending_actions] for run in listed.items}
         assert pending == ({self.waiting: self.open} if self.waiting else {})
         assert self.house.model.broken == []
+        for run_id, words in self.told.items():
+            stored = self.house.do(self.house.engine.database.history.of_run(run_id))
+            said = [(place, message.text) for place, message in enumerate(stored) if message.role is Role.USER]
+            assert (said, stored[1].role) == ([(2, words)], Role.TOOL)
         assert len(set(self.house.ran)) == len(self.house.ran)
         assert set(self.house.ran) <= {id_ for id_, (decision, _) in self.settled.items() if isinstance(decision, Approve)}
 
@@ -317,6 +341,13 @@ class AnyOrder(RuleBasedStateMachine):
         if data.draw(st.booleans()):
             return Approve(tool_call_id=call_id, arguments=data.draw(st.sampled_from([None, '{"edited": true}'])))
         return Deny(tool_call_id=call_id, reason=data.draw(st.sampled_from(["", "no"])))
+
+    @staticmethod
+    def _spoken(decisions: tuple[Decision, ...], words: str, policy: ConflictPolicy = REJECT) -> RunSpec:
+        """Answers, with words behind them if there are any."""
+        spoken = (text(words),) if words else ()
+        messages = (ApprovalInput(decisions=decisions), *spoken)
+        return RunSpec(messages=messages, conflict_policy=policy, run_timeout=timedelta(days=9999))
 
     def _started(self, spec: RunSpec) -> Run:
         run = self.house.do(self.house.engine.begin(spec))
