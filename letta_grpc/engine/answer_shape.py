@@ -8,8 +8,6 @@ from letta_grpc.engine.ends import RunEnd, failed
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.ports.shapes import Shapes
 
-# A takeover counts anew: what bounds a run in any case is `max_steps`.
-MAX_REPAIRS = 2
 _PATH = "run.response_format"
 
 
@@ -38,9 +36,8 @@ def check_speech(agent: Agent, spec: RunSpec) -> None:
 
 def repair(record: RunRecord, step_id: StepId, fault: str) -> RunEnd | None:
     """Tell the model what is wrong and let the run go on, or return its end after too many attempts."""
-    if record.repairs >= MAX_REPAIRS:
+    if not record.begin_repair():
         return failed(InvalidModelOutput(f"The answer does not have the shape that was asked for: {fault}"))
-    record.repairs += 1
     record.add_word(
         f"Your answer does not have the shape that was asked for: {fault}\n"
         f"Answer again, with nothing but JSON that fits this JSON Schema:\n{record.spec.response_format}",

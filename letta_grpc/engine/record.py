@@ -31,6 +31,8 @@ from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Change, Claim, Journal, Lease, RecordStep
 from letta_grpc.ports.stores import AgentContext
 
+# A takeover counts anew: what bounds a run in any case is `max_steps`.
+_MAX_REPAIRS = 2
 _NOT_RETURNED = "Error: the run ended before this tool returned."
 
 
@@ -56,8 +58,8 @@ class RunRecord:
         self.chosen: Collection[str] | None = None
         # Whether its agent may have others that work in the background after its turns; known from the first step on.
         self.has_sleeptime = False
-        # How often the model was told that its answer has not the shape that was asked for.
-        self.repairs = 0
+        # How often the model was told that its answer is not what the run's caller asked for.
+        self._repairs = 0
         self._side_usage = Usage()
         self._context = claim.context
         self._journal = journal
@@ -164,6 +166,11 @@ class RunRecord:
         settles = progress.phase is Phase.SETTLING_CALLS
         words = messages_behind_answers(self.run, self.spec, message.create_time) if settles else ()
         self.add(*map(MessageCompleted, (message, *words)))
+
+    def begin_repair(self) -> bool:
+        """Count that the model is told that its answer is not what was asked for; return whether it still may be."""
+        self._repairs += 1
+        return self._repairs <= _MAX_REPAIRS
 
     def add_word(self, text: str, step_id: StepId) -> None:
         """Add a message in which the server tells the model why it is asked again."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from letta_grpc.domain import memgpt
 from letta_grpc.domain.agents import AgentKind
+from letta_grpc.domain.errors import InvalidModelOutput
 from letta_grpc.domain.ids import StepId
 from letta_grpc.domain.messages import Deny, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import Run, StopReason
@@ -12,7 +13,7 @@ from letta_grpc.domain.tool_policy import Ends, GoesOn, Offer, Owes, Verdict
 from letta_grpc.domain.transitions import Phase
 from letta_grpc.domain.turns import MadeCall, is_refusal, made_in, refusal_text
 from letta_grpc.engine.answer import Admission
-from letta_grpc.engine.ends import RunEnd, completed
+from letta_grpc.engine.ends import RunEnd, completed, failed
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.toolbox import Toolbox
 from letta_grpc.ports.stores import HistoryStore, RunStore
@@ -77,6 +78,10 @@ class Turn:
         if isinstance(verdict, Ends):
             return completed(StopReason.TOOL_RULE if verdict.by_rule else StopReason.END_TURN)
         if isinstance(verdict, Owes):
+            if self.chosen and not record.begin_repair():
+                return failed(
+                    InvalidModelOutput(f"The model answered in words and did not call {' or '.join(verdict.tools)}.")
+                )
             self._tell(record, step, verdict.demand)
         elif self.toolbox.kind is AgentKind.MEMGPT:
             self._tell(record, step, memgpt.FAILED_HEARTBEAT if step.failed else memgpt.WANTED_HEARTBEAT)

@@ -444,8 +444,9 @@ class RunSpec(_message.Message):
     @_builtins.property
     def tool_choice(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-        offered these alone, and asked again when it answers in words. Rules of the agent count more: where they allow none of
-        these, it is offered what they allow. An answer to waiting calls takes none from the run that waits.
+        offered these alone; it is told twice when it answers in words, then the run fails with INVALID_MODEL_OUTPUT. Rules of the
+        agent count more: where they allow none of these, it is offered what they allow. An answer to waiting calls takes none from
+        the run that waits.
         """
 
     def __init__(

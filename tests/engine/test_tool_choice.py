@@ -66,6 +66,15 @@ async def test_a_model_that_answers_in_words_is_asked_again(house: Engine) -> No
     assert [choice for _, choice in offered(house)] == [ANY_TOOL] * 3 + [None]
 
 
+@requirement("tool_choice")
+async def test_a_model_that_never_calls_fails_the_run(house: Engine) -> None:
+    events = await play(house, say("Well."), say("Hm."), say("No."), tool_choice=("b", "c"))
+    assert len(demands(events)) == 2
+    error = end(events).error
+    assert error is not None
+    assert (error.reason, error.message) == ("INVALID_MODEL_OUTPUT", "The model answered in words and did not call b or c.")
+
+
 async def test_the_model_is_told_to_call_what_it_is_offered_whatever_it_owes_behind_that(house: Engine) -> None:
     rules = (RequiredBeforeExit(tool="c"),)
     events = await play(house, say("Well."), call("b"), say("Hm."), call("c"), say("done"), rules=rules, tool_choice=("b",))

@@ -677,8 +677,9 @@ type RunSpec struct {
 	// Marks the run as background work, for listings. Every run goes on without its caller.
 	Background bool `protobuf:"varint,14,opt,name=background,proto3" json:"background,omitempty"`
 	// The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-	// offered these alone, and asked again when it answers in words. Rules of the agent count more: where they allow none of
-	// these, it is offered what they allow. An answer to waiting calls takes none from the run that waits.
+	// offered these alone; it is told twice when it answers in words, then the run fails with INVALID_MODEL_OUTPUT. Rules of the
+	// agent count more: where they allow none of these, it is offered what they allow. An answer to waiting calls takes none from
+	// the run that waits.
 	ToolChoice    []string `protobuf:"bytes,15,rep,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -237,8 +237,9 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
 
   /**
    * The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-   * offered these alone, and asked again when it answers in words. Rules of the agent count more: where they allow none of
-   * these, it is offered what they allow. An answer to waiting calls takes none from the run that waits.
+   * offered these alone; it is told twice when it answers in words, then the run fails with INVALID_MODEL_OUTPUT. Rules of the
+   * agent count more: where they allow none of these, it is offered what they allow. An answer to waiting calls takes none from
+   * the run that waits.
    *
    * @generated from field: repeated string tool_choice = 15;
    */
