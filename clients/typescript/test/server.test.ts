@@ -86,6 +86,8 @@ for (const transport of ["gRPC", "HTTP"] as const) {
       const refused = { name: "NotFoundError", reason: "AGENT_NOT_FOUND", metadata: { agent_id: NOBODY } };
       await rejects(client.stream(NOBODY, "Hello?").text(), refused);
       await rejects(client.agents.getAgent({ agentId: NOBODY }), NotFoundError);
+      const unknown = client.stream(agentId, "Hello?", { toolChoice: ["nothing"] }).text();
+      await rejects(unknown, { reason: "INVALID_REQUEST", message: /'nothing' is neither a tool of the agent nor/ });
     });
 
     test("what no request can say is refused at once, and times are rounded", { timeout: 5_000 }, async () => {
