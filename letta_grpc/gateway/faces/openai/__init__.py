@@ -34,16 +34,14 @@ from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
 from letta_grpc.gateway.faces.openai.answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
 from letta_grpc.gateway.faces.openai.repeats import Attempt, Repeats
 from letta_grpc.gateway.faces.openai.requests import NO_AGENT, ChatRequest, chat_request_of
-from letta_grpc.gateway.faces.openai.waiting_calls import WaitingCalls
+from letta_grpc.gateway.faces.openai.waiting_calls import Responses, WaitingCalls
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
 from letta_grpc.gateway.leaving import unless_left
 from letta_grpc.gateway.metadata import Metadata, metadata_of
 from letta_grpc.gateway.turns import Turns
 from letta_grpc.gateway.upstream import settled
-from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2, run_service_pb2
-
-Responses = AsyncGenerator[run_service_pb2.StreamRunResponse, None]
+from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2
 
 _DONE = data_of("[DONE]")
 _CHAT, _PROVIDER = "use /v1/chat/completions", "ask the provider itself"
