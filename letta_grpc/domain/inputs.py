@@ -51,8 +51,9 @@ def _is_assistants(message: InputMessage) -> bool:
 
 def input_messages(run: Run, spec: RunSpec) -> Iterator[Message]:
     """Yield the messages that a run's input becomes once the run starts."""
+    entered = entering(spec)
     # The ids of what comes later stand behind them.
-    for message_id, given in zip(run.input_message_ids, entering(spec), strict=False):
+    for message_id, given in zip(run.input_message_ids[: len(entered)], entered, strict=True):
         yield _stored(run, message_id, given)
 
 

@@ -119,6 +119,11 @@ def test_words_behind_answers_come_later_under_the_ids_behind_theirs() -> None:
     assert (message.run_id, message.create_time) == (answering.id, later)
 
 
+def test_no_message_of_an_input_is_left_out_for_want_of_an_id() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        list(input_messages(run(input_message_ids=()), RunSpec(messages=(text("hi"),))))
+
+
 def test_words_are_heard_by_the_run_that_brought_the_answers_or_refused() -> None:
     answer, words = ApprovalInput(decisions=(Approve(tool_call_id="c"),)), text("And?")
     told, plain = RunSpec(messages=(answer, words)), RunSpec(messages=(answer,))
