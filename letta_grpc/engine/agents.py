@@ -184,6 +184,11 @@ class Agents:
         conversation = await self._conversations.get(agent_id, conversation_id)
         return await self._history.list(conversation.id, page)
 
+    async def list_all_messages(self, agent_id: AgentId, page: PageRequest) -> Page[Message]:
+        """Return a page of the messages of all of an agent's conversations. Raises AgentNotFound."""
+        await self._agents.get(agent_id)
+        return await self._history.list_of_agent(agent_id, page)
+
     async def search_messages(self, query: MessageQuery, in_default: bool = False) -> tuple[FoundMessage, ...]:  # noqa: FBT001, FBT002 - stands for a conversation
         """Return the messages that fit best, best first. Raises AgentNotFound, ConversationNotFound."""
         if query.conversation_id is None and not in_default:

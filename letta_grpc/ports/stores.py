@@ -155,6 +155,10 @@ class HistoryStore(Protocol):
         """Return messages in the conversation's order."""
         ...
 
+    async def list_of_agent(self, agent_id: AgentId, page: PageRequest) -> Page[Message]:
+        """Return the messages of all of an agent's conversations, in the order in which they were stored."""
+        ...
+
     async def of_run(self, run_id: RunId) -> tuple[Message, ...]:
         """Return the messages that a run brought, input included, in order."""
         ...

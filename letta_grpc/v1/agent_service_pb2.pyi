@@ -418,7 +418,7 @@ Global___UpdateMemoryBlockResponse: _TypeAlias = UpdateMemoryBlockResponse  # no
 
 @_typing.final
 class ListMessagesRequest(_message.Message):
-    """Names a conversation and a part of it."""
+    """Names a conversation, or all, and a part of what was said there."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -431,7 +431,9 @@ class ListMessagesRequest(_message.Message):
     agent_id: _builtins.str
     """The agent."""
     conversation_id: _builtins.str
-    """The conversation; empty or `default` means the agent's default one."""
+    """The conversation; empty or `default` means the agent's default one, `-` all of them, their messages in the order in which
+    they were stored.
+    """
     page_size: _builtins.int
     """How many at most. 1 to 1000; default 50."""
     page_token: _builtins.str
@@ -472,7 +474,7 @@ class ListMessagesResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
-        """In the order of the conversation."""
+        """In the order asked for."""
 
     def __init__(
         self,

@@ -166,7 +166,7 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """Lists a conversation's messages, oldest first unless `descending`.
+        """Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,7 @@ class AgentServiceStub:
     UpdateMemoryBlock: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateMemoryBlockRequest, _agent_service_pb2.UpdateMemoryBlockResponse]
     """Changes the block that the agent has under a label, for every agent that shares it."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]
-    """Lists a conversation's messages, oldest first unless `descending`."""
+    """Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`."""
     SearchMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.SearchMessagesRequest, _agent_service_pb2.SearchMessagesResponse]
     """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
     first.
@@ -93,7 +93,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     UpdateMemoryBlock: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateMemoryBlockRequest, _agent_service_pb2.UpdateMemoryBlockResponse]  # type: ignore[assignment]
     """Changes the block that the agent has under a label, for every agent that shares it."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
-    """Lists a conversation's messages, oldest first unless `descending`."""
+    """Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`."""
     SearchMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.SearchMessagesRequest, _agent_service_pb2.SearchMessagesResponse]  # type: ignore[assignment]
     """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
     first.
@@ -183,7 +183,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.ListMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ListMessagesResponse, _abc.Awaitable[_agent_service_pb2.ListMessagesResponse]]:
-        """Lists a conversation's messages, oldest first unless `descending`."""
+        """Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`."""
 
     @_abc_1.abstractmethod
     def SearchMessages(

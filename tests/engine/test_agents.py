@@ -8,7 +8,7 @@ from letta_grpc.domain.agents import DEFAULT_CONTEXT_WINDOW, DEFAULT_SYSTEM, Age
 from letta_grpc.domain.blocks import DEFAULT_BLOCK_LIMIT
 from letta_grpc.domain.context import estimate_tokens
 from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, ConversationNotFound, InvalidRequest, ModelUnknown
-from letta_grpc.domain.ids import new_agent_id, new_block_id
+from letta_grpc.domain.ids import ConversationId, new_agent_id, new_block_id
 from letta_grpc.domain.messages import ToolCall
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.tools import MAX_AGENT_TOOLS
@@ -189,15 +189,21 @@ async def test_a_thread_cannot_have_an_unknown_model(house: Engine, conversation
         await conversations.update(thread.id, {"model": "nobody/nothing"})
 
 
-async def test_messages_are_searched_in_one_conversation_in_the_default_one_or_in_all(
-    house: Engine, conversations: Conversations
-) -> None:
+async def tea_here_and_there(house: Engine, conversations: Conversations) -> ConversationId:
+    """Have a turn in the default conversation and one in another; return the other's id."""
     thread = await conversations.create(house.agent.id, title="a", model="", metadata={})
     await house.play(say("tea here"), words="drink")
     house.model.turns += [say("tea there")]
     spec = plain_spec("drink")
     start = StartRequest(agent_id=house.agent.id, conversation_id=thread.id, request_id=None, spec=spec)
     await house.events((await house.runs.start(start)).id)
+    return thread.id
+
+
+async def test_messages_are_searched_in_one_conversation_in_the_default_one_or_in_all(
+    house: Engine, conversations: Conversations
+) -> None:
+    thread_id = await tea_here_and_there(house, conversations)
     query = MessageQuery(agent_id=house.agent.id, text="tea")
 
     async def texts(query: MessageQuery, *, in_default: bool = False) -> set[str]:
@@ -205,9 +211,17 @@ async def test_messages_are_searched_in_one_conversation_in_the_default_one_or_i
 
     assert await texts(query) == {"tea here", "tea there"}
     assert await texts(query, in_default=True) == {"tea here"}
-    assert await texts(replace(query, conversation_id=thread.id)) == {"tea there"}
+    assert await texts(replace(query, conversation_id=thread_id)) == {"tea there"}
     with pytest.raises(AgentNotFound):
         await house.agents.search_messages(MessageQuery(agent_id=new_agent_id(), text="tea"))
+
+
+async def test_messages_of_all_conversations_are_listed(house: Engine, conversations: Conversations) -> None:
+    await tea_here_and_there(house, conversations)
+    listed = await house.agents.list_all_messages(house.agent.id, PageRequest())
+    assert [message.text for message in listed.items] == ["drink", "tea here", "drink", "tea there"]
+    with pytest.raises(AgentNotFound):
+        await house.agents.list_all_messages(new_agent_id(), PageRequest())
 
 
 async def test_a_conversation_can_be_emptied(house: Engine) -> None:

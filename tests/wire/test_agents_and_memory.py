@@ -1,6 +1,7 @@
 """Agents, their threads and their memory, end to end: what is written, kept, and shown to the model."""
 
 import json
+from uuid import uuid4
 
 import grpc
 import pytest
@@ -190,6 +191,13 @@ async def test_threads_have_their_own_history_and_do_not_wait_for_each_other(wir
     assert said((await wire.agents.ListMessages(listing)).messages) == [("USER", "beside it"), ("ASSISTANT", "beside it")]
     default = agent_service_pb2.ListMessagesRequest(agent_id=one.agent_id, conversation_id="default")
     assert [text for _, text in said((await wire.agents.ListMessages(default)).messages)][:1] == [WAITING]
+    everything = agent_service_pb2.ListMessagesRequest(agent_id=one.agent_id, conversation_id="-", page_size=2)
+    first = await wire.agents.ListMessages(everything)
+    everything.page_token = first.next_page_token
+    found = [*first.messages, *(await wire.agents.ListMessages(everything)).messages]
+    assert [text for _, text in said(found)] == [WAITING, "beside it", "beside it"]
+    nobody = agent_service_pb2.ListMessagesRequest(agent_id=f"agent-{uuid4()}", conversation_id="-")
+    assert info_of(await failure_of(wire.agents.ListMessages(nobody)))[1] == "AGENT_NOT_FOUND"
     active = (await wire.runs.ListRuns(run_service_pb2.ListRunsRequest(agent_id=one.agent_id))).runs[0]
     await wire.runs.CancelRun(run_service_pb2.CancelRunRequest(run_id=active.id))
     assert [response async for response in busy]

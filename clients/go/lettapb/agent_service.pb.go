@@ -789,12 +789,13 @@ func (x *UpdateMemoryBlockResponse) GetBlock() *Block {
 	return nil
 }
 
-// Names a conversation and a part of it.
+// Names a conversation, or all, and a part of what was said there.
 type ListMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The agent.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// The conversation; empty or `default` means the agent's default one.
+	// The conversation; empty or `default` means the agent's default one, `-` all of them, their messages in the order in which
+	// they were stored.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// How many at most. 1 to 1000; default 50.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -884,7 +885,7 @@ func (x *ListMessagesRequest) GetAfterId() string {
 // A page of messages.
 type ListMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the order of the conversation.
+	// In the order asked for.
 	Messages []*Message `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`

@@ -58,7 +58,7 @@ type AgentServiceClient interface {
 	GetMemoryBlock(ctx context.Context, in *GetMemoryBlockRequest, opts ...grpc.CallOption) (*GetMemoryBlockResponse, error)
 	// Changes the block that the agent has under a label, for every agent that shares it.
 	UpdateMemoryBlock(ctx context.Context, in *UpdateMemoryBlockRequest, opts ...grpc.CallOption) (*UpdateMemoryBlockResponse, error)
-	// Lists a conversation's messages, oldest first unless `descending`.
+	// Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
 	// Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
 	// first.
@@ -259,7 +259,7 @@ type AgentServiceServer interface {
 	GetMemoryBlock(context.Context, *GetMemoryBlockRequest) (*GetMemoryBlockResponse, error)
 	// Changes the block that the agent has under a label, for every agent that shares it.
 	UpdateMemoryBlock(context.Context, *UpdateMemoryBlockRequest) (*UpdateMemoryBlockResponse, error)
-	// Lists a conversation's messages, oldest first unless `descending`.
+	// Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
 	// Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
 	// first.

@@ -6,7 +6,7 @@ from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.adapters.memory.table import Table
 from letta_grpc.domain.errors import ResourceInUse
 from letta_grpc.domain.forking import WholeThread
-from letta_grpc.domain.ids import ConversationId, MessageId, RunId, StepId
+from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.ports.stores import AgentContext
@@ -57,6 +57,11 @@ class MemoryHistoryStore:
     async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
         """Return messages in the conversation's order."""
         return self._messages(conversation_id).page(page)
+
+    async def list_of_agent(self, agent_id: AgentId, page: PageRequest) -> Page[Message]:
+        """Return the messages of all of an agent's conversations."""
+        mine = [conversation.id for conversation in self._state.conversations if conversation.agent_id == agent_id]
+        return Table.merged([self._messages(conversation_id) for conversation_id in mine]).page(page)
 
     async def of_run(self, run_id: RunId) -> tuple[Message, ...]:
         """Return the messages that a run brought, in order."""

@@ -4,6 +4,7 @@ from asyncio import Event
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 
 from letta_grpc.adapters.memory.table import Table
 from letta_grpc.domain.agents import Agent, Conversation
@@ -81,6 +82,8 @@ class MemoryState:
     blocks: Table[BlockId, Block] = field(default_factory=Table)
     conversations: Table[ConversationId, Conversation] = field(default_factory=Table)
     messages: dict[ConversationId, Table[MessageId, Message]] = field(default_factory=dict)
+    # Of all conversations: an agent's messages have one order.
+    message_positions: Iterator[int] = field(default_factory=lambda: count(1))
     mcp_servers: Table[McpServerId, McpServer] = field(default_factory=Table)
     passages: Table[PassageId, Passage] = field(default_factory=Table)
     # By note: the model and what it made of the text.
@@ -142,7 +145,7 @@ class MemoryState:
     def add_conversation(self, conversation: Conversation) -> None:
         """Store a conversation."""
         self.conversations.add(conversation.id, conversation)
-        self.messages[conversation.id] = Table()
+        self.messages[conversation.id] = Table(self.message_positions)
 
     def remove_conversation(self, conversation_id: ConversationId) -> None:
         """Remove a conversation with all that hangs on it."""

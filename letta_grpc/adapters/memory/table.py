@@ -1,7 +1,8 @@
 """Rows in the order of their creation."""
 
-from collections.abc import Callable, Hashable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import count
+from typing import Generic, Self, TypeVar
 
 from letta_grpc.domain.paging import Page, PageRequest
 
@@ -10,11 +11,22 @@ V = TypeVar("V")
 
 
 class Table(Generic[K, V]):
-    """Values by key. Each has a position that rises with creation, survives replacement and is never given again."""
+    """Values by key. Each has a position that rises with creation, survives replacement and is never given again.
 
-    def __init__(self) -> None:
+    Tables that share `positions` are parts of one order.
+    """
+
+    def __init__(self, positions: Iterator[int] | None = None) -> None:
         self._rows: dict[K, tuple[int, V]] = {}
-        self._last_position = 0
+        self._positions = positions or count(1)
+
+    @classmethod
+    def merged(cls, parts: Iterable[Self]) -> Self:
+        """Return one table of what parts of one order have now."""
+        whole = cls()
+        rows = [item for part in parts for item in part._rows.items()]  # noqa: SLF001 - of its own kind
+        whole._rows = dict(sorted(rows, key=lambda item: item[1][0]))
+        return whole
 
     def __contains__(self, key: K) -> bool:
         return key in self._rows
@@ -32,8 +44,7 @@ class Table(Generic[K, V]):
 
     def add(self, key: K, value: V) -> None:
         """Store a value under a new key."""
-        self._last_position += 1
-        self._rows[key] = (self._last_position, value)
+        self._rows[key] = (next(self._positions), value)
 
     def replace(self, key: K, value: V) -> None:
         """Store another value under a known key."""

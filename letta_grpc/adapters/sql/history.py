@@ -1,6 +1,6 @@
 """Messages."""
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete, func, select, update
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
@@ -10,7 +10,7 @@ from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agents, conversations, messages, runs, steps
 from letta_grpc.domain.errors import ConversationNotFound, ResourceInUse
 from letta_grpc.domain.forking import WholeThread
-from letta_grpc.domain.ids import ConversationId, MessageId, RunId
+from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.ports.stores import AgentContext
@@ -61,7 +61,14 @@ class SqlHistoryStore:
 
     async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
         """Return messages in the conversation's order."""
-        here = messages.c.conversation_id == conversation_id
+        return await self._list(messages.c.conversation_id == conversation_id, page)
+
+    async def list_of_agent(self, agent_id: AgentId, page: PageRequest) -> Page[Message]:
+        """Return the messages of all of an agent's conversations."""
+        mine = select(conversations.c.id).where(conversations.c.agent_id == agent_id)
+        return await self._list(messages.c.conversation_id.in_(mine), page)
+
+    async def _list(self, here: ColumnElement[bool], page: PageRequest) -> Page[Message]:
         query = paged(select(messages).where(here), messages.c.position, page, here)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return page_of(rows, page, message_of)

@@ -236,8 +236,8 @@ Index(
 
 # `position` is also the order within a conversation: only one run at a time writes into one.
 # Messages and steps are written in every run, so they have no index that no query needs, and no AUTOINCREMENT: they are only
-# removed together with their whole conversation, after which nobody pages behind them, or by a reset, which says where the
-# conversation goes on.
+# removed together with their whole conversation, after which hardly anybody pages behind them, or by a reset, which says where
+# the conversation goes on.
 # `body` holds content, calls, returns and decisions.
 messages = Table(
     "messages",

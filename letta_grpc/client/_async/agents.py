@@ -144,7 +144,10 @@ class Agents:
         page_size: int | None = None,
         descending: bool = False,
     ) -> AsyncGenerator[messages_pb2.Message, None]:
-        """Iterate over a conversation's messages, oldest first unless `descending`, over all pages."""
+        """Iterate over messages, oldest first unless `descending`, over all pages.
+
+        `conversation_id` `"-"` means those of all of the agent's conversations.
+        """
         request = agent_service_pb2.ListMessagesRequest(
             agent_id=agent_id, conversation_id=conversation_id or "", page_size=page_size or 0, descending=descending
         )

@@ -9,7 +9,7 @@ import pytest
 from letta_grpc.domain.approvals import ActionKind, PendingAction
 from letta_grpc.domain.errors import ConversationNotFound, ResourceInUse
 from letta_grpc.domain.events import ContextCompacted, MessageCompleted, RunFinished, StepStarted
-from letta_grpc.domain.ids import new_conversation_id, new_message_id, new_run_id, new_step_id
+from letta_grpc.domain.ids import new_agent_id, new_conversation_id, new_message_id, new_run_id, new_step_id
 from letta_grpc.domain.messages import (
     ImagePart,
     Message,
@@ -73,6 +73,20 @@ class HistoryStoreContract:
         assert [m.text for m in messages] == [text for n in range(4) for text in (f"say {n}", f"said {n}")]
         await check_pages(lambda page: world.history.list(thread.id, page), messages)
         await check_pages_by_id(lambda page: world.history.list(thread.id, page), messages)
+
+    async def test_messages_of_all_conversations_are_read_page_by_page(self, world: World) -> None:
+        """In the order of storing, whichever of the agent's conversations they are in; no other agent's."""
+        agent, other = await world.agent(), await world.agent()
+        threads = [await world.default(agent), await world.conversation(agent), await world.conversation(agent)]
+        for n in range(4):
+            await world.turn(threads[n % 3], f"say {n}", f"said {n}")
+            await world.turn(await world.default(other), "other", "other")
+        loaded = [await world.history.load(thread.id) for thread in threads]
+        found = {message.text: message for context in loaded for message in context.messages}
+        messages = [found[text] for n in range(4) for text in (f"say {n}", f"said {n}")]
+        await check_pages(lambda page: world.history.list_of_agent(agent.id, page), messages)
+        await check_pages_by_id(lambda page: world.history.list_of_agent(agent.id, page), messages)
+        assert (await world.history.list_of_agent(new_agent_id(), _ALL)).items == ()
 
     async def test_messages_are_listed_run_by_run(self, world: World) -> None:
         """Each run's are its own; an unknown run has none."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.agents import Agent, AgentKind, ModelSettings, Sleeptime
-from letta_grpc.domain.ids import AgentId, ConversationId
+from letta_grpc.domain.ids import ALL_CONVERSATIONS, AgentId, ConversationId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
@@ -220,13 +220,14 @@ def memory_update_from_pb(
 
 def messages_query_from_pb(
     request: agent_service_pb2.ListMessagesRequest,
-) -> tuple[AgentId, ConversationId | None, PageRequest]:
-    """Return which messages to list."""
+) -> tuple[AgentId, ConversationId | None, bool, PageRequest]:
+    """Return which messages to list, and whether those of all conversations."""
+    in_all = request.conversation_id == ALL_CONVERSATIONS
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
-        conversation_id = optional_conversation(rules, "conversation_id", request.conversation_id)
+        conversation_id = None if in_all else optional_conversation(rules, "conversation_id", request.conversation_id)
         page = page_from_pb(rules, request, request.after_id)
-    return AgentId(agent_id), conversation_id, page
+    return AgentId(agent_id), conversation_id, in_all, page
 
 
 def messages_search_from_pb(request: agent_service_pb2.SearchMessagesRequest) -> tuple[MessageQuery, bool]:

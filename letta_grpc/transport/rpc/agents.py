@@ -3,6 +3,7 @@
 # ruff: noqa: N802 - methods are named as the contract names them
 
 import asyncio
+from functools import partial
 
 from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
@@ -80,8 +81,9 @@ class AgentServicer:
 
     async def ListMessages(self, request: pb.ListMessagesRequest, _call: Call) -> pb.ListMessagesResponse:
         """Return a page of messages."""
-        agent_id, conversation_id, page = messages_query_from_pb(request)
-        found = await fitting(page, lambda part: self._agents.list_messages(agent_id, conversation_id, part), message_to_pb)
+        agent_id, conversation_id, in_all, page = messages_query_from_pb(request)
+        one = partial(self._agents.list_messages, agent_id, conversation_id)
+        found = await fitting(page, partial(self._agents.list_all_messages, agent_id) if in_all else one, message_to_pb)
         return pb.ListMessagesResponse(messages=found.items, next_page_token=token_of(found.next))
 
     async def SearchMessages(self, request: pb.SearchMessagesRequest, _call: Call) -> pb.SearchMessagesResponse:

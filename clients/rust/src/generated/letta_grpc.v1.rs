@@ -1773,13 +1773,14 @@ pub struct UpdateMemoryBlockResponse {
     #[prost(message, optional, tag = "1")]
     pub block: ::core::option::Option<Block>,
 }
-/// Names a conversation and a part of it.
+/// Names a conversation, or all, and a part of what was said there.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMessagesRequest {
     /// The agent.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
-    /// The conversation; empty or `default` means the agent's default one.
+    /// The conversation; empty or `default` means the agent's default one, `-` all of them, their messages in the order in which
+    /// they were stored.
     #[prost(string, tag = "2")]
     pub conversation_id: ::prost::alloc::string::String,
     /// How many at most. 1 to 1000; default 50.
@@ -1799,7 +1800,7 @@ pub struct ListMessagesRequest {
 /// A page of messages.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMessagesResponse {
-    /// In the order of the conversation.
+    /// In the order asked for.
     #[prost(message, repeated, tag = "1")]
     pub messages: ::prost::alloc::vec::Vec<Message>,
     /// Empty on the last page.
@@ -2283,7 +2284,7 @@ pub mod agent_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lists a conversation's messages, oldest first unless `descending`.
+        /// Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
         pub async fn list_messages(
             &mut self,
             request: impl tonic::IntoRequest<super::ListMessagesRequest>,

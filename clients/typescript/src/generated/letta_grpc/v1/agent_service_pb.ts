@@ -416,7 +416,7 @@ export const UpdateMemoryBlockResponseSchema: GenMessage<UpdateMemoryBlockRespon
   messageDesc(file_letta_grpc_v1_agent_service, 13);
 
 /**
- * Names a conversation and a part of it.
+ * Names a conversation, or all, and a part of what was said there.
  *
  * @generated from message letta_grpc.v1.ListMessagesRequest
  */
@@ -429,7 +429,8 @@ export type ListMessagesRequest = Message<"letta_grpc.v1.ListMessagesRequest"> &
   agentId: string;
 
   /**
-   * The conversation; empty or `default` means the agent's default one.
+   * The conversation; empty or `default` means the agent's default one, `-` all of them, their messages in the order in which
+   * they were stored.
    *
    * @generated from field: string conversation_id = 2;
    */
@@ -479,7 +480,7 @@ export const ListMessagesRequestSchema: GenMessage<ListMessagesRequest> = /*@__P
  */
 export type ListMessagesResponse = Message<"letta_grpc.v1.ListMessagesResponse"> & {
   /**
-   * In the order of the conversation.
+   * In the order asked for.
    *
    * @generated from field: repeated letta_grpc.v1.Message messages = 1;
    */
@@ -1150,7 +1151,7 @@ export const AgentService: GenService<{
     output: typeof UpdateMemoryBlockResponseSchema;
   },
   /**
-   * Lists a conversation's messages, oldest first unless `descending`.
+   * Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
    *
    * @generated from rpc letta_grpc.v1.AgentService.ListMessages
    */
