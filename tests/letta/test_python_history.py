@@ -74,7 +74,15 @@ def test_conversations_have_histories_of_their_own(client: Client, site: Site) -
     assert [item.summary for item in listed] == ["two", "one"]
     history = list(client.conversations.messages.list(one.id, order="asc"))
     assert [item.content for item in history] == ["in one", "in one"]
-    assert list(client.agents.messages.list(agent_id)) == []
+    assert list(client.agents.messages.list(agent_id, conversation_id="default")) == []
+    everything = list(client.agents.messages.list(agent_id, order="asc", limit=1))
+    assert [item.content for item in everything] == ["in one", "in one", "in two", "in two"]
+    assert [item.content for item in client.messages.list(extra_query={"agent_id": agent_id})] == [
+        "in two",
+        "in two",
+        "in one",
+        "in one",
+    ]
     fork: Any = client.conversations.fork(one.id)
     copied = client.conversations.messages.list(fork.id, order="asc")
     assert [item.content for item in copied] == ["in one", "in one"]

@@ -19,6 +19,8 @@ from letta_grpc.v1 import agent_service_pb2 as pb
 from letta_grpc.v1 import conversation_service_pb2, messages_pb2, run_service_pb2
 
 LIMIT = 100
+# In place of a conversation: all that the agent has.
+_ALL = "-"
 _ROLES = {
     "user": messages_pb2.ROLE_USER,
     "system": messages_pb2.ROLE_SYSTEM,
@@ -50,24 +52,24 @@ def _target(ask: Ask) -> Target:
 
 
 async def list_messages(ask: Ask) -> Json:
-    """List a conversation's messages."""
-    conversation_id = ask.query("conversation_id") or ""
+    """List the messages of the conversation that the query names, or of all of the agent's."""
+    conversation_id = ask.query("conversation_id") or _ALL
     return await messages_of(ask, Target(agent_id=agent_in(ask).agent_id, conversation_id=conversation_id))
 
 
 async def list_all(ask: Ask) -> Json:
-    """List the messages of a conversation, or of an agent's default one, whichever the query names."""
+    """List the messages of a conversation or of an agent, whichever the query names."""
     if conversation_id := ask.query("conversation_id"):
         request = conversation_service_pb2.GetConversationRequest(conversation_id=checked_id("conv", conversation_id, "query"))
         found = (await ask.call(ask.services.conversations.GetConversation, request)).conversation
         return await messages_of(ask, Target(agent_id=found.agent_id, conversation_id=found.id))
     if agent_id := ask.query("agent_id"):
-        return await messages_of(ask, Target(agent_id=checked_id("agent", agent_id, "query")))
-    raise unprocessable("conversation_id", "is needed, or agent_id: messages are listed conversation by conversation", "query")
+        return await messages_of(ask, Target(agent_id=checked_id("agent", agent_id, "query"), conversation_id=_ALL))
+    raise unprocessable("conversation_id", "is needed, or agent_id: messages are listed agent by agent", "query")
 
 
 async def messages_of(ask: Ask, target: Target) -> Json:
-    """List a conversation's messages as the query asks. Raises Failure."""
+    """List a conversation's messages, or an agent's, as the query asks. Raises Failure."""
     types = frozenset(ask.queries("include_return_message_types"))
 
     def items(message: messages_pb2.Message) -> list[Item]:
@@ -168,7 +170,7 @@ OPERATIONS: Sequence[Operation] = (
         "/v1/agents/{agent_id}/messages",
         list_messages,
         "`order=desc` is newest first, and `after` goes on",
-        "without `conversation_id` those of the default conversation alone; what was sent has a `run_id`, but no `step_id`",
+        "what was sent has a `run_id`, but no `step_id`",
     ),
     Operation("PATCH", "/v1/agents/{agent_id}/reset-messages", reset),
     Operation("POST", "/v1/agents/{agent_id}/summarize", summarize),
