@@ -1,14 +1,13 @@
 """The zygote as the server sees it: started when first needed, started again when it is gone."""
 
 import asyncio
+import logging
 import socket
 import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-
-import structlog
 
 from letta_grpc.adapters.sandbox.calls import Call
 from letta_grpc.adapters.sandbox.inside import zygote
@@ -23,7 +22,7 @@ _BOOT = (
 _START_SECONDS = 60.0
 _PROBE_SECONDS = 20.0
 
-logger = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def _command(function: str, *arguments: str) -> list[str]:
@@ -71,7 +70,7 @@ class WarmProcess:
                 socket.send_fds(control, [order], call.their_ends)
             except OSError:
                 # It has gone since the last call, which nobody waits for: a new one takes the order.
-                logger.warning("sandbox lost", action="sandbox.restart")
+                logger.warning("the sandbox's process is gone: a new one starts")
                 await self.aclose()
             else:
                 return
@@ -110,7 +109,7 @@ class WarmProcess:
         except ToolSandboxUnavailable as unavailable:  # Not for an OSError: what the server lacks now, it may have later.
             if not self._allow_uncontained or not self._limits.contained:
                 raise
-            logger.warning("tools run uncontained", action="sandbox.uncontained", reason=unavailable.message)
+            logger.warning("tools run uncontained", extra={"reason": unavailable.message})
             self._limits = replace(self._limits, contained=False)
             await self._start()
 
