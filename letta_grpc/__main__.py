@@ -4,6 +4,8 @@ import io
 import os
 import sys
 
+from letta_grpc.cli.missing import stop_for_lack_of
+
 
 def main() -> None:
     """Run the command line; say what to install where its packages are missing."""
@@ -12,9 +14,7 @@ def main() -> None:
     try:
         from letta_grpc.cli.program import program  # noqa: PLC0415 - the base install has none of what this needs
     except ModuleNotFoundError as missing:
-        if (missing.name or "").startswith("letta_grpc"):
-            raise
-        sys.exit(f"letta-grpc needs the server's packages ({missing.name} is missing): pip install 'letta-grpc[server]'")
+        stop_for_lack_of(missing)
     program()
 
 

@@ -12,13 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.deciding import Decide, always, asking, nobody
 from letta_grpc.cli.demo import default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json, plain, visible
 from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, TlsCa, failures_told, security
-from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
     ApprovalAlreadyResolved,

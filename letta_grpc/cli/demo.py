@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
 
+from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.flags import read_settings
 from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.relay import Relay
 from letta_grpc.cli.rendering import payload_of, plain
 from letta_grpc.cli.server import calling
-from letta_grpc.cli.streams import PipedConsole
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, AsyncClient, PendingAction, ToolSandboxUnavailable, approve
 from letta_grpc.settings import Settings

@@ -2,17 +2,6 @@
 
 from enum import IntEnum
 
-from letta_grpc.client import (
-    ApprovalPending,
-    DeadlineExceeded,
-    InvalidRequest,
-    LettaError,
-    NotFound,
-    PermissionDenied,
-    ServerUnavailable,
-    Unauthenticated,
-)
-
 
 class Exit(IntEnum):
     """How a command ended."""
@@ -39,23 +28,6 @@ EXIT_CODES = {
     Exit.WAITING: "tool calls wait for answers: see `letta-grpc runs waiting`",
     Exit.INTERRUPTED: "interrupted with Ctrl-C",
 }
-
-
-def exit_of(error: LettaError) -> Exit:
-    """Return the exit code for what a server answered, or did not answer."""
-    match error:
-        case ServerUnavailable() | DeadlineExceeded():
-            return Exit.UNAVAILABLE
-        case NotFound():
-            return Exit.NOT_FOUND
-        case Unauthenticated() | PermissionDenied():
-            return Exit.DENIED
-        case InvalidRequest():
-            return Exit.USAGE
-        case ApprovalPending():
-            return Exit.WAITING
-        case _:
-            return Exit.FAILED
 
 
 def exit_of_run(state: str) -> Exit:

@@ -10,8 +10,6 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from rich.highlighter import JSONHighlighter
-from rich.text import Text
 
 Json = Mapping[str, Any]
 
@@ -39,11 +37,6 @@ def json_text(value: object) -> str:
     return visible(json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf")))
 
 
-def json_page(message: Message) -> Text:
-    """Return a message as ProtoJSON for people, on many lines and in colours."""
-    return JSONHighlighter()(visible(json.dumps(plain(message), ensure_ascii=False, indent=2)))
-
-
 def json_line(message: Message) -> str:
     """Return a message as one line of ProtoJSON."""
     return json_text(plain(message))
@@ -63,32 +56,8 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def event_line(event: Json) -> Text:
-    """Return one event on one line: its number, its kind, and what is in it."""
-    number, kind, payload = event.get("sequenceNumber", 0), *payload_of(event)
-    return Text.assemble((f"{number:>5}  ", "dim"), (f"{kind:<22} ", "bold"), visible(_summary(payload), keep=""))
-
-
 def payload_of(event: Json) -> tuple[str, Json]:
     """Return the kind and the content of an event."""
     return next(
         ((name, value) for name, value in event.items() if name not in {"sequenceNumber", "createTime"}), ("unknown", {})
     )
-
-
-def _summary(payload: Json) -> str:
-    match payload:
-        case {"name": name, "arguments": arguments}:
-            return f"{name} {arguments}"
-        case {"actions": actions}:
-            return ", ".join(f"{action['name']} {action['toolCallId']}" for action in actions)
-        case {"run": {"state": state} as run}:
-            reason = run.get("error", {}).get("reason") or run.get("stopReason", "")
-            return f"{word(state)} {word(reason)}".strip()
-        case {"message": message}:
-            text = "".join(part.get("text", "") for part in message.get("content", []))
-            return f"{word(message.get('role', ''))} {json.dumps(text, ensure_ascii=False)}"
-        case {"text": text}:
-            return json.dumps(text, ensure_ascii=False)
-        case _:
-            return str(payload.get("model") or payload.get("toolCallId") or "")

@@ -5,10 +5,11 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from letta_grpc.cli.console import PipedConsole, event_line, json_page
 from letta_grpc.cli.exits import Exit, exit_of_run
-from letta_grpc.cli.rendering import columns, event_line, json_line, json_page, plain, word
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling
-from letta_grpc.cli.streams import PipedConsole
+from letta_grpc.cli.rendering import columns, json_line, plain, word
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, RunId, Target, Tls, TlsCa, asynchronous, calling
+from letta_grpc.cli.waiting import EPILOG, answer, waiting
 
 runs = typer.Typer(
     name="runs",
@@ -16,7 +17,6 @@ runs = typer.Typer(
     epilog="Example: letta-grpc runs follow run-… --after 12 goes on behind event 12, whether the run is at work or over.",
     no_args_is_help=True,
 )
-RunId = Annotated[str, typer.Argument(help="The run's id, run-….")]
 
 
 class State(StrEnum):
@@ -123,3 +123,8 @@ async def follow(
                 console.print(event_line(plain(event)), soft_wrap=True)
         # Not from the last event: behind that there is nothing to print, and the run has ended as it has.
         return exit_of_run(plain(await stream.final())["state"])
+
+
+# Files of their own, commands of the same group.
+runs.command()(waiting)
+runs.command(epilog=EPILOG)(answer)

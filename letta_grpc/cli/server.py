@@ -11,9 +11,20 @@ from typing import Annotated, ParamSpec
 import grpc
 import typer
 
-from letta_grpc.cli.exits import Exit, exit_of
+from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import visible
-from letta_grpc.client import AsyncClient, LettaError, RetryPolicy, ServerUnavailable
+from letta_grpc.client import (
+    ApprovalPending,
+    AsyncClient,
+    DeadlineExceeded,
+    InvalidRequest,
+    LettaError,
+    NotFound,
+    PermissionDenied,
+    RetryPolicy,
+    ServerUnavailable,
+    Unauthenticated,
+)
 
 P = ParamSpec("P")
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -64,6 +75,7 @@ TlsCa = Annotated[
         callback=_check_authority,
     ),
 ]
+RunId = Annotated[str, typer.Argument(help="The run's id, run-….")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, for scripts.")]
 
 
@@ -107,7 +119,23 @@ def _refused(error: LettaError, target: str) -> typer.Exit:
     typer.echo(f"letta-grpc: {visible(str(error))}", err=True)
     if isinstance(error, ServerUnavailable):
         typer.echo(_advice(error.message.lower(), target), err=True)
-    return typer.Exit(exit_of(error))
+    return typer.Exit(_exit_of(error))
+
+
+def _exit_of(error: LettaError) -> Exit:
+    match error:
+        case ServerUnavailable() | DeadlineExceeded():
+            return Exit.UNAVAILABLE
+        case NotFound():
+            return Exit.NOT_FOUND
+        case Unauthenticated() | PermissionDenied():
+            return Exit.DENIED
+        case InvalidRequest():
+            return Exit.USAGE
+        case ApprovalPending():
+            return Exit.WAITING
+        case _:
+            return Exit.FAILED
 
 
 def _advice(said: str, target: str) -> str:

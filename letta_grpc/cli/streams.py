@@ -4,35 +4,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
-from typer.core import TyperGroup
 
 from letta_grpc.cli.exits import Exit
-
-
-class Commands(TyperGroup):
-    """All commands, each of which ends as `output_checked` says."""
-
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - typer's own types
-        """Read the arguments; asked for help, print it."""
-        with output_checked():
-            return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
-        """Run the command."""
-        with output_checked():
-            return super().invoke(ctx)
-
-
-class PipedConsole(Console):
-    """A console that leaves it to `output_checked` what a closed pipe means."""
-
-    def on_broken_pipe(self) -> NoReturn:
-        """Say so."""
-        raise BrokenPipeError
 
 
 @contextmanager

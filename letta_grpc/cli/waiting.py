@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
+from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, json_text, plain, word
-from letta_grpc.cli.runs import RunId
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling
-from letta_grpc.cli.streams import PipedConsole
+from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, RunId, Target, Tls, TlsCa, asynchronous, calling
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, Answers, Run, approve, deny, tool_return
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from letta_grpc.cli.exits import EXIT_CODES, Exit
@@ -13,12 +14,14 @@ from letta_grpc.cli.program import program
 from letta_grpc.settings import Settings, variable_of
 
 ROOT = typer.main.get_command(program)
+CONTEXT = typer.Context(ROOT)
 
 
 def commands(command: object = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     yield path, command
-    for name, child in getattr(command, "commands", {}).items():
-        yield from commands(child, (*path, name))
+    if isinstance(command, TyperGroup):
+        for name in command.list_commands(CONTEXT):
+            yield from commands(command.get_command(CONTEXT, name), (*path, name))
 
 
 ALL = dict(commands())

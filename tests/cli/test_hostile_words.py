@@ -6,7 +6,8 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 
-from letta_grpc.cli.rendering import columns, event_line, json_page, json_text, visible
+from letta_grpc.cli.console import event_line, json_page
+from letta_grpc.cli.rendering import columns, json_text, visible
 from letta_grpc.client import Client
 from tests.support.server_process import letta_grpc
 
