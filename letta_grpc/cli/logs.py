@@ -5,9 +5,14 @@ import os
 import sys
 from typing import TextIO
 
-import structlog
-
 from letta_grpc.settings import Settings
+
+# structlog loads rich, for tracebacks in colours, which ours are not: a tenth of a server's start, and 3 MiB.
+_RICH = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None: as if it were not installed
+import structlog  # noqa: E402 - see above
+
+if _RICH is None:
+    del sys.modules["rich"]
 
 # They log each address that is asked, with the password in it.
 _TALKATIVE = ("httpx2", "httpcore2", "openai")

@@ -25,7 +25,7 @@ def test_without_the_servers_packages_it_says_what_to_install(missing: str, comm
 @pytest.mark.parametrize(
     ("command", "unneeded"),
     [
-        ("serve", ["letta_grpc.client", "letta_grpc.conformance", "openai", "alembic", "mcp"]),
+        ("serve", ["rich", "pygments", "letta_grpc.client", "letta_grpc.conformance", "openai", "alembic", "mcp"]),
         ("agents", ["rich", "pydantic_settings", "structlog", "sqlalchemy", "letta_grpc.conformance"]),
     ],
 )
