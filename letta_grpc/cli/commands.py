@@ -1,6 +1,6 @@
 """All commands. Each is loaded when it is asked for: what serves needs nothing of what calls, and the other way round."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -10,22 +10,22 @@ from typer.core import TyperCommand, TyperGroup
 from letta_grpc.cli.missing import stop_for_lack_of
 from letta_grpc.cli.streams import output_checked
 
-# Each is what has this name in the file of this name: a function, or a group of commands.
-NAMES: Sequence[str] = (
-    "serve",
-    "gateway",
-    "demo",
-    "chat",
-    "agents",
-    "runs",
-    "tools",
-    "mcp",
-    "migrate",
-    "doctor",
-    "bench",
-    "conformance",
-)
-_LATER = TyperCommand(None)
+# By name, what `--help` says of each, for which none is loaded. Each is what has its name in the file of its name: a function,
+# or a group of commands.
+COMMANDS: Mapping[str, str] = {
+    "serve": "Serve agents over gRPC, and over HTTP with --http, from one SQLite file.",
+    "gateway": "Serve HTTP in front of a server that runs elsewhere.",
+    "demo": "Watch an agent answer over gRPC.",
+    "chat": "Talk with an agent, its reasoning and tool calls included.",
+    "agents": "Make, list, show and delete agents.",
+    "runs": "List, show, follow, answer and cancel runs.",
+    "tools": "Add tools of Python source to the server, list them, try them out and delete them.",
+    "mcp": "Register MCP servers with the server, list them and their tools, and add the tools.",
+    "migrate": "Bring a database to this version's schema.",
+    "doctor": "Say what would work here if `serve` were started with the same flags.",
+    "bench": "Measure the server beside a relay that keeps nothing.",
+    "conformance": "Test a client of any language against a server that breaks what can break.",
+}
 
 
 class Commands(TyperGroup):
@@ -33,13 +33,13 @@ class Commands(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own types
         super().__init__(**attributes)
-        self.commands = dict.fromkeys(NAMES, _LATER)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - as above
-        """Return a command; None if there is none of this name."""
-        if self.commands.get(cmd_name) is _LATER:
-            self.commands[cmd_name] = _load(cmd_name)
-        return super().get_command(ctx, cmd_name)
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
+        """Load the command that is meant, and return it with its arguments."""
+        if args[0] in COMMANDS:
+            self.commands[args[0]] = load(args[0])
+        return super().resolve_command(ctx, args)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - as above
         """Read the arguments; asked for help, print it."""
@@ -52,7 +52,8 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
 
 
-def _load(name: str) -> Any:  # noqa: ANN401 - as above
+def load(name: str) -> Any:  # noqa: ANN401 - as above
+    """Return a command. Exits where packages are missing."""
     try:
         file = import_module(f"letta_grpc.cli.{name}")
     except ModuleNotFoundError as missing:

@@ -5,26 +5,24 @@ from importlib.metadata import version
 
 import pytest
 import typer
-from typer.core import TyperGroup
 from typer.testing import CliRunner
 
+from letta_grpc.cli.commands import COMMANDS, load
 from letta_grpc.cli.exits import EXIT_CODES, Exit
 from letta_grpc.cli.flags import WITHOUT_FLAG
 from letta_grpc.cli.program import program
 from letta_grpc.settings import Settings, variable_of
 
 ROOT = typer.main.get_command(program)
-CONTEXT = typer.Context(ROOT)
 
 
-def commands(command: object = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     yield path, command
-    if isinstance(command, TyperGroup):
-        for name in command.list_commands(CONTEXT):
-            yield from commands(command.get_command(CONTEXT, name), (*path, name))
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*path, name))
 
 
-ALL = dict(commands())
+ALL = {(): ROOT, **{path: child for name in COMMANDS for path, child in commands(load(name), (name,))}}
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
@@ -34,6 +32,13 @@ def test_every_command_explains_itself_and_each_of_its_flags(path: tuple[str, ..
     assert result.stdout.startswith(f"Usage: {' '.join(('letta-grpc', *path))}")
     parameters = getattr(ALL[path], "params", [])
     assert all(parameter.help for parameter in parameters)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_of_each_what_itself_says(name: str) -> None:
+    # Sentences end at the first full stop or colon.
+    said = load(name).get_short_help_str(limit=200).rstrip(".").partition(":")[0]
+    assert COMMANDS[name].rstrip(".") == said
 
 
 def test_the_program_says_which_version_it_is() -> None:
