@@ -215,6 +215,15 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, key in enumerate(value, start=1):
+            secret = key.get_secret_value()
+            if not (secret.isascii() and secret.isprintable()):
+                raise ValueError(f"key {number} holds more than printable ASCII: no caller can send it")
+        return value
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: object) -> object:

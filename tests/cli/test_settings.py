@@ -70,6 +70,12 @@ def test_api_keys_are_a_comma_list_and_stay_out_of_prints() -> None:
     assert "first" not in repr(settings)
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "tab\tkey", "first\nsecond"])
+def test_a_key_that_no_caller_can_send_is_refused_and_not_told(key: str) -> None:
+    text = refusal(LETTA_GRPC_API_KEYS=f"fine,{key}")
+    assert text == "LETTA_GRPC_API_KEYS: key 2 holds more than printable ASCII: no caller can send it"
+
+
 @requirement("weakness_open_door")
 @pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1", "host.example:1"])
 def test_an_address_beyond_loopback_needs_api_keys(listen: str) -> None:
