@@ -132,6 +132,23 @@ async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
         path_of(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://letta:s3cret@db.example/letta", "'postgresql://letta:***@db.example/letta' names no SQLite file"),
+        (
+            "postgresql://letta:s3cret@db.example:port/letta",
+            "'postgresql://letta:***@db.example:port/letta' is not a database URL",
+        ),
+        ("letta:s3@cret@db.example", "'letta:***@db.example' is not a database URL"),
+    ],
+)
+async def test_a_password_in_a_url_that_is_refused_is_not_told(url: str, told: str) -> None:
+    with pytest.raises(DatabaseUnusableError) as refused:
+        path_of(url)
+    assert str(refused.value).startswith(told)
+
+
 async def test_a_copy_that_sqlite_makes_while_it_is_served_has_everything(tmp_path: Path) -> None:
     async with opened(tmp_path / "letta.db", FakeClock()) as file:
         claim = await running(file.world)

@@ -1,5 +1,6 @@
 """Connections to the file."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,19 @@ def path_of(url: str) -> Path:
     """Return the file of a `sqlite:///…` URL."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise DatabaseUnusableError(f"{url!r} is not a database URL: it should look like sqlite:///letta.db.") from error
+    except (ArgumentError, ValueError) as error:
+        # A ValueError is about its port.
+        told = without_password(url)
+        raise DatabaseUnusableError(f"{told!r} is not a database URL: it should look like sqlite:///letta.db.") from error
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise DatabaseUnusableError(f"{url!r} names no SQLite file: it should look like sqlite:///letta.db.")
+        told = without_password(url)
+        raise DatabaseUnusableError(f"{told!r} names no SQLite file: it should look like sqlite:///letta.db.")
     return Path(str(parsed.database))
+
+
+def without_password(url: str) -> str:
+    """Return what may be told of a URL, also of one that cannot be read."""
+    return re.sub(r":(?!//).*@", ":***@", url)
 
 
 @contextmanager
