@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from letta_grpc.gateway.answers import denying, send_failure
 from letta_grpc.gateway.failures import AWAY, Failure, bare, refused
+from letta_grpc.gateway.outages import outages
 from letta_grpc.v1.model_service_pb2 import ListProvidersRequest
 from letta_grpc.v1.model_service_pb2_grpc import ModelServiceStub
 
@@ -33,7 +34,10 @@ async def wants_keys(channel: grpc.aio.Channel) -> bool | None:
     try:
         await ModelServiceStub(channel).ListProviders(ListProvidersRequest(), timeout=_ANSWER_SECONDS)
     except grpc.aio.AioRpcError as error:
-        return True if error.code() is grpc.StatusCode.UNAUTHENTICATED else None
+        if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+            return True
+        outages.tell(error)
+        return None
     return False
 
 

@@ -13,6 +13,8 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # nobody publishes stubs of it
 
+from letta_grpc.gateway.outages import outages
+
 DOMAIN = "letta-grpc"
 INVALID_REQUEST = "INVALID_REQUEST"
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -164,6 +166,7 @@ def _status_in(error: grpc.aio.AioRpcError) -> Any:  # noqa: ANN401 - google.rpc
 
 def _without_details(error: grpc.aio.AioRpcError) -> str:
     if error.code() is grpc.StatusCode.UNAVAILABLE:
+        outages.tell(error)
         return AWAY
     return error.details() or error.code().name
 

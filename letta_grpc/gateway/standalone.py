@@ -24,15 +24,17 @@ async def standing_alone(
 
     `only_behind_keys`: for a server that wants keys alone, now (raises OpenServerError) and whenever it is there.
     """
-    async with open_channel(target, tls=tls) as channel:
-        app = gateway_app(channel, options)
-        if only_behind_keys:
-            if await wants_keys(channel) is False:
-                raise OpenServerError(OPEN)
-            app = OnlyBehindKeys(app, channel)
-        async with http_serving(app, listener_on(listen), options, certificate) as url:
-            try:
-                yield url
-            finally:
-                # Before the sockets: so open streams end with an event that says so, not in the middle of a word.
-                await channel.close()
+    # First: what is wrong with the address is told without asking the server anything.
+    with listener_on(listen) as listener:
+        async with open_channel(target, tls=tls) as channel:
+            app = gateway_app(channel, options)
+            if only_behind_keys:
+                if await wants_keys(channel) is False:
+                    raise OpenServerError(OPEN)
+                app = OnlyBehindKeys(app, channel)
+            async with http_serving(app, listener, options, certificate) as url:
+                try:
+                    yield url
+                finally:
+                    # Before the sockets: so open streams end with an event that says so, not in the middle of a word.
+                    await channel.close()
