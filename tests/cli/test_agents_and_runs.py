@@ -103,6 +103,8 @@ def test_cancelling_a_finished_run_changes_nothing(invoke: Invoke, run_id: str) 
         (("agents", "create", "--model", "nobody/has-this"), 2, "MODEL_UNKNOWN"),
         (("runs", "list", "--state", "sleeping"), 2, "sleeping"),
         (("agents", "list", "--target", "127.0.0.1:1"), 3, "letta-grpc serve"),
+        (("runs", "follow", NOBODY.replace("agent", "run"), "--target", "127.0.0.1:1"), 3, "letta-grpc serve"),
+        (("runs", "follow", NOBODY.replace("agent", "run")), 4, "RUN_NOT_FOUND"),
     ],
 )
 def test_what_goes_wrong_has_a_code_and_a_line(invoke: Invoke, arguments: tuple[str, ...], code: int, word: str) -> None:
