@@ -3,8 +3,11 @@
 import io
 import os
 import sys
+from typing import TextIO
 
 from letta_grpc.cli.missing import stop_for_lack_of
+
+_LAST_STANDARD = 2
 
 
 def main() -> None:
@@ -28,10 +31,26 @@ def settle_grpc() -> None:
 
 
 def settle_streams() -> None:
-    """Have what one side of a pipe cannot read or show replaced: a question mark in an answer is better than no answer."""
+    """Have what one side of a pipe cannot read or show replaced: a question mark in an answer is better than no answer.
+
+    A stream that is closed becomes one to nowhere. Its number would go to the next file that is opened, the database maybe,
+    and what a library says on it would be written there.
+    """
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
+        os.set_inheritable(nowhere, True)  # noqa: FBT003 - the name of the function says it
+    os.close(nowhere)
+    sys.stdin, sys.stdout, sys.stderr = (
+        sys.stdin or _to_nowhere("r"),
+        sys.stdout or _to_nowhere("w"),
+        sys.stderr or _to_nowhere("w"),
+    )
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _to_nowhere(mode: str) -> TextIO:
+    return io.TextIOWrapper(io.FileIO(os.devnull, mode))
 
 
 if __name__ == "__main__":
