@@ -1,6 +1,7 @@
 """The revisions and the tables say the same, and a start costs no Alembic."""
 
 import asyncio
+import os
 import re
 import sqlite3
 import sys
@@ -64,6 +65,15 @@ def test_migrate_makes_a_database_and_says_its_revision(tmp_path: Path) -> None:
     assert migrate(url) == REVISION
     assert current_revision(url) == REVISION
     assert migrate(url) == REVISION
+
+
+def test_a_folder_in_which_no_database_can_be_made_is_found_out_before_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not by the folder's mode: root, who may run this test, would write there all the same.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path or not mode & os.W_OK)
+    with pytest.raises(DatabaseUnusableError, match=f"nothing can be made in {re.escape(str(tmp_path))}"):
+        current_revision(f"sqlite:///{tmp_path}/letta.db")
 
 
 async def test_the_runs_of_an_older_database_can_be_taken_over(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Bringing a database up to date without serving it."""
 
+import os
 from contextlib import closing
 
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
@@ -32,8 +33,11 @@ def current_revision(url: str) -> str | None:
     """
     path = path_of(url)
     if not path.exists():
-        if not path.absolute().parent.is_dir():
+        folder = path.absolute().parent
+        if not folder.is_dir():
             raise DatabaseUnusableError(f"The database {path} cannot be used: there is no folder {path.parent}.")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise DatabaseUnusableError(f"The database {path} cannot be used: nothing can be made in {folder}.")
         return None
     with clear_errors(path), closing(connect_reader(path)) as driver, closing(core_connection(driver)) as connection:
         revision = check_usable(connection, path)
