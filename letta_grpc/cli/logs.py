@@ -14,8 +14,16 @@ import structlog  # noqa: E402 - see above
 if _RICH is None:
     del sys.modules["rich"]
 
-# They log each address that is asked, with the password in it.
-_TALKATIVE = ("httpx2", "httpcore2", "openai")
+_TALKATIVE = {
+    # They log each address that is asked, with the password in it.
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "openai": logging.WARNING,
+    # Seven lines on what it has loaded, in front of the one that says why a database is refused.
+    "alembic": logging.WARNING,
+    # It warns before it tries once more, as long as a collector is away: that it gave up is an error, and enough.
+    "opentelemetry.exporter": logging.ERROR,
+}
 
 
 def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
@@ -25,8 +33,8 @@ def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
     colors = stream.isatty() and not os.environ.get("NO_COLOR")
     handler.setFormatter(_formatter(colors=colors) if for_people else _json_formatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in _TALKATIVE.items():
+        logging.getLogger(name).setLevel(level)
     # At debug it tells of each poll, which is more lines than all others together.
     logging.getLogger("grpc._cython").setLevel(max(logging.INFO, logging.getLogger().level))
 

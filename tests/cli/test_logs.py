@@ -20,7 +20,8 @@ def root() -> Iterator[logging.Logger]:
     logger.handlers = []
     yield logger
     logger.handlers, logger.level = handlers, level
-    logging.getLogger("grpc._cython").setLevel(logging.NOTSET)
+    for name in ("grpc._cython", "alembic", "opentelemetry.exporter"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def broken(secret: str) -> None:
@@ -89,3 +90,18 @@ def test_a_message_is_not_said_twice(root: logging.Logger, form: str) -> None:
 def test_what_grpc_says_of_each_poll_is_left_out(root: logging.Logger, level: str, capped: int) -> None:
     configure_logging(Settings.model_validate({"log_level": level}), io.StringIO())
     assert root.getChild("grpc._cython.cygrpc").getEffectiveLevel() == capped
+
+
+@pytest.mark.parametrize(
+    ("name", "heard"),
+    [("alembic.runtime.plugins", logging.WARNING), ("opentelemetry.exporter.otlp.proto.grpc.exporter", logging.ERROR)],
+)
+def test_of_what_libraries_do_only_what_matters_is_logged(root: logging.Logger, name: str, heard: int) -> None:
+    stream = io.StringIO()
+    configure_logging(Settings(), stream)
+    logging.getLogger(name).log(heard - 10, "it goes on")
+    logging.getLogger(name).log(heard, "it broke")
+    root.info("the rest is logged")
+    assert "it goes on" not in stream.getvalue()
+    assert "it broke" in stream.getvalue()
+    assert "the rest is logged" in stream.getvalue()
