@@ -34,7 +34,7 @@ def configure_logging(settings: Settings, stream: TextIO = sys.stderr) -> None:
     handler.setFormatter(_formatter(colors=colors) if for_people else _json_formatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for name, level in _TALKATIVE.items():
-        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
     # At debug it tells of each poll, which is more lines than all others together.
     logging.getLogger("grpc._cython").setLevel(max(logging.INFO, logging.getLogger().level))
 

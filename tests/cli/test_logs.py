@@ -20,7 +20,7 @@ def root() -> Iterator[logging.Logger]:
     logger.handlers = []
     yield logger
     logger.handlers, logger.level = handlers, level
-    for name in ("grpc._cython", "alembic", "opentelemetry.exporter"):
+    for name in ("grpc._cython", "httpx2", "alembic", "opentelemetry.exporter"):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
@@ -105,3 +105,13 @@ def test_of_what_libraries_do_only_what_matters_is_logged(root: logging.Logger, 
     assert "it goes on" not in stream.getvalue()
     assert "it broke" in stream.getvalue()
     assert "the rest is logged" in stream.getvalue()
+
+
+def test_errors_alone_are_logged_where_nothing_else_is_asked_for(root: logging.Logger) -> None:
+    stream = io.StringIO()
+    configure_logging(Settings.model_validate({"log_level": "error"}), stream)
+    for logger in (root, logging.getLogger("httpx2"), logging.getLogger("alembic")):
+        logger.warning("it might break")
+        logger.error("it broke")
+    assert stream.getvalue().count("it might break") == 0
+    assert stream.getvalue().count("it broke") == 3
