@@ -73,7 +73,9 @@ class Settings(BaseSettings):
         default=(),
         description="Keys that callers may show, comma separated; required once other machines can connect.",
     )
-    tls_certificate_file: Path | None = Field(default=None, description="PEM file with the certificate chain; turns TLS on.")
+    tls_certificate_file: Path | None = Field(
+        default=None, description="PEM file with the certificate chain, read at the start; turns TLS on."
+    )
     tls_key_file: Path | None = Field(default=None, description="PEM file with the certificate's private key.")
     event_retention_seconds: float = Field(
         default=86_400,
