@@ -201,7 +201,7 @@ class Settings(BaseSettings):
         if value is None or (info.field_name == "listen" and value.startswith("unix:") and value != "unix:"):
             return value
         host, _, port = value.rpartition(":")
-        if not (host and re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= _LARGEST_PORT):
+        if not (host and "/" not in host and re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= _LARGEST_PORT):
             raise ValueError(
                 f"`{value}` is no address: write host:port, as 127.0.0.1:8080, with a port from 0 to {_LARGEST_PORT}"
             )

@@ -139,7 +139,9 @@ def test_what_other_machines_may_not_ask_for_depends_on_whether_they_can(environ
     assert Settings.from_env(environ).is_for_this_machine_alone is alone
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:", "127.0.0.1", ":1", "x:²"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:", "127.0.0.1", ":1", "x:²", "http://127.0.0.1:1"]
+)
 @pytest.mark.parametrize("name", ["LETTA_GRPC_LISTEN", "LETTA_GRPC_HTTP"])
 def test_an_address_that_is_none_is_told_what_one_looks_like(name: str, address: str) -> None:
     text = refusal(**{name: address})
