@@ -193,7 +193,8 @@ class Settings(BaseSettings):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise SettingsError("\n".join(_explain(detail["loc"], detail["msg"]) for detail in error.errors())) from None
+            lines = (_explain(detail["loc"], detail["msg"], environ) for detail in error.errors())
+            raise SettingsError("\n".join(lines)) from None
 
     @field_validator("listen", "http")
     @classmethod
@@ -321,8 +322,12 @@ def _with_well_known_providers(environ: Mapping[str, str]) -> Mapping[str, str]:
     return result
 
 
-def _explain(location: tuple[int | str, ...], message: str) -> str:
+def _explain(location: tuple[int | str, ...], message: str, environ: Mapping[str, str]) -> str:
     text = message.removeprefix("Value error, ")
     if not location:
         return text
-    return f"{PREFIX}{'__'.join(str(part) for part in location if part != '[key]').upper()}: {text[0].lower()}{text[1:]}"
+    name = f"{PREFIX}{'__'.join(str(part) for part in location if part != '[key]').upper()}"
+    theirs = name.removeprefix(f"{PREFIX}PROVIDERS__").replace("__", "_")
+    # What nobody has set under our name came under the provider's own.
+    told = theirs if theirs in environ and name not in {given.upper() for given in environ} else name
+    return f"{told}: {text[0].lower()}{text[1:]}"

@@ -106,6 +106,11 @@ def test_the_providers_own_variables_make_providers() -> None:
     assert (anthropic.base_url, anthropic.api_key) == ("http://proxy/v1", None)
 
 
+def test_what_is_wrong_with_a_providers_own_variable_is_told_by_that_name() -> None:
+    assert refusal(OPENAI_BASE_URL="localhost:11434/v1").startswith("OPENAI_BASE_URL: ")
+    assert refusal(LETTA_GRPC_PROVIDERS__OPENAI__BASE_URL="x").startswith("LETTA_GRPC_PROVIDERS__OPENAI__BASE_URL: ")
+
+
 def test_any_provider_has_a_url_and_perhaps_a_key() -> None:
     settings = Settings.from_env({"LETTA_GRPC_PROVIDERS__MY_VLLM__BASE_URL": "http://127.0.0.1:8000/v1"})
     assert settings.providers["my_vllm"].base_url == "http://127.0.0.1:8000/v1"
