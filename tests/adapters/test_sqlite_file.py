@@ -126,7 +126,9 @@ async def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("url", ["letta.db", "mysql://host/db", "sqlite://", "sqlite:///:memory:"])
+@pytest.mark.parametrize(
+    "url", ["letta.db", "mysql://host/db", "sqlite://", "sqlite:///:memory:", "sqlite:///x.db?mode=ro", "sqlite://data/x.db"]
+)
 async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     with pytest.raises(DatabaseUnusableError, match=r"sqlite:///letta\.db"):
         path_of(url)

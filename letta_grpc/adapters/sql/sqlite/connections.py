@@ -31,6 +31,10 @@ def path_of(url: str) -> Path:
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         told = without_password(url)
         raise DatabaseUnusableError(f"{told!r} names no SQLite file: it should look like sqlite:///letta.db.")
+    if parsed.host or parsed.query:
+        # They would have no effect, and with a slash less than it takes a folder is read as a host.
+        told = without_password(url)
+        raise DatabaseUnusableError(f"{told!r} says more than a file's path: it should look like sqlite:///letta.db.")
     return Path(str(parsed.database))
 
 
