@@ -10,7 +10,7 @@ messages.py  conversations.py  runs.py  steps.py  compactions.py   what is sent,
 open_runs.py                                                       what is at work, and what waits for answers
 contexts.py                                                        what the model would be shown
 pages.py  pages_in_memory.py  recency.py                           lists as the SDKs page through them, and their orders
-inputs.py  approvals.py  targets.py  starts.py  sending.py         request → start of a run; repeated ones find their run
+inputs.py  approvals.py  skills.py  targets.py  starts.py  sending.py   request → start of a run; repeated ones find it
 following.py  telling.py  steps_mode.py  tokens_mode.py  streams.py  events of a run → items of a stream, in either mode → SSE
 shapes/                                                            resources → JSON
 """

@@ -146,7 +146,7 @@ OPERATIONS: Sequence[Operation] = (
         "/v1/agents/{agent_id}/messages",
         send,
         "queues behind a run at work; repeated by otid it is one run",
-        "no token ids, no logprobs, no `client_skills`; `name`, `sender_id` and `group_id` of messages and `detail` of "
+        "no token ids, no logprobs; `name`, `sender_id` and `group_id` of messages and `detail` of "
         "pictures are let be; a message has at most 1 MiB, pictures included; "
         "refused are words of the assistant's, and answers behind a message",
     ),

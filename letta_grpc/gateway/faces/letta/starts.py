@@ -19,6 +19,7 @@ from letta_grpc.gateway.faces.letta.following import Following, attached, starte
 from letta_grpc.gateway.faces.letta.ids import request_id_of
 from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
 from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.skills import instructions_with, skills_in
 from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
 from letta_grpc.gateway.faces.letta.telling import DIGEST, RETURNS, STREAM, TYPES, View, hidden_returns
 from letta_grpc.gateway.failures import Failure
@@ -81,7 +82,7 @@ def view_of(run: runs_pb2.Run, *, pings: bool = True, after: int = 0) -> View:
 async def wish_in(ask: Ask, target: Target) -> Wish:
     """Return the start that a request asks for. Raises Failure."""
     body = await with_calls_named(ask, target, ask.body)
-    messages = messages_in(body)
+    messages, skills = messages_in(body), skills_in(body)
     run = runs_pb2.RunSpec(messages=messages, client_tools=client_tools_in(body), background=bool(body.get("background")))
     try:
         if body.get("max_steps") is not None:
@@ -90,9 +91,12 @@ async def wish_in(ask: Ask, target: Target) -> Wish:
             run.model = body["override_model"]
         if system := body.get("override_system") or body.get("system"):
             run.system = system
+        # Of what was asked, not of the agent's instructions: those may have changed when the request is repeated.
+        digest = hashlib.sha256(f"{target.key}\n".encode() + _without_background(run) + skills.encode()).hexdigest()
+        if skills and not run.HasField("system"):
+            run.system = await instructions_with(ask, target.agent_id, skills)
     except (TypeError, ValueError) as error:
         raise unprocessable("", str(error)) from None
-    digest = hashlib.sha256(f"{target.key}\n".encode() + _without_background(run)).hexdigest()
     _keep(run, digest, view_in(body))
     otids = [message.otid for message in messages if message.otid]
     return Wish(target=target, run=run, request_id=request_id_of(target.key, otids))
