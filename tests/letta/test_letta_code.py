@@ -126,3 +126,15 @@ def test_a_skill_without_a_name_is_refused(site: Site) -> None:
     refused = site.post(f"/v1/agents/{site.agent()}/messages", {"input": "[]", "client_skills": [{"location": "/x"}]})
     assert refused.status_code == 422
     assert "name" in refused.text
+
+
+@pytest.mark.parametrize("mode", [{"stream_tokens": True}, {"stream_tokens": True, "background": True}])
+def test_a_request_that_a_model_refused_is_of_a_kind_that_is_not_sent_again(site: Site, mode: dict[str, bool]) -> None:
+    path = f"/v1/agents/{site.agent()}/messages"
+    *_, error, _done = site.stream(
+        path, {"messages": user(script([{"error": "MODEL_BAD_REQUEST"}])), "streaming": True, **mode}
+    )
+    assert error.data is not None
+    assert (error.event, error.data["error_type"]) == ("error", "llm_bad_request")
+    kept = site.get(f"/v1/runs/{error.data['run_id']}")
+    assert (kept["stop_reason"], kept["metadata"]["error"]["error_type"]) == ("llm_api_error", "llm_bad_request")

@@ -38,7 +38,7 @@ ERROR_KINDS = {
     "MODEL_OVERLOADED": ("llm_error", 503),
     "MODEL_TIMEOUT": ("llm_timeout", 504),
     "MODEL_AUTH_FAILED": ("llm_authentication", 401),
-    "MODEL_BAD_REQUEST": ("llm_error", 400),
+    "MODEL_BAD_REQUEST": ("llm_bad_request", 400),
     "CONTEXT_WINDOW_EXCEEDED": ("context_window_overflow_in_system_prompt", 400),
     "INSUFFICIENT_CREDITS": ("llm_insufficient_credits", 402),
     "INVALID_MODEL_OUTPUT": ("llm_empty_response", 502),
