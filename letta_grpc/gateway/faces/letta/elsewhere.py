@@ -43,7 +43,7 @@ ELSEWHERE: Sequence[Elsewhere] = (
         "Each agent has one archive of its own: /v1/agents/{agent_id}/archival-memory.",
     ),
     Elsewhere(
-        ("/v1/mcp-servers", "/v1/tools/mcp"),
+        ("/v1/mcp-servers", "/v1/agents/{agent_id}/mcp-servers", "/v1/tools/mcp"),
         "MCP servers are registered by the native API: /api/v1/mcp-servers, or `letta-grpc mcp`. Their tools are then "
         "attached by /v1/agents/{agent_id}/tools/attach/{tool_id}.",
     ),
@@ -56,9 +56,18 @@ ELSEWHERE: Sequence[Elsewhere] = (
     Elsewhere(("/v1/templates",), "Keep an agent as a file: /v1/agents/{agent_id}/export and /v1/agents/import."),
     Elsewhere(("/v1/client-side-access-tokens",), "Keys are set by LETTA_GRPC_API_KEYS, and sent as `authorization: Bearer`."),
     Elsewhere(
-        ("/v1/git",),
+        ("/v1/git", "/v1/repositories", "/v1/agents/{agent_id}/repositories"),
         "No memory is kept in git here, but in blocks: /v1/agents/{agent_id}/core-memory/blocks. Start Letta Code with "
         "--no-memfs.",
+    ),
+    Elsewhere(
+        ("/v1/agents/{agent_id}/secrets",),
+        "What a secret is, only the agent's tools are told. GET /v1/agents/{agent_id} has the names; `secrets` of PATCH "
+        "/v1/agents/{agent_id} sets all of them.",
+    ),
+    Elsewhere(
+        ("/v1/conversations/ephemeral",),
+        "Every conversation is an agent's: POST /v1/conversations/?agent_id=agent-…. Start Letta Code without --ephemeral.",
     ),
     Elsewhere(
         ("/v1/environments", "/v1/agents/{agent_id}/schedule"),
@@ -91,6 +100,7 @@ ELSEWHERE: Sequence[Elsewhere] = (
     Elsewhere(("/v1/voice-beta",), "Use /v1/chat/completions with the agent's id as `model`."),
     Elsewhere(("/v1/zai",), "Configure the provider: LETTA_GRPC_PROVIDERS__ZAI__BASE_URL, and choose the model `zai/…`."),
     Elsewhere(("/v1/sandbox-config",), "Tools run in the server's own sandbox; `letta-grpc doctor` says how it stands."),
+    Elsewhere(("/v1/metadata",), "Nothing is paid for here. What a run has used says /v1/runs/{run_id}/usage."),
     Elsewhere(
         ("/v1/organizations", "/v1/orgs", "/v1/users", "/v1/admin", "/v1/projects"),
         "A server has one tenant. Run one for each, with its own LETTA_GRPC_DATABASE.",
