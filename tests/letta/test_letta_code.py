@@ -138,3 +138,34 @@ def test_a_request_that_a_model_refused_is_of_a_kind_that_is_not_sent_again(site
     assert (error.event, error.data["error_type"]) == ("error", "llm_bad_request")
     kept = site.get(f"/v1/runs/{error.data['run_id']}")
     assert (kept["stop_reason"], kept["metadata"]["error"]["error_type"]) == ("llm_api_error", "llm_bad_request")
+
+
+@pytest.mark.parametrize("words", [[], [{"text": "Let me see."}]])
+@pytest.mark.parametrize("answered", [0, 1])
+@pytest.mark.parametrize("default", [True, False])
+def test_what_waits_for_answers_is_last_in_context(
+    site: Site, words: list[dict[str, str]], answered: int, *, default: bool
+) -> None:
+    agent_id = site.agent()
+    conversation_id = (
+        "default" if default else site.http.post("/v1/conversations/", params={"agent_id": agent_id}).json()["id"]
+    )
+    path, own = f"/v1/conversations/{conversation_id}/messages", {"agent_id": agent_id, "streaming": False}
+    calls = [{"tool_call": {"name": "Bash", "arguments": {}, "id": f"call_{number}"}} for number in range(2)]
+    asked = site.post(path, {"messages": user(script([*words, *calls])), "client_tools": [{"name": "Bash"}], **own}).json()
+    (waiting,) = (item["id"] for item in asked["messages"] if item["message_type"] == "approval_request_message")
+    returns = [
+        {"type": "tool", "tool_call_id": f"call_{number}", "status": "success", "tool_return": "x"}
+        for number in range(answered)
+    ]
+    if returns:
+        site.post(path, {"messages": [{"type": "tool_return", "tool_returns": returns}], **own}).raise_for_status()
+    named = f"/v1/agents/{agent_id}" if default else f"/v1/conversations/{conversation_id}"
+    seen = site.get(named)["message_ids" if default else "in_context_message_ids"]
+    assert seen[-1] == waiting
+    assert len(set(seen)) == len(seen)
+    stored = {item["id"] for item in site.get(path, agent_id=agent_id)}
+    assert set(seen) <= stored
+    refused = site.post(path, {"messages": user("hello"), **own})
+    assert refused.status_code == 409
+    assert "waiting for approval" in refused.json()["detail"]["message"]

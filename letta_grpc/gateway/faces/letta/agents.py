@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.gateway.faces.letta.approvals import pending_json
-from letta_grpc.gateway.faces.letta.contexts import messages_in_context, prompt_of
+from letta_grpc.gateway.faces.letta.contexts import ids_in_context, messages_in_context, prompt_of
 from letta_grpc.gateway.faces.letta.errors import not_here
 from letta_grpc.gateway.faces.letta.fields import strings
 from letta_grpc.gateway.faces.letta.ids import checked_id
@@ -56,7 +56,7 @@ async def retrieve(ask: Ask) -> Json:
         _waiting(ask) if waiting else together(),
     )
     pending = next((told for run in runs if (told := pending_json(run))), None)
-    message_ids = None if messages is None else [message.id for message in messages]
+    message_ids = None if messages is None else await ids_in_context(ask, agent_in(ask), messages)
     return agent_json(agent, tools, **last, message_ids=message_ids, pending_approval=pending)
 
 

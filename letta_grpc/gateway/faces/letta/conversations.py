@@ -8,7 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.compactions import compacted
-from letta_grpc.gateway.faces.letta.contexts import messages_in_context, prompt_of
+from letta_grpc.gateway.faces.letta.contexts import ids_in_context, messages_in_context, prompt_of
 from letta_grpc.gateway.faces.letta.errors import not_found
 from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
@@ -78,7 +78,9 @@ async def retrieve(ask: Ask) -> Json:
     """Show a conversation."""
     conversation = await conversation_named(ask, ask.path("conversation_id"))
     target = Target(agent_id=conversation.agent_id, conversation_id=conversation.id)
-    return conversation_json(conversation, await messages_in_context(ask, target))
+    if (messages := await messages_in_context(ask, target)) is None:
+        return conversation_json(conversation)
+    return conversation_json(conversation, messages, await ids_in_context(ask, target, messages))
 
 
 async def update(ask: Ask) -> Json:

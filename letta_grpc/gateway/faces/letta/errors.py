@@ -26,10 +26,11 @@ _STATUSES: Mapping[str, tuple[int, str | None]] = {
     "MODEL_UNKNOWN": (404, None),
     "MODEL_RATE_LIMITED": (429, None),
 }
-# What a client of the SDKs can do then; the server's own words name what only other clients can say.
+# What a client of the SDKs can do then; the server's own words name what only other clients can say. Letta Code looks for the
+# calls that wait where it reads `waiting for approval`, as the reference server says.
 PENDING = (
-    "The conversation waits for answers to tool calls: send an approval or a tool return for each, or end the run "
-    "that waits by /v1/agents/{agent_id}/messages/cancel with `run_ids`."
+    "The agent is waiting for approval of tool calls, or for their returns: send an approval or a return for each, or end the "
+    "run that waits by /v1/agents/{agent_id}/messages/cancel with `run_ids`."
 )
 # What may go well the next time. A busy conversation queues what comes: only calls that cannot wait are told of it.
 _RETRYABLE = frozenset({"CONCURRENT_CHANGE", "STREAM_RECYCLED", "SERVER_DRAINING", "STORE_UNAVAILABLE", "EMBEDDINGS_FAILED"})

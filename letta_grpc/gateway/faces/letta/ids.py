@@ -13,10 +13,15 @@ _ID = re.compile(r"[a-z]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def checked_id(kind: str, text: str, place: Place = "path", field: str = "") -> str:
     """Return a resource's id; the field is named for its kind unless told otherwise. Raises Failure for what is none."""
-    if not (text.startswith(f"{kind}-") and _ID.fullmatch(text)):
+    if not is_id(kind, text):
         named = field or _FIELDS.get(kind, f"{kind}_id")
         raise unprocessable(named, f"{text!r} is no id of this kind: it has the form {kind}-<uuid>", place)
     return text
+
+
+def is_id(kind: str, text: str) -> bool:
+    """Say whether a resource of this kind may have this id."""
+    return text.startswith(f"{kind}-") and _ID.fullmatch(text) is not None
 
 
 def otid_of(message_id: str, index: int) -> str:

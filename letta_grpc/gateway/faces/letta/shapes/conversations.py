@@ -11,7 +11,9 @@ DESCRIPTION, ARCHIVED_AT, HIDDEN = (f"{PRIVATE}{name}" for name in ("description
 
 
 def conversation_json(
-    conversation: conversations_pb2.Conversation, in_context: Sequence[messages_pb2.Message] | None = None
+    conversation: conversations_pb2.Conversation,
+    in_context: Sequence[messages_pb2.Message] | None = None,
+    ids: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return a conversation. Where its context was read, it says what is in there, and when something was said last."""
     own = conversation.metadata
@@ -27,7 +29,7 @@ def conversation_json(
         "archived": ARCHIVED_AT in own,
         "archived_at": own.get(ARCHIVED_AT),
         "hidden": own.get(HIDDEN) == "true",
-        "in_context_message_ids": None if in_context is None else [message.id for message in in_context],
+        "in_context_message_ids": None if in_context is None else list(ids),
         "isolated_block_ids": [],
         "model": conversation.model or None,
         "model_settings": None,
