@@ -5,6 +5,8 @@ import gc
 import logging
 import signal
 import sys
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -66,6 +68,9 @@ async def _serve(settings: Settings) -> Exit:
     try:
         async with app.serving(settings) as server:
             typer.echo(f"listening grpc={server.address}" + (f" http={server.http}" if server.http else ""))
+            # A relative path is found by the folder.
+            place = {"database": settings.database, "folder": str(Path.cwd())}
+            logger.info("serving", extra={"version": version("letta-grpc"), **place})
             if warning := await asyncio.to_thread(server.house.tool_warning):
                 logger.warning("%s", warning)
             await stop.wait()

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,10 @@ def test_it_says_where_it_listens_and_ends_well_on_a_signal(tmp_path: Path, numb
         # The line with the address is all there is on stdout; the log is JSON where nobody watches.
         assert rest == ""
     entries = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
-    assert "draining" in [entry["event"] for entry in entries]
+    began, *_, ended = entries
+    assert (began["event"], began["version"], began["folder"]) == ("serving", version("letta-grpc"), str(Path.cwd()))
+    assert began["database"].endswith(f"{tmp_path}/letta.db")
+    assert ended["event"] == "draining"
 
 
 # `letta-grpc` that says at its end how long a thread may compute while others wait.
