@@ -19,8 +19,8 @@ ToolId = NewType("ToolId", str)
 # What a request may say instead of the id of an agent's default conversation.
 DEFAULT_CONVERSATION = "default"
 
-# What a list may be asked for instead of one conversation's id: those of all (https://google.aip.dev/159).
-ALL_CONVERSATIONS = "-"
+# What a request to read may say instead of one agent's or one conversation's id: all of them (https://google.aip.dev/159).
+WILDCARD = "-"
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 

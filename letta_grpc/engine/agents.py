@@ -191,6 +191,8 @@ class Agents:
 
     async def search_messages(self, query: MessageQuery, in_default: bool = False) -> tuple[FoundMessage, ...]:  # noqa: FBT001, FBT002 - stands for a conversation
         """Return the messages that fit best, best first. Raises AgentNotFound, ConversationNotFound."""
+        if query.agent_id is None:
+            return await self._messages.search(query)
         if query.conversation_id is None and not in_default:
             await self._agents.get(query.agent_id)
             return await self._messages.search(query)

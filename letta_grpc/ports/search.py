@@ -16,9 +16,9 @@ from letta_grpc.domain.passages import DEFAULT_RESULTS, Passage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageQuery:
-    """What to find among an agent's messages; what is empty or None does not narrow. Times: `from` included, `before` not."""
+    """What to find among messages; what is empty or None does not narrow. Times: `from` included, `before` not."""
 
-    agent_id: AgentId
+    agent_id: AgentId | None
     text: str = ""
     conversation_id: ConversationId | None = None
     roles: tuple[Role, ...] = ()
@@ -32,6 +32,7 @@ class FoundMessage:
     """A message, and where it was said."""
 
     message: Message
+    agent_id: AgentId
     conversation_id: ConversationId
 
 

@@ -504,9 +504,9 @@ class SearchMessagesRequest(_message.Message):
     CREATE_TIME_BEFORE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """The agent."""
+    """The agent; `-` means all of them."""
     conversation_id: _builtins.str
-    """Only in this conversation; `default` means the agent's default one. Empty: in all of the agent's."""
+    """Only in this conversation; `default` means the agent's default one. Empty: in all of the agent's, or of all agents'."""
     query: _builtins.str
     """Words that the message's text has, all of them, each as the beginning of a word at least. Letter case, diacritics and signs
     make no difference. At most 2000 characters. Empty finds the newest.
@@ -576,8 +576,11 @@ class FoundMessage(_message.Message):
 
     MESSAGE_FIELD_NUMBER: _builtins.int
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation that it is in."""
+    agent_id: _builtins.str
+    """The agent whose conversation that is."""
     @_builtins.property
     def message(self) -> _messages_pb2.Message:
         """As stored."""
@@ -587,10 +590,11 @@ class FoundMessage(_message.Message):
         *,
         message: _messages_pb2.Message | None = ...,
         conversation_id: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "conversation_id", b"conversation_id", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -173,8 +173,8 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SearchMessages(self, request, context):
-        """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
-        first.
+        """Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
+        fits best comes first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

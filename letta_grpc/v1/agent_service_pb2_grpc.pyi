@@ -50,8 +50,8 @@ class AgentServiceStub:
     ListMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]
     """Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`."""
     SearchMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.SearchMessagesRequest, _agent_service_pb2.SearchMessagesResponse]
-    """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
-    first.
+    """Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
+    fits best comes first.
     """
     ResetMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ResetMessagesRequest, _agent_service_pb2.ResetMessagesResponse]
     """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
@@ -95,8 +95,8 @@ class AgentServiceAsyncStub(AgentServiceStub):
     ListMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`."""
     SearchMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.SearchMessagesRequest, _agent_service_pb2.SearchMessagesResponse]  # type: ignore[assignment]
-    """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
-    first.
+    """Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
+    fits best comes first.
     """
     ResetMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ResetMessagesRequest, _agent_service_pb2.ResetMessagesResponse]  # type: ignore[assignment]
     """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
@@ -191,8 +191,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.SearchMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.SearchMessagesResponse, _abc.Awaitable[_agent_service_pb2.SearchMessagesResponse]]:
-        """Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
-        first.
+        """Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
+        fits best comes first.
         """
 
     @_abc_1.abstractmethod

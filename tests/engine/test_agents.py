@@ -211,6 +211,7 @@ async def test_messages_are_searched_in_one_conversation_in_the_default_one_or_i
 
     assert await texts(query) == {"tea here", "tea there"}
     assert await texts(query, in_default=True) == {"tea here"}
+    assert await texts(replace(query, agent_id=None)) == {"tea here", "tea there"}
     assert await texts(replace(query, conversation_id=thread_id)) == {"tea there"}
     with pytest.raises(AgentNotFound):
         await house.agents.search_messages(MessageQuery(agent_id=new_agent_id(), text="tea"))

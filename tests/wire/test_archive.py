@@ -157,7 +157,13 @@ async def test_what_was_said_is_found_in_one_conversation_or_in_all(wire: Wire) 
     (rex,) = [message for message in await one.history() if message.role == user]
     assert await said_about(one, "dog", create_time_before=rex.create_time) == []
     assert len(await said_about(one, "rex", create_time_from=rex.create_time, roles=[user])) == 1
+    # Also with agents of other tests.
+    everywhere = agent_service_pb2.SearchMessagesRequest(agent_id="-", query="dog", roles=[user], limit=50)
+    whose = {(each.agent_id, each.conversation_id) for each in (await wire.agents.SearchMessages(everywhere)).results}
+    assert {one.agent_id, other.agent_id} <= {agent_id for agent_id, _ in whose}
+    assert (one.agent_id, second) in whose
     for broken, reason in (
+        (agent_service_pb2.SearchMessagesRequest(agent_id="-", conversation_id="default"), "INVALID_REQUEST"),
         (agent_service_pb2.SearchMessagesRequest(agent_id=AGENT), "AGENT_NOT_FOUND"),
         (agent_service_pb2.SearchMessagesRequest(agent_id=other.agent_id, conversation_id=second), "CONVERSATION_NOT_FOUND"),
         (agent_service_pb2.SearchMessagesRequest(agent_id=AGENT, limit=-1), "INVALID_REQUEST"),

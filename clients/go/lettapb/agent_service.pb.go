@@ -940,9 +940,9 @@ func (x *ListMessagesResponse) GetNextPageToken() string {
 // What to find.
 type SearchMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The agent.
+	// The agent; `-` means all of them.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// Only in this conversation; `default` means the agent's default one. Empty: in all of the agent's.
+	// Only in this conversation; `default` means the agent's default one. Empty: in all of the agent's, or of all agents'.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
 	// Words that the message's text has, all of them, each as the beginning of a word at least. Letter case, diacritics and signs
 	// make no difference. At most 2000 characters. Empty finds the newest.
@@ -1091,8 +1091,10 @@ type FoundMessage struct {
 	Message *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	// The conversation that it is in.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The agent whose conversation that is.
+	AgentId       string `protobuf:"bytes,3,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FoundMessage) Reset() {
@@ -1135,6 +1137,13 @@ func (x *FoundMessage) GetMessage() *Message {
 func (x *FoundMessage) GetConversationId() string {
 	if x != nil {
 		return x.ConversationId
+	}
+	return ""
+}
+
+func (x *FoundMessage) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
 	}
 	return ""
 }
@@ -2069,10 +2078,11 @@ const file_letta_grpc_v1_agent_service_proto_rawDesc = "" +
 	"\x12create_time_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x10createTimeBefore\x12\x14\n" +
 	"\x05limit\x18\a \x01(\x05R\x05limit\"O\n" +
 	"\x16SearchMessagesResponse\x125\n" +
-	"\aresults\x18\x01 \x03(\v2\x1b.letta_grpc.v1.FoundMessageR\aresults\"i\n" +
+	"\aresults\x18\x01 \x03(\v2\x1b.letta_grpc.v1.FoundMessageR\aresults\"\x84\x01\n" +
 	"\fFoundMessage\x120\n" +
 	"\amessage\x18\x01 \x01(\v2\x16.letta_grpc.v1.MessageR\amessage\x12'\n" +
-	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\"\x90\x01\n" +
+	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12\x19\n" +
+	"\bagent_id\x18\x03 \x01(\tR\aagentId\"\x90\x01\n" +
 	"\x11GetContextRequest\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12'\n" +
 	"\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x127\n" +

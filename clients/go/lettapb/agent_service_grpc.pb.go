@@ -60,8 +60,8 @@ type AgentServiceClient interface {
 	UpdateMemoryBlock(ctx context.Context, in *UpdateMemoryBlockRequest, opts ...grpc.CallOption) (*UpdateMemoryBlockResponse, error)
 	// Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
-	// Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
-	// first.
+	// Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
+	// fits best comes first.
 	SearchMessages(ctx context.Context, in *SearchMessagesRequest, opts ...grpc.CallOption) (*SearchMessagesResponse, error)
 	// Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
 	// answers: RESOURCE_IN_USE.
@@ -261,8 +261,8 @@ type AgentServiceServer interface {
 	UpdateMemoryBlock(context.Context, *UpdateMemoryBlockRequest) (*UpdateMemoryBlockResponse, error)
 	// Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
-	// Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
-	// first.
+	// Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
+	// fits best comes first.
 	SearchMessages(context.Context, *SearchMessagesRequest) (*SearchMessagesResponse, error)
 	// Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
 	// answers: RESOURCE_IN_USE.

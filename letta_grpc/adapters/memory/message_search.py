@@ -14,7 +14,7 @@ class MemoryMessageSearch:
     async def search(self, query: MessageQuery) -> tuple[FoundMessage, ...]:
         """Return what fits best."""
         everything = (
-            FoundMessage(message, conversation_id)
+            FoundMessage(message, self._state.conversation(conversation_id).agent_id, conversation_id)
             for conversation_id, messages in self._state.messages.items()
             for message in messages
         )
@@ -30,7 +30,7 @@ class MemoryMessageSearch:
     def _is_wanted(self, found: FoundMessage, query: MessageQuery) -> bool:
         time = found.message.create_time
         return (
-            self._state.conversation(found.conversation_id).agent_id == query.agent_id
+            query.agent_id in (None, found.agent_id)
             and query.conversation_id in (None, found.conversation_id)
             and (not query.roles or found.message.role in query.roles)
             and (query.create_time_from is None or time >= query.create_time_from)

@@ -57,12 +57,13 @@ class WordIndex:
             where = self.source.selected_columns[0] == position
             self._add(connection, self._read(connection, self.source.where(where)))
 
-    def narrowed(self, query: Select[Any], phrases: Sequence[Sequence[str]], owner: str) -> Select[Any]:
-        """Narrow a query of the indexed table to the owner's rows that have all phrases, the best first."""
+    def narrowed(self, query: Select[Any], phrases: Sequence[Sequence[str]], owner: str | None) -> Select[Any]:
+        """Narrow a query of the indexed table to rows that have all phrases, the owner's if one is given, the best first."""
         index = table(self.name, column("rowid", Integer))
         whole: ColumnClause[str] = literal_column(self.name)
         wanted = " ".join(f'"{" ".join(phrase)}"*' for phrase in phrases)
-        match = whole.op("MATCH")(f'owners : "{_token(owner)}" AND words : ({wanted})')
+        theirs = f'owners : "{_token(owner)}" AND ' if owner else ""
+        match = whole.op("MATCH")(f"{theirs}words : ({wanted})")
         position = self.source.selected_columns[0]
         # Owners narrow, and say nothing about how well a row fits.
         return query.join(index, index.c.rowid == position).where(match).order_by(func.bm25(whole, 0.0, 1.0))

@@ -40,17 +40,22 @@ class SqlMessageSearch:
 
 
 def _search(connection: Connection, query: MessageQuery, phrases: Sequence[Sequence[str]]) -> tuple[FoundMessage, ...]:
-    rows = connection.execute(_statement(query, phrases).order_by(messages.c.position.desc()).limit(query.limit))
-    return tuple(FoundMessage(message_of(row), row[_CONVERSATION_AT]) for row in rows)
+    rows = connection.execute(_statement(query, phrases).order_by(messages.c.position.desc()).limit(query.limit)).all()
+    found = [(message_of(row), row[_CONVERSATION_AT]) for row in rows]
+    here = conversations.c.id.in_([conversation_id for _, conversation_id in found])
+    owners = connection.execute(select(conversations.c.id, conversations.c.agent_id).where(here))
+    agent_of = {row[0]: row[1] for row in owners}
+    return tuple(FoundMessage(message, agent_of[conversation_id], conversation_id) for message, conversation_id in found)
 
 
 def _statement(query: MessageQuery, phrases: Sequence[Sequence[str]]) -> Select[Any]:
     statement = select(messages)
     if query.conversation_id is not None:
         statement = statement.where(messages.c.conversation_id == query.conversation_id)
-    # The agent counts also where a conversation is named: it may be another's.
-    mine = select(conversations.c.id).where(conversations.c.agent_id == query.agent_id)
-    statement = statement.where(messages.c.conversation_id.in_(mine))
+    if query.agent_id is not None:
+        # It counts also where a conversation is named: that may be another's.
+        mine = select(conversations.c.id).where(conversations.c.agent_id == query.agent_id)
+        statement = statement.where(messages.c.conversation_id.in_(mine))
     if phrases:
         statement = _INDEX.narrowed(statement, phrases, query.conversation_id or query.agent_id)
     if query.roles:

@@ -221,7 +221,10 @@ class Agents:
     def search_messages(
         self, agent_id: str, query: str, *, conversation_id: str | None = None, limit: int | None = None
     ) -> Sequence[agent_service_pb2.FoundMessage]:
-        """Return what was said and fits best, best first; in one conversation (`default` is one), or in all of the agent's."""
+        """Return what was said and fits best, best first; in one conversation (`default` is one), or in all of the agent's.
+
+        `agent_id` `"-"` means those of all agents.
+        """
         request = agent_service_pb2.SearchMessagesRequest(
             agent_id=agent_id, query=query, conversation_id=conversation_id or "", limit=limit or 0
         )

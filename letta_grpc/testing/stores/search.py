@@ -40,8 +40,8 @@ class SearchContract:
         assert await world.found(thread, "word", 2) == ["word 3", "word 2"]
         assert await world.found(thread, " ", 3) == ["answer", "word 3", "answer"]
 
-    async def test_all_conversations_of_the_agent_are_searched_or_one(self, world: World) -> None:
-        """Never those of another agent, also if one of them is named."""
+    async def test_all_conversations_of_the_agent_are_searched_or_one_or_those_of_all(self, world: World) -> None:
+        """Where an agent is named, never those of another, also if one of them is named."""
         agent, other = await world.agent(), await world.agent()
         first, second = await world.default(agent), await world.conversation(agent)
         await world.turn(first, "a secret", "first")
@@ -56,6 +56,14 @@ class SearchContract:
         assert await world.found(second, "secret") == ["the secret"]
         stolen = MessageQuery(agent_id=agent.id, conversation_id=foreign.id, text="secret")
         assert await world.messages.search(stolen) == ()
+        everywhere = await world.messages.search(MessageQuery(agent_id=None, text="secret"))
+        assert {(each.agent_id, each.conversation_id, each.message.text) for each in everywhere} == {
+            (agent.id, first.id, "a secret"),
+            (agent.id, second.id, "the secret"),
+            (other.id, foreign.id, "their secret"),
+        }
+        newest = await world.messages.search(MessageQuery(agent_id=None, limit=3))
+        assert [each.message.text for each in newest] == ["third", "their secret", "second"]
 
     async def test_roles_and_times_narrow(self, world: World) -> None:
         """A time from which on counts itself, a time before which does not."""

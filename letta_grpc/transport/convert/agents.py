@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.agents import Agent, AgentKind, ModelSettings, Sleeptime
-from letta_grpc.domain.ids import ALL_CONVERSATIONS, AgentId, ConversationId
+from letta_grpc.domain.ids import WILDCARD, AgentId, ConversationId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
@@ -222,7 +222,7 @@ def messages_query_from_pb(
     request: agent_service_pb2.ListMessagesRequest,
 ) -> tuple[AgentId, ConversationId | None, bool, PageRequest]:
     """Return which messages to list, and whether those of all conversations."""
-    in_all = request.conversation_id == ALL_CONVERSATIONS
+    in_all = request.conversation_id == WILDCARD
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
         conversation_id = None if in_all else optional_conversation(rules, "conversation_id", request.conversation_id)
@@ -232,11 +232,14 @@ def messages_query_from_pb(
 
 def messages_search_from_pb(request: agent_service_pb2.SearchMessagesRequest) -> tuple[MessageQuery, bool]:
     """Return what to search for, and whether in the agent's default conversation alone."""
+    in_all = request.agent_id == WILDCARD
     with Rules() as rules:
+        if in_all and request.conversation_id:
+            rules.broken("conversation_id", "must be empty where all agents are searched")
         time_from = checked_timestamp(rules, "create_time_from", request.create_time_from)
         time_before = checked_timestamp(rules, "create_time_before", request.create_time_before)
         query = MessageQuery(
-            agent_id=AgentId(rules.id("agent_id", "agent", request.agent_id)),
+            agent_id=None if in_all else AgentId(rules.id("agent_id", "agent", request.agent_id)),
             text=rules.text("query", request.query, MAX_QUERY_CHARACTERS),
             conversation_id=optional_conversation(rules, "conversation_id", request.conversation_id),
             roles=ROLES.checked_all(rules, "roles", request.roles),

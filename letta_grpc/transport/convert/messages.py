@@ -47,7 +47,9 @@ def message_to_pb(message: Message) -> pb.Message:
 
 def found_message_to_pb(found: FoundMessage) -> agent_service_pb2.FoundMessage:
     """Return a message that a search found."""
-    return agent_service_pb2.FoundMessage(message=message_to_pb(found.message), conversation_id=found.conversation_id)
+    return agent_service_pb2.FoundMessage(
+        message=message_to_pb(found.message), conversation_id=found.conversation_id, agent_id=found.agent_id
+    )
 
 
 def message_from_pb(message: pb.Message) -> Message:

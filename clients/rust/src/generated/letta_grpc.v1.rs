@@ -1810,10 +1810,10 @@ pub struct ListMessagesResponse {
 /// What to find.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SearchMessagesRequest {
-    /// The agent.
+    /// The agent; `-` means all of them.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
-    /// Only in this conversation; `default` means the agent's default one. Empty: in all of the agent's.
+    /// Only in this conversation; `default` means the agent's default one. Empty: in all of the agent's, or of all agents'.
     #[prost(string, tag = "2")]
     pub conversation_id: ::prost::alloc::string::String,
     /// Words that the message's text has, all of them, each as the beginning of a word at least. Letter case, diacritics and signs
@@ -1849,6 +1849,9 @@ pub struct FoundMessage {
     /// The conversation that it is in.
     #[prost(string, tag = "2")]
     pub conversation_id: ::prost::alloc::string::String,
+    /// The agent whose conversation that is.
+    #[prost(string, tag = "3")]
+    pub agent_id: ::prost::alloc::string::String,
 }
 /// Names a conversation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2309,8 +2312,8 @@ pub mod agent_service_client {
                 .insert(GrpcMethod::new("letta_grpc.v1.AgentService", "ListMessages"));
             self.inner.unary(req, path, codec).await
         }
-        /// Finds what was said, in one conversation of the agent or in all, also what no context has any more. What fits best comes
-        /// first.
+        /// Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
+        /// fits best comes first.
         pub async fn search_messages(
             &mut self,
             request: impl tonic::IntoRequest<super::SearchMessagesRequest>,
