@@ -254,3 +254,6 @@ def test_what_was_said_is_found(client: Client, site: Site) -> None:
     client.agents.messages.create(agent_id, input="The ünïque word is here")
     found = client.messages.search(query="unique", agent_id=agent_id)
     assert {item.message_type for item in found} == {"user_message", "assistant_message"}
+    client.agents.messages.create(other := site.agent("scripted/echo"), input="The unique word is there")
+    everywhere = client.messages.search(query="unique")
+    assert {agent_id, other} <= {item.agent_id for item in everywhere}

@@ -19,7 +19,7 @@ from letta_grpc.v1 import agent_service_pb2 as pb
 from letta_grpc.v1 import conversation_service_pb2, messages_pb2, run_service_pb2
 
 LIMIT = 100
-# In place of a conversation: all that the agent has.
+# In place of one conversation, or of one agent.
 _ALL = "-"
 _ROLES = {
     "user": messages_pb2.ROLE_USER,
@@ -111,10 +111,8 @@ async def search(ask: Ask) -> Json:
     """Find what was said."""
     body = ask.body
     agent_id = text(body, "agent_id")
-    if not agent_id:
-        raise unprocessable("agent_id", "is needed: messages are searched agent by agent")
     request = pb.SearchMessagesRequest(
-        agent_id=checked_id("agent", agent_id, "body"),
+        agent_id=checked_id("agent", agent_id, "body") if agent_id else _ALL,
         conversation_id=text(body, "conversation_id") or "",
         query=text(body, "query") or "",
         roles=[_ROLES[role] for role in strings(body, "roles") if role in _ROLES],
@@ -124,11 +122,11 @@ async def search(ask: Ask) -> Json:
         if body.get(name):
             getattr(request, field).FromDatetime(moment(name, str(body[name])))
     found = (await ask.call(ask.services.agents.SearchMessages, request)).results
-    return [_found(item, agent_id, each.conversation_id) for each in found for item in items_of(each.message)]
+    return [_found(item, each) for each in found for item in items_of(each.message)]
 
 
-def _found(item: Item, agent_id: str, conversation_id: str) -> Item:
-    where = {"agent_id": agent_id, "conversation_id": conversation_id}
+def _found(item: Item, found: pb.FoundMessage) -> Item:
+    where = {"agent_id": found.agent_id, "conversation_id": found.conversation_id}
     return {**item, "message_id": item["id"], "created_at": item["date"], **where}
 
 
@@ -139,7 +137,7 @@ OPERATIONS: Sequence[Operation] = (
         "/v1/messages/search",
         search,
         "words are found in any form of letters",
-        "needs agent_id; by words, whatever `search_mode` says",
+        "by words, whatever `search_mode` says",
     ),
     Operation(
         "POST",
