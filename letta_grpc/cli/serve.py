@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from importlib.metadata import version
@@ -20,6 +21,9 @@ from letta_grpc.cli.signals import ending_signals
 from letta_grpc.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+# A container's: no signal ends it that it does not handle.
+_FIRST_PROCESS = 1
 
 EPILOG = """
 Prints one line on stdout once it accepts calls: listening grpc=127.0.0.1:50051, and http=http://… behind it with --http.
@@ -62,6 +66,8 @@ async def _serve(settings: Settings) -> Exit:
         # the system.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+            if os.getpid() == _FIRST_PROCESS:
+                signal.signal(number, lambda number, _: os._exit(128 + number))
 
     for number in ending_signals():
         loop.add_signal_handler(number, end)

@@ -7,10 +7,12 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 import pytest
 
 from letta_grpc.client import Client
@@ -71,19 +73,27 @@ main()
 """
 
 
+# The first process of a container is deaf to what it does not handle.
+AS_FIRST = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+
+
+@pytest.mark.parametrize("within", [(), AS_FIRST], ids=["process", "first-process"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_is_still_starting_ends_at_a_second_signal(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_server_that_is_still_starting_ends_at_a_second_signal(
+    tmp_path: Path, number: signal.Signals, within: Sequence[str]
+) -> None:
     flags = ("--listen", "127.0.0.1:0", "--database", f"sqlite:///{tmp_path / 'letta.db'}")
-    command = (sys.executable, "-c", STUCK, "serve", *flags)
+    command = (*within, sys.executable, "-c", STUCK, "serve", *flags)
     with subprocess.Popen(  # noqa: S603 - our own command
         command, stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "taking over\n"
+        server = psutil.Process(process.pid).children()[0] if within else process
         try:
             for _ in range(STOP_SECONDS):
                 # Two that come close together may reach it as one.
-                process.send_signal(number)
+                server.send_signal(number)
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(1)
                     break
