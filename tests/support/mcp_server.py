@@ -80,7 +80,7 @@ def mixed() -> CallToolResult:
             TextContent(text="first"),
             EmbeddedResource(resource=TextResourceContents(uri="file:///a.txt", text="of a file")),
             EmbeddedResource(resource=BlobResourceContents(uri="file:///a.bin", blob="AAAA", mime_type="application/zip")),
-            EmbeddedResource(resource=BlobResourceContents(uri="file:///a.png", blob="AAAA", mime_type="image/png")),
+            EmbeddedResource(resource=BlobResourceContents(uri="file:///a.png", blob="iVBORw0KGgo=", mime_type="image/png")),
             ResourceLink(name="notes", uri="file:///notes.md"),
         ]
     )

@@ -1,11 +1,13 @@
 """What a tool of an MCP server answers, as a result of ours."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 
 from mcp import types
 
 from letta_grpc.domain.messages import ImagePart, InputPart, TextPart, ToolReturnStatus
+from letta_grpc.domain.pictures import picture_type
 from letta_grpc.domain.tools import ToolSignature
 from letta_grpc.ports.tools import ToolResult
 
@@ -15,6 +17,7 @@ MAX_IMAGE_CHARACTERS = 1_000_000
 # Each costs something beside what it says: there can be as many as bytes.
 MAX_BLOCKS = 1000
 MAX_DESCRIPTION_CHARACTERS = 4096
+_MAX_TYPE = 100
 
 
 def signature_of(tool: types.Tool) -> ToolSignature:
@@ -49,7 +52,7 @@ def _parts(blocks: Sequence[types.ContentBlock]) -> Iterator[InputPart]:
             case types.TextContent():
                 yield TextPart(block.text)
             case types.ImageContent():
-                yield ImagePart(media_type=block.mime_type, data=block.data)
+                yield _picture(block.mime_type, block.data)
             case types.AudioContent():
                 yield TextPart(f"[audio, {block.mime_type}: not shown]")
             case types.ResourceLink():
@@ -68,9 +71,22 @@ def _resource_part(resource: types.TextResourceContents | types.BlobResourceCont
         case types.TextResourceContents():
             return TextPart(resource.text)
         case types.BlobResourceContents(mime_type=str(media_type)) if media_type.startswith("image/"):
-            return ImagePart(media_type=media_type, data=resource.blob)
+            return _picture(media_type, resource.blob)
         case types.BlobResourceContents():
             return TextPart(f"[resource {resource.uri}, {resource.mime_type or 'of unknown type'}: not shown]")
+
+
+def _picture(media_type: str, data: str) -> InputPart:
+    """Return a picture as what its bytes are: providers refuse a context with any other, in every later step as well."""
+    if len(data) > MAX_IMAGE_CHARACTERS:
+        return ImagePart(media_type=media_type, data=data)  # It will not fit.
+    try:
+        shown = picture_type(b64decode(data, validate=True))
+    except ValueError:
+        return TextPart("[an image that is not base64: not shown]")
+    if shown is None:
+        return TextPart(f"[an image, {media_type[:_MAX_TYPE]}: not shown]")
+    return ImagePart(media_type=shown, data=data)
 
 
 def _fitting(parts: Sequence[InputPart]) -> Iterator[InputPart]:
@@ -83,8 +99,8 @@ def _fitting(parts: Sequence[InputPart]) -> Iterator[InputPart]:
             case TextPart(text):
                 room_for_text -= len(text)
                 yield part
-            case ImagePart(media_type, data) if len(media_type) + len(data) > room_for_images:
+            case ImagePart(_, data) if len(data) > room_for_images:
                 yield TextPart(f"[an image of {len(data) * 3 // 4} bytes is left out: it is too large]")
-            case ImagePart(media_type, data):
-                room_for_images -= len(media_type) + len(data)
+            case ImagePart(_, data):
+                room_for_images -= len(data)
                 yield part
