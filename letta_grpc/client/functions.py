@@ -98,8 +98,9 @@ def parameters_of(function: Function) -> Schema:
 def bound(function: Function, arguments: str) -> Mapping[str, object]:
     """Return a model's arguments as keywords. Raises ArgumentsInvalid, whose text tells the model what is wrong."""
     try:
-        given = json.loads(arguments) if arguments.strip() else {}
-    except ValueError as error:
+        # Many models write line ends in strings as they are.
+        given = json.loads(arguments, strict=False) if arguments.strip() else {}
+    except (ValueError, RecursionError) as error:
         raise ArgumentsInvalid(f"The arguments are not JSON: {error}") from error
     if not isinstance(given, dict):
         raise ArgumentsInvalid("The arguments are not a JSON object.")

@@ -15,6 +15,19 @@ def object_in(text: str) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
+def as_json(text: str) -> str:
+    """Return arguments as every reader of JSON takes them: line ends that stand in strings as they are become escapes.
+
+    What is no object even so stays as it is.
+    """
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        members = object_in(text) if text else None
+        return text if members is None else text_of(members)
+    return text
+
+
 def text_of(members: dict[str, object]) -> str:
     """Return an object as the text of arguments. Half a surrogate pair becomes a question mark."""
     return json.dumps(members, ensure_ascii=False).encode(errors="replace").decode()

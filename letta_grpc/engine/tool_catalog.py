@@ -1,7 +1,9 @@
 """All tools under one roof: those of the server, those that people wrote, those of MCP servers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from letta_grpc.domain.arguments import as_json
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.errors import LettaError
 from letta_grpc.domain.messages import ToolCall
@@ -43,6 +45,7 @@ class ToolCatalog:
 
     async def run(self, call: ToolCall, context: ToolContext, output: Output) -> ToolResult:
         """Run a tool. Whatever is wrong is a result with status ERROR."""
+        call = replace(call, arguments=as_json(call.arguments))
         if call.name in self._own_names:
             return await self._own.run(call, context, output)
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from letta_grpc.domain.arguments import as_json
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import ToolId, new_tool_id
 from letta_grpc.domain.return_limits import cut_lines, cut_text
@@ -57,7 +58,7 @@ class ToolTrials:
         """
         tool = await self._tool(trial)
         start = self._clock.time_ns()
-        result = await self._catalog.use(tool, trial.arguments, trial.secrets, _unheard)
+        result = await self._catalog.use(tool, as_json(trial.arguments), trial.secrets, _unheard)
         return TrialOutcome(
             result=replace(
                 result,

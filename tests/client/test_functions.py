@@ -197,7 +197,13 @@ async def test_two_tools_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
-    [("{", "not JSON"), ("[1]", "not a JSON object"), ("{}", "'city'"), ('{"town": "Rome"}', "do not fit")],
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1]", "not a JSON object"),
+        ("{}", "'city'"),
+        ('{"town": "Rome"}', "do not fit"),
+    ],
 )
 def test_arguments_that_do_not_fit_are_told(arguments: str, why: str) -> None:
     with pytest.raises(ArgumentsInvalid, match=why):
@@ -207,6 +213,10 @@ def test_arguments_that_do_not_fit_are_told(arguments: str, why: str) -> None:
 def test_no_arguments_at_all_are_an_empty_object() -> None:
     assert bound(lambda: None, "") == {}
     assert bound(weather, '{"city": "Rome"}') == {"city": "Rome"}
+
+
+def test_line_ends_may_stand_in_strings_as_they_are() -> None:
+    assert bound(weather, '{"city": "Rome\nItaly"}') == {"city": "Rome\nItaly"}
 
 
 def test_the_source_of_a_function_is_taken_from_its_file_without_its_indentation() -> None:

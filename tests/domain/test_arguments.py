@@ -1,4 +1,4 @@
-from letta_grpc.domain.arguments import merged, object_in, text_of
+from letta_grpc.domain.arguments import as_json, merged, object_in, text_of
 
 
 def test_what_is_no_object_has_no_members() -> None:
@@ -10,6 +10,15 @@ def test_what_is_no_object_has_no_members() -> None:
 
 def test_line_ends_may_stand_in_strings_as_they_are() -> None:
     assert object_in('{"a": "x\ny"}') == {"a": "x\ny"}
+
+
+def test_line_ends_in_strings_become_what_every_reader_of_json_takes() -> None:
+    assert as_json('{"a": "x\ny"}') == '{"a": "x\\ny"}'
+
+
+def test_all_other_arguments_stay_as_they_were_written() -> None:
+    for text in ("", '{"a":\n 1}', '{"a": "x\ny"', '["x\ny"]', "[" * 100_000):
+        assert as_json(text) == text
 
 
 def test_half_a_surrogate_pair_can_be_sent_on() -> None:

@@ -295,6 +295,18 @@ async def test_each_tool_runs_where_it_belongs(house: House) -> None:
     assert "no tool 'nowhere'" in (await house.call("nowhere")).text
 
 
+async def test_line_ends_that_a_model_writes_in_strings_reach_every_kind_of_tool(house: House) -> None:
+    """They are no JSON, and each kind reads the arguments with a reader of its own."""
+    written, taken = '{"a": "x\ny"}', '{"a": "x\\ny"}'
+    await house.create()
+    await house.remote_tool()
+    assert (await house.call("add", written)).text == taken
+    await house.call("far_away", written)
+    assert [call[2] for call in house.remote.calls] == [taken]
+    assert "not valid JSON" not in (await house.call("memory_insert", written)).text
+    assert (await house.trials.run(Trial(tool=ToolName("add"), arguments=written))).result.text == taken
+
+
 async def test_a_tool_gets_the_secrets_that_it_declares_and_no_others(house: House) -> None:
     await house.create(secrets=("KEY",))
     await house.call("add", KEY="k", OTHER="o")
