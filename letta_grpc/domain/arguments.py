@@ -33,6 +33,15 @@ def text_of(members: dict[str, object]) -> str:
     return json.dumps(members, ensure_ascii=False).encode(errors="replace").decode()
 
 
+def can_be_sent(value: object) -> bool:
+    """Say whether JSON has a word for all of a value. Python reads and writes more: NaN, Infinity, half a surrogate pair."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def merged(written: str, given: str | None) -> str:
     """Return the arguments that the model wrote with those that a rule gives over them; what is not an object gives way."""
     if not given:

@@ -68,6 +68,7 @@ INVALID_SOURCES = {
     "class Own: ...\ndef tool(own: Own): ...": "parameter own",
     "import no_such_module\ndef tool(): ...": "no_such_module",
     "raise ValueError('at import')\ndef tool(): ...": "at import",
+    "def tool():\n    'Half \\ud800 a pair.'": "no word",
     "import os\nos._exit(3)\ndef tool(): ...": "exit code 3",
 }
 # Heads of functions that take an x, and what else of theirs must be None.
@@ -139,6 +140,13 @@ class SandboxContract:
         arguments = {"colour": "blue", "at": [{"x": 4}], "size": {"width": 1}, "tags": {"a": {"key": "k"}}}
         text = await value_of(sandbox, RICH, json.dumps(arguments), "draw")
         assert json.loads(text) == ["Colour", 4, 1.0, "k", "fast", None]
+
+    async def test_defaults_that_json_has_no_word_for_are_left_out(self, sandbox: Sandbox) -> None:
+        """Python would write them in a way that no other reader of JSON takes."""
+        code = "from math import inf, nan\ndef tool(x: float = nan, y: float = -inf, z: str = '\\ud800'):\n    return repr([x, y])\n"
+        schema = json.loads((await sandbox.describe(code)).parameters)
+        assert [list(field) for field in schema["properties"].values()] == [["type"]] * 3
+        assert await value_of(sandbox, code) == "[nan, -inf]"
 
     async def test_a_tool_without_parameters_takes_an_empty_object(self, sandbox: Sandbox) -> None:
         """Or no text at all, as models write it."""

@@ -1,4 +1,4 @@
-from letta_grpc.domain.arguments import as_json, merged, object_in, text_of
+from letta_grpc.domain.arguments import as_json, can_be_sent, merged, object_in, text_of
 
 
 def test_what_is_no_object_has_no_members() -> None:
@@ -23,6 +23,12 @@ def test_all_other_arguments_stay_as_they_were_written() -> None:
 
 def test_half_a_surrogate_pair_can_be_sent_on() -> None:
     assert text_of(object_in('{"a": "\\ud83d"}') or {}) == '{"a": "?"}'
+
+
+def test_what_python_alone_reads_as_json_cannot_be_sent() -> None:
+    assert can_be_sent(object_in('{"a": [1, 2.5, null, "\\ud83d\\ude00"]}'))
+    for text in ('{"a": NaN}', '{"a": [-Infinity]}', '{"a": 1e400}', '{"a": "\\ud83d"}'):
+        assert not can_be_sent(object_in(text))
 
 
 def test_nothing_given_leaves_what_was_written() -> None:

@@ -71,6 +71,10 @@ async def test_a_request_that_breaks_rules_names_each_field(wire: Wire) -> None:
         "tool.tags[0]",
         "tool.return_char_limit",
     }
+    for text in ('{"default": NaN}', '{"default": -Infinity}', '{"default": 1e400}', '{"default": "\\ud83d"}'):
+        wish = tools_pb2.Tool(parameters=text, python=python("def tool(): ..."))
+        broken = fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=wish))))
+        assert "JSON has no word" in broken["tool.parameters"]
     remote = tools_pb2.Tool(mcp=tools_pb2.McpSource(remote_name="x"))
     assert "tool.mcp" in fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=remote))))
     assert "tool" in fields_of(await failure_of(wire.tools.RunTool(pb.RunToolRequest())))

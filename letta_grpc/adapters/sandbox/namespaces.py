@@ -11,6 +11,7 @@ from letta_grpc.adapters.sandbox.endings import Ending, explain
 from letta_grpc.adapters.sandbox.inside.limits import MIB, Limits
 from letta_grpc.adapters.sandbox.inside.tool import INVALID, SIGNATURE, SUCCESS
 from letta_grpc.adapters.sandbox.warm_process import WarmProcess, probe
+from letta_grpc.domain.arguments import can_be_sent
 from letta_grpc.domain.errors import ToolSandboxUnavailable, ToolSourceInvalid
 from letta_grpc.domain.messages import ToolReturnStatus
 from letta_grpc.domain.tools import OutputStream, ToolSignature
@@ -169,11 +170,13 @@ def _signature_of(text: str) -> ToolSignature:
     try:
         fields = json.loads(text)
         name, description, parameters = fields["name"], fields["description"], fields["parameters"]
-        is_object = isinstance(json.loads(parameters), dict)
+        schema = json.loads(parameters)
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ToolSourceInvalid("The source describes itself in a way that cannot be read.") from None
     if not (isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= _NAME_LENGTH):
         raise ToolSourceInvalid(f"A tool's name has up to {_NAME_LENGTH} letters, digits and underscores.")
-    if not is_object or not isinstance(description, str):
+    if not isinstance(schema, dict) or not isinstance(description, str):
         raise ToolSourceInvalid("The source describes itself in a way that cannot be read.")
+    if not can_be_sent([schema, description]):
+        raise ToolSourceInvalid("The docstring or the hints hold what JSON has no word for: NaN, infinity, half a character.")
     return ToolSignature(name=name, description=description, parameters=parameters)

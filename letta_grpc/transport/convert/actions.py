@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from letta_grpc.domain.approvals import PendingAction
+from letta_grpc.domain.arguments import can_be_sent
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.ids import MessageId, StepId
 from letta_grpc.engine.tools import MAX_DESCRIPTION
 from letta_grpc.transport.convert.enums import ACTION_KINDS
-from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.rules import UNSENDABLE, Rules
 from letta_grpc.transport.convert.times import timestamp_from_pb, timestamp_to_pb
 from letta_grpc.v1 import runs_pb2 as pb
 
@@ -78,4 +79,6 @@ def object_schema(rules: Rules, path: str, text: str) -> str:
         schema = None
     if not isinstance(schema, dict) or schema.get("type") != "object":
         rules.broken(path, 'must be the JSON text of a JSON Schema with "type": "object"')
+    elif not can_be_sent(schema):
+        rules.broken(path, UNSENDABLE)
     return text

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
+from letta_grpc.domain.arguments import can_be_sent
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import is_id
 
@@ -16,6 +17,7 @@ MAX_DESCRIPTION = 4096
 MAX_METADATA_BYTES = 65_536
 # Events and messages must fit into what any gRPC client takes by default, which is 4 MiB.
 MAX_TEXT_BYTES = 1_048_576
+UNSENDABLE = "must not hold what JSON has no word for: NaN, Infinity, half a surrogate pair"
 
 
 class Rules:
@@ -102,14 +104,16 @@ class Rules:
         return value
 
     def json_object(self, path: str, value: str, max_bytes: int) -> str:
-        """Return the JSON text of an object."""
+        """Return the JSON text of an object, which every reader of JSON takes."""
         self.long_text(path, value, max_bytes)
         try:
-            is_object = isinstance(json.loads(value), dict)
+            found = json.loads(value)
         except (ValueError, RecursionError):
-            is_object = False
-        if not is_object:
+            found = None
+        if not isinstance(found, dict):
             self.broken(path, "must be the JSON text of an object")
+        elif not can_be_sent(found):
+            self.broken(path, UNSENDABLE)
         return value
 
     def metadata(self, path: str, value: Mapping[str, str], max_bytes: int = MAX_METADATA_BYTES) -> dict[str, str]:

@@ -17,6 +17,7 @@ import typing_extensions
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import PydanticSerializationError
 
 FILE_NAME = "tool.py"
 _MODULE_NAME = "tool"
@@ -96,6 +97,14 @@ class _PlainSchema(GenerateJsonSchema):
 
     def emit_warning(self, kind: Any, detail: str) -> None:  # noqa: ANN401 - pydantic's
         """Keep quiet about defaults that JSON has no word for: they are left out."""
+
+    def encode_default(self, dft: Any) -> Any:  # noqa: ANN401 - pydantic's
+        encoded = super().encode_default(dft)
+        try:
+            json.dumps(encoded, allow_nan=False, ensure_ascii=False).encode()
+        except ValueError as error:
+            raise PydanticSerializationError(str(error)) from None
+        return encoded
 
     def generate(self, schema: Any, mode: Any = "validation") -> JsonSchemaValue:  # noqa: ANN401 - pydantic's
         result = super().generate(schema, mode)
