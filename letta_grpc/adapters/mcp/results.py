@@ -5,6 +5,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Sequence
 
 from mcp import types
+from pydantic_core import to_json
 
 from letta_grpc.domain.messages import ImagePart, InputPart, TextPart, ToolReturnStatus
 from letta_grpc.domain.pictures import picture_type
@@ -25,7 +26,8 @@ def signature_of(tool: types.Tool) -> ToolSignature:
     return ToolSignature(
         name=tool.name,
         description=(tool.description or tool.title or "")[:MAX_DESCRIPTION_CHARACTERS],
-        parameters=json.dumps(tool.input_schema, ensure_ascii=False),
+        # Without properties providers refuse every request that has the tool; of MCP's they are no duty.
+        parameters=to_json({"type": "object", "properties": {}, **tool.input_schema}, inf_nan_mode="null").decode(),
     )
 
 

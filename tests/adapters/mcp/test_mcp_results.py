@@ -1,9 +1,11 @@
 """How much of what a server answers becomes a result."""
 
-import pytest
-from mcp.types import BlobResourceContents, CallToolResult, ContentBlock, EmbeddedResource, ImageContent, TextContent
+import json
 
-from letta_grpc.adapters.mcp.results import MAX_BLOCKS, MAX_IMAGE_CHARACTERS, MAX_TEXT_CHARACTERS, result_of
+import pytest
+from mcp.types import BlobResourceContents, CallToolResult, ContentBlock, EmbeddedResource, ImageContent, TextContent, Tool
+
+from letta_grpc.adapters.mcp.results import MAX_BLOCKS, MAX_IMAGE_CHARACTERS, MAX_TEXT_CHARACTERS, result_of, signature_of
 from letta_grpc.domain.messages import ImagePart, TextPart
 
 PNG = "iVBORw0KGgo="
@@ -62,3 +64,14 @@ def test_what_models_cannot_be_shown_as_an_image_is_named_in_its_place(media_typ
     for block in (image, resource):
         result = result_of(CallToolResult(content=[TextContent(text="here"), block]))
         assert (result.text, result.content) == (f"here\n{note}", ())
+
+
+@pytest.mark.parametrize("schema", [{"type": "object"}, {"type": "object", "additionalProperties": False}])
+def test_a_tool_that_takes_nothing_has_the_properties_that_providers_insist_on(schema: dict[str, object]) -> None:
+    parameters = json.loads(signature_of(Tool(name="now", input_schema=schema)).parameters)
+    assert parameters == {**schema, "properties": {}}
+
+
+def test_numbers_that_json_has_no_word_for_are_null_in_a_schema() -> None:
+    tool = Tool(name="now", input_schema={"type": "object", "properties": {"ü": {"default": float("nan")}}})
+    assert signature_of(tool).parameters == '{"type":"object","properties":{"ü":{"default":null}}}'
