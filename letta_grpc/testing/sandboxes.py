@@ -26,6 +26,14 @@ def add(left: int, right: int = 2) -> int:
     Args:
         left: The first one.
         right: The second one.
+
+    Returns:
+        Their sum.
+
+    Example:
+        add(1, 2)
+
+    Never call it twice.
     """
     return left + right
 '''
@@ -119,9 +127,10 @@ class SandboxContract:
     """The promises of `letta_grpc.ports.sandbox.Sandbox`."""
 
     async def test_a_source_is_described_by_its_signature_and_docstring(self, sandbox: Sandbox) -> None:
-        """Defaults are optional."""
+        """Defaults are optional. Of the docstring all is told but what stands in the schema and what the model will see."""
         signature = await sandbox.describe(ADD)
-        assert (signature.name, signature.description) == ("add", "Add two numbers.\n\nBoth are whole.")
+        told = "Add two numbers.\n\nBoth are whole.\n\nExample:\n    add(1, 2)\n\nNever call it twice."
+        assert (signature.name, signature.description) == ("add", told)
         schema = json.loads(signature.parameters)
         assert schema["type"] == "object"
         assert schema["properties"] == {

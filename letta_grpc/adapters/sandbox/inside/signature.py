@@ -24,6 +24,8 @@ _MODULE_NAME = "tool"
 Function = Callable[..., Any]
 # What other servers fill in: never the model's to give.
 _INJECTED = frozenset({"self", "agent_state"})
+# Sections of a docstring that a model has no need of: the schema tells of the parameters, and what comes back it sees.
+_UNTOLD = frozenset({"Args:", "Arguments:", "Parameters:", "Params:", "Returns:", "Yields:", "Raises:"})
 
 
 class SourceInvalid(Exception):  # noqa: N818 - named like the error that it becomes
@@ -72,12 +74,10 @@ def _public_functions(code: str) -> list[str]:
 
 def describe(name: str, function: Function, *, schema_given: bool = False) -> dict[str, str]:
     """Return name, description and the JSON Schema of the parameters: `{}` where another one is given."""
-    doc = _docstring(function)
-    description = "\n\n".join(filter(None, (doc.short_description, doc.long_description)))
     if schema_given:
         _lenient_adapter(function)
     schema = {} if schema_given else _schema(function)
-    return {"name": name, "description": description, "parameters": json.dumps(schema)}
+    return {"name": name, "description": _description(function), "parameters": json.dumps(schema)}
 
 
 def _schema(function: Function) -> JsonSchemaValue:
@@ -236,6 +236,19 @@ def _resolve(function: Function, parameter: inspect.Parameter) -> Any:  # noqa: 
         return typing.get_type_hints(holder, globalns=names, include_extras=True)[parameter.name]
     except Exception as error:  # noqa: BLE001 - a hint in quotes is code: it can raise anything
         raise SourceInvalid(f"parameter {parameter.name}: its type hint does not work: {error}") from None
+
+
+def _description(function: Function) -> str:
+    """Return the docstring, without some of its sections."""
+    kept: list[str] = []
+    is_untold = False
+    for line in (inspect.getdoc(function) or "").splitlines():
+        if line and not line[0].isspace():
+            is_untold = line.rstrip() in _UNTOLD
+        # Of the two empty lines around a section one is enough.
+        if not is_untold and (line or kept[-1:] != [""]):
+            kept.append(line)
+    return "\n".join(kept).strip()
 
 
 def _docstring(function: Function) -> docstring_parser.Docstring:
