@@ -157,6 +157,13 @@ class SandboxContract:
         assert [list(field) for field in schema["properties"].values()] == [["type"]] * 3
         assert await value_of(sandbox, code) == "[nan, -inf]"
 
+    async def test_a_default_of_none_may_be_given_whatever_the_hint_says(self, sandbox: Sandbox) -> None:
+        """The schema says so: models like to name what they leave out."""
+        code = "def tool(x: int = None, y: 'list[str]' = None):\n    return [x, y]\n"
+        schema = json.loads((await sandbox.describe(code)).parameters)
+        assert schema["properties"]["x"] == {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None}
+        assert await value_of(sandbox, code, '{"x": null, "y": null}') == "[null,null]"
+
     async def test_a_tool_without_parameters_takes_an_empty_object(self, sandbox: Sandbox) -> None:
         """Or no text at all, as models write it."""
         schema = json.loads((await sandbox.describe(returning("1"))).parameters)

@@ -233,7 +233,9 @@ def _resolve(function: Function, parameter: inspect.Parameter) -> Any:  # noqa: 
     holder = type("Holder", (), {"__annotations__": {parameter.name: parameter.annotation}})
     try:
         names = getattr(inspect.unwrap(function), "__globals__", {})
-        return typing.get_type_hints(holder, globalns=names, include_extras=True)[parameter.name]
+        hint = typing.get_type_hints(holder, globalns=names, include_extras=True)[parameter.name]
+        # `x: int = None` is how many write it, and models give what a schema names as the default.
+        return typing.Optional[hint] if parameter.default is None else hint  # noqa: UP045 - for a hint of any kind
     except Exception as error:  # noqa: BLE001 - a hint in quotes is code: it can raise anything
         raise SourceInvalid(f"parameter {parameter.name}: its type hint does not work: {error}") from None
 
