@@ -121,7 +121,8 @@ async def delete(
 
 def _source_of(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        # With or without the mark that editors on Windows begin a file with: Python takes both.
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{file} is not UTF-8") from error
 

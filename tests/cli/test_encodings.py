@@ -73,3 +73,11 @@ def test_a_file_that_is_no_text_is_told_in_words(address: str, tmp_path: Path) -
     ended = letta_grpc("tools", "add", str(file), "--target", address)
     assert ended.returncode == 2, ended.stderr
     assert f"{file} is not UTF-8" in ended.stderr
+
+
+def test_a_file_may_begin_with_the_mark_of_its_encoding(address: str, tmp_path: Path) -> None:
+    """Editors on Windows write it, and Python takes it."""
+    file = tmp_path / "tool.py"
+    file.write_bytes(b"\xef\xbb\xbfdef marked() -> None: ...\n")
+    ended = letta_grpc("tools", "add", str(file), "--target", address)
+    assert (ended.returncode, ended.stdout) == (0, "marked\n"), ended.stderr
