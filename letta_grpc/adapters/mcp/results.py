@@ -39,6 +39,8 @@ def result_of(answer: types.CallToolResult) -> ToolResult:
     parts = list(_parts(answer.content[:MAX_BLOCKS]))
     if answer.structured_content is not None and not any(isinstance(part, TextPart) for part in parts):
         parts.append(TextPart(json.dumps(answer.structured_content, ensure_ascii=False)))
+    if answer.is_error and not parts:
+        parts.append(TextPart("Error: the tool failed and did not say why."))
     fitting = (*_fitting(parts), *_left_out(len(answer.content)))
     has_images = any(isinstance(part, ImagePart) for part in fitting)
     return ToolResult(

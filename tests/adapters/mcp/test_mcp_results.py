@@ -31,6 +31,11 @@ def test_that_blocks_are_left_out_is_told_also_where_their_text_is_cut() -> None
     assert result_of(CallToolResult(content=[long] * 2000)).text.endswith(f"[cut: {MAX_BLOCKS} of 2000 blocks are shown]")
 
 
+def test_an_error_without_a_word_is_told_as_one() -> None:
+    assert result_of(CallToolResult(content=[], is_error=True)).text == "Error: the tool failed and did not say why."
+    assert result_of(CallToolResult(content=[])).text == ""
+
+
 def test_an_image_of_which_only_the_type_is_large_is_its_bytes() -> None:
     result = result_of(CallToolResult(content=[ImageContent(data=PNG, mime_type="image/" + "x" * MAX_IMAGE_CHARACTERS)]))
     assert result.content == (ImagePart(media_type="image/png", data=PNG),)
