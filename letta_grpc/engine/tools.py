@@ -12,6 +12,7 @@ from letta_grpc.domain.tools import (
     BUILTIN_TIME,
     DEFAULT_RETURN_CHAR_LIMIT,
     BuiltinSource,
+    McpSource,
     PythonSource,
     Tool,
     ToolSignature,
@@ -165,6 +166,11 @@ class ToolShelf:
 
     async def _completed(self, tool: Tool, changes: Mapping[str, object]) -> Mapping[str, object]:
         """Return the changes with what the source has to say about them."""
+        if isinstance(seconds := changes.get("mcp_timeout_seconds"), float):
+            if not isinstance(tool.source, McpSource):
+                raise InvalidRequest(fields={"update_mask": "'mcp.timeout' cannot be changed: it is no tool of an MCP server"})
+            rest = {field: value for field, value in changes.items() if field != "mcp_timeout_seconds"}
+            return {**await self._completed(tool, rest), "source": replace(tool.source, timeout_seconds=seconds)}
         source = changes.get("source", tool.source)
         if not isinstance(tool.source, PythonSource) or not isinstance(source, PythonSource):
             if "source" in changes or changes.get("parameters") == "":

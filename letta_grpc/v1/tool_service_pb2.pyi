@@ -250,7 +250,9 @@ class UpdateToolRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Of description, parameters, python (as a whole), tags, return_char_limit, requires_approval, idempotent, parallel. Required."""
+        """Of description, parameters, python (as a whole), mcp.timeout, tags, return_char_limit, requires_approval, idempotent,
+        parallel. Required.
+        """
 
     def __init__(
         self,

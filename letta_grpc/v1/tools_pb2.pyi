@@ -84,7 +84,7 @@ class McpSource(_message.Message):
     """The name that the tool has there."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """How long one call may take. Default 60 s."""
+        """How long one call may take. 100 ms to 1 h; 60 s until UpdateTool says otherwise."""
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from letta_grpc.client import (
     ApprovalPending,
     AsyncClient,
     Client,
+    InvalidRequest,
     NameTaken,
     RunFailed,
     ToolNotFound,
@@ -177,6 +178,8 @@ async def test_tools_are_made_of_functions_listed_changed_tried_and_removed(serv
         assert (await client.tools.upsert(double, idempotent=True)).id == tool.id
         assert [one.name async for one in client.tools.list(name="double")] == ["double"]
         assert (await client.tools.update(tool.id, description="Twice.", parallel=False)).description == "Twice."
+        with pytest.raises(InvalidRequest, match="no tool of an MCP server"):
+            await client.tools.update(tool.id, mcp_timeout=90)
         tried = await client.tools.run("double", {"number": 4})
         assert (tried.text, list(tried.stdout)) == ("8", ["doubling"])
         assert (await client.tools.run_source("def hi() -> str:\n    'Hi.'\n    return 'hi'")).text == "hi"

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -242,6 +242,15 @@ async def test_a_tool_of_an_mcp_server_has_no_source_to_change(house: House) -> 
         with pytest.raises(InvalidRequest):
             await house.shelf.update(tool.id, changes)
     assert (await house.shelf.update(tool.id, {"description": "Mine."})).description == "Mine."
+
+
+async def test_how_long_a_call_may_take_is_changed_of_a_tool_of_an_mcp_server_alone(house: House) -> None:
+    tool, own = await house.remote_tool(), await house.create()
+    assert isinstance(tool.source, McpSource)
+    changed = await house.shelf.update(tool.id, {"mcp_timeout_seconds": 90.0, "description": "Slow."})
+    assert (changed.source, changed.description) == (replace(tool.source, timeout_seconds=90), "Slow.")
+    with pytest.raises(InvalidRequest):
+        await house.shelf.update(own.id, {"mcp_timeout_seconds": 90.0})
 
 
 async def test_unknown_tools_are_not_found(house: House) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
-from letta_grpc.v1 import mcp_pb2, messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import mcp_pb2, messages_pb2, run_service_pb2, runs_pb2, tool_service_pb2
 from letta_grpc.v1 import mcp_service_pb2 as pb
 from tests.requirements.registry import requirement
 from tests.support.houses import Wire, run_of, talk
@@ -83,6 +84,14 @@ async def test_tools_are_listed_and_added_under_the_names_that_are_wished_for(wi
         assert (slow.name, add.name, add.mcp.remote_name, add.mcp.mcp_server_id) == ("t_slow", "t_add", "add", server.id)
         assert (add.description, add.parameters) == (described["add"].description, described["add"].parameters)
         assert add.mcp.timeout.seconds == 60
+        hasty = tool_service_pb2.UpdateToolRequest(tool_id=slow.id, update_mask=FieldMask(paths=["mcp.timeout"]))
+        hasty.tool.mcp.timeout.FromMilliseconds(200)
+        changed = (await wire.tools.UpdateTool(hasty)).tool
+        assert (changed.mcp.remote_name, changed.mcp.timeout.ToMilliseconds()) == ("slow", 200)
+        trial = await wire.tools.RunTool(tool_service_pb2.RunToolRequest(tool_id=slow.id))
+        assert "did not answer within 0.2 seconds" in trial.text
+        hasty.tool.mcp.timeout.FromSeconds(7200)
+        assert set(fields_of(await failure_of(wire.tools.UpdateTool(hasty)))) == {"tool.mcp.timeout"}
         everything = await wire.mcp.AddMcpTools(pb.AddMcpToolsRequest(mcp_server_id=server.id, prefix="all_"))
         assert [tool.name for tool in everything.tools] == [f"all_{tool.name}" for tool in listed]
 

@@ -446,7 +446,8 @@ type UpdateToolRequest struct {
 	ToolId string `protobuf:"bytes,1,opt,name=tool_id,json=toolId,proto3" json:"tool_id,omitempty"`
 	// The new values of the fields that the mask names.
 	Tool *Tool `protobuf:"bytes,2,opt,name=tool,proto3" json:"tool,omitempty"`
-	// Of description, parameters, python (as a whole), tags, return_char_limit, requires_approval, idempotent, parallel. Required.
+	// Of description, parameters, python (as a whole), mcp.timeout, tags, return_char_limit, requires_approval, idempotent,
+	// parallel. Required.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -7,7 +7,7 @@ from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.functions import Function
 from letta_grpc.client.requests import change
 from letta_grpc.client.tool_requests import ToolArguments, python_source, python_tool
-from letta_grpc.client.values import JsonText, Seconds, json_text
+from letta_grpc.client.values import JsonText, Seconds, duration, json_text
 from letta_grpc.v1 import agents_pb2, tool_service_pb2, tool_service_pb2_grpc, tools_pb2
 
 
@@ -56,6 +56,7 @@ class Tools:
         requires_approval: bool | None = None,
         idempotent: bool | None = None,
         parallel: bool | None = None,
+        mcp_timeout: Seconds | None = None,
     ) -> tools_pb2.Tool:
         """Change what is given and leave the rest; `python` is what `python_source` makes."""
         tool, mask = change(
@@ -71,6 +72,9 @@ class Tools:
                 "parallel": parallel,
             },
         )
+        if (limit := duration(mcp_timeout, "mcp_timeout")) is not None:
+            tool.mcp.timeout.CopyFrom(limit)
+            mask.paths.append("mcp.timeout")
         request = tool_service_pb2.UpdateToolRequest(tool_id=tool_id, tool=tool, update_mask=mask)
         return (await self._connection.ask(self._stub.UpdateTool, request)).tool
 

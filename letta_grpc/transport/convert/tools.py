@@ -31,6 +31,8 @@ _MAX_RETURN_CHARACTERS = 200_000
 _MAX_TAGS = 64
 _MAX_SECRETS = 64
 _MIN_TIMEOUT, _MAX_TIMEOUT = timedelta(milliseconds=100), timedelta(hours=1)
+# Paths of a mask whose field has another name with us.
+_FIELDS = {"python": "source", "mcp.timeout": "mcp_timeout_seconds"}
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 # What is sure to be a variable everywhere.
 _SECRET = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
@@ -105,6 +107,7 @@ def tool_update_from_pb(request: tool_service_pb2.UpdateToolRequest) -> tuple[To
                 "description": lambda: rules.text("tool.description", tool.description, MAX_DESCRIPTION),
                 "parameters": lambda: _parameters(rules, tool),
                 "python": lambda: _python(rules, "tool.python", tool.python),
+                "mcp.timeout": lambda: _timeout(rules, "tool.mcp", tool.mcp),
                 "tags": lambda: rules.tags("tool.tags", tool.tags, _MAX_TAGS),
                 "return_char_limit": lambda: _limit(rules, tool),
                 "requires_approval": lambda: tool.requires_approval,
@@ -112,17 +115,19 @@ def tool_update_from_pb(request: tool_service_pb2.UpdateToolRequest) -> tuple[To
                 "parallel": lambda: _parallel(tool),
             },
         )
-    return ToolId(tool_id), {"source" if field == "python" else field: value for field, value in changes.items()}
+    return ToolId(tool_id), {_FIELDS.get(path, path): value for path, value in changes.items()}
+
+
+def _timeout(rules: Rules, path: str, source: pb.PythonSource | pb.McpSource) -> float:
+    if not source.HasField("timeout"):
+        return DEFAULT_TOOL_TIMEOUT_SECONDS
+    return checked_duration(rules, f"{path}.timeout", source.timeout, _MIN_TIMEOUT, _MAX_TIMEOUT).total_seconds()
 
 
 def _python(rules: Rules, path: str, source: pb.PythonSource) -> PythonSource:
     if not source.code:
         rules.broken(f"{path}.code", "must not be empty")
     rules.long_text(f"{path}.code", source.code, _MAX_CODE_BYTES)
-    timeout = DEFAULT_TOOL_TIMEOUT_SECONDS
-    if source.HasField("timeout"):
-        given = checked_duration(rules, f"{path}.timeout", source.timeout, _MIN_TIMEOUT, _MAX_TIMEOUT)
-        timeout = given.total_seconds()
     for index, name in enumerate(source.secrets):
         if not _SECRET.fullmatch(name):
             rules.broken(f"{path}.secrets[{index}]", "must be the name of a variable, of at most 128 characters")
@@ -130,7 +135,7 @@ def _python(rules: Rules, path: str, source: pb.PythonSource) -> PythonSource:
         rules.broken(f"{path}.secrets", f"must have at most {_MAX_SECRETS}, has {len(source.secrets)}")
     return PythonSource(
         code=source.code,
-        timeout_seconds=timeout,
+        timeout_seconds=_timeout(rules, path, source),
         allow_network=source.allow_network,
         secrets=tuple(dict.fromkeys(source.secrets)),
         all_secrets=source.all_secrets,

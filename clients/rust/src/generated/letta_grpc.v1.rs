@@ -723,7 +723,7 @@ pub struct McpSource {
     /// The name that the tool has there.
     #[prost(string, tag = "2")]
     pub remote_name: ::prost::alloc::string::String,
-    /// How long one call may take. Default 60 s.
+    /// How long one call may take. 100 ms to 1 h; 60 s until UpdateTool says otherwise.
     #[prost(message, optional, tag = "3")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
 }
@@ -5654,7 +5654,8 @@ pub struct UpdateToolRequest {
     /// The new values of the fields that the mask names.
     #[prost(message, optional, tag = "2")]
     pub tool: ::core::option::Option<Tool>,
-    /// Of description, parameters, python (as a whole), tags, return_char_limit, requires_approval, idempotent, parallel. Required.
+    /// Of description, parameters, python (as a whole), mcp.timeout, tags, return_char_limit, requires_approval, idempotent,
+    /// parallel. Required.
     #[prost(message, optional, tag = "3")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
 }

@@ -247,7 +247,8 @@ export type UpdateToolRequest = Message<"letta_grpc.v1.UpdateToolRequest"> & {
   tool?: Tool | undefined;
 
   /**
-   * Of description, parameters, python (as a whole), tags, return_char_limit, requires_approval, idempotent, parallel. Required.
+   * Of description, parameters, python (as a whole), mcp.timeout, tags, return_char_limit, requires_approval, idempotent,
+   * parallel. Required.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */

@@ -90,7 +90,7 @@ export type McpSource = Message<"letta_grpc.v1.McpSource"> & {
   remoteName: string;
 
   /**
-   * How long one call may take. Default 60 s.
+   * How long one call may take. 100 ms to 1 h; 60 s until UpdateTool says otherwise.
    *
    * @generated from field: google.protobuf.Duration timeout = 3;
    */
