@@ -68,7 +68,7 @@ func TestACallWithoutADeadlineGetsOne(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	client := serve(t, server, WithTimeout(50*time.Millisecond))
+	client := serve(t, server, WithTimeout(500*time.Millisecond))
 	_, err := client.Runs.GetRun(t.Context(), &lettapb.GetRunRequest{})
 	if !errors.Is(err, context.DeadlineExceeded) || server.gets.Load() != 1 {
 		t.Errorf("%v after %d tries", err, server.gets.Load())
