@@ -11,10 +11,10 @@ from tests.support.upstream import Upstream, running_upstream
 
 SERVERS = ["web_search", "fetch_webpage"]
 SKILLS = [
-    {"name": "pdf", "description": "Read PDF files.\nAt length: …", "location": "/work/.skills/pdf/SKILL.md"},
-    {"name": "office/xls", "description": "", "location": "/work/.skills/office/xls/SKILL.md"},
-    {"name": "notes", "description": "Take notes.", "location": "/work/.skills/notes.md"},
-    {"name": "commit", "description": "Commit.", "location": "/work/.skills/commit/SKILL.md"},
+    {"name": "pdf", "description": "Read PDF files.\nAt length: …", "location": "/home/ada/.skills/pdf/SKILL.md"},
+    {"name": "office/xls", "description": "", "location": "/home/ada/.skills/office/xls/SKILL.md"},
+    {"name": "notes", "description": "Take notes.", "location": "/home/ada/.skills/notes.md"},
+    {"name": "commit", "description": "Commit.", "location": "/home/ada/.skills/commit/SKILL.md"},
     {"name": "commit", "description": "Another.", "location": "/home/.skills/commit/SKILL.md"},
     {"name": "sleep", "description": "Sleep.", "location": None},
 ]
@@ -23,14 +23,14 @@ ${MEMORY_DIR}/skills
 └── sleep/
     └── SKILL.md (Sleep.)
 
-/work/.skills
+/home/ada/.skills
 ├── commit/
 │   └── SKILL.md (Commit.)
 ├── pdf/
 │   └── SKILL.md (Read PDF files.)
 └── notes.md (Take notes.)
 
-/work/.skills/office
+/home/ada/.skills/office
 └── xls/
     └── SKILL.md
 </available_skills>"""
