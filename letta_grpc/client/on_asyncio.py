@@ -10,6 +10,7 @@ import grpc
 
 from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
 from letta_grpc.client.errors import StreamBroken, StreamClosed
+from letta_grpc.client.forks import OpenCall, require_sound_process
 from letta_grpc.client.functions import called, unended
 from letta_grpc.client.lazy_channel import LazyChannel
 from letta_grpc.client.statuses import error_from
@@ -50,6 +51,7 @@ async def run_function(function: Callable[..., Any], /, *arguments: object, **na
 
 def open_channel(target: str, tls: Tls) -> Channel:
     """Return a channel; it opens in the loop of its first call, and connects with that."""
+    require_sound_process()
     credentials = credentials_of(tls)
 
     def begin() -> Channel:
@@ -65,9 +67,10 @@ async def call(
     method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None
 ) -> Response:
     """Make one call. Raises LettaError."""
-    with _closed_channels_told():
-        begun = method(request, timeout=limit, metadata=metadata)
-    return await _settle(begun, None)
+    with OpenCall():
+        with _closed_channels_told():
+            begun = method(request, timeout=limit, metadata=metadata)
+        return await _settle(begun, None)
 
 
 class EventCall(Generic[Response]):
@@ -77,6 +80,7 @@ class EventCall(Generic[Response]):
     _loop: asyncio.AbstractEventLoop
 
     def __init__(self, method: "StreamMethod[Request, Response]", request: Request, metadata: Metadata) -> None:
+        self._open = OpenCall()
         with _closed_channels_told():
             self._call = method(request, metadata=metadata)
         self._loop = asyncio.get_running_loop()
@@ -84,6 +88,7 @@ class EventCall(Generic[Response]):
     def __del__(self) -> None:
         # A stream that is dropped without being closed: grpc's own tasks would keep its call open for ever. Garbage is
         # collected in any thread, and in the midst of anything; and the loop may be gone, its calls with it.
+        self._open.close()
         if hasattr(self, "_loop") and hasattr(self, "_call"):
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._call.cancel)
@@ -105,6 +110,7 @@ class EventCall(Generic[Response]):
     async def close(self) -> None:
         """End the call for good."""
         self._call.cancel()
+        self._open.close()
         # A connection outlives its channel for as long as anybody holds one of its calls, be it in the traceback of a
         # cancelled task: see `_settle`.
         del self._call
@@ -114,6 +120,7 @@ class DialogueCall(EventCall[Response]):
     """One call on which both sides stream. One writer at a time."""
 
     def __init__(self, method: "DialogueMethod[Any, Response]", metadata: Metadata) -> None:
+        self._open = OpenCall()
         with _closed_channels_told():
             self._talk: grpc.aio.StreamStreamCall[Any, Response] = method(metadata=metadata)
         self._call = self._talk

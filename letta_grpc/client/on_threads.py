@@ -14,6 +14,7 @@ import grpc
 from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls, credentials_of
 from letta_grpc.client.errors import StreamBroken, StreamClosed
 from letta_grpc.client.fair_lock import FairLock
+from letta_grpc.client.forks import OpenCall, require_sound_process
 from letta_grpc.client.functions import called
 from letta_grpc.client.statuses import error_from
 
@@ -55,6 +56,7 @@ def run_function(function: Callable[..., Any], /, *arguments: object, **named: o
 
 def open_channel(target: str, tls: Tls) -> Channel:
     """Return a channel; it connects with its first call."""
+    require_sound_process()
     credentials = credentials_of(tls)
     if credentials is None:
         return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
@@ -64,7 +66,7 @@ def open_channel(target: str, tls: Tls) -> Channel:
 def call(method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None) -> Response:
     """Make one call. Raises LettaError."""
     try:
-        with _closed_channels_told():
+        with _closed_channels_told(), OpenCall():
             return method(request, timeout=limit, metadata=metadata)
     except grpc.RpcError as error:
         raise error_from(error) from error
@@ -89,6 +91,7 @@ class EventCall(Generic[Response]):
         self._wishes: SimpleQueue[Wish | None] = SimpleQueue()
         self._answers: SimpleQueue[Any] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._open = OpenCall()
         with _closed_channels_told():
             self._call = begin()
 
@@ -114,6 +117,7 @@ class EventCall(Generic[Response]):
         self._wishes.put(None)
         if self._call is not None:
             self._call.cancel()
+        self._open.close()
 
     def _wait(self, wish: Wish, limit: float | None) -> Any:  # noqa: ANN401 - what is wished for
         if self._thread is None:

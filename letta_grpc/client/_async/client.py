@@ -41,7 +41,9 @@ class AsyncClient:
     loop. It stays there: used in another loop it raises RuntimeError. Make one client per loop.
 
     A client belongs to the process of its first call; in a forked child calls raise RuntimeError. Where workers are forked,
-    make the client in each worker, or use it in none before.
+    make the client in each worker, or use it in none before; and fork while no call is open: grpc may crash in a child that is
+    forked amid one, so there every client raises RuntimeError. Where an asynchronous client has a call open grpc crashes in
+    some children at the fork itself, unless GRPC_ENABLE_FORK_SUPPORT=0 is set before grpc is imported.
 
     target           host and port, or any name that grpc resolves
     api_key          sent as `authorization: Bearer` with every call

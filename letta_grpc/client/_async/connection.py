@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from letta_grpc.client.dialing import Metadata
 from letta_grpc.client.errors import DeadlineExceeded, LettaError, StreamClosed
+from letta_grpc.client.forks import require_sound_process
 from letta_grpc.client.on_asyncio import (
     Channel,
     DialogueCall,
@@ -137,6 +138,7 @@ class Connection:
     def _require_usable(self) -> None:
         if self._closed.is_set():
             raise StreamClosed("the client is closed")
+        require_sound_process()
         self._process = self._process or os.getpid()
         if self._process != os.getpid():
             # grpc goes on in a child only if no thread was inside it at the fork; else a call may wait for ever.
