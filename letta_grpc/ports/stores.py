@@ -41,7 +41,11 @@ class AgentStore(Protocol):
         ...
 
     async def delete(self, agent_id: AgentId) -> None:
-        """Remove an agent with conversations, messages, runs, events and notes. Raises AgentNotFound, ResourceInUse."""
+        """Remove an agent with conversations, messages, runs, events and notes. Raises AgentNotFound, ResourceInUse.
+
+        It may take its time, while others write, and goes on should the caller leave, or the server end. Nobody finds the
+        agent any more as soon as it has begun.
+        """
         ...
 
 
@@ -70,7 +74,10 @@ class ConversationStore(Protocol):
         ...
 
     async def delete(self, conversation_id: ConversationId) -> None:
-        """Remove a conversation with messages, runs and events. Raises ConversationNotFound, ResourceInUse (a default too)."""
+        """Remove a conversation with messages, runs and events, as AgentStore.delete does.
+
+        Raises ConversationNotFound, ResourceInUse (a default one too).
+        """
         ...
 
 
@@ -164,8 +171,9 @@ class HistoryStore(Protocol):
         ...
 
     async def reset(self, conversation_id: ConversationId) -> None:
-        """Remove a conversation's messages, those of its context too.
+        """Remove a conversation's messages, those of its context too, at once or step by step.
 
+        Should the server end amid it, those that are left are in no context; another reset removes them.
         Raises ConversationNotFound, ResourceInUse while a run is open or calls wait for answers.
         """
         ...

@@ -146,6 +146,7 @@ class AgentServiceServicer:
 
     def DeleteAgent(self, request, context):
         """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
+        Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

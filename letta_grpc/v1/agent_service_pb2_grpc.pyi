@@ -42,7 +42,9 @@ class AgentServiceStub:
     UpdateAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateAgentRequest, _agent_service_pb2.UpdateAgentResponse]
     """Changes the fields that the mask names. A run at work keeps what it started with."""
     DeleteAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteAgentRequest, _agent_service_pb2.DeleteAgentResponse]
-    """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE."""
+    """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
+    Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+    """
     GetMemoryBlock: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetMemoryBlockRequest, _agent_service_pb2.GetMemoryBlockResponse]
     """Returns the block that the agent has under a label."""
     UpdateMemoryBlock: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateMemoryBlockRequest, _agent_service_pb2.UpdateMemoryBlockResponse]
@@ -87,7 +89,9 @@ class AgentServiceAsyncStub(AgentServiceStub):
     UpdateAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateAgentRequest, _agent_service_pb2.UpdateAgentResponse]  # type: ignore[assignment]
     """Changes the fields that the mask names. A run at work keeps what it started with."""
     DeleteAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteAgentRequest, _agent_service_pb2.DeleteAgentResponse]  # type: ignore[assignment]
-    """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE."""
+    """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
+    Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+    """
     GetMemoryBlock: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetMemoryBlockRequest, _agent_service_pb2.GetMemoryBlockResponse]  # type: ignore[assignment]
     """Returns the block that the agent has under a label."""
     UpdateMemoryBlock: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.UpdateMemoryBlockRequest, _agent_service_pb2.UpdateMemoryBlockResponse]  # type: ignore[assignment]
@@ -159,7 +163,9 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.DeleteAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.DeleteAgentResponse, _abc.Awaitable[_agent_service_pb2.DeleteAgentResponse]]:
-        """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE."""
+        """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
+        Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+        """
 
     @_abc_1.abstractmethod
     def GetMemoryBlock(

@@ -106,6 +106,7 @@ class ConversationServiceServicer:
 
     def DeleteConversation(self, request, context):
         """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
+        Of a long history that takes its time, as with an agent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,9 @@ class ConversationServiceStub:
     UpdateConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateConversationRequest, _conversation_service_pb2.UpdateConversationResponse]
     """Changes the fields that the mask names."""
     DeleteConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]
-    """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+    """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
+    Of a long history that takes its time, as with an agent.
+    """
     ForkConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]
     """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
     work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
@@ -68,7 +70,9 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     UpdateConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateConversationRequest, _conversation_service_pb2.UpdateConversationResponse]  # type: ignore[assignment]
     """Changes the fields that the mask names."""
     DeleteConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]  # type: ignore[assignment]
-    """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+    """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
+    Of a long history that takes its time, as with an agent.
+    """
     ForkConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]  # type: ignore[assignment]
     """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
     work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
@@ -121,7 +125,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.DeleteConversationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.DeleteConversationResponse, _abc.Awaitable[_conversation_service_pb2.DeleteConversationResponse]]:
-        """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE."""
+        """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
+        Of a long history that takes its time, as with an agent.
+        """
 
     @_abc_1.abstractmethod
     def ForkConversation(

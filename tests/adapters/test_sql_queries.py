@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 from sqlalchemy import Connection, event
 
+from letta_grpc.adapters.sql import removing
 from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
+from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.passages import SqlPassageStore
@@ -26,6 +28,7 @@ from letta_grpc.adapters.sql.queries import (
     SETTLED_CALLS,
     WAITING_CONVERSATIONS,
 )
+from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.rows import Values
 from letta_grpc.adapters.sql.runs import SqlRunStore, check_idle
 from letta_grpc.adapters.sql.schema import runs
@@ -59,6 +62,9 @@ class Watched:
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         return await self._database.write(lambda connection: self._watched(connection, change))
+
+    async def write_in_steps(self, step: Step) -> None:
+        await self._database.write_in_steps(lambda connection: self._watched(connection, step))
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         return self._database.last_sequence_number(run_id)
@@ -183,6 +189,21 @@ async def test_a_tool_is_taken_from_many_agents_by_as_many_statements_as_from_on
         counts.append(len(watched.statements))
     assert counts[0] == counts[1]
     assert [agent.tools for agent in (await file.world.agents.list(PageRequest())).items] == [()] * 4
+
+
+@pytest.mark.parametrize("kind", ["agent", "conversation"])
+async def test_what_is_removed_is_sought_by_index(
+    file: Opened, kind: Literal["agent", "conversation"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each step is one statement, so that the first one has more behind it.
+    monkeypatch.setattr(removing, "STEP_SECONDS", 0)
+    agent = await file.world.agent()
+    thread = await file.world.conversation(agent)
+    await file.world.turn(thread, "hi", "hello")
+    watched = Watched(file.database)
+    await watched.write_in_steps(Removal(kind, agent.id if kind == "agent" else thread.id).begin)
+    assert len(watched.statements) > 2
+    assert [step for plan in watched.plans for step in plan if step.startswith("SCAN")] == []
 
 
 async def test_due_callbacks_are_found_by_index(file: Opened) -> None:

@@ -81,6 +81,7 @@ async def test_the_runs_of_an_older_database_can_be_taken_over(tmp_path: Path) -
     async with opened(path, clock) as file:
         claim = await running(file.world)
     with closing(sqlite3.connect(path)) as driver, driver:
+        driver.execute("DROP TABLE removals")
         driver.execute("DROP INDEX ix_runs_turns")
         driver.execute("ALTER TABLE runs DROP COLUMN taken_over_at")
         driver.execute("ALTER TABLE runs DROP COLUMN idle_attempts")

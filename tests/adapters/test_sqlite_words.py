@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import Connection
 
+from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.message_search import SqlMessageSearch
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
@@ -31,6 +32,10 @@ class Overtaken:
     async def write(self, change: Callable[[Connection], T]) -> T:
         await self._first()
         return await self._database.write(change)
+
+    async def write_in_steps(self, step: Step) -> None:
+        await self._first()
+        await self._database.write_in_steps(step)
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         return self._database.last_sequence_number(run_id)

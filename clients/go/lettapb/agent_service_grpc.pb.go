@@ -53,6 +53,7 @@ type AgentServiceClient interface {
 	// Changes the fields that the mask names. A run at work keeps what it started with.
 	UpdateAgent(ctx context.Context, in *UpdateAgentRequest, opts ...grpc.CallOption) (*UpdateAgentResponse, error)
 	// Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
+	// Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
 	DeleteAgent(ctx context.Context, in *DeleteAgentRequest, opts ...grpc.CallOption) (*DeleteAgentResponse, error)
 	// Returns the block that the agent has under a label.
 	GetMemoryBlock(ctx context.Context, in *GetMemoryBlockRequest, opts ...grpc.CallOption) (*GetMemoryBlockResponse, error)
@@ -254,6 +255,7 @@ type AgentServiceServer interface {
 	// Changes the fields that the mask names. A run at work keeps what it started with.
 	UpdateAgent(context.Context, *UpdateAgentRequest) (*UpdateAgentResponse, error)
 	// Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
+	// Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
 	DeleteAgent(context.Context, *DeleteAgentRequest) (*DeleteAgentResponse, error)
 	// Returns the block that the agent has under a label.
 	GetMemoryBlock(context.Context, *GetMemoryBlockRequest) (*GetMemoryBlockResponse, error)

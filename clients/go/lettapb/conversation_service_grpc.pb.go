@@ -45,6 +45,7 @@ type ConversationServiceClient interface {
 	// Changes the fields that the mask names.
 	UpdateConversation(ctx context.Context, in *UpdateConversationRequest, opts ...grpc.CallOption) (*UpdateConversationResponse, error)
 	// Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
+	// Of a long history that takes its time, as with an agent.
 	DeleteConversation(ctx context.Context, in *DeleteConversationRequest, opts ...grpc.CallOption) (*DeleteConversationResponse, error)
 	// Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
 	// work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
@@ -149,6 +150,7 @@ type ConversationServiceServer interface {
 	// Changes the fields that the mask names.
 	UpdateConversation(context.Context, *UpdateConversationRequest) (*UpdateConversationResponse, error)
 	// Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
+	// Of a long history that takes its time, as with an agent.
 	DeleteConversation(context.Context, *DeleteConversationRequest) (*DeleteConversationResponse, error)
 	// Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
 	// work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.

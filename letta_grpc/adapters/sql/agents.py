@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from letta_grpc.adapters.sql.blocks import add_blocks, find_blocks
-from letta_grpc.adapters.sql.database import Database
+from letta_grpc.adapters.sql.database import Database, Step
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.queries import AGENT, AGENT_BLOCKS
+from letta_grpc.adapters.sql.queries import AGENT, AGENT_BLOCKS, stays
+from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.rows import agent_of, block_of
 from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agent_blocks, agent_tags, agents, blocks, conversations, runs
@@ -46,7 +47,7 @@ class SqlAgentStore:
 
     async def delete(self, agent_id: AgentId) -> None:
         """Remove an agent with all that is its own."""
-        await self._database.write(lambda connection: _delete(connection, agent_id))
+        await self._database.write_in_steps(lambda connection: _delete(connection, agent_id))
 
 
 def get_agent(connection: Connection, agent_id: AgentId) -> Agent:
@@ -59,7 +60,7 @@ def get_agent(connection: Connection, agent_id: AgentId) -> Agent:
 
 def check_agent(connection: Connection, agent_id: AgentId) -> None:
     """Raise AgentNotFound if there is no such agent."""
-    if connection.scalar(select(agents.c.id).where(agents.c.id == agent_id)) is None:
+    if connection.scalar(select(agents.c.id).where(agents.c.id == agent_id, stays(agents.c.id))) is None:
         raise AgentNotFound(agent_id=agent_id)
 
 
@@ -95,7 +96,7 @@ def _add_tags(connection: Connection, agent: Agent) -> None:
 
 
 def _list(connection: Connection, page: PageRequest, name: str | None, tags: Sequence[str]) -> Page[Agent]:
-    query = paged(select(agents), agents.c.position, page)
+    query = paged(select(agents).where(stays(agents.c.id)), agents.c.position, page)
     if name is not None:
         query = query.where(agents.c.name == name)
     for tag in set(tags):
@@ -128,8 +129,7 @@ def _update(connection: Connection, agent_id: AgentId, changes: Mapping[str, Any
     return changed
 
 
-def _delete(connection: Connection, agent_id: AgentId) -> None:
+def _delete(connection: Connection, agent_id: AgentId) -> Step | None:
     check_agent(connection, agent_id)
     check_idle(connection, runs.c.agent_id == agent_id)
-    # What is the agent's own goes with its row: the schema says so of every table.
-    connection.execute(delete(agents).where(agents.c.id == agent_id))
+    return Removal("agent", agent_id).begin(connection)

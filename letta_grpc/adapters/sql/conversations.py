@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from letta_grpc.adapters.sql.agents import check_agent
-from letta_grpc.adapters.sql.database import Database
+from letta_grpc.adapters.sql.database import Database, Step
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.queries import CONVERSATION, DEFAULT_CONVERSATION
+from letta_grpc.adapters.sql.queries import CONVERSATION, DEFAULT_CONVERSATION, stays
+from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.rows import conversation_of
 from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import conversations, runs
@@ -46,7 +47,7 @@ class SqlConversationStore:
 
     async def delete(self, conversation_id: ConversationId) -> None:
         """Remove a conversation with messages, runs and events."""
-        await self._database.write(lambda connection: _delete(connection, conversation_id))
+        await self._database.write_in_steps(lambda connection: _delete(connection, conversation_id))
 
 
 def _create(connection: Connection, conversation: Conversation) -> None:
@@ -73,7 +74,8 @@ def _find(connection: Connection, agent_id: AgentId | None, conversation_id: Con
 
 def _list(connection: Connection, agent_id: AgentId, page: PageRequest) -> Page[Conversation]:
     check_agent(connection, agent_id)
-    query = paged(select(conversations).where(conversations.c.agent_id == agent_id), conversations.c.position, page)
+    here = (conversations.c.agent_id == agent_id, stays(conversations.c.id))
+    query = paged(select(conversations).where(*here), conversations.c.position, page)
     return page_of(connection.execute(query).all(), page, conversation_of)
 
 
@@ -86,8 +88,8 @@ def _update(
     return changed
 
 
-def _delete(connection: Connection, conversation_id: ConversationId) -> None:
+def _delete(connection: Connection, conversation_id: ConversationId) -> Step | None:
     if _get(connection, None, conversation_id).is_default:
         raise ResourceInUse("It is the agent's default conversation.", conversation_id=conversation_id)
     check_idle(connection, runs.c.conversation_id == conversation_id)
-    connection.execute(delete(conversations).where(conversations.c.id == conversation_id))
+    return Removal("conversation", conversation_id).begin(connection)

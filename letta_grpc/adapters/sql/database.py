@@ -1,13 +1,16 @@
 """Running queries. The same query functions serve every database: they are plain functions of a SQLAlchemy connection."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Optional, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from letta_grpc.domain.ids import RunId
 
 T = TypeVar("T")
+
+# A part of a long change; it returns the next one, None if it was the last.
+Step = Callable[[Connection], Optional["Step"]]
 
 
 class Database(Protocol):
@@ -23,6 +26,13 @@ class Database(Protocol):
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change` in a transaction: durable when this returns, undone if it raises. It must never commit by itself."""
+        ...
+
+    async def write_in_steps(self, step: Step) -> None:
+        """Run `step` and those that follow, each in a transaction of its own: what others write comes between them.
+
+        They go on if the caller leaves, until the database is closed. What raises is the last one; those before it stay done.
+        """
         ...
 
     def last_sequence_number(self, run_id: RunId) -> int | None:

@@ -1,10 +1,11 @@
 """Messages."""
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete, func, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, func, select, update
 
-from letta_grpc.adapters.sql.database import Database
+from letta_grpc.adapters.sql.database import Database, Step
 from letta_grpc.adapters.sql.pages import page_of, paged
 from letta_grpc.adapters.sql.queries import AGENT_BLOCKS, CONVERSATION
+from letta_grpc.adapters.sql.removing import remove_for_a_while
 from letta_grpc.adapters.sql.rows import agent_of, block_of, context_of, conversation_of, from_json, message_of, thread_of
 from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agents, conversations, messages, runs, steps
@@ -81,7 +82,7 @@ class SqlHistoryStore:
 
     async def reset(self, conversation_id: ConversationId) -> None:
         """Remove a conversation's messages."""
-        await self._database.write(lambda connection: _reset(connection, conversation_id))
+        await self._database.write_in_steps(lambda connection: _reset(connection, conversation_id))
 
 
 def _load(connection: Connection, conversation_id: ConversationId) -> AgentContext:
@@ -116,7 +117,7 @@ def _whole(connection: Connection, conversation_id: ConversationId) -> WholeThre
     )
 
 
-def _reset(connection: Connection, conversation_id: ConversationId) -> None:
+def _reset(connection: Connection, conversation_id: ConversationId) -> Step | None:
     row = connection.execute(CONVERSATION, {"the_conversation": conversation_id}).first()
     if row is None:
         raise ConversationNotFound(conversation_id=conversation_id)
@@ -125,8 +126,14 @@ def _reset(connection: Connection, conversation_id: ConversationId) -> None:
         raise ResourceInUse("Calls of it wait for answers.", conversation_id=conversation_id)
     here = messages.c.conversation_id == conversation_id
     # What is said next comes behind the removed: at a place of theirs, page tokens from before the reset would skip it.
-    behind = select(func.max(messages.c.position) + 1).where(here).scalar_subquery()
+    behind = connection.scalar(select(func.max(messages.c.position) + 1).where(here))
+    if behind is None:
+        return None
     emptied = update(conversations).where(conversations.c.id == conversation_id)
-    start = func.coalesce(behind, conversations.c.context_start)
-    connection.execute(emptied.values(context_start=start, summary_position=0))
-    connection.execute(delete(messages).where(here))
+    connection.execute(emptied.values(context_start=behind, summary_position=0))
+
+    def remove(connection: Connection) -> Step | None:
+        more = remove_for_a_while(connection, [(messages, and_(here, messages.c.position < behind))])
+        return remove if more else None
+
+    return remove(connection)

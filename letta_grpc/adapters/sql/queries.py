@@ -7,7 +7,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import (
     BindParameter,
+    Column,
+    ColumnElement,
     Select,
+    and_,
     bindparam,
     case,
     column,
@@ -31,6 +34,7 @@ from letta_grpc.adapters.sql.schema import (
     journal,
     messages,
     passages,
+    removals,
     runs,
     segments,
     steps,
@@ -52,20 +56,26 @@ def of_open_runs(query: S) -> S:
     return query.where(is_open).with_hint(runs, "INDEXED BY ix_runs_open", "sqlite")
 
 
-AGENT = select(agents).where(agents.c.id == _the("agent"))
+def stays(*ids: Column[str]) -> ColumnElement[bool]:
+    """Tell of agents and conversations that they are not being removed."""
+    return and_(*(id_.not_in(select(removals.c.id)) for id_ in ids))
+
+
+AGENT = select(agents).where(agents.c.id == _the("agent"), stays(agents.c.id))
 AGENT_BLOCKS = (
     select(blocks)
     .join(agent_blocks, agent_blocks.c.block_id == blocks.c.id)
     .where(agent_blocks.c.agent_id == _the("agent"))
     .order_by(agent_blocks.c.position)
 )
-CONVERSATION = select(conversations).where(conversations.c.id == _the("conversation"))
-DEFAULT_CONVERSATION = select(conversations).where(conversations.c.agent_id == _the("agent"), conversations.c.is_default)
+_CONVERSATIONS = select(conversations).where(stays(conversations.c.id, conversations.c.agent_id))
+CONVERSATION = _CONVERSATIONS.where(conversations.c.id == _the("conversation"))
+DEFAULT_CONVERSATION = _CONVERSATIONS.where(conversations.c.agent_id == _the("agent"), conversations.c.is_default)
 # An agent with one of its conversations: the agent's columns, then the conversation's.
 _PLACES = (
     select(*agents.c, *conversations.c)
     .join(conversations, conversations.c.agent_id == agents.c.id)
-    .where(agents.c.id == _the("agent"))
+    .where(agents.c.id == _the("agent"), stays(agents.c.id, conversations.c.id))
 )
 AGENT_WIDTH = len(agents.c)
 PLACE = _PLACES.where(conversations.c.id == _the("conversation"))

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 
 metadata = MetaData(
     naming_convention={
@@ -279,6 +279,14 @@ passages = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# Agents and conversations that are gone for everyone, while what is left of them is removed step by step.
+removals = Table(
+    "removals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
 )
 
 # What notes mean, as `model` puts it: float32 numbers of unit length. A note without a row waits for its vector.

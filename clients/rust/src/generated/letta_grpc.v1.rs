@@ -2211,6 +2211,7 @@ pub mod agent_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
+        /// Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
         pub async fn delete_agent(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteAgentRequest>,
@@ -3624,6 +3625,7 @@ pub mod conversation_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
+        /// Of a long history that takes its time, as with an agent.
         pub async fn delete_conversation(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteConversationRequest>,

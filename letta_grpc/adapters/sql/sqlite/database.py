@@ -11,7 +11,9 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
+from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.migrations import ensure_current
+from letta_grpc.adapters.sql.removing import Removal, unfinished
 from letta_grpc.adapters.sql.sqlite.checkpoints import Checkpointer
 from letta_grpc.adapters.sql.sqlite.connections import Sync, clear_errors, connect_writer, core_connection, path_of
 from letta_grpc.adapters.sql.sqlite.file_lock import FileLock
@@ -60,6 +62,33 @@ class SqliteDatabase:
 
         return await call(self._writer, run)
 
+    async def write_in_steps(self, step: Step) -> None:
+        """Run `step` and those that follow, each in a transaction of its own."""
+        # The caller may leave; the steps may not end half-way.
+        await asyncio.shield(self.begin_steps(step))
+
+    def begin_steps(self, step: Step) -> asyncio.Future[None]:
+        """Begin to run `step` and those that follow; return what completes with the last one."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._take(step, done)
+        return done
+
+    def _take(self, step: Step, done: asyncio.Future[None]) -> None:
+        def run(group: Group) -> Step | None:
+            return step(group.core)
+
+        def go_on(taken: asyncio.Future[Step | None]) -> None:
+            if (error := taken.exception()) is not None:
+                done.set_exception(error)
+                # Looked at here: asyncio would otherwise complain where the caller has left.
+                done.exception()
+            elif (following := taken.result()) is not None:
+                self._take(following, done)
+            else:
+                done.set_result(None)
+
+        call(self._writer, run).add_done_callback(go_on)
+
     def last_sequence_number(self, run_id: RunId) -> int | None:
         """Return the number of an open run's newest event."""
         live = self._live.find_open(run_id)
@@ -89,6 +118,7 @@ class _File:
     state: State
     readers: Readers
     checkpointer: Checkpointer
+    removals: list[Removal]
     closing: ExitStack
 
 
@@ -108,7 +138,9 @@ def _open_file(path: Path, codec: EventCodec, sync: Sync) -> _File:
         stack.callback(readers.close)
         checkpointer = Checkpointer(path, sync, driver)
         stack.callback(checkpointer.close)
-        return _File(state=state, readers=readers, checkpointer=checkpointer, closing=stack.pop_all())
+        return _File(
+            state=state, readers=readers, checkpointer=checkpointer, removals=unfinished(core), closing=stack.pop_all()
+        )
     raise AssertionError("unreachable")  # ExitStack may swallow an exception, as far as type checkers know.
 
 
@@ -123,6 +155,8 @@ async def open_sqlite(
     file = await asyncio.to_thread(_open_file, path_of(url), codec, sync)
     try:
         database = SqliteDatabase(file, clock, lease_time=lease_time)
+        for removal in file.removals:
+            database.begin_steps(removal.go_on)
         try:
             yield database
         finally:

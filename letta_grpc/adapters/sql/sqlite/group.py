@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Select, event
 
 from letta_grpc.adapters.sql.queries import ADD_JOURNAL_ROW, ADD_SEGMENT, DROP_JOURNAL_ROWS
-from letta_grpc.adapters.sql.schema import callbacks, conversations, messages, passage_vectors, passages, runs
+from letta_grpc.adapters.sql.schema import (
+    callbacks,
+    conversations,
+    messages,
+    passage_vectors,
+    passages,
+    removals,
+    runs,
+    waiting_calls,
+)
 from letta_grpc.adapters.sql.sqlite.open_runs import JournalRow, JournalRows, OpenRun, pack
 from letta_grpc.adapters.sql.sqlite.session import SqliteSession
 from letta_grpc.domain.agents import Agent
@@ -23,7 +32,7 @@ JOURNAL_BYTES = 4 * 2**20
 _DROP_BYTES = 256 * 1024
 _KNOWN_AGENTS = 1000
 # Changes of these, and they are the most, are of no agent.
-_TABLES_WITHOUT_AGENTS = (conversations, messages, passages, passage_vectors, runs, callbacks)
+_TABLES_WITHOUT_AGENTS = (conversations, messages, passages, passage_vectors, runs, waiting_calls, callbacks, removals)
 
 
 @dataclass(slots=True)

@@ -1129,6 +1129,7 @@ export const AgentService: GenService<{
   },
   /**
    * Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
+   * Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
    *
    * @generated from rpc letta_grpc.v1.AgentService.DeleteAgent
    */

@@ -443,6 +443,7 @@ export const ConversationService: GenService<{
   },
   /**
    * Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
+   * Of a long history that takes its time, as with an agent.
    *
    * @generated from rpc letta_grpc.v1.ConversationService.DeleteConversation
    */

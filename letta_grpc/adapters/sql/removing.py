@@ -1,0 +1,74 @@
+"""Removing what may be long, an agent or a conversation: oldest runs first, in steps between which others write.
+
+From the first step on it is gone for everyone who asks for it: its id stands in `removals` until the last step is done.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
+
+from letta_grpc.adapters.sql.database import Step
+from letta_grpc.adapters.sql.schema import agents, conversations, passages, removals, runs, waiting_calls
+
+# How long a step goes on, and how many rows it removes at once. Everyone's events wait for it.
+STEP_SECONDS = 0.005
+_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An agent or a conversation on its way out, with all that is its own."""
+
+    kind: Literal["agent", "conversation"]
+    id: str
+
+    def begin(self, connection: Connection) -> Step | None:
+        """Remove what one step can; return the next one, None if that was all."""
+        if remove_for_a_while(connection, self._parts()):
+            connection.execute(insert(removals), {"id": self.id, "kind": self.kind})
+            # All at once: when they expire they would be looked for in runs that are gone.
+            here = waiting_calls.c.conversation_id.in_(select(conversations.c.id).where(self._conversations()))
+            connection.execute(delete(waiting_calls).where(here, waiting_calls.c.settled_run_id.is_(None)))
+            return self.go_on
+        return None
+
+    def go_on(self, connection: Connection) -> Step | None:
+        """Remove more; return the next step, None if that was all."""
+        if remove_for_a_while(connection, self._parts()):
+            return self.go_on
+        connection.execute(delete(removals).where(removals.c.id == self.id))
+        return None
+
+    # With a run go its messages, steps and events, with an agent or a conversation what is left of its own: the schema says so
+    # of every table.
+    def _parts(self) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+        if self.kind == "conversation":
+            yield runs, runs.c.conversation_id == self.id
+            yield conversations, self._conversations()
+            return
+        yield runs, runs.c.agent_id == self.id
+        yield passages, passages.c.agent_id == self.id
+        yield conversations, self._conversations()
+        yield agents, agents.c.id == self.id
+
+    def _conversations(self) -> ColumnElement[bool]:
+        return (conversations.c.agent_id if self.kind == "agent" else conversations.c.id) == self.id
+
+
+def remove_for_a_while(connection: Connection, parts: Iterable[tuple[Table, ColumnElement[bool]]]) -> bool:
+    """Remove rows, of each table the oldest first; return whether there may be more."""
+    until = monotonic() + STEP_SECONDS
+    for table, where in parts:
+        oldest = select(table.c.position).where(where).order_by(table.c.position).limit(_ROWS)
+        while connection.execute(delete(table).where(table.c.position.in_(oldest))).rowcount:
+            if monotonic() >= until:
+                return True
+    return False
+
+
+def unfinished(connection: Connection) -> list[Removal]:
+    """Return what was left half-way by a server that ended."""
+    return [Removal(row.kind, row.id) for row in connection.execute(select(removals))]

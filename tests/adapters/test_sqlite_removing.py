@@ -1,0 +1,171 @@
+"""Removing long histories: step by step, and to the end whatever happens meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from letta_grpc.adapters.sql import removing
+from letta_grpc.adapters.sql.schema import conversations, messages, removals, runs, steps, waiting_calls
+from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.journals.asking import ask
+from letta_grpc.testing.stores.world import World
+from tests.support.asking import until
+from tests.support.sqlite_worlds import Opened, opened
+
+TURNS = 30
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step removes one row."""
+    monkeypatch.setattr(removing, "STEP_SECONDS", 0)
+    monkeypatch.setattr(removing, "_ROWS", 1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "letta.db"
+
+
+@pytest.fixture
+async def file(path: Path) -> AsyncIterator[Opened]:
+    async with opened(path, FakeClock()) as it:
+        yield it
+
+
+async def long_history(world: World) -> tuple[Agent, Conversation]:
+    agent = await world.agent()
+    conversation = await world.conversation(agent)
+    for number in range(TURNS):
+        await world.turn(conversation, f"question {number}", f"answer {number}")
+    return agent, conversation
+
+
+async def left(file: Opened) -> dict[str, int]:
+    """How many rows there are of what a history is made of."""
+    tables = (removals, conversations, runs, messages, steps, waiting_calls)
+    return await file.database.read(
+        lambda connection: {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables}
+    )
+
+
+# What is left when all but one exchange in a default conversation is removed.
+ONE_TURN = {"removals": 0, "conversations": 1, "runs": 1, "messages": 2, "steps": 1, "waiting_calls": 0}
+
+
+@asynccontextmanager
+async def removal_of(file: Opened, removal: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Begin a removal; at the end of the block it may still go on."""
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        task = group.create_task(removal)
+        await until(lambda: unfinished(file))
+        assert not task.done()
+        yield task
+
+
+async def unfinished(file: Opened) -> bool:
+    return (await left(file))["removals"] > 0
+
+
+async def ended(file: Opened) -> dict[str, int]:
+    """Wait until no removal is unfinished; return what is left."""
+
+    async def finished() -> bool:
+        return not await unfinished(file)
+
+    async with asyncio.timeout(30):
+        await until(finished)
+    return await left(file)
+
+
+async def test_others_write_while_an_agent_is_removed_that_nobody_finds_any_more(file: Opened) -> None:
+    world = file.world
+    other = await world.default(await world.agent())
+    agent, conversation = await long_history(world)
+    async with removal_of(file, world.agents.delete(agent.id)) as removal:
+        await world.turn(other, "and I?", "you go on")
+        assert not removal.done()
+        with pytest.raises(AgentNotFound):
+            await world.agents.get(agent.id)
+        with pytest.raises(AgentNotFound):
+            await world.agents.delete(agent.id)
+        with pytest.raises(AgentNotFound):
+            await world.start(conversation, "still there?")
+        with pytest.raises(ConversationNotFound):
+            await world.conversations.get(None, conversation.id)
+        assert [one.id for one in (await world.agents.list(PageRequest(size=10))).items] == [other.agent_id]
+    assert await left(file) == ONE_TURN
+
+
+async def test_a_conversation_is_removed_in_steps_and_its_agent_stays(file: Opened) -> None:
+    world = file.world
+    agent, conversation = await long_history(world)
+    default = await world.default(agent)
+    async with removal_of(file, world.conversations.delete(conversation.id)) as removal:
+        with pytest.raises(ConversationNotFound):
+            await world.start(conversation, "still there?")
+        with pytest.raises(ConversationNotFound):
+            await world.conversations.delete(conversation.id)
+        assert [one.id for one in (await world.conversations.list(agent.id, PageRequest(size=10))).items] == [default.id]
+        await world.turn(default, "and I?", "you go on")
+        assert not removal.done()
+    assert await left(file) == ONE_TURN
+
+
+async def test_a_removal_goes_on_when_the_caller_leaves(file: Opened) -> None:
+    agent, _ = await long_history(file.world)
+    async with removal_of(file, file.world.agents.delete(agent.id)) as removal:
+        removal.cancel()
+    assert not any((await ended(file)).values())
+
+
+async def test_a_removal_goes_on_after_a_restart(path: Path) -> None:
+    with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - it is what the server ends in the midst of
+        async with opened(path, FakeClock()) as file:
+            agent, _ = await long_history(file.world)
+            async with removal_of(file, file.world.agents.delete(agent.id)):
+                await file.database.close()
+    assert [type(error) for error in raised.value.exceptions] == [StoreUnavailable]
+    async with opened(path, FakeClock()) as file:
+        assert (await left(file))["runs"] > 0
+        with pytest.raises(AgentNotFound):
+            await file.world.agents.get(agent.id)
+        assert not any((await ended(file)).values())
+
+
+async def test_calls_that_wait_are_gone_at_once(file: Opened) -> None:
+    # Else they would expire amid the removal, and be denied in a run that is gone.
+    world = file.world
+    agent, conversation = await long_history(world)
+    await ask(world, await world.start(conversation, "Send it."), "call-1", "call-2")
+    assert (await left(file))["waiting_calls"] == 2
+    async with removal_of(file, world.agents.delete(agent.id)):
+        rows = await left(file)
+        assert rows["waiting_calls"] == 0
+        assert rows["runs"] > 1
+
+
+async def test_a_conversation_that_is_reset_in_steps_can_go_on_meanwhile(file: Opened) -> None:
+    world = file.world
+    _, conversation = await long_history(world)
+
+    async def begun() -> bool:
+        return (await left(file))["messages"] < 2 * TURNS
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        reset = group.create_task(world.history.reset(conversation.id))
+        await until(begun)
+        claim = await world.start(conversation, "and now?")
+        assert not reset.done()
+        context = await world.history.load(conversation.id)
+        assert [message.text for message in context.messages] == ["and now?"]
+        await world.finish(claim)
+    listed = await world.history.list(conversation.id, PageRequest(size=10))
+    assert [message.text for message in listed.items] == ["and now?"]
