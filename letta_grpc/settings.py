@@ -74,9 +74,12 @@ class Settings(BaseSettings):
         description="Keys that callers may show, comma separated; required once other machines can connect.",
     )
     tls_certificate_file: Path | None = Field(
-        default=None, description="PEM file with the certificate chain, read at the start; turns TLS on."
+        default=None,
+        description="PEM file with the certificate chain; turns TLS on. New connections get a renewed one without a restart.",
     )
-    tls_key_file: Path | None = Field(default=None, description="PEM file with the certificate's private key.")
+    tls_key_file: Path | None = Field(
+        default=None, description="PEM file with the certificate's private key, renewed together with it."
+    )
     event_retention_seconds: float = Field(
         default=86_400,
         ge=0,

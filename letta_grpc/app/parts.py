@@ -21,8 +21,9 @@ from letta_grpc.app.failures import StartupError, unusable
 from letta_grpc.engine.meanings import Meanings
 from letta_grpc.ports.clock import Clock
 from letta_grpc.settings import WELL_KNOWN_PROVIDERS, Provider, Settings
-from letta_grpc.transport.certificates import CertificateError, Tls, read_tls
+from letta_grpc.transport.certificates import CertificateError
 from letta_grpc.transport.convert.codec import ProtoEventCodec
+from letta_grpc.transport.renewal import RenewableTls
 
 
 async def open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> SqliteDatabase:
@@ -40,12 +41,12 @@ async def open_database(stack: AsyncExitStack, settings: Settings, clock: Clock)
         raise unusable(error) from error
 
 
-def tls_of(settings: Settings) -> Tls | None:
-    """Return the certificate to serve with, None for plain text. Raises StartupError."""
+def tls_of(settings: Settings) -> RenewableTls | None:
+    """Return the certificate to serve with, for all listeners, None for plain text. Raises StartupError."""
     if settings.tls_certificate_file is None or settings.tls_key_file is None:
         return None
     try:
-        return read_tls(settings.tls_certificate_file, settings.tls_key_file)
+        return RenewableTls(settings.tls_certificate_file, settings.tls_key_file)
     except CertificateError as error:
         raise StartupError(str(error)) from error
 

@@ -15,6 +15,7 @@ from letta_grpc.app.parts import tls_of
 from letta_grpc.app.readiness import WatchedLeases
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.settings import Settings
+from letta_grpc.transport.renewal import RenewableTls
 from letta_grpc.transport.server import ListenError, Server, ServerOptions
 
 logger = logging.getLogger(__name__)
@@ -36,14 +37,15 @@ async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -
     Runs may end within `drain_seconds`. The next server on the same database goes on with the others. Raises StartupError.
     """
     async with built(settings, environ) as house:
-        server = Server(house.calls, _server_options(settings))
+        tls = tls_of(settings)
+        server = Server(house.calls, _server_options(settings, tls))
         # It listens before it takes over the runs that were left open: by a server that cannot, started again and again, their
         # models would be asked each time, and then they would be given up.
         async with (
             _listening(server, settings) as (address, listener),
             house.supervisor,
             _answering(server, house.leases),
-            _gateway(house, settings, listener) as url,
+            _gateway(house, settings, listener, tls) as url,
         ):
             # What is here now stays; the collector need not look at it again.
             gc.freeze()
@@ -87,7 +89,9 @@ async def _answering(server: Server, leases: WatchedLeases) -> AsyncIterator[Non
 
 
 @asynccontextmanager
-async def _gateway(house: House, settings: Settings, listener: socket.socket | None) -> AsyncIterator[str | None]:
+async def _gateway(
+    house: House, settings: Settings, listener: socket.socket | None, tls: RenewableTls | None
+) -> AsyncIterator[str | None]:
     """Serve HTTP over the house's own channel, if there is a listener for it; yield the URL."""
     if listener is None:
         yield None
@@ -95,7 +99,7 @@ async def _gateway(house: House, settings: Settings, listener: socket.socket | N
     # On first use, as above.
     from letta_grpc.gateway.application import gateway_app  # noqa: PLC0415 - see above
     from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
-    from letta_grpc.gateway.serving import Certificate, http_serving  # noqa: PLC0415 - see above
+    from letta_grpc.gateway.serving import http_serving  # noqa: PLC0415 - see above
 
     options = GatewayOptions(
         cors_origins=settings.cors_origins,
@@ -107,12 +111,9 @@ async def _gateway(house: House, settings: Settings, listener: socket.socket | N
         anthropic_base_url=settings.anthropic.base_url,
         anthropic_api_key=settings.anthropic.key,
     )
-    certificate = None
-    if settings.tls_certificate_file and settings.tls_key_file:
-        certificate = Certificate(chain=settings.tls_certificate_file, key=settings.tls_key_file)
     async with (
         house.channel() as channel,
-        http_serving(gateway_app(channel, options), listener, options, certificate) as url,
+        http_serving(gateway_app(channel, options), listener, options, tls.context_now if tls else None) as url,
     ):
         yield url
 
@@ -125,6 +126,5 @@ async def _let_runs_end(supervisor: Supervisor, seconds: float) -> None:
         logger.warning("%d runs are left open: the next server goes on with them", supervisor.active)
 
 
-def _server_options(settings: Settings) -> ServerOptions:
-    tls = tls_of(settings)
+def _server_options(settings: Settings, tls: RenewableTls | None) -> ServerOptions:
     return ServerOptions(listen=(settings.listen,), tls=tls, reflection=settings.reflection, channelz=settings.channelz)

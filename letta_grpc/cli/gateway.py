@@ -67,9 +67,10 @@ def gateway(
 async def _serve(target: str, listen: str, settings: Settings, *, tls: Security, hold_seconds: float) -> Exit:
     from letta_grpc.gateway.exposure import OpenServerError  # noqa: PLC0415 - only who runs one pays for loading it
     from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
-    from letta_grpc.gateway.serving import BindError, Certificate  # noqa: PLC0415 - see above
+    from letta_grpc.gateway.serving import BindError  # noqa: PLC0415 - see above
     from letta_grpc.gateway.standalone import standing_alone  # noqa: PLC0415 - see above
-    from letta_grpc.transport.certificates import CertificateError, read_tls  # noqa: PLC0415 - see above
+    from letta_grpc.transport.certificates import CertificateError  # noqa: PLC0415 - see above
+    from letta_grpc.transport.renewal import RenewableTls  # noqa: PLC0415 - see above
 
     stop = asyncio.Event()
     for number in ending_signals():
@@ -88,11 +89,10 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: Security,
     certificate = None
     if settings.tls_certificate_file and settings.tls_key_file:
         try:
-            read_tls(settings.tls_certificate_file, settings.tls_key_file)
+            certificate = RenewableTls(settings.tls_certificate_file, settings.tls_key_file).context_now
         except CertificateError as error:
             typer.echo(f"letta-grpc: {error}", err=True)
             return Exit.CANNOT_START
-        certificate = Certificate(chain=settings.tls_certificate_file, key=settings.tls_key_file)
     try:
         serving = standing_alone(target, listen, options, tls=tls, certificate=certificate, only_behind_keys=is_reachable)
         async with serving as url:

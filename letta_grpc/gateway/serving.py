@@ -2,10 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Generator
+import ssl
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,16 +19,12 @@ _VANISHED_MS = 30_000
 _STOP_SECONDS = 1
 
 
+# What makes it HTTPS: gives the context of the certificate now in service, and is asked at each handshake.
+Certificate = Callable[[], ssl.SSLContext]
+
+
 class BindError(Exception):
     """The gateway cannot listen on an address."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """PEM files that make it HTTPS."""
-
-    chain: Path
-    key: Path
 
 
 def listener_on(listen: str) -> socket.socket:
@@ -98,7 +93,7 @@ async def _serving(
 
 
 def _config(app: ASGIApp, options: GatewayOptions, certificate: Certificate | None) -> uvicorn.Config:
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,
         http=guarded(options),
         ws=DenyingSocket,
@@ -111,9 +106,29 @@ def _config(app: ASGIApp, options: GatewayOptions, certificate: Certificate | No
         server_header=False,
         timeout_keep_alive=options.keep_alive_seconds,
         timeout_graceful_shutdown=_STOP_SECONDS,
-        ssl_certfile=certificate.chain if certificate else None,
-        ssl_keyfile=certificate.key if certificate else None,
     )
+    if certificate:
+        # It would make a context of its own from files, once for all.
+        config.load()
+        config.ssl = _asking(certificate)
+    return config
+
+
+def _asking(certificate: Certificate) -> ssl.SSLContext:
+    """Return a context that takes the certificate for each handshake from the one that is then in service.
+
+    Not by loading a new pair into the same context: the connection at hand has copied the old one by then, and after a pair
+    that does not fit the context would shake hands with nobody.
+    """
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        # In the event loop, as all of a handshake is.
+        connection.context = certificate()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Called for a client that names no host, too.
+    context.sni_callback = choose
+    return context
 
 
 class _Server(uvicorn.Server):

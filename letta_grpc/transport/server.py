@@ -8,10 +8,10 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from letta_grpc.transport.calls import Calls, Limits
-from letta_grpc.transport.certificates import Tls
 from letta_grpc.transport.handlers import generic_handlers
 from letta_grpc.transport.health import Health
 from letta_grpc.transport.reflection import reflection_handlers
+from letta_grpc.transport.renewal import RenewableTls, server_credentials
 
 ServerInterceptors = Sequence[grpc.aio.ServerInterceptor]
 
@@ -31,7 +31,7 @@ class ServerOptions:
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
-    tls: Tls | None = None
+    tls: RenewableTls | None = None
     reflection: bool = True
     channelz: bool = False
     keepalive_seconds: float = 30.0
@@ -106,8 +106,7 @@ class Server:
     def _bind(self, server: grpc.aio.Server, address: str) -> str:
         try:
             if self._options.tls:
-                pair = (self._options.tls.key, self._options.tls.certificate)
-                port = server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+                port = server.add_secure_port(address, server_credentials(self._options.tls))
             else:
                 port = server.add_insecure_port(address)
         except RuntimeError as error:

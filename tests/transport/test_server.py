@@ -13,9 +13,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from letta_grpc.transport.calls import Calls
-from letta_grpc.transport.certificates import CertificateError, Tls, read_tls
+from letta_grpc.transport.certificates import CertificateError, read_tls
 from letta_grpc.transport.health import Health
 from letta_grpc.transport.local import LocalChannel
+from letta_grpc.transport.renewal import RenewableTls
 from letta_grpc.transport.server import ListenError, Server, ServerOptions
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
@@ -225,7 +226,7 @@ async def test_a_server_listens_on_every_address_and_says_which_ports_it_got(tmp
 
 async def test_a_server_with_a_certificate_speaks_tls_alone() -> None:
     certificate = (HERE / "tls" / "certificate.pem").read_bytes()
-    tls = Tls(certificate=certificate, key=(HERE / "tls" / "key.pem").read_bytes())
+    tls = RenewableTls(HERE / "tls" / "certificate.pem", HERE / "tls" / "key.pem")
     options = ServerOptions(listen=ANYWHERE, tls=tls)
     async with serving(lone_calls(stream=attach_and_wait), options) as (_, address):
         port = address.rpartition(":")[2]

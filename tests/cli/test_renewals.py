@@ -1,0 +1,89 @@
+"""A certificate that is renewed under a running server, as its operator sees it."""
+
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx2
+import pytest
+
+from letta_grpc.v1 import run_service_pb2 as pb
+from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
+from tests.support.certificates import FIRST, ROOTS, SECOND, Installed, shown
+from tests.support.server_process import gateway_process, serving_process
+
+pytestmark = pytest.mark.timeout(60)
+WAITING = json.dumps([[{"text": "one"}, {"wait_for_cancel": True}]])
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    return Installed(tmp_path)
+
+
+def flags(installed: Installed) -> tuple[str, ...]:
+    return ("--tls-certificate-file", str(installed.certificate), "--tls-key-file", str(installed.key))
+
+
+@contextmanager
+def client_of(url: str) -> Iterator[httpx2.Client]:
+    trust = ssl.create_default_context(cadata=ROOTS.decode())
+    with httpx2.Client(base_url=f"{url}/api/v1", verify=trust, trust_env=False, timeout=30) as client:
+        yield client
+
+
+def lines_about(log: Path, words: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines() if words in line]
+
+
+def test_both_listeners_take_a_renewed_certificate_and_cut_no_stream(tmp_path: Path, installed: Installed) -> None:
+    with serving_process(tmp_path, "--http", "127.0.0.1:0", *flags(installed)) as (line, _):
+        address, _, url = line.partition(" http=")
+        with client_of(url) as client, grpc.secure_channel(address, grpc.ssl_channel_credentials(ROOTS)) as channel:
+            agent = client.post("/agents", json={"agent": {"model": "scripted/script"}}).json()["agent"]["id"]
+            body = {"run": {"messages": [{"user": {"text": WAITING}}]}}
+            with client.stream("POST", f"/agents/{agent}/runs:stream", json=body) as answer:
+                run_id, text = answer.headers["letta-run-id"], answer.iter_text()
+                assert any("text_delta" in piece for piece in text)
+                events = RunServiceStub(channel).AttachRun(pb.AttachRunRequest(run_id=run_id), timeout=30)
+                assert next(events).events
+                installed.install(SECOND)
+                assert (shown(address), shown(url.removeprefix("https://"))) == (SECOND, SECOND)
+                with client_of(url) as newcomer:
+                    assert newcomer.post(f"/runs/{run_id}:cancel", json={}).status_code == 200
+                assert "run_finished" in "".join(text)
+                assert "run_finished" in "".join(str(one) for one in events)
+    (told,) = lines_about(tmp_path / "server.log", str(installed.certificate))
+    assert (told["level"], told["event"]) == ("info", "a renewed certificate is in service")
+
+
+def test_a_gateway_by_itself_takes_a_renewed_certificate(tmp_path: Path, installed: Installed) -> None:
+    with (
+        serving_process(tmp_path) as (address, _),
+        gateway_process(tmp_path, address, *flags(installed)) as (url, _),
+        client_of(url) as client,
+    ):
+        assert client.get("/models").status_code == 200
+        installed.install(SECOND)
+        assert shown(url.removeprefix("https://")) == SECOND
+        assert client.get("/models").status_code == 200
+
+
+def test_a_certificate_without_its_key_is_told_of_once_and_the_one_in_service_stays(
+    tmp_path: Path, installed: Installed
+) -> None:
+    with serving_process(tmp_path, "--http", "127.0.0.1:0", *flags(installed)) as (line, _):
+        address, _, url = line.partition(" http=")
+        listeners = (address, url.removeprefix("https://"))
+        installed.install_certificate(SECOND.certificate.read_bytes())
+        assert [shown(listener) for listener in listeners * 3] == [FIRST] * 6
+        installed.install_key(SECOND.key.read_bytes())
+        assert [shown(listener) for listener in listeners] == [SECOND] * 2
+    warned, told = lines_about(tmp_path / "server.log", str(installed.certificate))
+    assert (warned["level"], told["level"]) == ("warning", "info")
+    wrong = f"the key in {installed.key} does not belong to the certificate in {installed.certificate}"
+    assert warned["event"] == f"the certificate in service stays: {wrong}"
