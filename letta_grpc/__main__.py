@@ -2,16 +2,20 @@
 
 import io
 import os
+import signal
 import sys
 from typing import TextIO
 
 from letta_grpc.cli.missing import stop_for_lack_of
+from letta_grpc.cli.signals import end_at_once_on
 
 _LAST_STANDARD = 2
 
 
 def main() -> None:
     """Run the command line; say what to install where its packages are missing."""
+    # Until a server drains on it, which takes it seconds to be able to.
+    end_at_once_on(signal.SIGTERM)
     settle_grpc()
     settle_streams()
     try:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import signal
 import sys
 from importlib.metadata import version
@@ -17,13 +16,10 @@ from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.flags import read_settings, with_settings
 from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.open_files import allow_many_connections
-from letta_grpc.cli.signals import ending_signals
+from letta_grpc.cli.signals import end_at_once_on, ending_signals
 from letta_grpc.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-# A container's: no signal ends it that it does not handle.
-_FIRST_PROCESS = 1
 
 EPILOG = """
 Prints one line on stdout once it accepts calls: listening grpc=127.0.0.1:50051, and http=http://… behind it with --http.
@@ -66,8 +62,7 @@ async def _serve(settings: Settings) -> Exit:
         # the system.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-            if os.getpid() == _FIRST_PROCESS:
-                signal.signal(number, lambda number, _: os._exit(128 + number))
+            end_at_once_on(number)
 
     for number in ending_signals():
         loop.add_signal_handler(number, end)

@@ -102,6 +102,36 @@ def test_a_server_that_is_still_starting_ends_at_a_second_signal(
             process.kill()
 
 
+# `letta-grpc` that takes long to load.
+LOADING = """
+import sys, time
+from letta_grpc.__main__ import main
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "letta_grpc.cli.program":
+            print("loading", flush=True)
+            time.sleep(60)
+sys.meta_path.insert(0, Slow())
+main()
+"""
+
+
+@pytest.mark.parametrize(("within", "code"), [((), -signal.SIGTERM), (AS_FIRST, 143)], ids=["process", "first-process"])
+def test_a_server_that_is_still_loading_ends_at_the_first_signal(within: Sequence[str], code: int) -> None:
+    command = (*within, sys.executable, "-c", LOADING, "serve")
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loading\n"
+        server = psutil.Process(process.pid).children()[0] if within else process
+        server.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(STOP_SECONDS) == code
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_gateway_ends_well_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     with gateway_process(tmp_path, "127.0.0.1:1") as (_, process):
