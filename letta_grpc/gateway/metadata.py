@@ -9,12 +9,25 @@ Metadata = tuple[tuple[str, str], ...]
 
 RUN_ID_KEY = "letta-run-id"
 _PASSED_ON = ("authorization", "traceparent", "tracestate")
+# Named as grpc-gateway names it.
+_FORWARDED_FOR = "x-forwarded-for"
+_LONGEST = 1000
 
 
 def metadata_of(scope: Scope) -> Metadata:
-    """Return what a call says beside its request: the caller's key and its trace. Raises Failure."""
+    """Return what a call says beside its request: the caller's key, its trace and its address. Raises Failure."""
     given = ((name, header(scope, name.encode())) for name in _PASSED_ON)
-    return tuple((name, printable(name, value)) for name, value in given if value)
+    passed_on = tuple((name, printable(name, value)) for name, value in given if value)
+    sender = _sender(scope)
+    return (*passed_on, (_FORWARDED_FOR, sender)) if sender else passed_on
+
+
+def _sender(scope: Scope) -> str:
+    """Return the client's address, behind those that proxies name. It is for logs: what metadata cannot carry is left out."""
+    named = header(scope, _FORWARDED_FOR.encode())[-_LONGEST:]
+    # A socket in the file system has no addresses.
+    address = (scope.get("client") or ("",))[0]
+    return ", ".join(each for each in (named, address) if each and each.isascii() and each.isprintable())
 
 
 def printable(name: str, value: str) -> str:

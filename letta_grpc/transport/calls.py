@@ -145,7 +145,7 @@ class Calls:
         ended = _CANCELLED
         self._live.add(task)
         try:
-            done = await self._guarded(method, self._permitted(metadata, work, LiveCall(wire, metadata, observation)))
+            done = await self._guarded(method, self._permitted(wire, metadata, work, observation))
             if not isinstance(done, LettaError):
                 ended = _OK
                 return done
@@ -157,9 +157,11 @@ class Calls:
                 ended = _TOO_LATE
             observation.ended(ended.code, ended.reason)
 
-    async def _permitted(self, metadata: Mapping[str, str], work: Callable[[LiveCall], Awaitable[T]], call: LiveCall) -> T:
-        self.keys.check(metadata)
-        return await work(call)
+    async def _permitted(
+        self, wire: Wire, metadata: Mapping[str, str], work: Callable[[LiveCall], Awaitable[T]], observation: RpcObservation
+    ) -> T:
+        self.keys.check(metadata, wire.peer())
+        return await work(LiveCall(wire, metadata, observation))
 
     async def _guarded(self, method: Method, work: Awaitable[T]) -> T | LettaError:
         """Return what the work gives, or the error that it ended with; raise only where there is nobody left to tell."""

@@ -56,6 +56,10 @@ class Exchange:
         """Return what the client sent beside the request."""
         return self._metadata
 
+    def peer(self) -> str:
+        """Return a name for this process."""
+        return "local"
+
     def time_remaining(self) -> float | None:
         """Return how long until the deadline."""
         return None if self._deadline is None else max(0.0, self._deadline - self._loop.time())

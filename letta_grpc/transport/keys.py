@@ -9,6 +9,8 @@ from letta_grpc.domain.errors import CredentialsInvalid, CredentialsMissing
 logger = logging.getLogger(__name__)
 
 AUTHORIZATION = "authorization"
+# Whom a gateway or a proxy calls for; it says so itself.
+FORWARDED_FOR = "x-forwarded-for"
 
 
 class ApiKeys:
@@ -17,8 +19,8 @@ class ApiKeys:
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = tuple(key.encode() for key in keys)
 
-    def check(self, metadata: Mapping[str, str]) -> None:
-        """Raise CredentialsMissing or CredentialsInvalid for a call that may not be made."""
+    def check(self, metadata: Mapping[str, str], peer: str) -> None:
+        """Raise CredentialsMissing or CredentialsInvalid for a call that may not be made; `peer` is the connection's."""
         if not self._keys:
             return
         scheme, _, sent = metadata.get(AUTHORIZATION, "").partition(" ")
@@ -28,5 +30,6 @@ class ApiKeys:
         matches = [hmac.compare_digest(sent.strip().encode(), key) for key in self._keys]
         if not any(matches):
             # Many of these are somebody who guesses.
-            logger.warning("a call with a wrong API key was refused")
+            told = {"peer": peer, "forwarded_for": metadata.get(FORWARDED_FOR, "")}
+            logger.warning("a call with a wrong API key was refused", extra=told)
             raise CredentialsInvalid

@@ -21,6 +21,10 @@ class Wire(Protocol):
         """What the client sent beside the request."""
         ...
 
+    def peer(self) -> str:
+        """The other end of the connection, as grpc writes it: ipv4:127.0.0.1:50051."""
+        ...
+
     def time_remaining(self) -> float | None:
         """How long until the call's deadline."""
         ...

@@ -204,6 +204,28 @@ async def test_the_callers_key_and_trace_are_passed_on_and_nothing_else() -> Non
     assert not {"cookie", "x-other"} & set(seen)
 
 
+@pytest.mark.parametrize(
+    ("named", "forwarded"),
+    [
+        ([], "127.0.0.1"),
+        ([b"203.0.113.7", b"198.51.100.2"], "203.0.113.7, 198.51.100.2, 127.0.0.1"),
+        ([b"caf\xe9"], "127.0.0.1"),
+        ([b"1" * 20_000], f"{'1' * 1000}, 127.0.0.1"),
+    ],
+)
+async def test_a_call_says_for_whom_it_is(named: list[bytes], forwarded: str) -> None:
+    seen: dict[str, Any] = {}
+
+    async def look(_request: Any, context: Any) -> Any:  # noqa: ANN401 - messages without stubs
+        seen.update(context.invocation_metadata())
+        return new("SearchResponse")
+
+    async with made_up_gateway({"Search": look}) as client:
+        answer = await client.get(SEARCH, headers=[(b"x-forwarded-for", value) for value in named])
+    assert answer.status_code == 200
+    assert seen["x-forwarded-for"] == forwarded
+
+
 async def test_a_header_that_grpc_cannot_carry_is_refused(client: httpx2.AsyncClient) -> None:
     answer = await client.get(SEARCH, headers=[(b"authorization", b"Bearer \xe9")])
     assert answer.status_code == 400

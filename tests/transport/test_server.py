@@ -81,11 +81,15 @@ async def test_a_local_channel_can_bring_its_key(house: Engine) -> None:
         assert info_of(await failure_of(RunServiceStub(channel).GetRun(pb.GetRunRequest(run_id=RUN))))[1] == "RUN_NOT_FOUND"
 
 
-async def test_no_key_is_ever_logged(house: Engine, way: Way, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_key_is_logged_with_who_sent_it_and_without_the_key(
+    house: Engine, way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
     async with channel_to(house_calls(house, api_keys=KEYS), way) as channel:
-        call = RunServiceStub(channel).GetRun(pb.GetRunRequest(run_id=RUN), metadata=(("authorization", "Bearer guessed"),))
-        error = await failure_of(call)
-    assert "a call with a wrong API key was refused" in caplog.text
+        sent = (("authorization", "Bearer guessed"), ("x-forwarded-for", "203.0.113.7"))
+        error = await failure_of(RunServiceStub(channel).GetRun(pb.GetRunRequest(run_id=RUN), metadata=sent))
+    (refused,) = [record for record in caplog.records if record.message == "a call with a wrong API key was refused"]
+    assert vars(refused)["forwarded_for"] == "203.0.113.7"
+    assert vars(refused)["peer"].startswith("local" if way == "local" else "ipv4:127.0.0.1:")
     assert not [word for word in (*KEYS, "guessed") if word in f"{caplog.text}{error}{error.trailing_metadata()}"]
 
 
