@@ -152,16 +152,23 @@ async def test_calls_that_wait_are_gone_at_once(file: Opened) -> None:
         assert rows["runs"] > 1
 
 
-async def test_a_conversation_that_is_reset_in_steps_can_go_on_meanwhile(file: Opened) -> None:
-    world = file.world
-    _, conversation = await long_history(world)
+@asynccontextmanager
+async def reset_of(file: Opened, conversation: Conversation) -> AsyncIterator[asyncio.Task[None]]:
+    """Begin a reset; at the end of the block it may still go on."""
 
     async def begun() -> bool:
         return (await left(file))["messages"] < 2 * TURNS
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-        reset = group.create_task(world.history.reset(conversation.id))
+        reset = group.create_task(file.world.history.reset(conversation.id))
         await until(begun)
+        yield reset
+
+
+async def test_a_conversation_that_is_reset_in_steps_can_go_on_meanwhile(file: Opened) -> None:
+    world = file.world
+    _, conversation = await long_history(world)
+    async with reset_of(file, conversation) as reset:
         claim = await world.start(conversation, "and now?")
         assert not reset.done()
         context = await world.history.load(conversation.id)
@@ -169,3 +176,15 @@ async def test_a_conversation_that_is_reset_in_steps_can_go_on_meanwhile(file: O
         await world.finish(claim)
     listed = await world.history.list(conversation.id, PageRequest(size=10))
     assert [message.text for message in listed.items] == ["and now?"]
+
+
+async def test_what_a_reset_is_still_to_remove_is_not_copied(file: Opened) -> None:
+    # In a copy, or a file, it would stand in the context again.
+    world = file.world
+    _, conversation = await long_history(world)
+    async with reset_of(file, conversation) as reset:
+        claim = await world.start(conversation, "and now?")
+        whole = await world.history.whole(conversation.id)
+        assert not reset.done()
+        assert [message.text for message in whole.messages] == ["and now?"]
+        await world.finish(claim)

@@ -105,7 +105,9 @@ def _whole(connection: Connection, conversation_id: ConversationId) -> WholeThre
     if row is None:
         raise ConversationNotFound(conversation_id=conversation_id)
     thread = thread_of(row)
-    rows = connection.execute(_MESSAGES, {"the_conversation": conversation_id, "the_start": 0}).all()
+    # Only a reset leaves a context that begins later without a summary: what is before it is on its way out.
+    start = 0 if thread.summary_position else thread.context_start
+    rows = connection.execute(_MESSAGES, {"the_conversation": conversation_id, "the_start": start}).all()
     ids = {row[0]: MessageId(row[1]) for row in rows}
     # A context that goes on behind its summary keeps nothing older.
     keeps = thread.summary_position not in (0, thread.context_start)
