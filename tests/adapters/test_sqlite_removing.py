@@ -188,3 +188,13 @@ async def test_what_a_reset_is_still_to_remove_is_not_copied(file: Opened) -> No
         assert not reset.done()
         assert [message.text for message in whole.messages] == ["and now?"]
         await world.finish(claim)
+
+
+async def test_what_a_reset_is_still_to_remove_says_nothing_about_the_length_of_the_context(file: Opened) -> None:
+    world = file.world
+    _, conversation = await long_history(world)
+    await world.turn(conversation, "and then?", "that was all", context_tokens=90_000)
+    async with reset_of(file, conversation) as reset:
+        context = await world.history.load(conversation.id)
+        assert not reset.done()
+        assert context.reported_tokens is None

@@ -18,14 +18,15 @@ from letta_grpc.ports.stores import AgentContext
 
 _CONVERSATION: BindParameter[str] = bindparam("the_conversation")
 
-# The newest message whose step is recorded with a count, unless the context was compacted since: read from the end, so that a
-# long conversation costs no more.
+# The newest message in context whose step is recorded with a count, unless the context was compacted since: read from the end,
+# so that a long conversation costs no more.
 # JSON is looked at as text here, which every database can; rows.py writes it without spaces.
 _REPORTED_USAGE = (
     select(steps.c.usage)
     .join(messages, (messages.c.run_id == steps.c.run_id) & (messages.c.step_id == steps.c.id))
     .where(
         messages.c.conversation_id == _CONVERSATION,
+        messages.c.position >= conversations.c.context_start,
         messages.c.position > conversations.c.summary_position,
         steps.c.usage.not_like('%"context_tokens":null%'),
     )
