@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from letta_grpc.adapters.sql import removing
+from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.schema import conversations, messages, removals, runs, steps, waiting_calls
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
@@ -198,3 +199,23 @@ async def test_what_a_reset_is_still_to_remove_says_nothing_about_the_length_of_
         context = await world.history.load(conversation.id)
         assert not reset.done()
         assert context.reported_tokens is None
+
+
+async def test_of_many_long_changes_one_at_a_time_goes_on(file: Opened) -> None:
+    # Everyone's events wait for each step that is in their transaction.
+    done: list[str] = []
+
+    def step(connection: Connection, left: int = 10) -> Step | None:
+        if left == 10:
+            # All of them begin together: whoever asks is to be told at once what is gone.
+            driver = connection.connection.dbapi_connection
+            assert driver is not None
+            driver.set_trace_callback(lambda sql: done.append(sql) if sql == "COMMIT" else None)
+        else:
+            done.append("step")
+        return (lambda connection: step(connection, left - 1)) if left else None
+
+    await asyncio.gather(*(file.database.write_in_steps(step) for _ in range(5)))
+    steps = [one for one in done if one == "step"]
+    assert len(steps) == 50
+    assert "step step" not in " ".join(done)

@@ -1,6 +1,7 @@
 """The open database: what it is made of, how it starts and how it ends."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class SqliteDatabase:
             self._live.load(snapshot_of(run))
         self._readers = file.readers
         self._writer = Writer(file.state, self._committed, file.checkpointer.committed)
+        self._following: deque[tuple[Step, asyncio.Future[None]]] = deque()
+        self._goes_on = False
         owner = file.state.owner
         self.journal = SqliteJournal(self._writer, clock, owner=owner, lease_time=lease_time)
         self.leases = SqliteLeases(self._writer, self._readers, clock, owner=owner, lease_time=lease_time)
@@ -73,21 +76,34 @@ class SqliteDatabase:
         self._take(step, done)
         return done
 
-    def _take(self, step: Step, done: asyncio.Future[None]) -> None:
+    def _take(self, step: Step, done: asyncio.Future[None]) -> asyncio.Future[Step | None]:
         def run(group: Group) -> Step | None:
             return step(group.core)
 
-        def go_on(taken: asyncio.Future[Step | None]) -> None:
+        def settle(taken: asyncio.Future[Step | None]) -> None:
             if (error := taken.exception()) is not None:
                 done.set_exception(error)
                 # Looked at here: asyncio would otherwise complain where the caller has left.
                 done.exception()
             elif (following := taken.result()) is not None:
-                self._take(following, done)
+                self._following.append((following, done))
+                self._go_on()
             else:
                 done.set_result(None)
 
-        call(self._writer, run).add_done_callback(go_on)
+        taken = call(self._writer, run)
+        taken.add_done_callback(settle)
+        return taken
+
+    def _go_on(self) -> None:
+        # One of all long changes at a time, each in its turn: everyone's events wait for the steps in their transaction.
+        if not self._goes_on and self._following:
+            self._goes_on = True
+            self._take(*self._following.popleft()).add_done_callback(self._gone_on)
+
+    def _gone_on(self, _: object) -> None:
+        self._goes_on = False
+        self._go_on()
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         """Return the number of an open run's newest event."""
