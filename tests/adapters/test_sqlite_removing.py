@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from sqlalchemy import Connection, func, select
 
 from letta_grpc.adapters.sql import removing
 from letta_grpc.adapters.sql.database import Step
+from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.schema import conversations, messages, removals, runs, steps, waiting_calls
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
+from letta_grpc.domain.forking import forked
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.asking import ask
@@ -139,6 +143,24 @@ async def test_a_removal_goes_on_after_a_restart(path: Path) -> None:
         with pytest.raises(AgentNotFound):
             await file.world.agents.get(agent.id)
         assert not any((await ended(file)).values())
+
+
+@pytest.mark.parametrize("kind", ["agent", "conversation"])
+async def test_of_one_run_with_many_messages_a_step_removes_some(file: Opened, kind: Literal["agent", "conversation"]) -> None:
+    # As a copied or an imported conversation has one.
+    world = file.world
+    agent, source = await long_history(world)
+    fork = forked(await world.history.whole(source.id), model="m/m", time=world.time())
+    await world.journal.fork(fork)
+    await world.conversations.delete(source.id)
+    counts = [(await left(file))["messages"]]
+    step: Step | None = Removal(kind, agent.id if kind == "agent" else fork.thread.conversation.id).begin
+    while step:
+        step = await file.database.write(step)
+        counts.append((await left(file))["messages"])
+    assert counts[0] == 2 * TURNS
+    assert {before - after for before, after in pairwise(counts)} == {0, 1}
+    assert counts[-1] == 0
 
 
 async def test_calls_that_wait_are_gone_at_once(file: Opened) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 
 from letta_grpc.adapters.sql.database import Step
-from letta_grpc.adapters.sql.schema import agents, conversations, passages, removals, runs, waiting_calls
+from letta_grpc.adapters.sql.schema import agents, conversations, messages, passages, removals, runs, waiting_calls
 
 # How long a step goes on, and how many rows it removes at once. Everyone's events wait for it.
 STEP_SECONDS = 0.005
@@ -42,30 +42,32 @@ class Removal:
         connection.execute(delete(removals).where(removals.c.id == self.id))
         return None
 
-    # With a run go its messages, steps and events, with an agent or a conversation what is left of its own: the schema says so
-    # of every table.
+    # With a run go its steps and events, with an agent or a conversation what is left of its own: the schema says so of every
+    # table. Messages go before their runs: the one of a copied or imported conversation has them all.
     def _parts(self) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-        if self.kind == "conversation":
-            yield runs, runs.c.conversation_id == self.id
-            yield conversations, self._conversations()
-            return
-        yield runs, runs.c.agent_id == self.id
-        yield passages, passages.c.agent_id == self.id
+        mine = (runs.c.agent_id if self.kind == "agent" else runs.c.conversation_id) == self.id
+        oldest = select(runs.c.id).where(mine).order_by(runs.c.position).limit(_ROWS)
+        yield messages, messages.c.run_id.in_(oldest)
+        yield runs, runs.c.id.in_(oldest)
+        if self.kind == "agent":
+            yield passages, passages.c.agent_id == self.id
         yield conversations, self._conversations()
-        yield agents, agents.c.id == self.id
+        if self.kind == "agent":
+            yield agents, agents.c.id == self.id
 
     def _conversations(self) -> ColumnElement[bool]:
         return (conversations.c.agent_id if self.kind == "agent" else conversations.c.id) == self.id
 
 
 def remove_for_a_while(connection: Connection, parts: Iterable[tuple[Table, ColumnElement[bool]]]) -> bool:
-    """Remove rows, of each table the oldest first; return whether there may be more."""
+    """Remove rows, always of the first table that has any; return whether there may be more."""
     until = monotonic() + STEP_SECONDS
-    for table, where in parts:
-        oldest = select(table.c.position).where(where).order_by(table.c.position).limit(_ROWS)
-        while connection.execute(delete(table).where(table.c.position.in_(oldest))).rowcount:
-            if monotonic() >= until:
-                return True
+    statements = [
+        delete(table).where(table.c.position.in_(select(table.c.position).where(where).limit(_ROWS))) for table, where in parts
+    ]
+    while any(connection.execute(statement).rowcount for statement in statements):
+        if monotonic() >= until:
+            return True
     return False
 
 
