@@ -1,19 +1,21 @@
 """Removing long histories: step by step, and to the end whatever happens meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import sqlite3
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from letta_grpc.adapters.sql import removing
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.schema import conversations, messages, removals, runs, steps, waiting_calls
+from letta_grpc.adapters.sql.sqlite import database
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
 from letta_grpc.domain.forking import forked
@@ -221,6 +223,24 @@ async def test_what_a_reset_is_still_to_remove_says_nothing_about_the_length_of_
         context = await world.history.load(conversation.id)
         assert not reset.done()
         assert context.reported_tokens is None
+
+
+async def test_a_removal_that_the_store_has_failed_goes_on_later(file: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A full disk, for one: removing again, to make room, would find nothing to remove.
+    monkeypatch.setattr(database, "AGAIN_SECONDS", 0.01)
+    agent, _ = await long_history(file.world)
+    removed, outcomes = removing.remove_for_a_while, iter([True, True, False, False])
+
+    def failing(connection: Connection, parts: Iterable[tuple[Table, ColumnElement[bool]]]) -> bool:
+        if not next(outcomes, True):
+            raise sqlite3.OperationalError("database or disk is full")
+        return removed(connection, parts)
+
+    monkeypatch.setattr(removing, "remove_for_a_while", failing)
+    with pytest.raises(StoreUnavailable):
+        await file.world.agents.delete(agent.id)
+    assert (await left(file))["runs"] > 0
+    assert not any((await ended(file)).values())
 
 
 async def test_of_many_long_changes_one_at_a_time_goes_on(file: Opened) -> None:

@@ -32,6 +32,7 @@ class Database(Protocol):
         """Run `step` and those that follow, each in a transaction of its own: what others write comes between them.
 
         They go on if the caller leaves, until the database is closed. What raises is the last one; those before it stay done.
+        One that the store fails, save the first, is told to the caller and tried again later.
         """
         ...
 

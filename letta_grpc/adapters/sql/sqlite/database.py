@@ -28,6 +28,7 @@ from letta_grpc.adapters.sql.sqlite.readers import Readers
 from letta_grpc.adapters.sql.sqlite.recovery import read_open_runs
 from letta_grpc.adapters.sql.sqlite.session import SqliteSession
 from letta_grpc.adapters.sql.sqlite.writer import Outcome, Writer
+from letta_grpc.domain.errors import StoreUnavailable
 from letta_grpc.domain.ids import RunId
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
@@ -35,6 +36,8 @@ from letta_grpc.ports.codec import EventCodec
 T = TypeVar("T")
 
 DEFAULT_LEASE_TIME = timedelta(seconds=30)
+# When a long change goes on that the store has failed amid it.
+AGAIN_SECONDS = 10.0
 
 
 class SqliteDatabase:
@@ -48,6 +51,7 @@ class SqliteDatabase:
         self._writer = Writer(file.state, self._committed, file.checkpointer.committed)
         self._following: deque[tuple[Step, asyncio.Future[None]]] = deque()
         self._goes_on = False
+        self._is_closed = False
         owner = file.state.owner
         self.journal = SqliteJournal(self._writer, clock, owner=owner, lease_time=lease_time)
         self.leases = SqliteLeases(self._writer, self._readers, clock, owner=owner, lease_time=lease_time)
@@ -67,16 +71,17 @@ class SqliteDatabase:
 
     async def write_in_steps(self, step: Step) -> None:
         """Run `step` and those that follow, each in a transaction of its own."""
-        # The caller may leave; the steps may not end half-way.
-        await asyncio.shield(self.begin_steps(step))
-
-    def begin_steps(self, step: Step) -> asyncio.Future[None]:
-        """Begin to run `step` and those that follow; return what completes with the last one."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._take(step, done)
-        return done
+        self._take(step, done, is_first=True)
+        # The caller may leave; the steps may not end half-way.
+        await asyncio.shield(done)
 
-    def _take(self, step: Step, done: asyncio.Future[None]) -> asyncio.Future[Step | None]:
+    def go_on_with(self, step: Step) -> None:
+        """Run what follows on a step that was done before, if only by another server."""
+        self._following.append((step, asyncio.get_running_loop().create_future()))
+        self._go_on()
+
+    def _take(self, step: Step, done: asyncio.Future[None], *, is_first: bool) -> asyncio.Future[Step | None]:
         def run(group: Group) -> Step | None:
             return step(group.core)
 
@@ -85,6 +90,9 @@ class SqliteDatabase:
                 done.set_exception(error)
                 # Looked at here: asyncio would otherwise complain where the caller has left.
                 done.exception()
+                # What is begun is to be ended, and nobody could ask for it again: what is removed is not found any more.
+                if not is_first and isinstance(error, StoreUnavailable) and not self._is_closed:
+                    asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.go_on_with, step)
             elif (following := taken.result()) is not None:
                 self._following.append((following, done))
                 self._go_on()
@@ -99,7 +107,7 @@ class SqliteDatabase:
         # One of all long changes at a time, each in its turn: everyone's events wait for the steps in their transaction.
         if not self._goes_on and self._following:
             self._goes_on = True
-            self._take(*self._following.popleft()).add_done_callback(self._gone_on)
+            self._take(*self._following.popleft(), is_first=False).add_done_callback(self._gone_on)
 
     def _gone_on(self, _: object) -> None:
         self._goes_on = False
@@ -124,6 +132,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Commit what waits; calls that come later raise StoreUnavailable."""
+        self._is_closed = True
         await self._writer.close()
 
 
@@ -172,7 +181,7 @@ async def open_sqlite(
     try:
         database = SqliteDatabase(file, clock, lease_time=lease_time)
         for removal in file.removals:
-            database.begin_steps(removal.go_on)
+            database.go_on_with(removal.go_on)
         try:
             yield database
         finally:
