@@ -147,6 +147,19 @@ async def test_a_removal_goes_on_after_a_restart(path: Path) -> None:
         assert not any((await ended(file)).values())
 
 
+async def test_memory_blocks_are_free_of_an_agent_at_once(file: Opened) -> None:
+    world = file.world
+    agent, _ = await long_history(world)
+    shared, other = await world.block("human"), await world.block("persona")
+    for block in (shared, other):
+        await world.memory.attach(agent.id, block.id)
+    async with removal_of(file, world.agents.delete(agent.id)) as removal:
+        # Taken in the agent that is being removed.
+        renamed = await world.blocks.update(shared.id, {"label": "persona"}, world.time())
+        assert not removal.done()
+        assert renamed.label == "persona"
+
+
 @pytest.mark.parametrize("kind", ["agent", "conversation"])
 async def test_of_one_run_with_many_messages_a_step_removes_some(file: Opened, kind: Literal["agent", "conversation"]) -> None:
     # As a copied or an imported conversation has one.

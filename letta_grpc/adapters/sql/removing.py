@@ -11,7 +11,16 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 
 from letta_grpc.adapters.sql.database import Step
-from letta_grpc.adapters.sql.schema import agents, conversations, messages, passages, removals, runs, waiting_calls
+from letta_grpc.adapters.sql.schema import (
+    agent_blocks,
+    agents,
+    conversations,
+    messages,
+    passages,
+    removals,
+    runs,
+    waiting_calls,
+)
 
 # How long a step goes on, and how many rows it removes at once. Everyone's events wait for it.
 STEP_SECONDS = 0.005
@@ -32,6 +41,8 @@ class Removal:
             # All at once: when they expire they would be looked for in runs that are gone.
             here = waiting_calls.c.conversation_id.in_(select(conversations.c.id).where(self._conversations()))
             connection.execute(delete(waiting_calls).where(here, waiting_calls.c.settled_run_id.is_(None)))
+            # And what a block may be called, and how long it may be, is up to the agents that have it.
+            connection.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == self.id))
             return self.go_on
         return None
 
