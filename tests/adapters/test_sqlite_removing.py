@@ -15,7 +15,7 @@ from letta_grpc.adapters.sql import removing
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.schema import conversations, messages, removals, runs, steps, waiting_calls
-from letta_grpc.adapters.sql.sqlite import database
+from letta_grpc.adapters.sql.sqlite import long_changes
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
 from letta_grpc.domain.forking import forked
@@ -240,7 +240,7 @@ async def test_what_a_reset_is_still_to_remove_says_nothing_about_the_length_of_
 
 async def test_a_removal_that_the_store_has_failed_goes_on_later(file: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     # A full disk, for one: removing again, to make room, would find nothing to remove.
-    monkeypatch.setattr(database, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(long_changes, "AGAIN_SECONDS", 0.01)
     agent, _ = await long_history(file.world)
     removed, outcomes = removing.remove_for_a_while, iter([True, True, False, False])
 

@@ -1,7 +1,6 @@
 """The open database: what it is made of, how it starts and how it ends."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,11 +23,11 @@ from letta_grpc.adapters.sql.sqlite.journal import SqliteJournal
 from letta_grpc.adapters.sql.sqlite.leases import SqliteLeases
 from letta_grpc.adapters.sql.sqlite.live import LiveRuns
 from letta_grpc.adapters.sql.sqlite.log import SqliteEventLog
+from letta_grpc.adapters.sql.sqlite.long_changes import LongChanges
 from letta_grpc.adapters.sql.sqlite.readers import Readers
 from letta_grpc.adapters.sql.sqlite.recovery import read_open_runs
 from letta_grpc.adapters.sql.sqlite.session import SqliteSession
 from letta_grpc.adapters.sql.sqlite.writer import Outcome, Writer
-from letta_grpc.domain.errors import StoreUnavailable
 from letta_grpc.domain.ids import RunId
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
@@ -36,8 +35,6 @@ from letta_grpc.ports.codec import EventCodec
 T = TypeVar("T")
 
 DEFAULT_LEASE_TIME = timedelta(seconds=30)
-# When a long change goes on that the store has failed amid it.
-AGAIN_SECONDS = 10.0
 
 
 class SqliteDatabase:
@@ -49,9 +46,7 @@ class SqliteDatabase:
             self._live.load(snapshot_of(run))
         self._readers = file.readers
         self._writer = Writer(file.state, self._committed, file.checkpointer.committed)
-        self._following: deque[tuple[Step, asyncio.Future[None]]] = deque()
-        self._goes_on = False
-        self._is_closed = False
+        self._long_changes = LongChanges(self._writer)
         owner = file.state.owner
         self.journal = SqliteJournal(self._writer, clock, owner=owner, lease_time=lease_time)
         self.leases = SqliteLeases(self._writer, self._readers, clock, owner=owner, lease_time=lease_time)
@@ -71,47 +66,12 @@ class SqliteDatabase:
 
     async def write_in_steps(self, step: Step) -> None:
         """Run `step` and those that follow, each in a transaction of its own."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._take(step, done, is_first=True)
         # The caller may leave; the steps may not end half-way.
-        await asyncio.shield(done)
+        await asyncio.shield(self._long_changes.begin(step))
 
     def go_on_with(self, step: Step) -> None:
-        """Run what follows on a step that was done before, if only by another server."""
-        self._following.append((step, asyncio.get_running_loop().create_future()))
-        self._go_on()
-
-    def _take(self, step: Step, done: asyncio.Future[None], *, is_first: bool) -> asyncio.Future[Step | None]:
-        def run(group: Group) -> Step | None:
-            return step(group.core)
-
-        def settle(taken: asyncio.Future[Step | None]) -> None:
-            if (error := taken.exception()) is not None:
-                done.set_exception(error)
-                # Looked at here: asyncio would otherwise complain where the caller has left.
-                done.exception()
-                # What is begun is to be ended, and nobody could ask for it again: what is removed is not found any more.
-                if not is_first and isinstance(error, StoreUnavailable) and not self._is_closed:
-                    asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.go_on_with, step)
-            elif (following := taken.result()) is not None:
-                self._following.append((following, done))
-                self._go_on()
-            else:
-                done.set_result(None)
-
-        taken = call(self._writer, run)
-        taken.add_done_callback(settle)
-        return taken
-
-    def _go_on(self) -> None:
-        # One of all long changes at a time, each in its turn: everyone's events wait for the steps in their transaction.
-        if not self._goes_on and self._following:
-            self._goes_on = True
-            self._take(*self._following.popleft(), is_first=False).add_done_callback(self._gone_on)
-
-    def _gone_on(self, _: object) -> None:
-        self._goes_on = False
-        self._go_on()
+        """Run what follows on a step that another server has done."""
+        self._long_changes.go_on_with(step)
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         """Return the number of an open run's newest event."""
@@ -132,7 +92,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Commit what waits; calls that come later raise StoreUnavailable."""
-        self._is_closed = True
+        self._long_changes.close()
         await self._writer.close()
 
 
