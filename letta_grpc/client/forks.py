@@ -26,9 +26,14 @@ class OpenCall:
         self.close()
 
 
+def is_sound_process() -> bool:
+    """Say whether grpc may be called: not in a child that was forked while a call was open."""
+    return not _forked_amid_calls
+
+
 def require_sound_process() -> None:
     """Raise RuntimeError in a child that was forked while a call was open."""
-    if _forked_amid_calls:
+    if not is_sound_process():
         raise RuntimeError(
             "this process was forked while a call was open, and grpc may crash in it: fork while none is, or start the "
             "process with the spawn method"

@@ -119,6 +119,11 @@ def test_no_client_works_in_a_child_that_was_forked_amid_a_call(
     assert later == "True"
 
 
+def test_a_client_is_closed_in_a_child_that_was_forked_amid_a_call(server: str, tmp_path: Path) -> None:
+    # As at the end of a `with`. Left to itself, grpc waits there for threads that are the parent's.
+    assert forked(server, tmp_path, AMID_A_STREAM, "client.close()") == ["None", "one two", "True"]
+
+
 def test_no_client_works_in_a_child_that_was_forked_amid_a_call_of_asyncio(server: str, tmp_path: Path) -> None:
     # With grpc's own handlers of forks one such child in five ends before it returns from the fork.
     use = "Client(target).agents.get(agent.id)"

@@ -22,6 +22,7 @@ from letta_grpc.client._sync.tools import Tools
 from letta_grpc.client._sync.turn import Answering, Turn, Decide
 from letta_grpc.client.answers import Answers, answer_messages
 from letta_grpc.client.budgets import Budget
+from letta_grpc.client.forks import is_sound_process
 from letta_grpc.client.functions import Function, by_name, client_tool
 from letta_grpc.client.lanes import Lane, lane_start
 from letta_grpc.client.on_threads import Channel, Sleep, open_channel
@@ -186,7 +187,8 @@ class Client:
             if (stream := reference()) is not None:
                 stream.disconnect()
         self._connection.close()
-        if self._owned_channel is not None:
+        # In a child that was forked amid a call grpc would wait for threads that are the parent's.
+        if self._owned_channel is not None and is_sound_process():
             self._owned_channel.close()
 
     def __enter__(self) -> Self:
