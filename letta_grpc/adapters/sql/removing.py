@@ -41,8 +41,9 @@ class Removal:
             # All at once: when they expire they would be looked for in runs that are gone.
             here = waiting_calls.c.conversation_id.in_(select(conversations.c.id).where(self._conversations()))
             connection.execute(delete(waiting_calls).where(here, waiting_calls.c.settled_run_id.is_(None)))
-            # And what a block may be called, and how long it may be, is up to the agents that have it.
-            connection.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == self.id))
+            if self.kind == "agent":
+                # And what a block may be called, and how long it may be, is up to the agents that have it.
+                connection.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == self.id))
             return self.go_on
         return None
 
