@@ -171,9 +171,8 @@ class HistoryStore(Protocol):
         ...
 
     async def reset(self, conversation_id: ConversationId) -> None:
-        """Remove a conversation's messages, those of its context too, at once or step by step.
+        """Remove a conversation's messages, those of its context too: at once, or step by step as AgentStore.delete does.
 
-        Should the server end amid it, those that are left are in no context; another reset removes them.
         Raises ConversationNotFound, ResourceInUse while a run is open or calls wait for answers.
         """
         ...

@@ -216,6 +216,32 @@ async def test_a_conversation_that_is_reset_in_steps_can_go_on_meanwhile(file: O
     assert [message.text for message in listed.items] == ["and now?"]
 
 
+async def test_a_reset_goes_on_after_a_restart_and_removes_nothing_that_was_said_since(path: Path) -> None:
+    with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - it is what the server ends in the midst of
+        async with opened(path, FakeClock()) as file:
+            _, conversation = await long_history(file.world)
+            async with reset_of(file, conversation):
+                await file.world.turn(conversation, "and now?", "it goes on")
+                await file.database.close()
+    assert [type(error) for error in raised.value.exceptions] == [StoreUnavailable]
+    async with opened(path, FakeClock()) as file:
+        assert (await left(file))["messages"] > 2
+        assert (await file.world.conversations.get(None, conversation.id)).id == conversation.id
+        assert (await ended(file))["messages"] == 2
+        listed = await file.world.history.list(conversation.id, PageRequest(size=10))
+        assert [message.text for message in listed.items] == ["and now?", "it goes on"]
+
+
+async def test_a_second_reset_amid_the_first_removes_what_was_said_between_them_too(file: Opened) -> None:
+    world = file.world
+    _, conversation = await long_history(world)
+    async with reset_of(file, conversation) as reset:
+        await world.turn(conversation, "and now?", "it goes on")
+        await world.history.reset(conversation.id)
+        await reset
+    assert (await ended(file))["messages"] == 0
+
+
 async def test_what_a_reset_is_still_to_remove_is_not_copied(file: Opened) -> None:
     # In a copy, or a file, it would stand in the context again.
     world = file.world

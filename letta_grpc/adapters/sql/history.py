@@ -1,14 +1,14 @@
 """Messages."""
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, func, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, select, update
 
 from letta_grpc.adapters.sql.database import Database, Step
 from letta_grpc.adapters.sql.pages import page_of, paged
 from letta_grpc.adapters.sql.queries import AGENT_BLOCKS, CONVERSATION
-from letta_grpc.adapters.sql.removing import remove_for_a_while
+from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.rows import agent_of, block_of, context_of, conversation_of, from_json, message_of, thread_of
 from letta_grpc.adapters.sql.runs import check_idle
-from letta_grpc.adapters.sql.schema import agents, conversations, messages, runs, steps
+from letta_grpc.adapters.sql.schema import agents, conversations, messages, removals, runs, steps
 from letta_grpc.domain.errors import ConversationNotFound, ResourceInUse
 from letta_grpc.domain.forking import WholeThread
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId
@@ -106,8 +106,9 @@ def _whole(connection: Connection, conversation_id: ConversationId) -> WholeThre
     if row is None:
         raise ConversationNotFound(conversation_id=conversation_id)
     thread = thread_of(row)
-    # Only a reset leaves a context that begins later without a summary: what is before it is on its way out.
-    start = 0 if thread.summary_position else thread.context_start
+    # Behind what a reset is still to remove.
+    here = (removals.c.id == conversation_id, removals.c.kind == "messages")
+    start = connection.scalar(select(removals.c.until).where(*here)) or 0
     rows = connection.execute(_MESSAGES, {"the_conversation": conversation_id, "the_start": start}).all()
     ids = {row[0]: MessageId(row[1]) for row in rows}
     # A context that goes on behind its summary keeps nothing older.
@@ -127,16 +128,10 @@ def _reset(connection: Connection, conversation_id: ConversationId) -> Step | No
     check_idle(connection, runs.c.conversation_id == conversation_id)
     if thread_of(row).waiting_run_id:
         raise ResourceInUse("Calls of it wait for answers.", conversation_id=conversation_id)
-    here = messages.c.conversation_id == conversation_id
     # What is said next comes behind the removed: at a place of theirs, page tokens from before the reset would skip it.
-    behind = connection.scalar(select(func.max(messages.c.position) + 1).where(here))
+    behind = connection.scalar(select(func.max(messages.c.position) + 1).where(messages.c.conversation_id == conversation_id))
     if behind is None:
         return None
     emptied = update(conversations).where(conversations.c.id == conversation_id)
     connection.execute(emptied.values(context_start=behind, summary_position=0))
-
-    def remove(connection: Connection) -> Step | None:
-        more = remove_for_a_while(connection, [(messages, and_(here, messages.c.position < behind))])
-        return remove if more else None
-
-    return remove(connection)
+    return Removal("messages", conversation_id, behind).begin(connection)

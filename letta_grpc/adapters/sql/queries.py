@@ -58,7 +58,8 @@ def of_open_runs(query: S) -> S:
 
 def stays(*ids: Column[str]) -> ColumnElement[bool]:
     """Tell of agents and conversations that they are not being removed."""
-    return and_(*(id_.not_in(select(removals.c.id)) for id_ in ids))
+    gone = select(removals.c.id).where(removals.c.kind != "messages")
+    return and_(*(id_.not_in(gone) for id_ in ids))
 
 
 AGENT = select(agents).where(agents.c.id == _the("agent"), stays(agents.c.id))

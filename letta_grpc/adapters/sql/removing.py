@@ -1,6 +1,6 @@
-"""Removing what may be long, an agent or a conversation: oldest runs first, in steps between which others write.
+"""Removing what may be long, an agent, a conversation or its messages: in steps, between which others write.
 
-From the first step on it is gone for everyone who asks for it: its id stands in `removals` until the last step is done.
+It stands in `removals` from the first step to the last. An agent or a conversation is gone by then for all who ask for it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select
 
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.schema import (
@@ -29,34 +29,42 @@ _ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """An agent or a conversation on its way out, with all that is its own."""
+    """An agent or a conversation on its way out, with all that is its own, or a conversation's messages before a position."""
 
-    kind: Literal["agent", "conversation"]
+    kind: Literal["agent", "conversation", "messages"]
     id: str
+    until: int = 0
 
     def begin(self, connection: Connection) -> Step | None:
         """Remove what one step can; return the next one, None if that was all."""
-        if remove_for_a_while(connection, self._parts()):
-            connection.execute(insert(removals), {"id": self.id, "kind": self.kind})
+        if not remove_for_a_while(connection, self._parts()):
+            return None
+        # A second reset goes further than one that is still at work.
+        connection.execute(delete(removals).where(removals.c.id == self.id, removals.c.kind == self.kind))
+        connection.execute(insert(removals), {"id": self.id, "kind": self.kind, "until": self.until})
+        if self.kind != "messages":
             # All at once: when they expire they would be looked for in runs that are gone.
             here = waiting_calls.c.conversation_id.in_(select(conversations.c.id).where(self._conversations()))
             connection.execute(delete(waiting_calls).where(here, waiting_calls.c.settled_run_id.is_(None)))
-            if self.kind == "agent":
-                # And what a block may be called, and how long it may be, is up to the agents that have it.
-                connection.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == self.id))
-            return self.go_on
-        return None
+        if self.kind == "agent":
+            # And what a block may be called, and how long it may be, is up to the agents that have it.
+            connection.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == self.id))
+        return self.go_on
 
     def go_on(self, connection: Connection) -> Step | None:
         """Remove more; return the next step, None if that was all."""
         if remove_for_a_while(connection, self._parts()):
             return self.go_on
-        connection.execute(delete(removals).where(removals.c.id == self.id))
+        mine = (removals.c.id == self.id, removals.c.kind == self.kind, removals.c.until == self.until)
+        connection.execute(delete(removals).where(*mine))
         return None
 
     # With a run go its steps and events, with an agent or a conversation what is left of its own: the schema says so of every
     # table. Messages go before their runs: the one of a copied or imported conversation has them all.
     def _parts(self) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+        if self.kind == "messages":
+            yield messages, and_(messages.c.conversation_id == self.id, messages.c.position < self.until)
+            return
         mine = (runs.c.agent_id if self.kind == "agent" else runs.c.conversation_id) == self.id
         oldest = select(runs.c.id).where(mine).order_by(runs.c.position).limit(_ROWS)
         yield messages, messages.c.run_id.in_(oldest)
@@ -85,4 +93,4 @@ def remove_for_a_while(connection: Connection, parts: Iterable[tuple[Table, Colu
 
 def unfinished(connection: Connection) -> list[Removal]:
     """Return what was left half-way by a server that ended."""
-    return [Removal(row.kind, row.id) for row in connection.execute(select(removals))]
+    return [Removal(row.kind, row.id, row.until) for row in connection.execute(select(removals))]

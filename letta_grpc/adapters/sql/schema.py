@@ -281,12 +281,15 @@ passages = Table(
     sqlite_autoincrement=True,
 )
 
-# Agents and conversations that are gone for everyone, while what is left of them is removed step by step.
+# What is removed step by step: agents and conversations, which are gone for everyone, and the messages of conversations that
+# were reset, those before the position `until`.
 removals = Table(
     "removals",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Text, nullable=False),
     Column("kind", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", "kind"),
 )
 
 # What notes mean, as `model` puts it: float32 numbers of unit length. A note without a row waits for its vector.

@@ -10,5 +10,6 @@ def upgrade() -> None:
         "removals",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_removals")),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", "kind", name=op.f("pk_removals")),
     )
