@@ -134,11 +134,11 @@ async def test_a_removal_goes_on_when_the_caller_leaves(file: Opened) -> None:
 
 
 async def test_a_removal_goes_on_after_a_restart(path: Path) -> None:
-    with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - it is what the server ends in the midst of
-        async with opened(path, FakeClock()) as file:
-            agent, _ = await long_history(file.world)
-            async with removal_of(file, file.world.agents.delete(agent.id)):
-                await file.database.close()
+    async with opened(path, FakeClock()) as file:
+        agent, _ = await long_history(file.world)
+    with pytest.raises(ExceptionGroup) as raised:
+        async with opened(path, FakeClock()) as file, removal_of(file, file.world.agents.delete(agent.id)):
+            await file.database.close()
     assert [type(error) for error in raised.value.exceptions] == [StoreUnavailable]
     async with opened(path, FakeClock()) as file:
         assert (await left(file))["runs"] > 0
@@ -217,12 +217,12 @@ async def test_a_conversation_that_is_reset_in_steps_can_go_on_meanwhile(file: O
 
 
 async def test_a_reset_goes_on_after_a_restart_and_removes_nothing_that_was_said_since(path: Path) -> None:
+    async with opened(path, FakeClock()) as file:
+        _, conversation = await long_history(file.world)
     with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - it is what the server ends in the midst of
-        async with opened(path, FakeClock()) as file:
-            _, conversation = await long_history(file.world)
-            async with reset_of(file, conversation):
-                await file.world.turn(conversation, "and now?", "it goes on")
-                await file.database.close()
+        async with opened(path, FakeClock()) as file, reset_of(file, conversation):
+            await file.world.turn(conversation, "and now?", "it goes on")
+            await file.database.close()
     assert [type(error) for error in raised.value.exceptions] == [StoreUnavailable]
     async with opened(path, FakeClock()) as file:
         assert (await left(file))["messages"] > 2
