@@ -63,12 +63,13 @@ from tests.support.forking import in_a_child
 target = sys.argv[1]
 client = Client(target)
 agent = client.agents.create(model="scripted/script")
-script = json.dumps([[{"delay_ms": 1000}, {"text": "done"}]])
-other = Thread(target=lambda: print("done" if client.runs.execute(agent.id, script).messages else ""))
+script = json.dumps([[{"wait_for_cancel": True}]])
+other = Thread(target=lambda: print(client.runs.execute(agent.id, script).run.agent_id == agent.id))
 other.start()
-while not list(client.runs.list(agent_id=agent.id)):
+while not (runs := list(client.runs.list(agent_id=agent.id))):
     time.sleep(0.01)
 in_a_child(lambda: {use})
+client.runs.cancel(runs[0].id)
 other.join()
 in_a_child(lambda: Client(target).agents.get(agent.id).id == agent.id)
 """
@@ -104,7 +105,7 @@ def test_a_client_that_was_not_used_before_a_fork_works_in_the_child(server: str
 
 @pytest.mark.parametrize(
     ("program", "answer"),
-    [(AMID_A_STREAM, "one two"), (AMID_A_CALL_OF_ANOTHER_THREAD, "done")],
+    [(AMID_A_STREAM, "one two"), (AMID_A_CALL_OF_ANOTHER_THREAD, "True")],
     ids=["stream", "call"],
 )
 @pytest.mark.parametrize("client", ["client", "Client(target)"])
