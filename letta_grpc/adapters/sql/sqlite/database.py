@@ -47,6 +47,8 @@ class SqliteDatabase:
         self._readers = file.readers
         self._writer = Writer(file.state, self._committed, file.checkpointer.committed)
         self._long_changes = LongChanges(self._writer)
+        for removal in file.removals:
+            self._long_changes.go_on_with(removal.go_on)
         owner = file.state.owner
         self.journal = SqliteJournal(self._writer, clock, owner=owner, lease_time=lease_time)
         self.leases = SqliteLeases(self._writer, self._readers, clock, owner=owner, lease_time=lease_time)
@@ -68,10 +70,6 @@ class SqliteDatabase:
         """Run `step` and those that follow, each in a transaction of its own."""
         # The caller may leave; the steps may not end half-way.
         await asyncio.shield(self._long_changes.begin(step))
-
-    def go_on_with(self, step: Step) -> None:
-        """Run what follows on a step that another server has done."""
-        self._long_changes.go_on_with(step)
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         """Return the number of an open run's newest event."""
@@ -140,8 +138,6 @@ async def open_sqlite(
     file = await asyncio.to_thread(_open_file, path_of(url), codec, sync)
     try:
         database = SqliteDatabase(file, clock, lease_time=lease_time)
-        for removal in file.removals:
-            database.go_on_with(removal.go_on)
         try:
             yield database
         finally:
