@@ -1,8 +1,6 @@
 """Calls that are open when the process is forked: grpc's core, caught at work, may end the child at any call it makes."""
 
 import os
-from types import TracebackType
-from typing import Self
 
 # A set, because adding to it and taking from it are one step each, whichever thread does it.
 _open: "set[OpenCall]" = set()
@@ -18,12 +16,6 @@ class OpenCall:
     def close(self) -> None:
         """The call is over; once more does no harm."""
         _open.discard(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
 
 def is_sound_process() -> bool:

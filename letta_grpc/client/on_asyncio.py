@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Generic, TypeVar, cast
 
 import grpc
@@ -67,7 +67,7 @@ async def call(
     method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None
 ) -> Response:
     """Make one call. Raises LettaError."""
-    with OpenCall():
+    with closing(OpenCall()):
         with _closed_channels_told():
             begun = method(request, timeout=limit, metadata=metadata)
         return await _settle(begun, None)

@@ -5,7 +5,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -66,7 +66,7 @@ def open_channel(target: str, tls: Tls) -> Channel:
 def call(method: "UnaryMethod[Request, Response]", request: Request, metadata: Metadata, limit: float | None) -> Response:
     """Make one call. Raises LettaError."""
     try:
-        with _closed_channels_told(), OpenCall():
+        with _closed_channels_told(), closing(OpenCall()):
             return method(request, timeout=limit, metadata=metadata)
     except grpc.RpcError as error:
         raise error_from(error) from error
