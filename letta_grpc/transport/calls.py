@@ -160,7 +160,7 @@ class Calls:
     async def _permitted(
         self, wire: Wire, metadata: Mapping[str, str], work: Callable[[LiveCall], Awaitable[T]], observation: RpcObservation
     ) -> T:
-        self.keys.check(metadata, wire.peer())
+        self.keys.check(metadata, wire.peer)
         return await work(LiveCall(wire, metadata, observation))
 
     async def _guarded(self, method: Method, work: Awaitable[T]) -> T | LettaError:

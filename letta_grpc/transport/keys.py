@@ -2,7 +2,7 @@
 
 import hmac
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from letta_grpc.domain.errors import CredentialsInvalid, CredentialsMissing
 
@@ -19,8 +19,8 @@ class ApiKeys:
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = tuple(key.encode() for key in keys)
 
-    def check(self, metadata: Mapping[str, str], peer: str) -> None:
-        """Raise CredentialsMissing or CredentialsInvalid for a call that may not be made; `peer` is the connection's."""
+    def check(self, metadata: Mapping[str, str], peer: Callable[[], str]) -> None:
+        """Raise CredentialsMissing or CredentialsInvalid for a call that may not be made; `peer` tells who makes it."""
         if not self._keys:
             return
         scheme, _, sent = metadata.get(AUTHORIZATION, "").partition(" ")
@@ -30,6 +30,6 @@ class ApiKeys:
         matches = [hmac.compare_digest(sent.strip().encode(), key) for key in self._keys]
         if not any(matches):
             # Many of these are somebody who guesses.
-            told = {"peer": peer, "forwarded_for": metadata.get(FORWARDED_FOR, "")}
+            told = {"peer": peer(), "forwarded_for": metadata.get(FORWARDED_FOR, "")}
             logger.warning("a call with a wrong API key was refused", extra=told)
             raise CredentialsInvalid

@@ -32,7 +32,7 @@ def reflection_handlers(services: Sequence[str], keys: ApiKeys) -> list[grpc.Gen
         requests: AsyncIterator[Request], context: "grpc.aio.ServicerContext[Request, Response]"
     ) -> AsyncIterator[Response]:
         try:
-            keys.check(text_metadata(context.invocation_metadata()), context.peer())
+            keys.check(text_metadata(context.invocation_metadata()), context.peer)
         except Unauthenticated as error:
             status = status_of(error)
             await context.abort(status.code, status.message, status.trailers)
