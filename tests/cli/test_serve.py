@@ -7,8 +7,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -83,21 +83,30 @@ def test_a_server_that_is_still_starting_ends_at_a_second_signal(
     tmp_path: Path, number: signal.Signals, within: Sequence[str]
 ) -> None:
     flags = ("--listen", "127.0.0.1:0", "--database", f"sqlite:///{tmp_path / 'letta.db'}")
-    command = (*within, sys.executable, "-c", STUCK, "serve", *flags)
+    with starting(STUCK, "taking over", *flags, within=within) as (process, server):
+        for _ in range(STOP_SECONDS):
+            # Two that come close together may reach it as one.
+            server.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+                break
+        assert process.poll()
+
+
+@contextmanager
+def starting(
+    program: str, said: str, *flags: str, within: Sequence[str]
+) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """Start a server that comes to a halt with these words; yield the process that was started, and the server's own."""
+    command = (*within, sys.executable, "-c", program, "serve", *flags)
     with subprocess.Popen(  # noqa: S603 - our own command
         command, stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "taking over\n"
-        server = psutil.Process(process.pid).children()[0] if within else process
+        assert process.stdout.readline() == f"{said}\n"
+        started = psutil.Process(process.pid)
         try:
-            for _ in range(STOP_SECONDS):
-                # Two that come close together may reach it as one.
-                server.send_signal(number)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(1)
-                    break
-            assert process.poll()
+            yield process, started.children()[0] if within else started
         finally:
             process.kill()
 
@@ -118,18 +127,9 @@ main()
 
 @pytest.mark.parametrize(("within", "code"), [((), -signal.SIGTERM), (AS_FIRST, 143)], ids=["process", "first-process"])
 def test_a_server_that_is_still_loading_ends_at_the_first_signal(within: Sequence[str], code: int) -> None:
-    command = (*within, sys.executable, "-c", LOADING, "serve")
-    with subprocess.Popen(  # noqa: S603 - our own command
-        command, stdout=subprocess.PIPE, text=True, env=environment()
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "loading\n"
-        server = psutil.Process(process.pid).children()[0] if within else process
+    with starting(LOADING, "loading", within=within) as (process, server):
         server.send_signal(signal.SIGTERM)
-        try:
-            assert process.wait(STOP_SECONDS) == code
-        finally:
-            process.kill()
+        assert process.wait(STOP_SECONDS) == code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

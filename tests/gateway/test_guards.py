@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx2
@@ -189,17 +189,24 @@ async def raw(client: httpx2.AsyncClient, sent: bytes) -> bytes:
             writer.close()
 
 
-async def test_the_callers_key_and_trace_are_passed_on_and_nothing_else() -> None:
+async def passed_on(headers: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+    """Return the metadata of the call that a request with these headers becomes."""
     seen: dict[str, Any] = {}
 
     async def look(_request: Any, context: Any) -> Any:  # noqa: ANN401 - messages without stubs
         seen.update(context.invocation_metadata())
         return new("SearchResponse")
 
+    async with made_up_gateway({"Search": look}) as client:
+        answer = await client.get(SEARCH, headers=[(name.encode(), value) for name, value in headers])
+    assert answer.status_code == 200
+    return seen
+
+
+async def test_the_callers_key_and_trace_are_passed_on_and_nothing_else() -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     sent = {"authorization": "Bearer k", "traceparent": trace, "cookie": "session=1", "x-other": "1"}
-    async with made_up_gateway({"Search": look}) as client:
-        await client.get(SEARCH, headers=sent)
+    seen = await passed_on([(name, value.encode()) for name, value in sent.items()])
     assert (seen["authorization"], seen["traceparent"]) == ("Bearer k", trace)
     assert not {"cookie", "x-other"} & set(seen)
 
@@ -214,15 +221,7 @@ async def test_the_callers_key_and_trace_are_passed_on_and_nothing_else() -> Non
     ],
 )
 async def test_a_call_says_for_whom_it_is(named: list[bytes], forwarded: str) -> None:
-    seen: dict[str, Any] = {}
-
-    async def look(_request: Any, context: Any) -> Any:  # noqa: ANN401 - messages without stubs
-        seen.update(context.invocation_metadata())
-        return new("SearchResponse")
-
-    async with made_up_gateway({"Search": look}) as client:
-        answer = await client.get(SEARCH, headers=[(b"x-forwarded-for", value) for value in named])
-    assert answer.status_code == 200
+    seen = await passed_on([("x-forwarded-for", value) for value in named])
     assert seen["x-forwarded-for"] == forwarded
 
 
