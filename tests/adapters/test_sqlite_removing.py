@@ -9,24 +9,21 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table
 
 from letta_grpc.adapters.sql import removing
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.removing import Removal
-from letta_grpc.adapters.sql.schema import conversations, messages, removals, runs, steps, waiting_calls
 from letta_grpc.adapters.sql.sqlite import long_changes
-from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.agents import Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
 from letta_grpc.domain.forking import forked
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.asking import ask
-from letta_grpc.testing.stores.world import World
 from tests.support.asking import until
+from tests.support.long_histories import TURNS, ended, left, long_history, unfinished
 from tests.support.sqlite_worlds import Opened, opened
-
-TURNS = 30
 
 
 @pytest.fixture(autouse=True)
@@ -47,22 +44,6 @@ async def file(path: Path) -> AsyncIterator[Opened]:
         yield it
 
 
-async def long_history(world: World) -> tuple[Agent, Conversation]:
-    agent = await world.agent()
-    conversation = await world.conversation(agent)
-    for number in range(TURNS):
-        await world.turn(conversation, f"question {number}", f"answer {number}")
-    return agent, conversation
-
-
-async def left(file: Opened) -> dict[str, int]:
-    """How many rows there are of what a history is made of."""
-    tables = (removals, conversations, runs, messages, steps, waiting_calls)
-    return await file.database.read(
-        lambda connection: {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables}
-    )
-
-
 # What is left when all but one exchange in a default conversation is removed.
 ONE_TURN = {"removals": 0, "conversations": 1, "runs": 1, "messages": 2, "steps": 1, "waiting_calls": 0}
 
@@ -75,21 +56,6 @@ async def removal_of(file: Opened, removal: Coroutine[None, None, None]) -> Asyn
         await until(lambda: unfinished(file))
         assert not task.done()
         yield task
-
-
-async def unfinished(file: Opened) -> bool:
-    return (await left(file))["removals"] > 0
-
-
-async def ended(file: Opened) -> dict[str, int]:
-    """Wait until no removal is unfinished; return what is left."""
-
-    async def finished() -> bool:
-        return not await unfinished(file)
-
-    async with asyncio.timeout(30):
-        await until(finished)
-    return await left(file)
 
 
 async def test_others_write_while_an_agent_is_removed_that_nobody_finds_any_more(file: Opened) -> None:

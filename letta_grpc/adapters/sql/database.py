@@ -12,6 +12,9 @@ T = TypeVar("T")
 # A part of a long change; it returns the next one, None if it was the last.
 Step = Callable[[Connection], Optional["Step"]]
 
+# How long a step goes on. Everyone's events wait for it.
+STEP_SECONDS = 0.005
+
 
 class Database(Protocol):
     """A database that is open.

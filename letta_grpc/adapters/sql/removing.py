@@ -10,7 +10,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select
 
-from letta_grpc.adapters.sql.database import Step
+from letta_grpc.adapters.sql.database import STEP_SECONDS, Step
 from letta_grpc.adapters.sql.schema import (
     agent_blocks,
     agents,
@@ -22,8 +22,7 @@ from letta_grpc.adapters.sql.schema import (
     waiting_calls,
 )
 
-# How long a step goes on, and how many rows it removes at once. Everyone's events wait for it.
-STEP_SECONDS = 0.005
+# How many rows are removed at once.
 _ROWS = 20
 
 
@@ -41,7 +40,7 @@ class Removal:
             return None
         # A second reset goes further than one that is still at work.
         connection.execute(delete(removals).where(removals.c.id == self.id, removals.c.kind == self.kind))
-        connection.execute(insert(removals), {"id": self.id, "kind": self.kind, "until": self.until})
+        self.mark(connection)
         if self.kind != "messages":
             # All at once: when they expire they would be looked for in runs that are gone.
             here = waiting_calls.c.conversation_id.in_(select(conversations.c.id).where(self._conversations()))
@@ -55,9 +54,17 @@ class Removal:
         """Remove more; return the next step, None if that was all."""
         if remove_for_a_while(connection, self._parts()):
             return self.go_on
+        self.unmark(connection)
+        return None
+
+    def mark(self, connection: Connection) -> None:
+        """Let nobody find it from here on; a server that ends before `unmark` removes it when it is back."""
+        connection.execute(insert(removals), {"id": self.id, "kind": self.kind, "until": self.until})
+
+    def unmark(self, connection: Connection) -> None:
+        """Undo `mark`."""
         mine = (removals.c.id == self.id, removals.c.kind == self.kind, removals.c.until == self.until)
         connection.execute(delete(removals).where(*mine))
-        return None
 
     # With a run go its steps and events, with an agent or a conversation what is left of its own: the schema says so of every
     # table. Messages go before their runs: the one of a copied or imported conversation has them all.

@@ -50,7 +50,7 @@ class SqliteDatabase:
         for removal in file.removals:
             self._long_changes.go_on_with(removal.go_on)
         owner = file.state.owner
-        self.journal = SqliteJournal(self._writer, clock, owner=owner, lease_time=lease_time)
+        self.journal = SqliteJournal(self._writer, self._long_changes, clock, owner=owner, lease_time=lease_time)
         self.leases = SqliteLeases(self._writer, self._readers, clock, owner=owner, lease_time=lease_time)
         self.log = SqliteEventLog(self._live, self._readers, self._writer)
 
@@ -68,8 +68,7 @@ class SqliteDatabase:
 
     async def write_in_steps(self, step: Step) -> None:
         """Run `step` and those that follow, each in a transaction of its own."""
-        # The caller may leave; the steps may not end half-way.
-        await asyncio.shield(self._long_changes.begin(step))
+        await self._long_changes.begin(lambda group: step(group.core))
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         """Return the number of an open run's newest event."""

@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 
 from letta_grpc.adapters.sql.changes import store_meaning
 from letta_grpc.adapters.sql.claiming import Admitted, Ownership, admit_start, claim_of, find_start, store_start
+from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
-from letta_grpc.adapters.sql.forking import store_fork
+from letta_grpc.adapters.sql.forking import Copying
 from letta_grpc.adapters.sql.queries import REQUEST_CANCEL, RUN
 from letta_grpc.adapters.sql.rows import Row, run_of, spec_of
 from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call, deny_what_waits
+from letta_grpc.adapters.sql.sqlite.long_changes import LongChanges
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.recovery import current
 from letta_grpc.adapters.sql.sqlite.writer import Writer
@@ -30,8 +32,9 @@ from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
 class SqliteJournal:
     """Every call is one job of the writer thread; jobs that wait together are committed together."""
 
-    def __init__(self, writer: Writer, clock: Clock, *, owner: str, lease_time: timedelta) -> None:
+    def __init__(self, writer: Writer, long_changes: LongChanges, clock: Clock, *, owner: str, lease_time: timedelta) -> None:
         self._writer = writer
+        self._long_changes = long_changes
         self._clock = clock
         self._owner = owner
         self._lease_time = lease_time
@@ -74,8 +77,14 @@ class SqliteJournal:
 
     def fork(self, fork: Fork) -> Future[None]:
         """Store a conversation with its messages and context, and the run that they belong to."""
-        time_ns = self._clock.time_ns()
-        return call(self._writer, lambda group: add_brief(group, store_fork(group.core, group.session, fork), time_ns))
+        copying, time_ns = Copying(fork), self._clock.time_ns()
+
+        def begin(group: Group) -> Step | None:
+            stored, following = copying.begin(group.core, group.session)
+            add_brief(group, stored, time_ns)
+            return following
+
+        return self._long_changes.begin(begin, otherwise=copying.removal.go_on)
 
 
 def _found(group: Group, row: Row) -> Claim:

@@ -2,6 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.sqlite.group import Group
@@ -13,6 +16,15 @@ from letta_grpc.domain.errors import StoreUnavailable
 AGAIN_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """The step that comes next, who waits for the last one, and what comes instead of it once it has failed."""
+
+    step: Step
+    done: "asyncio.Future[None]"
+    otherwise: Step | None = None
+
+
 class LongChanges:
     """Takes the steps of all long changes, one at a time: everyone's events wait for the step in their transaction.
 
@@ -21,55 +33,62 @@ class LongChanges:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._following: deque[tuple[Step, asyncio.Future[None]]] = deque()
+        self._following: deque[_Following] = deque()
         self._goes_on = False
         self._closed = False
 
-    def begin(self, step: Step) -> asyncio.Future[None]:
+    def begin(self, step: Callable[[Group], Step | None], *, otherwise: Step | None = None) -> asyncio.Future[None]:
         """Begin a change; return what completes with its last step, or fails with the one that fails.
 
         A step that the store fails, save the first, is taken again later, all the same: what is begun is to be ended, and
-        nobody could ask for it again where the first one hides what is changed.
+        nobody could ask for it again where the first one hides what is changed. With `otherwise` that one is taken instead of
+        any step that fails, save the first, to undo what those before it did.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._take(step, done, is_first=True)
-        return done
+
+        def settle(taken: asyncio.Future[Step | None]) -> None:
+            if (error := taken.exception()) is not None:
+                done.set_exception(error)
+            else:
+                self._follow(taken.result(), done, otherwise)
+
+        call(self._writer, step).add_done_callback(settle)
+        # The caller may leave; the steps may not end half-way.
+        return asyncio.shield(done)
 
     def go_on_with(self, step: Step) -> None:
         """Go on with a change that was begun before, if only by another server."""
-        self._following.append((step, asyncio.get_running_loop().create_future()))
-        self._go_on()
+        self._follow(step, asyncio.get_running_loop().create_future())
 
     def close(self) -> None:
         """Take no step again that fails from now on."""
         self._closed = True
 
-    def _take(self, step: Step, done: asyncio.Future[None], *, is_first: bool) -> asyncio.Future[Step | None]:
-        def run(group: Group) -> Step | None:
-            return step(group.core)
-
-        def settle(taken: asyncio.Future[Step | None]) -> None:
-            if (error := taken.exception()) is not None:
-                done.set_exception(error)
-                # Looked at here: asyncio would otherwise complain where the caller has left.
-                done.exception()
-                if not is_first and isinstance(error, StoreUnavailable) and not self._closed:
-                    asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.go_on_with, step)
-            elif (following := taken.result()) is not None:
-                self._following.append((following, done))
-                self._go_on()
-            else:
-                done.set_result(None)
-
-        taken = call(self._writer, run)
-        taken.add_done_callback(settle)
-        return taken
+    def _follow(self, step: Step | None, done: asyncio.Future[None], otherwise: Step | None = None) -> None:
+        if step is None:
+            done.set_result(None)
+        else:
+            self._following.append(_Following(step, done, otherwise))
+        self._go_on()
 
     def _go_on(self) -> None:
-        if not self._goes_on and self._following:
-            self._goes_on = True
-            self._take(*self._following.popleft(), is_first=False).add_done_callback(self._gone_on)
+        if self._goes_on or not self._following:
+            return
+        self._goes_on = True
+        following = self._following.popleft()
+        taken = call(self._writer, lambda group: following.step(group.core))
+        taken.add_done_callback(partial(self._gone_on, following))
 
-    def _gone_on(self, _: object) -> None:
+    def _gone_on(self, following: _Following, taken: asyncio.Future[Step | None]) -> None:
         self._goes_on = False
+        if (error := taken.exception()) is None:
+            self._follow(taken.result(), following.done, following.otherwise)
+            return
+        following.done.set_exception(error)
+        # Looked at here: asyncio would otherwise complain where nobody waits.
+        following.done.exception()
+        if following.otherwise:
+            self.go_on_with(following.otherwise)
+        elif isinstance(error, StoreUnavailable) and not self._closed:
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.go_on_with, following.step)
         self._go_on()
