@@ -40,8 +40,9 @@ def _put(connection: Connection, imported: Import) -> Agent:
             connection.execute(insert(conversations), conversation_values(thread.conversation))
         if thread.run:
             _add_run(connection, thread.run)
-        for message in thread.messages:
-            connection.execute(ADD_MESSAGE, message_values(message, thread.conversation.id))
+        if thread.messages:
+            # One statement for all: everyone's events wait for this transaction.
+            connection.execute(ADD_MESSAGE, [message_values(message, thread.conversation.id) for message in thread.messages])
         _set_context(connection, thread)
     if imported.passages:
         connection.execute(insert(passages), [passage_values(passage) for passage in imported.passages])
