@@ -71,7 +71,11 @@ class Settings(BaseSettings):
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
-        description="Keys that callers may show, comma separated; required once other machines can connect.",
+        description="Keys that callers may show, comma separated; required, here or in a file, where other machines can call.",
+    )
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File with further keys, one a line, `#` for comments. Changes count from the next call on.",
     )
     tls_certificate_file: Path | None = Field(
         default=None,
@@ -216,6 +220,11 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether callers must show a key."""
+        return bool(self.api_keys or self.api_keys_file)
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -253,10 +262,10 @@ class Settings(BaseSettings):
         if (self.tls_certificate_file is None) != (self.tls_key_file is None):
             raise ValueError(f"{PREFIX}TLS_CERTIFICATE_FILE and {PREFIX}TLS_KEY_FILE belong together: set both or neither")
         for name, address in (("LISTEN", self.listen), ("HTTP", self.http)):
-            if address and not self.api_keys and not is_loopback(address):
+            if address and not self.asks_for_keys and not is_loopback(address):
                 raise ValueError(
                     f"{PREFIX}{name}={address} lets other machines connect: set {PREFIX}API_KEYS to the keys they must show, "
-                    "or listen on 127.0.0.1"
+                    f"or {PREFIX}API_KEYS_FILE to a file of them, or listen on 127.0.0.1"
                 )
         return self
 

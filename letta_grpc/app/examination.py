@@ -10,7 +10,7 @@ from letta_grpc.adapters.openai.endpoint import public_url
 from letta_grpc.adapters.sql.failures import DatabaseInUseError, DatabaseUnusableError
 from letta_grpc.adapters.sql.migrate import check_free, current_revision
 from letta_grpc.app.failures import StartupError
-from letta_grpc.app.parts import embedding_model_of, mcp_policy_of, sandbox_of, tls_of
+from letta_grpc.app.parts import embedding_model_of, keys_of, mcp_policy_of, sandbox_of, tls_of
 from letta_grpc.ports.sandbox import Sandbox
 from letta_grpc.settings import Provider, Settings
 
@@ -41,6 +41,7 @@ def examine(settings: Settings) -> tuple[Finding, ...]:
         _database_finding(settings),
         *_address_findings(settings),
         *_tls_findings(settings),
+        *_key_findings(settings),
         sandbox_finding(settings, sandbox_of(settings)),
         *(_provider_finding(name, provider) for name, provider in settings.providers.items()),
         *_embedding_findings(settings),
@@ -97,6 +98,15 @@ def _tls_findings(settings: Settings) -> Iterator[Finding]:
             yield Finding("tls", State.OK, f"{settings.tls_certificate_file} with its key")
     except StartupError as error:
         yield Finding("tls", State.FAILED, error.message)
+
+
+def _key_findings(settings: Settings) -> Iterator[Finding]:
+    if settings.api_keys_file:
+        try:
+            keys_of(settings)
+            yield Finding("api keys", State.OK, str(settings.api_keys_file))
+        except StartupError as error:
+            yield Finding("api keys", State.FAILED, error.message)
 
 
 def _embedding_findings(settings: Settings) -> Iterator[Finding]:

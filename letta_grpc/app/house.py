@@ -30,7 +30,16 @@ from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.adapters.sql.steps import SqlStepStore
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.app.examination import State, sandbox_finding
-from letta_grpc.app.parts import callbacks_of, images_of, mcp_policy_of, meanings_of, open_database, providers_of, sandbox_of
+from letta_grpc.app.parts import (
+    callbacks_of,
+    images_of,
+    keys_of,
+    mcp_policy_of,
+    meanings_of,
+    open_database,
+    providers_of,
+    sandbox_of,
+)
 from letta_grpc.app.readiness import WatchedLeases
 from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
@@ -58,6 +67,7 @@ from letta_grpc.settings import Settings
 from letta_grpc.telemetry import Telemetry, telemetry_from_env
 from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.convert.codec import ProtoEventCodec
+from letta_grpc.transport.keys import ApiKeys
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.services import calls_of
 
@@ -112,6 +122,7 @@ async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator
             clock=clock,
             telemetry=telemetry,
             readers=Readers(),
+            keys=keys_of(settings),
             sandbox=sandbox,
         )
         supervisor = _supervisor(ground)
@@ -131,6 +142,7 @@ class _Ground:
     clock: Clock
     telemetry: Telemetry | None
     readers: Readers
+    keys: ApiKeys
     sandbox: NamespaceSandbox | NoSandbox
 
     @property
@@ -280,7 +292,7 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
         models=models,
         embedding_model=settings.embedding_model or "",
         clock=clock,
-        api_keys=tuple(key.get_secret_value() for key in settings.api_keys),
+        keys=ground.keys,
         limits=Limits(max_request_bytes=settings.max_message_bytes, max_run_streams=settings.max_streams),
         observer=ground.telemetry.rpc if ground.telemetry else None,
     )

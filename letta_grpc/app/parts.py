@@ -21,9 +21,10 @@ from letta_grpc.app.failures import StartupError, unusable
 from letta_grpc.engine.meanings import Meanings
 from letta_grpc.ports.clock import Clock
 from letta_grpc.settings import WELL_KNOWN_PROVIDERS, Provider, Settings
-from letta_grpc.transport.certificates import CertificateError
+from letta_grpc.transport.certificates import RenewableTls
 from letta_grpc.transport.convert.codec import ProtoEventCodec
-from letta_grpc.transport.renewal import RenewableTls
+from letta_grpc.transport.keys import ApiKeys
+from letta_grpc.transport.renewal import UnusableFileError
 
 
 async def open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> SqliteDatabase:
@@ -47,7 +48,15 @@ def tls_of(settings: Settings) -> RenewableTls | None:
         return None
     try:
         return RenewableTls(settings.tls_certificate_file, settings.tls_key_file)
-    except CertificateError as error:
+    except UnusableFileError as error:
+        raise StartupError(str(error)) from error
+
+
+def keys_of(settings: Settings) -> ApiKeys:
+    """Return who is let in. Raises StartupError."""
+    try:
+        return ApiKeys((key.get_secret_value() for key in settings.api_keys), settings.api_keys_file)
+    except UnusableFileError as error:
         raise StartupError(str(error)) from error
 
 

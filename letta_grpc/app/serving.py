@@ -15,7 +15,7 @@ from letta_grpc.app.parts import tls_of
 from letta_grpc.app.readiness import WatchedLeases
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.settings import Settings
-from letta_grpc.transport.renewal import RenewableTls
+from letta_grpc.transport.certificates import RenewableTls
 from letta_grpc.transport.server import ListenError, Server, ServerOptions
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ async def _gateway(
     options = GatewayOptions(
         cors_origins=settings.cors_origins,
         # Without keys, whoever gets through to it may do all: so only by a name that no foreign page can have.
-        any_host=bool(settings.api_keys),
+        any_host=settings.asks_for_keys,
         # JSON is larger than what it says: base64 by a third, short fields by their names.
         max_body_bytes=2 * settings.max_message_bytes,
         chat_model=settings.chat_model,

@@ -63,6 +63,7 @@ def demo(*, model: Model = "") -> None:
             database=f"sqlite:///{Path(folder) / 'demo.db'}",
             log_level="error",
             api_keys="",
+            api_keys_file="",
             tls_certificate_file="",
             tls_key_file="",
         )

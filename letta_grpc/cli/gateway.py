@@ -69,8 +69,8 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: Security,
     from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
     from letta_grpc.gateway.serving import BindError  # noqa: PLC0415 - see above
     from letta_grpc.gateway.standalone import standing_alone  # noqa: PLC0415 - see above
-    from letta_grpc.transport.certificates import CertificateError  # noqa: PLC0415 - see above
-    from letta_grpc.transport.renewal import RenewableTls  # noqa: PLC0415 - see above
+    from letta_grpc.transport.certificates import RenewableTls  # noqa: PLC0415 - see above
+    from letta_grpc.transport.renewal import UnusableFileError  # noqa: PLC0415 - see above
 
     stop = asyncio.Event()
     for number in ending_signals():
@@ -90,7 +90,7 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: Security,
     if settings.tls_certificate_file and settings.tls_key_file:
         try:
             certificate = RenewableTls(settings.tls_certificate_file, settings.tls_key_file).context_now
-        except CertificateError as error:
+        except UnusableFileError as error:
             typer.echo(f"letta-grpc: {error}", err=True)
             return Exit.CANNOT_START
     try:

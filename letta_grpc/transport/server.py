@@ -8,10 +8,10 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from letta_grpc.transport.calls import Calls, Limits
+from letta_grpc.transport.certificates import RenewableTls, server_credentials
 from letta_grpc.transport.handlers import generic_handlers
 from letta_grpc.transport.health import Health
 from letta_grpc.transport.reflection import reflection_handlers
-from letta_grpc.transport.renewal import RenewableTls, server_credentials
 
 ServerInterceptors = Sequence[grpc.aio.ServerInterceptor]
 

@@ -51,7 +51,7 @@ def calls_of(
     models: Models,
     embedding_model: str = "",
     clock: Clock,
-    api_keys: tuple[str, ...] = (),
+    keys: ApiKeys | None = None,
     limits: Limits | None = None,
     observer: RpcObserver | None = None,
 ) -> Calls:
@@ -69,4 +69,4 @@ def calls_of(
         (tool_service_pb2.DESCRIPTOR.services_by_name["ToolService"], ToolServicer(tools, trials)),
         (model_service_pb2.DESCRIPTOR.services_by_name["ModelService"], ModelServicer(models, embedding_model)),
     )
-    return Calls(methods_of(services), keys=ApiKeys(api_keys), limits=limits, observer=observer, on_drain=runs.drain)
+    return Calls(methods_of(services), keys=keys, limits=limits, observer=observer, on_drain=runs.drain)

@@ -2,7 +2,8 @@ from tests.support.server_process import letta_grpc
 
 
 def test_the_demo_shows_text_a_memory_edit_and_a_stream_that_survives_a_cut() -> None:
-    shown = letta_grpc("demo")
+    # Whatever the shell has set for a server.
+    shown = letta_grpc("demo", LETTA_GRPC_API_KEYS="a-key", LETTA_GRPC_API_KEYS_FILE="none", LETTA_GRPC_TLS_KEY_FILE="none")
     assert shown.returncode == 0, shown.stderr
     text = shown.stdout
     assert "scripted/demo answers: a script, not a language model." in text

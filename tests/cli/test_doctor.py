@@ -93,9 +93,11 @@ def test_what_serve_would_refuse_is_a_failure(tmp_path: Path) -> None:
             *at(tmp_path),
             *("--listen", address, "--http", address, "--embedding-model", "nobody/x"),
             *("--tls-certificate-file", str(tmp_path / "none.pem"), "--tls-key-file", str(tmp_path / "none.pem")),
+            *("--api-keys-file", str(tmp_path / "none")),
             exit_code=1,
         )
-    assert {subject for subject, one in states.items() if one["state"] == "failed"} == {"listen", "http", "tls", "embeddings"}
+    failed = {subject for subject, one in states.items() if one["state"] == "failed"}
+    assert failed == {"listen", "http", "tls", "api keys", "embeddings"}
     assert states["listen"]["detail"] == f"cannot listen on {address}: Address already in use"
 
 

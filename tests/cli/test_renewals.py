@@ -1,4 +1,4 @@
-"""A certificate that is renewed under a running server, as its operator sees it."""
+"""Certificates and keys that are renewed under a running server, as its operator sees it."""
 
 import json
 import ssl
@@ -14,7 +14,8 @@ import pytest
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
 from tests.support.certificates import FIRST, ROOTS, SECOND, Installed, shown
-from tests.support.server_process import gateway_process, serving_process
+from tests.support.files import replace
+from tests.support.server_process import gateway_process, letta_grpc, serving_process
 
 pytestmark = pytest.mark.timeout(60)
 WAITING = json.dumps([[{"text": "one"}, {"wait_for_cancel": True}]])
@@ -87,3 +88,29 @@ def test_a_certificate_without_its_key_is_told_of_once_and_the_one_in_service_st
     assert (warned["level"], told["level"]) == ("warning", "info")
     wrong = f"the key in {installed.key} does not belong to the certificate in {installed.certificate}"
     assert warned["event"] == f"the certificate in service stays: {wrong}"
+
+
+def test_api_keys_are_exchanged_under_a_running_server(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("old\n")
+    with serving_process(tmp_path, "--http", "127.0.0.1:0", "--api-keys-file", str(file)) as (line, _):
+        address, _, url = line.partition(" http=")
+
+        def answers(key: str) -> tuple[int, int]:
+            """The exit code of a command over gRPC, and the status over HTTP."""
+            listed = letta_grpc("agents", "list", "--target", address, LETTA_GRPC_TARGET_API_KEY=key)
+            return listed.returncode, client.get("/agents", headers={"authorization": f"Bearer {key}"}).status_code
+
+        with httpx2.Client(base_url=f"{url}/api/v1", trust_env=False, timeout=30) as client:
+            assert (answers("old"), answers("new")) == ((0, 200), (6, 401))
+            replace(file, b"new\n")
+            assert (answers("old"), answers("new")) == ((6, 401), (0, 200))
+    (told,) = lines_about(tmp_path / "server.log", str(file))
+    assert (told["level"], told["event"]) == ("info", "a renewed list of API keys is in service")
+
+
+def test_a_server_does_not_start_without_the_keys_it_is_to_ask_for(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    refused = letta_grpc("serve", "--listen", "127.0.0.1:0", "--api-keys-file", str(file))
+    assert refused.returncode != 0
+    assert refused.stderr.strip().endswith(f"cannot read the API keys: No such file or directory: {file}")

@@ -80,7 +80,8 @@ def test_a_key_that_no_caller_can_send_is_refused_and_not_told(key: str) -> None
 @pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1", "host.example:1"])
 def test_an_address_beyond_loopback_needs_api_keys(listen: str) -> None:
     assert "LETTA_GRPC_API_KEYS" in refusal(LETTA_GRPC_LISTEN=listen)
-    assert Settings.from_env({"LETTA_GRPC_LISTEN": listen, "LETTA_GRPC_API_KEYS": "k"}).listen == listen
+    for name in ("LETTA_GRPC_API_KEYS", "LETTA_GRPC_API_KEYS_FILE"):
+        assert Settings.from_env({"LETTA_GRPC_LISTEN": listen, name: "k"}).listen == listen
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.0.0.2:1", "[::1]:50051", "localhost:50051", "unix:/run/letta.sock"])

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.serving import http_serving, listener_on
-from letta_grpc.transport.renewal import RenewableTls
+from letta_grpc.transport.certificates import RenewableTls
 from tests.support.certificates import FIRST, ROOTS, SECOND, Installed, shown
 
 pytestmark = pytest.mark.timeout(30)

@@ -5,6 +5,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.files import replace
+
 _SECONDS = 20
 
 
@@ -35,17 +37,10 @@ class Installed:
         self.install_key(pair.key.read_bytes())
 
     def install_certificate(self, content: bytes) -> None:
-        _replace(self.certificate, content)
+        replace(self.certificate, content)
 
     def install_key(self, content: bytes) -> None:
-        _replace(self.key, content)
-
-
-def _replace(file: Path, content: bytes) -> None:
-    # By a file of its own: what is written twice within a tick of the kernel's clock, and is of one size, looks the same.
-    new = file.with_suffix(".new")
-    new.write_bytes(content)
-    new.replace(file)
+        replace(self.key, content)
 
 
 def shown(address: str, name: str = "localhost") -> Pair:

@@ -23,6 +23,7 @@ from letta_grpc.gateway.serving import http_serving, listener_on
 from letta_grpc.gateway.standalone import standing_alone
 from letta_grpc.ports.tools import OwnTools
 from letta_grpc.transport.calls import Calls, Limits
+from letta_grpc.transport.keys import ApiKeys
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.methods import Call, Method, Response, StreamMethod, UnaryMethod
 from letta_grpc.transport.server import Server, ServerOptions
@@ -124,7 +125,7 @@ def house_calls(
         trials=shed.trials,
         models=models,
         clock=house.clock,
-        api_keys=api_keys,
+        keys=ApiKeys(api_keys),
         limits=limits,
         observer=observer,
     )

@@ -14,9 +14,9 @@ import grpc
 import pytest
 
 from letta_grpc.transport import renewal
-from letta_grpc.transport.certificates import CertificateError
+from letta_grpc.transport.certificates import RenewableTls
 from letta_grpc.transport.methods import Call, Response
-from letta_grpc.transport.renewal import RenewableTls
+from letta_grpc.transport.renewal import UnusableFileError
 from letta_grpc.transport.server import ServerOptions
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
@@ -268,5 +268,5 @@ def no_descriptors() -> Iterator[None]:
 
 def test_a_pair_that_does_not_fit_is_refused_at_the_start(installed: Installed) -> None:
     installed.install_key(SECOND.key.read_bytes())
-    with pytest.raises(CertificateError, match="does not belong to"):
+    with pytest.raises(UnusableFileError, match="does not belong to"):
         RenewableTls(installed.certificate, installed.key)

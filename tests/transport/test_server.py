@@ -13,10 +13,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from letta_grpc.transport.calls import Calls
-from letta_grpc.transport.certificates import CertificateError, read_tls
+from letta_grpc.transport.certificates import RenewableTls, read_tls
 from letta_grpc.transport.health import Health
 from letta_grpc.transport.local import LocalChannel
-from letta_grpc.transport.renewal import RenewableTls
+from letta_grpc.transport.renewal import UnusableFileError
 from letta_grpc.transport.server import ListenError, Server, ServerOptions
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1.run_service_pb2_grpc import RunServiceStub
@@ -256,7 +256,7 @@ def test_a_pair_that_does_not_fit_is_told_apart(tmp_path: Path, certificate: str
     for name in ("certificate.pem", "key.pem"):
         (tmp_path / name).write_bytes((HERE / "tls" / name).read_bytes())
     (tmp_path / "other.pem").write_bytes((HERE.parent / "support" / "tls" / "certificate.pem").read_bytes())
-    with pytest.raises(CertificateError, match=told):
+    with pytest.raises(UnusableFileError, match=told):
         read_tls(tmp_path / certificate, tmp_path / key)
 
 
