@@ -33,7 +33,7 @@ TOOLCHAIN_typescript := npm
 TOOLCHAIN_java := mvn
 TOOLCHAIN_rust := cargo
 CLIENT_FLAGS = --no-print-directory PYTHON="$(CURDIR)/$(BIN)/python"
-SERVER_TESTS := tests/wire tests/promises tests/letta tests/browser
+SERVER_TESTS := tests/wire tests/promises tests/letta tests/browser tests/clients
 # A laptop shows what it does; CI has two cores and nobody who looks.
 AT_ONCE = $(if $(CI),--jobs=2 --output-sync=target)
 FLOOR := --cov --cov-report=term-missing:skip-covered
@@ -47,19 +47,20 @@ demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 	@$(BIN)/letta-grpc demo
 
 test: $(EVERYTHING) .buf/googleapis grpcurl node page-tools ## Run every test
-	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
-	@$(MAKE) --no-print-directory $(AT_ONCE) test-parts test-servers
+	@$(MAKE) --no-print-directory $(AT_ONCE) test-core test-parts test-servers
 	@$(MAKE) --no-print-directory $(AT_ONCE) clients
 
-# They mostly wait, for processes that start and for what is killed to come back.
-.PHONY: test-parts test-servers
+# They mostly wait, for processes that start and for what is killed to come back. Two at once take about the same time: the first
+# and the last, which follows it, as the one between them.
+.PHONY: test-core test-parts test-servers
+test-core:
+	@$(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
 test-parts:
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS) $(SERVER_TESTS))
 test-servers:
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(SERVER_TESTS)
 
-check: lint types $(EVERYTHING) ## Everything static, the unit tests and the contract tests
-	@$(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
+check: lint types $(EVERYTHING) test-core ## Everything static, the unit tests and the contract tests
 	@$(BIN)/pytest -q --ignore=tests/adapters/test_llama_real.py $(QUICK_TESTS)
 
 lint: $(EVERYTHING) .buf/googleapis
