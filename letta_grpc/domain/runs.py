@@ -80,6 +80,10 @@ class RunKind(Name):
     FORK = "fork"
 
 
+# Runs of these kinds are turns of the conversation, whatever else is kept as a run.
+TURN_KINDS = frozenset({RunKind.TURN, RunKind.CAPTURE})
+
+
 class CompactionMode(Name):
     """What a COMPACTION run leaves in the context."""
 

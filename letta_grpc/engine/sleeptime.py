@@ -13,7 +13,7 @@ from letta_grpc.domain.agents import Agent, Sleeptime
 from letta_grpc.domain.errors import LettaError, RequestIdReused
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.messages import Message, Role, SpokenInput, TextPart
-from letta_grpc.domain.runs import ConflictPolicy, Run, RunKind, RunSpec
+from letta_grpc.domain.runs import TURN_KINDS, ConflictPolicy, Run, RunSpec
 from letta_grpc.engine.pages import items_of
 from letta_grpc.engine.starts import StartRequest, admission, start_of
 from letta_grpc.ports.clock import Clock
@@ -106,7 +106,7 @@ class SleeptimeWork:
 
 def is_counted(run: Run) -> bool:
     """Say whether a run is a turn after which background work can be due, here or elsewhere: background work never is."""
-    return run.kind is not RunKind.COMPACTION and not run.background
+    return run.kind in TURN_KINDS and not run.background
 
 
 def transcript(messages: Sequence[Message]) -> str:

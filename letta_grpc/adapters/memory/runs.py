@@ -3,7 +3,7 @@
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.ids import AgentId, RunId
 from letta_grpc.domain.paging import Page, PageRequest
-from letta_grpc.domain.runs import Run, RunKind, RunState, Step
+from letta_grpc.domain.runs import TURN_KINDS, Run, RunState, Step
 from letta_grpc.ports.stores import RunFilter
 
 
@@ -38,7 +38,7 @@ class MemoryRunStore:
 
 
 def _is_completed_turn(run: Run, agent_id: AgentId) -> bool:
-    is_turn = run.kind is not RunKind.COMPACTION and not run.background
+    is_turn = run.kind in TURN_KINDS and not run.background
     return run.agent_id == agent_id and is_turn and run.state is RunState.COMPLETED
 
 

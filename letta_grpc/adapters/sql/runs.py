@@ -9,14 +9,14 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 from letta_grpc.adapters.sql.callbacks import with_callbacks
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.queries import RUN, of_open_runs
+from letta_grpc.adapters.sql.queries import RUN, of_open_runs, stays
 from letta_grpc.adapters.sql.rows import Row, from_json, run_of
 from letta_grpc.adapters.sql.schema import TURNS, runs, steps
 from letta_grpc.adapters.sql.times import from_micros, to_micros
 from letta_grpc.domain.errors import ResourceInUse, RunNotFound
 from letta_grpc.domain.ids import AgentId, RunId
 from letta_grpc.domain.paging import Page, PageRequest
-from letta_grpc.domain.runs import OPEN_STATES, Run, Step
+from letta_grpc.domain.runs import OPEN_STATES, TURN_KINDS, Run, Step
 from letta_grpc.domain.usage import Timing, Usage
 from letta_grpc.ports.stores import RunFilter
 
@@ -92,6 +92,7 @@ def _query(where: RunFilter) -> Select[Any]:
 
 
 def _conditions(where: RunFilter) -> Iterator[ColumnElement[bool]]:
+    yield stays(runs.c.conversation_id, runs.c.agent_id)
     if where.agent_id is not None:
         yield runs.c.agent_id == where.agent_id
     if where.conversation_id is not None:
@@ -119,8 +120,9 @@ def _last_turns(connection: Connection, agent_id: AgentId, limit: int) -> tuple[
 
 
 def _of_turns(query: Select[Any], agent_id: AgentId) -> Select[Any]:
+    is_turn = runs.c.kind.in_([kind.value for kind in TURN_KINDS])
     # SQLite would guess, and read all runs that the agent has ever had.
-    return query.where(runs.c.agent_id == agent_id, TURNS).with_hint(runs, "INDEXED BY ix_runs_turns", "sqlite")
+    return query.where(runs.c.agent_id == agent_id, TURNS, is_turn).with_hint(runs, "INDEXED BY ix_runs_turns", "sqlite")
 
 
 def _list_steps(connection: Connection, run_id: RunId, page: PageRequest) -> Page[Step]:

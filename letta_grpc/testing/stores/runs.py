@@ -8,6 +8,7 @@ import pytest
 
 from letta_grpc.domain.errors import RunNotFound
 from letta_grpc.domain.events import StepStarted
+from letta_grpc.domain.forking import forked
 from letta_grpc.domain.ids import RunId, new_message_id, new_run_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import OPEN_STATES, ConflictPolicy, Run, RunKind, RunState, StopReason
@@ -110,7 +111,7 @@ class RunStoreContract:
         assert await listed(parent_run_id=grandchild.id) == []
 
     async def test_the_last_turns_of_an_agent_are_counted_and_given(self, world: World) -> None:
-        """Completed ones, in the order of their ends; no background work, no compaction, nobody else's."""
+        """Completed ones, in the order of their ends; no background work, no compaction, no copy, nobody else's."""
         agent = await world.agent()
         thread, other = await world.default(agent), await world.conversation(agent)
         first = await world.start(thread, "begins first")
@@ -118,6 +119,7 @@ class RunStoreContract:
         last = await world.finish(first)
         await world.finish(await world.start(thread, "in the background", background=True))
         await world.finish(await world.start(thread, kind=RunKind.COMPACTION))
+        await world.journal.fork(forked(await world.history.whole(other.id), model="m/m", time=world.time()))
         await world.finish(await world.start(thread, "fails"), RunState.FAILED)
         await world.start(thread, "is at work")
         await world.turn(await world.default(await world.agent()), "somebody", "else")
