@@ -18,7 +18,7 @@ from letta_grpc.adapters.sql.rows import message_values
 from letta_grpc.adapters.sql.schema import conversations, messages
 from letta_grpc.adapters.sql.session import Session
 from letta_grpc.adapters.sql.values import conversation_values
-from letta_grpc.domain.forking import Fork, WholeThread
+from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import MessageId
 from letta_grpc.domain.runs import RunSpec
 
@@ -33,7 +33,10 @@ class Copying:
         self._thread = fork.thread
         self._brief = fork.brief
         self._id = fork.thread.conversation.id
-        self.removal = Removal("conversation", self._id)
+        # As long as this stands, the copy is not whole.
+        self._mark = Removal("conversation", self._id)
+        self._sought = {id_ for id_ in (fork.thread.summary_id, fork.thread.kept_from) if id_}
+        self._positions: dict[str, int] = {}
 
     def begin(self, connection: Connection, session: Session) -> tuple[StoredBrief, Step | None]:
         """Store what one step can; return the run, and the next step, None if that was all.
@@ -45,27 +48,39 @@ class Copying:
         connection.execute(insert(conversations), conversation_values(self._thread.conversation))
         spec = RunSpec(messages=(), kind=run.kind)
         position = add_run(session, run, spec, None, {"last_sequence_number": len(self._brief.events)})
-        self.removal.mark(connection)
-        return StoredBrief(position, self._brief), self._go_on(0, connection)
+        self._mark.mark(connection)
+        return StoredBrief(position, self._brief), self._store(0, connection)
 
-    def _go_on(self, begin: int, connection: Connection) -> Step | None:
-        # It may be removed meanwhile, and with it all that is its own.
+    def undo(self, connection: Connection) -> Step | None:
+        """Remove what one step can of a copy that is not whole; return the next step, None if that was all."""
+        return self._mark.go_on(connection) if self._mark.stands(connection) else None
+
+    def _go_on(self, start: int, connection: Connection) -> Step | None:
+        # It may have been deleted since the last step, and with it all that is its own.
         check_agent(connection, self._thread.conversation.agent_id)
+        return self._store(start, connection)
+
+    def _store(self, start: int, connection: Connection) -> Step | None:
         until = monotonic() + STEP_SECONDS
-        for index in range(begin, len(self._thread.messages), _ROWS):
+        for index in range(start, len(self._thread.messages), _ROWS):
             rows = self._thread.messages[index : index + _ROWS]
             connection.execute(ADD_MESSAGE, [message_values(message, self._id) for message in rows])
+            if not self._sought.isdisjoint(message.id for message in rows):
+                self._look_up(connection, len(rows))
             if monotonic() >= until:
                 return partial(self._go_on, index + _ROWS)
         if self._thread.summary_id:
-            _compact(connection, self._thread, self._thread.summary_id)
-        self.removal.unmark(connection)
+            self._compact(connection, self._thread.summary_id)
+        self._mark.unmark(connection)
         return None
 
+    def _look_up(self, connection: Connection, count: int) -> None:
+        # Among those just stored: ids have no index, and the last step would read all the others.
+        here = messages.c.conversation_id == self._id
+        newest = select(messages.c.id, messages.c.position).where(here).order_by(messages.c.position.desc()).limit(count)
+        self._positions.update({row[0]: row[1] for row in connection.execute(newest) if row[0] in self._sought})
 
-def _compact(connection: Connection, thread: WholeThread, summary_id: MessageId) -> None:
-    here = select(messages.c.position).where(messages.c.conversation_id == thread.conversation.id)
-    start = here.where(messages.c.id == (thread.kept_from or summary_id)).scalar_subquery()
-    summary = here.where(messages.c.id == summary_id).scalar_subquery()
-    compacted = update(conversations).where(conversations.c.id == thread.conversation.id)
-    connection.execute(compacted.values(context_start=start, summary_position=summary))
+    def _compact(self, connection: Connection, summary_id: MessageId) -> None:
+        start, summary = self._positions[self._thread.kept_from or summary_id], self._positions[summary_id]
+        compacted = update(conversations).where(conversations.c.id == self._id)
+        connection.execute(compacted.values(context_start=start, summary_position=summary))

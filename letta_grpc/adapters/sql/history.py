@@ -4,7 +4,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func
 
 from letta_grpc.adapters.sql.database import Database, Step
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.queries import AGENT_BLOCKS, CONVERSATION
+from letta_grpc.adapters.sql.queries import AGENT_BLOCKS, CONVERSATION, stays
 from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.rows import agent_of, block_of, context_of, conversation_of, from_json, message_of, thread_of
 from letta_grpc.adapters.sql.runs import check_idle
@@ -67,7 +67,7 @@ class SqlHistoryStore:
 
     async def list_of_agent(self, agent_id: AgentId, page: PageRequest) -> Page[Message]:
         """Return the messages of all of an agent's conversations."""
-        mine = select(conversations.c.id).where(conversations.c.agent_id == agent_id)
+        mine = select(conversations.c.id).where(conversations.c.agent_id == agent_id, stays(conversations.c.id))
         return await self._list(messages.c.conversation_id.in_(mine), page)
 
     async def _list(self, here: ColumnElement[bool], page: PageRequest) -> Page[Message]:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, select
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.full_text import WordIndex
+from letta_grpc.adapters.sql.queries import stays
 from letta_grpc.adapters.sql.rows import message_of, text_of_body
 from letta_grpc.adapters.sql.schema import conversations, messages
 from letta_grpc.adapters.sql.times import to_micros
@@ -49,7 +50,7 @@ def _search(connection: Connection, query: MessageQuery, phrases: Sequence[Seque
 
 
 def _statement(query: MessageQuery, phrases: Sequence[Sequence[str]]) -> Select[Any]:
-    statement = select(messages)
+    statement = select(messages).where(stays(messages.c.conversation_id))
     if query.conversation_id is not None:
         statement = statement.where(messages.c.conversation_id == query.conversation_id)
     if query.agent_id is not None:

@@ -58,13 +58,19 @@ class Removal:
         return None
 
     def mark(self, connection: Connection) -> None:
-        """Let nobody find it from here on; a server that ends before `unmark` removes it when it is back."""
+        """Let nobody find it from here on, an agent or a conversation; a server that ends before `unmark` then removes it."""
         connection.execute(insert(removals), {"id": self.id, "kind": self.kind, "until": self.until})
 
     def unmark(self, connection: Connection) -> None:
         """Undo `mark`."""
-        mine = (removals.c.id == self.id, removals.c.kind == self.kind, removals.c.until == self.until)
-        connection.execute(delete(removals).where(*mine))
+        connection.execute(delete(removals).where(*self._mine()))
+
+    def stands(self, connection: Connection) -> bool:
+        """Say whether it is marked."""
+        return connection.scalar(select(removals.c.id).where(*self._mine())) is not None
+
+    def _mine(self) -> tuple[ColumnElement[bool], ...]:
+        return (removals.c.id == self.id, removals.c.kind == self.kind, removals.c.until == self.until)
 
     # With a run go its steps and events, with an agent or a conversation what is left of its own: the schema says so of every
     # table. Messages go before their runs: the one of a copied or imported conversation has them all.

@@ -36,7 +36,7 @@ class ForkContract:
     async def test_what_begins_a_compacted_context_is_read_too(self, world: World, keeps: bool) -> None:  # noqa: FBT001 - a parameter of the test
         """The summary, and the first message that it kept."""
         thread = await _talked(world)
-        summary, kept = await _compacted(world, thread, keeps=keeps)
+        summary, kept = await compacted(world, thread, keeps=keeps)
         whole = await world.history.whole(thread.id)
         assert (whole.summary_id, whole.kept_from) == (summary.id, kept)
 
@@ -59,7 +59,7 @@ class ForkContract:
     async def test_a_fork_has_the_context_of_its_source(self, world: World, keeps: bool) -> None:  # noqa: FBT001 - a parameter of the test
         """Word for word; what the provider had counted there is not known of the copy."""
         thread = await _talked(world)
-        await _compacted(world, thread, keeps=keeps)
+        await compacted(world, thread, keeps=keeps)
         await world.turn(thread, "three", "third", context_tokens=9)
         fork = await _fork(world, thread)
         assert await world.history.whole(fork.brief.run.conversation_id) == fork.thread
@@ -73,7 +73,7 @@ class ForkContract:
         fork = await _fork(world, thread)
         copy = await world.conversations.get(None, fork.brief.run.conversation_id)
         await world.turn(copy, "three", "third")
-        await _compacted(world, copy, keeps=False)
+        await compacted(world, copy, keeps=False)
         await world.turn(thread, "four", "fourth")
         assert [m.text for m in (await world.history.load(copy.id)).messages] == ["In short."]
         assert [m.text for m in (await world.history.load(thread.id)).messages][-2:] == ["four", "fourth"]
@@ -116,7 +116,8 @@ async def _talked(world: World, thread: Conversation | None = None) -> Conversat
     return thread
 
 
-async def _compacted(world: World, thread: Conversation, *, keeps: bool) -> tuple[Message, MessageId | None]:
+async def compacted(world: World, thread: Conversation, *, keeps: bool) -> tuple[Message, MessageId | None]:
+    """Compact a conversation; return the summary, and the first message that stays behind it."""
     kept = (await world.history.list(thread.id, _ALL)).items[2].id if keeps else None
     claim = await world.start(thread)
     summary = replace(world.new_answer(claim, "In short."), role=Role.SUMMARY)

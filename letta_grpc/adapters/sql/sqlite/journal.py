@@ -84,7 +84,7 @@ class SqliteJournal:
             add_brief(group, stored, time_ns)
             return following
 
-        return self._long_changes.begin(begin, otherwise=copying.removal.go_on)
+        return self._long_changes.begin(begin, otherwise=copying.undo)
 
 
 def _found(group: Group, row: Row) -> Claim:

@@ -18,7 +18,7 @@ AGAIN_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Following:
-    """The step that comes next, who waits for the last one, and what comes instead of it once it has failed."""
+    """The step that comes next, who waits for the last one, and what is taken instead of a step that fails."""
 
     step: Step
     done: "asyncio.Future[None]"
@@ -37,22 +37,24 @@ class LongChanges:
         self._goes_on = False
         self._closed = False
 
-    def begin(self, step: Callable[[Group], Step | None], *, otherwise: Step | None = None) -> asyncio.Future[None]:
+    def begin(self, first: Callable[[Group], Step | None], *, otherwise: Step | None = None) -> asyncio.Future[None]:
         """Begin a change; return what completes with its last step, or fails with the one that fails.
 
         A step that the store fails, save the first, is taken again later, all the same: what is begun is to be ended, and
-        nobody could ask for it again where the first one hides what is changed. With `otherwise` that one is taken instead of
-        any step that fails, save the first, to undo what those before it did.
+        nobody could ask for it again where the first one hides what is changed. Where there is `otherwise`, to undo what was
+        done, that is taken instead of any step that fails, the first one too: the store may fail after it has committed.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def settle(taken: asyncio.Future[Step | None]) -> None:
-            if (error := taken.exception()) is not None:
-                done.set_exception(error)
-            else:
+            if (error := taken.exception()) is None:
                 self._follow(taken.result(), done, otherwise)
+                return
+            _fail(done, error)
+            if otherwise:
+                self.go_on_with(otherwise)
 
-        call(self._writer, step).add_done_callback(settle)
+        call(self._writer, first).add_done_callback(settle)
         # The caller may leave; the steps may not end half-way.
         return asyncio.shield(done)
 
@@ -84,11 +86,15 @@ class LongChanges:
         if (error := taken.exception()) is None:
             self._follow(taken.result(), following.done, following.otherwise)
             return
-        following.done.set_exception(error)
-        # Looked at here: asyncio would otherwise complain where nobody waits.
-        following.done.exception()
+        _fail(following.done, error)
         if following.otherwise:
             self.go_on_with(following.otherwise)
         elif isinstance(error, StoreUnavailable) and not self._closed:
             asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.go_on_with, following.step)
         self._go_on()
+
+
+def _fail(done: asyncio.Future[None], error: BaseException) -> None:
+    done.set_exception(error)
+    # Looked at here: asyncio would otherwise complain where nobody waits.
+    done.exception()
