@@ -2,6 +2,7 @@
 
 import hmac
 import logging
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -43,13 +44,15 @@ class ApiKeys:
 def _read(file: Path) -> tuple[bytes, ...]:
     """Return the keys in a file. Raises UnusableFileError, which quotes none of them."""
     try:
-        lines = file.read_bytes().splitlines()
+        lines = file.read_bytes().removeprefix(BOM_UTF8).splitlines()
     except OSError as error:
         raise UnusableFileError(f"cannot read the API keys: {error.strerror}: {file}") from error
     keys = {number: key for number, line in enumerate(lines, start=1) if (key := line.strip()) and not key.startswith(b"#")}
     for number, key in keys.items():
         if not (key.isascii() and key.decode().isprintable()):
             raise UnusableFileError(f"line {number} of {file} holds more than printable ASCII: no caller can send it")
+        if set(key) & set(b" ,"):
+            raise UnusableFileError(f"line {number} of {file} holds more than a key: one a line, no blanks, no commas")
     # Without one, everybody would be let in, or, where there are others, nobody who had one of these.
     if not keys:
         raise UnusableFileError(f"{file} holds no API key")

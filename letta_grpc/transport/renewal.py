@@ -37,7 +37,7 @@ class Renewable(Generic[T]):
         self._looking = Lock()
         # Before they are read: a change in between is one that the next look finds.
         self._seen = self._stamp()
-        self._held = read()
+        self._held = self._found()
         self._again = math.inf
         self._complaint: str | None = None
 
@@ -59,7 +59,7 @@ class Renewable(Generic[T]):
         if stamp == self._seen and monotonic() < self._again:
             return
         try:
-            found: T | UnusableFileError = self._read()
+            found: T | UnusableFileError = self._found()
         except UnusableFileError as error:
             found = error
         # Replaced while they were read: it may be a half of the old with a half of the new. The next look reads them again.
@@ -70,6 +70,13 @@ class Renewable(Generic[T]):
             self._refuse(str(found))
         else:
             self._take(found)
+
+    def _found(self) -> T:
+        for file in self._files:
+            # Whoever reads a pipe waits until somebody writes.
+            if file.exists() and not file.is_file():
+                raise UnusableFileError(f"{file} is not a file")
+        return self._read()
 
     def _refuse(self, complaint: str) -> None:
         if complaint != self._complaint:

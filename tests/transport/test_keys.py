@@ -1,6 +1,7 @@
 """Who is let in, and for how long."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,10 @@ def lets_in(keys: ApiKeys, key: str) -> bool:
 
 
 def test_keys_of_a_file_count_beside_those_that_are_given(file: Path) -> None:
-    file.write_text("# of the backend\r\nfirst\r\n\n  second key \n# old\n#third")
+    file.write_text("\ufeff# of the backend\r\nfirst\r\n\n  second \n# old\n#third")
     keys = ApiKeys(["given"], file)
-    tried = ("given", "first", "second key", "third", "#third", "# old", "fir", "")
-    assert [key for key in tried if key and lets_in(keys, key)] == ["given", "first", "second key"]
+    tried = ("given", "first", "second", "third", "#third", "old", "fir", "")
+    assert [key for key in tried if key and lets_in(keys, key)] == ["given", "first", "second"]
     for sent in ({}, {"authorization": "Bearer "}):
         with pytest.raises(CredentialsMissing):
             keys.check(sent, lambda: "somebody")
@@ -61,6 +62,8 @@ BROKEN = {
         "line 2 of {file} holds more than printable ASCII: no caller can send it",
     ),
     "tab": (b"first\tkey", "line 1 of {file} holds more than printable ASCII: no caller can send it"),
+    "two": (b"first second", "line 1 of {file} holds more than a key: one a line, no blanks, no commas"),
+    "list": (b"\nfirst,second", "line 2 of {file} holds more than a key: one a line, no blanks, no commas"),
     "no text": (b"\xff\xfe", "line 1 of {file} holds more than printable ASCII: no caller can send it"),
 }
 
@@ -78,6 +81,20 @@ def test_a_file_without_keys_lets_nobody_else_in_and_shuts_nobody_out(
     assert told == [f"the list of API keys in service stays: {complaint.format(file=file)}"]
     replace(file, b"other")
     assert [lets_in(keys, key) for key in ("secret", "other")] == [False, True]
+
+
+def test_a_pipe_is_read_by_nobody(file: Path, logged: pytest.LogCaptureFixture) -> None:
+    # It would be waited for.
+    os.mkfifo(file)
+    with pytest.raises(UnusableFileError, match="is not a file"):
+        ApiKeys((), file)
+    file.unlink()
+    file.write_text("secret")
+    keys = ApiKeys((), file)
+    file.unlink()
+    os.mkfifo(file)
+    assert lets_in(keys, "secret")
+    assert [record.message for record in logged.records] == [f"the list of API keys in service stays: {file} is not a file"]
 
 
 @pytest.mark.parametrize("name", BROKEN)
