@@ -50,10 +50,10 @@ test: $(EVERYTHING) .buf/googleapis grpcurl node page-tools ## Run every test
 	@$(MAKE) --no-print-directory $(AT_ONCE) test-core test-parts test-servers
 	@$(MAKE) --no-print-directory $(AT_ONCE) clients
 
-# They mostly wait, for processes that start and for what is killed to come back. Two at once take about the same time: the first
-# and the last, which follows it, as the one between them.
+# They mostly wait, for processes that start and for what is killed to come back. Two at once: the first takes so long that the
+# last, which begins when it has ended, ends with the second.
 .PHONY: test-core test-parts test-servers
-test-core:
+test-core: $(EVERYTHING)
 	@$(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
 test-parts:
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS) $(SERVER_TESTS))
