@@ -61,9 +61,11 @@ class Blocks:
         """Return a block. Raises BlockNotFound."""
         return await self._blocks.get(block_id)
 
-    async def list(self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None) -> Page[Block]:
+    async def list(
+        self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None, unattached: bool = False
+    ) -> Page[Block]:
         """Return a page of blocks."""
-        return await self._blocks.list(page, label=label, agent_id=agent_id)
+        return await self._blocks.list(page, label=label, agent_id=agent_id, unattached=unattached)
 
     async def update(self, block_id: BlockId, changes: Mapping[str, object], expected_version: int | None = None) -> Block:
         """Set the named fields. Raises BlockNotFound, ConcurrentChange, InvalidRequest, NameTaken."""

@@ -92,8 +92,10 @@ class BlockStore(Protocol):
         """Return a block. Raises BlockNotFound."""
         ...
 
-    async def list(self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None) -> Page[Block]:
-        """Return blocks with this label, of this agent."""
+    async def list(
+        self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None, unattached: bool = False
+    ) -> Page[Block]:
+        """Return blocks with this label, of this agent; with `unattached` those that no agent has."""
         ...
 
     async def update(
@@ -236,7 +238,10 @@ class RunStore(Protocol):
         ...
 
     async def last_turns(self, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:
-        """Return how many turns of an agent have COMPLETED, background work aside, and the last of them, newest end first."""
+        """Return how many turns of an agent have COMPLETED, background work aside, and the last of them, newest end first.
+
+        A copied conversation's run is none.
+        """
         ...
 
     async def list_steps(self, run_id: RunId, page: PageRequest) -> Page[Step]:

@@ -28,7 +28,7 @@ from letta_grpc.v1 import agents_pb2 as letta__grpc_dot_v1_dot_agents__pb2
 from letta_grpc.v1 import blocks_pb2 as letta__grpc_dot_v1_dot_blocks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!letta_grpc/v1/block_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1aletta_grpc/v1/agents.proto\x1a\x1aletta_grpc/v1/blocks.proto\"9\n\x12\x43reateBlockRequest\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\":\n\x13\x43reateBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"#\n\x0fGetBlockRequest\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\t\"7\n\x10GetBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"\x81\x01\n\x11ListBlocksRequest\x12\r\n\x05label\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ndescending\x18\x05 \x01(\x08\x12\x10\n\x08\x61\x66ter_id\x18\x06 \x01(\t\"S\n\x12ListBlocksResponse\x12$\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x14.letta_grpc.v1.Block\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb0\x01\n\x12UpdateBlockRequest\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\t\x12#\n\x05\x62lock\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Block\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1d\n\x10\x65xpected_version\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\":\n\x13UpdateBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"&\n\x12\x44\x65leteBlockRequest\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteBlockResponse\"8\n\x12\x41ttachBlockRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x10\n\x08\x62lock_id\x18\x02 \x01(\t\":\n\x13\x41ttachBlockResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\"8\n\x12\x44\x65tachBlockRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x10\n\x08\x62lock_id\x18\x02 \x01(\t\":\n\x13\x44\x65tachBlockResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent2\xdf\x06\n\x0c\x42lockService\x12k\n\x0b\x43reateBlock\x12!.letta_grpc.v1.CreateBlockRequest\x1a\".letta_grpc.v1.CreateBlockResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/blocks:\x01*\x12j\n\x08GetBlock\x12\x1e.letta_grpc.v1.GetBlockRequest\x1a\x1f.letta_grpc.v1.GetBlockResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/blocks/{block_id}\x12\x65\n\nListBlocks\x12 .letta_grpc.v1.ListBlocksRequest\x1a!.letta_grpc.v1.ListBlocksResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/blocks\x12v\n\x0bUpdateBlock\x12!.letta_grpc.v1.UpdateBlockRequest\x1a\".letta_grpc.v1.UpdateBlockResponse\" \x82\xd3\xe4\x93\x02\x1a\x32\x15/v1/blocks/{block_id}:\x01*\x12s\n\x0b\x44\x65leteBlock\x12!.letta_grpc.v1.DeleteBlockRequest\x1a\".letta_grpc.v1.DeleteBlockResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/v1/blocks/{block_id}\x12\x8f\x01\n\x0b\x41ttachBlock\x12!.letta_grpc.v1.AttachBlockRequest\x1a\".letta_grpc.v1.AttachBlockResponse\"9\x82\xd3\xe4\x93\x02\x33\"./v1/agents/{agent_id}/blocks/{block_id}:attach:\x01*\x12\x8f\x01\n\x0b\x44\x65tachBlock\x12!.letta_grpc.v1.DetachBlockRequest\x1a\".letta_grpc.v1.DetachBlockResponse\"9\x82\xd3\xe4\x93\x02\x33\"./v1/agents/{agent_id}/blocks/{block_id}:detach:\x01*B\x14\n\x10\x64\x65v.lettagrpc.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!letta_grpc/v1/block_service.proto\x12\rletta_grpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1aletta_grpc/v1/agents.proto\x1a\x1aletta_grpc/v1/blocks.proto\"9\n\x12\x43reateBlockRequest\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\":\n\x13\x43reateBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"#\n\x0fGetBlockRequest\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\t\"7\n\x10GetBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"\x95\x01\n\x11ListBlocksRequest\x12\r\n\x05label\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ndescending\x18\x05 \x01(\x08\x12\x10\n\x08\x61\x66ter_id\x18\x06 \x01(\t\x12\x12\n\nunattached\x18\x07 \x01(\x08\"S\n\x12ListBlocksResponse\x12$\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x14.letta_grpc.v1.Block\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb0\x01\n\x12UpdateBlockRequest\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\t\x12#\n\x05\x62lock\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Block\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1d\n\x10\x65xpected_version\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\":\n\x13UpdateBlockResponse\x12#\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Block\"&\n\x12\x44\x65leteBlockRequest\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteBlockResponse\"8\n\x12\x41ttachBlockRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x10\n\x08\x62lock_id\x18\x02 \x01(\t\":\n\x13\x41ttachBlockResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent\"8\n\x12\x44\x65tachBlockRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x10\n\x08\x62lock_id\x18\x02 \x01(\t\":\n\x13\x44\x65tachBlockResponse\x12#\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x14.letta_grpc.v1.Agent2\xdf\x06\n\x0c\x42lockService\x12k\n\x0b\x43reateBlock\x12!.letta_grpc.v1.CreateBlockRequest\x1a\".letta_grpc.v1.CreateBlockResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\"\n/v1/blocks:\x01*\x12j\n\x08GetBlock\x12\x1e.letta_grpc.v1.GetBlockRequest\x1a\x1f.letta_grpc.v1.GetBlockResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/blocks/{block_id}\x12\x65\n\nListBlocks\x12 .letta_grpc.v1.ListBlocksRequest\x1a!.letta_grpc.v1.ListBlocksResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/blocks\x12v\n\x0bUpdateBlock\x12!.letta_grpc.v1.UpdateBlockRequest\x1a\".letta_grpc.v1.UpdateBlockResponse\" \x82\xd3\xe4\x93\x02\x1a\x32\x15/v1/blocks/{block_id}:\x01*\x12s\n\x0b\x44\x65leteBlock\x12!.letta_grpc.v1.DeleteBlockRequest\x1a\".letta_grpc.v1.DeleteBlockResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/v1/blocks/{block_id}\x12\x8f\x01\n\x0b\x41ttachBlock\x12!.letta_grpc.v1.AttachBlockRequest\x1a\".letta_grpc.v1.AttachBlockResponse\"9\x82\xd3\xe4\x93\x02\x33\"./v1/agents/{agent_id}/blocks/{block_id}:attach:\x01*\x12\x8f\x01\n\x0b\x44\x65tachBlock\x12!.letta_grpc.v1.DetachBlockRequest\x1a\".letta_grpc.v1.DetachBlockResponse\"9\x82\xd3\xe4\x93\x02\x33\"./v1/agents/{agent_id}/blocks/{block_id}:detach:\x01*B\x14\n\x10\x64\x65v.lettagrpc.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,25 +59,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETBLOCKRESPONSE']._serialized_start=328
   _globals['_GETBLOCKRESPONSE']._serialized_end=383
   _globals['_LISTBLOCKSREQUEST']._serialized_start=386
-  _globals['_LISTBLOCKSREQUEST']._serialized_end=515
-  _globals['_LISTBLOCKSRESPONSE']._serialized_start=517
-  _globals['_LISTBLOCKSRESPONSE']._serialized_end=600
-  _globals['_UPDATEBLOCKREQUEST']._serialized_start=603
-  _globals['_UPDATEBLOCKREQUEST']._serialized_end=779
-  _globals['_UPDATEBLOCKRESPONSE']._serialized_start=781
-  _globals['_UPDATEBLOCKRESPONSE']._serialized_end=839
-  _globals['_DELETEBLOCKREQUEST']._serialized_start=841
-  _globals['_DELETEBLOCKREQUEST']._serialized_end=879
-  _globals['_DELETEBLOCKRESPONSE']._serialized_start=881
-  _globals['_DELETEBLOCKRESPONSE']._serialized_end=902
-  _globals['_ATTACHBLOCKREQUEST']._serialized_start=904
-  _globals['_ATTACHBLOCKREQUEST']._serialized_end=960
-  _globals['_ATTACHBLOCKRESPONSE']._serialized_start=962
-  _globals['_ATTACHBLOCKRESPONSE']._serialized_end=1020
-  _globals['_DETACHBLOCKREQUEST']._serialized_start=1022
-  _globals['_DETACHBLOCKREQUEST']._serialized_end=1078
-  _globals['_DETACHBLOCKRESPONSE']._serialized_start=1080
-  _globals['_DETACHBLOCKRESPONSE']._serialized_end=1138
-  _globals['_BLOCKSERVICE']._serialized_start=1141
-  _globals['_BLOCKSERVICE']._serialized_end=2004
+  _globals['_LISTBLOCKSREQUEST']._serialized_end=535
+  _globals['_LISTBLOCKSRESPONSE']._serialized_start=537
+  _globals['_LISTBLOCKSRESPONSE']._serialized_end=620
+  _globals['_UPDATEBLOCKREQUEST']._serialized_start=623
+  _globals['_UPDATEBLOCKREQUEST']._serialized_end=799
+  _globals['_UPDATEBLOCKRESPONSE']._serialized_start=801
+  _globals['_UPDATEBLOCKRESPONSE']._serialized_end=859
+  _globals['_DELETEBLOCKREQUEST']._serialized_start=861
+  _globals['_DELETEBLOCKREQUEST']._serialized_end=899
+  _globals['_DELETEBLOCKRESPONSE']._serialized_start=901
+  _globals['_DELETEBLOCKRESPONSE']._serialized_end=922
+  _globals['_ATTACHBLOCKREQUEST']._serialized_start=924
+  _globals['_ATTACHBLOCKREQUEST']._serialized_end=980
+  _globals['_ATTACHBLOCKRESPONSE']._serialized_start=982
+  _globals['_ATTACHBLOCKRESPONSE']._serialized_end=1040
+  _globals['_DETACHBLOCKREQUEST']._serialized_start=1042
+  _globals['_DETACHBLOCKREQUEST']._serialized_end=1098
+  _globals['_DETACHBLOCKRESPONSE']._serialized_start=1100
+  _globals['_DETACHBLOCKRESPONSE']._serialized_end=1158
+  _globals['_BLOCKSERVICE']._serialized_start=1161
+  _globals['_BLOCKSERVICE']._serialized_end=2024
 # @@protoc_insertion_point(module_scope)

@@ -127,6 +127,7 @@ class ListBlocksRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DESCENDING_FIELD_NUMBER: _builtins.int
     AFTER_ID_FIELD_NUMBER: _builtins.int
+    UNATTACHED_FIELD_NUMBER: _builtins.int
     label: _builtins.str
     """Only blocks with this label."""
     agent_id: _builtins.str
@@ -141,6 +142,8 @@ class ListBlocksRequest(_message.Message):
     """Begin after the block with this id, in the order asked for; with an id that is not in the list it is empty. A
     `page_token` goes before it.
     """
+    unattached: _builtins.bool
+    """Only blocks that no agent has, as those of deleted agents. Not together with `agent_id`."""
     def __init__(
         self,
         *,
@@ -150,10 +153,11 @@ class ListBlocksRequest(_message.Message):
         page_token: _builtins.str = ...,
         descending: _builtins.bool = ...,
         after_id: _builtins.str = ...,
+        unattached: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "agent_id", b"agent_id", "descending", b"descending", "label", b"label", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "agent_id", b"agent_id", "descending", b"descending", "label", b"label", "page_size", b"page_size", "page_token", b"page_token", "unattached", b"unattached"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,6 +63,7 @@ async def test_agents_and_blocks_are_changed_by_what_is_given(server: str) -> No
         assert len((await client.blocks.detach(agent.id, block.id)).memory_blocks) == 1
         assert (await client.blocks.update(block.id, value="some")).value == "some"
         assert [one.id async for one in client.blocks.list(label="shared")] == [block.id]
+        assert [one.id async for one in client.blocks.list(unattached=True)] == [block.id]
         await client.blocks.delete(block.id)
         await client.agents.delete(agent.id)
         with pytest.raises(AgentNotFound):

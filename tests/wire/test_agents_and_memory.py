@@ -175,6 +175,19 @@ async def test_a_deleted_agent_is_gone_with_what_is_its_own_and_its_blocks_stay(
     assert (await wire.blocks.GetBlock(block_service_pb2.GetBlockRequest(block_id=block.id))).block.value == "kept"
 
 
+async def test_blocks_that_no_agent_has_are_found(wire: Wire) -> None:
+    left, kept = await new_block(wire, label="orphans"), await new_block(wire, label="orphans")
+    gone = await talk(wire, memory_blocks=[blocks_pb2.Block(id=left.id), blocks_pb2.Block(label="other")])
+    one = await talk(wire, memory_blocks=[blocks_pb2.Block(id=kept.id)])
+    request = block_service_pb2.ListBlocksRequest(label="orphans", unattached=True)
+    assert list((await wire.blocks.ListBlocks(request)).blocks) == []
+    await wire.agents.DeleteAgent(agent_service_pb2.DeleteAgentRequest(agent_id=gone.agent_id))
+    assert [block.id for block in (await wire.blocks.ListBlocks(request)).blocks] == [left.id]
+    request.agent_id = one.agent_id
+    error = await failure_of(wire.blocks.ListBlocks(request))
+    assert fields_of(error) == {"unattached": "must not be set together with agent_id"}
+
+
 @requirement("conversation_default", "conversation_separate")
 async def test_threads_have_their_own_history_and_do_not_wait_for_each_other(wire: Wire) -> None:
     one = await talk(wire, "scripted/script")

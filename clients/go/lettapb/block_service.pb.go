@@ -224,7 +224,9 @@ type ListBlocksRequest struct {
 	Descending bool `protobuf:"varint,5,opt,name=descending,proto3" json:"descending,omitempty"`
 	// Begin after the block with this id, in the order asked for; with an id that is not in the list it is empty. A
 	// `page_token` goes before it.
-	AfterId       string `protobuf:"bytes,6,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
+	AfterId string `protobuf:"bytes,6,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
+	// Only blocks that no agent has, as those of deleted agents. Not together with `agent_id`.
+	Unattached    bool `protobuf:"varint,7,opt,name=unattached,proto3" json:"unattached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -299,6 +301,13 @@ func (x *ListBlocksRequest) GetAfterId() string {
 		return x.AfterId
 	}
 	return ""
+}
+
+func (x *ListBlocksRequest) GetUnattached() bool {
+	if x != nil {
+		return x.Unattached
+	}
+	return false
 }
 
 // A page of blocks.
@@ -772,7 +781,7 @@ const file_letta_grpc_v1_block_service_proto_rawDesc = "" +
 	"\x0fGetBlockRequest\x12\x19\n" +
 	"\bblock_id\x18\x01 \x01(\tR\ablockId\">\n" +
 	"\x10GetBlockResponse\x12*\n" +
-	"\x05block\x18\x01 \x01(\v2\x14.letta_grpc.v1.BlockR\x05block\"\xbb\x01\n" +
+	"\x05block\x18\x01 \x01(\v2\x14.letta_grpc.v1.BlockR\x05block\"\xdb\x01\n" +
 	"\x11ListBlocksRequest\x12\x14\n" +
 	"\x05label\x18\x01 \x01(\tR\x05label\x12\x19\n" +
 	"\bagent_id\x18\x02 \x01(\tR\aagentId\x12\x1b\n" +
@@ -782,7 +791,10 @@ const file_letta_grpc_v1_block_service_proto_rawDesc = "" +
 	"\n" +
 	"descending\x18\x05 \x01(\bR\n" +
 	"descending\x12\x19\n" +
-	"\bafter_id\x18\x06 \x01(\tR\aafterId\"j\n" +
+	"\bafter_id\x18\x06 \x01(\tR\aafterId\x12\x1e\n" +
+	"\n" +
+	"unattached\x18\a \x01(\bR\n" +
+	"unattached\"j\n" +
 	"\x12ListBlocksResponse\x12,\n" +
 	"\x06blocks\x18\x01 \x03(\v2\x14.letta_grpc.v1.BlockR\x06blocks\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdd\x01\n" +

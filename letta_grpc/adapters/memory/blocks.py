@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from letta_grpc.adapters.memory.state import MemoryState
@@ -28,10 +29,17 @@ class MemoryBlockStore:
         """Return a block."""
         return self._state.block(block_id)
 
-    async def list(self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None) -> Page[Block]:
-        """Return blocks with this label, of this agent."""
+    async def list(
+        self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None, unattached: bool = False
+    ) -> Page[Block]:
+        """Return blocks with this label, of this agent; with `unattached` those that no agent has."""
         attached = None if agent_id is None else set(self._state.attachments.get(agent_id, ()))
-        return self._state.blocks.page(page, lambda b: label in (None, b.label) and (attached is None or b.id in attached))
+        others = set(chain.from_iterable(self._state.attachments.values())) if unattached else set()
+
+        def fits(block: Block) -> bool:
+            return label in (None, block.label) and (attached is None or block.id in attached) and block.id not in others
+
+        return self._state.blocks.page(page, fits)
 
     async def update(
         self, block_id: BlockId, changes: Mapping[str, Any], update_time: datetime, expected_version: int | None = None

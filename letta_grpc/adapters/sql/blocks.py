@@ -33,13 +33,17 @@ class SqlBlockStore:
         """Return a block."""
         return await self._database.read(lambda connection: get_block(connection, block_id))
 
-    async def list(self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None) -> Page[Block]:
-        """Return blocks with this label, of this agent."""
+    async def list(
+        self, page: PageRequest, *, label: str | None = None, agent_id: AgentId | None = None, unattached: bool = False
+    ) -> Page[Block]:
+        """Return blocks with this label, of this agent; with `unattached` those that no agent has."""
         query = paged(select(blocks), blocks.c.position, page)
         if label is not None:
             query = query.where(blocks.c.label == label)
         if agent_id is not None:
             query = query.where(blocks.c.id.in_(select(agent_blocks.c.block_id).where(agent_blocks.c.agent_id == agent_id)))
+        if unattached:
+            query = query.where(~exists().where(agent_blocks.c.block_id == blocks.c.id))
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return page_of(rows, page, block_of)
 

@@ -46,12 +46,17 @@ class Blocks:
         *,
         label: str | None = None,
         agent_id: str | None = None,
+        unattached: bool = False,
         page_size: int | None = None,
         descending: bool = False,
     ) -> Generator[blocks_pb2.Block, None]:
-        """Iterate over blocks, oldest first unless `descending`, over all pages."""
+        """Iterate over blocks, oldest first unless `descending`, over all pages; `unattached`: those that no agent has."""
         request = block_service_pb2.ListBlocksRequest(
-            label=label or "", agent_id=agent_id or "", page_size=page_size or 0, descending=descending
+            label=label or "",
+            agent_id=agent_id or "",
+            unattached=unattached,
+            page_size=page_size or 0,
+            descending=descending,
         )
         return self._connection.pages(self._stub.ListBlocks, request, lambda page: page.blocks)
 

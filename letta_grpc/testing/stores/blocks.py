@@ -46,6 +46,17 @@ class BlockStoreContract:
         assert (await world.blocks.list(_ALL, label="human", agent_id=agent.id)).items == (human,)
         assert (await world.blocks.list(_ALL, agent_id=new_agent_id())).items == ()
 
+    async def test_blocks_that_no_agent_has_are_listed(self, world: World) -> None:
+        """Never attached, detached, or left by an agent that is deleted."""
+        loose, detached, left, shared = [await world.block(label) for label in ("loose", "detached", "left", "shared")]
+        deleted, stays = await world.agent(left, shared), await world.agent(detached, shared)
+        assert (await world.blocks.list(_ALL, unattached=True)).items == (loose,)
+        await world.agents.delete(deleted.id)
+        await world.memory.detach(stays.id, detached.id)
+        assert (await world.blocks.list(_ALL, unattached=True)).items == (loose, detached, left)
+        assert (await world.blocks.list(_ALL, unattached=True, label="left")).items == (left,)
+        assert (await world.blocks.list(PageRequest(size=1), unattached=True)).items == (loose,)
+
     async def test_a_list_is_read_page_by_page(self, world: World) -> None:
         """Both ways, with and without filters; an agent's blocks too go by creation."""
         blocks = [await world.block(f"b{n}") for n in range(7)]

@@ -117,6 +117,8 @@ def blocks_query_from_pb(request: block_service_pb2.ListBlocksRequest) -> tuple[
     with Rules() as rules:
         page = page_from_pb(rules, request, request.after_id)
         agent_id = rules.optional_id("agent_id", "agent", request.agent_id)
+        if request.agent_id and request.unattached:
+            rules.broken("unattached", "must not be set together with agent_id")
     return page, request.label or None, AgentId(agent_id) if agent_id else None
 
 

@@ -35,7 +35,11 @@ class BlockServicer:
     async def ListBlocks(self, request: pb.ListBlocksRequest, _call: Call) -> pb.ListBlocksResponse:
         """Return a page of blocks."""
         page, label, agent_id = blocks_query_from_pb(request)
-        found = await fitting(page, lambda part: self._blocks.list(part, label=label, agent_id=agent_id), block_to_pb)
+        found = await fitting(
+            page,
+            lambda part: self._blocks.list(part, label=label, agent_id=agent_id, unattached=request.unattached),
+            block_to_pb,
+        )
         return pb.ListBlocksResponse(blocks=found.items, next_page_token=token_of(found.next))
 
     async def UpdateBlock(self, request: pb.UpdateBlockRequest, _call: Call) -> pb.UpdateBlockResponse:

@@ -2955,6 +2955,9 @@ pub struct ListBlocksRequest {
     /// `page_token` goes before it.
     #[prost(string, tag = "6")]
     pub after_id: ::prost::alloc::string::String,
+    /// Only blocks that no agent has, as those of deleted agents. Not together with `agent_id`.
+    #[prost(bool, tag = "7")]
+    pub unattached: bool,
 }
 /// A page of blocks.
 #[derive(Clone, PartialEq, ::prost::Message)]
