@@ -51,7 +51,7 @@ def _read(file: Path) -> tuple[bytes, ...]:
     for number, key in keys.items():
         if not (key.isascii() and key.decode().isprintable()):
             raise UnusableFileError(f"line {number} of {file} holds more than printable ASCII: no caller can send it")
-        if set(key) & set(b" ,"):
+        if b" " in key or b"," in key:
             raise UnusableFileError(f"line {number} of {file} holds more than a key: one a line, no blanks, no commas")
     # Without one, everybody would be let in, or, where there are others, nobody who had one of these.
     if not keys:

@@ -1,10 +1,9 @@
 """How many queries a read costs, and that SQLite finds its way by index."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pytest
@@ -39,10 +38,9 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState
 from letta_grpc.ports.stores import RunFilter
-from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.asking import waiting
 from tests.requirements.registry import requirement
-from tests.support.sqlite_worlds import Opened, opened
+from tests.support.sqlite_worlds import Opened
 
 T = TypeVar("T")
 
@@ -90,12 +88,6 @@ class Watched:
             yield noted
         finally:
             event.remove(connection, "before_cursor_execute", note)
-
-
-@pytest.fixture
-async def file(tmp_path: Path) -> AsyncIterator[Opened]:
-    async with opened(tmp_path / "letta.db", FakeClock()) as file:
-        yield file
 
 
 async def test_a_page_of_agents_with_blocks_is_two_queries(file: Opened) -> None:

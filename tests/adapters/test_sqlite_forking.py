@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,17 +51,6 @@ async def begun(file: Opened, fork: Fork) -> asyncio.Future[None]:
         await until(lambda: unfinished(file))
     assert not storing.done()
     return storing
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "letta.db"
-
-
-@pytest.fixture
-async def file(path: Path) -> AsyncIterator[Opened]:
-    async with opened(path, FakeClock()) as it:
-        yield it
 
 
 @pytest.fixture

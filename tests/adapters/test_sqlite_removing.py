@@ -33,17 +33,6 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removing, "_ROWS", 1)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "letta.db"
-
-
-@pytest.fixture
-async def file(path: Path) -> AsyncIterator[Opened]:
-    async with opened(path, FakeClock()) as it:
-        yield it
-
-
 # What is left when all but one exchange in a default conversation is removed.
 ONE_TURN = {"removals": 0, "conversations": 1, "runs": 1, "messages": 2, "steps": 1, "waiting_calls": 0}
 

@@ -1,10 +1,8 @@
 """The index of words says what is stored, also of rows that others change while a search takes them in."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import pytest
 from sqlalchemy import Connection
 
 from letta_grpc.adapters.sql.database import Step
@@ -13,8 +11,7 @@ from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.domain.ids import RunId
 from letta_grpc.ports.search import MessageQuery
-from letta_grpc.testing.clocks import FakeClock
-from tests.support.sqlite_worlds import Opened, opened
+from tests.support.sqlite_worlds import Opened
 
 T = TypeVar("T")
 
@@ -39,12 +36,6 @@ class Overtaken:
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         return self._database.last_sequence_number(run_id)
-
-
-@pytest.fixture
-async def file(tmp_path: Path) -> AsyncIterator[Opened]:
-    async with opened(tmp_path / "letta.db", FakeClock()) as file:
-        yield file
 
 
 async def test_a_note_that_is_changed_while_a_search_takes_it_in_is_found_by_its_new_words(file: Opened) -> None:
