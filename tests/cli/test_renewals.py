@@ -109,6 +109,31 @@ def test_api_keys_are_exchanged_under_a_running_server(tmp_path: Path) -> None:
     assert (told["level"], told["event"]) == ("info", "a renewed list of API keys is in service")
 
 
+def test_a_stream_goes_on_when_its_key_leaves_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("old\n")
+    with serving_process(tmp_path, "--http", "127.0.0.1:0", "--api-keys-file", str(file)) as (line, _):
+        address, _, url = line.partition(" http=")
+        old, new = ({"authorization": f"Bearer {key}"} for key in ("old", "new"))
+        with (
+            httpx2.Client(base_url=f"{url}/api/v1", trust_env=False, timeout=30) as client,
+            grpc.insecure_channel(address) as channel,
+        ):
+            agent = client.post("/agents", json={"agent": {"model": "scripted/script"}}, headers=old).json()["agent"]["id"]
+            body = {"run": {"messages": [{"user": {"text": WAITING}}]}}
+            with client.stream("POST", f"/agents/{agent}/runs:stream", json=body, headers=old) as answer:
+                run_id, text = answer.headers["letta-run-id"], answer.iter_text()
+                assert any("text_delta" in piece for piece in text)
+                attach = RunServiceStub(channel).AttachRun
+                events = attach(pb.AttachRunRequest(run_id=run_id), timeout=30, metadata=tuple(old.items()))
+                assert next(events).events
+                replace(file, b"new\n")
+                cancel = f"/runs/{run_id}:cancel"
+                assert [client.post(cancel, json={}, headers=key).status_code for key in (old, new)] == [401, 200]
+                assert "run_finished" in "".join(text)
+                assert "run_finished" in "".join(str(one) for one in events)
+
+
 def test_a_server_does_not_start_without_the_keys_it_is_to_ask_for(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     refused = letta_grpc("serve", "--listen", "127.0.0.1:0", "--api-keys-file", str(file))

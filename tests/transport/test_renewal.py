@@ -270,3 +270,10 @@ def test_a_pair_that_does_not_fit_is_refused_at_the_start(installed: Installed) 
     installed.install_key(SECOND.key.read_bytes())
     with pytest.raises(UnusableFileError, match="does not belong to"):
         RenewableTls(installed.certificate, installed.key)
+
+
+def test_a_pipe_in_a_certificates_place_is_refused_and_not_waited_for(installed: Installed) -> None:
+    installed.certificate.unlink()
+    os.mkfifo(installed.certificate)
+    with pytest.raises(UnusableFileError, match=f"^{installed.certificate} is not a file$"):
+        RenewableTls(installed.certificate, installed.key)
