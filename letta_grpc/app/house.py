@@ -15,20 +15,6 @@ from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.model_catalog import ModelCatalog
 from letta_grpc.adapters.no_sandbox import NoSandbox
 from letta_grpc.adapters.sandbox import NamespaceSandbox
-from letta_grpc.adapters.sql.agent_files import SqlAgentImporter
-from letta_grpc.adapters.sql.agents import SqlAgentStore
-from letta_grpc.adapters.sql.blocks import SqlBlockStore
-from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
-from letta_grpc.adapters.sql.conversations import SqlConversationStore
-from letta_grpc.adapters.sql.history import SqlHistoryStore
-from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
-from letta_grpc.adapters.sql.memory import SqlMemoryStore
-from letta_grpc.adapters.sql.message_search import SqlMessageSearch
-from letta_grpc.adapters.sql.passages import SqlPassageStore
-from letta_grpc.adapters.sql.runs import SqlRunStore
-from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
-from letta_grpc.adapters.sql.steps import SqlStepStore
-from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.app.examination import State, sandbox_finding
 from letta_grpc.app.parts import (
     callbacks_of,
@@ -41,6 +27,7 @@ from letta_grpc.app.parts import (
     sandbox_of,
 )
 from letta_grpc.app.readiness import WatchedLeases
+from letta_grpc.app.stores import Stores
 from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.archive import Archive
@@ -52,7 +39,6 @@ from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.intake import Intake
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.mcp_servers import McpServers
-from letta_grpc.engine.meanings import Meanings
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.runs import Runs
 from letta_grpc.engine.sleeptime import SleeptimeWork
@@ -112,13 +98,28 @@ async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator
         stack.push_async_callback(models.close)
         sandbox = sandbox_of(settings)
         stack.push_async_callback(sandbox.aclose)
+        stores = Stores(database)
+        meanings = meanings_of(stack, settings, database, clock)
+        archive = Archive(passages=stores.passages, words=stores.passages, meanings=meanings, clock=clock)
+        mcp = await stack.enter_async_context(McpConnections(mcp_policy_of(settings)))
+        own_tools = BuiltinTools(
+            memory=stores.memory,
+            runs=stores.runs,
+            history=stores.history,
+            messages=stores.messages,
+            passages=archive,
+            agents=stores.agents,
+            clock=clock,
+        )
         ground = _Ground(
             settings=settings,
-            database=database,
+            stores=stores,
             leases=WatchedLeases(database.leases),
             models=models,
-            mcp=await stack.enter_async_context(McpConnections(mcp_policy_of(settings))),
-            meanings=meanings_of(stack, settings, database, clock),
+            archive=archive,
+            mcp=mcp,
+            own_tools=own_tools,
+            tools=ToolCatalog(own=own_tools, stored=stores.tools, sandbox=sandbox, servers=stores.mcp_servers, client=mcp),
             clock=clock,
             telemetry=telemetry,
             readers=Readers(),
@@ -134,64 +135,35 @@ class _Ground:
     """What the engine stands on."""
 
     settings: Settings
-    database: SqliteDatabase
+    stores: Stores
     leases: WatchedLeases
     models: Models
+    archive: Archive
     mcp: McpConnections
-    meanings: Meanings | None
+    own_tools: BuiltinTools
+    tools: ToolCatalog
     clock: Clock
     telemetry: Telemetry | None
     readers: Readers
     keys: ApiKeys
     sandbox: NamespaceSandbox | NoSandbox
 
-    @property
-    def history(self) -> SqlHistoryStore:
-        return SqlHistoryStore(self.database)
-
-    @property
-    def archive(self) -> Archive:
-        passages = SqlPassageStore(self.database)
-        return Archive(passages=passages, words=passages, meanings=self.meanings, clock=self.clock)
-
-    @property
-    def own_tools(self) -> BuiltinTools:
-        return BuiltinTools(
-            memory=SqlMemoryStore(self.database),
-            runs=SqlRunStore(self.database),
-            history=self.history,
-            messages=SqlMessageSearch(self.database),
-            passages=self.archive,
-            agents=SqlAgentStore(self.database),
-            clock=self.clock,
-        )
-
-    @property
-    def tools(self) -> ToolCatalog:
-        return ToolCatalog(
-            own=self.own_tools,
-            stored=SqlToolStore(self.database),
-            sandbox=self.sandbox,
-            servers=SqlMcpServerStore(self.database),
-            client=self.mcp,
-        )
-
 
 def _supervisor(ground: _Ground) -> Supervisor:
-    database, settings = ground.database, ground.settings
+    stores, settings = ground.stores, ground.settings
     tracing: Tracing = ground.telemetry.tracing if ground.telemetry else NoTracing()
     children = Children(
-        runs=SqlRunStore(database),
-        history=ground.history,
-        log=database.log,
+        runs=stores.runs,
+        history=stores.history,
+        log=stores.log,
         models=ground.models,
         clock=ground.clock,
         tracing=tracing,
     )
     return Supervisor(
         loop=AgentLoop(
-            history=ground.history,
-            runs=SqlRunStore(ground.database),
+            history=stores.history,
+            runs=stores.runs,
             models=ground.models,
             tools=ground.tools,
             children=children,
@@ -201,16 +173,16 @@ def _supervisor(ground: _Ground) -> Supervisor:
         ),
         children=children,
         sleeptime=SleeptimeWork(
-            agents=SqlAgentStore(database),
-            runs=SqlRunStore(database),
-            history=ground.history,
+            agents=stores.agents,
+            runs=stores.runs,
+            history=stores.history,
             models=ground.models,
             clock=ground.clock,
         ),
-        callbacks=Callbacks(store=SqlCallbackStore(database), sender=callbacks_of(settings), clock=ground.clock),
-        journal=database.journal,
+        callbacks=Callbacks(store=stores.callbacks, sender=callbacks_of(settings), clock=ground.clock),
+        journal=stores.journal,
         leases=ground.leases,
-        log=database.log,
+        log=stores.log,
         codec=ProtoEventCodec(),
         readers=ground.readers,
         clock=ground.clock,
@@ -221,36 +193,33 @@ def _supervisor(ground: _Ground) -> Supervisor:
 
 
 def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
-    database, models, clock, settings = ground.database, ground.models, ground.clock, ground.settings
+    stores, models, clock, settings = ground.stores, ground.models, ground.clock, ground.settings
     shelf = ToolShelf(
         own=ground.own_tools,
-        tools=SqlToolStore(database),
-        named=SqlToolStore(database),
-        attachments=SqlAgentTools(database),
+        tools=stores.tools,
+        named=stores.tools,
+        attachments=stores.agent_tools,
         sandbox=ground.sandbox,
         clock=clock,
     )
-    blocks, memory, conversations = SqlBlockStore(database), SqlMemoryStore(database), SqlConversationStore(database)
     runs = Runs(
         supervisor=supervisor,
-        log=database.log,
-        runs=SqlRunStore(database),
-        steps=SqlStepStore(database),
-        history=ground.history,
+        log=stores.log,
+        runs=stores.runs,
+        steps=stores.steps,
+        history=stores.history,
         models=models,
-        intake=Intake(
-            shapes=JsonSchema(), images=images_of(settings), callbacks=callbacks_of(settings), runs=SqlRunStore(database)
-        ),
+        intake=Intake(shapes=JsonSchema(), images=images_of(settings), callbacks=callbacks_of(settings), runs=stores.runs),
         readers=ground.readers,
         clock=clock,
     )
     agents = Agents(
-        agents=SqlAgentStore(database),
-        conversations=conversations,
-        blocks=blocks,
-        memory=memory,
-        history=ground.history,
-        messages=SqlMessageSearch(database),
+        agents=stores.agents,
+        conversations=stores.conversations,
+        blocks=stores.blocks,
+        memory=stores.memory,
+        history=stores.history,
+        messages=stores.messages,
         models=models,
         tools=ground.tools,
         clock=clock,
@@ -262,28 +231,28 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
         captures=Captures(agents=agents, runs=runs, models=models),
         agent_files=AgentFiles(
             agents=agents,
-            conversations=conversations,
-            history=ground.history,
-            passages=SqlPassageStore(database),
-            tools=SqlToolStore(database),
+            conversations=stores.conversations,
+            history=stores.history,
+            passages=stores.passages,
+            tools=stores.tools,
             own_tools=ground.own_tools,
-            importer=SqlAgentImporter(database),
+            importer=stores.agent_files,
             clock=clock,
         ),
         conversations=Conversations(
-            conversations=conversations,
-            agents=SqlAgentStore(database),
-            history=ground.history,
-            journal=database.journal,
+            conversations=stores.conversations,
+            agents=stores.agents,
+            history=stores.history,
+            journal=stores.journal,
             models=models,
             clock=clock,
         ),
-        blocks=Blocks(blocks, memory, clock),
+        blocks=Blocks(stores.blocks, stores.memory, clock),
         mcp_servers=McpServers(
-            servers=SqlMcpServerStore(database),
+            servers=stores.mcp_servers,
             client=ground.mcp,
-            tools=SqlToolStore(database),
-            named=SqlToolStore(database),
+            tools=stores.tools,
+            named=stores.tools,
             reserved=frozenset(ground.own_tools.names()),
             clock=clock,
         ),
