@@ -22,7 +22,7 @@ EXIT_CODES = {
     Exit.FAILED: "the run or the operation failed",
     Exit.USAGE: "wrong arguments or settings",
     Exit.UNAVAILABLE: "the server cannot be reached, is stopping, or did not answer in time",
-    Exit.NOT_FOUND: "there is no such agent or run",
+    Exit.NOT_FOUND: "what was named is not there",
     Exit.CANNOT_START: "the server cannot start: its port is taken, its database cannot be used, …",
     Exit.DENIED: "the API key is missing or wrong",
     Exit.WAITING: "tool calls wait for answers: see `letta-grpc runs waiting`",

@@ -45,7 +45,7 @@ def read_settings(flags: Flags, **fixed: str) -> Settings:
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     is_switch = field.annotation is bool
-    flag, default = name.replace("_", "-"), "" if field.default is None else f" Default: {field.default}."
+    flag, default = name.replace("_", "-"), "" if field.default in (None, ()) else f" Default: {field.default}."
     option = typer.Option(
         f"--{flag}/--no-{flag}" if is_switch else f"--{flag}",
         envvar=variable_of(name),

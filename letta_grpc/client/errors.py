@@ -314,7 +314,7 @@ class TooManyStreams(Exhausted):
 
 
 class MessageTooLarge(Exhausted):
-    """The request is larger than the server takes."""
+    """The request is larger than the server takes, or its answer than clients take."""
 
     reasons = ("MESSAGE_TOO_LARGE",)
 

@@ -250,7 +250,7 @@ class TooManyStreams(Exhausted):
 
 
 class MessageTooLarge(LettaError):
-    """The request is larger than the server takes."""
+    """The request is larger than the server takes, or its answer than clients take."""
 
     reason = "MESSAGE_TOO_LARGE"
 

@@ -28,7 +28,7 @@ _ALWAYS = frozenset(
         pb.EVENT_KIND_RUN_FINISHED,
     }
 )
-# A unit is sent once it is this large, however few characters it has: a response holds at most 1 MiB.
+# A unit is sent once it is this large, however few characters it has: a response is not to become much larger.
 _MAX_UNIT_BYTES = 256 * 1024
 
 

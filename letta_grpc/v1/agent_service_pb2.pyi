@@ -140,7 +140,7 @@ class ListAgentsRequest(_message.Message):
     name: _builtins.str
     """Only agents of this name."""
     page_size: _builtins.int
-    """How many at most. 1 to 1000; default 50."""
+    """How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     descending: _builtins.bool
@@ -435,7 +435,7 @@ class ListMessagesRequest(_message.Message):
     they were stored.
     """
     page_size: _builtins.int
-    """How many at most. 1 to 1000; default 50."""
+    """How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     descending: _builtins.bool

@@ -110,7 +110,9 @@ class RunFirstRule(_message.Message):
 
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     arguments: _builtins.str
-    """JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all."""
+    """JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all.
+    At most 64 KiB.
+    """
     def __init__(
         self,
         *,
@@ -194,7 +196,7 @@ class ConstrainChildRule(_message.Message):
 
     @_builtins.property
     def arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """JSON text of an object by tool: these arguments stand over what the model writes under their names."""
+        """JSON text of an object by tool, at most 64 KiB: these arguments stand over what the model writes under their names."""
 
     def __init__(
         self,
@@ -592,7 +594,7 @@ class Agent(_message.Message):
 
     @_builtins.property
     def tool_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolRule]:
-        """Rules about its tools. At most 64."""
+        """Rules about its tools. At most 64, and 64 KiB in all."""
 
     @_builtins.property
     def tool_approvals(self) -> _containers.ScalarMap[_builtins.str, _builtins.bool]:

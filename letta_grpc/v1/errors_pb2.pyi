@@ -63,11 +63,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STREAM_RECYCLED: _ErrorReason.ValueType  # 31
     """ABORTED, with RetryInfo: the server ended the stream to spread connections. Attach again."""
     ERROR_REASON_RESOURCE_IN_USE: _ErrorReason.ValueType  # 32
-    """FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id` and its `conversation_id`, or
-    `conversation_id` alone for the default conversation of an agent.
+    """FAILED_PRECONDITION: it is in use, and cannot be removed or emptied. Metadata: `active_run_id` and `conversation_id` while
+    a run is at work; `conversation_id` alone where calls wait for answers, or where it is the default one of its agent.
     """
     ERROR_REASON_CONCURRENT_CHANGE: _ErrorReason.ValueType  # 33
-    """ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`."""
+    """ABORTED, with RetryInfo: another writer changed the resource first; read it and try again. Metadata: `block_id`."""
     ERROR_REASON_APPROVAL_PENDING: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION: tool calls of the conversation wait for answers. Metadata: `run_id`, `tool_call_ids` (comma list)."""
     ERROR_REASON_APPROVAL_EXPIRED: _ErrorReason.ValueType  # 35
@@ -161,11 +161,11 @@ ERROR_REASON_CONVERSATION_BUSY: ErrorReason.ValueType  # 30
 ERROR_REASON_STREAM_RECYCLED: ErrorReason.ValueType  # 31
 """ABORTED, with RetryInfo: the server ended the stream to spread connections. Attach again."""
 ERROR_REASON_RESOURCE_IN_USE: ErrorReason.ValueType  # 32
-"""FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id` and its `conversation_id`, or
-`conversation_id` alone for the default conversation of an agent.
+"""FAILED_PRECONDITION: it is in use, and cannot be removed or emptied. Metadata: `active_run_id` and `conversation_id` while
+a run is at work; `conversation_id` alone where calls wait for answers, or where it is the default one of its agent.
 """
 ERROR_REASON_CONCURRENT_CHANGE: ErrorReason.ValueType  # 33
-"""ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`."""
+"""ABORTED, with RetryInfo: another writer changed the resource first; read it and try again. Metadata: `block_id`."""
 ERROR_REASON_APPROVAL_PENDING: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION: tool calls of the conversation wait for answers. Metadata: `run_id`, `tool_call_ids` (comma list)."""
 ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 35

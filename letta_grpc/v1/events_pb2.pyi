@@ -4,7 +4,7 @@ isort:skip_file
 Events: what happens in a run, numbered from 1 without a gap.
 
 Promises, per run: numbers strictly rise and none is missing or doubled; every reader gets the same bytes for a
-number; an event is on disk before anyone sees it; a stream can be resumed after any number; `run_finished` comes
+number; an event is committed before anyone sees it; a stream can be resumed after any number; `run_finished` comes
 exactly once, as the last event. With a filter they hold for what passes it. Heartbeats are not stored.
 """
 

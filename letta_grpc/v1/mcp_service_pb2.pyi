@@ -124,7 +124,7 @@ class ListMcpServersRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     DESCENDING_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """How many at most. 1 to 1000; default 50."""
+    """How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     descending: _builtins.bool

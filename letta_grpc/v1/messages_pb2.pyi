@@ -149,7 +149,8 @@ class Image(_message.Message):
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     url: _builtins.str
     """An http or https address, fetched once before the run is accepted; at most 16 in a request. A repeated request fetches
-    nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks: a setting.
+    nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks are
+    refused unless the setting `image_private_addresses` allows them.
     """
     data: _builtins.bytes
     """The bytes."""
@@ -326,7 +327,9 @@ class Approve(_message.Message):
 
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     arguments: _builtins.str
-    """JSON text to run it with in place of the model's arguments. Absent: as the model wrote them."""
+    """JSON text to run it with in place of the model's arguments. Absent: as the model wrote them. At most
+    256 KiB.
+    """
     def __init__(
         self,
         *,
@@ -588,7 +591,7 @@ class ToolReturnsInput(_message.Message):
     RETURNS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def returns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolReturn]:
-        """At least one; each call once."""
+        """At least one; each call once. At most 1 MiB in all."""
 
     def __init__(
         self,

@@ -110,7 +110,9 @@ Global___StreamRunRequest: _TypeAlias = StreamRunRequest  # noqa: Y015
 
 @_typing.final
 class StreamRunResponse(_message.Message):
-    """Some events of the run, in order: one when the reader is up to date, all that waits (at most 1 MiB) when it is not."""
+    """Some events of the run, in order: one when the reader is up to date, all that waits when it is not: at most
+    256 KiB, or a single event, which has at most 2 MiB.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -694,7 +696,7 @@ class ListRunsRequest(_message.Message):
     background: _builtins.bool
     """Only background runs, or only others."""
     page_size: _builtins.int
-    """How many at most. 1 to 1000; default 50."""
+    """How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     descending: _builtins.bool
@@ -798,7 +800,9 @@ class ListRunEventsRequest(_message.Message):
     after_sequence_number: _builtins.int
     """Begin after this number."""
     page_size: _builtins.int
-    """How many at most. 1 to 1000; default 50. A page may be shorter: it holds at most 1 MiB."""
+    """How many at most. 1 to 1000; default 50. A page may be shorter: it holds 1 MiB, or a single larger
+    event; only an empty `next_page_token` is the end.
+    """
     page_token: _builtins.str
     """`next_page_token` of the page before; then `after_sequence_number` is not looked at."""
     def __init__(
@@ -860,7 +864,7 @@ class ListStepsRequest(_message.Message):
     run_id: _builtins.str
     """Those of this run. Empty: of all runs that `agent_id` means."""
     page_size: _builtins.int
-    """How many at most. 1 to 1000; default 50."""
+    """How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     descending: _builtins.bool
@@ -976,7 +980,7 @@ class ListRunMessagesRequest(_message.Message):
     run_id: _builtins.str
     """The run."""
     page_size: _builtins.int
-    """How many at most. 1 to 1000; default 50."""
+    """How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     descending: _builtins.bool

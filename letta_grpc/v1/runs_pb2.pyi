@@ -42,7 +42,9 @@ class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.Val
     RUN_STATE_FAILED: _RunState.ValueType  # 5
     """Ended by an error; `error` says which."""
     RUN_STATE_CANCELLED: _RunState.ValueType  # 6
-    """Ended by CancelRun, by an INTERRUPT start or by its disconnect policy."""
+    """Ended by CancelRun, by an INTERRUPT start, by its disconnect policy, or with the run whose tool waits for it. Also the end of
+    a run that the server makes to deny calls that waited.
+    """
 
 class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
     """Where a run stands. COMPLETED, INTERRUPTED, FAILED and CANCELLED are final."""
@@ -60,7 +62,9 @@ RUN_STATE_INTERRUPTED: RunState.ValueType  # 4
 RUN_STATE_FAILED: RunState.ValueType  # 5
 """Ended by an error; `error` says which."""
 RUN_STATE_CANCELLED: RunState.ValueType  # 6
-"""Ended by CancelRun, by an INTERRUPT start or by its disconnect policy."""
+"""Ended by CancelRun, by an INTERRUPT start, by its disconnect policy, or with the run whose tool waits for it. Also the end of
+a run that the server makes to deny calls that waited.
+"""
 Global___RunState: _TypeAlias = RunState  # noqa: Y015
 
 class _StopReason:
@@ -404,7 +408,7 @@ class RunSpec(_message.Message):
     """Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
     characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
     interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
-    that begin with `letta-grpc.`. Told is whoever answers 2xx within 10 s.
+    that begin with `letta-grpc.`. A 2xx answer within 10 s counts as told.
     No answer, 408, 425, 429 and 5xx are tried again, after 5 s, 30 s, 2 min, 10 min and 1 h, also after a restart; so it may
     come twice. Redirects are not followed. Addresses of private networks are refused unless the server's settings allow them.
     An answer to waiting calls takes none from the run that waits.
@@ -444,9 +448,9 @@ class RunSpec(_message.Message):
     @_builtins.property
     def tool_choice(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-        offered these alone; it is told twice when it answers in words, then the run fails with INVALID_MODEL_OUTPUT. Rules of the
-        agent count more: where they allow none of these, it is offered what they allow. An answer to waiting calls takes none from
-        the run that waits.
+        offered these alone. Where it answers in words it is told so, twice at most, then the run fails with INVALID_MODEL_OUTPUT.
+        The agent's rules take precedence: where they allow none of these, it is offered what they allow. An answer to waiting calls
+        takes none from the run that waits.
         """
 
     def __init__(
@@ -734,7 +738,9 @@ class Run(_message.Message):
     """What it is for."""
     @_builtins.property
     def parent_run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The runs whose tools have called this one, the outermost first."""
+        """The runs whose tools have called this one, the outermost first. At most 8: a call beyond them is an error return, as is one
+        of an agent that waits for its caller already.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

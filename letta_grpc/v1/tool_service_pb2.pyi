@@ -179,7 +179,7 @@ class ListToolsRequest(_message.Message):
     name: _builtins.str
     """Only the tool of this name."""
     page_size: _builtins.int
-    """How many at most. 1 to 1000; default 50."""
+    """How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     descending: _builtins.bool

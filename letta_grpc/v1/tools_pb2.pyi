@@ -48,8 +48,8 @@ class PythonSource(_message.Message):
 
     @_builtins.property
     def secrets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the agent's secrets that it gets, as environment variables. At most 64. A call on behalf of an agent that lacks one
-        is an error return.
+        """Names of the agent's secrets that it gets, as environment variables: letters, digits and `_`, no digit first, at most
+        128 characters. At most 64. A call on behalf of an agent that lacks one is an error return.
         """
 
     def __init__(

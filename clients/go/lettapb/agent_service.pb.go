@@ -226,7 +226,7 @@ type ListAgentsRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Only agents that have all these tags.
 	Tags []string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
-	// How many at most. 1 to 1000; default 50.
+	// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -797,7 +797,7 @@ type ListMessagesRequest struct {
 	// The conversation; empty or `default` means the agent's default one, `-` all of them, their messages in the order in which
 	// they were stored.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// How many at most. 1 to 1000; default 50.
+	// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

@@ -157,6 +157,7 @@ func (x *ModelSettings) GetReasoningEffort() string {
 type RunFirstRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all.
+	// At most 64 KiB.
 	Arguments     *string `protobuf:"bytes,1,opt,name=arguments,proto3,oneof" json:"arguments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -278,7 +279,7 @@ type ConstrainChildRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names of tools; at least one.
 	Children []string `protobuf:"bytes,1,rep,name=children,proto3" json:"children,omitempty"`
-	// JSON text of an object by tool: these arguments stand over what the model writes under their names.
+	// JSON text of an object by tool, at most 64 KiB: these arguments stand over what the model writes under their names.
 	Arguments     map[string]string `protobuf:"bytes,2,rep,name=arguments,proto3" json:"arguments,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -866,7 +867,7 @@ type Agent struct {
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// How it speaks. Default REACT. Cannot be changed.
 	Kind AgentKind `protobuf:"varint,15,opt,name=kind,proto3,enum=letta_grpc.v1.AgentKind" json:"kind,omitempty"`
-	// Rules about its tools. At most 64.
+	// Rules about its tools. At most 64, and 64 KiB in all.
 	ToolRules []*ToolRule `protobuf:"bytes,16,rep,name=tool_rules,json=toolRules,proto3" json:"tool_rules,omitempty"`
 	// Whether calls of a tool wait for approval, by its name; of others the tool itself says so. At most 64.
 	ToolApprovals map[string]bool `protobuf:"bytes,17,rep,name=tool_approvals,json=toolApprovals,proto3" json:"tool_approvals,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`

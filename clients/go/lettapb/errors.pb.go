@@ -65,10 +65,10 @@ const (
 	ErrorReason_ERROR_REASON_CONVERSATION_BUSY ErrorReason = 30
 	// ABORTED, with RetryInfo: the server ended the stream to spread connections. Attach again.
 	ErrorReason_ERROR_REASON_STREAM_RECYCLED ErrorReason = 31
-	// FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id` and its `conversation_id`, or
-	// `conversation_id` alone for the default conversation of an agent.
+	// FAILED_PRECONDITION: it is in use, and cannot be removed or emptied. Metadata: `active_run_id` and `conversation_id` while
+	// a run is at work; `conversation_id` alone where calls wait for answers, or where it is the default one of its agent.
 	ErrorReason_ERROR_REASON_RESOURCE_IN_USE ErrorReason = 32
-	// ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`.
+	// ABORTED, with RetryInfo: another writer changed the resource first; read it and try again. Metadata: `block_id`.
 	ErrorReason_ERROR_REASON_CONCURRENT_CHANGE ErrorReason = 33
 	// FAILED_PRECONDITION: tool calls of the conversation wait for answers. Metadata: `run_id`, `tool_call_ids` (comma list).
 	ErrorReason_ERROR_REASON_APPROVAL_PENDING ErrorReason = 34

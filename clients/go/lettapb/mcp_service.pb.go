@@ -211,7 +211,7 @@ func (x *GetMcpServerResponse) GetServer() *McpServer {
 // Which part of the list.
 type ListMcpServersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many at most. 1 to 1000; default 50.
+	// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

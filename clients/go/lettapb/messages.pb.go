@@ -396,7 +396,8 @@ type isImage_Source interface {
 
 type Image_Url struct {
 	// An http or https address, fetched once before the run is accepted; at most 16 in a request. A repeated request fetches
-	// nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks: a setting.
+	// nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks are
+	// refused unless the setting `image_private_addresses` allows them.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3,oneof"`
 }
 
@@ -750,7 +751,8 @@ func (*Decision_Deny) isDecision_Kind() {}
 // Lets a call run.
 type Approve struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// JSON text to run it with in place of the model's arguments. Absent: as the model wrote them.
+	// JSON text to run it with in place of the model's arguments. Absent: as the model wrote them. At most
+	// 256 KiB.
 	Arguments     *string `protobuf:"bytes,1,opt,name=arguments,proto3,oneof" json:"arguments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1337,7 +1339,7 @@ func (x *ApprovalInput) GetDecisions() []*Decision {
 // Returns of client tools. They need not cover all calls that wait.
 type ToolReturnsInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At least one; each call once.
+	// At least one; each call once. At most 1 MiB in all.
 	Returns       []*ToolReturn `protobuf:"bytes,1,rep,name=returns,proto3" json:"returns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

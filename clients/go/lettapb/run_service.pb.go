@@ -190,7 +190,8 @@ func (x *StreamRunRequest) GetOptions() *StreamOptions {
 	return nil
 }
 
-// Some events of the run, in order: one when the reader is up to date, all that waits (at most 1 MiB) when it is not.
+// Some events of the run, in order: one when the reader is up to date, all that waits when it is not: at most
+// 256 KiB, or a single event, which has at most 2 MiB.
 type StreamRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run.
@@ -1337,7 +1338,7 @@ type ListRunsRequest struct {
 	CreateTimeFrom *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time_from,json=createTimeFrom,proto3" json:"create_time_from,omitempty"`
 	// Only runs accepted before this time.
 	CreateTimeBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time_before,json=createTimeBefore,proto3" json:"create_time_before,omitempty"`
-	// How many at most. 1 to 1000; default 50.
+	// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
 	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before.
 	PageToken string `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1537,7 +1538,8 @@ type ListRunEventsRequest struct {
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// Begin after this number.
 	AfterSequenceNumber int32 `protobuf:"varint,2,opt,name=after_sequence_number,json=afterSequenceNumber,proto3" json:"after_sequence_number,omitempty"`
-	// How many at most. 1 to 1000; default 50. A page may be shorter: it holds at most 1 MiB.
+	// How many at most. 1 to 1000; default 50. A page may be shorter: it holds 1 MiB, or a single larger
+	// event; only an empty `next_page_token` is the end.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before; then `after_sequence_number` is not looked at.
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1663,7 +1665,7 @@ type ListStepsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Those of this run. Empty: of all runs that `agent_id` means.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// How many at most. 1 to 1000; default 50.
+	// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1902,7 +1904,7 @@ type ListRunMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// How many at most. 1 to 1000; default 50.
+	// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

@@ -41,7 +41,8 @@ const (
 	RunState_RUN_STATE_INTERRUPTED RunState = 4
 	// Ended by an error; `error` says which.
 	RunState_RUN_STATE_FAILED RunState = 5
-	// Ended by CancelRun, by an INTERRUPT start or by its disconnect policy.
+	// Ended by CancelRun, by an INTERRUPT start, by its disconnect policy, or with the run whose tool waits for it. Also the end of
+	// a run that the server makes to deny calls that waited.
 	RunState_RUN_STATE_CANCELLED RunState = 6
 )
 
@@ -667,7 +668,7 @@ type RunSpec struct {
 	// Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
 	// characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
 	// interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
-	// that begin with `letta-grpc.`. Told is whoever answers 2xx within 10 s.
+	// that begin with `letta-grpc.`. A 2xx answer within 10 s counts as told.
 	// No answer, 408, 425, 429 and 5xx are tried again, after 5 s, 30 s, 2 min, 10 min and 1 h, also after a restart; so it may
 	// come twice. Redirects are not followed. Addresses of private networks are refused unless the server's settings allow them.
 	// An answer to waiting calls takes none from the run that waits.
@@ -677,9 +678,9 @@ type RunSpec struct {
 	// Marks the run as background work, for listings. Every run goes on without its caller.
 	Background bool `protobuf:"varint,14,opt,name=background,proto3" json:"background,omitempty"`
 	// The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-	// offered these alone; it is told twice when it answers in words, then the run fails with INVALID_MODEL_OUTPUT. Rules of the
-	// agent count more: where they allow none of these, it is offered what they allow. An answer to waiting calls takes none from
-	// the run that waits.
+	// offered these alone. Where it answers in words it is told so, twice at most, then the run fails with INVALID_MODEL_OUTPUT.
+	// The agent's rules take precedence: where they allow none of these, it is offered what they allow. An answer to waiting calls
+	// takes none from the run that waits.
 	ToolChoice    []string `protobuf:"bytes,15,rep,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1088,7 +1089,8 @@ type Run struct {
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The run whose waiting calls this one answers.
 	ResumesRunId *string `protobuf:"bytes,5,opt,name=resumes_run_id,json=resumesRunId,proto3,oneof" json:"resumes_run_id,omitempty"`
-	// The runs whose tools have called this one, the outermost first.
+	// The runs whose tools have called this one, the outermost first. At most 8: a call beyond them is an error return, as is one
+	// of an agent that waits for its caller already.
 	ParentRunIds []string `protobuf:"bytes,6,rep,name=parent_run_ids,json=parentRunIds,proto3" json:"parent_run_ids,omitempty"`
 	// Where it stands.
 	State RunState `protobuf:"varint,7,opt,name=state,proto3,enum=letta_grpc.v1.RunState" json:"state,omitempty"`

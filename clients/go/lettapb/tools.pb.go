@@ -37,8 +37,8 @@ type PythonSource struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Whether it may use the network. Default: no.
 	AllowNetwork bool `protobuf:"varint,3,opt,name=allow_network,json=allowNetwork,proto3" json:"allow_network,omitempty"`
-	// Names of the agent's secrets that it gets, as environment variables. At most 64. A call on behalf of an agent that lacks one
-	// is an error return.
+	// Names of the agent's secrets that it gets, as environment variables: letters, digits and `_`, no digit first, at most
+	// 128 characters. At most 64. A call on behalf of an agent that lacks one is an error return.
 	Secrets []string `protobuf:"bytes,4,rep,name=secrets,proto3" json:"secrets,omitempty"`
 	// Whether it gets all of the agent's secrets, not only those that it names. Default: no.
 	AllSecrets    bool `protobuf:"varint,5,opt,name=all_secrets,json=allSecrets,proto3" json:"all_secrets,omitempty"`

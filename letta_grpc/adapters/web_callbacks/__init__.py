@@ -1,4 +1,4 @@
-"""Telling callers over HTTP that their runs have ended, by httpx, which is loaded on first use.
+"""Telling callers over HTTP that their runs have ended, by httpx2, which is loaded on first use.
 
 posting.py   one request, and where it may go
 """

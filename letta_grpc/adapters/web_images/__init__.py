@@ -1,4 +1,4 @@
-"""Pictures from the web, by httpx, which is loaded on first use.
+"""Pictures from the web, by httpx2, which is loaded on first use.
 
 fetching.py   requests, redirects, and where they may go
 """

@@ -56,6 +56,7 @@ pub struct ModelSettings {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunFirstRule {
     /// JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all.
+    /// At most 64 KiB.
     #[prost(string, optional, tag = "1")]
     pub arguments: ::core::option::Option<::prost::alloc::string::String>,
 }
@@ -71,7 +72,7 @@ pub struct ConstrainChildRule {
     /// Names of tools; at least one.
     #[prost(string, repeated, tag = "1")]
     pub children: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// JSON text of an object by tool: these arguments stand over what the model writes under their names.
+    /// JSON text of an object by tool, at most 64 KiB: these arguments stand over what the model writes under their names.
     #[prost(map = "string, string", tag = "2")]
     pub arguments: ::std::collections::HashMap<
         ::prost::alloc::string::String,
@@ -224,7 +225,7 @@ pub struct Agent {
     /// How it speaks. Default REACT. Cannot be changed.
     #[prost(enumeration = "AgentKind", tag = "15")]
     pub kind: i32,
-    /// Rules about its tools. At most 64.
+    /// Rules about its tools. At most 64, and 64 KiB in all.
     #[prost(message, repeated, tag = "16")]
     pub tool_rules: ::prost::alloc::vec::Vec<ToolRule>,
     /// Whether calls of a tool wait for approval, by its name; of others the tool itself says so. At most 64.
@@ -364,7 +365,8 @@ pub mod image {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Source {
         /// An http or https address, fetched once before the run is accepted; at most 16 in a request. A repeated request fetches
-        /// nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks: a setting.
+        /// nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks are
+        /// refused unless the setting `image_private_addresses` allows them.
         #[prost(string, tag = "1")]
         Url(::prost::alloc::string::String),
         /// The bytes.
@@ -453,7 +455,8 @@ pub mod decision {
 /// Lets a call run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Approve {
-    /// JSON text to run it with in place of the model's arguments. Absent: as the model wrote them.
+    /// JSON text to run it with in place of the model's arguments. Absent: as the model wrote them. At most
+    /// 256 KiB.
     #[prost(string, optional, tag = "1")]
     pub arguments: ::core::option::Option<::prost::alloc::string::String>,
 }
@@ -583,7 +586,7 @@ pub struct ApprovalInput {
 /// Returns of client tools. They need not cover all calls that wait.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToolReturnsInput {
-    /// At least one; each call once.
+    /// At least one; each call once. At most 1 MiB in all.
     #[prost(message, repeated, tag = "1")]
     pub returns: ::prost::alloc::vec::Vec<ToolReturn>,
 }
@@ -706,8 +709,8 @@ pub struct PythonSource {
     /// Whether it may use the network. Default: no.
     #[prost(bool, tag = "3")]
     pub allow_network: bool,
-    /// Names of the agent's secrets that it gets, as environment variables. At most 64. A call on behalf of an agent that lacks one
-    /// is an error return.
+    /// Names of the agent's secrets that it gets, as environment variables: letters, digits and `_`, no digit first, at most
+    /// 128 characters. At most 64. A call on behalf of an agent that lacks one is an error return.
     #[prost(string, repeated, tag = "4")]
     pub secrets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Whether it gets all of the agent's secrets, not only those that it names. Default: no.
@@ -901,10 +904,10 @@ pub enum ErrorReason {
     ConversationBusy = 30,
     /// ABORTED, with RetryInfo: the server ended the stream to spread connections. Attach again.
     StreamRecycled = 31,
-    /// FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id` and its `conversation_id`, or
-    /// `conversation_id` alone for the default conversation of an agent.
+    /// FAILED_PRECONDITION: it is in use, and cannot be removed or emptied. Metadata: `active_run_id` and `conversation_id` while
+    /// a run is at work; `conversation_id` alone where calls wait for answers, or where it is the default one of its agent.
     ResourceInUse = 32,
-    /// ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`.
+    /// ABORTED, with RetryInfo: another writer changed the resource first; read it and try again. Metadata: `block_id`.
     ConcurrentChange = 33,
     /// FAILED_PRECONDITION: tool calls of the conversation wait for answers. Metadata: `run_id`, `tool_call_ids` (comma list).
     ApprovalPending = 34,
@@ -1146,7 +1149,7 @@ pub struct RunSpec {
     /// Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
     /// characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
     /// interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
-    /// that begin with `letta-grpc.`. Told is whoever answers 2xx within 10 s.
+    /// that begin with `letta-grpc.`. A 2xx answer within 10 s counts as told.
     /// No answer, 408, 425, 429 and 5xx are tried again, after 5 s, 30 s, 2 min, 10 min and 1 h, also after a restart; so it may
     /// come twice. Redirects are not followed. Addresses of private networks are refused unless the server's settings allow them.
     /// An answer to waiting calls takes none from the run that waits.
@@ -1162,9 +1165,9 @@ pub struct RunSpec {
     #[prost(bool, tag = "14")]
     pub background: bool,
     /// The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-    /// offered these alone; it is told twice when it answers in words, then the run fails with INVALID_MODEL_OUTPUT. Rules of the
-    /// agent count more: where they allow none of these, it is offered what they allow. An answer to waiting calls takes none from
-    /// the run that waits.
+    /// offered these alone. Where it answers in words it is told so, twice at most, then the run fails with INVALID_MODEL_OUTPUT.
+    /// The agent's rules take precedence: where they allow none of these, it is offered what they allow. An answer to waiting calls
+    /// takes none from the run that waits.
     #[prost(string, repeated, tag = "15")]
     pub tool_choice: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -1246,7 +1249,8 @@ pub struct Run {
     /// The run whose waiting calls this one answers.
     #[prost(string, optional, tag = "5")]
     pub resumes_run_id: ::core::option::Option<::prost::alloc::string::String>,
-    /// The runs whose tools have called this one, the outermost first.
+    /// The runs whose tools have called this one, the outermost first. At most 8: a call beyond them is an error return, as is one
+    /// of an agent that waits for its caller already.
     #[prost(string, repeated, tag = "6")]
     pub parent_run_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Where it stands.
@@ -1348,7 +1352,8 @@ pub enum RunState {
     Interrupted = 4,
     /// Ended by an error; `error` says which.
     Failed = 5,
-    /// Ended by CancelRun, by an INTERRUPT start or by its disconnect policy.
+    /// Ended by CancelRun, by an INTERRUPT start, by its disconnect policy, or with the run whose tool waits for it. Also the end of
+    /// a run that the server makes to deny calls that waited.
     Cancelled = 6,
 }
 impl RunState {
@@ -1675,7 +1680,7 @@ pub struct ListAgentsRequest {
     /// Only agents that have all these tags.
     #[prost(string, repeated, tag = "2")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -1783,7 +1788,7 @@ pub struct ListMessagesRequest {
     /// they were stored.
     #[prost(string, tag = "2")]
     pub conversation_id: ::prost::alloc::string::String,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -2540,7 +2545,7 @@ pub struct ListPassagesRequest {
     /// Only notes that have all these tags.
     #[prost(string, repeated, tag = "2")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -2942,7 +2947,7 @@ pub struct ListBlocksRequest {
     /// Only blocks of this agent.
     #[prost(string, tag = "2")]
     pub agent_id: ::prost::alloc::string::String,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -3331,7 +3336,7 @@ pub struct ListConversationsRequest {
     /// The agent.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -4224,7 +4229,7 @@ pub struct GetMcpServerResponse {
 /// Which part of the list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMcpServersRequest {
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -4757,7 +4762,8 @@ pub struct StreamRunRequest {
     #[prost(message, optional, tag = "5")]
     pub options: ::core::option::Option<StreamOptions>,
 }
-/// Some events of the run, in order: one when the reader is up to date, all that waits (at most 1 MiB) when it is not.
+/// Some events of the run, in order: one when the reader is up to date, all that waits when it is not: at most
+/// 256 KiB, or a single event, which has at most 2 MiB.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamRunResponse {
     /// The run.
@@ -5014,7 +5020,7 @@ pub struct ListRunsRequest {
     /// Only runs accepted before this time.
     #[prost(message, optional, tag = "7")]
     pub create_time_before: ::core::option::Option<::prost_types::Timestamp>,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "8")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -5053,7 +5059,8 @@ pub struct ListRunEventsRequest {
     /// Begin after this number.
     #[prost(int32, tag = "2")]
     pub after_sequence_number: i32,
-    /// How many at most. 1 to 1000; default 50. A page may be shorter: it holds at most 1 MiB.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter: it holds 1 MiB, or a single larger
+    /// event; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// `next_page_token` of the page before; then `after_sequence_number` is not looked at.
@@ -5076,7 +5083,7 @@ pub struct ListStepsRequest {
     /// Those of this run. Empty: of all runs that `agent_id` means.
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -5123,7 +5130,7 @@ pub struct ListRunMessagesRequest {
     /// The run.
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// `next_page_token` of the page before.
@@ -5630,7 +5637,7 @@ pub struct ListToolsRequest {
     /// Only tools that have all these tags. Built-in tools have none.
     #[prost(string, repeated, tag = "2")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How many at most. 1 to 1000; default 50.
+    /// How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
     #[prost(int32, tag = "3")]
     pub page_size: i32,
     /// `next_page_token` of the page before.

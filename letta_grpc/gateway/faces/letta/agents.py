@@ -196,14 +196,14 @@ OPERATIONS: Sequence[Operation] = (
         "/v1/agents/",
         create,
         differs="`embedding` and what belongs to it, `compaction_settings`, `response_format`, `message_buffer_autoclear`, "
-        "`initial_message_sequence`, `identity_ids`, `hidden`, `project_id`, folders and sources are let be",
+        "`initial_message_sequence`, `identity_ids`, `hidden`, `project_id`, folders and sources are ignored",
     ),
     Operation(
         "GET",
         "/v1/agents/",
         list_agents,
         "tools, blocks and tags are always in",
-        "`order_by=updated_at` and `last_stop_reason` are 501; `project_id` is let be; "
+        "`order_by=updated_at` and `last_stop_reason` are 501; `project_id` is ignored; "
         "`pending_approval` and `message_ids` are told where one agent is shown",
     ),
     Operation("GET", "/v1/agents/count", count),

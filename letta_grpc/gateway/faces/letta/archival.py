@@ -144,7 +144,9 @@ def _note_id(ask: Ask) -> str:
 
 _ARCHIVE = "/v1/agents/{agent_id}/archival-memory"
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", _ARCHIVE, create, "needs no embedding model", "`created_at` is let be: a note is as old as its keeping"),
+    Operation(
+        "POST", _ARCHIVE, create, "needs no embedding model", "`created_at` is ignored: a note is as old as its keeping"
+    ),
     Operation("GET", _ARCHIVE, list_passages),
     Operation("GET", f"{_ARCHIVE}/search", search, "by words too, not by meaning alone", "looks for dates among the 50 best"),
     Operation("PATCH", f"{_ARCHIVE}/{{memory_id}}", update),

@@ -109,7 +109,7 @@ def _block_id(ask: Ask) -> str:
 
 
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", "/v1/blocks/", create, differs="`tags`, `hidden`, templates and projects are let be"),
+    Operation("POST", "/v1/blocks/", create, differs="`tags`, `hidden`, templates and projects are ignored"),
     Operation("GET", "/v1/blocks/", list_blocks, differs="no block has tags, a template or an identity: none is found by one"),
     Operation("GET", "/v1/blocks/count", count),
     Operation("GET", "/v1/blocks/{block_id}", retrieve),

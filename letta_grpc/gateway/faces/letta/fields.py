@@ -1,4 +1,4 @@
-"""What a body holds, by kind. Anything else in its place is told by its name, with 422; what nobody asks for is let be."""
+"""What a body holds, by kind. Anything else in its place is told by its name, with 422; what nobody asks for is ignored."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

@@ -145,7 +145,7 @@ OPERATIONS: Sequence[Operation] = (
         send,
         "queues behind a run at work; repeated by otid it is one run",
         "no token ids, no logprobs; `name`, `sender_id` and `group_id` of messages and `detail` of "
-        "pictures are let be; a message has at most 1 MiB, pictures included; "
+        "pictures are ignored; a message has at most 1 MiB, pictures included; "
         "refused are words of the assistant's, and answers behind a message",
     ),
     Operation(

@@ -139,7 +139,7 @@ export type ListAgentsRequest = Message<"letta_grpc.v1.ListAgentsRequest"> & {
   tags: string[];
 
   /**
-   * How many at most. 1 to 1000; default 50.
+   * How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
    *
    * @generated from field: int32 page_size = 3;
    */
@@ -437,7 +437,7 @@ export type ListMessagesRequest = Message<"letta_grpc.v1.ListMessagesRequest"> &
   conversationId: string;
 
   /**
-   * How many at most. 1 to 1000; default 50.
+   * How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
    *
    * @generated from field: int32 page_size = 3;
    */

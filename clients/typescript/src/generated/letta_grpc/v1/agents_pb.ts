@@ -68,6 +68,7 @@ export const ModelSettingsSchema: GenMessage<ModelSettings> = /*@__PURE__*/
 export type RunFirstRule = Message<"letta_grpc.v1.RunFirstRule"> & {
   /**
    * JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all.
+   * At most 64 KiB.
    *
    * @generated from field: optional string arguments = 1;
    */
@@ -125,7 +126,7 @@ export type ConstrainChildRule = Message<"letta_grpc.v1.ConstrainChildRule"> & {
   children: string[];
 
   /**
-   * JSON text of an object by tool: these arguments stand over what the model writes under their names.
+   * JSON text of an object by tool, at most 64 KiB: these arguments stand over what the model writes under their names.
    *
    * @generated from field: map<string, string> arguments = 2;
    */
@@ -491,7 +492,7 @@ export type Agent = Message<"letta_grpc.v1.Agent"> & {
   kind: AgentKind;
 
   /**
-   * Rules about its tools. At most 64.
+   * Rules about its tools. At most 64, and 64 KiB in all.
    *
    * @generated from field: repeated letta_grpc.v1.ToolRule tool_rules = 16;
    */

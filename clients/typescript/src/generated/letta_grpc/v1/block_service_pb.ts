@@ -126,7 +126,7 @@ export type ListBlocksRequest = Message<"letta_grpc.v1.ListBlocksRequest"> & {
   agentId: string;
 
   /**
-   * How many at most. 1 to 1000; default 50.
+   * How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
    *
    * @generated from field: int32 page_size = 3;
    */

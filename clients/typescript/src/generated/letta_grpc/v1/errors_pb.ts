@@ -235,15 +235,15 @@ export enum ErrorReason {
   STREAM_RECYCLED = 31,
 
   /**
-   * FAILED_PRECONDITION: the resource is in use and cannot be removed. Metadata: `active_run_id` and its `conversation_id`, or
-   * `conversation_id` alone for the default conversation of an agent.
+   * FAILED_PRECONDITION: it is in use, and cannot be removed or emptied. Metadata: `active_run_id` and `conversation_id` while
+   * a run is at work; `conversation_id` alone where calls wait for answers, or where it is the default one of its agent.
    *
    * @generated from enum value: ERROR_REASON_RESOURCE_IN_USE = 32;
    */
   RESOURCE_IN_USE = 32,
 
   /**
-   * ABORTED: another writer changed the resource first; read it and try again. Metadata: `block_id`.
+   * ABORTED, with RetryInfo: another writer changed the resource first; read it and try again. Metadata: `block_id`.
    *
    * @generated from enum value: ERROR_REASON_CONCURRENT_CHANGE = 33;
    */

@@ -108,7 +108,8 @@ export type Image = Message$1<"letta_grpc.v1.Image"> & {
   source: {
     /**
      * An http or https address, fetched once before the run is accepted; at most 16 in a request. A repeated request fetches
-     * nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks: a setting.
+     * nothing. One that cannot be had, within 10 s and 3 redirects, refuses the request. Addresses of private networks are
+     * refused unless the setting `image_private_addresses` allows them.
      *
      * @generated from field: string url = 1;
      */
@@ -318,7 +319,8 @@ export const DecisionSchema: GenMessage<Decision> = /*@__PURE__*/
  */
 export type Approve = Message$1<"letta_grpc.v1.Approve"> & {
   /**
-   * JSON text to run it with in place of the model's arguments. Absent: as the model wrote them.
+   * JSON text to run it with in place of the model's arguments. Absent: as the model wrote them. At most
+   * 256 KiB.
    *
    * @generated from field: optional string arguments = 1;
    */
@@ -613,7 +615,7 @@ export const ApprovalInputSchema: GenMessage<ApprovalInput> = /*@__PURE__*/
  */
 export type ToolReturnsInput = Message$1<"letta_grpc.v1.ToolReturnsInput"> & {
   /**
-   * At least one; each call once.
+   * At least one; each call once. At most 1 MiB in all.
    *
    * @generated from field: repeated letta_grpc.v1.ToolReturn returns = 1;
    */

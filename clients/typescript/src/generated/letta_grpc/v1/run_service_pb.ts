@@ -124,7 +124,8 @@ export const StreamRunRequestSchema: GenMessage<StreamRunRequest> = /*@__PURE__*
   messageDesc(file_letta_grpc_v1_run_service, 1);
 
 /**
- * Some events of the run, in order: one when the reader is up to date, all that waits (at most 1 MiB) when it is not.
+ * Some events of the run, in order: one when the reader is up to date, all that waits when it is not: at most
+ * 256 KiB, or a single event, which has at most 2 MiB.
  *
  * @generated from message letta_grpc.v1.StreamRunResponse
  */
@@ -786,7 +787,7 @@ export type ListRunsRequest = Message<"letta_grpc.v1.ListRunsRequest"> & {
   createTimeBefore?: Timestamp | undefined;
 
   /**
-   * How many at most. 1 to 1000; default 50.
+   * How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
    *
    * @generated from field: int32 page_size = 8;
    */
@@ -885,7 +886,8 @@ export type ListRunEventsRequest = Message<"letta_grpc.v1.ListRunEventsRequest">
   afterSequenceNumber: number;
 
   /**
-   * How many at most. 1 to 1000; default 50. A page may be shorter: it holds at most 1 MiB.
+   * How many at most. 1 to 1000; default 50. A page may be shorter: it holds 1 MiB, or a single larger
+   * event; only an empty `next_page_token` is the end.
    *
    * @generated from field: int32 page_size = 3;
    */
@@ -948,7 +950,7 @@ export type ListStepsRequest = Message<"letta_grpc.v1.ListStepsRequest"> & {
   runId: string;
 
   /**
-   * How many at most. 1 to 1000; default 50.
+   * How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
    *
    * @generated from field: int32 page_size = 2;
    */
@@ -1075,7 +1077,7 @@ export type ListRunMessagesRequest = Message<"letta_grpc.v1.ListRunMessagesReque
   runId: string;
 
   /**
-   * How many at most. 1 to 1000; default 50.
+   * How many at most. 1 to 1000; default 50. A page may be shorter; only an empty `next_page_token` is the end.
    *
    * @generated from field: int32 page_size = 2;
    */

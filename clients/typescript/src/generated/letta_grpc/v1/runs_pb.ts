@@ -212,7 +212,7 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
    * Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
    * characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
    * interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
-   * that begin with `letta-grpc.`. Told is whoever answers 2xx within 10 s.
+   * that begin with `letta-grpc.`. A 2xx answer within 10 s counts as told.
    * No answer, 408, 425, 429 and 5xx are tried again, after 5 s, 30 s, 2 min, 10 min and 1 h, also after a restart; so it may
    * come twice. Redirects are not followed. Addresses of private networks are refused unless the server's settings allow them.
    * An answer to waiting calls takes none from the run that waits.
@@ -237,9 +237,9 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
 
   /**
    * The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-   * offered these alone; it is told twice when it answers in words, then the run fails with INVALID_MODEL_OUTPUT. Rules of the
-   * agent count more: where they allow none of these, it is offered what they allow. An answer to waiting calls takes none from
-   * the run that waits.
+   * offered these alone. Where it answers in words it is told so, twice at most, then the run fails with INVALID_MODEL_OUTPUT.
+   * The agent's rules take precedence: where they allow none of these, it is offered what they allow. An answer to waiting calls
+   * takes none from the run that waits.
    *
    * @generated from field: repeated string tool_choice = 15;
    */
@@ -449,7 +449,8 @@ export type Run = Message<"letta_grpc.v1.Run"> & {
   resumesRunId?: string | undefined;
 
   /**
-   * The runs whose tools have called this one, the outermost first.
+   * The runs whose tools have called this one, the outermost first. At most 8: a call beyond them is an error return, as is one
+   * of an agent that waits for its caller already.
    *
    * @generated from field: repeated string parent_run_ids = 6;
    */
@@ -701,7 +702,8 @@ export enum RunState {
   FAILED = 5,
 
   /**
-   * Ended by CancelRun, by an INTERRUPT start or by its disconnect policy.
+   * Ended by CancelRun, by an INTERRUPT start, by its disconnect policy, or with the run whose tool waits for it. Also the end of
+   * a run that the server makes to deny calls that waited.
    *
    * @generated from enum value: RUN_STATE_CANCELLED = 6;
    */

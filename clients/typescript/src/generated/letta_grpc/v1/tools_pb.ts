@@ -47,8 +47,8 @@ export type PythonSource = Message<"letta_grpc.v1.PythonSource"> & {
   allowNetwork: boolean;
 
   /**
-   * Names of the agent's secrets that it gets, as environment variables. At most 64. A call on behalf of an agent that lacks one
-   * is an error return.
+   * Names of the agent's secrets that it gets, as environment variables: letters, digits and `_`, no digit first, at most
+   * 128 characters. At most 64. A call on behalf of an agent that lacks one is an error return.
    *
    * @generated from field: repeated string secrets = 4;
    */
