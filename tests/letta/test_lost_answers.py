@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,7 +14,7 @@ from uuid import uuid4
 import pytest
 from letta_client import AsyncLetta
 
-from tests.support.letta import Site, script, user
+from tests.support.letta import Site, script, serving_site, user
 from tests.support.listening import listening
 
 WORDS = script([{"text": "one "}, {"text": "two"}])
@@ -109,6 +111,38 @@ def test_without_the_header_or_with_another_body_it_is_another_run(site: Site) -
         assert site.post(path, {"messages": user(text)}, **headers).is_success
     # Of the last only the newest run counts, which said something else.
     assert kept(site, agent_id) == (4, ["hi", "hi", "ho", "hi"])
+
+
+def test_a_repeated_request_finds_its_run_in_the_queue(site: Site) -> None:
+    agent_id = site.agent()
+    path = f"/v1/agents/{agent_id}/messages"
+    waiting = site.post(f"{path}/async", {"messages": user(script([{"wait_for_cancel": True}]))}).json()["id"]
+    ours, behind = (script([{"text": text}]) for text in ("ours", "behind"))
+    first, _ = (site.post(f"{path}/async", {"messages": user(text)}).json()["id"] for text in (ours, behind))
+    assert site.post(f"{path}/async", {"messages": user(ours)}, **RETRY).json()["id"] == first
+    assert site.post(f"/api/v1/runs/{waiting}:cancel", {}).is_success
+    assert site.post(path, {"messages": user(ours)}, **RETRY).json()["messages"][0]["run_id"] == first
+    assert kept(site, agent_id)[0] == 3
+
+
+def test_what_counts_is_how_long_ago_a_run_ended_not_how_old_it_is(tmp_path: Path) -> None:
+    with serving_site(tmp_path) as site:
+        agent_id = site.agent()
+        path = f"/v1/agents/{agent_id}/messages"
+
+        def said_again() -> str:
+            run_id: str = site.post(path, {"messages": user(WORDS)}, **RETRY).json()["messages"][0]["run_id"]
+            return run_id
+
+        def a_minute_ago(column: str) -> None:
+            with closing(sqlite3.connect(tmp_path / "letta.db")) as database, database:
+                assert database.execute(f"UPDATE runs SET {column} = {column} - 61000000").rowcount == 1  # noqa: S608 - ours
+
+        first = said_again()
+        a_minute_ago("create_time")
+        assert said_again() == first
+        a_minute_ago("end_time")
+        assert said_again() != first
 
 
 def test_the_same_otid_is_one_run_by_whichever_route_and_mode(site: Site) -> None:

@@ -2,7 +2,8 @@
 
 A request whose messages have an `otid` starts under a request id made of it: repeated it finds its run, by whichever route and
 in whichever mode it comes. Of others the digest of the input is kept with the run; the SDKs say in a header that they repeat,
-and a repeated request whose input is that of the conversation's newest run is taken for the same.
+and a repeated request whose input is that of a run of the conversation, at work, in its queue, or the last that has ended, is
+taken for the same.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from letta_grpc.gateway.faces.letta.errors import PENDING, LettaFailure, conflic
 from letta_grpc.gateway.faces.letta.following import Following, attached, started
 from letta_grpc.gateway.faces.letta.ids import request_id_of
 from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
+from letta_grpc.gateway.faces.letta.open_runs import newest_ended_run, runs_at_work
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.skills import instructions_with, skills_in
 from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
@@ -29,6 +31,7 @@ from letta_grpc.v1 import run_service_pb2 as pb
 TOKENS, STEPS = "tokens", "steps"
 COMPACTIONS = "compactions"
 _RETRY_COUNT = "x-stainless-retry-count"
+# How long ago a run may have ended whose answer got lost. Not how old it is: who repeats has waited for it.
 _RETRY_SECONDS = 60
 # Below what the SDKs wait for a byte, and below the reference server's 20 s.
 _HEARTBEAT = Duration(seconds=15)
@@ -129,8 +132,8 @@ async def begin(ask: Ask, wish: Wish, options: pb.StreamOptions) -> Following:
     A conversation at work takes the run into its queue.
     """
     repeats = ask.request.headers.get(_RETRY_COUNT, "0") not in {"", "0"} and wish.request_id is None
-    if repeats and (run := await _newest(ask, wish.target)) and run.metadata.get(DIGEST) == wish.digest:
-        return await attached(ask, run.id, options)
+    if repeats and (run_id := await _run_of_former_try(ask, wish)):
+        return await attached(ask, run_id, options)
     try:
         return await started(ask, _request(wish, options, runs_pb2.CONFLICT_POLICY_REJECT))
     except Failure as failure:
@@ -138,9 +141,9 @@ async def begin(ask: Ask, wish: Wish, options: pb.StreamOptions) -> Following:
         match failure.reason:
             case "APPROVAL_PENDING":
                 raise await _pending(ask, facts) from None
-            case "CONVERSATION_BUSY" if repeats and await _is_ours(ask, facts.get("active_run_id", ""), wish):
+            case "CONVERSATION_BUSY" if repeats and (run_id := await _run_of_former_try(ask, wish)):
                 # It was accepted while we looked.
-                return await attached(ask, facts["active_run_id"], options)
+                return await attached(ask, run_id, options)
             case "CONVERSATION_BUSY":
                 return await started(ask, _request(wish, options, runs_pb2.CONFLICT_POLICY_ENQUEUE))
             case "REQUEST_ID_REUSED" if await _is_ours(ask, facts.get("run_id", ""), wish):
@@ -166,14 +169,18 @@ async def _is_ours(ask: Ask, run_id: str, wish: Wish) -> bool:
     return run.metadata.get(DIGEST) == wish.digest
 
 
-async def _newest(ask: Ask, target: Target) -> runs_pb2.Run | None:
-    """Return the newest run of a conversation, if it is young."""
-    since = datetime.now(UTC) - timedelta(seconds=_RETRY_SECONDS)
-    conversation_id = await conversation_id_of(ask, target)
-    request = pb.ListRunsRequest(agent_id=target.agent_id, conversation_id=conversation_id, descending=True, page_size=1)
-    request.create_time_from.FromDatetime(since)
-    found = (await ask.call(ask.services.runs.ListRuns, request)).runs
-    return found[0] if found else None
+async def _run_of_former_try(ask: Ask, wish: Wish) -> str | None:
+    """Return the id of the run that an earlier try of this request has started, if it reached the server."""
+    where = wish.target.agent_id, await conversation_id_of(ask, wish.target)
+    for run in await runs_at_work(ask, *where):
+        if run.metadata.get(DIGEST) == wish.digest:
+            return run.id
+    # Of the runs that have ended only the last: of equal texts with something else between them, each was said on its own.
+    ended = await newest_ended_run(ask, *where)
+    if ended and ended.metadata.get(DIGEST) == wish.digest:
+        since = datetime.now(UTC) - timedelta(seconds=_RETRY_SECONDS)
+        return ended.id if ended.end_time.ToDatetime(UTC) > since else None
+    return None
 
 
 async def _pending(ask: Ask, facts: Mapping[str, str]) -> LettaFailure:
