@@ -18,7 +18,7 @@ from letta_grpc.ports.stores import HistoryStore, RunFilter, RunStore, StepStore
 
 T = TypeVar("T")
 
-# A quarter of what a response may hold is as quick, and is what a reader that has gone to sleep keeps in memory, several times.
+# More at once is no quicker, and this is what a reader that has gone to sleep keeps in memory, several times.
 _PAGE_BYTES = 256 * 1024
 
 

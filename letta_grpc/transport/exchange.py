@@ -10,7 +10,7 @@ import grpc
 
 from letta_grpc.transport.wire import Metadata
 
-# How many responses wait for the reader before the handler does. Most are one event; one that replays has up to 256 KiB, or a larger event.
+# How many responses wait for the reader before the handler does. Most are one event; one that replays has up to 256 KiB.
 MAX_WAITING = 4
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,17 @@ async def test_an_interrupting_start_ends_the_active_run_and_goes_before_what_wa
     assert end(await house.events(active.id)).state is RunState.CANCELLED
     assert end(await house.events(waiting.id)).state is RunState.COMPLETED
     assert await words(house) == ["one", "first", "now", "urgent", "two", "later"]
+
+
+async def test_of_two_interrupting_starts_at_once_the_second_ends_the_first(house: Engine) -> None:
+    await busy(house)
+    house.model.turns += [[asyncio.Event()]]
+    interrupt: dict[str, Any] = {"conflict_policy": ConflictPolicy.INTERRUPT}
+    first, second = await asyncio.gather(house.start("now", **interrupt), house.start("no, this", **interrupt))
+    house.model.turns[:] = [say("urgent")]
+    assert end(await house.events(second.id)).state is RunState.COMPLETED
+    assert end(await house.events(first.id)).state is RunState.CANCELLED
+    assert await words(house) == ["one", "first", "now", "no, this", "urgent"]
 
 
 async def test_a_queue_takes_a_hundred_runs(house: Engine) -> None:

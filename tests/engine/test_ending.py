@@ -271,6 +271,24 @@ async def test_a_run_that_was_read_in_the_queue_already_waits_for_no_first_reade
     assert end(reading.result()).state is RunState.COMPLETED
 
 
+async def test_a_queued_run_that_its_last_reader_left_never_begins(house: Engine) -> None:
+    hold = asyncio.Event()
+    house.model.turns += [[hold, *say("one")]]
+    await house.start()
+    run = await house.start("unread", conflict_policy=ConflictPolicy.ENQUEUE, **CANCEL)
+    async with aclosing(house.runs.follow(run.id, 0, None)) as pages, asyncio.TaskGroup() as group:
+        reading = group.create_task(anext(pages))
+        await asyncio.sleep(0)
+        house.clock.advance(60)
+        reading.cancel()
+    await house.clock.until_sleepers(2)
+    house.clock.advance(5)
+    assert end(await house.events(run.id)).state is RunState.CANCELLED
+    hold.set()
+    await house.supervisor.idle()
+    assert "unread" not in [message.text for message in await house.history()]
+
+
 async def test_who_read_a_run_that_the_next_server_takes_over_has_time_to_come_back() -> None:
     async with asyncio.timeout(10):
         async with engine() as first:

@@ -49,11 +49,12 @@ class MemoryLeases:
         queue = [s for s in self._state.runs_in(conversation_id) if s.run.state is RunState.QUEUED]
         if not queue:
             return None
-        # min() gives the first of equals, and the queue is in order of acceptance.
-        stored = min(queue, key=lambda s: s.spec.conflict_policy is not ConflictPolicy.INTERRUPT)
+        interrupting = [s for s in queue if s.spec.conflict_policy is ConflictPolicy.INTERRUPT]
+        stored = (interrupting or queue)[0]
         batch = self._state.batches.get(conversation_id)
-        if batch and stored.spec.conflict_policy is not ConflictPolicy.INTERRUPT:
+        if batch and not interrupting:
             return None
+        stored.cancel_requested = len(interrupting) > 1
         now = self._clock.now()
         started = replace(stored.run, state=RunState.RUNNING, start_time=now)
         stored.run = started

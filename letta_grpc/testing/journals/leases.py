@@ -133,6 +133,17 @@ class LeasesContract:
             await world.finish(started)
         assert order == [queued[index].run.id for index in (1, 3, 0, 2)]
 
+    async def test_of_several_interrupts_that_wait_each_ends_the_one_before(self, world: World, leases: Leases) -> None:
+        """Also one that had not begun: it begins, so that its input is kept, and is to end at once."""
+        enqueue, interrupt = ConflictPolicy.ENQUEUE, ConflictPolicy.INTERRUPT
+        conversation, active, _ = await _queue(world, interrupt, enqueue, interrupt, interrupt)
+        is_to_end = []
+        await world.finish(active)
+        while (started := await leases.start_next(conversation.id)) is not None:
+            is_to_end.append(started.cancel_requested)
+            await world.finish(started)
+        assert is_to_end == [True, True, False, False]
+
     async def test_a_started_run_has_a_lease_like_any_other(self, world: World, leases: Leases, clock: FakeClock) -> None:
         """It runs out, and can be taken over; queued runs cannot."""
         conversation, active, _ = await _queue(world, ConflictPolicy.ENQUEUE, ConflictPolicy.ENQUEUE)

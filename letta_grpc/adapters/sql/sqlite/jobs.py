@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from letta_grpc.adapters.sql.changes import STATEFUL, statements_of, store_changes, store_meaning
 from letta_grpc.adapters.sql.claiming import interrupts_wait
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
-from letta_grpc.adapters.sql.queries import OPEN_RUNS_OF_CONVERSATION
+from letta_grpc.adapters.sql.queries import OPEN_RUNS_OF_CONVERSATION, REQUEST_CANCEL
 from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
@@ -18,6 +18,7 @@ from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.adapters.sql.times import from_micros
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, StoreUnavailable
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
+from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.waiting import CANCELLED
 from letta_grpc.ports.journal import Change, EditBlock, Lease
 
@@ -115,3 +116,12 @@ def deny_what_waits(group: Group, run: OpenRun, time_ns: int) -> None:
     batch = batch_in(group.session, run.conversation_id)
     if batch and not interrupts_wait(queued):
         add_brief(group, deny_batch(group.session, batch, CANCELLED, from_micros(time_ns // 1000)), time_ns)
+
+
+def mark_cancelled(group: Group, run_id: RunId) -> OpenRun:
+    """Store that a run at work is to end: from here on no tool starts in it."""
+    group.session.execute(REQUEST_CANCEL, {"the_run": run_id})
+    open_run = group.state.runs[run_id]
+    group.touched.add(open_run)
+    open_run.cancel_requested = True
+    return open_run

@@ -10,11 +10,11 @@ from letta_grpc.adapters.sql.claiming import Admitted, Ownership, admit_start, c
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.forking import Copying
-from letta_grpc.adapters.sql.queries import REQUEST_CANCEL, RUN
+from letta_grpc.adapters.sql.queries import RUN
 from letta_grpc.adapters.sql.rows import Row, run_of, spec_of
 from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call, deny_what_waits
+from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call, deny_what_waits, mark_cancelled
 from letta_grpc.adapters.sql.sqlite.long_changes import LongChanges
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.recovery import current
@@ -119,7 +119,7 @@ def _store(group: Group, start: Start, admitted: Admitted, ownership: Ownership 
         attempt=run.attempt,
     )
     if admitted.interrupts:
-        _mark_cancelled(group, admitted.interrupts)
+        mark_cancelled(group, admitted.interrupts)
     frames = group.encode(open_run, admitted.events, time_ns)
     group.open(open_run)
     open_run.ended = run.state.is_final
@@ -142,17 +142,8 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
     if run.state is RunState.QUEUED:
         interrupts = spec_of(row).conflict_policy is ConflictPolicy.INTERRUPT
         return _end_in_queue(group, run, now, time_ns, interrupts=interrupts)
-    open_run = _mark_cancelled(group, run_id)
+    open_run = mark_cancelled(group, run_id)
     return claim_of(group.session.fetch(RUN, values)[0], open_run.last)
-
-
-def _mark_cancelled(group: Group, run_id: RunId) -> OpenRun:
-    """Store that a run at work is to end: from here on no tool starts in it."""
-    group.session.execute(REQUEST_CANCEL, {"the_run": run_id})
-    open_run = group.state.runs[run_id]
-    group.touched.add(open_run)
-    open_run.cancel_requested = True
-    return open_run
 
 
 def _end_in_queue(group: Group, run: Run, now: datetime, time_ns: int, *, interrupts: bool) -> Claim:

@@ -22,7 +22,7 @@ from letta_grpc.adapters.sql.queries import (
 from letta_grpc.adapters.sql.rows import message_values, run_of, spec_of
 from letta_grpc.adapters.sql.sqlite.briefs import add_brief
 from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.jobs import call
+from letta_grpc.adapters.sql.sqlite.jobs import call, mark_cancelled
 from letta_grpc.adapters.sql.sqlite.readers import Readers
 from letta_grpc.adapters.sql.sqlite.recovery import current, revive
 from letta_grpc.adapters.sql.sqlite.writer import Writer
@@ -135,6 +135,9 @@ def _start_next(
     frames = group.encode(open_run, [RunStarted(run), *(denial_events(denied) if denied else ())], time_ns)
     open_run.owner = ownership.owner
     group.add(open_run, frames)
+    if any(each_rank == 0 for _, _, each_rank in others[1:]):
+        # Another start interrupts this one, too, which had not begun when it came.
+        mark_cancelled(group, run_id)
     row = group.session.fetch(RUN, {"the_run": run_id})[0]
     return claim_of(row, open_run.last, Lease(run_id=run_id, owner=ownership.owner, attempt=run.attempt))
 
