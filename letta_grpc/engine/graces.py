@@ -18,7 +18,7 @@ _RETURN_SECONDS = 15.0
 
 
 class Graces:
-    """The graces of the runs that this server works on. They run in the group that they are given."""
+    """The graces of the runs that this server works on or has queued. They run in the group that they are given."""
 
     def __init__(
         self, *, group: asyncio.TaskGroup, readers: Readers, clock: Clock, cancel: Callable[[RunId], Awaitable[Run]]
@@ -31,9 +31,9 @@ class Graces:
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
         readers.on_first, readers.on_none = self._reader_came, self._readers_gone
 
-    def begun(self, run_id: RunId, spec: RunSpec, *, attempt: int) -> None:
-        """Watch over a run from now on, if its spec asks for it."""
-        if spec.disconnect_policy is DisconnectPolicy.CANCEL:
+    def watch(self, run_id: RunId, spec: RunSpec, *, attempt: int) -> None:
+        """Watch over a run from now on, if its spec asks for it, and it is not watched since it came into the queue."""
+        if spec.disconnect_policy is DisconnectPolicy.CANCEL and run_id not in self._seconds:
             self._seconds[run_id] = seconds = spec.disconnect_grace.total_seconds()
             if not self._readers.count(run_id):
                 self._await_reader(run_id, max(seconds, _FIRST_READER_SECONDS if attempt == 1 else _RETURN_SECONDS))

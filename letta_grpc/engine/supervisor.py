@@ -159,6 +159,7 @@ class Supervisor:
             self._call_back(claim.spec)
         if not self._stopping and claim.created and claim.run.state is RunState.QUEUED:
             self._waiting.add(claim.run.conversation_id)
+            self._graces.watch(run_id, claim.spec, attempt=claim.run.attempt)
             if claim.interrupts:
                 self._stop(claim.interrupts)
             # The run that it waits for may have ended meanwhile.
@@ -175,6 +176,9 @@ class Supervisor:
             return
         run = stored.result().run
         self._stop(run.id)
+        if run.id not in self._runs:
+            # It ended in the queue, or had ended before.
+            self._graces.ended(run.id)
         self._call_back(stored.result().spec)
         if run.state is RunState.INTERRUPTED and run.conversation_id in self._waiting:
             # Its calls wait no longer: what is queued behind them may start.
@@ -197,7 +201,7 @@ class Supervisor:
         task.add_done_callback(lambda task: self._ended(run, task))
         self._runs[run.id] = Active(claim.spec, lease, task)
         self._busy[run.conversation_id] = run.id
-        self._graces.begun(run.id, claim.spec, attempt=lease.attempt)
+        self._graces.watch(run.id, claim.spec, attempt=lease.attempt)
 
     async def _supervise(self, claim: Claim, lease: Lease) -> bool:
         """Work on a run to its end; say whether calls of it wait for answers from then on."""

@@ -174,7 +174,7 @@ class _DisconnectPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Disc
     DISCONNECT_POLICY_CONTINUE: _DisconnectPolicy.ValueType  # 1
     """It goes on; its events are kept."""
     DISCONNECT_POLICY_CANCEL: _DisconnectPolicy.ValueType  # 2
-    """It is cancelled once it has had no reader for `disconnect_grace`."""
+    """It is cancelled once it has had no reader for `disconnect_grace`, also while it is queued."""
 
 class DisconnectPolicy(_DisconnectPolicy, metaclass=_DisconnectPolicyEnumTypeWrapper):
     """What happens to a run that nobody reads."""
@@ -184,7 +184,7 @@ DISCONNECT_POLICY_UNSPECIFIED: DisconnectPolicy.ValueType  # 0
 DISCONNECT_POLICY_CONTINUE: DisconnectPolicy.ValueType  # 1
 """It goes on; its events are kept."""
 DISCONNECT_POLICY_CANCEL: DisconnectPolicy.ValueType  # 2
-"""It is cancelled once it has had no reader for `disconnect_grace`."""
+"""It is cancelled once it has had no reader for `disconnect_grace`, also while it is queued."""
 Global___DisconnectPolicy: _TypeAlias = DisconnectPolicy  # noqa: Y015
 
 class _RunKind:

@@ -14,6 +14,7 @@ from letta_grpc.domain.errors import RunNotFound, ServerDraining
 from letta_grpc.domain.events import MessageCompleted, RunEvent, RunFinished, StepCompleted, ToolExecutionStarted, ToolReturned
 from letta_grpc.domain.ids import new_run_id
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
+from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunState, StopReason
 from letta_grpc.ports.journal import Change, Journal, Lease
 from tests.requirements.registry import requirement
@@ -274,19 +275,20 @@ async def test_a_run_that_was_read_in_the_queue_already_waits_for_no_first_reade
 async def test_a_queued_run_that_its_last_reader_left_never_begins(house: Engine) -> None:
     hold = asyncio.Event()
     house.model.turns += [[hold, *say("one")]]
-    await house.start()
+    active = await house.start("hello")
     run = await house.start("unread", conflict_policy=ConflictPolicy.ENQUEUE, **CANCEL)
-    async with aclosing(house.runs.follow(run.id, 0, None)) as pages, asyncio.TaskGroup() as group:
-        reading = group.create_task(anext(pages))
-        await asyncio.sleep(0)
-        house.clock.advance(60)
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(house.events(run.id))
+        await house.clock.run_for(60)
         reading.cancel()
-    await house.clock.until_sleepers(2)
-    house.clock.advance(5)
-    assert end(await house.events(run.id)).state is RunState.CANCELLED
+    await house.clock.run_for(4)
+    assert (await house.runs.get(run.id)).state is RunState.QUEUED
+    await house.clock.run_for(1)
+    assert (await house.runs.get(run.id)).state is RunState.CANCELLED
     hold.set()
-    await house.supervisor.idle()
-    assert "unread" not in [message.text for message in await house.history()]
+    assert end(await house.events(active.id)).state is RunState.COMPLETED
+    page = await house.agents.list_messages(house.agent.id, None, PageRequest())
+    assert [message.text for message in page.items] == ["hello", "one"]
 
 
 async def test_who_read_a_run_that_the_next_server_takes_over_has_time_to_come_back() -> None:

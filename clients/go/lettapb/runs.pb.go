@@ -257,7 +257,7 @@ const (
 	DisconnectPolicy_DISCONNECT_POLICY_UNSPECIFIED DisconnectPolicy = 0
 	// It goes on; its events are kept.
 	DisconnectPolicy_DISCONNECT_POLICY_CONTINUE DisconnectPolicy = 1
-	// It is cancelled once it has had no reader for `disconnect_grace`.
+	// It is cancelled once it has had no reader for `disconnect_grace`, also while it is queued.
 	DisconnectPolicy_DISCONNECT_POLICY_CANCEL DisconnectPolicy = 2
 )
 

@@ -1508,7 +1508,7 @@ pub enum DisconnectPolicy {
     Unspecified = 0,
     /// It goes on; its events are kept.
     Continue = 1,
-    /// It is cancelled once it has had no reader for `disconnect_grace`.
+    /// It is cancelled once it has had no reader for `disconnect_grace`, also while it is queued.
     Cancel = 2,
 }
 impl DisconnectPolicy {

@@ -889,7 +889,7 @@ export enum DisconnectPolicy {
   CONTINUE = 1,
 
   /**
-   * It is cancelled once it has had no reader for `disconnect_grace`.
+   * It is cancelled once it has had no reader for `disconnect_grace`, also while it is queued.
    *
    * @generated from enum value: DISCONNECT_POLICY_CANCEL = 2;
    */
