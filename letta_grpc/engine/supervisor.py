@@ -41,13 +41,14 @@ from letta_grpc.ports.tracing import Span, Tracing
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Active:
-    """A run that this server works on."""
+    """A run that this server works on, until it is told that its lease is lost."""
 
     spec: RunSpec
     lease: Lease
     task: asyncio.Task[bool]
+    is_lost: bool = False
 
 
 class Supervisor:
@@ -220,8 +221,9 @@ class Supervisor:
         return False
 
     def _is_left(self, run: Run) -> bool:
-        """Say whether a cancelled run is not to be ended: it stays open for the next server, or was never stored."""
-        return self._stopping or run.id not in self._runs
+        """Say whether a cancelled run is not to be ended: it stays open for who takes it over, or was never stored."""
+        active = self._runs.get(run.id)
+        return self._stopping or active is None or active.is_lost
 
     async def _record(self, claim: Claim, lease: Lease) -> RunRecord:
         while True:
@@ -365,6 +367,7 @@ class Supervisor:
         leases = [active.lease for active in self._runs.values()]
         for lease in await self._leases.renew(leases, self._clock.now() + timedelta(seconds=self._lease_seconds)):
             if active := self._runs.get(lease.run_id):
+                active.is_lost = True
                 active.task.cancel()
 
     async def _take_over(self) -> None:

@@ -18,6 +18,7 @@ from letta_grpc.ports.stores import RunFilter
 from letta_grpc.ports.tools import ToolContext
 from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.testing.clocks import FakeClock
+from letta_grpc.testing.journals.scenes import kinds_of
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.support.asking import Asking, another, asking, open_runs, returned, until
 from tests.support.engine import DirectedModel, OneModel, call, end, engine, of, say
@@ -266,6 +267,33 @@ async def test_a_server_that_stops_leaves_the_ending_of_children_to_the_next_one
     async with next_one as house, asyncio.timeout(5):
         for one in (run, child):
             assert end(await house.events(one.id)).state is RunState.CANCELLED
+
+
+async def test_a_run_whose_lease_was_lost_leaves_its_children_at_work() -> None:
+    tools = Asking()
+    async with engine(tools=tools) as house, asyncio.timeout(5):
+        other, hold = await another(house), asyncio.Event()
+        tools.asks += [asking(other)] * 2
+        house.model.turns += [call("ask"), [hold, *say("still here")], say("done")]
+        run = await house.start()
+        await house.model.reached.wait()
+        (child,) = await open_runs(house, other)
+
+        async def noted() -> bool:
+            return "ChildRunStarted" in await kinds_of(house.database.log, ProtoEventCodec(), run.id)
+
+        await until(noted)
+        await house.clock.until_sleepers()
+        # Somebody else has it, for a moment: long enough for this server to see that it is not its own any more.
+        (taken,) = await house.database.leases.take_over(house.clock.now() + timedelta(seconds=60), {child.id})
+        assert taken.run.id == run.id
+        await house.clock.run_for(11)
+        assert (await house.runs.get(child.id)).state is RunState.RUNNING
+        await house.clock.run_for(90)
+        hold.set()
+        events = await house.events(run.id)
+        assert (end(events).state, end(events).attempt) == (RunState.COMPLETED, 3)
+        assert returned(house) == "completed: still here"
 
 
 async def test_children_need_a_supervisor() -> None:
