@@ -14,6 +14,7 @@ from typing import Self
 
 from letta_grpc.domain.errors import (
     ApprovalExpired,
+    ApprovalPending,
     CancelRequested,
     LeaseLost,
     LettaError,
@@ -135,10 +136,11 @@ class Supervisor:
         """Claim a run and begin to work on it, both or neither, also if the caller is cancelled meanwhile."""
         try:
             return (await asyncio.shield(self._claim(start, admit))).run
-        except ApprovalExpired:
-            # What nobody may answer any more is not to stand in the way of the caller's next start.
-            await self._expire_calls()
-            raise
+        except (ApprovalExpired, ApprovalPending) as error:
+            # What nobody may answer any more is not to stand in the way of this start, or of the caller's next.
+            if not await self._expire_calls() or isinstance(error, ApprovalExpired):
+                raise
+        return (await asyncio.shield(self._claim(start, admit))).run
 
     def _claim(self, start: Start, admit: Admit) -> asyncio.Future[Claim]:
         claimed = self._journal.claim(start, admit, self._granted)
@@ -381,7 +383,10 @@ class Supervisor:
             self._waiting.add(conversation_id)
             await self._start_next(conversation_id)
 
-    async def _expire_calls(self) -> None:
-        for conversation_id in await self._leases.expire_calls(self._clock.now()):
+    async def _expire_calls(self) -> bool:
+        """Deny the calls that have waited too long, and go on with what is queued behind them; say whether there were any."""
+        expired = await self._leases.expire_calls(self._clock.now())
+        for conversation_id in expired:
             if conversation_id in self._waiting:
                 await self._start_next(conversation_id)
+        return bool(expired)
