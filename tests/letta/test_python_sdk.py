@@ -149,6 +149,10 @@ def test_an_older_client_answers_the_request_as_a_whole(client: Client, site: Si
     answer = client.agents.messages.create(agent_id, messages=[older])
     assert len(named(answer.messages, "tool_return_message").tool_returns) == 2
     assert said(answer.messages) == COUNT
+    # A client that did not hear of it sends it again.
+    assert client.agents.messages.create(agent_id, messages=[older]).messages == answer.messages
+    with pytest.raises(letta_client.ConflictError):
+        client.agents.messages.create(agent_id, messages=[older | {"approve": False}])
 
 
 def test_an_answer_may_be_given_in_parts(client: Client, site: Site) -> None:

@@ -9,7 +9,7 @@ from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, calls_json, envelope
 from letta_grpc.gateway.faces.letta.shapes.times import date_of
 from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
-from letta_grpc.v1 import messages_pb2
+from letta_grpc.v1 import agent_service_pb2, messages_pb2
 from letta_grpc.v1 import runs_pb2 as pb
 
 
@@ -20,22 +20,35 @@ async def with_calls_named(ask: Ask, target: Target, body: Mapping[str, Any]) ->
         return body
     runs = await waiting_runs(ask, target.agent_id, await conversation_id_of(ask, target))
     actions = [action for run in runs for action in run.pending_actions]
-    return {**body, "messages": [_named(each, actions) if _is_older(each) else each for each in messages]}
+    return {**body, "messages": [await _named(ask, target, each, actions) if _is_older(each) else each for each in messages]}
 
 
 def _is_older(message: object) -> bool:
     return isinstance(message, dict) and isinstance(message.get("approve"), bool) and not message.get("approvals")
 
 
-def _named(message: Mapping[str, Any], actions: Sequence[pb.PendingAction]) -> Mapping[str, Any]:
+async def _named(
+    ask: Ask, target: Target, message: Mapping[str, Any], actions: Sequence[pb.PendingAction]
+) -> Mapping[str, Any]:
     request_id = message.get("approval_request_id")
     # A client may name the request by its message, or by the call itself.
     calls = [each.tool_call_id for each in actions if request_id in (None, each.message_id, each.tool_call_id)]
-    if not calls:
+    if not calls and not (calls := await _answered_before(ask, target, request_id)):
         waiting = ", ".join(sorted({each.message_id for each in actions})) or "none"
         raise unprocessable("messages.approval_request_id", f"{request_id!r} waits for no answer; open are: {waiting}")
     decision = {"type": "approval", "approve": message["approve"], "reason": message.get("reason")}
     return {**message, "type": "approval", "approvals": [{**decision, "tool_call_id": call} for call in calls]}
+
+
+async def _answered_before(ask: Ask, target: Target, request_id: object) -> list[str]:
+    """Return the calls of a request that has its answer already: who sends that once more is to find the run it began."""
+    request = agent_service_pb2.ListMessagesRequest(
+        agent_id=target.agent_id, conversation_id=target.conversation_id, descending=True
+    )
+    newest = (await ask.call(ask.services.agents.ListMessages, request)).messages
+    calls = [call for message in newest for call in message.tool_calls if request_id in (message.id, call.id)]
+    ids = {call.id for call in calls}
+    return [each.tool_call_id for message in reversed(newest) for each in message.decisions if each.tool_call_id in ids]
 
 
 def pending_json(run: pb.Run) -> Item | None:
