@@ -1,16 +1,18 @@
 """Agents that work on shared memory in the background, after every so many turns of another one.
 
 Nothing is kept of what is due: it is read from the stored turns. After each turn, and at start, whatever should have been
-started is started, under a request id made from the turn that it was due after; what has been started already is found again.
-So nothing is lost when a server dies in between, and nothing is done twice.
+started is started, under a request id made from the turn that it was due after; what has been started already is found again,
+and from there on turns are due. So nothing is lost when a server dies in between or turns end side by side, and nothing is
+done twice.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from uuid import UUID, uuid5
 
 from letta_grpc.domain.agents import Agent, Sleeptime
-from letta_grpc.domain.errors import LettaError, RequestIdReused
+from letta_grpc.domain.errors import LettaError
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.messages import Message, Role, SpokenInput, TextPart
 from letta_grpc.domain.runs import TURN_KINDS, ConflictPolicy, Run, RunSpec
@@ -26,6 +28,10 @@ logger = logging.getLogger(__name__)
 # In the metadata of a run that works on the memory of another agent: that agent.
 SLEEPTIME_OF = "sleeptime_of"
 _MAX_CHARACTERS = 100_000
+# How far back is looked for what was started last.
+_GROUPS, _TURNS = 8, 200
+# Turns that end side by side do so within this time. Before a helper's first work older ones are from before it was there.
+_SIDE_BY_SIDE = timedelta(minutes=1)
 _PROMPT = """\
 You work in the background, while nobody waits. You share memory blocks with the agent {name}, and what it has before its \
 eyes in its next conversation is what you leave in them. Below is what was said since you were called last. Write into the \
@@ -68,33 +74,40 @@ class SleeptimeWork:
 
     async def _start_due(self, agent: Agent, sleeptime: Sleeptime, start: StartRun) -> None:
         every = sleeptime.every_turns
-        count, newest = await self._runs.last_turns(agent.id, 2 * every - 1)
-        turns = newest[count % every :][:every]
-        if len(turns) < every:
-            return
-        spec = await self._spec(agent, turns)
+        count, newest = await self._runs.last_turns(agent.id, max(2 * every - 1, min(_GROUPS * every, _TURNS)))
         for helper_id in sleeptime.agent_ids:
-            request = StartRequest(
-                agent_id=helper_id,
-                conversation_id=None,
-                request_id=str(uuid5(UUID(turns[0].id.removeprefix("run-")), helper_id)),
-                spec=spec,
-            )
-            await self._start(request, start)
+            for group in await self._due(helper_id, count, newest, every):
+                request = StartRequest(
+                    agent_id=helper_id,
+                    conversation_id=None,
+                    request_id=_request_id(group[-1], helper_id),
+                    spec=await self._spec(agent, group),
+                )
+                await self._start(request, start)
+
+    async def _due(self, helper_id: AgentId, count: int, newest: Sequence[Run], every: int) -> list[Sequence[Run]]:
+        """Return the groups of turns that a helper is to be told of now, in their order. `newest`: turns, last first."""
+        complete = newest[count % every :]
+        groups = _groups(complete[: len(complete) // every * every], every)
+        if not groups or await self._runs.find_started(_request_id(groups[-1][-1], helper_id)):
+            return []
+        # Behind what was started last: conversations may have been removed since, and others than these end the groups now.
+        for number, turn in enumerate(newest[:_TURNS]):
+            if await self._runs.find_started(_request_id(turn, helper_id)):
+                return _groups(newest[:number], every)
+        now = self._clock.now()
+        return [group for group in groups if group is groups[-1] or now - (group[-1].end_time or now) < _SIDE_BY_SIDE]
 
     async def _start(self, request: StartRequest, start: StartRun) -> None:
         wish = start_of(request, request.spec)
         try:
             await start(wish, admission(wish, self._models, self._clock))
-        except RequestIdReused:
-            # It was started, and what it was told has changed since: a name, or messages that were removed.
-            return
         except LettaError as error:
             # The others have nothing to do with it.
             logger.warning("background work was refused", extra={"agent_id": request.agent_id, "reason": error.reason})
 
     async def _spec(self, agent: Agent, turns: Sequence[Run]) -> RunSpec:
-        messages = [message for run in reversed(turns) for message in await self._history.of_run(run.id)]
+        messages = [message for turn in turns for message in await self._said_in(turn)]
         text = _PROMPT.format(name=agent.name, transcript=transcript(messages))
         return RunSpec(
             messages=(SpokenInput(role=Role.USER, content=(TextPart(text),)),),
@@ -102,6 +115,22 @@ class SleeptimeWork:
             metadata={SLEEPTIME_OF: agent.id},
             background=True,
         )
+
+    async def _said_in(self, turn: Run) -> Sequence[Message]:
+        """Return the messages of a turn: a run that answers calls goes on with what the run before it was asked."""
+        before = await self._said_in(await self._runs.get(turn.resumes_run_id)) if turn.resumes_run_id else ()
+        return (*before, *await self._history.of_run(turn.id))
+
+
+def _request_id(last: Run, helper_id: AgentId) -> str:
+    """Return the id of the request by which a helper is told of the turns up to one."""
+    return str(uuid5(UUID(last.id.removeprefix("run-")), helper_id))
+
+
+def _groups(newest: Sequence[Run], every: int) -> list[Sequence[Run]]:
+    """Return turns, which come last first, in their order and in groups of so many. The last of them may wait for more."""
+    turns = newest[::-1]
+    return [turns[first : first + every] for first in range(0, len(turns) - every + 1, every)]
 
 
 def is_counted(run: Run) -> bool:

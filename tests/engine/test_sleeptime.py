@@ -4,18 +4,20 @@ import asyncio
 
 import pytest
 
-from letta_grpc.domain.agents import Agent, Sleeptime
+from letta_grpc.domain.agents import Agent, Conversation, Sleeptime
 from letta_grpc.domain.errors import StoreUnavailable
-from letta_grpc.domain.ids import AgentId, new_agent_id
-from letta_grpc.domain.messages import Role
+from letta_grpc.domain.ids import AgentId, new_agent_id, new_conversation_id
+from letta_grpc.domain.messages import ApprovalInput, Approve, Role
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.runs import Run, RunState
+from letta_grpc.domain.runs import Run, RunSpec, RunState
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.sleeptime import SLEEPTIME_OF
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.clocks import FakeClock
 from tests.requirements.registry import requirement
 from tests.support.engine import DirectedModel, Engine, call, engine, say
+from tests.support.values import spec
 
 
 async def with_helper(house: Engine, every: int, *more: AgentId) -> Agent:
@@ -154,6 +156,74 @@ async def test_what_was_started_is_not_started_again_though_its_words_have_chang
         await house.events((await house.start("question")).id)
         await house.supervisor._sleeptime.start_due(house.agent.id, house.supervisor.start)  # noqa: SLF001 - as a turn's end does
         assert len(await runs_of(house, helper)) == 1
+
+
+@requirement("sleeptime_lost_nothing")
+@pytest.mark.parametrize("every", [1, 2])
+async def test_turns_that_end_side_by_side_are_all_told(every: int) -> None:
+    async with engine() as house:
+        helper = await with_helper(house, every)
+        for told_before in (0, 2):
+            # Nobody looks before the last of them has ended.
+            await house.database.agents.update(house.agent.id, {"sleeptime": None}, house.clock.now())
+            await turns(house, 2 * every)
+            sleeptime = Sleeptime(agent_ids=(helper.id,), every_turns=every)
+            await house.database.agents.update(house.agent.id, {"sleeptime": sleeptime}, house.clock.now())
+            house.model.turns += [say("noted")] * 2
+            await house.supervisor._sleeptime.start_due(house.agent.id, house.supervisor.start)  # noqa: SLF001 - as a turn's end does
+            found = await helped(house, helper, told_before + 2)
+        assert [(await told(house, run)).count("user: question") for run in found] == [every] * 4
+
+
+async def test_of_the_turns_from_before_it_had_a_helper_the_last_are_told() -> None:
+    async with engine() as house:
+        await turns(house, 3)
+        house.clock.advance(120)
+        helper = await with_helper(house, 1)
+        house.model.turns += [say("noted")]
+        await house.supervisor._sleeptime.start_due(house.agent.id, house.supervisor.start)  # noqa: SLF001 - as a turn's end does
+        (run,) = await helped(house, helper, 1)
+        assert "question 2" in await told(house, run)
+
+
+@requirement("sleeptime_lost_nothing")
+async def test_what_was_told_is_not_told_again_though_earlier_turns_are_gone() -> None:
+    async with engine() as house:
+        helper = await with_helper(house, 2)
+        now = house.clock.now()
+        side = Conversation(id=new_conversation_id(), agent_id=house.agent.id, create_time=now, update_time=now)
+        await house.database.conversations.create(side)
+        house.model.turns += [say("one")]
+        aside = StartRequest(agent_id=house.agent.id, conversation_id=side.id, request_id=None, spec=spec("aside"))
+        await house.events((await house.runs.start(aside)).id)
+        house.model.turns += [say("two"), say("noted")]
+        await house.events((await house.start("question")).id)
+        await helped(house, helper, 1)
+        await house.database.conversations.delete(side.id)
+        await turns(house, 1)
+        assert len(await runs_of(house, helper)) == 1
+        house.model.turns += [say("four"), say("noted")]
+        await house.events((await house.start("question 3")).id)
+        second = (await helped(house, helper, 2))[1]
+        assert "two" not in await told(house, second)
+        assert "question 0" in await told(house, second)
+
+
+@requirement("sleeptime_after_turns")
+async def test_a_turn_that_waited_for_answers_is_told_from_its_beginning() -> None:
+    async with engine() as house:
+        house.tools.plays["look"] = seen
+        house.tools.guarded.add("look")
+        await house.database.agents.update(house.agent.id, {"tools": ("look",)}, house.clock.now())
+        helper = await with_helper(house, 1)
+        house.model.turns += [call("look"), say("done"), say("noted")]
+        await house.events((await house.start("look around")).id)
+        yes = ApprovalInput(decisions=(Approve(tool_call_id="look-0"),))
+        await house.events((await house.begin(RunSpec(messages=(yes,)))).id)
+        (run,) = await helped(house, helper, 1)
+        text = await told(house, run)
+        places = [text.index(part) for part in ("look around", "[calls look with {}]", "[gets a tree]", "done")]
+        assert places == sorted(places)
 
 
 async def test_the_newest_part_of_a_long_transcript_is_told() -> None:
