@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from letta_grpc.domain.errors import LettaError, RunFailure
-from letta_grpc.gateway.faces.letta.migrating import routes_table
+from letta_grpc.gateway.faces.letta import OPERATIONS
+from letta_grpc.gateway.faces.letta.elsewhere import ELSEWHERE
 from letta_grpc.settings import Settings, variable_of
 from letta_grpc.transport.errors import WIRE
 
@@ -75,6 +76,17 @@ def _leaves(root: type[LettaError]) -> Iterator[type[LettaError]]:
 
 def _sentence(error: type[LettaError]) -> str:
     return (error.__doc__ or "").strip()
+
+
+def routes_table() -> str:
+    """Return a row for each route of the reference server: whether it works here, works better, or is not here."""
+    here = [
+        f"| `{operation.verb} {operation.path}` | {'works better' if operation.better else 'works'} "
+        f"| {'; '.join(filter(None, (operation.better, operation.differs)))} |"
+        for operation in OPERATIONS
+    ]
+    gone = [f"| {', '.join(f'`{path}`' for path in each.paths)} | not here | {each.instead} |" for each in ELSEWHERE]
+    return "\n".join(("| route | | |", "|---|---|---|", *here, *gone))
 
 
 def files_table() -> str:

@@ -5,7 +5,7 @@ agents.py  core_memory.py  agent_tools.py  sleeptime.py            agents and wh
 blocks.py  tools.py  archival.py  models.py                        other resources
 fields.py  wishes.py  tool_rules.py  handles.py  toolboxes.py      request body → resources
 agent_files.py  files/                                             agents as files, the reference server's too
-elsewhere.py  migrating.py                                         what is not here; the table of routes
+elsewhere.py                                                       what is not here
 messages.py  conversations.py  runs.py  steps.py  compactions.py   what is sent, listed, followed and cancelled
 open_runs.py                                                       what is at work, and what waits for answers
 contexts.py                                                        what the model would be shown
