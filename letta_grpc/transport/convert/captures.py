@@ -31,18 +31,14 @@ def capture_from_pb(request: pb.CaptureMessagesRequest, call: Call) -> Capture:
             conversation_id=optional_conversation(rules, "conversation_id", request.conversation_id),
             key=request.capture_key or call.caller,
             request_id=request_id_from_pb(rules, request.request_id),
-            user_texts=tuple(_text(rules, f"user_texts[{index}]", text) for index, text in enumerate(request.user_texts)),
+            user_texts=tuple(
+                rules.long_text(f"user_texts[{index}]", text, required=True) for index, text in enumerate(request.user_texts)
+            ),
             assistant_text=_answer(rules, request.assistant_text),
             model=rules.text("model", request.model, _MAX_MODEL) or None,
             metadata=rules.metadata("metadata", request.metadata),
             traceparent=call.traceparent,
         )
-
-
-def _text(rules: Rules, path: str, text: str) -> str:
-    if not text:
-        rules.broken(path, "must not be empty")
-    return rules.long_text(path, text)
 
 
 def _answer(rules: Rules, text: str) -> str:

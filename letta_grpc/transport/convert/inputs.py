@@ -116,18 +116,12 @@ def _check_calls(rules: Rules, path: str, call_ids: list[str]) -> None:
 def _body(rules: Rules, path: str, body: pb.UserInput | pb.SystemInput) -> tuple[InputPart, ...]:
     match body.WhichOneof("body"):
         case "text":
-            return (TextPart(_text(rules, f"{path}.text", body.text)),)
+            return (TextPart(rules.long_text(f"{path}.text", body.text, required=True)),)
         case "content":
             return _parts(rules, f"{path}.content.parts", body.content)
         case _:
             rules.broken(path, "must have text or content")
             return ()
-
-
-def _text(rules: Rules, path: str, text: str) -> str:
-    if not text:
-        rules.broken(path, "must not be empty")
-    return rules.long_text(path, text)
 
 
 def _parts(rules: Rules, path: str, content: pb.Content) -> tuple[InputPart, ...]:
@@ -139,7 +133,7 @@ def _parts(rules: Rules, path: str, content: pb.Content) -> tuple[InputPart, ...
         part = input_part_from_pb(sent)
         match part:
             case TextPart(text=text):
-                _text(rules, f"{path}[{index}].text", text)
+                rules.long_text(f"{path}[{index}].text", text, required=True)
             case ImagePart():
                 _check_image(rules, f"{path}[{index}].image", part)
             case None:

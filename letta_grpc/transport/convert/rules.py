@@ -96,8 +96,10 @@ class Rules:
             self.broken(path, f"must have at most {most}, has {len(texts)}")
         return texts
 
-    def long_text(self, path: str, value: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    def long_text(self, path: str, value: str, max_bytes: int = MAX_TEXT_BYTES, *, required: bool = False) -> str:
         """Return a text that fits into an event and into a message."""
+        if required and not value:
+            self.broken(path, "must not be empty")
         size = len(value.encode())
         if size > max_bytes:
             self.broken(path, f"must have at most {max_bytes} bytes, has {size}")

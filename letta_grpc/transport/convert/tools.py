@@ -125,9 +125,7 @@ def _timeout(rules: Rules, path: str, source: pb.PythonSource | pb.McpSource) ->
 
 
 def _python(rules: Rules, path: str, source: pb.PythonSource) -> PythonSource:
-    if not source.code:
-        rules.broken(f"{path}.code", "must not be empty")
-    rules.long_text(f"{path}.code", source.code, _MAX_CODE_BYTES)
+    rules.long_text(f"{path}.code", source.code, _MAX_CODE_BYTES, required=True)
     for index, name in enumerate(source.secrets):
         if not _SECRET.fullmatch(name):
             rules.broken(f"{path}.secrets[{index}]", "must be the name of a variable, of at most 128 characters")
