@@ -1,7 +1,6 @@
 """Calls that wait for an answer, and the tools that clients run."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -17,7 +16,6 @@ from letta_grpc.v1 import runs_pb2 as pb
 
 MAX_CLIENT_TOOLS = 64
 _MAX_SCHEMA_BYTES = 65_536
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NO_PARAMETERS = '{"type":"object","properties":{}}'
 
 
@@ -55,9 +53,8 @@ def client_tools_from_pb(rules: Rules, path: str, tools: Sequence[pb.ClientTool]
         rules.broken(path, f"must have at most {MAX_CLIENT_TOOLS}, has {len(tools)}")
     counts = Counter(tool.name for tool in tools)
     for index, tool in enumerate(tools):
-        if not _NAME.fullmatch(tool.name):
-            rules.broken(f"{path}[{index}].name", "must be 1 to 64 letters, digits, _ and -")
-        elif counts[tool.name] > 1:
+        rules.plain_name(f"{path}[{index}].name", tool.name)
+        if counts[tool.name] > 1:
             rules.broken(f"{path}[{index}].name", f"{tool.name!r} is there more than once")
     return tuple(_client_tool(rules, f"{path}[{index}]", tool) for index, tool in enumerate(tools))
 

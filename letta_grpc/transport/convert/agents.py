@@ -12,7 +12,7 @@ from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
 from letta_grpc.ports.search import MessageQuery
 from letta_grpc.transport.convert.archive import MAX_QUERY_CHARACTERS, result_limit
-from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, checked_label, expected_version, new_block
+from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, expected_version, new_block
 from letta_grpc.transport.convert.conversations import optional_conversation
 from letta_grpc.transport.convert.enums import AGENT_KINDS, ROLES
 from letta_grpc.transport.convert.masks import changes_from_mask, read_from_mask
@@ -202,7 +202,7 @@ def memory_from_pb(request: agent_service_pb2.GetMemoryBlockRequest) -> tuple[Ag
     """Return which block is meant, by agent and label."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
-        label = checked_label(rules, "label", request.label)
+        label = rules.plain_name("label", request.label)
     return AgentId(agent_id), label
 
 
@@ -212,7 +212,7 @@ def memory_update_from_pb(
     """Return which block to change, by agent and label, how, and which version it must have."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
-        label = checked_label(rules, "label", request.label)
+        label = rules.plain_name("label", request.label)
         changes = block_changes(rules, request.block, request.update_mask)
         version = expected_version(rules, request)
     return AgentId(agent_id), label, changes, version

@@ -1,7 +1,5 @@
 """Memory blocks."""
 
-import re
-
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.domain.blocks import DEFAULT_BLOCK_LIMIT, Block
@@ -18,7 +16,6 @@ from letta_grpc.v1 import blocks_pb2 as pb
 MAX_BLOCK_LIMIT = 100_000
 # An agent may have 64 blocks, and all of them come in one response.
 _MAX_METADATA_BYTES = 8192
-_LABEL = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def block_to_pb(block: Block) -> pb.Block:
@@ -46,7 +43,7 @@ def new_block_from_pb(request: block_service_pb2.CreateBlockRequest) -> NewBlock
 def new_block(rules: Rules, path: str, block: pb.Block) -> NewBlock:
     """Return a block of a request. One with an id stands for a stored block, and only its id is looked at."""
     stored = rules.optional_id(f"{path}.id", "block", block.id)
-    label = block.label if stored else checked_label(rules, f"{path}.label", block.label)
+    label = block.label if stored else rules.plain_name(f"{path}.label", block.label)
     limit = _limit(rules, f"{path}.limit", block) if block.HasField("limit") else None
     value = rules.text(f"{path}.value", block.value, limit or DEFAULT_BLOCK_LIMIT)
     return NewBlock(
@@ -60,13 +57,6 @@ def new_block(rules: Rules, path: str, block: pb.Block) -> NewBlock:
     )
 
 
-def checked_label(rules: Rules, path: str, label: str) -> str:
-    """Return a label."""
-    if not _LABEL.fullmatch(label):
-        rules.broken(path, "must be 1 to 64 of a-z A-Z 0-9 _ -")
-    return label
-
-
 def _limit(rules: Rules, path: str, block: pb.Block) -> int:
     return rules.number(path, block.limit, 1, MAX_BLOCK_LIMIT)
 
@@ -77,7 +67,7 @@ def block_changes(rules: Rules, block: pb.Block, mask: FieldMask) -> dict[str, o
         rules,
         mask,
         {
-            "label": lambda: checked_label(rules, "block.label", block.label),
+            "label": lambda: rules.plain_name("block.label", block.label),
             "value": lambda: rules.text("block.value", block.value, MAX_BLOCK_LIMIT),
             "description": lambda: rules.text("block.description", block.description, MAX_DESCRIPTION),
             "limit": lambda: _limit(rules, "block.limit", block) if block.HasField("limit") else DEFAULT_BLOCK_LIMIT,

@@ -13,7 +13,6 @@ from letta_grpc.transport.convert.times import timestamp_to_pb
 from letta_grpc.v1 import mcp_pb2 as pb
 from letta_grpc.v1 import mcp_service_pb2
 
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 # What HTTP and the environment of a process take; a NUL or a line's end would be another header or the end of a value.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -47,9 +46,8 @@ def mcp_tool_to_pb(tool: ToolSignature) -> pb.McpTool:
 def new_server_from_pb(request: mcp_service_pb2.CreateMcpServerRequest) -> NewMcpServer:
     """Return the server to register."""
     with Rules() as rules:
-        if not _NAME.fullmatch(request.server.name):
-            rules.broken("server.name", "must be 1 to 64 of a-z A-Z 0-9 _ -")
-        return NewMcpServer(name=request.server.name, endpoint=_endpoint(rules, request.server))
+        name = rules.plain_name("server.name", request.server.name)
+        return NewMcpServer(name=name, endpoint=_endpoint(rules, request.server))
 
 
 def _endpoint(rules: Rules, server: pb.McpServer) -> StdioEndpoint | HttpEndpoint:

@@ -1,6 +1,7 @@
 """Collecting every rule that a request breaks."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ MAX_DESCRIPTION = 4096
 MAX_METADATA_BYTES = 65_536
 # Events and messages must fit into what any gRPC client takes by default, which is 4 MiB.
 MAX_TEXT_BYTES = 1_048_576
+_PLAIN_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 UNSENDABLE = "must not hold what JSON has no word for: NaN, Infinity, half a surrogate pair"
 
 
@@ -75,6 +77,12 @@ class Rules:
         if len(value) > max_characters:
             self.broken(path, f"must have at most {max_characters} characters, has {len(value)}")
         return value
+
+    def plain_name(self, path: str, name: str) -> str:
+        """Return a name of few characters, as model providers take it for a tool."""
+        if not _PLAIN_NAME.fullmatch(name):
+            self.broken(path, "must be 1 to 64 of a-z A-Z 0-9 _ -")
+        return name
 
     def names(self, path: str, names: Iterable[str], most: int) -> tuple[str, ...]:
         """Return at most so many names, none of them empty or too long."""

@@ -33,7 +33,6 @@ _MAX_SECRETS = 64
 _MIN_TIMEOUT, _MAX_TIMEOUT = timedelta(milliseconds=100), timedelta(hours=1)
 # Paths of a mask whose field has another name with us.
 _FIELDS = {"python": "source", "mcp.timeout": "mcp_timeout_seconds"}
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 # What is sure to be a variable everywhere.
 _SECRET = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
 
@@ -83,7 +82,7 @@ def new_tool_from_pb(request: tool_service_pb2.CreateToolRequest | tool_service_
         if tool.WhichOneof("source") in ("mcp", "builtin"):
             rules.broken(f"tool.{tool.WhichOneof('source')}", "cannot be made here: give `python`")
         return NewTool(
-            name=_name(rules, "tool.name", tool.name) if tool.name else "",
+            name=rules.plain_name("tool.name", tool.name) if tool.name else "",
             description=rules.text("tool.description", tool.description, MAX_DESCRIPTION),
             parameters=_parameters(rules, tool),
             source=_python(rules, "tool.python", tool.python),
@@ -156,12 +155,6 @@ def _parallel(tool: pb.Tool) -> bool:
     return tool.parallel if tool.HasField("parallel") else True
 
 
-def _name(rules: Rules, path: str, name: str) -> str:
-    if not _NAME.fullmatch(name):
-        rules.broken(path, "must be 1 to 64 of a-z A-Z 0-9 _ -")
-    return name
-
-
 def tool_id_from_pb(request: tool_service_pb2.GetToolRequest | tool_service_pb2.DeleteToolRequest) -> ToolId:
     """Return which tool is meant."""
     with Rules() as rules:
@@ -183,7 +176,7 @@ def possession_from_pb(
     """Return which agent is meant, and which tool."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
-        name = _name(rules, "name", request.name)
+        name = rules.plain_name("name", request.name)
     return AgentId(agent_id), name
 
 
@@ -202,7 +195,7 @@ def _tried(rules: Rules, request: tool_service_pb2.RunToolRequest) -> ToolId | T
         case "tool_id":
             return ToolId(rules.id("tool_id", "tool", request.tool_id))
         case "name":
-            return ToolName(_name(rules, "name", request.name))
+            return ToolName(rules.plain_name("name", request.name))
         case "python":
             return _python(rules, "python", request.python)
         case None:
