@@ -59,13 +59,6 @@ def _conversation_to_pb(file: ConversationFile) -> pb.ConversationFile:
     )
 
 
-def export_from_pb(request: agent_service_pb2.ExportAgentRequest) -> AgentId:
-    """Return which agent to export."""
-    with Rules() as rules:
-        agent_id = rules.id("agent_id", "agent", request.agent_id)
-    return AgentId(agent_id)
-
-
 def arrival_from_pb(request: agent_service_pb2.ImportAgentRequest) -> Arrival:
     """Return the agent that a file holds, all of it checked."""
     file = request.file

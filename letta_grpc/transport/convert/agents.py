@@ -181,7 +181,9 @@ def _timezone(rules: Rules, name: str) -> str:
         return "UTC"
 
 
-def agent_id_from_pb(request: agent_service_pb2.GetAgentRequest | agent_service_pb2.DeleteAgentRequest) -> AgentId:
+def agent_id_from_pb(
+    request: agent_service_pb2.GetAgentRequest | agent_service_pb2.DeleteAgentRequest | agent_service_pb2.ExportAgentRequest,
+) -> AgentId:
     """Return which agent is meant."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)

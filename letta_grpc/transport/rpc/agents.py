@@ -9,7 +9,7 @@ from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.captures import Captures
 from letta_grpc.engine.runs import Runs
-from letta_grpc.transport.convert.agent_files import arrival_from_pb, export_from_pb, file_to_pb
+from letta_grpc.transport.convert.agent_files import arrival_from_pb, file_to_pb
 from letta_grpc.transport.convert.agents import (
     agent_id_from_pb,
     agent_to_pb,
@@ -108,7 +108,7 @@ class AgentServicer:
     async def ExportAgent(self, request: pb.ExportAgentRequest, _call: Call) -> pb.ExportAgentResponse:
         """Return an agent as a file."""
         messages, passages = not request.omit_messages, not request.omit_passages
-        file = await self._files.export(export_from_pb(request), messages=messages, passages=passages)
+        file = await self._files.export(agent_id_from_pb(request), messages=messages, passages=passages)
         # Aside: of a long life it takes seconds, and all runs would wait.
         return await asyncio.to_thread(lambda: pb.ExportAgentResponse(file=file_to_pb(file)))
 
