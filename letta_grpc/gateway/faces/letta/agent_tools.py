@@ -6,7 +6,6 @@ import orjson
 
 from letta_grpc.gateway.faces.letta.agents import agent_of, shown
 from letta_grpc.gateway.faces.letta.errors import not_found, unprocessable
-from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
 from letta_grpc.gateway.faces.letta.targets import agent_in
@@ -34,7 +33,7 @@ async def detach(ask: Ask) -> Json:
 
 
 async def _name(ask: Ask) -> str:
-    (name,) = await tool_names(ask, [checked_id("tool", ask.path("tool_id"))])
+    (name,) = await tool_names(ask, [ask.path_id("tool")])
     return name
 
 

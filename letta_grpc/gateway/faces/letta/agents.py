@@ -9,7 +9,6 @@ from letta_grpc.gateway.faces.letta.approvals import pending_json
 from letta_grpc.gateway.faces.letta.contexts import ids_in_context, messages_in_context, prompt_of
 from letta_grpc.gateway.faces.letta.errors import not_here
 from letta_grpc.gateway.faces.letta.fields import strings
-from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.open_runs import waiting_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import Fetch, count_of, every, fetch_of, listed, ordered_by
@@ -103,7 +102,7 @@ async def list_agents(ask: Ask) -> Json:
 
 async def list_of_block(ask: Ask) -> Json:
     """List the agents that have a block."""
-    block_id = checked_id("block", ask.path("block_id"))
+    block_id = ask.path_id("block")
     request, _ = _search(ask)
     agents = await listed(ask, request, _fetch(ask), lambda agent: [agent] if _has(agent, block_id) else [])
     return await all_shown(ask, agents)

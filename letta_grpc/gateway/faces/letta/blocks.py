@@ -9,7 +9,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from letta_grpc.gateway.faces.letta.agents import every_agent
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body
-from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages import Fetch, count_of, fetch_of, listed
 from letta_grpc.gateway.faces.letta.shapes.blocks import block_json
@@ -30,7 +29,7 @@ async def create(ask: Ask) -> Json:
 
 async def retrieve(ask: Ask) -> Json:
     """Show a block."""
-    request = pb.GetBlockRequest(block_id=_block_id(ask))
+    request = pb.GetBlockRequest(block_id=ask.path_id("block"))
     return block_json((await ask.call(ask.services.blocks.GetBlock, request)).block)
 
 
@@ -88,13 +87,13 @@ async def update(ask: Ask) -> Json:
     block, names = block_changes(ask.body)
     if not names:
         return await retrieve(ask)
-    request = pb.UpdateBlockRequest(block_id=_block_id(ask), block=block, update_mask=FieldMask(paths=names))
+    request = pb.UpdateBlockRequest(block_id=ask.path_id("block"), block=block, update_mask=FieldMask(paths=names))
     return block_json((await ask.call(ask.services.blocks.UpdateBlock, request)).block)
 
 
 async def delete(ask: Ask) -> Json:
     """Remove a block."""
-    block_id = _block_id(ask)
+    block_id = ask.path_id("block")
     await ask.call(ask.services.blocks.DeleteBlock, pb.DeleteBlockRequest(block_id=block_id))
     return {"message": f"Block id={block_id} successfully deleted"}
 
@@ -102,10 +101,6 @@ async def delete(ask: Ask) -> Json:
 def block_changes(body: Body) -> tuple[blocks_pb2.Block, list[str]]:
     """Return new values of a block's fields, and which fields those are. What is null is left. Raises Failure."""
     return filled_block(body), [name for name in _CHANGEABLE if body.get(name) is not None]
-
-
-def _block_id(ask: Ask) -> str:
-    return checked_id("block", ask.path("block_id"))
 
 
 OPERATIONS: Sequence[Operation] = (

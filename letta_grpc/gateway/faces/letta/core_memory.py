@@ -6,7 +6,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.gateway.faces.letta.agents import agent_of, shown
 from letta_grpc.gateway.faces.letta.blocks import block_changes
-from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages import fetch_of, listed
 from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
@@ -47,18 +46,14 @@ async def update_block(ask: Ask) -> Json:
 
 async def attach(ask: Ask) -> Json:
     """Put a block into an agent's memory."""
-    request = block_service_pb2.AttachBlockRequest(agent_id=agent_in(ask).agent_id, block_id=_block_id(ask))
+    request = block_service_pb2.AttachBlockRequest(agent_id=agent_in(ask).agent_id, block_id=ask.path_id("block"))
     return await shown(ask, (await ask.call(ask.services.blocks.AttachBlock, request)).agent)
 
 
 async def detach(ask: Ask) -> Json:
     """Take a block out of an agent's memory."""
-    request = block_service_pb2.DetachBlockRequest(agent_id=agent_in(ask).agent_id, block_id=_block_id(ask))
+    request = block_service_pb2.DetachBlockRequest(agent_id=agent_in(ask).agent_id, block_id=ask.path_id("block"))
     return await shown(ask, (await ask.call(ask.services.blocks.DetachBlock, request)).agent)
-
-
-def _block_id(ask: Ask) -> str:
-    return checked_id("block", ask.path("block_id"))
 
 
 _MEMORY = "/v1/agents/{agent_id}/core-memory"

@@ -21,6 +21,7 @@ from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.letta.errors import told, unprocessable
 from letta_grpc.gateway.faces.letta.fields import moment
 from letta_grpc.gateway.faces.letta.forms import is_form, read_form
+from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.services import Services
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.leaving import while_connected
@@ -57,6 +58,10 @@ class Ask:
         """Return a variable of the path."""
         value: str = self.request.path_params[name]
         return value
+
+    def path_id(self, kind: str) -> str:
+        """Return the id of a resource of this kind, which the path names. Raises Failure."""
+        return checked_id(kind, self.path(f"{kind}_id"))
 
     def query(self, name: str) -> str | None:
         """Return a query parameter; None if it is absent or empty."""

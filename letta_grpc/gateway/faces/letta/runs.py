@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.following import attached
-from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages import MAX_LIMIT, check_order, every, fetch_of, is_descending, listed
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
@@ -71,7 +70,7 @@ def _reasons(wanted: str | None, statuses: Sequence[str]) -> "list[runs_pb2.Stop
 
 async def run_in(ask: Ask) -> runs_pb2.Run:
     """Return the run of a path. Raises Failure."""
-    request = pb.GetRunRequest(run_id=checked_id("run", ask.path("run_id")))
+    request = pb.GetRunRequest(run_id=ask.path_id("run"))
     return (await ask.call(ask.services.runs.GetRun, request)).run
 
 
@@ -92,7 +91,7 @@ async def metrics(ask: Ask) -> Json:
 
 async def messages(ask: Ask) -> Json:
     """List what a run was told and said."""
-    return part_of(ask, await messages_of_run(ask, checked_id("run", ask.path("run_id"))), order="asc")
+    return part_of(ask, await messages_of_run(ask, ask.path_id("run")), order="asc")
 
 
 async def messages_of_run(ask: Ask, run_id: str) -> list[list[Item]]:

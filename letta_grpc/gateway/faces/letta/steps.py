@@ -44,7 +44,7 @@ async def _runs_of(ask: Ask, steps: Sequence[runs_pb2.Step]) -> dict[str, runs_p
 
 
 async def _step(ask: Ask) -> runs_pb2.Step:
-    request = pb.GetStepRequest(step_id=checked_id("step", ask.path("step_id")))
+    request = pb.GetStepRequest(step_id=ask.path_id("step"))
     return (await ask.call(ask.services.runs.GetStep, request)).step
 
 

@@ -37,7 +37,7 @@ async def default_conversation(ask: Ask, agent_id: str) -> str:
 
 def agent_in(ask: Ask) -> Target:
     """Return an agent's default conversation, from the agent's path. Raises Failure."""
-    return Target(agent_id=checked_id("agent", ask.path("agent_id")))
+    return Target(agent_id=ask.path_id("agent"))
 
 
 def agent_named(ask: Ask, rule: str = "is needed") -> str:

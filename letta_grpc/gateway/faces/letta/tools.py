@@ -10,7 +10,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.gateway.faces.letta.errors import not_here
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, required_text, strings, text, whole_number
-from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
 from letta_grpc.gateway.faces.letta.shapes.tools import tool_json, tool_type
@@ -49,7 +48,7 @@ async def add_base_tools(ask: Ask) -> Json:
 
 async def retrieve(ask: Ask) -> Json:
     """Show a tool."""
-    request = pb.GetToolRequest(tool_id=_tool_id(ask))
+    request = pb.GetToolRequest(tool_id=ask.path_id("tool"))
     return tool_json((await ask.call(ask.services.tools.GetTool, request)).tool)
 
 
@@ -107,7 +106,7 @@ async def update(ask: Ask) -> Json:
     tool, names = tool_in(ask.body, is_new=False), _named(ask.body)
     if not names:
         return await retrieve(ask)
-    request = pb.UpdateToolRequest(tool_id=_tool_id(ask), tool=tool, update_mask=FieldMask(paths=names))
+    request = pb.UpdateToolRequest(tool_id=ask.path_id("tool"), tool=tool, update_mask=FieldMask(paths=names))
     return tool_json((await ask.call(ask.services.tools.UpdateTool, request)).tool)
 
 
@@ -122,7 +121,7 @@ def _named(body: Body) -> list[str]:
 
 async def delete(ask: Ask) -> Json:
     """Remove a tool."""
-    tool_id = _tool_id(ask)
+    tool_id = ask.path_id("tool")
     await ask.call(ask.services.tools.DeleteTool, pb.DeleteToolRequest(tool_id=tool_id))
     return {"message": f"Tool id={tool_id} successfully deleted"}
 
@@ -198,10 +197,6 @@ def without(schema: Body, *names: str) -> Body:
     if isinstance(schema.get("required"), list):
         left["required"] = [name for name in schema["required"] if name not in names]
     return left
-
-
-def _tool_id(ask: Ask) -> str:
-    return checked_id("tool", ask.path("tool_id"))
 
 
 OPERATIONS: Sequence[Operation] = (
