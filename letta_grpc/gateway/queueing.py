@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 Responses = AsyncGenerator[pb.StreamRunResponse, None]
 
-_AT_WORK = (runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING)
+AT_WORK = (runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING)
 _ENDS = pb.StreamOptions(event_kinds=[events_pb2.EVENT_KIND_RUN_FINISHED])
 
 
@@ -80,7 +80,7 @@ class Queue:
 
     async def _ahead(self, conversation_id: str, run_id: str) -> str | None:
         """Return a run that must end before this one begins; None if there is none."""
-        wanted = pb.ListRunsRequest(conversation_id=conversation_id, states=_AT_WORK, page_size=1000)
+        wanted = pb.ListRunsRequest(conversation_id=conversation_id, states=AT_WORK, page_size=1000)
         runs = (await settled(self._stub.ListRuns(wanted, metadata=self._metadata))).runs
         # The one at work may have come later: an answer to calls is a run that nobody queues before.
         order = sorted(runs, key=lambda run: run.state == runs_pb2.RUN_STATE_QUEUED)

@@ -22,10 +22,10 @@ from letta_grpc.gateway.faces.letta.runs import followed
 from letta_grpc.gateway.faces.letta.sending import answered
 from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DESCRIPTION, HIDDEN, conversation_json
 from letta_grpc.gateway.faces.letta.targets import Target, agent_named, conversation_id_of, conversation_in, conversation_named
+from letta_grpc.gateway.queueing import AT_WORK
 from letta_grpc.v1 import conversation_service_pb2 as pb
-from letta_grpc.v1 import conversations_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import conversations_pb2, run_service_pb2
 
-_ACTIVE = frozenset({runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING})
 _BY_LAST_RUN = frozenset({"last_message_at", "last_run_completion"})
 # Among so many of a conversation's newest runs the one that an otid names is looked for.
 _LOOKED_THROUGH = 100
@@ -154,7 +154,7 @@ async def follow(ask: Ask) -> Response:
     runs = (await ask.call(ask.services.runs.ListRuns, newest)).runs
     otid = ask.body.get("otid")
     wanted = request_id_of(target.key, [str(otid)]) if otid else None
-    found = next((run for run in runs if (run.request_id == wanted if wanted else run.state in _ACTIVE)), None)
+    found = next((run for run in runs if (run.request_id == wanted if wanted else run.state in AT_WORK)), None)
     if found is None:
         raise not_found(f"No run of this conversation has the otid {otid!r}." if otid else "Nothing is at work here.")
     return await followed(ask, found)

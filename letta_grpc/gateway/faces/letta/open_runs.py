@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.pages import all_of, fetch_of
 from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
+from letta_grpc.gateway.queueing import AT_WORK
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1 import runs_pb2
 
-_AT_WORK = (runs_pb2.RUN_STATE_QUEUED, runs_pb2.RUN_STATE_RUNNING)
 _ENDED = (
     runs_pb2.RUN_STATE_COMPLETED,
     runs_pb2.RUN_STATE_INTERRUPTED,
@@ -27,7 +27,7 @@ async def open_runs(ask: Ask, target: Target, *, within_conversation: bool = Fal
 
 async def runs_at_work(ask: Ask, agent_id: str, conversation_id: str) -> Sequence[runs_pb2.Run]:
     """Return the runs of a conversation, or of all that an agent has if it is empty, that run or wait for their turn."""
-    return await _all(ask, pb.ListRunsRequest(agent_id=agent_id, conversation_id=conversation_id, states=_AT_WORK))
+    return await _all(ask, pb.ListRunsRequest(agent_id=agent_id, conversation_id=conversation_id, states=AT_WORK))
 
 
 async def newest_ended_run(ask: Ask, agent_id: str, conversation_id: str) -> runs_pb2.Run | None:
