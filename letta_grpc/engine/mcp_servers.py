@@ -74,7 +74,7 @@ class McpServers:
     async def list_tools(self, server_id: McpServerId) -> tuple[ToolSignature, ...]:
         """Ask a server which tools it has; one without a name, which nobody could call, is left out.
 
-        Raises McpServerNotFound, McpServerFailed, InvalidRequest as `create`.
+        Raises McpServerNotFound, McpServerFailed, ServerDraining, InvalidRequest as `create`.
         """
         offered = await self._client.list_tools(await self._servers.get(server_id))
         return tuple(signature for signature in offered if signature.name)

@@ -19,7 +19,7 @@ class McpClient(Protocol):
         ...
 
     async def list_tools(self, server: McpServer) -> tuple[ToolSignature, ...]:
-        """Ask the server for its tools. Raises McpServerFailed, and what `check` raises."""
+        """Ask the server for its tools. Raises McpServerFailed, ServerDraining, and what `check` raises."""
         ...
 
     async def call(self, server: McpServer, name: str, arguments: str, timeout_seconds: float) -> ToolResult:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from letta_grpc.adapters.mcp.policy import McpPolicy
-from letta_grpc.domain.errors import LettaError, McpServerFailed
+from letta_grpc.domain.errors import LettaError, McpServerFailed, ServerDraining
 from letta_grpc.domain.tools import McpServer, ToolSignature
 from letta_grpc.ports.tools import ToolResult, failure
 
@@ -50,7 +50,7 @@ class McpConnections:
         self._policy.check(server)
 
     async def list_tools(self, server: McpServer) -> tuple[ToolSignature, ...]:
-        """Return the server's tools."""
+        """Return the server's tools. Raises McpServerFailed, ServerDraining, and what `check` raises."""
         self._policy.check(server)
         try:
             async with asyncio.timeout(self._listing_seconds):
@@ -97,7 +97,7 @@ class McpConnections:
 
     def _opened(self) -> "Sessions":
         if self._closed:
-            raise McpServerFailed("This server is stopping.")
+            raise ServerDraining("This server is stopping; the MCP server was not asked.")
         if self._sessions is None:
             self._sessions = _load()(self._group, self._policy)
         return self._sessions

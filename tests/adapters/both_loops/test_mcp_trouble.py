@@ -15,7 +15,7 @@ import pytest
 from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.mcp.http import MAX_JSON_BYTES
 from letta_grpc.adapters.mcp.policy import McpPolicy
-from letta_grpc.domain.errors import McpServerFailed
+from letta_grpc.domain.errors import McpServerFailed, ServerDraining
 from letta_grpc.domain.messages import ToolReturnStatus
 from letta_grpc.domain.tools import McpServer, StdioEndpoint
 from letta_grpc.ports.tools import ToolResult
@@ -196,6 +196,19 @@ async def test_a_call_that_waits_for_a_session_which_is_ended_opens_no_other(tmp
                 assert "was ended" in (await calling).text
         assert "was ended" in (await calling).text
     assert (tmp_path / "started").read_text() == "x"
+
+
+async def test_once_all_sessions_have_ended_this_server_is_stopping_and_no_other_has_failed(tmp_path: Path) -> None:
+    server = registered("any", StdioEndpoint(command="touch", arguments=(str(tmp_path / "started"),)))
+    async with asyncio.timeout(PATIENCE):
+        async with McpConnections(OPEN) as client:
+            pass
+        with pytest.raises(ServerDraining):
+            await client.list_tools(server)
+        result = await client.call(server, "any", "{}", PATIENCE)
+    assert result.status is ToolReturnStatus.ERROR
+    assert "is stopping" in result.text
+    assert not (tmp_path / "started").exists()
 
 
 async def test_a_server_that_hangs_is_not_waited_for_when_it_is_asked_for_its_tools() -> None:
