@@ -16,8 +16,9 @@ from letta_grpc.settings import Settings
 from letta_grpc.telemetry import telemetry_from_env
 from letta_grpc.telemetry.sentry import ReportingTracing, Sentry, sentry_from_env
 from letta_grpc.testing.tracing import TracingContract
+from letta_grpc.v1 import runs_pb2
 from tests.requirements.registry import requirement
-from tests.support.houses import talk
+from tests.support.houses import run_of, talk
 from tests.support.sentry_server import FakeSentry, fake_sentry
 from tests.support.values import run
 from tests.support.wires import Stubs
@@ -127,13 +128,17 @@ async def test_a_server_reports_failed_runs_and_neither_refusals_nor_what_was_sa
 
 
 @requirement("sentry_harmless")
-@pytest.mark.usefixtures("sentry")
 @pytest.mark.parametrize("status", [429, 500])
-def test_a_sentry_that_refuses_harms_nobody(fake: FakeSentry, status: int) -> None:
+async def test_a_sentry_that_refuses_harms_nobody(tmp_path: Path, fake: FakeSentry, status: int) -> None:
     fake.status = status
-    for number in range(3):
-        logging.getLogger("letta_grpc.some").error("error %d", number)
-    fake.next_event()
+    settings = Settings(database=f"sqlite:///{tmp_path / 'letta.db'}")
+    async with housed(settings, {"SENTRY_DSN": fake.dsn}) as house, house.channel() as channel:
+        talking = await talk(Stubs(channel), "scripted/script")
+        for _ in range(3):
+            failed = run_of(await talking.ask('[[{"error": "MODEL_OVERLOADED", "message": "later"}]]'))
+            assert failed.state == runs_pb2.RUN_STATE_FAILED
+        await asyncio.to_thread(fake.next_event)
+        await talking.goes_on()
 
 
 @requirement("sentry_harmless")
