@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, Table, func, select
 
 from letta_grpc.adapters.sql.schema import journal, segments
+from letta_grpc.adapters.sql.sqlite.checkpoints import Checkpointer
 from letta_grpc.adapters.sql.sqlite.group import JOURNAL_BYTES, SEGMENT_BYTES, Group
 from letta_grpc.domain.errors import ConversationBusy, LeaseLost, RunNotFound, StoreUnavailable
 from letta_grpc.domain.events import MessageCompleted
@@ -121,15 +122,28 @@ async def test_the_log_of_a_file_that_is_opened_by_a_link_is_bounded(tmp_path: P
         assert (tmp_path / "disk" / "letta.db-wal").stat().st_size < 40 * MIB
 
 
-async def test_writes_go_on_while_nobody_can_say_how_long_the_log_is(tmp_path: Path, clock: FakeClock) -> None:
-    folder = tmp_path / "folder"
+async def test_writes_go_on_while_nobody_can_say_how_long_the_log_is(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere, seen = tmp_path / "folder", tmp_path / "elsewhere", list[int]()
+    look = Checkpointer._log_bytes  # noqa: SLF001 - nothing else tells that it looked
+
+    def noted(checkpointer: Checkpointer) -> int:
+        seen.append(look(checkpointer))
+        return seen[-1]
+
+    monkeypatch.setattr(Checkpointer, "_log_bytes", noted)
     folder.mkdir()
     async with asyncio.timeout(10), opened(folder / "letta.db", clock) as file:
         claim = await running(file.world)
-        folder.rename(tmp_path / "elsewhere")
+        folder.rename(elsewhere)
         folder.write_text("no folder")
         for _ in range(64):
             await file.world.journal.append(held(claim), deltas(1))
+        assert 0 in seen, "a log of known length is longer"
+        folder.unlink()
+        elsewhere.rename(folder)
+        assert len(await frames_of(file.world.log, claim.run.id)) == 65
 
 
 async def test_a_failed_commit_is_told_to_all_and_shown_to_nobody(file: Opened, clock: FakeClock) -> None:
