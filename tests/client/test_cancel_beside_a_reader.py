@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -176,19 +177,23 @@ def test_a_disconnect_from_another_thread_ends_the_call_that_the_reader_is_just_
 
 def test_the_longest_waiter_has_the_lock_next() -> None:
     lock, order = FairLock(), list[str]()
-    waits = threading.Event()
+    in_queue = threading.Event()
+
+    class Queue(deque[threading.Lock]):
+        def append(self, turn: threading.Lock) -> None:
+            super().append(turn)
+            in_queue.set()
+
+    vars(lock)["_waiting"] = Queue()
 
     def wait() -> None:
-        waits.set()
         with lock:
             order.append("the other")
 
     other = threading.Thread(target=wait)
     with lock:
         other.start()
-        waits.wait(PROMPT_SECONDS)
-        # Beyond the event, up to the lock itself, there is nothing to wait for.
-        time.sleep(0.1)
+        assert in_queue.wait(PROMPT_SECONDS)
     with lock:
         order.append("this one")
     other.join(PROMPT_SECONDS)
