@@ -87,13 +87,28 @@ def test_what_is_said_in_plain_words_is_what_send_message_says(words: str) -> No
     assert json.loads(memgpt.spoken(words)) == {"message": words}
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    )
+NAMES = st.sampled_from(["thinking", "message", "word", "request_heartbeat"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.just("Hi"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | NAMES, inner),
 )
-def test_any_arguments_can_be_shown_and_run(arguments: object) -> None:
-    odd = ToolCall(id="1", name="send_message", arguments=json.dumps(arguments))
-    json.loads(memgpt.as_run(odd).arguments)
-    memgpt.as_shown([replace(assistant("a", words="Hi"), tool_calls=(odd, call("send_message", message=arguments)))])
+
+
+@given(JSON | st.dictionaries(NAMES, JSON))
+def test_any_arguments_can_be_run_without_the_two_that_every_tool_takes(arguments: object) -> None:
+    odd = ToolCall(id="1", name="look_up", arguments=json.dumps(arguments))
+    ran = json.loads(memgpt.as_run(odd).arguments)
+    if isinstance(arguments, dict):
+        assert ran == {name: value for name, value in arguments.items() if name not in ("thinking", "request_heartbeat")}
+    else:
+        assert ran == arguments
+
+
+@given(JSON | st.dictionaries(NAMES, JSON))
+def test_any_arguments_can_be_shown_and_only_what_they_say_is_not_beside_them(arguments: object) -> None:
+    odd = ToolCall(id="2", name="send_message", arguments=json.dumps(arguments))
+    said = replace(assistant("a", words="Hi"), tool_calls=(call("send_message", message="Ho"), odd))
+    (shown,) = memgpt.as_shown([said])
+    assert shown.tool_calls == said.tool_calls
+    is_said_in_call = isinstance(arguments, dict) and arguments.get("message") == "Hi"
+    assert shown.content == (() if is_said_in_call else said.content)
