@@ -1,7 +1,6 @@
 """A turn is bounded as one run is, however many runs it takes."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,15 +8,8 @@ import pytest
 from letta_grpc.client import AsyncClient, Client, Exhausted
 from letta_grpc.client.budgets import Budget
 from letta_grpc.v1 import runs_pb2
-from tests.support.server_process import serving_process
 
 CALL = [{"tool_call": {"name": "more", "arguments": {}}}]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
-        yield target
 
 
 class Counting:

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from google.protobuf.message import Message
@@ -14,7 +14,6 @@ from letta_grpc.client import AsyncClient, AsyncRunStream, Client, Lane, RunStre
 from letta_grpc.client.fair_lock import FairLock
 from letta_grpc.v1 import run_service_pb2, runs_pb2
 from tests.support.scripted_server import AGENT_ID, RUN_ID, ScriptedRuns, Turn, log_of, serving
-from tests.support.server_process import serving_process
 
 LOG = log_of(["Hel", "lo"])
 # It ends when it is cancelled, and says nothing before.
@@ -33,12 +32,6 @@ class Noticing(ScriptedRuns):
     def next_turn(self, request: Message) -> Turn:
         self.asked.set()
         return super().next_turn(request)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
-        yield target
 
 
 async def test_a_cancel_beside_a_reader_that_has_just_begun_ends_the_run(server: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,12 +30,6 @@ FOREVER = json.dumps([[{"text": "thinking "}, {"wait_for_cancel": True}]])
 
 def slowly(words: int) -> str:
     return json.dumps([[{"repeat": words, "text": "word ", "delay_ms": 10}]])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
-        yield target
 
 
 @requirement("tutorial_generator")

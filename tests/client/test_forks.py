@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.server_process import environment, serving_process
+from tests.support.server_process import environment
 
 # What the child does is put in.
 WITH_NO_CALL_OPEN = """
@@ -73,12 +72,6 @@ client.runs.cancel(runs[0].id)
 other.join()
 in_a_child(lambda: Client(target).agents.get(agent.id).id == agent.id)
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
-        yield target
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from letta_grpc.client import AsyncClient, run_start
-from tests.support.server_process import serving_process
 
 STARTS = [run_start("agent-0b8f1a52-93cf-4c0e-9f31-30e0ad5b22ee", "hi")]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
-        yield target
 
 
 async def use(client: AsyncClient) -> None:

@@ -1,13 +1,11 @@
 """What is sent of returns that are larger than a server takes."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from letta_grpc.client import AsyncClient, answer_messages, tool_return
 from letta_grpc.v1 import messages_pb2, runs_pb2
-from tests.support.server_process import serving_process
 
 LIMIT = 1024 * 1024
 LINES = tuple(f"line {number}" for number in range(200_000))
@@ -60,12 +58,6 @@ def test_a_content_is_kept_up_to_the_part_that_is_too_much() -> None:
     (texts,) = sent(tool_return(messages_pb2.Content(parts=[PICTURE, messages_pb2.ContentPart(text="x" * 600_000)])))
     assert texts.content.parts[1].text.startswith("xxx")
     assert texts.content.parts[1].text.endswith("of 600000 characters are shown]\n[cut: 1 of 2 parts are shown whole]")
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
-        yield target
 
 
 async def test_a_turn_survives_a_tool_that_gives_too_much_and_its_model_is_told(server: str) -> None:

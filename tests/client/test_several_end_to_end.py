@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 
 import pytest
 
@@ -22,18 +21,11 @@ from letta_grpc.client import (
 from letta_grpc.testing.images import PNG
 from letta_grpc.v1 import messages_pb2, runs_pb2
 from tests.support.relay import relayed
-from tests.support.server_process import serving_process
 
 QUICK = RetryPolicy(initial_seconds=0.02, maximum_seconds=0.2, stream_attempts=500, call_attempts=50)
 MISSING = "agent-00000000-0000-4000-8000-000000000000"
 SLOWLY = json.dumps([[{"repeat": 30, "text": "word ", "delay_ms": 10}]])
 FOR_EVER = json.dumps([[{"text": "first"}, {"wait_for_cancel": True}]])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
-        yield target
 
 
 async def scripted(client: AsyncClient, count: int) -> list[str]:

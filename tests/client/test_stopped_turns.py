@@ -3,14 +3,13 @@
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import pytest
 
 from letta_grpc.client import AsyncClient, AsyncTurn, Client, StreamClosed
 from letta_grpc.v1 import messages_pb2, runs_pb2
-from tests.support.server_process import serving_process
 
 # Two calls in the first step, and one in the next.
 SCRIPT = json.dumps(
@@ -24,12 +23,6 @@ SCRIPT = json.dumps(
 
 INTERRUPTED, CANCELLED = runs_pb2.RUN_STATE_INTERRUPTED, runs_pb2.RUN_STATE_CANCELLED
 PATIENCE_SECONDS = 20
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("server")) as (target, _):
-        yield target
 
 
 class Job:
