@@ -1,7 +1,6 @@
 """Turns that happened elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,13 +12,7 @@ from letta_grpc.domain.messages import Message, Role
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState
 from letta_grpc.engine.captures import Capture, Captures
-from tests.support.engine import Engine, OneModel, end, engine, kinds, of, say
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[Engine]:
-    async with asyncio.timeout(10), engine() as running:
-        yield running
+from tests.support.engine import Engine, OneModel, end, kinds, of, say
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Several starts in one conversation, and the same start several times."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,16 +15,10 @@ from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
 from tests.requirements.registry import requirement
-from tests.support.engine import DONE, Engine, end, engine, kinds, say
+from tests.support.engine import DONE, Engine, end, kinds, say
 from tests.support.values import spec
 
 ONE = "11111111-1111-4111-8111-111111111111"
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[Engine]:
-    async with asyncio.timeout(10), engine() as running:
-        yield running
 
 
 async def busy(house: Engine) -> asyncio.Event:

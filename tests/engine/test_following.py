@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from contextlib import aclosing
 
 import pytest
@@ -14,13 +14,7 @@ from letta_grpc.engine.readers import Readers
 from letta_grpc.ports.log import LogPage
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.stores.paging import check_pages
-from tests.support.engine import DONE, Engine, call, end, engine, say
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[Engine]:
-    async with asyncio.timeout(10), engine() as running:
-        yield running
+from tests.support.engine import DONE, Engine, call, end, say
 
 
 async def pages_of(house: Engine, run_id: str, after: int = 0) -> list[bytes]:

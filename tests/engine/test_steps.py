@@ -1,21 +1,12 @@
 """Steps: of a run, of an agent, of all, and one alone."""
 
-import asyncio
-from collections.abc import AsyncIterator
-
 import pytest
 
 from letta_grpc.domain.errors import StepNotFound
 from letta_grpc.domain.ids import new_step_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
-from tests.support.engine import Engine, end, engine, say
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[Engine]:
-    async with asyncio.timeout(10), engine() as running:
-        yield running
+from tests.support.engine import Engine, end, say
 
 
 async def test_steps_are_found_by_their_run_by_its_agent_and_alone(house: Engine) -> None:

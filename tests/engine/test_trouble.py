@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -87,12 +87,6 @@ class FragileLeases:
         if not self.renews:
             return ()
         return self.lost + await self.inner.renew(leases, until)  # type: ignore[arg-type]  # a time
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[Engine]:
-    async with asyncio.timeout(10), engine() as running:
-        yield running
 
 
 @pytest.fixture
