@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.commands import Invoke, commands_of
 from tests.support.server_process import serving_process
 
 
@@ -9,3 +10,8 @@ from tests.support.server_process import serving_process
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving_process(tmp_path_factory.mktemp("cli")) as (address, _):
         yield address
+
+
+@pytest.fixture
+def invoke(address: str) -> Invoke:
+    return commands_of(address)

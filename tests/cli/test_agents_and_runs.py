@@ -1,25 +1,15 @@
 """The commands that call a server, against one."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from letta_grpc.cli.program import program
 from letta_grpc.client import Client
+from tests.support.commands import Invoke
 
 NOBODY = "agent-00000000-0000-4000-8000-000000000000"
-Invoke = Callable[..., Result]
-
-
-@pytest.fixture
-def invoke(address: str) -> Invoke:
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(program, arguments, env={"LETTA_GRPC_TARGET": address}, prog_name="letta-grpc")
-
-    return run
 
 
 @pytest.fixture

@@ -1,33 +1,22 @@
 """Calls that wait for answers, from the command line."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from letta_grpc.cli.program import program
 from letta_grpc.client import Client, Run
 from letta_grpc.v1 import runs_pb2
+from tests.support.commands import Invoke
 from tests.support.server_process import letta_grpc
 
-Invoke = Callable[..., Result]
 TOOL = "archival_memory_insert"
 
 
 def script(*call_ids: str) -> str:
     calls = [{"tool_call": {"id": one, "name": TOOL, "arguments": {"text": f"note {one}"}}} for one in call_ids]
     return json.dumps([calls, [{"text": "All noted."}]])
-
-
-@pytest.fixture
-def invoke(address: str) -> Invoke:
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(program, arguments, env={"LETTA_GRPC_TARGET": address}, prog_name="letta-grpc")
-
-    return run
 
 
 @pytest.fixture
