@@ -1,10 +1,11 @@
-"""An open database file, for all tests of adapters."""
+"""An open database file, for all tests of adapters, and steps of long changes that are as small as can be."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from letta_grpc.adapters.sql import forking, removing
 from letta_grpc.testing.clocks import FakeClock
 from tests.support.sqlite_worlds import Opened, opened
 
@@ -18,3 +19,11 @@ def path(tmp_path: Path) -> Path:
 async def file(path: Path) -> AsyncIterator[Opened]:
     async with opened(path, FakeClock()) as file:
         yield file
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step copies one message, or removes one row."""
+    for module in (forking, removing):
+        monkeypatch.setattr(module, "STEP_SECONDS", 0)
+        monkeypatch.setattr(module, "_ROWS", 1)

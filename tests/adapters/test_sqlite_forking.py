@@ -27,17 +27,11 @@ from tests.support.asking import until
 from tests.support.long_histories import TURNS, ended, left, long_history, unfinished
 from tests.support.sqlite_worlds import Opened, opened
 
+pytestmark = pytest.mark.usefixtures("small_steps")
 _ALL = PageRequest(size=1000)
 # What there is beside the fork: the agent's default conversation, and the one that is copied.
 _BEFORE = {"removals": 0, "conversations": 2, "runs": TURNS, "messages": 2 * TURNS, "steps": TURNS, "waiting_calls": 0}
 _AFTER = _BEFORE | {"conversations": 3, "runs": TURNS + 1, "messages": 4 * TURNS}
-
-
-@pytest.fixture(autouse=True)
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step stores one message."""
-    monkeypatch.setattr(forking, "STEP_SECONDS", 0)
-    monkeypatch.setattr(forking, "_ROWS", 1)
 
 
 async def copy_of(world: World, conversation: Conversation) -> Fork:

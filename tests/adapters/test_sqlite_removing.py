@@ -25,14 +25,7 @@ from tests.support.asking import until
 from tests.support.long_histories import TURNS, ended, left, long_history, unfinished
 from tests.support.sqlite_worlds import Opened, opened
 
-
-@pytest.fixture(autouse=True)
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step removes one row."""
-    monkeypatch.setattr(removing, "STEP_SECONDS", 0)
-    monkeypatch.setattr(removing, "_ROWS", 1)
-
-
+pytestmark = pytest.mark.usefixtures("small_steps")
 # What is left when all but one exchange in a default conversation is removed.
 ONE_TURN = {"removals": 0, "conversations": 1, "runs": 1, "messages": 2, "steps": 1, "waiting_calls": 0}
 
