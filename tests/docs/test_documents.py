@@ -143,5 +143,6 @@ def test_the_tests_map_names_every_folder() -> None:
 
 def test_the_gateways_map_names_every_module() -> None:
     gateway = ROOT / "letta_grpc/gateway"
-    modules = {path.name for path in gateway.glob("*.py")} - {"__init__.py"}
-    assert modules <= set(re.findall(r"`([a-z0-9_]+\.py)`", (gateway / "README.md").read_text()))
+    paths = [path for folder in (gateway, gateway / "faces") for path in folder.glob("*.py") if path.name != "__init__.py"]
+    named = set(re.findall(r"`([a-z0-9_/]+\.py)`", (gateway / "README.md").read_text()))
+    assert {str(path.relative_to(gateway)) for path in paths} <= named
