@@ -1,6 +1,6 @@
 """Errors on the wire: one row per class of `domain.errors`, and the details that go with a status.
 
-Rule: every LettaError has its row in WIRE; a test walks the tree.
+Rule: every LettaError has its row in STATUSES; a test walks the tree.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,57 +26,57 @@ _MAX_METADATA_ENTRIES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """How an error looks on the wire."""
+class Statuses:
+    """What a call ends with that failed, by gRPC and by HTTP."""
 
     code: StatusCode
     http: HTTPStatus
 
 
-_INTERNAL = Wire(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR)
+_INTERNAL = Statuses(StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-WIRE: Mapping[type[errors.LettaError], Wire] = {
+STATUSES: Mapping[type[errors.LettaError], Statuses] = {
     errors.LettaError: _INTERNAL,
-    errors.InvalidRequest: Wire(StatusCode.INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST),
-    errors.ModelUnknown: Wire(StatusCode.INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST),
-    errors.ToolSourceInvalid: Wire(StatusCode.INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST),
-    errors.Unauthenticated: Wire(StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
-    errors.CredentialsMissing: Wire(StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
-    errors.CredentialsInvalid: Wire(StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
-    errors.NotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.AgentNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.BlockNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.ConversationNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.McpServerNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.PassageNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.RunNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.StepNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.ToolNotFound: Wire(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    errors.AlreadyExists: Wire(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
-    errors.RequestIdReused: Wire(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
-    errors.NameTaken: Wire(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
-    errors.Conflict: Wire(StatusCode.ABORTED, HTTPStatus.CONFLICT),
-    errors.ConversationBusy: Wire(StatusCode.ABORTED, HTTPStatus.CONFLICT),
-    errors.ConcurrentChange: Wire(StatusCode.ABORTED, HTTPStatus.CONFLICT),
-    errors.StreamRecycled: Wire(StatusCode.ABORTED, HTTPStatus.CONFLICT),
-    errors.FailedPrecondition: Wire(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
-    errors.ResourceInUse: Wire(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
-    errors.ApprovalPending: Wire(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
-    errors.ApprovalExpired: Wire(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
-    errors.ApprovalAlreadyResolved: Wire(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
-    errors.ToolSandboxUnavailable: Wire(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
-    errors.OutOfRange: Wire(StatusCode.OUT_OF_RANGE, HTTPStatus.BAD_REQUEST),
-    errors.EventsExpired: Wire(StatusCode.OUT_OF_RANGE, HTTPStatus.GONE),
-    errors.CursorAhead: Wire(StatusCode.OUT_OF_RANGE, HTTPStatus.BAD_REQUEST),
-    errors.Exhausted: Wire(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
-    errors.QueueFull: Wire(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
-    errors.TooManyStreams: Wire(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
-    errors.MessageTooLarge: Wire(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    errors.Unavailable: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
-    errors.ServerDraining: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
-    errors.StoreUnavailable: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
-    errors.McpServerFailed: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
-    errors.EmbeddingsFailed: Wire(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    errors.InvalidRequest: Statuses(StatusCode.INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST),
+    errors.ModelUnknown: Statuses(StatusCode.INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST),
+    errors.ToolSourceInvalid: Statuses(StatusCode.INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST),
+    errors.Unauthenticated: Statuses(StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
+    errors.CredentialsMissing: Statuses(StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
+    errors.CredentialsInvalid: Statuses(StatusCode.UNAUTHENTICATED, HTTPStatus.UNAUTHORIZED),
+    errors.NotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.AgentNotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.BlockNotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.ConversationNotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.McpServerNotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.PassageNotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.RunNotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.StepNotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.ToolNotFound: Statuses(StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    errors.AlreadyExists: Statuses(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
+    errors.RequestIdReused: Statuses(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
+    errors.NameTaken: Statuses(StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
+    errors.Conflict: Statuses(StatusCode.ABORTED, HTTPStatus.CONFLICT),
+    errors.ConversationBusy: Statuses(StatusCode.ABORTED, HTTPStatus.CONFLICT),
+    errors.ConcurrentChange: Statuses(StatusCode.ABORTED, HTTPStatus.CONFLICT),
+    errors.StreamRecycled: Statuses(StatusCode.ABORTED, HTTPStatus.CONFLICT),
+    errors.FailedPrecondition: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
+    errors.ResourceInUse: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
+    errors.ApprovalPending: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
+    errors.ApprovalExpired: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
+    errors.ApprovalAlreadyResolved: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
+    errors.ToolSandboxUnavailable: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
+    errors.OutOfRange: Statuses(StatusCode.OUT_OF_RANGE, HTTPStatus.BAD_REQUEST),
+    errors.EventsExpired: Statuses(StatusCode.OUT_OF_RANGE, HTTPStatus.GONE),
+    errors.CursorAhead: Statuses(StatusCode.OUT_OF_RANGE, HTTPStatus.BAD_REQUEST),
+    errors.Exhausted: Statuses(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
+    errors.QueueFull: Statuses(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
+    errors.TooManyStreams: Statuses(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
+    errors.MessageTooLarge: Statuses(StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    errors.Unavailable: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    errors.ServerDraining: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    errors.StoreUnavailable: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    errors.McpServerFailed: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    errors.EmbeddingsFailed: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.Internal: _INTERNAL,
     # These stand in `Run.error`; none of them ever ends a call.
     errors.RunFailure: _INTERNAL,
@@ -106,8 +106,8 @@ class CallStatus:
 
 def status_of(error: errors.LettaError) -> CallStatus:
     """Return the status of an error, with details that fit into the trailers of any grpc."""
-    wire = WIRE[type(error)]
-    number: int = wire.code.value[0]
+    code = STATUSES[type(error)].code
+    number: int = code.value[0]
     message = _cut(error.message, _MAX_MESSAGE)
     status = status_pb2.Status(code=number, message=message)
     for detail in _details(error):
@@ -115,12 +115,12 @@ def status_of(error: errors.LettaError) -> CallStatus:
         packed.Pack(detail)
         if status.ByteSize() + packed.ByteSize() < MAX_DETAILS_BYTES:
             status.details.append(packed)
-    return CallStatus(wire.code, error.reason, message, ((DETAILS_KEY, status.SerializeToString()),))
+    return CallStatus(code, error.reason, message, ((DETAILS_KEY, status.SerializeToString()),))
 
 
 def refusal_of(error: errors.LettaError) -> errors_pb2.Refusal:
     """Return an error as it is told on a stream that goes on."""
-    code: int = WIRE[type(error)].code.value[0]
+    code: int = STATUSES[type(error)].code.value[0]
     refusal = errors_pb2.Refusal(
         code=code, reason=error.reason, message=_cut(error.message, _MAX_MESSAGE), metadata=_metadata(error)
     )

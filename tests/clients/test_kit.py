@@ -10,7 +10,7 @@ import pytest
 from letta_grpc.conformance import CASES, text_of
 from letta_grpc.conformance.refusals import FATAL, OF_RUNS, PASSING
 from letta_grpc.domain import errors
-from letta_grpc.transport.errors import WIRE
+from letta_grpc.transport.errors import STATUSES
 from letta_grpc.v1 import errors_pb2
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def test_every_reason_of_the_contract_has_a_case() -> None:
 
 
 def test_the_codes_are_those_of_the_real_server() -> None:
-    real = {error.reason: wire.code for error, wire in WIRE.items() if not issubclass(error, errors.RunFailure)}
+    real = {error.reason: ends.code for error, ends in STATUSES.items() if not issubclass(error, errors.RunFailure)}
     for reason, meaning in {**FATAL, **PASSING}.items():
         assert meaning.code is real[reason], reason
 

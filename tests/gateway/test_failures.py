@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from letta_grpc.domain import errors
 from letta_grpc.gateway.failures import HTTP_OF_CODE, failure_from, invalid, refused
-from letta_grpc.transport.errors import WIRE, status_of
+from letta_grpc.transport.errors import STATUSES, status_of
 
 
 def failed(code: grpc.StatusCode, *details: Any) -> grpc.aio.AioRpcError:  # noqa: ANN401 - google.rpc has no stubs
@@ -24,12 +24,12 @@ def failed_without_status(code: grpc.StatusCode, text: str = "") -> grpc.aio.Aio
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), text, "")
 
 
-@pytest.mark.parametrize("kind", WIRE, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", STATUSES, ids=lambda kind: kind.__name__)
 def test_every_error_of_the_server_has_the_http_status_of_its_row(kind: type[errors.LettaError]) -> None:
     status = status_of(kind())
     trailers = grpc.aio.Metadata(*status.trailers)
     failure = failure_from(grpc.aio.AioRpcError(status.code, grpc.aio.Metadata(), trailers, status.message, ""))
-    assert failure.http == WIRE[kind].http
+    assert failure.http == STATUSES[kind].http
     told = failure.as_dict()["error"]
     assert (told["status"], told["message"]) == (status.code.name, status.message)
     assert told["details"][0]["reason"] == status.reason

@@ -11,7 +11,7 @@ from letta_grpc.domain.errors import LettaError, RunFailure
 from letta_grpc.gateway.faces.letta import OPERATIONS
 from letta_grpc.gateway.faces.letta.elsewhere import ELSEWHERE
 from letta_grpc.settings import Settings, variable_of
-from letta_grpc.transport.errors import WIRE
+from letta_grpc.transport.errors import STATUSES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "letta_grpc"
@@ -64,7 +64,7 @@ def _error_rows() -> Iterator[str]:
     for error in _leaves(LettaError):
         if not issubclass(error, RunFailure):
             again = "" if error.retry_delay_seconds is None else "yes"
-            yield f"| {WIRE[error].code.name} | `{error.reason}` | {_sentence(error)} | {again} |"
+            yield f"| {STATUSES[error].code.name} | `{error.reason}` | {_sentence(error)} | {again} |"
 
 
 def _leaves(root: type[LettaError]) -> Iterator[type[LettaError]]:

@@ -2,7 +2,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # nobody publishes stubs of it
 
 from letta_grpc.domain import errors
-from letta_grpc.transport.errors import MAX_DETAILS_BYTES, WIRE, status_of
+from letta_grpc.transport.errors import MAX_DETAILS_BYTES, STATUSES, status_of
 from letta_grpc.v1 import errors_pb2
 
 
@@ -16,7 +16,7 @@ def details(error: errors.LettaError) -> dict[str, bytes]:
 
 
 def test_every_error_has_its_row() -> None:
-    assert set(WIRE) == set(tree(errors.LettaError))
+    assert set(STATUSES) == set(tree(errors.LettaError))
 
 
 def test_every_leaf_has_a_reason_that_the_contract_lists() -> None:
