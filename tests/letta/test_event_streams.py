@@ -7,7 +7,7 @@ import grpc
 import pytest
 from starlette.types import Message
 
-from letta_grpc.gateway.faces.letta.streams import EventStream
+from letta_grpc.gateway.faces.letta.streams import LettaEventStream
 from letta_grpc.gateway.faces.letta.telling import View
 from letta_grpc.gateway.failures import refused
 from letta_grpc.v1 import events_pb2 as pb
@@ -60,7 +60,7 @@ async def streamed(followed: Scripted, **view: Any) -> tuple[dict[str, str], str
     async def receive() -> Message:
         raise AssertionError("nothing is to be read")
 
-    await EventStream(followed, View(tokens=True, **view))({}, receive, send)  # type: ignore[arg-type]  # it is as good as one
+    await LettaEventStream(followed, View(tokens=True, **view))({}, receive, send)  # type: ignore[arg-type]  # it is as good as one
     assert followed.closed
     headers = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
     assert (sent[0]["status"], sent[-1]) == (200, {"type": "http.response.body", "body": b"", "more_body": False})

@@ -20,7 +20,7 @@ from letta_grpc.gateway.faces.letta.shapes.runs import (
     usage_json,
 )
 from letta_grpc.gateway.faces.letta.starts import options_of, view_of
-from letta_grpc.gateway.faces.letta.streams import EventStream
+from letta_grpc.gateway.faces.letta.streams import LettaEventStream
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1 import runs_pb2
 
@@ -133,7 +133,7 @@ async def followed(ask: Ask, run: runs_pb2.Run) -> Response:
     if not isinstance(after, int) or after < 0:
         raise unprocessable("starting_after", "must be a number from 0 on")
     view = view_of(run, pings=ask.body.get("include_pings", True) is not False, after=after)
-    return EventStream(await attached(ask, run.id, options_of(view)), view)
+    return LettaEventStream(await attached(ask, run.id, options_of(view)), view)
 
 
 OPERATIONS: Sequence[Operation] = (

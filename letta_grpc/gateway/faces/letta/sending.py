@@ -8,7 +8,7 @@ from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.operations import Ask, Json
 from letta_grpc.gateway.faces.letta.shapes.runs import run_json
 from letta_grpc.gateway.faces.letta.starts import begin, options_of, view_in, wish_in
-from letta_grpc.gateway.faces.letta.streams import EventStream, whole_answer
+from letta_grpc.gateway.faces.letta.streams import LettaEventStream, whole_answer
 from letta_grpc.gateway.faces.letta.targets import Target
 from letta_grpc.gateway.faces.letta.telling import View, hidden_returns
 from letta_grpc.v1 import run_service_pb2
@@ -19,7 +19,7 @@ async def answered(ask: Ask, target: Target, *, streaming: bool) -> Json | Respo
     wish = await wish_in(ask, target)
     view = replace(view_in(ask.body), hidden_returns=hidden_returns(wish.run.metadata))
     if streaming:
-        return EventStream(await begin(ask, wish, options_of(view)), view)
+        return LettaEventStream(await begin(ask, wish, options_of(view)), view)
     whole = replace(view, tokens=False)
     return await whole_answer(await begin(ask, wish, options_of(whole)), whole)
 

@@ -36,7 +36,7 @@ _KEEPALIVE = b": keepalive\n\n"
 _OPENING = 1
 
 
-class EventStream(Response):
+class LettaEventStream(Response):
     """A run as server-sent events, to its end. Closes what it follows."""
 
     def __init__(self, following: Following, view: View) -> None:
