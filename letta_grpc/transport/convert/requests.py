@@ -44,7 +44,7 @@ class View:
 _DEFAULT = View()
 
 
-class Start(Protocol):
+class StartFields(Protocol):
     """What all requests have that start a run."""
 
     agent_id: str
@@ -57,7 +57,7 @@ class Start(Protocol):
         ...
 
 
-def start_from_pb(request: Start, traceparent: str | None) -> StartRequest:
+def start_from_pb(request: StartFields, traceparent: str | None) -> StartRequest:
     """Return the start that a request asks for."""
     with Rules() as rules:
         return read_start(rules, request, traceparent)
@@ -80,7 +80,7 @@ def attach_from_pb(request: pb.AttachRunRequest | pb.ConverseAttach) -> tuple[Ru
     return RunId(run_id), after, view
 
 
-def read_start(rules: Rules, request: Start, traceparent: str | None, path: str = "") -> StartRequest:
+def read_start(rules: Rules, request: StartFields, traceparent: str | None, path: str = "") -> StartRequest:
     """Return a start; `path` comes before the names of its fields."""
     return StartRequest(
         agent_id=AgentId(rules.id(f"{path}agent_id", "agent", request.agent_id)),
