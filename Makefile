@@ -36,6 +36,8 @@ CLIENT_FLAGS = --no-print-directory PYTHON="$(CURDIR)/$(BIN)/python"
 SERVER_TESTS := tests/wire tests/promises tests/letta tests/browser tests/clients
 # A laptop shows what it does; CI has two cores and nobody who looks.
 AT_ONCE = $(if $(CI),--jobs=2 --output-sync=target)
+# What all tests need. `make test` empties it once it is done: each look would let its halves begin in another order.
+SET_UP = $(EVERYTHING) .buf/googleapis grpcurl node page-tools
 FLOOR := --cov --cov-report=term-missing:skip-covered
 
 .PHONY: help demo test check lint types proto generate proto-accept docs lock fmt bench page clients
@@ -46,8 +48,8 @@ help: ## List the targets
 demo: $(SERVER) ## Watch an agent answer over gRPC: no key, no service, no input
 	@$(BIN)/letta-grpc demo
 
-test: $(EVERYTHING) .buf/googleapis grpcurl node page-tools ## Run every test
-	@$(MAKE) --no-print-directory $(AT_ONCE) test-core test-parts test-servers
+test: $(SET_UP) ## Run every test
+	@$(MAKE) --no-print-directory $(AT_ONCE) test-core test-parts test-servers SET_UP=
 	@$(MAKE) --no-print-directory $(AT_ONCE) clients
 
 # They mostly wait, for processes that start and for what is killed to come back. Two at once: the first takes so long that the
@@ -55,9 +57,9 @@ test: $(EVERYTHING) .buf/googleapis grpcurl node page-tools ## Run every test
 .PHONY: test-core test-parts test-servers
 test-core: $(EVERYTHING)
 	@$(BIN)/pytest -q $(CORE_TESTS) $(FLOOR)
-test-parts:
+test-parts: $(SET_UP)
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(addprefix --ignore=,$(CORE_TESTS) $(SERVER_TESTS))
-test-servers:
+test-servers: $(SET_UP)
 	@PATH="$(CURDIR)/$(VENV)/go/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q $(SERVER_TESTS)
 
 check: lint types $(EVERYTHING) test-core ## Everything static, the unit tests and the contract tests
