@@ -124,8 +124,9 @@ class Settings(BaseSettings):
     mcp_stdio: bool | None = Field(
         default=None,
         description=(
-            "Whether callers may register MCP servers that are commands, run here with this server's rights. Default: "
-            "only while no other machine can connect; behind a proxy, say `false`."
+            "Whether callers may register MCP servers that are commands, run here with this server's rights. Default: only "
+            "while calls need a key, without which a tool with network could register one, and no other machine can connect; "
+            "behind a proxy, say `false`."
         ),
     )
     mcp_private_addresses: bool | None = Field(

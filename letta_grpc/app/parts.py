@@ -113,8 +113,11 @@ def _allowed(settings: Settings, chosen: bool | None) -> bool:  # noqa: FBT001 -
 
 def mcp_policy_of(settings: Settings) -> McpPolicy:
     """Return which MCP servers may be used."""
+    # A command has the server's rights. A tool with network is on this machine, too: what keeps it from having one started
+    # is a key, which it does not know.
+    keeps_tools_out = settings.is_for_this_machine_alone and settings.asks_for_keys
     return McpPolicy(
-        allow_stdio=_allowed(settings, settings.mcp_stdio),
+        allow_stdio=keeps_tools_out if settings.mcp_stdio is None else settings.mcp_stdio,
         allow_private_addresses=_allowed(settings, settings.mcp_private_addresses),
     )
 

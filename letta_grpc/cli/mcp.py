@@ -41,7 +41,9 @@ async def add(
     name: Annotated[str, typer.Argument(help="A name for it.")],
     command_line: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND ARGUMENT…]", help="What to run, beside the server."),
+        typer.Argument(
+            metavar="[-- COMMAND ARGUMENT…]", help="What to run, beside the server, which must allow it: see its --mcp-stdio."
+        ),
     ] = None,
     *,
     url: Annotated[str, typer.Option(help="Where it listens, in place of a command.")] = "",

@@ -68,7 +68,8 @@ Global___McpServer: _TypeAlias = McpServer  # noqa: Y015
 @_typing.final
 class StdioEndpoint(_message.Message):
     """An MCP server that is started on the server's machine, with the server's rights, and spoken to over its standard streams.
-    Refused unless the setting `mcp_stdio` allows it, which by default it does only while no other machine can connect.
+    Refused unless the setting `mcp_stdio` allows it, which by default it does only while calls need a key and no other machine can
+    connect.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

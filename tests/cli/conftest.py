@@ -8,7 +8,7 @@ from tests.support.server_process import serving_process
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_process(tmp_path_factory.mktemp("cli")) as (address, _):
+    with serving_process(tmp_path_factory.mktemp("cli"), "--mcp-stdio", "true") as (address, _):
         yield address
 
 

@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from letta_grpc.app.parts import mcp_policy_of
 from letta_grpc.settings import CLIENT_VARIABLES, Settings, SettingsError, is_loopback, variable_of
 from tests.requirements.registry import requirement
 
@@ -143,6 +144,24 @@ def test_the_names_of_the_servers_own_models_are_taken(name: str) -> None:
 )
 def test_what_other_machines_may_not_ask_for_depends_on_whether_they_can(environ: dict[str, str], alone: bool) -> None:  # noqa: FBT001 - an expected value
     assert Settings.from_env(environ).is_for_this_machine_alone is alone
+
+
+@pytest.mark.parametrize(
+    ("environ", "allowed"),
+    [
+        ({}, False),
+        ({"LETTA_GRPC_MCP_STDIO": "true"}, True),
+        ({"LETTA_GRPC_API_KEYS": "k"}, True),
+        ({"LETTA_GRPC_API_KEYS_FILE": "keys"}, True),
+        ({"LETTA_GRPC_API_KEYS": "k", "LETTA_GRPC_MCP_STDIO": "false"}, False),
+        ({"LETTA_GRPC_API_KEYS": "k", "LETTA_GRPC_LISTEN": "0.0.0.0:1"}, False),
+    ],
+)
+def test_commands_are_started_for_callers_with_a_key_on_this_machine_or_where_it_is_said(
+    environ: dict[str, str],
+    allowed: bool,  # noqa: FBT001 - an expected value
+) -> None:
+    assert mcp_policy_of(Settings.from_env(environ)).allow_stdio is allowed
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,8 +22,15 @@ from letta_grpc.client import (
     tool_return,
 )
 from letta_grpc.v1 import agents_pb2, messages_pb2, runs_pb2
+from tests.support.server_process import serving_process
 
 COMPLETED, INTERRUPTED = runs_pb2.RUN_STATE_COMPLETED, runs_pb2.RUN_STATE_INTERRUPTED
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving_process(tmp_path_factory.mktemp("server"), "--mcp-stdio", "true") as (target, _):
+        yield target
 
 
 def call(name: str, call_id: str, **arguments: object) -> dict[str, Any]:

@@ -6,6 +6,7 @@ REQUIREMENTS = {
     "mcp_called": "An agent calls a tool of an MCP server like any other; a cancelled run cancels the call there.",
     "mcp_added_again": "Adding a tool again takes in its new signature and keeps what was set of it.",
     "mcp_deleted": "A deleted MCP server is gone with its tools and with the process that was started for it.",
-    "mcp_allowed": "Commands and private addresses are refused, by the name of the setting, while other machines can connect.",
+    "mcp_allowed": "Commands and private addresses are refused, by the name of the setting, while other machines can connect; "
+    "commands also while calls need no key.",
     "mcp_failing": "An MCP server that does not answer as it should is named, and nothing else fails by it.",
 }

@@ -32,6 +32,6 @@ def connect(way: Way, tmp_path: Path) -> Connect:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def wire(way: Way, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wire]:
-    """A server that a file's tests share, with the misbehaving models as `up/…`."""
-    async with wired(way, tmp_path_factory.mktemp("house"), providers=provider_of(upstream)) as wire:
+    """A server that a file's tests share, with the misbehaving models as `up/…`. It starts commands for its callers."""
+    async with wired(way, tmp_path_factory.mktemp("house"), providers=provider_of(upstream), mcp_stdio=True) as wire:
         yield wire

@@ -58,7 +58,7 @@ async def keeping(wire: Wire, server: mcp_pb2.McpServer) -> AsyncIterator[mcp_pb
 async def test_a_server_is_kept_for_the_next_server_and_its_secrets_are_not_shown(
     connect: Connect, process: HttpProcess, tmp_path: Path
 ) -> None:
-    async with connect() as wire:
+    async with connect(mcp_stdio=True) as wire:
         web = await registered(wire, mcp_pb2.McpServer(name="web", http=listener(process)))
         own = await registered(wire, mcp_pb2.McpServer(name="own", stdio=child(tmp_path, TOKEN="hush")))
         assert dict(web.http.headers) == {"x-key": ""}
@@ -188,6 +188,16 @@ async def test_commands_and_private_addresses_are_refused_by_the_name_of_the_set
         refused = fields_of(await failure_of(wire.mcp.CreateMcpServer(web)))
         assert "LETTA_GRPC_MCP_PRIVATE_ADDRESSES=true" in refused["server.http.url"]
         assert not (await wire.mcp.ListMcpServers(pb.ListMcpServersRequest())).servers
+
+
+@requirement("mcp_allowed")
+async def test_nobody_without_a_key_has_a_command_started(connect: Connect, tmp_path: Path) -> None:
+    """Not even from this machine: a tool with network calls from it, too."""
+    async with connect() as wire:
+        own = pb.CreateMcpServerRequest(server=mcp_pb2.McpServer(name="own", stdio=child(tmp_path)))
+        refused = fields_of(await failure_of(wire.mcp.CreateMcpServer(own)))["server.stdio"]
+        assert "only while calls need a key" in refused
+        assert "LETTA_GRPC_MCP_STDIO=true" in refused
 
 
 @requirement("mcp_failing")

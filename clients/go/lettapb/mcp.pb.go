@@ -139,7 +139,8 @@ func (*McpServer_Stdio) isMcpServer_Endpoint() {}
 func (*McpServer_Http) isMcpServer_Endpoint() {}
 
 // An MCP server that is started on the server's machine, with the server's rights, and spoken to over its standard streams.
-// Refused unless the setting `mcp_stdio` allows it, which by default it does only while no other machine can connect.
+// Refused unless the setting `mcp_stdio` allows it, which by default it does only while calls need a key and no other machine can
+// connect.
 type StdioEndpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to run: a path, or a name that PATH has. 1 to 4096 characters.

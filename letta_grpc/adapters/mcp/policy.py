@@ -8,7 +8,8 @@ from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.tools import HttpEndpoint, McpServer, StdioEndpoint
 
 STDIO_REFUSED = (
-    "this server starts no commands for its callers: other machines can connect to it; LETTA_GRPC_MCP_STDIO=true allows it"
+    "this server starts no commands for its callers. By default one does only while calls need a key, without which a tool "
+    "with network could have any command run here, and no other machine can connect; LETTA_GRPC_MCP_STDIO=true allows it"
 )
 PRIVATE_REFUSED = (
     "must not be an address of a private network: other machines can connect to this server; "

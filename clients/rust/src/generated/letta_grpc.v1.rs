@@ -4152,7 +4152,8 @@ pub mod mcp_server {
     }
 }
 /// An MCP server that is started on the server's machine, with the server's rights, and spoken to over its standard streams.
-/// Refused unless the setting `mcp_stdio` allows it, which by default it does only while no other machine can connect.
+/// Refused unless the setting `mcp_stdio` allows it, which by default it does only while calls need a key and no other machine can
+/// connect.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StdioEndpoint {
     /// What to run: a path, or a name that PATH has. 1 to 4096 characters.

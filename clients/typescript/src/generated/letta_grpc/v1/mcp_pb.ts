@@ -76,7 +76,8 @@ export const McpServerSchema: GenMessage<McpServer> = /*@__PURE__*/
 
 /**
  * An MCP server that is started on the server's machine, with the server's rights, and spoken to over its standard streams.
- * Refused unless the setting `mcp_stdio` allows it, which by default it does only while no other machine can connect.
+ * Refused unless the setting `mcp_stdio` allows it, which by default it does only while calls need a key and no other machine can
+ * connect.
  *
  * @generated from message letta_grpc.v1.StdioEndpoint
  */
