@@ -155,6 +155,13 @@ class Settings(BaseSettings):
         description="`require` runs tools of Python source only where they can be contained, `off` never, "
         "`uncontained` everywhere, with the server's own rights where nothing else is possible.",
     )
+    tool_network: bool | None = Field(
+        default=None,
+        description=(
+            "Whether such tools that say `allow_network` get it: the server's own network, private addresses included. "
+            "Default: only while no other machine can connect; behind a proxy, say `false`."
+        ),
+    )
     tool_memory_bytes: int = Field(
         default=512 * 2**20,
         ge=2**24,

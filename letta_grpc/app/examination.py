@@ -10,7 +10,7 @@ from letta_grpc.adapters.openai.endpoint import public_url
 from letta_grpc.adapters.sql.failures import DatabaseInUseError, DatabaseUnusableError
 from letta_grpc.adapters.sql.migrate import check_free, current_revision
 from letta_grpc.app.failures import StartupError
-from letta_grpc.app.parts import embedding_model_of, keys_of, mcp_policy_of, sandbox_of, tls_of
+from letta_grpc.app.parts import embedding_model_of, gives_tools_network, keys_of, mcp_policy_of, sandbox_of, tls_of
 from letta_grpc.ports.sandbox import Sandbox
 from letta_grpc.settings import Provider, Settings
 
@@ -121,7 +121,8 @@ def sandbox_finding(settings: Settings, sandbox: Sandbox) -> Finding:
     """Return how tools of Python source run here. Tries it out, which blocks for a moment."""
     why = sandbox.unavailable()
     if why is None:
-        return Finding("sandbox", State.OK, "tools of Python source run contained")
+        network = _permission(gives_tools_network(settings))
+        return Finding("sandbox", State.OK, f"tools of Python source run contained, network {network}")
     match settings.tool_sandbox:
         case "off":
             return Finding("sandbox", State.LIMITED, "tools of Python source are refused, as the settings say")

@@ -132,6 +132,11 @@ def callbacks_of(settings: Settings) -> WebCallbacks:
     return WebCallbacks(allow_private_addresses=_allowed(settings, settings.callback_private_addresses))
 
 
+def gives_tools_network(settings: Settings) -> bool:
+    """Return whether tools of Python source get the network that they ask for."""
+    return _allowed(settings, settings.tool_network)
+
+
 def sandbox_of(settings: Settings) -> NamespaceSandbox | NoSandbox:
     """Return where tools of Python source run."""
     if settings.tool_sandbox == "off":
@@ -140,5 +145,6 @@ def sandbox_of(settings: Settings) -> NamespaceSandbox | NoSandbox:
         memory_bytes=settings.tool_memory_bytes,
         cpu_seconds=settings.tool_cpu_seconds,
         parallel_calls=settings.tool_parallel_calls,
+        allow_network=gives_tools_network(settings),
         allow_uncontained=settings.tool_sandbox == "uncontained",
     )

@@ -47,7 +47,9 @@ async def add(
     file: Annotated[Path, typer.Argument(help="Python that defines one public function.", exists=True, dir_okay=False)],
     *,
     requires_approval: Annotated[bool, typer.Option("--requires-approval", help="Its calls wait for approval.")] = False,
-    allow_network: Annotated[bool, typer.Option("--allow-network", help="It may use the network.")] = False,
+    allow_network: Annotated[
+        bool, typer.Option("--allow-network", help="It may use the network, where the server gives tools one.")
+    ] = False,
     idempotent: Annotated[bool, typer.Option("--idempotent", help="It may run again after the server's death.")] = False,
     timeout: Annotated[float, typer.Option(help="How many seconds one call may take.")] = 60,  # noqa: ASYNC109 - the tool's
     secret: Annotated[list[str] | None, typer.Option(help="A secret of the agent's that it gets; repeat it.")] = None,

@@ -39,7 +39,10 @@ class PythonSource(_message.Message):
     servers fill in, are not the model's: they are None, or what they default to. At most 256 KiB. Required.
     """
     allow_network: _builtins.bool
-    """Whether it may use the network. Default: no."""
+    """Whether it may use the network: the server's own, private addresses included. Where the setting `tool_network` does not
+    allow that, which by default it does only while no other machine can connect, the tool runs without one, and a call that
+    fails says so. Default: no.
+    """
     all_secrets: _builtins.bool
     """Whether it gets all of the agent's secrets, not only those that it names. Default: no."""
     @_builtins.property

@@ -34,6 +34,7 @@ async def shared() -> AsyncIterator[NamespaceSandbox]:
         cpu_seconds=1,
         output_bytes=OUTPUT,
         return_bytes=1000,
+        allow_network=True,
     )
     yield sandbox
     await sandbox.aclose()
@@ -164,6 +165,21 @@ async def test_no_socket_reaches_anything(sandbox: NamespaceSandbox) -> None:
         assert "Network is unreachable" in result.text
         allowed = tool(f"socket.create_connection({address!r}, timeout=5)\nreturn 'reached'")
         assert await value_of(sandbox, allowed, allow_network=True) == "reached"
+
+
+async def test_a_tool_that_asks_for_network_in_vain_runs_without_it_and_says_so_where_it_fails() -> None:
+    sandbox = NamespaceSandbox()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        body = tool(f"socket.create_connection({listener.getsockname()!r}, timeout=5)")
+        told, untold = [await run(sandbox, body, allow_network=asks) for asks in (True, False)]
+    assert (told.status, untold.status) == (ToolReturnStatus.ERROR, ToolReturnStatus.ERROR)
+    assert "Network is unreachable" in told.text
+    assert "LETTA_GRPC_TOOL_NETWORK=true" in told.text
+    assert "LETTA_GRPC_TOOL_NETWORK" not in untold.text
+    assert await value_of(sandbox, ADD, '{"left": 40}', "add", allow_network=True) == "42"
+    await sandbox.aclose()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ def test_a_machine_on_which_all_is_well_is_told_so_and_left_as_it_was(tmp_path: 
     assert result.returncode == 0, result.stdout + result.stderr
     subjects = [line.split()[0] for line in result.stdout.splitlines()]
     assert subjects == ["SUBJECT", "database", "listen", "sandbox", "mcp"]
+    assert "contained, network allowed" in result.stdout
+    assert "child processes not allowed, private addresses allowed" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from letta_grpc.app.parts import mcp_policy_of
+from letta_grpc.app.parts import gives_tools_network, mcp_policy_of
 from letta_grpc.settings import CLIENT_VARIABLES, Settings, SettingsError, is_loopback, variable_of
 from tests.requirements.registry import requirement
 
@@ -162,6 +162,22 @@ def test_commands_are_started_for_callers_with_a_key_on_this_machine_or_where_it
     allowed: bool,  # noqa: FBT001 - an expected value
 ) -> None:
     assert mcp_policy_of(Settings.from_env(environ)).allow_stdio is allowed
+
+
+@pytest.mark.parametrize(
+    ("environ", "given"),
+    [
+        ({}, True),
+        ({"LETTA_GRPC_TOOL_NETWORK": "false"}, False),
+        ({"LETTA_GRPC_API_KEYS": "k", "LETTA_GRPC_LISTEN": "0.0.0.0:1"}, False),
+        ({"LETTA_GRPC_API_KEYS": "k", "LETTA_GRPC_LISTEN": "0.0.0.0:1", "LETTA_GRPC_TOOL_NETWORK": "true"}, True),
+    ],
+)
+def test_tools_have_network_while_no_other_machine_can_connect_or_where_it_is_said(
+    environ: dict[str, str],
+    given: bool,  # noqa: FBT001 - an expected value
+) -> None:
+    assert gives_tools_network(Settings.from_env(environ)) is given
 
 
 @pytest.mark.parametrize(

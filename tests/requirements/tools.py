@@ -12,6 +12,7 @@ REQUIREMENTS = {
     "tool_return_limit": "A return is cut at its tool's limit, and says so.",
     "tool_serial": "Tools that may not run beside others run one after the other.",
     "tool_trial": "RunTool runs a stored tool or a source once and keeps nothing.",
+    "tool_network": "A tool that asks for network gets it only where the settings allow it; elsewhere a failure says so.",
     "tool_refused": "A server that may not run Python refuses it with a reason of its own.",
     "tool_cancel": "A cancel ends a tool within a second, none begins afterwards, and what was said stays.",
     "tool_killed": "After the death of the server a tool that is not idempotent is not run again, one that is, is.",

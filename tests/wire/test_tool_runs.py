@@ -1,6 +1,7 @@
 """Tools of Python source at work: called by a model, tried out, cancelled."""
 
 import json
+import socket
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,6 +18,7 @@ from tests.requirements.registry import requirement
 from tests.support.houses import Wire, run_of
 from tests.support.wire_tools import ADD, SLOW, agent_with, calling, made, python, returns
 from tests.support.wires import failure_of, info_of
+from tests.wire.conftest import Connect
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -115,6 +117,21 @@ async def test_a_tool_is_tried_out_by_id_by_name_and_from_its_source(wire: Wire)
     assert "left" in wrong.text
     unknown = pb.RunToolRequest(name="no_such_tool")
     assert info_of(await failure_of(wire.tools.RunTool(unknown)))[1:] == ("TOOL_NOT_FOUND", {"name": "no_such_tool"})
+
+
+@requirement("tool_network")
+async def test_a_tool_reaches_nothing_of_the_servers_network_where_the_settings_say_so(connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code = (
+            f"import socket\ndef reach():\n    socket.create_connection({listener.getsockname()!r}, 5)\n    return 'reached'\n"
+        )
+        request = pb.RunToolRequest(python=python(code, allow_network=True))
+        async with connect(tool_network=False) as closed:
+            answer = await closed.tools.RunTool(request)
+            assert answer.status == messages_pb2.TOOL_RETURN_STATUS_ERROR
+            assert "LETTA_GRPC_TOOL_NETWORK=true" in answer.text
+        async with connect() as wire:
+            assert (await wire.tools.RunTool(request)).text == "reached"
 
 
 @requirement("tool_trial", "tool_secrets")

@@ -35,7 +35,9 @@ type PythonSource struct {
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	// How long one call may take. 0.1 s to 1 h; default 60 s.
 	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// Whether it may use the network. Default: no.
+	// Whether it may use the network: the server's own, private addresses included. Where the setting `tool_network` does not
+	// allow that, which by default it does only while no other machine can connect, the tool runs without one, and a call that
+	// fails says so. Default: no.
 	AllowNetwork bool `protobuf:"varint,3,opt,name=allow_network,json=allowNetwork,proto3" json:"allow_network,omitempty"`
 	// Names of the agent's secrets that it gets, as environment variables: letters, digits and `_`, no digit first, at most
 	// 128 characters. At most 64. A call on behalf of an agent that lacks one is an error return.

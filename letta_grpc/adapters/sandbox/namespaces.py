@@ -23,6 +23,8 @@ _ANSWER_SLACK = 16
 _NAME_LENGTH = 64
 # Running the definitions of a tool's source, without calling it.
 _DESCRIBE_SECONDS = 10.0
+# Tools of Letta's SDKs all ask for network, and most need none: only one that fails has to be told.
+_NO_NETWORK = "This server gives tools no network: LETTA_GRPC_TOOL_NETWORK=true allows it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,8 @@ class NamespaceSandbox:
     `memory_bytes` is what a tool may take beyond the interpreter: each of its processes of address space, all together
     of memory. `temp_bytes` is the size of its own folder, which is memory, too. `output_bytes` counts both streams;
     a tool that writes more is stopped. `return_bytes` is where a returned text is cut. At most `parallel_calls` run at
-    a time, the others wait, and their timeouts begin when they run.
+    a time, the others wait, and their timeouts begin when they run. `allow_network`: give tools that ask for network the
+    server's own, else they run without.
 
     `allow_uncontained`: where there are no namespaces, run tools all the same, with limits for each process and as one
     process group, but with the files, the network and the user of the server. `contained=False` does not even try.
@@ -56,6 +59,7 @@ class NamespaceSandbox:
         output_bytes: int = 1 * MIB,
         return_bytes: int = 1 * MIB,
         parallel_calls: int = 8,
+        allow_network: bool = False,
         allow_uncontained: bool = False,
         contained: bool = True,
     ) -> None:
@@ -71,6 +75,7 @@ class NamespaceSandbox:
         )
         self._output_bytes = output_bytes
         self._places = asyncio.Semaphore(parallel_calls)
+        self._allow_network = allow_network
         self._warm = WarmProcess(self._limits, allow_uncontained=allow_uncontained)
         self._probed: str | None = None
         self._was_probed = False
@@ -112,14 +117,17 @@ class NamespaceSandbox:
             "environment": dict(call.environment),
         }
         seconds = call.source.timeout_seconds
+        network = call.source.allow_network and self._allow_network
         try:
-            finished = await self._do(job, seconds, output, network=call.source.allow_network)
+            finished = await self._do(job, seconds, output, network=network)
         except ToolSandboxUnavailable as unavailable:
             return _failed(f"{unavailable.reason}: {unavailable.message}")
         kind, text = _split(finished.ending.answer)
         if not finished.ending.is_complete:
             kind, text = b"", self._explain(finished.ending, seconds)
         status = ToolReturnStatus.SUCCESS if kind == SUCCESS else ToolReturnStatus.ERROR
+        if status is ToolReturnStatus.ERROR and call.source.allow_network and not network and self._warm.contains:
+            text = f"{text}\n{_NO_NETWORK}"
         return ToolResult(status=status, text=text, stdout=finished.stdout, stderr=finished.stderr)
 
     async def aclose(self) -> None:

@@ -58,6 +58,11 @@ class WarmProcess:
         """The id of the zygote's launcher, with which it ends."""
         return self._process.pid if self._process else None
 
+    @property
+    def contains(self) -> bool:
+        """Whether tools are contained, as far as is known: the first call finds out where they need not be."""
+        return self._limits.contained
+
     async def fork(self, call: Call, *, network: bool) -> None:
         """Have a cell forked that holds the other ends of a call.
 

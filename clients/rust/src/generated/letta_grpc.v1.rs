@@ -706,7 +706,9 @@ pub struct PythonSource {
     /// How long one call may take. 0.1 s to 1 h; default 60 s.
     #[prost(message, optional, tag = "2")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
-    /// Whether it may use the network. Default: no.
+    /// Whether it may use the network: the server's own, private addresses included. Where the setting `tool_network` does not
+    /// allow that, which by default it does only while no other machine can connect, the tool runs without one, and a call that
+    /// fails says so. Default: no.
     #[prost(bool, tag = "3")]
     pub allow_network: bool,
     /// Names of the agent's secrets that it gets, as environment variables: letters, digits and `_`, no digit first, at most

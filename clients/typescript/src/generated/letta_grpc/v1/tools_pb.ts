@@ -40,7 +40,9 @@ export type PythonSource = Message<"letta_grpc.v1.PythonSource"> & {
   timeout?: Duration | undefined;
 
   /**
-   * Whether it may use the network. Default: no.
+   * Whether it may use the network: the server's own, private addresses included. Where the setting `tool_network` does not
+   * allow that, which by default it does only while no other machine can connect, the tool runs without one, and a call that
+   * fails says so. Default: no.
    *
    * @generated from field: bool allow_network = 3;
    */
