@@ -167,6 +167,22 @@ async def test_no_socket_reaches_anything(sandbox: NamespaceSandbox) -> None:
         assert await value_of(sandbox, allowed, allow_network=True) == "reached"
 
 
+async def test_no_socket_opens_of_a_family_that_network_namespaces_do_not_part(sandbox: NamespaceSandbox) -> None:
+    """Such as AF_VSOCK, by which one would speak with the machine's host; nor any whose code is there for attacks alone."""
+    body = """
+opened = []
+for family in range(64):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+        for make in (socket.socket, socket.socketpair):
+            try:
+                make(family, kind)
+                opened.append(family)
+            except OSError:
+                pass
+return sorted({*opened} - {socket.AF_INET6})"""
+    assert json.loads(await value_of(sandbox, tool(body))) == sorted([socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK])
+
+
 async def test_a_tool_that_asks_for_network_in_vain_runs_without_it_and_says_so_where_it_fails() -> None:
     sandbox = NamespaceSandbox()
     with socket.socket() as listener:

@@ -16,6 +16,7 @@ _KILL = 0x80000000
 _REFUSE = 0x00050000
 _EPERM = 1
 _ENOSYS = 38
+_EAFNOSUPPORT = 97
 
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 # Offsets in struct seccomp_data.
@@ -25,6 +26,8 @@ _NEW_NAMESPACES = 0x7E020000
 _CLONE3 = 435
 # x86-64 programs reach a second table of calls by this bit. No real number is as high.
 _X32_BIT = 0x40000000
+# Of other families some are in no network namespace, as AF_VSOCK, which reaches the machine's host; none is of use to a tool.
+_FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
 
 # In both columns: kernel memory that no limit counts (memfd, System V), other processes' memory, mounts and namespaces,
 # keys, tracing, modules, clocks.
@@ -55,7 +58,8 @@ _AARCH64 = (
     *(116, 89, 224, 225, 142, 105, 106, 60, 104, 273, 294),
     *(171, 170, 112, 266),
 )
-_TABLES = {"x86_64": (0xC000003E, 56, _X86_64), "aarch64": (0xC00000B7, 220, _AARCH64)}
+# The architecture, clone, socket and socketpair, what is refused.
+_TABLES = {"x86_64": (0xC000003E, 56, (41, 53), _X86_64), "aarch64": (0xC00000B7, 220, (198, 199), _AARCH64)}
 
 
 class _Program(ctypes.Structure):
@@ -74,7 +78,7 @@ def refuse_dangerous_calls() -> None:
     kernel.libc().prctl(ctypes.c_int(_PR_SET_SECCOMP), mode, ctypes.byref(program), ctypes.c_ulong(0), ctypes.c_ulong(0))
 
 
-def _assemble(architecture: int, clone: int, refused: tuple[int, ...]) -> bytes:
+def _assemble(architecture: int, clone: int, sockets: tuple[int, int], refused: tuple[int, ...]) -> bytes:
     code = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_IF_EQUAL, 1, 0, architecture),
@@ -86,7 +90,15 @@ def _assemble(architecture: int, clone: int, refused: tuple[int, ...]) -> bytes:
     ]
     for number in (*_SAME, *refused):
         code += _when(_IF_EQUAL, number, _REFUSE | _EPERM)
+    of_a_family = [
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        *(step for family in _FAMILIES for step in _when(_IF_EQUAL, family, _ALLOW)),
+        (_RETURN, 0, 0, _REFUSE | _EAFNOSUPPORT),
+    ]
     code += [
+        (_IF_EQUAL, 1, 0, sockets[0]),
+        (_IF_EQUAL, 0, len(of_a_family), sockets[1]),
+        *of_a_family,
         (_IF_EQUAL, 0, 3, clone),
         (_LOAD, 0, 0, _FIRST_ARGUMENT),
         *_when(_IF_ANY_BIT, _NEW_NAMESPACES, _REFUSE | _EPERM),
