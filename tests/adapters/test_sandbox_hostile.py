@@ -92,6 +92,11 @@ async def test_endless_output_is_cut_and_stopped(sandbox: NamespaceSandbox, desc
     assert sum(len(line) + 1 for line in result.stdout + result.stderr) <= OUTPUT + 1
 
 
+async def test_an_endless_forged_answer_is_stopped(sandbox: NamespaceSandbox) -> None:
+    result = await run_badly(sandbox, "while True:\n    os.write(3, b'x' * 100_000)")
+    assert "more than 1000 bytes in place of its answer" in result.text
+
+
 async def test_an_endless_return_is_cut(sandbox: NamespaceSandbox) -> None:
     text = await value_of(sandbox, tool("return 'ü' * 1_000_000"))
     assert len(text.encode()) <= 1000
@@ -259,12 +264,11 @@ async def test_closing_every_descriptor_is_an_error(sandbox: NamespaceSandbox) -
 
 
 async def test_forged_answers_are_the_tools_own_and_nobody_elses(sandbox: NamespaceSandbox) -> None:
-    """A tool may say what it likes of itself: it is cut, and it is text."""
-    forged = "s" + "x" * 5000
-    result = await run(sandbox, tool(f"os.write(3, {forged!r}.encode())\nos._exit(0)"))
-    assert result.status is ToolReturnStatus.SUCCESS
-    assert set(result.text) == {"x"}
-    assert len(result.text) < 1100
+    """A tool may say what it likes of itself: it is text, and not longer than any."""
+    text = "x" * 1000
+    assert await value_of(sandbox, tool(f"os.write(3, b's' + {text!r}.encode())\nos._exit(0)")) == text
+    longer = await run_badly(sandbox, f"os.write(3, b's' + 5 * {text!r}.encode())\nos._exit(0)")
+    assert "more than 1000 bytes" in longer.text
     for junk in (b"\xff\xfe\x00", b"d{}", b'{"status": 0}'):
         await run_badly(sandbox, f"os.write(3, {junk!r})\nos._exit(0)")
 

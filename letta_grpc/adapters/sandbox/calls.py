@@ -114,10 +114,17 @@ class Call:
 
     def _on_answer(self) -> bool:
         data = _received(self._channel, _READ_BYTES)
-        self._answer += (data or b"")[: self._answer_bytes - len(self._answer)]
-        if data == b"":
+        self._answer += data or b""
+        # What the tool's own process sends is cut before: this is something else, which could go on for ever.
+        if self._answered_too_much:
+            self._end(Stop.ANSWER)
+        if data == b"" or self._answered_too_much:
             self._loop.remove_reader(self._channel.fileno())
         return bool(data)
+
+    @property
+    def _answered_too_much(self) -> bool:
+        return len(self._answer) > self._answer_bytes
 
     def _on_output(self, stream: OutputStream, descriptor: int) -> bool:
         try:
@@ -137,7 +144,7 @@ class Call:
                 pass
             self._loop.remove_reader(descriptor)
             os.close(descriptor)
-        while len(self._answer) < self._answer_bytes and self._on_answer():
+        while not self._answered_too_much and self._on_answer():
             pass
         self._tap.finish()
         for end in (self._lifeline, self._channel):

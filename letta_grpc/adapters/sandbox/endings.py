@@ -16,6 +16,7 @@ class Stop(Enum):
 
     TIMEOUT = "timeout"
     OUTPUT = "output"
+    ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,8 @@ def explain(ending: Ending, *, limits: Limits, timeout_seconds: float, output_by
         return f"The tool took longer than its timeout of {timeout_seconds:g} s and was stopped."
     if ending.stop is Stop.OUTPUT:
         return f"The tool wrote more than {output_bytes} bytes of output and was stopped."
+    if ending.stop is Stop.ANSWER:
+        return f"The tool wrote more than {limits.return_bytes} bytes in place of its answer and was stopped."
     if ending.cause == "memory":
         return f"The tool's processes together used more than {limits.memory_bytes} bytes of memory and were stopped."
     if ending.never_began:
