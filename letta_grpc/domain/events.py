@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from letta_grpc.domain.approvals import PendingAction
 from letta_grpc.domain.ids import AgentId, MessageId, RunId, StepId
-from letta_grpc.domain.messages import Message, Role, ToolReturn
+from letta_grpc.domain.messages import Message, OmittedReasoningPart, RedactedReasoningPart, Role, ToolReturn
 from letta_grpc.domain.runs import Run
 from letta_grpc.domain.tools import OutputStream
 from letta_grpc.domain.usage import Timing, Usage
@@ -46,10 +46,12 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """More reasoning."""
+    """More reasoning: text, or what proves the part so far and ends it, or a part of its own that nobody can read."""
 
     message_id: MessageId
-    text: str
+    text: str = ""
+    signature: str = ""
+    hidden: RedactedReasoningPart | OmittedReasoningPart | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,12 +192,14 @@ class Answer:
         self._extend(ReasoningPart, "")
         self._parts[-1].seal = signature
         self._characters += len(signature)
+        events.append(ReasoningDelta(self.message_id, signature=signature))
 
     def _take_hidden(self, data: str | None, events: list[RunEvent]) -> None:
         self._start(self.message_id, events)
         whole = OmittedReasoningPart() if data is None else RedactedReasoningPart(data)
         self._parts.append(_Part(ReasoningPart, whole=whole))
         self._characters += 1 + len(data or "")
+        events.append(ReasoningDelta(self.message_id, hidden=whole))
 
     def _start(self, message_id: MessageId, events: list[RunEvent]) -> None:
         if message_id not in self._started:

@@ -251,27 +251,41 @@ Global___TextDelta: _TypeAlias = TextDelta  # noqa: Y015
 
 @_typing.final
 class ReasoningDelta(_message.Message):
-    """More of the model's reasoning."""
+    """More of the model's reasoning: text, or a signature, or a part that nobody can read. They come in the order of the content."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    REDACTED_REASONING_FIELD_NUMBER: _builtins.int
+    OMITTED_REASONING_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """The message that it continues."""
     text: _builtins.str
-    """The text to append."""
+    """The text to append; empty beside the others."""
+    signature: _builtins.str
+    """The provider's proof of the part so far, all of it. What follows is another part."""
+    redacted_reasoning: _builtins.str
+    """What only the provider can read."""
+    omitted_reasoning: _builtins.bool
+    """The model reasoned, and the provider does not say what: always true."""
     def __init__(
         self,
         *,
         message_id: _builtins.str = ...,
         text: _builtins.str = ...,
+        signature: _builtins.str = ...,
+        redacted_reasoning: _builtins.str = ...,
+        omitted_reasoning: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hidden", b"hidden", "omitted_reasoning", b"omitted_reasoning", "redacted_reasoning", b"redacted_reasoning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden", b"hidden", "message_id", b"message_id", "omitted_reasoning", b"omitted_reasoning", "redacted_reasoning", b"redacted_reasoning", "signature", b"signature", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_hidden: _TypeAlias = _typing.Literal["redacted_reasoning", "omitted_reasoning"]  # noqa: Y015
+    _WhichOneofArgType_hidden: _TypeAlias = _typing.Literal["hidden", b"hidden"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_hidden) -> _WhichOneofReturnType_hidden | None: ...
 
 Global___ReasoningDelta: _TypeAlias = ReasoningDelta  # noqa: Y015
 

@@ -1,6 +1,7 @@
 """What a vendor gives with a call goes back with that call."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from letta_grpc.adapters.openai.dialect import Dialect
 from letta_grpc.adapters.openai.failures import CallFailures
 from letta_grpc.adapters.openai.request import encode_request
 from letta_grpc.adapters.openai.stream import StreamDecoder
-from letta_grpc.domain.completions import HiddenReasoningChunk, ModelRequest
+from letta_grpc.domain.completions import HiddenReasoningChunk, ModelChunk, ModelRequest, ToolCallChunk
 from letta_grpc.domain.ids import MessageId, RunId
 from letta_grpc.domain.messages import Message, RedactedReasoningPart, Role, ToolCall
 
@@ -22,11 +23,15 @@ OTHER = {"google": {"thought_signature": "b3RoZXI="}}
 
 def proofs(*pieces: dict[str, Any]) -> tuple[RedactedReasoningPart, ...]:
     """Return what is kept of an answer with these pieces of calls."""
+    return tuple(RedactedReasoningPart(chunk.data or "") for chunk in read(*pieces) if isinstance(chunk, HiddenReasoningChunk))
+
+
+def read(*pieces: dict[str, Any]) -> Sequence[ModelChunk]:
     decoder = StreamDecoder(CallFailures(OpenAIEndpoint(name="gemini", base_url="http://127.0.0.1/v1"), "m"))
     frames = [{"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces]
     chunks = decoder.feed(b"".join(b"data: %b\n\n" % json.dumps(frame).encode() for frame in frames) + b"data: [DONE]\n\n")
     decoder.close()
-    return tuple(RedactedReasoningPart(chunk.data or "") for chunk in chunks if isinstance(chunk, HiddenReasoningChunk))
+    return chunks
 
 
 def piece(call_id: str, index: int, **outside: Any) -> dict[str, Any]:  # noqa: ANN401 - a vendor's
@@ -50,6 +55,11 @@ def sent_back(content: tuple[RedactedReasoningPart, ...], *calls: ToolCall, auth
 
 FIRST = ToolCall(id="a", name="f", arguments="{}")
 SECOND = ToolCall(id="b", name="f", arguments="{}")
+
+
+def test_what_proves_a_call_is_told_before_it() -> None:
+    chunks = read(piece("a", 0, extra_content=SIGNED), piece("b", 1, extra_content=OTHER))
+    assert list(map(type, chunks[:4])) == [HiddenReasoningChunk, ToolCallChunk] * 2
 
 
 @pytest.mark.parametrize("ids", [("a", "b"), ("", "")], ids=["by id", "by position"])

@@ -47,6 +47,12 @@ def test_deltas_add_up_to_a_draft() -> None:
     assert draft.content == [messages_pb2.ContentPart(reasoning="hm"), messages_pb2.ContentPart(text="ab")]
 
 
+def test_a_signature_adds_nothing_to_what_can_be_read() -> None:
+    signed = Event(reasoning_delta=events_pb2.ReasoningDelta(message_id="m", signature="proof"))
+    (draft,) = fold(signed, text_delta("m", "a")).drafts
+    assert draft.content == [messages_pb2.ContentPart(text="a")]
+
+
 def test_tool_call_deltas_add_up_by_index() -> None:
     def delta(index: int, arguments: str) -> Event:
         piece = events_pb2.ToolCallDelta(

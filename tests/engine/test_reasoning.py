@@ -50,6 +50,23 @@ async def test_all_that_a_provider_tells_of_reasoning_is_kept_as_what_it_is() ->
     assert shown == "Let me think.More.I thought twice."
 
 
+async def test_signatures_and_hidden_reasoning_are_told_where_they_come() -> None:
+    _, events = await answered(
+        ReasoningChunk("Hm."),
+        ReasoningSealChunk("proof"),
+        HiddenReasoningChunk("cipher"),
+        HiddenReasoningChunk(None),
+        TextChunk("Yes."),
+    )
+    told = [(delta.text, delta.signature, delta.hidden) for delta in of(ReasoningDelta, events)]
+    assert told == [
+        ("Hm.", "", None),
+        ("", "proof", None),
+        ("", "", RedactedReasoningPart("cipher")),
+        ("", "", OmittedReasoningPart()),
+    ]
+
+
 async def test_a_message_of_hidden_reasoning_alone_is_started_before_it_is_completed() -> None:
     content, events = await answered(HiddenReasoningChunk("cipher"))
     assert content == (RedactedReasoningPart("cipher"),)

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from letta_grpc.gateway.faces.openai.answers import ChatChunks
+from letta_grpc.gateway.faces.openai.answers import ChatAnswer, ChatChunks
 from letta_grpc.gateway.faces.openai.requests import ChatRequest
 from letta_grpc.v1 import events_pb2, run_service_pb2, runs_pb2
 from tests.requirements.registry import requirement
@@ -196,6 +196,16 @@ async def test_an_answer_that_is_begun_again_is_an_error_and_said_no_further() -
     assert chunks.is_over
     assert told["error"].pop("message").startswith("The answer was begun again")
     assert told == {"error": {"type": "server_error", "param": None, "code": "STEP_RESTARTED"}}
+
+
+async def test_what_nobody_can_read_of_reasoning_is_not_told() -> None:
+    signed = events_pb2.RunEvent(reasoning_delta=events_pb2.ReasoningDelta(message_id="message-1", signature="proof"))
+    hidden = events_pb2.RunEvent(reasoning_delta=events_pb2.ReasoningDelta(message_id="message-1", redacted_reasoning="xyz"))
+    chunks = ChatChunks(ChatRequest(start=run_service_pb2.StreamRunRequest(), is_stream=True, with_usage=True))
+    assert list(chunks.of([signed, hidden])) == []
+    answer = ChatAnswer()
+    answer.take([signed, hidden])
+    assert "reasoning_content" not in answer.completion(runs_pb2.Run())["choices"][0]["message"]
 
 
 @requirement("openai_errors")

@@ -14,7 +14,8 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-from letta_grpc.v1 import agent_service_pb2, blocks_pb2, runs_pb2
+from letta_grpc.gateway.faces.simple_frames import SimpleFrames
+from letta_grpc.v1 import agent_service_pb2, blocks_pb2, events_pb2, runs_pb2
 from tests.requirements.registry import requirement
 from tests.support.faces import Faced, Frame, faced, frames_of, script
 
@@ -75,6 +76,12 @@ async def test_a_tool_is_told_when_it_starts_and_when_it_returns(server: Faced) 
     assert called == {"type": "tool_call", "tool": "memory_insert", "tool_call_id": "call_1", "status": "started"}
     assert by_type["tool_result"]["tool_call_id"] == "call_1"
     assert by_type["tool_result"]["result"]
+
+
+async def test_what_nobody_can_read_of_reasoning_is_not_told() -> None:
+    signed = events_pb2.ReasoningDelta(message_id="message-1", signature="proof")
+    hidden = events_pb2.ReasoningDelta(message_id="message-1", omitted_reasoning=True)
+    assert list(SimpleFrames().of(events_pb2.RunEvent(reasoning_delta=delta) for delta in (signed, hidden))) == []
 
 
 async def test_calls_that_wait_for_approval_are_told_before_the_end(server: Faced) -> None:

@@ -5,14 +5,31 @@ from itertools import count
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from letta_grpc.domain.completions import (
+    HiddenReasoningChunk,
+    ModelChunk,
+    ReasoningChunk,
+    ReasoningSealChunk,
+    ReasoningSummaryChunk,
+    TextChunk,
+    ToolCallChunk,
+)
+from letta_grpc.domain.events import MessageCompleted
+from letta_grpc.domain.ids import RunId, StepId
+from letta_grpc.engine.answer import Admission, Answer
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.steps_mode import StepsMode
 from letta_grpc.gateway.faces.letta.telling import View
 from letta_grpc.gateway.faces.letta.tokens_mode import TokensMode
+from letta_grpc.transport.convert.codec import ProtoEventCodec, body_of
 from letta_grpc.v1 import events_pb2 as pb
 from letta_grpc.v1 import messages_pb2
+from tests.support.values import NOW
 
+CODEC = ProtoEventCodec()
 RUN = "run-00000000-0000-4000-8000-000000000001"
 STEP = "step-00000000-0000-4000-8000-000000000001"
 SAID = "message-00000000-0000-4000-8000-0000000000ff"
@@ -64,12 +81,88 @@ def test_in_steps_each_piece_has_a_number_of_its_own() -> None:
     assert (items[0]["signature"], items[1]["hidden_reasoning"], items[1]["state"]) == ("seal", "xyz", "redacted")
 
 
-def test_in_tokens_what_no_delta_has_told_comes_at_the_end() -> None:
-    events = (began(), thought("Hm."), text("Well.", 2), completed(message(messages_pb2.ROLE_ASSISTANT, content=SEALED)))
+def answered(chunks: Sequence[ModelChunk]) -> tuple[list[pb.RunEvent], messages_pb2.Message]:
+    """The events of an answer that comes as these chunks, and what is stored of it."""
+    answer = Answer(RunId(RUN), StepId(STEP), "m", (), admit=lambda _: Admission())
+    events = [event for chunk in chunks for event in answer.take([chunk])]
+    events += map(MessageCompleted, answer.messages(NOW))
+    coded = [pb.RunEvent.FromString(body_of(CODEC.encode(1, 0, event))) for event in events]
+    return coded, coded[-1].message_completed.message
+
+
+def joined(items: Sequence[Item]) -> list[tuple[Any, ...]]:
+    """Pieces put together by their otid, in the order in which they begin: kind, otid, words, signature."""
+    whole: dict[str, list[Item]] = {}
+    for item in items:
+        whole.setdefault(item["otid"], []).append(item)
+    return [(of[0]["message_type"], otid, "".join(map(words_of, of)), signatures_of(of)) for otid, of in whole.items()]
+
+
+def words_of(item: Item) -> str:
+    call = item["tool_call"]["arguments"] if "tool_call" in item else ""
+    return item.get("content") or item.get("reasoning") or item.get("hidden_reasoning") or call
+
+
+def signatures_of(items: Sequence[Item]) -> list[str]:
+    return [item["signature"] for item in items if item.get("signature")]
+
+
+CALL = ToolCallChunk(0, "call-1", "f", "{}")
+CONTENT = st.one_of(
+    st.builds(ReasoningChunk, st.sampled_from("ab")),
+    st.builds(ReasoningSummaryChunk, st.sampled_from("cd")),
+    st.builds(ReasoningSealChunk, st.sampled_from(["s1", "s2"])),
+    st.builds(HiddenReasoningChunk, st.sampled_from([None, "x", "y"])),
+    st.builds(TextChunk, st.sampled_from("vw")),
+)
+ANSWERS = st.builds(
+    lambda content, calls: [*content, *calls], st.lists(CONTENT, min_size=1, max_size=9), st.sampled_from([[], [CALL]])
+)
+
+
+@given(ANSWERS)
+@example([ReasoningChunk("Hm. "), ReasoningChunk("ok"), ReasoningSealChunk("s"), TextChunk("Well "), TextChunk("then.")])
+@example([HiddenReasoningChunk("x"), TextChunk("Well "), TextChunk("then.")])
+@example(
+    [
+        ReasoningChunk("A"),
+        ReasoningSealChunk("s"),
+        HiddenReasoningChunk("x"),
+        ReasoningChunk("B"),
+        ReasoningSealChunk("t"),
+        CALL,
+    ]
+)
+def test_in_tokens_an_answer_comes_in_the_order_and_under_the_names_of_the_history(chunks: list[ModelChunk]) -> None:
+    events, stored = answered(chunks)
+    assert joined(told(TokensMode, *events)) == joined(items_of(stored))
+
+
+@pytest.mark.parametrize("mode", [StepsMode, TokensMode])
+@given(ANSWERS)
+def test_a_reader_that_resumes_behind_any_piece_gets_the_others_once(
+    mode: Callable[[str, View], StepsMode | TokensMode], chunks: list[ModelChunk]
+) -> None:
+    events, _ = answered(chunks)
+    items = told(mode, *events)
+    for place, item in enumerate(items, start=1):
+        assert [other for other in items if View(after=item["seq_id"]).passes(other)] == items[place:]
+    assert items[-1]["seq_id"] <= len(events)
+
+
+def test_what_proves_a_call_does_not_cut_the_calls_in_two() -> None:
+    proof = HiddenReasoningChunk("proof")
+    events, stored = answered([TextChunk("Well."), proof, CALL, proof, ToolCallChunk(1, "call-2", "f", "{}")])
     items = told(TokensMode, *events)
-    kinds = ["reasoning_message", "assistant_message", "reasoning_message", "hidden_reasoning_message"]
-    assert [item["message_type"] for item in items] == kinds
-    assert (items[2]["reasoning"], items[2]["signature"]) == ("", "seal")
+    assert len({item["otid"] for item in items if item["message_type"] == "tool_call_message"}) == 1
+    assert [name[:2] for name in joined(items)] == [name[:2] for name in joined(items_of(stored))]
+
+
+def test_pieces_of_one_event_bear_the_next_numbers_where_those_before_it_are_taken() -> None:
+    content = [Part(redacted_reasoning="x"), Part(reasoning="b"), Part(text="c")]
+    first = message(messages_pb2.ROLE_ASSISTANT, content=[Part(text="a")])
+    items = told(StepsMode, completed(first), completed(message(messages_pb2.ROLE_ASSISTANT, RETURNED, content=content)))
+    assert [item["seq_id"] for item in items] == [1, 2, 3, 4]
 
 
 def test_pieces_of_one_kind_that_follow_each_other_are_one() -> None:

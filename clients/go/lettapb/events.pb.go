@@ -432,13 +432,22 @@ func (x *TextDelta) GetText() string {
 	return ""
 }
 
-// More of the model's reasoning.
+// More of the model's reasoning: text, or a signature, or a part that nobody can read. They come in the order of the content.
 type ReasoningDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message that it continues.
 	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// The text to append.
-	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// The text to append; empty beside the others.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// The provider's proof of the part so far, all of it. What follows is another part.
+	Signature string `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	// A part of its own, all of it.
+	//
+	// Types that are valid to be assigned to Hidden:
+	//
+	//	*ReasoningDelta_RedactedReasoning
+	//	*ReasoningDelta_OmittedReasoning
+	Hidden        isReasoningDelta_Hidden `protobuf_oneof:"hidden"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -486,6 +495,56 @@ func (x *ReasoningDelta) GetText() string {
 	}
 	return ""
 }
+
+func (x *ReasoningDelta) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
+}
+
+func (x *ReasoningDelta) GetHidden() isReasoningDelta_Hidden {
+	if x != nil {
+		return x.Hidden
+	}
+	return nil
+}
+
+func (x *ReasoningDelta) GetRedactedReasoning() string {
+	if x != nil {
+		if x, ok := x.Hidden.(*ReasoningDelta_RedactedReasoning); ok {
+			return x.RedactedReasoning
+		}
+	}
+	return ""
+}
+
+func (x *ReasoningDelta) GetOmittedReasoning() bool {
+	if x != nil {
+		if x, ok := x.Hidden.(*ReasoningDelta_OmittedReasoning); ok {
+			return x.OmittedReasoning
+		}
+	}
+	return false
+}
+
+type isReasoningDelta_Hidden interface {
+	isReasoningDelta_Hidden()
+}
+
+type ReasoningDelta_RedactedReasoning struct {
+	// What only the provider can read.
+	RedactedReasoning string `protobuf:"bytes,4,opt,name=redacted_reasoning,json=redactedReasoning,proto3,oneof"`
+}
+
+type ReasoningDelta_OmittedReasoning struct {
+	// The model reasoned, and the provider does not say what: always true.
+	OmittedReasoning bool `protobuf:"varint,5,opt,name=omitted_reasoning,json=omittedReasoning,proto3,oneof"`
+}
+
+func (*ReasoningDelta_RedactedReasoning) isReasoningDelta_Hidden() {}
+
+func (*ReasoningDelta_OmittedReasoning) isReasoningDelta_Hidden() {}
 
 // More of a tool call's arguments. Those of a MEMGPT agent's `send_message` come as text_delta and reasoning_delta alone.
 type ToolCallDelta struct {
@@ -1590,11 +1649,15 @@ const file_letta_grpc_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12#\n" +
 	"\rcontent_index\x18\x02 \x01(\x05R\fcontentIndex\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"C\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"\xcb\x01\n" +
 	"\x0eReasoningDelta\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xa1\x01\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\tR\tsignature\x12/\n" +
+	"\x12redacted_reasoning\x18\x04 \x01(\tH\x00R\x11redactedReasoning\x12-\n" +
+	"\x11omitted_reasoning\x18\x05 \x01(\bH\x00R\x10omittedReasoningB\b\n" +
+	"\x06hidden\"\xa1\x01\n" +
 	"\rToolCallDelta\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x1d\n" +
@@ -1783,6 +1846,10 @@ func file_letta_grpc_v1_events_proto_init() {
 	}
 	file_letta_grpc_v1_messages_proto_init()
 	file_letta_grpc_v1_runs_proto_init()
+	file_letta_grpc_v1_events_proto_msgTypes[4].OneofWrappers = []any{
+		(*ReasoningDelta_RedactedReasoning)(nil),
+		(*ReasoningDelta_OmittedReasoning)(nil),
+	}
 	file_letta_grpc_v1_events_proto_msgTypes[17].OneofWrappers = []any{
 		(*RunEvent_TextDelta)(nil),
 		(*RunEvent_ReasoningDelta)(nil),

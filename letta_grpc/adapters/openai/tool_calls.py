@@ -60,18 +60,21 @@ class ToolCalls:
             if not piece:
                 continue
             function = piece.get("function") or {}
-            call = self._take(piece.get("index"), _name_of(piece.get("id")), function, batch)
-            if isinstance(extra := piece.get("extra_content"), dict):
-                call.extra = extra
-            if call.extra and call.index is not None and not call.is_proved:
-                call.is_proved = True
-                batch.whole(kept_proof(call.index, call.id, call.extra))
+            self._take(piece.get("index"), _name_of(piece.get("id")), function, batch, extra=piece.get("extra_content"))
 
     def take_legacy(self, function: dict[str, Any], batch: Batch) -> None:
         """Add a piece of the one call of the protocol's first version (`function_call`)."""
         self._take(0, None, function, batch)
 
-    def _take(self, number: Any, call_id: str | None, function: dict[str, Any], batch: Batch) -> _Call:  # noqa: ANN401 - a vendor's
+    def _take(
+        self,
+        number: Any,  # noqa: ANN401 - a vendor's
+        call_id: str | None,
+        function: dict[str, Any],
+        batch: Batch,
+        *,
+        extra: Any = None,  # noqa: ANN401 - a vendor's
+    ) -> None:
         name = _name_of(function.get("name"))
         arguments = _text_of(function.get("arguments"))
         call = self._find(number, call_id)
@@ -84,12 +87,19 @@ class ToolCalls:
         new_id, call.id = (call_id, call_id) if call.id is None else (None, call.id)
         new_name, call.name = (name, name) if call.name is None else (None, call.name)
         call.arguments.append(arguments)
+        if isinstance(extra, dict):
+            call.extra = extra
         if call.index is None and (name or arguments):
             call.index, new_id = len(self._begun), call.id
             self._begun.append(call)
-        if call.index is not None and (new_id or new_name or arguments):
+        if call.index is None:
+            return
+        if call.extra and not call.is_proved:
+            call.is_proved = True
+            # Before its call: with what a message says, and all of that stands before its calls.
+            batch.whole(kept_proof(call.index, call.id, call.extra))
+        if new_id or new_name or arguments:
             batch.call(call.index, new_id, new_name, arguments)
-        return call
 
     def _find(self, number: Any, call_id: str | None) -> _Call | None:  # noqa: ANN401 - a vendor's
         if number is not None:

@@ -51,7 +51,7 @@ class SimpleFrames:
         match event.WhichOneof("payload"):
             case "run_started":
                 yield {"type": "status", "status": "thinking"}
-            case "reasoning_delta":
+            case "reasoning_delta" if event.reasoning_delta.text:
                 yield {"type": "reasoning", "content": event.reasoning_delta.text}
             case "message_completed":
                 self._tools |= {call.id: call.name for call in event.message_completed.message.tool_calls}

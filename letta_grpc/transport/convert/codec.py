@@ -56,7 +56,7 @@ class ProtoEventCodec:
         """Return the event's frame."""
         if isinstance(event, TextDelta):
             body = self._text_delta(sequence_number, create_time_ns, event)
-        elif isinstance(event, ReasoningDelta):
+        elif isinstance(event, ReasoningDelta) and not (event.signature or event.hidden):
             body = self._reasoning_delta(sequence_number, create_time_ns, event)
         else:
             # Deterministic: maps have an order of their own otherwise, another one in each process.

@@ -24,6 +24,7 @@ from letta_grpc.domain.events import (
     ToolReturned,
 )
 from letta_grpc.domain.ids import AgentId, MessageId, RunId, StepId
+from letta_grpc.domain.messages import OmittedReasoningPart, RedactedReasoningPart
 from letta_grpc.transport.convert.actions import action_from_pb, action_to_pb
 from letta_grpc.transport.convert.enums import OUTPUT_STREAMS, ROLES
 from letta_grpc.transport.convert.messages import message_from_pb, message_to_pb, tool_return_from_pb, tool_return_to_pb
@@ -66,8 +67,8 @@ def _payload_to_pb(event: RunEvent) -> pb.RunEvent:  # noqa: C901, PLR0911, PLR0
     match event:
         case TextDelta(message_id=id_, content_index=index, text=text):
             return pb.RunEvent(text_delta=pb.TextDelta(message_id=id_, content_index=index, text=text))
-        case ReasoningDelta(message_id=id_, text=text):
-            return pb.RunEvent(reasoning_delta=pb.ReasoningDelta(message_id=id_, text=text))
+        case ReasoningDelta():
+            return pb.RunEvent(reasoning_delta=_reasoning_delta(event))
         case ToolCallDelta():
             return pb.RunEvent(tool_call_delta=_tool_call_delta(event))
         case RunStarted(run=run):
@@ -103,6 +104,27 @@ def _payload_to_pb(event: RunEvent) -> pb.RunEvent:  # noqa: C901, PLR0911, PLR0
             return pb.RunEvent(run_finished=pb.RunFinished(run=run_to_pb(run)))
         case _:
             assert_never(event)
+
+
+def _reasoning_delta(delta: ReasoningDelta) -> pb.ReasoningDelta:
+    told = pb.ReasoningDelta(message_id=delta.message_id, text=delta.text, signature=delta.signature)
+    match delta.hidden:
+        case RedactedReasoningPart(data=data):
+            told.redacted_reasoning = data
+        case OmittedReasoningPart():
+            told.omitted_reasoning = True
+        case None:
+            pass
+    return told
+
+
+def _reasoning_of(delta: pb.ReasoningDelta) -> ReasoningDelta:
+    hidden: RedactedReasoningPart | OmittedReasoningPart | None = None
+    if delta.HasField("redacted_reasoning"):
+        hidden = RedactedReasoningPart(delta.redacted_reasoning)
+    elif delta.HasField("omitted_reasoning"):
+        hidden = OmittedReasoningPart()
+    return ReasoningDelta(MessageId(delta.message_id), delta.text, delta.signature, hidden)
 
 
 def _tool_call_delta(delta: ToolCallDelta) -> pb.ToolCallDelta:
@@ -149,7 +171,7 @@ def _payload_from_pb(message: pb.RunEvent) -> RunEvent:  # noqa: C901, PLR0911, 
             text = message.text_delta
             return TextDelta(MessageId(text.message_id), text.content_index, text.text)
         case "reasoning_delta":
-            return ReasoningDelta(MessageId(message.reasoning_delta.message_id), message.reasoning_delta.text)
+            return _reasoning_of(message.reasoning_delta)
         case "tool_call_delta":
             call = message.tool_call_delta
             return ToolCallDelta(MessageId(call.message_id), call.call_index, call.tool_call_id, call.name, call.arguments)

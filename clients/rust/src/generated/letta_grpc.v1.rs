@@ -3777,15 +3777,34 @@ pub struct TextDelta {
     #[prost(string, tag = "3")]
     pub text: ::prost::alloc::string::String,
 }
-/// More of the model's reasoning.
+/// More of the model's reasoning: text, or a signature, or a part that nobody can read. They come in the order of the content.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReasoningDelta {
     /// The message that it continues.
     #[prost(string, tag = "1")]
     pub message_id: ::prost::alloc::string::String,
-    /// The text to append.
+    /// The text to append; empty beside the others.
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
+    /// The provider's proof of the part so far, all of it. What follows is another part.
+    #[prost(string, tag = "3")]
+    pub signature: ::prost::alloc::string::String,
+    /// A part of its own, all of it.
+    #[prost(oneof = "reasoning_delta::Hidden", tags = "4, 5")]
+    pub hidden: ::core::option::Option<reasoning_delta::Hidden>,
+}
+/// Nested message and enum types in `ReasoningDelta`.
+pub mod reasoning_delta {
+    /// A part of its own, all of it.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Hidden {
+        /// What only the provider can read.
+        #[prost(string, tag = "4")]
+        RedactedReasoning(::prost::alloc::string::String),
+        /// The model reasoned, and the provider does not say what: always true.
+        #[prost(bool, tag = "5")]
+        OmittedReasoning(bool),
+    }
 }
 /// More of a tool call's arguments. Those of a MEMGPT agent's `send_message` come as text_delta and reasoning_delta alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

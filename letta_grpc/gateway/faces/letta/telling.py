@@ -2,7 +2,7 @@
 
 Rule: (run_id, seq_id) is a position. Where an event becomes several pieces, the last bears its number and the others the
 numbers before it, which belong to deltas of the same message: so the numbers rise, and a reader that resumes between two
-pieces gets the second.
+pieces gets the second. Where those numbers are taken, the pieces bear the next that are free: no two have the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,8 +48,7 @@ class Scene:
         """Return the pieces of one event with their numbers, and its time."""
         date = date_of(event.create_time)
         for place, item in enumerate(items):
-            number = max(event.sequence_number - (len(items) - 1 - place), self.last_number + 1)
-            self.last_number = min(number, event.sequence_number)
+            self.last_number = max(event.sequence_number - (len(items) - 1 - place), self.last_number + 1)
             item.update(date=date, run_id=self.run_id, seq_id=self.last_number)
         return list(items)
 

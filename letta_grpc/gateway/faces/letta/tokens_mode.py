@@ -16,15 +16,38 @@ from letta_grpc.gateway.faces.letta.shapes.messages import (
 from letta_grpc.gateway.faces.letta.telling import Scene, View, compaction_items
 from letta_grpc.v1 import events_pb2, messages_pb2
 
+_THOUGHT, _CALLS = "reasoning_message", "tool_call_message"
+
 
 @dataclass(slots=True)
 class _Spoken:
-    """A message that is being streamed. `index` is that of its current piece, which has a kind."""
+    """A message that is being streamed.
+
+    `kind` and `index` are those of the piece of its content that comes at the moment. Its calls are one piece, whatever comes
+    between them: each of several may come with a proof, and the history has the calls together.
+    """
 
     step_id: str
     asks: bool
     kind: str = ""
     index: int = -1
+    is_sealed: bool = False
+    calls_index: int | None = None
+    pieces: int = 0
+
+    def index_of(self, kind: str) -> int:
+        """Return the index of the piece that is continued by something of this kind, or begun."""
+        if kind == _CALLS:
+            if self.calls_index is None:
+                self.calls_index = self._next()
+            return self.calls_index
+        if kind != self.kind:
+            self.kind, self.index, self.is_sealed = kind, self._next(), False
+        return self.index
+
+    def _next(self) -> int:
+        self.pieces += 1
+        return self.pieces - 1
 
 
 class TokensMode:
@@ -49,8 +72,7 @@ class TokensMode:
                 delta = event.text_delta
                 yield self._piece(delta.message_id, "assistant_message", content=delta.text)
             case "reasoning_delta":
-                thought = event.reasoning_delta
-                yield self._piece(thought.message_id, "reasoning_message", **reasoning_json(thought.text))
+                yield from self._thought(event.reasoning_delta)
             case "tool_call_delta":
                 yield self._call(event.tool_call_delta)
             case "message_completed":
@@ -61,11 +83,23 @@ class TokensMode:
                 pass
 
     def _piece(self, message_id: str, kind: str, **more: Any) -> Item:  # noqa: ANN401 - any JSON
-        spoken = self._spoken.setdefault(message_id, _Spoken("", asks=False))
-        if spoken.kind != kind:
-            spoken.kind, spoken.index = kind, spoken.index + 1
-        otid = message_id if spoken.asks else otid_of(message_id, spoken.index)
+        spoken = self._spoken_of(message_id)
+        otid = message_id if spoken.asks else otid_of(message_id, spoken.index_of(kind))
         return envelope(kind, id_=message_id, date="", otid=otid, step_id=spoken.step_id or None, **more)
+
+    def _spoken_of(self, message_id: str) -> _Spoken:
+        return self._spoken.setdefault(message_id, _Spoken("", asks=False))
+
+    def _thought(self, delta: events_pb2.ReasoningDelta) -> Iterator[Item]:
+        if delta.WhichOneof("hidden"):
+            part = messages_pb2.ContentPart(redacted_reasoning=delta.redacted_reasoning)
+            yield self._piece(delta.message_id, "hidden_reasoning_message", **hidden_json([part]))
+            return
+        spoken = self._spoken_of(delta.message_id)
+        # Parts that follow each other are one piece, which has the first signature of theirs, as in the history.
+        if delta.text or not spoken.is_sealed:
+            yield self._piece(delta.message_id, _THOUGHT, **reasoning_json(delta.text, delta.signature or None))
+        spoken.is_sealed |= bool(delta.signature)
 
     def _call(self, delta: events_pb2.ToolCallDelta) -> Item:
         asks = self._spoken[delta.message_id].asks if delta.message_id in self._spoken else False
@@ -76,21 +110,11 @@ class TokensMode:
         elif asks:
             # The reference server leaves the name out of one kind and sends null in the other; clients have met both.
             told = {"name": None, **told}
-        kind = "approval_request_message" if asks else "tool_call_message"
+        kind = "approval_request_message" if asks else _CALLS
         return self._piece(delta.message_id, kind, **call_delta_json(told))
 
     def _completed(self, message: messages_pb2.Message) -> Iterator[Item]:
-        """Tell of a whole message what no delta has told."""
         self._scene.note(message)
-        match message.role:
-            case messages_pb2.ROLE_TOOL:
-                yield from items_of(message, frozenset(self._scene.hidden_returns))
-            case messages_pb2.ROLE_ASSISTANT:
-                self._spoken.setdefault(message.id, _Spoken(message.step_id, asks=False))
-                for part in message.content:
-                    if part.WhichOneof("kind") in {"redacted_reasoning", "omitted_reasoning"}:
-                        yield self._piece(message.id, "hidden_reasoning_message", **hidden_json([part]))
-                    elif part.signature:
-                        yield self._piece(message.id, "reasoning_message", **reasoning_json("", part.signature))
-            case _:
-                pass
+        # What the model says was told by its deltas.
+        if message.role == messages_pb2.ROLE_TOOL:
+            yield from items_of(message, frozenset(self._scene.hidden_returns))

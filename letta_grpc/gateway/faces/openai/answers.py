@@ -45,7 +45,7 @@ class ChatChunks:
                 case "text_delta":
                     self._told.add(event.text_delta.message_id)
                     yield self._chunk({"content": event.text_delta.text})
-                case "reasoning_delta":
+                case "reasoning_delta" if event.reasoning_delta.text:
                     yield self._chunk({"reasoning_content": event.reasoning_delta.text})
                 case "step_restarted" if not self._told.isdisjoint(event.step_restarted.void_message_ids):
                     self.is_over = True
@@ -87,7 +87,7 @@ class ChatAnswer:
                 case "text_delta":
                     text = event.text_delta
                     self._texts[text.message_id] = self._texts.get(text.message_id, "") + text.text
-                case "reasoning_delta":
+                case "reasoning_delta" if event.reasoning_delta.text:
                     reasoning = event.reasoning_delta
                     self._reasoning[reasoning.message_id] = self._reasoning.get(reasoning.message_id, "") + reasoning.text
                 case "step_restarted":

@@ -58,7 +58,7 @@ export class Transcript {
   apply(event: RunEvent): void {
     if (event.messageStarted) this.bubble(event.messageStarted.messageId).isBusy = true;
     else if (event.textDelta) this.bubble(event.textDelta.messageId).addText(event.textDelta.text ?? "");
-    else if (event.reasoningDelta) this.bubble(event.reasoningDelta.messageId).addReasoning(event.reasoningDelta.text ?? "");
+    else if (event.reasoningDelta?.text) this.bubble(event.reasoningDelta.messageId).addReasoning(event.reasoningDelta.text);
     else if (event.toolCallDelta) {
       const { messageId, toolCallId, name, arguments: more } = event.toolCallDelta;
       this.card(toolCallId, this.bubble(messageId)).write(name ?? "", more ?? "");
