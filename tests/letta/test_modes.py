@@ -24,6 +24,7 @@ from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.steps_mode import StepsMode
 from letta_grpc.gateway.faces.letta.telling import View
 from letta_grpc.gateway.faces.letta.tokens_mode import TokensMode
+from letta_grpc.gateway.turns import BEGUN_AGAIN
 from letta_grpc.transport.convert.codec import ProtoEventCodec, body_of
 from letta_grpc.v1 import events_pb2 as pb
 from letta_grpc.v1 import messages_pb2
@@ -227,6 +228,21 @@ def test_events_of_kinds_that_the_sdks_cannot_type_are_not_told(
         pb.RunEvent(),
     ]
     assert told(mode, *events) == []
+
+
+def test_in_tokens_a_step_that_begins_again_says_what_is_void_to_readers_of_any_kind() -> None:
+    void = pb.RunEvent(step_restarted=pb.StepRestarted(step_id=STEP, attempt=2, void_message_ids=[SAID, RETURNED]))
+    (*_, item) = told(TokensMode, began(), text("Good mor"), void)
+    assert item == {
+        "message_type": "error_message",
+        "run_id": RUN,
+        "error_type": "step_restarted",
+        "message": BEGUN_AGAIN,
+        "detail": SAID,
+        "seq_id": 3,
+    }
+    assert View(types=frozenset({"assistant_message"})).passes(item)
+    assert told(StepsMode, began(), text("Good mor"), void) == []
 
 
 def test_a_picture_is_shown_as_a_part() -> None:

@@ -92,6 +92,8 @@ def test_a_run_that_the_server_left_open_goes_on_after_a_restart(tmp_path: Path)
     with talking(tmp_path) as (client, _):
         rest = list(client.runs.messages.stream(run_id, starting_after=first[-1].seq_id))
         # What the step had said before is void: its message has another id, and says all.
+        restarted = named(rest, "error_message")
+        assert (restarted.error_type, restarted.detail) == ("step_restarted", first[-1].id)
         (message_id,) = {item.id for item in rest if item.message_type == "assistant_message"}
         assert said(item for item in rest if getattr(item, "id", "") == message_id) == COUNT
         assert kinds(rest[-2:]) == ["stop_reason", "usage_statistics"]

@@ -12,9 +12,11 @@ from typing import Protocol
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, envelope, shown_calls
 from letta_grpc.gateway.faces.letta.shapes.runs import PRIVATE
 from letta_grpc.gateway.faces.letta.shapes.times import date_of
+from letta_grpc.gateway.turns import BEGUN_AGAIN
 from letta_grpc.v1 import events_pb2, messages_pb2
 
 PING = "ping"
+ERROR = "error_message"
 # What a run keeps for this face: its input's digest, how its stream was asked for, which returns were the client's own.
 DIGEST, STREAM, TYPES, RETURNS = (f"{PRIVATE}{name}" for name in ("input", "stream", "types", "returns"))
 
@@ -32,7 +34,8 @@ class View:
 
     def passes(self, item: Item) -> bool:
         """Say whether an item is for this reader."""
-        wanted = not self.types or item["message_type"] in self.types
+        # What takes back messages is for everyone: nobody could tell from the others which are void.
+        wanted = not self.types or item["message_type"] in self.types or item["message_type"] == ERROR
         return wanted and (item["seq_id"] or 0) > self.after
 
 
@@ -49,7 +52,9 @@ class Scene:
         date = date_of(event.create_time)
         for place, item in enumerate(items):
             self.last_number = max(event.sequence_number - (len(items) - 1 - place), self.last_number + 1)
-            item.update(date=date, run_id=self.run_id, seq_id=self.last_number)
+            item.update(run_id=self.run_id, seq_id=self.last_number)
+            if "date" in item:
+                item["date"] = date
         return list(items)
 
     def note(self, message: messages_pb2.Message) -> None:
@@ -85,6 +90,12 @@ def compaction_items(compacted: events_pb2.ContextCompacted) -> list[Item]:
         envelope("event_message", id_=summary.id, date="", event_type="compaction", event_data=begun),
         envelope("summary_message", id_=summary.id, date="", summary=text, compaction_stats=stats),
     ]
+
+
+def void_item(void: Sequence[str]) -> Item:
+    """Return what says that messages are void. It has no name on the wire: at `event: error` the SDKs stop reading."""
+    told = {"error_type": "step_restarted", "message": BEGUN_AGAIN, "detail": ", ".join(void)}
+    return {"message_type": ERROR, "run_id": None, **told, "seq_id": None}
 
 
 def hidden_returns(metadata: Mapping[str, str]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from letta_grpc.gateway.faces.letta.shapes.messages import (
     items_of,
     reasoning_json,
 )
-from letta_grpc.gateway.faces.letta.telling import Scene, View, compaction_items
+from letta_grpc.gateway.faces.letta.telling import Scene, View, compaction_items, void_item
 from letta_grpc.v1 import events_pb2, messages_pb2
 
 _THOUGHT, _CALLS = "reasoning_message", "tool_call_message"
@@ -77,6 +77,9 @@ class TokensMode:
                 yield self._call(event.tool_call_delta)
             case "message_completed":
                 yield from self._completed(event.message_completed.message)
+            case "step_restarted":
+                if void := [id_ for id_ in event.step_restarted.void_message_ids if id_ in self._spoken]:
+                    yield void_item(void)
             case "context_compacted" if self._view.compactions:
                 yield from compaction_items(event.context_compacted)
             case _:
