@@ -40,6 +40,16 @@ def tool_return(
     return returned
 
 
+def failure(error: Exception) -> messages_pb2.ToolReturn:
+    """Say what a tool raised. Whatever it is, it is told: a tool's failure must not end the turn."""
+    try:
+        words = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - its __str__ is as much the caller's as the tool is
+        words = type(error).__name__
+    # Python has bytes of a file name that are no text as surrogates, which protobuf refuses.
+    return tool_return(words.encode(errors="backslashreplace").decode(), failed=True)
+
+
 def answer_messages(answers: Answers) -> list[messages_pb2.InputMessage]:
     """Return answers as input: the decisions, then the returns, each in the order given. Raises TypeError for others.
 

@@ -7,6 +7,7 @@ may be left out. The docstring is the description.
 
 import inspect
 import json
+from asyncio import CancelledError
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import is_dataclass
@@ -115,14 +116,16 @@ def called(function: Function, /, *arguments: object, **named: object) -> object
     """Return what a function gives. Raises RuntimeError for its StopIteration, as generators do: see `unended`."""
     try:
         return function(*arguments, **named)
-    except StopIteration as error:
+    except (StopIteration, CancelledError) as error:
         raise unended(error) from error
 
 
-def unended(error: Exception) -> RuntimeError:
+def unended(error: BaseException) -> RuntimeError:
     """Return what to raise in place of an error that says "no more": whoever iterates here would take it for the end.
 
-    A future of asyncio's takes no StopIteration at all, in Python before 3.11.8 and 3.12.2: its waiter would wait for ever.
+    And in place of a CancelledError with which somebody has cancelled what the function waits for, and nobody the caller: it
+    would end the caller. A future of asyncio's takes no StopIteration at all, in Python before 3.11.8 and 3.12.2: its waiter
+    would wait for ever.
     """
     return RuntimeError(f"a function raised {type(error).__name__}")
 

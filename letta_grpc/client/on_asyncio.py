@@ -47,6 +47,11 @@ async def run_function(function: Callable[..., Any], /, *arguments: object, **na
         return await result if inspect.isawaitable(result) else result
     except StopAsyncIteration as error:
         raise unended(error) from error
+    except asyncio.CancelledError as error:
+        caller = asyncio.current_task()
+        if caller is None or caller.cancelling():
+            raise
+        raise unended(error) from error
 
 
 def open_channel(target: str, tls: Tls) -> Channel:

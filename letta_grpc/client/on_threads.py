@@ -15,7 +15,7 @@ from letta_grpc.client.dialing import CHANNEL_OPTIONS, RUN_ID_KEY, Metadata, Tls
 from letta_grpc.client.errors import StreamBroken, StreamClosed
 from letta_grpc.client.fair_lock import FairLock
 from letta_grpc.client.forks import OpenCall, require_sound_process
-from letta_grpc.client.functions import called
+from letta_grpc.client.functions import called, unended
 from letta_grpc.client.statuses import error_from
 
 Request = TypeVar("Request")
@@ -44,7 +44,10 @@ def run_function(function: Callable[..., Any], /, *arguments: object, **named: o
     """
     if inspect.iscoroutinefunction(function):
         with ThreadPoolExecutor(max_workers=1) as thread:
-            return thread.submit(asyncio.run, function(*arguments, **named)).result()
+            try:
+                return thread.submit(asyncio.run, function(*arguments, **named)).result()
+            except asyncio.CancelledError as error:
+                raise unended(error) from error
     result = called(function, *arguments, **named)
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):

@@ -6,7 +6,7 @@ from typing import Protocol, Self, cast
 
 from letta_grpc.client._async.stream import AsyncRunStream
 from letta_grpc.client.accumulator import Accumulator
-from letta_grpc.client.answers import Answer, Answers, tool_return
+from letta_grpc.client.answers import Answer, Answers, failure, tool_return
 from letta_grpc.client.budgets import Budget
 from letta_grpc.client.displays import stream_line, told_markdown
 from letta_grpc.client.errors import RunFailed, StreamClosed
@@ -65,7 +65,7 @@ async def _run(function: Function, arguments: str) -> messages_pb2.ToolReturn:
     except ArgumentsInvalid as error:
         return tool_return(str(error), failed=True)
     except Exception as error:  # noqa: BLE001 - whatever it is, the model is told, as of a tool that the server runs
-        return tool_return(f"{type(error).__name__}: {error}", failed=True)
+        return failure(error)
 
 
 class AsyncTurn:
