@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import uvloop
@@ -35,9 +37,14 @@ Examples:
   LETTA_GRPC_API_KEYS=first,second letta-grpc serve --listen 0.0.0.0:50051
 """
 
+UntilStdinEnds = Annotated[
+    bool,
+    typer.Option("--until-stdin-ends", hidden=True, help="Drain also when stdin ends: for who starts a server for itself."),
+]
+
 
 @with_settings()
-def serve(**flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what is in it
+def serve(*, until_stdin_ends: UntilStdinEnds = False, **flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what is in it
     """Serve agents over gRPC, and over HTTP with --http, from one SQLite file."""
     settings = read_settings(flags)
     configure_logging(settings)
@@ -47,10 +54,10 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what is 
     # beside an export of 200,000 messages a run's first token took four seconds.
     sys.setswitchinterval(0.0005)
     allow_many_connections()
-    raise typer.Exit(uvloop.run(_serve(settings)))
+    raise typer.Exit(uvloop.run(_serve(settings, until_stdin_ends=until_stdin_ends)))
 
 
-async def _serve(settings: Settings) -> Exit:
+async def _serve(settings: Settings, *, until_stdin_ends: bool) -> Exit:
     from letta_grpc import app  # noqa: PLC0415 - only the commands that run a server pay for loading one
 
     stop = asyncio.Event()
@@ -66,6 +73,8 @@ async def _serve(settings: Settings) -> Exit:
 
     for number in ending_signals():
         loop.add_signal_handler(number, end)
+    if until_stdin_ends:
+        _on_end_of(sys.stdin.fileno(), end)
     try:
         async with app.serving(settings) as server:
             typer.echo(f"listening grpc={server.address}" + (f" http={server.http}" if server.http else ""))
@@ -80,3 +89,14 @@ async def _serve(settings: Settings) -> Exit:
         typer.echo(f"letta-grpc: {error.message}", err=True)
         return Exit.CANNOT_START
     return Exit.OK
+
+
+def _on_end_of(pipe: int, end: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        if not os.read(pipe, 1024):
+            loop.remove_reader(pipe)
+            end()
+
+    loop.add_reader(pipe, read)

@@ -1,0 +1,39 @@
+"""The server that `chat --embedded` starts for itself."""
+
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from tests.support.server_process import environment
+
+END_SECONDS = 40
+# A chat shows its server's address to nobody.
+PROGRAM = """
+import signal, sys
+from letta_grpc.cli.embedded import embedded_server
+
+with embedded_server(sys.argv[1]) as address:
+    print(address, flush=True)
+    signal.pause()
+"""
+
+
+def wait_for_the_end(connection: socket.socket) -> None:
+    """Wait until the other side has gone. A server that drains says farewell first."""
+    connection.settimeout(END_SECONDS)
+    with suppress(ConnectionResetError):
+        while connection.recv(1024):
+            pass
+
+
+def test_it_ends_with_the_chat_even_when_that_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, f"sqlite:///{tmp_path / 'letta.db'}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as chat:  # noqa: S603 - ours
+        assert chat.stdout
+        host, _, port = chat.stdout.readline().strip().rpartition(":")
+        with socket.create_connection((host, int(port)), END_SECONDS) as connection:
+            chat.send_signal(signal.SIGKILL)
+            wait_for_the_end(connection)
