@@ -3,9 +3,11 @@
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from contextvars import copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -43,11 +45,7 @@ def run_function(function: Callable[..., Any], /, *arguments: object, **named: o
     Raises TypeError where an awaitable comes from what is no `async def`: it may belong to a loop that waits for this thread.
     """
     if inspect.iscoroutinefunction(function):
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            try:
-                return thread.submit(asyncio.run, function(*arguments, **named)).result()
-            except asyncio.CancelledError as error:
-                raise unended(error) from error
+        return _run_aside(partial(function, *arguments, **named))
     result = called(function, *arguments, **named)
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
@@ -55,6 +53,31 @@ def run_function(function: Callable[..., Any], /, *arguments: object, **named: o
         name = getattr(function, "__qualname__", type(function).__qualname__)
         raise TypeError(f"{name} gave an awaitable; the blocking client awaits `async def` functions alone: use AsyncClient")
     return result
+
+
+def _run_aside(function: Callable[[], Coroutine[Any, Any, object]]) -> object:
+    """Run a coroutine in a thread. Who waits for it may be interrupted: then it is cancelled, and what it holds put away."""
+    begun: Future[asyncio.Task[Any] | None] = Future()
+
+    async def run() -> object:
+        begun.set_result(asyncio.current_task())
+        return await function()
+
+    def cancel(begun: Future[asyncio.Task[Any] | None]) -> None:
+        if task := begun.result():
+            # It may have ended meanwhile, and its loop with it.
+            with suppress(RuntimeError):
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        done = thread.submit(copy_context().run, lambda: asyncio.run(run()))
+        try:
+            return done.result()
+        except asyncio.CancelledError as error:
+            raise unended(error) from error
+        finally:
+            if not done.done():
+                begun.add_done_callback(cancel)
 
 
 def open_channel(target: str, tls: Tls) -> Channel:
