@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.rule import Rule
 
 from letta_grpc.cli.console import PipedConsole
+from letta_grpc.cli.embedded import PRIVATE
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.flags import read_settings
 from letta_grpc.cli.logs import configure_logging
@@ -57,16 +58,7 @@ def default_model() -> str:
 def demo(*, model: Model = "") -> None:
     """Watch an agent answer over gRPC. Needs no key, no service and no input, and leaves nothing behind."""
     with tempfile.TemporaryDirectory(prefix="letta-grpc-") as folder:
-        settings = read_settings(
-            {},
-            listen="127.0.0.1:0",
-            database=f"sqlite:///{Path(folder) / 'demo.db'}",
-            log_level="error",
-            api_keys="",
-            api_keys_file="",
-            tls_certificate_file="",
-            tls_key_file="",
-        )
+        settings = read_settings({}, **PRIVATE, database=f"sqlite:///{Path(folder) / 'demo.db'}")
         configure_logging(settings)
         code = uvloop.run(_demo(settings, model or default_model()))
     raise typer.Exit(code)

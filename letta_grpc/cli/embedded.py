@@ -1,13 +1,26 @@
 """A server of one's own, as a process beside the command."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
 
+from letta_grpc.settings import variable_of
+
 STOP_SECONDS = 30
+# What a server has that its own command alone calls. The environment may mean another: with keys, and for other machines.
+PRIVATE: Mapping[str, str] = {
+    "listen": "127.0.0.1:0",
+    "http": "",
+    "api_keys": "",
+    "api_keys_file": "",
+    "tls_certificate_file": "",
+    "tls_key_file": "",
+    "log_level": "error",
+}
 
 
 @contextmanager
@@ -17,10 +30,12 @@ def embedded_server(database: str) -> Iterator[str]:
     A process of its own, in a group of its own: Ctrl-C is for the conversation and must not reach the server. Its stdin is its
     life line: that ends together with this process, and no signal that ends this one can keep it from it.
     """
-    flags = ["--until-stdin-ends", "--listen", "127.0.0.1:0", "--database", database, "--log-level", "error"]
-    command = [sys.executable, "-m", "letta_grpc", "serve", *flags]
+    command = [sys.executable, "-m", "letta_grpc", "serve", "--until-stdin-ends", "--database", database]
+    environment = {**os.environ, **{variable_of(name): value for name, value in PRIVATE.items()}}
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, process_group=0) as process:  # noqa: S603 - ourselves
+    with subprocess.Popen(  # noqa: S603 - ourselves
+        command, stdin=pipe, stdout=pipe, text=True, process_group=0, env=environment
+    ) as process:
         line = process.stdout.readline() if process.stdout else ""
         if not line.startswith("listening grpc="):
             raise typer.Exit(process.wait())

@@ -95,6 +95,8 @@ def test_cancelling_a_finished_run_changes_nothing(invoke: Invoke, run_id: str) 
         (("agents", "list", "--target", "127.0.0.1:1"), 3, "letta-grpc serve"),
         (("runs", "follow", NOBODY.replace("agent", "run"), "--target", "127.0.0.1:1"), 3, "letta-grpc serve"),
         (("runs", "follow", NOBODY.replace("agent", "run")), 4, "RUN_NOT_FOUND"),
+        (("runs", "follow", NOBODY.replace("agent", "run"), "--after", "99999999999999999999"), 2, "--after"),
+        *((("tools", "add", __file__, "--timeout", seconds), 2, "--timeout") for seconds in ("inf", "nan", "1e300", "0")),
     ],
 )
 def test_what_goes_wrong_has_a_code_and_a_line(invoke: Invoke, arguments: tuple[str, ...], code: int, word: str) -> None:

@@ -1,9 +1,12 @@
+from typing import Any
+
 from tests.support.server_process import letta_grpc
 
 
 def test_the_demo_shows_text_a_memory_edit_and_a_stream_that_survives_a_cut() -> None:
     # Whatever the shell has set for a server.
-    shown = letta_grpc("demo", LETTA_GRPC_API_KEYS="a-key", LETTA_GRPC_API_KEYS_FILE="none", LETTA_GRPC_TLS_KEY_FILE="none")
+    foreign: dict[str, Any] = {"API_KEYS": "a-key", "API_KEYS_FILE": "none", "TLS_KEY_FILE": "none", "HTTP": "192.0.2.1:80"}
+    shown = letta_grpc("demo", **{f"LETTA_GRPC_{name}": value for name, value in foreign.items()})
     assert shown.returncode == 0, shown.stderr
     text = shown.stdout
     assert "scripted/demo answers: a script, not a language model." in text

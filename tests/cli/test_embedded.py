@@ -4,11 +4,16 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from tests.support.server_process import environment
+import pytest
 
+from tests.support.server_process import environment, letta_grpc
+
+CERTIFICATE = Path(__file__).parents[1] / "support" / "tls" / "certificate.pem"
 END_SECONDS = 40
 # A chat shows its server's address to nobody.
 PROGRAM = """
@@ -37,3 +42,21 @@ def test_it_ends_with_the_chat_even_when_that_is_killed(tmp_path: Path) -> None:
         with socket.create_connection((host, int(port)), END_SECONDS) as connection:
             chat.send_signal(signal.SIGKILL)
             wait_for_the_end(connection)
+
+
+# What the shell may have set for another server. Of TLS one file alone would end the start, and both together the first call.
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"API_KEYS": "a-key", "API_KEYS_FILE": "none"},
+        {"TLS_CERTIFICATE_FILE": str(CERTIFICATE), "TLS_KEY_FILE": str(CERTIFICATE.with_name("key.pem"))},
+        {"HTTP": "0.0.0.0:0"},
+    ],
+    ids=",".join,
+)
+def test_it_takes_nothing_of_what_the_environment_says_of_another(tmp_path: Path, foreign: Mapping[str, str]) -> None:
+    told: dict[str, Any] = {f"LETTA_GRPC_{name}": value for name, value in foreign.items()}
+    database = f"sqlite:///{tmp_path / 'letta.db'}"
+    talked = letta_grpc("chat", "--embedded", "--database", database, stdin="Hello!\n", **told)
+    assert talked.returncode == 0, talked.stderr
+    assert "glad you are here" in talked.stdout
