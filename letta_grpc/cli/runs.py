@@ -17,6 +17,8 @@ runs = typer.Typer(
     epilog="Example: letta-grpc runs follow run-… --after 12 goes on behind event 12, whether the run is at work or over.",
     no_args_is_help=True,
 )
+# Of an event: the contract has an int32 for it.
+_LAST_NUMBER = 2**31 - 1
 
 
 class State(StrEnum):
@@ -103,7 +105,7 @@ async def cancel(
 async def follow(
     run_id: RunId,
     *,
-    after: Annotated[int, typer.Option(min=0, help="Begin behind this event.")] = 0,
+    after: Annotated[int, typer.Option(min=0, max=_LAST_NUMBER, help="Begin behind this event.")] = 0,
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = "",
     tls: Tls = False,

@@ -51,7 +51,9 @@ async def add(
         bool, typer.Option("--allow-network", help="It may use the network, where the server gives tools one.")
     ] = False,
     idempotent: Annotated[bool, typer.Option("--idempotent", help="It may run again after the server's death.")] = False,
-    timeout: Annotated[float, typer.Option(help="How many seconds one call may take.")] = 60,  # noqa: ASYNC109 - the tool's
+    timeout: Annotated[  # noqa: ASYNC109 - the tool's
+        float, typer.Option(min=0.1, max=3600, help="How many seconds one call may take.")
+    ] = 60,
     secret: Annotated[list[str] | None, typer.Option(help="A secret of the agent's that it gets; repeat it.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; repeat it for several.")] = None,
     target: Target = DEFAULT_TARGET,
