@@ -82,13 +82,17 @@ def name_of(function: Function) -> str:
 def parameters_of(function: Function) -> Schema:
     """Return the JSON Schema of a function's parameters."""
     label = name_of(function)
-    hints = _hints(function)
+    hints = _hints(function, label)
     properties: Schema = {}
     required: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
             raise TypeError(f"{label}: {name} cannot be given by name, so no model can give it")
-        properties[name] = _schema(hints.get(name, Any), f"{label}: {name}")
+        hint = hints.get(name, Any)
+        try:
+            properties[name] = _schema(hint, f"{label}: {name}")
+        except RecursionError:
+            raise TypeError(f"{label}: {name}: {hint} holds itself. Take a dict where it does.") from None
         if parameter.default is parameter.empty:
             required.append(name)
         elif isinstance(parameter.default, str | int | float | bool):
@@ -143,14 +147,29 @@ def _written(function: Function) -> Function:
     return _written(function.func) if isinstance(function, partial) else function
 
 
-def _hints(function: Function) -> Mapping[str, Any]:
+def _hints(function: Function, label: str) -> Mapping[str, Any]:
     """Return what the annotations of the parameters say; that of the return value may be known to type checkers alone."""
     written: Any = _written(function)
     if not inspect.isroutine(inspect.unwrap(written)):
         written = type(written).__call__
     given = {name: hint for name, hint in getattr(written, "__annotations__", {}).items() if name != "return"}
     known = getattr(inspect.unwrap(written), "__globals__", {})
-    return get_type_hints(SimpleNamespace(__annotations__=given, __globals__=known))
+    return {
+        name: _resolved(SimpleNamespace(__annotations__={name: hint}, __globals__=known), f"{label}: {name}")[name]
+        for name, hint in given.items()
+    }
+
+
+def _resolved(annotated: object, place: str) -> Mapping[str, Any]:
+    try:
+        return get_type_hints(annotated)
+    except NameError as error:
+        advice = "Define it, or import it, outside of functions and of `if TYPE_CHECKING`."
+        raise TypeError(f"{place}: {error}. {advice}") from error
+
+
+def _is_json(value: object) -> bool:
+    return value is None or isinstance(value, str | int)
 
 
 def _schema(hint: Any, place: str) -> Schema:  # noqa: ANN401 - a type hint
@@ -162,13 +181,16 @@ def _schema(hint: Any, place: str) -> Schema:  # noqa: ANN401 - a type hint
     if origin in {Union, UnionType}:
         return {"anyOf": [_schema(one, place) for one in inner]}
     if origin is Literal:
+        for value in inner:
+            if not _is_json(value):
+                raise TypeError(f"{place}: JSON Schema has no word for {value!r}. {_advice(type(value))}")
         return {"enum": list(inner)}
     if _PLAIN.get(origin) == "array":
         return {"type": "array", "items": _schema(inner[0], place)}
     if _PLAIN.get(origin) == "object" and inner[0] is str:
         return {"type": "object", "additionalProperties": _schema(inner[1], place)}
     if is_typeddict(hint):
-        fields = {name: _schema(one, f"{place}: {name}") for name, one in get_type_hints(hint).items()}
+        fields = {name: _schema(one, f"{place}: {name}") for name, one in _resolved(hint, place).items()}
         required = sorted(hint.__required_keys__)
         return {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
     raise TypeError(f"{place}: JSON Schema has no word for {hint}. {_advice(hint)}")

@@ -118,6 +118,35 @@ def test_what_json_has_not_is_refused_with_what_to_write_instead(hint: Any, inst
     assert str(refused.value).endswith(f" Take {instead}, and make it of that.")
 
 
+class Branch(TypedDict):
+    twigs: "list[Branch]"
+
+
+class Named(TypedDict):
+    said: "OfNowhere"  # type: ignore[name-defined]  # noqa: F821 - the point of it
+
+
+@pytest.mark.parametrize(
+    ("hint", "why"),
+    [
+        (Literal[Color.RED], "JSON Schema has no word for <Color.RED: 'red'>. Take a Literal of its values"),
+        (list[Literal[b"red"]], "JSON Schema has no word for b'red'. Take a str"),
+        (Branch, "<class 'tests.client.test_functions.Branch'> holds itself. Take a dict where it does"),
+        ("OfNowhere", "name 'OfNowhere' is not defined. Define it, or import it, outside of functions"),
+        (list[Named], "name 'OfNowhere' is not defined. Define it, or import it, outside of functions"),
+    ],
+)
+def test_what_has_no_schema_is_refused_by_function_and_parameter(hint: Any, why: str) -> None:  # noqa: ANN401 - any
+    def take(it):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - below
+        return it
+
+    take.__annotations__["it"] = hint
+    with pytest.raises(TypeError) as refused:
+        client_tool(take)
+    assert str(refused.value).startswith("take: it: ")
+    assert why in str(refused.value)
+
+
 def takes_any_number(*numbers: int) -> int:
     return sum(numbers)
 
