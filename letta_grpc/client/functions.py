@@ -14,6 +14,7 @@ from dataclasses import is_dataclass
 from datetime import date, time
 from enum import Enum
 from functools import partial
+from math import isfinite
 from textwrap import dedent
 from types import SimpleNamespace, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -95,7 +96,7 @@ def parameters_of(function: Function) -> Schema:
             raise TypeError(f"{label}: {name}: {hint} holds itself. Take a dict where it does.") from None
         if parameter.default is parameter.empty:
             required.append(name)
-        elif isinstance(parameter.default, str | int | float | bool):
+        elif _is_json(parameter.default):
             properties[name]["default"] = parameter.default
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
@@ -169,7 +170,8 @@ def _resolved(annotated: object, place: str) -> Mapping[str, Any]:
 
 
 def _is_json(value: object) -> bool:
-    return value is None or isinstance(value, str | int)
+    """Tell whether JSON has a word for this value; it has none for nan and for what has no end."""
+    return isfinite(value) if isinstance(value, float) else isinstance(value, str | int)
 
 
 def _schema(hint: Any, place: str) -> Schema:  # noqa: ANN401 - a type hint
@@ -182,7 +184,7 @@ def _schema(hint: Any, place: str) -> Schema:  # noqa: ANN401 - a type hint
         return {"anyOf": [_schema(one, place) for one in inner]}
     if origin is Literal:
         for value in inner:
-            if not _is_json(value):
+            if not (value is None or _is_json(value)):
                 raise TypeError(f"{place}: JSON Schema has no word for {value!r}. {_advice(type(value))}")
         return {"enum": list(inner)}
     if _PLAIN.get(origin) == "array":

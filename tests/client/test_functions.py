@@ -147,6 +147,15 @@ def test_what_has_no_schema_is_refused_by_function_and_parameter(hint: Any, why:
     assert why in str(refused.value)
 
 
+def test_a_default_that_json_has_no_word_for_is_not_told() -> None:
+    def take(share: float = float("nan"), most: float = float("inf")) -> float:
+        return min(share, most)
+
+    told = parameters_of(take)
+    assert told["properties"] == {"share": {"type": "number"}, "most": {"type": "number"}}
+    assert told["required"] == []
+
+
 def takes_any_number(*numbers: int) -> int:
     return sum(numbers)
 
