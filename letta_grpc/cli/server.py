@@ -147,6 +147,9 @@ def _advice(said: str, target: str) -> str:
         return f"The certificate is of another name than {target}."
     if "handshake" in said:
         return f"Does the server at {target} speak TLS? If not, leave --tls out."
+    # So does a server of TLS end what speaks plain text; one that goes away ends it so as well.
+    if "socket closed" in said:
+        return f"Is a server running at {target}? If it speaks TLS, say --tls, or --tls-ca."
     return f"Is a server running at {target}? `letta-grpc serve` starts one; --target names another."
 
 

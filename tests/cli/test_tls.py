@@ -58,6 +58,12 @@ def test_a_server_without_tls_is_asked_about_it(address: str) -> None:
     assert refused.stderr.endswith(f"Does the server at {address} speak TLS? If not, leave --tls out.\n")
 
 
+def test_who_speaks_plain_text_to_a_server_of_tls_is_told_the_flag(secured: str) -> None:
+    refused = letta_grpc("agents", "list", "--target", secured)
+    assert refused.returncode == 3
+    assert refused.stderr.endswith(f"Is a server running at {secured}? If it speaks TLS, say --tls, or --tls-ca.\n")
+
+
 def test_an_authority_that_is_none_is_refused(address: str, tmp_path: Path) -> None:
     (tmp_path / "junk.pem").write_text("junk")
     refused = letta_grpc("agents", "list", "--target", address, "--tls-ca", str(tmp_path / "junk.pem"), COLUMNS="400")
