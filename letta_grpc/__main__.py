@@ -7,7 +7,7 @@ import sys
 from typing import TextIO
 
 from letta_grpc.cli.missing import stop_for_lack_of
-from letta_grpc.cli.signals import end_at_once_on
+from letta_grpc.cli.signals import end_at_once_on, ended_at_once_by_interrupts
 
 _LAST_STANDARD = 2
 
@@ -18,10 +18,11 @@ def main() -> None:
     end_at_once_on(signal.SIGTERM)
     settle_grpc()
     settle_streams()
-    try:
-        from letta_grpc.cli.program import program  # noqa: PLC0415 - the base install has none of what this needs
-    except ModuleNotFoundError as missing:
-        stop_for_lack_of(missing)
+    with ended_at_once_by_interrupts():
+        try:
+            from letta_grpc.cli.program import program  # noqa: PLC0415 - the base install has none of what this needs
+        except ModuleNotFoundError as missing:
+            stop_for_lack_of(missing)
     program()
 
 
