@@ -154,7 +154,7 @@ class Agents:
         return await self._agents.list(page, name=name, tags=tags)
 
     async def update(self, agent_id: AgentId, changes: Mapping[str, object]) -> Agent:
-        """Set the named fields. Raises AgentNotFound, ModelUnknown, InvalidRequest for tools."""
+        """Set the named fields, all or none. Raises what AgentStore.update raises, ModelUnknown, InvalidRequest for tools."""
         if isinstance(model := changes.get("model"), str):
             check_model(self._models, model, "agent.model")
         if isinstance(tools := changes.get("tools"), tuple):

@@ -37,7 +37,11 @@ class AgentStore(Protocol):
         ...
 
     async def update(self, agent_id: AgentId, changes: Mapping[str, object], update_time: datetime) -> Agent:
-        """Set the named fields of Agent (never id, times or memory_blocks). Raises AgentNotFound."""
+        """Set the named fields of Agent (never id or times), all or none.
+
+        `memory_blocks` are given by their ids: these blocks alone are attached then, in this order, each once. Raises
+        AgentNotFound; for blocks BlockNotFound, NameTaken for a label that two have, and what `check_block_limits` raises.
+        """
         ...
 
     async def delete(self, agent_id: AgentId) -> None:

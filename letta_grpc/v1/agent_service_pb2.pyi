@@ -212,12 +212,14 @@ class UpdateAgentRequest(_message.Message):
     """The agent."""
     @_builtins.property
     def agent(self) -> _agents_pb2.Agent:
-        """The new values of the fields that the mask names."""
+        """The new values of the fields that the mask names. `memory_blocks` are stored blocks, of which only the ids are looked at:
+        they alone are attached then, in this order. Blocks that are left out stay, as after DetachBlock.
+        """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Of name, description, system, model, model_settings, tools, tool_rules, tool_approvals, secrets, sleeptime, tags, metadata,
-        context_window, timezone. Required.
+        context_window, timezone, memory_blocks. Required.
         """
 
     def __init__(

@@ -81,6 +81,8 @@ async def test_a_start_sees_what_was_done_to_a_block_that_others_share(world: Wo
     assert [b.value for b in (await seen_by_a_start(world, agent)).memory_blocks] == ["c"]
     await world.memory.detach(agent.id, block.id)
     assert (await seen_by_a_start(world, agent)).memory_blocks == ()
+    taken = await world.agents.update(agent.id, {"memory_blocks": (block.id,)}, world.time())
+    assert await seen_by_a_start(world, agent) == taken
     await world.blocks.delete(block.id)
     await world.finish(claim)
     assert (await seen_by_a_start(world, other)).memory_blocks == ()

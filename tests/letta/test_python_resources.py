@@ -141,6 +141,24 @@ def test_block_ids_of_an_agent_are_replaced(client: Client) -> None:
     assert [block.id for block in client.agents.update(agent.id, block_ids=[second.id]).blocks] == [second.id]
 
 
+@pytest.mark.parametrize(("wanted", "status"), [(["unknown"], 404), (["new", "same"], 409), (["nope"], 422), ("nope", 422)])
+def test_a_refused_update_changes_nothing(client: Client, wanted: Any, status: int) -> None:  # noqa: ANN401 - any JSON
+    memory = [{"label": "human", "value": "Sam"}, {"label": "persona", "value": "Ada"}]
+    agent = client.agents.create(name="before", model="scripted/echo", memory_blocks=memory, include_base_tools=False)
+    ids = {
+        "unknown": "block-00000000-0000-4000-8000-000000000000",
+        "new": client.blocks.create(label="human", value="x").id,
+        "same": agent.blocks[0].id,
+    }
+    block_ids = wanted if isinstance(wanted, str) else [ids.get(name, name) for name in wanted]
+    with pytest.raises(letta_client.APIStatusError) as error:
+        client.agents.update(agent.id, name="after", block_ids=block_ids, extra_body={"metadata": {"a": "b"}})
+    assert error.value.status_code == status
+    left = client.agents.retrieve(agent.id)
+    assert (left.name, left.metadata, left.updated_at) == ("before", agent.metadata, agent.updated_at)
+    assert left.blocks == agent.blocks
+
+
 def test_250_blocks_are_paged_through(client: Client) -> None:
     made = [client.blocks.create(label="paged", value=str(n)).id for n in range(250)]
     assert [block.id for block in client.blocks.list(label="paged", order="asc", limit=60)] == made

@@ -88,6 +88,27 @@ async def test_an_update_changes_what_its_mask_names_and_nothing_else(wire: Wire
     assert after == before
 
 
+@requirement("agent_update")
+async def test_an_update_exchanges_the_blocks_of_an_agent_or_changes_nothing(wire: Wire) -> None:
+    one = await talk(wire, memory_blocks=[blocks_pb2.Block(label="human", value="Sam")])
+    before, new = await agent_of(one), await new_block(wire, label="human", value="Ada")
+
+    def update(*blocks: blocks_pb2.Block) -> agent_service_pb2.UpdateAgentRequest:
+        wish = agents_pb2.Agent(name="eve", memory_blocks=blocks)
+        mask = FieldMask(paths=["name", "memory_blocks"])
+        return agent_service_pb2.UpdateAgentRequest(agent_id=one.agent_id, agent=wish, update_mask=mask)
+
+    both = blocks_pb2.Block(id=before.memory_blocks[0].id), blocks_pb2.Block(id=new.id)
+    error = await failure_of(wire.agents.UpdateAgent(update(*both)))
+    assert info_of(error) == (grpc.StatusCode.ALREADY_EXISTS, "NAME_TAKEN", {"name": "human"})
+    error = await failure_of(wire.agents.UpdateAgent(update(blocks_pb2.Block(label="mood", value="good"))))
+    assert set(fields_of(error)) == {"agent.memory_blocks[0].id"}
+    assert await agent_of(one) == before
+    after = (await wire.agents.UpdateAgent(update(both[1]))).agent
+    assert (after.name, list(after.memory_blocks)) == ("eve", [new])
+    assert after == await agent_of(one)
+
+
 @requirement("agent_context", "block_shared")
 async def test_the_context_that_is_shown_is_the_one_that_the_model_is_sent(wire: Wire, upstream: Upstream) -> None:
     shared = await new_block(wire, label="team", value="red")

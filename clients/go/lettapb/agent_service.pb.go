@@ -371,10 +371,11 @@ type UpdateAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The agent.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// The new values of the fields that the mask names.
+	// The new values of the fields that the mask names. `memory_blocks` are stored blocks, of which only the ids are looked at:
+	// they alone are attached then, in this order. Blocks that are left out stay, as after DetachBlock.
 	Agent *Agent `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
 	// Of name, description, system, model, model_settings, tools, tool_rules, tool_approvals, secrets, sleeptime, tags, metadata,
-	// context_window, timezone. Required.
+	// context_window, timezone, memory_blocks. Required.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,16 +1,25 @@
 """Agents in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.blocks import check_block_limits
+from letta_grpc.domain.blocks import Block, check_block_limits
 from letta_grpc.domain.errors import NameTaken
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.paging import Page, PageRequest
+
+
+def _check_together(attached: Collection[Block]) -> None:
+    """Raise NameTaken or InvalidRequest if one agent may not have all these blocks."""
+    labels = [block.label for block in attached]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise NameTaken("Two blocks of the agent have the same label.", name=label)
+    check_block_limits([block.limit for block in attached], "agent.memory_blocks")
 
 
 class MemoryAgentStore:
@@ -23,11 +32,7 @@ class MemoryAgentStore:
         """Store an agent with its default conversation and its memory blocks."""
         state = self._state
         blocks = {b.id: state.blocks.find(b.id) or b for b in agent.memory_blocks}
-        labels = [block.label for block in blocks.values()]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise NameTaken("Two blocks of the agent have the same label.", name=label)
-        check_block_limits([block.limit for block in blocks.values()], "agent.memory_blocks")
+        _check_together(blocks.values())
         for block in blocks.values():
             if block.id not in state.blocks:
                 state.blocks.add(block.id, block)
@@ -48,9 +53,14 @@ class MemoryAgentStore:
 
     async def update(self, agent_id: AgentId, changes: Mapping[str, Any], update_time: datetime) -> Agent:
         """Set the named fields."""
-        changed = replace(self._state.agent(agent_id), **changes, update_time=update_time)
-        self._state.agents.replace(agent_id, replace(changed, memory_blocks=()))
-        return changed
+        state = self._state
+        agent = state.agent(agent_id)
+        blocks = {id_: state.block(id_) for id_ in changes.get("memory_blocks", state.attachments[agent_id])}
+        _check_together(blocks.values())
+        changed = replace(agent, **{**changes, "memory_blocks": ()}, update_time=update_time)
+        state.agents.replace(agent_id, changed)
+        state.attachments[agent_id] = list(blocks)
+        return state.agent(agent_id)
 
     async def delete(self, agent_id: AgentId) -> None:
         """Remove an agent with all that is its own."""

@@ -1,6 +1,6 @@
 """Agents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,8 +18,8 @@ from letta_grpc.adapters.sql.schema import agent_blocks, agent_tags, agents, blo
 from letta_grpc.adapters.sql.values import agent_values, conversation_values
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.blocks import Block, check_block_limits
-from letta_grpc.domain.errors import AgentNotFound, NameTaken
-from letta_grpc.domain.ids import AgentId
+from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, NameTaken
+from letta_grpc.domain.ids import AgentId, BlockId
 from letta_grpc.domain.paging import Page, PageRequest
 
 
@@ -74,8 +74,7 @@ def create_agent(connection: Connection, agent: Agent, conversation: Conversatio
     """Store an agent with its default conversation and its memory blocks."""
     stored = find_blocks(connection, (block.id for block in agent.memory_blocks))
     attached = {block.id: stored.get(block.id, block) for block in agent.memory_blocks}
-    _check_labels([block.label for block in attached.values()])
-    check_block_limits([block.limit for block in attached.values()], "agent.memory_blocks")
+    _check_together(attached.values())
     connection.execute(insert(agents), agent_values(agent))
     _add_tags(connection, agent)
     add_blocks(connection, [block for block in attached.values() if block.id not in stored])
@@ -84,10 +83,13 @@ def create_agent(connection: Connection, agent: Agent, conversation: Conversatio
     return replace(agent, memory_blocks=tuple(attached.values()))
 
 
-def _check_labels(labels: Sequence[str]) -> None:
+def _check_together(attached: Collection[Block]) -> None:
+    """Raise NameTaken or InvalidRequest if one agent may not have all these blocks."""
+    labels = [block.label for block in attached]
     for label in labels:
         if labels.count(label) > 1:
             raise NameTaken("Two blocks of the agent have the same label.", name=label)
+    check_block_limits([block.limit for block in attached], "agent.memory_blocks")
 
 
 def _add_tags(connection: Connection, agent: Agent) -> None:
@@ -121,12 +123,28 @@ def _blocks_of(connection: Connection, agent_ids: Sequence[AgentId]) -> dict[Age
 
 
 def _update(connection: Connection, agent_id: AgentId, changes: Mapping[str, Any], update_time: datetime) -> Agent:
-    changed = replace(get_agent(connection, agent_id), **changes, update_time=update_time)
+    agent = get_agent(connection, agent_id)
+    if "memory_blocks" in changes:
+        changes = {**changes, "memory_blocks": _exchange_blocks(connection, agent_id, changes["memory_blocks"])}
+    changed = replace(agent, **changes, update_time=update_time)
     connection.execute(update(agents).where(agents.c.id == agent_id).values(agent_values(changed)))
     if "tags" in changes:
         connection.execute(delete(agent_tags).where(agent_tags.c.agent_id == agent_id))
         _add_tags(connection, changed)
     return changed
+
+
+def _exchange_blocks(connection: Connection, agent_id: AgentId, block_ids: Sequence[BlockId]) -> tuple[Block, ...]:
+    """Attach these blocks in place of those that the agent has."""
+    stored = find_blocks(connection, block_ids)
+    for block_id in block_ids:
+        if block_id not in stored:
+            raise BlockNotFound(block_id=block_id)
+    attached = tuple(stored[block_id] for block_id in dict.fromkeys(block_ids))
+    _check_together(attached)
+    connection.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == agent_id))
+    attach_blocks(connection, agent_id, attached)
+    return attached
 
 
 def _delete(connection: Connection, agent_id: AgentId) -> Step | None:

@@ -108,8 +108,12 @@ class Agents:
         metadata: Mapping[str, str] | None = None,
         context_window: int | None = None,
         timezone: str | None = None,
+        memory_blocks: Sequence[blocks_pb2.Block] | None = None,
     ) -> agents_pb2.Agent:
-        """Change what is given and leave the rest; an empty value clears. A run at work keeps what it started with."""
+        """Change what is given and leave the rest; an empty value clears. A run at work keeps what it started with.
+
+        `memory_blocks` are stored blocks: they, by their ids, take the place of those that the agent has.
+        """
         agent, mask = change(
             agents_pb2.Agent(),
             {
@@ -127,6 +131,7 @@ class Agents:
                 "metadata": texts(metadata),
                 "context_window": context_window,
                 "timezone": timezone,
+                "memory_blocks": memory_blocks,
             },
         )
         request = agent_service_pb2.UpdateAgentRequest(agent_id=agent_id, agent=agent, update_mask=mask)

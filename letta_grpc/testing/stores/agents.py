@@ -6,15 +6,18 @@ from dataclasses import replace
 import pytest
 
 from letta_grpc.domain.agents import AgentKind, ModelSettings, Sleeptime
+from letta_grpc.domain.blocks import MAX_AGENT_BLOCK_LIMITS
 from letta_grpc.domain.errors import (
     AgentNotFound,
     BlockNotFound,
     ConversationNotFound,
+    InvalidRequest,
+    LettaError,
     NameTaken,
     ResourceInUse,
     RunNotFound,
 )
-from letta_grpc.domain.ids import new_agent_id
+from letta_grpc.domain.ids import BlockId, new_agent_id, new_block_id
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState
 from letta_grpc.domain.tool_rules import ConstrainChild, MaxCount
@@ -139,6 +142,35 @@ class AgentStoreContract:
         assert await world.agents.get(agent.id) == changed
         assert (await world.agents.list(_ALL, name="eve", tags=["new"])).items == (changed,)
         assert (await world.agents.list(_ALL, tags=["old"])).items == ()
+
+    async def test_update_exchanges_the_blocks_that_an_agent_has(self, world: World) -> None:
+        """By their ids, in the order given, each once. What is not named is detached and stays."""
+        kept, left, new = [await world.block(label) for label in ("kept", "left", "new")]
+        agent, other = await world.agent(left, kept), await world.agent(left)
+        ids = (new.id, kept.id, new.id)
+        changed = await world.agents.update(agent.id, {"name": "eve", "memory_blocks": ids}, world.time())
+        assert (changed.name, changed.memory_blocks) == ("eve", (new, kept))
+        assert await world.agents.get(agent.id) == changed
+        assert (await world.agents.get(other.id)).memory_blocks == (left,)
+        again = await world.block("left")
+        swapped = await world.agents.update(other.id, {"memory_blocks": (again.id,)}, world.time())
+        assert swapped.memory_blocks == (again,)
+        assert (await world.agents.update(agent.id, {"memory_blocks": ()}, world.time())).memory_blocks == ()
+        assert (await world.agents.get(agent.id)).memory_blocks == ()
+
+    async def test_an_update_with_blocks_that_cannot_be_changes_nothing(self, world: World) -> None:
+        """An unknown one, two of one label, or limits beyond what an agent may hold: the agent stays as it was."""
+        agent = await world.agent(await world.block("human"), await world.block("persona"), name="ada")
+        same, larger = await world.block("human"), await world.block("larger", limit=MAX_AGENT_BLOCK_LIMITS)
+        refusals: tuple[tuple[type[LettaError], tuple[BlockId, ...]], ...] = (
+            (BlockNotFound, (same.id, new_block_id())),
+            (NameTaken, (same.id, agent.memory_blocks[0].id)),
+            (InvalidRequest, (same.id, larger.id)),
+        )
+        for refusal, ids in refusals:
+            with pytest.raises(refusal):
+                await world.agents.update(agent.id, {"name": "eve", "memory_blocks": ids}, world.time())
+        assert await world.agents.get(agent.id) == agent
 
     async def test_delete_removes_all_that_is_the_agents_own(self, world: World) -> None:
         """Conversations, messages, runs, events and notes go. Blocks stay, and all that is another agent's."""

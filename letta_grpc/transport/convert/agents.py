@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.agents import Agent, AgentKind, ModelSettings, Sleeptime
-from letta_grpc.domain.ids import WILDCARD, AgentId, ConversationId
+from letta_grpc.domain.ids import WILDCARD, AgentId, BlockId, ConversationId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
@@ -116,6 +116,7 @@ def agent_update_from_pb(request: agent_service_pb2.UpdateAgentRequest) -> tuple
                 "tool_approvals": lambda: _approvals(rules, agent.tool_approvals),
                 "secrets": lambda: rules.metadata("agent.secrets", agent.secrets),
                 "sleeptime": lambda: _sleeptime(rules, agent),
+                "memory_blocks": lambda: _stored_blocks(rules, agent.memory_blocks),
             },
         )
     return AgentId(agent_id), changes
@@ -170,6 +171,11 @@ def _new_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[NewBl
         if block.id is None and labels[block.label] > 1:
             rules.broken(f"agent.memory_blocks[{index}].label", f"{block.label!r} is there more than once")
     return parsed
+
+
+def _stored_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[BlockId, ...]:
+    ids = (rules.id(f"agent.memory_blocks[{index}].id", "block", block.id) for index, block in enumerate(blocks))
+    return tuple(BlockId(id_) for id_ in ids)
 
 
 def _timezone(rules: Rules, name: str) -> str:

@@ -1712,11 +1712,12 @@ pub struct UpdateAgentRequest {
     /// The agent.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
-    /// The new values of the fields that the mask names.
+    /// The new values of the fields that the mask names. `memory_blocks` are stored blocks, of which only the ids are looked at:
+    /// they alone are attached then, in this order. Blocks that are left out stay, as after DetachBlock.
     #[prost(message, optional, tag = "2")]
     pub agent: ::core::option::Option<Agent>,
     /// Of name, description, system, model, model_settings, tools, tool_rules, tool_approvals, secrets, sleeptime, tags, metadata,
-    /// context_window, timezone. Required.
+    /// context_window, timezone, memory_blocks. Required.
     #[prost(message, optional, tag = "3")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
 }

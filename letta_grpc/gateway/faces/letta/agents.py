@@ -8,7 +8,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from letta_grpc.gateway.faces.letta.approvals import pending_json
 from letta_grpc.gateway.faces.letta.contexts import ids_in_context, messages_in_context, prompt_of
 from letta_grpc.gateway.faces.letta.errors import not_here
-from letta_grpc.gateway.faces.letta.fields import strings
 from letta_grpc.gateway.faces.letta.open_runs import waiting_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import Fetch, count_of, every, fetch_of, listed, ordered_by
@@ -23,7 +22,7 @@ from letta_grpc.gateway.faces.letta.toolboxes import missing_tools, tools_by_nam
 from letta_grpc.gateway.faces.letta.wishes import changes, new_agent
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import agents_pb2, block_service_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import agents_pb2, run_service_pb2, runs_pb2
 
 _PENDING = "agent.pending_approval"
 # What no agent here has: who asks for it finds none.
@@ -138,25 +137,9 @@ async def update(ask: Ask) -> Json:
             agent = (await ask.call(ask.services.agents.UpdateAgent, request)).agent
         except Failure as failure:
             raise missing_tools(failure, new.tools) from None
-    if ask.body.get("block_ids") is not None:
-        agent = await _with_blocks(ask, agent, strings(ask.body, "block_ids"))
     if isinstance(wanted := ask.body.get("enable_sleeptime"), bool):
         agent = await with_sleeptime(ask, agent, wanted=wanted)
     return await shown(ask, agent)
-
-
-async def _with_blocks(ask: Ask, agent: agents_pb2.Agent, block_ids: Sequence[str]) -> agents_pb2.Agent:
-    present = [block.id for block in agent.memory_blocks]
-    blocks = ask.services.blocks
-    for block_id in present:
-        if block_id not in block_ids:
-            out = block_service_pb2.DetachBlockRequest(agent_id=agent.id, block_id=block_id)
-            agent = (await ask.call(blocks.DetachBlock, out)).agent
-    for block_id in block_ids:
-        if block_id not in present:
-            into = block_service_pb2.AttachBlockRequest(agent_id=agent.id, block_id=block_id)
-            agent = (await ask.call(blocks.AttachBlock, into)).agent
-    return agent
 
 
 async def recompile(ask: Ask) -> Json:

@@ -33,7 +33,7 @@ async def new_agent(ask: Ask) -> agents_pb2.Agent:
     if body.get("from_template"):
         raise not_here("There are no templates here: send the agent's own fields, or import an agent file.")
     blocks = [new_block(block) for block in objects(body, "memory_blocks")]
-    blocks += [blocks_pb2.Block(id=checked_id("block", id_, "body", "block_ids")) for id_ in strings(body, "block_ids")]
+    blocks += stored_blocks(body)
     more = _MULTI_AGENT if body.get("include_multi_agent_tools") else ()
     agent = agents_pb2.Agent(
         kind=kind_in(body),
@@ -70,6 +70,9 @@ async def changes(ask: Ask, present: agents_pb2.Agent) -> tuple[agents_pb2.Agent
 
 async def _change_collections(ask: Ask, agent: agents_pb2.Agent, present: agents_pb2.Agent) -> list[str]:
     body, names = ask.body, []
+    if body.get("block_ids") is not None:
+        agent.memory_blocks.extend(stored_blocks(body))
+        names.append("memory_blocks")
     if body.get("metadata") is not None:
         agent.metadata.update(kept_metadata(mapping(body, "metadata")))
         names.append("metadata")
@@ -93,6 +96,12 @@ async def tool_names(ask: Ask, tool_ids: list[str]) -> list[str]:
     requests = [tool_service_pb2.GetToolRequest(tool_id=checked_id("tool", id_, "body", "tool_ids")) for id_ in tool_ids]
     found = await together(*(ask.call(ask.services.tools.GetTool, request) for request in requests))
     return [response.tool.name for response in found]
+
+
+def stored_blocks(body: Body) -> list[blocks_pb2.Block]:
+    """Return the blocks that a body names by their ids. Raises Failure."""
+    ids = (checked_id("block", id_, "body", "block_ids") for id_ in strings(body, "block_ids"))
+    return [blocks_pb2.Block(id=id_) for id_ in dict.fromkeys(ids)]
 
 
 def new_block(body: Body) -> blocks_pb2.Block:

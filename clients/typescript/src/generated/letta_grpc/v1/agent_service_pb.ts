@@ -217,7 +217,8 @@ export type UpdateAgentRequest = Message<"letta_grpc.v1.UpdateAgentRequest"> & {
   agentId: string;
 
   /**
-   * The new values of the fields that the mask names.
+   * The new values of the fields that the mask names. `memory_blocks` are stored blocks, of which only the ids are looked at:
+   * they alone are attached then, in this order. Blocks that are left out stay, as after DetachBlock.
    *
    * @generated from field: letta_grpc.v1.Agent agent = 2;
    */
@@ -225,7 +226,7 @@ export type UpdateAgentRequest = Message<"letta_grpc.v1.UpdateAgentRequest"> & {
 
   /**
    * Of name, description, system, model, model_settings, tools, tool_rules, tool_approvals, secrets, sleeptime, tags, metadata,
-   * context_window, timezone. Required.
+   * context_window, timezone, memory_blocks. Required.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */
