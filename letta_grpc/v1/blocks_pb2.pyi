@@ -58,7 +58,9 @@ class Block(_message.Message):
     id: _builtins.str
     """`block-<uuid4>`."""
     label: _builtins.str
-    """The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ -`. Unique within an agent."""
+    """The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL a slash of it
+    is `%2F`.
+    """
     value: _builtins.str
     """The text. At most `limit` characters."""
     description: _builtins.str

@@ -67,7 +67,7 @@ def test_every_route_of_the_sdk_is_here_or_told_where_else() -> None:
 
 
 def unnamed(path: str) -> str:
-    return re.sub(r"\{\w+\}", "{}", path.rstrip("/"))
+    return re.sub(r"\{\w+(:path)?\}", "{}", path.rstrip("/"))
 
 
 async def test_what_is_named_instead_is_there() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import letta_client
 import pytest
 
-from tests.support.letta import Client
+from tests.support.letta import Client, Site
 
 WEATHER = '''
 def weather_in(city: str, days: int = 1) -> str:
@@ -133,6 +133,18 @@ def test_blocks_are_kept_shared_and_changed(client: Client, agent_id: str) -> No
     client.blocks.delete(block.id)
     with pytest.raises(letta_client.NotFoundError):
         client.blocks.retrieve(block.id)
+
+
+@pytest.mark.parametrize("label", ["project/patterns/approval", "/notes//", "attached/x"])
+def test_a_block_is_found_by_a_label_with_slashes(client: Client, site: Site, label: str) -> None:
+    agent = client.agents.create(model="scripted/echo", memory_blocks=[{"label": label, "value": "Ask first."}])
+    assert client.agents.blocks.retrieve(label, agent_id=agent.id).id == agent.blocks[0].id
+    assert client.agents.blocks.update(label, agent_id=agent.id, value="Never.").value == "Never."
+    path = f"/v1/agents/{agent.id}/core-memory/blocks/{label.replace('/', '%2F')}"
+    for behind in ("", "/"):
+        assert site.http.get(path + behind).json()["value"] == "Never."
+    if not label.endswith("/"):
+        assert site.http.get(f"/v1/agents/{agent.id}/core-memory/blocks/{label}/").json()["label"] == label
 
 
 def test_block_ids_of_an_agent_are_replaced(client: Client) -> None:

@@ -81,7 +81,7 @@ def _sentence(error: type[LettaError]) -> str:
 def routes_table() -> str:
     """Return a row for each route of the reference server: whether it works here, works better, or is not here."""
     here = [
-        f"| `{operation.verb} {operation.path}` | {'works better' if operation.better else 'works'} "
+        f"| `{operation.verb} {operation.path.replace(':path', '')}` | {'works better' if operation.better else 'works'} "
         f"| {'; '.join(filter(None, (operation.better, operation.differs)))} |"
         for operation in OPERATIONS
     ]

@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 TOOLS = ["memory_insert", "memory_replace", "memory_rethink"]
 
 
-async def new_block(wire: Wire, value: str = "", **fields: int | bool) -> blocks_pb2.Block:
-    wish = blocks_pb2.Block(label="team", value=value, **fields)  # type: ignore[arg-type]  # by name
+async def new_block(wire: Wire, value: str = "", label: str = "team", **fields: int | bool) -> blocks_pb2.Block:
+    wish = blocks_pb2.Block(label=label, value=value, **fields)  # type: ignore[arg-type]  # by name
     return (await wire.blocks.CreateBlock(block_service_pb2.CreateBlockRequest(block=wish))).block
 
 
@@ -113,6 +113,18 @@ async def test_a_change_of_another_version_than_the_one_that_stands_is_refused(w
     assert (await wire.agents.UpdateMemoryBlock(by_label)).block.version == 3
     assert (await wire.blocks.UpdateBlock(update_of(block, "whatever"))).block.version == 4
     assert info_of(await failure_of(wire.blocks.UpdateBlock(update_of(block, "five", 0))))[1] == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize("label", ["project/patterns/approval", "/notes//"])
+async def test_a_label_may_have_slashes(wire: Wire, label: str) -> None:
+    block = await new_block(wire, label=label, value="Ask first.")
+    agent_id = (await sharer(wire, block)).agent_id
+    request = agent_service_pb2.GetMemoryBlockRequest(agent_id=agent_id, label=label)
+    assert (await wire.agents.GetMemoryBlock(request)).block == block
+    update = agent_service_pb2.UpdateMemoryBlockRequest(
+        agent_id=agent_id, label=label, block=blocks_pb2.Block(value="Never."), update_mask=FieldMask(paths=["value"])
+    )
+    assert (await wire.agents.UpdateMemoryBlock(update)).block.value == "Never."
 
 
 @requirement("block_read_only")

@@ -29,7 +29,8 @@ type Block struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `block-<uuid4>`.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ -`. Unique within an agent.
+	// The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL a slash of it
+	// is `%2F`.
 	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
 	// The text. At most `limit` characters.
 	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`

@@ -210,7 +210,7 @@ def memory_from_pb(request: agent_service_pb2.GetMemoryBlockRequest) -> tuple[Ag
     """Return which block is meant, by agent and label."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
-        label = rules.plain_name("label", request.label)
+        label = rules.label("label", request.label)
     return AgentId(agent_id), label
 
 
@@ -220,7 +220,7 @@ def memory_update_from_pb(
     """Return which block to change, by agent and label, how, and which version it must have."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
-        label = rules.plain_name("label", request.label)
+        label = rules.label("label", request.label)
         changes = block_changes(rules, request.block, request.update_mask)
         version = expected_version(rules, request)
     return AgentId(agent_id), label, changes, version

@@ -43,7 +43,7 @@ def new_block_from_pb(request: block_service_pb2.CreateBlockRequest) -> NewBlock
 def new_block(rules: Rules, path: str, block: pb.Block) -> NewBlock:
     """Return a block of a request. One with an id stands for a stored block, and only its id is looked at."""
     stored = rules.optional_id(f"{path}.id", "block", block.id)
-    label = block.label if stored else rules.plain_name(f"{path}.label", block.label)
+    label = block.label if stored else rules.label(f"{path}.label", block.label)
     limit = _limit(rules, f"{path}.limit", block) if block.HasField("limit") else None
     value = rules.text(f"{path}.value", block.value, limit or DEFAULT_BLOCK_LIMIT)
     return NewBlock(
@@ -67,7 +67,7 @@ def block_changes(rules: Rules, block: pb.Block, mask: FieldMask) -> dict[str, o
         rules,
         mask,
         {
-            "label": lambda: rules.plain_name("block.label", block.label),
+            "label": lambda: rules.label("block.label", block.label),
             "value": lambda: rules.text("block.value", block.value, MAX_BLOCK_LIMIT),
             "description": lambda: rules.text("block.description", block.description, MAX_DESCRIPTION),
             "limit": lambda: _limit(rules, "block.limit", block) if block.HasField("limit") else DEFAULT_BLOCK_LIMIT,

@@ -19,6 +19,7 @@ MAX_METADATA_BYTES = 65_536
 # Events and messages must fit into what any gRPC client takes by default, which is 4 MiB.
 MAX_TEXT_BYTES = 1_048_576
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_LABEL = re.compile(r"[a-zA-Z0-9_/-]{1,64}")
 UNSENDABLE = "must not hold what JSON has no word for: NaN, Infinity, half a surrogate pair"
 
 
@@ -83,6 +84,12 @@ class Rules:
         if not _PLAIN_NAME.fullmatch(name):
             self.broken(path, "must be 1 to 64 of a-z A-Z 0-9 _ -")
         return name
+
+    def label(self, path: str, label: str) -> str:
+        """Return the label of a memory block: it may have slashes, as those of Letta's clients do."""
+        if not _LABEL.fullmatch(label):
+            self.broken(path, "must be 1 to 64 of a-z A-Z 0-9 _ - /")
+        return label
 
     def names(self, path: str, names: Iterable[str], most: int) -> tuple[str, ...]:
         """Return at most so many names, none of them empty or too long."""

@@ -5,7 +5,8 @@ pub struct Block {
     /// `block-<uuid4>`.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ -`. Unique within an agent.
+    /// The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL a slash of it
+    /// is `%2F`.
     #[prost(string, tag = "2")]
     pub label: ::prost::alloc::string::String,
     /// The text. At most `limit` characters.

@@ -29,7 +29,7 @@ async def list_blocks(ask: Ask) -> Json:
 
 async def retrieve_block(ask: Ask) -> Json:
     """Show the block under a label."""
-    request = pb.GetMemoryBlockRequest(agent_id=agent_in(ask).agent_id, label=ask.path("block_label"))
+    request = pb.GetMemoryBlockRequest(agent_id=agent_in(ask).agent_id, label=_label(ask))
     return block_json((await ask.call(ask.services.agents.GetMemoryBlock, request)).block)
 
 
@@ -39,7 +39,7 @@ async def update_block(ask: Ask) -> Json:
     if not names:
         return await retrieve_block(ask)
     request = pb.UpdateMemoryBlockRequest(
-        agent_id=agent_in(ask).agent_id, label=ask.path("block_label"), block=block, update_mask=FieldMask(paths=names)
+        agent_id=agent_in(ask).agent_id, label=_label(ask), block=block, update_mask=FieldMask(paths=names)
     )
     return block_json((await ask.call(ask.services.agents.UpdateMemoryBlock, request)).block)
 
@@ -56,12 +56,18 @@ async def detach(ask: Ask) -> Json:
     return await shown(ask, (await ask.call(ask.services.blocks.DetachBlock, request)).agent)
 
 
+def _label(ask: Ask) -> str:
+    """Return the label that the path names. Its slashes are its own, but for a bare one at the end: any path may have one."""
+    label = ask.path("block_label")
+    return label[:-1] if ask.request.scope["raw_path"].endswith(b"/") else label
+
+
 _MEMORY = "/v1/agents/{agent_id}/core-memory"
 OPERATIONS: Sequence[Operation] = (
     Operation("GET", _MEMORY, memory),
     Operation("GET", f"{_MEMORY}/blocks", list_blocks),
     Operation("PATCH", f"{_MEMORY}/blocks/attach/{{block_id}}", attach),
     Operation("PATCH", f"{_MEMORY}/blocks/detach/{{block_id}}", detach),
-    Operation("GET", f"{_MEMORY}/blocks/{{block_label}}", retrieve_block),
-    Operation("PATCH", f"{_MEMORY}/blocks/{{block_label}}", update_block),
+    Operation("GET", f"{_MEMORY}/blocks/{{block_label:path}}", retrieve_block),
+    Operation("PATCH", f"{_MEMORY}/blocks/{{block_label:path}}", update_block),
 )

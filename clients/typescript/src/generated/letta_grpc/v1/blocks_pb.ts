@@ -30,7 +30,8 @@ export type Block = Message<"letta_grpc.v1.Block"> & {
   id: string;
 
   /**
-   * The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ -`. Unique within an agent.
+   * The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL a slash of it
+   * is `%2F`.
    *
    * @generated from field: string label = 2;
    */
