@@ -54,7 +54,7 @@ def test_an_agent_has_all_that_the_sdk_promises(client: Client) -> None:
     assert (agent.llm_config.context_window, agent.llm_config.temperature, agent.llm_config.max_tokens) == (9000, 0.5, 77)
     assert [(block.label, block.value, block.limit) for block in agent.blocks] == [
         ("human", "Grace.", 300),
-        ("persona", "Ada.", 20000),
+        ("persona", "Ada.", 100_000),
     ]
     assert [block.id for block in agent.memory.blocks] == [block.id for block in agent.blocks]
     assert {tool.name for tool in agent.tools} >= {"memory_insert", "conversation_search", "archival_memory_search"}

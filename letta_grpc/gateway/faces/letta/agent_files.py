@@ -11,6 +11,7 @@ from starlette.responses import Response
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, strings
 from letta_grpc.gateway.faces.letta.files.exporting import exported
+from letta_grpc.gateway.faces.letta.files.limits import with_limits_that_fit
 from letta_grpc.gateway.faces.letta.files.newcomers import Newcomers
 from letta_grpc.gateway.faces.letta.files.reading import Reading, agents_in, read_agent
 from letta_grpc.gateway.faces.letta.files.writing import written
@@ -44,7 +45,9 @@ async def import_(ask: Ask) -> Json:
     left_out: list[str] = []
     known = {tool.name: tool for tool in await all_tools(ask)}
     model = _text(ask, "model", "override_model_handle")
+    file, lowered = with_limits_that_fit(file)
     readings = [await read_agent(ask, file, place, known, model) for place in range(len(agents_in(file)))]
+    readings[0].left_out += lowered
     shared: dict[str, str] = {}
     newcomers = Newcomers(ask, override=_flag(ask, "override_existing_tools", default=True))
     try:
@@ -158,7 +161,8 @@ def _secrets(ask: Ask) -> Mapping[str, str]:
     return found
 
 
+_LIMITS = "larger limits of blocks than 100000, or than 500000 of one agent together, are lowered to that"
 OPERATIONS: Sequence[Operation] = (
     Operation("GET", "/v1/agents/{agent_id}/export", export, "has the whole history, and says what has no place in the file"),
-    Operation("POST", "/v1/agents/import", import_, "all of it or nothing; says what has no place here", upload=True),
+    Operation("POST", "/v1/agents/import", import_, "all of it or nothing; says what has no place here", _LIMITS, upload=True),
 )

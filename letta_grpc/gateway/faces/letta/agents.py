@@ -178,7 +178,8 @@ OPERATIONS: Sequence[Operation] = (
         "/v1/agents/",
         create,
         differs="`embedding` and what belongs to it, `compaction_settings`, `response_format`, `message_buffer_autoclear`, "
-        "`initial_message_sequence`, `identity_ids`, `hidden`, `project_id`, folders and sources are ignored",
+        "`initial_message_sequence`, `identity_ids`, `hidden`, `project_id`, folders and sources are ignored; blocks without "
+        "a `limit` share the 500000 characters that an agent's may hold, 100000 at most each",
     ),
     Operation(
         "GET",

@@ -9,6 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from letta_grpc.gateway.faces.letta.agents import every_agent
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body
+from letta_grpc.gateway.faces.letta.limits import LARGEST
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages import Fetch, count_of, fetch_of, listed
 from letta_grpc.gateway.faces.letta.shapes.blocks import block_json
@@ -23,7 +24,10 @@ _CHANGEABLE = ("label", "value", "description", "limit", "read_only", "metadata"
 
 async def create(ask: Ask) -> Json:
     """Make a block."""
-    request = pb.CreateBlockRequest(block=new_block(ask.body))
+    block = new_block(ask.body)
+    if not block.HasField("limit"):
+        block.limit = LARGEST
+    request = pb.CreateBlockRequest(block=block)
     return block_json((await ask.call(ask.services.blocks.CreateBlock, request)).block)
 
 
@@ -104,7 +108,13 @@ def block_changes(body: Body) -> tuple[blocks_pb2.Block, list[str]]:
 
 
 OPERATIONS: Sequence[Operation] = (
-    Operation("POST", "/v1/blocks/", create, differs="`tags`, `hidden`, templates and projects are ignored"),
+    Operation(
+        "POST",
+        "/v1/blocks/",
+        create,
+        differs="`tags`, `hidden`, templates and projects are ignored; a `limit` is at most 100000, and those of an agent's "
+        "blocks are at most 500000 together",
+    ),
     Operation("GET", "/v1/blocks/", list_blocks, differs="no block has tags, a template or an identity: none is found by one"),
     Operation("GET", "/v1/blocks/count", count),
     Operation("GET", "/v1/blocks/{block_id}", retrieve),

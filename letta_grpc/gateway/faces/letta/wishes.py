@@ -7,6 +7,7 @@ from letta_grpc.gateway.faces.letta.errors import not_here, unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, strings, text
 from letta_grpc.gateway.faces.letta.handles import handle_in, resolved
 from letta_grpc.gateway.faces.letta.ids import checked_id
+from letta_grpc.gateway.faces.letta.limits import set_defaults
 from letta_grpc.gateway.faces.letta.operations import Ask, together
 from letta_grpc.gateway.faces.letta.shapes.metadata import kept_metadata
 from letta_grpc.gateway.faces.letta.tool_rules import approvals_of, rules_of
@@ -34,6 +35,7 @@ async def new_agent(ask: Ask) -> agents_pb2.Agent:
         raise not_here("There are no templates here: send the agent's own fields, or import an agent file.")
     blocks = [new_block(block) for block in objects(body, "memory_blocks")]
     blocks += stored_blocks(body)
+    await set_defaults(ask, blocks)
     more = _MULTI_AGENT if body.get("include_multi_agent_tools") else ()
     agent = agents_pb2.Agent(
         kind=kind_in(body),
