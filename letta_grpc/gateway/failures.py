@@ -74,6 +74,12 @@ class Failure(Exception):  # noqa: N818 - it is what the client is told, not a m
         """What its ErrorInfo says besides."""
         return next((detail.get("metadata", {}) for detail in self.details if "reason" in detail), {})
 
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """The rules that are broken, by the paths of the fields."""
+        told = (violation for detail in self.details for violation in detail.get("fieldViolations", ()))
+        return {violation["field"]: violation["description"] for violation in told}
+
     def as_dict(self) -> dict[str, Any]:
         """Return what the client is told."""
         told = {"code": self.http, "status": self.code.name, "message": self.message, "details": list(self.details)}

@@ -17,6 +17,21 @@ _STEP = re.compile(r"Failed to parse (\w+) field: ")
 _PLACE = re.compile(r'\s+at "?(\w+(?:\.\w+|\[[^\]]*\])+)"?\.*$')
 _SNAKE = re.compile(r"_([a-z0-9])")
 
+_INTEGER: tuple[tuple[type, ...], str] = ((int, float, str), "must be an integer")
+_NUMBER: tuple[tuple[type, ...], str] = ((int, float, str), "must be a number")
+# What a field may be in JSON, by its kind: numbers may be texts, names of enums numbers, and bytes are base64.
+_KINDS: Mapping[int, tuple[tuple[type, ...], str]] = {
+    FieldDescriptor.CPPTYPE_STRING: ((str,), "must be a string"),
+    FieldDescriptor.CPPTYPE_BOOL: ((bool,), "must be true or false"),
+    FieldDescriptor.CPPTYPE_ENUM: ((str, int), "must be a string"),
+    FieldDescriptor.CPPTYPE_FLOAT: _NUMBER,
+    FieldDescriptor.CPPTYPE_DOUBLE: _NUMBER,
+    FieldDescriptor.CPPTYPE_INT32: _INTEGER,
+    FieldDescriptor.CPPTYPE_INT64: _INTEGER,
+    FieldDescriptor.CPPTYPE_UINT32: _INTEGER,
+    FieldDescriptor.CPPTYPE_UINT64: _INTEGER,
+}
+
 
 def fill(message: Message, value: object, pool: DescriptorPool) -> None:
     """Merge JSON into a message. Raises Failure, which names the fields that it cannot be."""
@@ -61,19 +76,40 @@ def _checked(kind: Descriptor, value: object, path: str, problems: dict[str, str
 
 
 def _part(field: FieldDescriptor, value: object, path: str, problems: dict[str, str]) -> object:
-    if field.message_type is None or value is None:
+    if value is None:
+        return value
+    if field.message_type is None:
+        _check_plain(field, value, path, problems)
         return value
     if is_map(field):
-        inner = message_in(field).fields_by_name["value"].message_type
-        if inner is None or not isinstance(value, dict):
-            return value
-        return {key: _checked(inner, item, f"{path}[{key}]", problems) for key, item in value.items()}
+        return _entries(field, value, path, problems)
     if field.is_repeated:
         if not isinstance(value, list):
             problems[path] = "must be a list"
             return value
         return [_checked(field.message_type, item, f"{path}[{at}]", problems) for at, item in enumerate(value)]
     return _checked(field.message_type, value, path, problems)
+
+
+def _entries(field: FieldDescriptor, value: object, path: str, problems: dict[str, str]) -> object:
+    if not isinstance(value, dict):
+        problems[path] = "must be an object"
+        return value
+    inner = message_in(field).fields_by_name["value"]
+    return {key: _part(inner, item, f"{path}[{key}]", problems) for key, item in value.items()}
+
+
+def _check_plain(field: FieldDescriptor, value: object, path: str, problems: dict[str, str]) -> None:
+    """Note what is of no kind that a field takes: json_format would tell it in the words of Python's own functions."""
+    if field.is_repeated and not isinstance(value, list):
+        problems[path] = "must be a list"
+        return
+    kinds, rule = _KINDS[field.cpp_type]
+    for at, item in enumerate(value) if field.is_repeated and isinstance(value, list) else [(None, value)]:
+        is_right = isinstance(item, kinds) and (bool in kinds or not isinstance(item, bool))
+        # What null means in a list, json_format says.
+        if not is_right and item is not None:
+            problems[path if at is None else f"{path}[{at}]"] = rule
 
 
 def _explained(text: str, kind: Descriptor) -> tuple[str, str]:

@@ -90,6 +90,27 @@ def test_a_wrong_value_anywhere_is_refused_or_let_be(site: Site, verb: str, path
             assert answer.status_code < 500 or answer.status_code == 501, (place, wrong, answer.text)
 
 
+@pytest.mark.parametrize(
+    ("asked", "body", "field", "rule"),
+    [
+        ("POST /v1/agents/{a}/messages", {"input": "x", "max_steps": True}, "max_steps", "must be a number from 1 on"),
+        ("POST /v1/agents/{a}/messages", {"input": "x", "override_model": 5}, "override_model", "must be a string"),
+        ("POST /v1/agents/{a}/messages", {"input": "x", "override_system": [5]}, "override_system", "must be a string"),
+        ("PATCH /v1/agents/{a}", {"name": 5}, "name", "must be a string"),
+        ("PATCH /v1/agents/{a}", {"tags": "x"}, "tags", "must be a list"),
+        ("PATCH /v1/agents/{a}", {"tags": ["x", 5]}, "tags[1]", "must be a string"),
+        ("PATCH /v1/agents/{a}", {"model_settings": {"temperature": [1]}}, "temperature", "must be a number"),
+        ("POST /v1/blocks/", {"label": "a", "value": "b", "limit": True}, "limit", "must be an integer"),
+        ("POST /v1/blocks/", {"label": "a", "value": "b", "read_only": "yes"}, "read_only", "must be true or false"),
+    ],
+)
+def test_a_refusal_names_the_field_and_what_would_be_right(site: Site, asked: str, body: Json, field: str, rule: str) -> None:
+    verb, _, path = asked.replace("{a}", site.agent("scripted/echo")).partition(" ")
+    answer = site.http.request(verb, path, json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == [{"loc": ["body", field], "msg": rule, "type": "value_error"}]
+
+
 def test_a_wrong_value_in_an_agent_file_is_refused_or_let_be(site: Site) -> None:
     chance, file = random.Random(7), agent_file()  # noqa: S311 - a sample, always the same
     for place in chance.sample(list(places(file)), 60):

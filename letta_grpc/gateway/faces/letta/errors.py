@@ -71,7 +71,13 @@ def conflict(code: str, message: str, **facts: object) -> LettaFailure:
 
 def unprocessable(field: str, rule: str, place: Place = "body") -> LettaFailure:
     """Return the failure of a request that breaks a rule."""
-    return LettaFailure(_UNPROCESSABLE, {"detail": [{"loc": [place, *field.split(".")], "msg": rule, "type": "value_error"}]})
+    return all_unprocessable({field: rule}, place)
+
+
+def all_unprocessable(rules: Mapping[str, str], place: Place = "body") -> LettaFailure:
+    """Return the failure of a request that breaks rules, which stand by the paths of their fields."""
+    told = [{"loc": [place, *field.split(".")], "msg": rule, "type": "value_error"} for field, rule in rules.items()]
+    return LettaFailure(_UNPROCESSABLE, {"detail": told})
 
 
 def not_found(message: str) -> Failure:

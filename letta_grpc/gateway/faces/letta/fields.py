@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 
-from letta_grpc.gateway.faces.letta.errors import Place, unprocessable
+from letta_grpc.gateway.faces.letta.errors import Place, all_unprocessable, unprocessable
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.reading import fill
 
@@ -20,7 +20,7 @@ def filled(message: M, value: Body) -> M:
     try:
         fill(message, {name: part for name, part in value.items() if part is not None}, descriptor_pool.Default())
     except Failure as failure:
-        raise unprocessable("", failure.message) from None
+        raise all_unprocessable(failure.broken or {"": failure.message}) from None
     return message
 
 

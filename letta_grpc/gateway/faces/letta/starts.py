@@ -16,6 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from letta_grpc.gateway.faces.letta.approvals import with_calls_named
 from letta_grpc.gateway.faces.letta.errors import PENDING, LettaFailure, conflict, unprocessable
+from letta_grpc.gateway.faces.letta.fields import text, whole_number
 from letta_grpc.gateway.faces.letta.following import Following, attached, started
 from letta_grpc.gateway.faces.letta.ids import request_id_of
 from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
@@ -30,6 +31,7 @@ from letta_grpc.v1 import run_service_pb2 as pb
 
 TOKENS, STEPS = "tokens", "steps"
 COMPACTIONS = "compactions"
+_MAX_INT32 = 2**31 - 1
 _RETRY_COUNT = "x-stainless-retry-count"
 # How long ago a run may have ended whose answer got lost. Not how old it is: who repeats has waited for it.
 _RETRY_SECONDS = 60
@@ -89,10 +91,10 @@ async def wish_in(ask: Ask, target: Target) -> Wish:
     run = runs_pb2.RunSpec(messages=messages, client_tools=client_tools_in(body), background=bool(body.get("background")))
     try:
         if body.get("max_steps") is not None:
-            run.max_steps = body["max_steps"]
-        if body.get("override_model"):
-            run.model = body["override_model"]
-        if system := body.get("override_system") or body.get("system"):
+            run.max_steps = whole_number(body, "max_steps", 1, _MAX_INT32)
+        if model := text(body, "override_model"):
+            run.model = model
+        if system := text(body, "override_system") or text(body, "system"):
             run.system = system
         # Of what was asked, not of the agent's instructions: those may have changed when the request is repeated.
         digest = hashlib.sha256(f"{target.key}\n".encode() + _without_background(run) + skills.encode()).hexdigest()
