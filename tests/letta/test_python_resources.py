@@ -147,6 +147,16 @@ def test_a_block_is_found_by_a_label_with_slashes(client: Client, site: Site, la
         assert site.http.get(f"/v1/agents/{agent.id}/core-memory/blocks/{label}/").json()["label"] == label
 
 
+def test_a_block_without_a_value_is_empty(client: Client) -> None:
+    nothing: Any = [{"label": "notes", "value": None}]
+    agent = client.agents.create(model="scripted/echo", memory_blocks=nothing)
+    assert [(block.label, block.value) for block in agent.blocks] == [("notes", "")]
+    del nothing[0]["value"]
+    with pytest.raises(letta_client.UnprocessableEntityError) as error:
+        client.agents.create(model="scripted/echo", memory_blocks=nothing)
+    assert detail_of(error)[0]["loc"] == ["body", "value"]
+
+
 def test_block_ids_of_an_agent_are_replaced(client: Client) -> None:
     first, second = (client.blocks.create(label=label, value="x") for label in ("one", "two"))
     agent = client.agents.create(model="scripted/echo", block_ids=[first.id])

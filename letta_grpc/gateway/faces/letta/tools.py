@@ -216,7 +216,9 @@ OPERATIONS: Sequence[Operation] = (
         "POST",
         "/v1/tools/add-base-tools",
         add_base_tools,
-        differs="`web_search`, `fetch_webpage` and `run_code` are not among them: make them, or take an MCP server's",
+        differs="`web_search`, `fetch_webpage` and `run_code` are not among them: make them, or take an MCP server's; agents "
+        "edit blocks by `memory_insert` (for `core_memory_append`), `memory_replace` (for `core_memory_replace`) and "
+        "`memory_rethink` (a whole block): `memory` and `memory_finish_edits` are not here",
     ),
     Operation("GET", "/v1/tools/{tool_id}", retrieve),
     Operation("PATCH", "/v1/tools/{tool_id}", update),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.errors import not_here, unprocessable
-from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, strings, text
+from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, required_text, strings, text
 from letta_grpc.gateway.faces.letta.handles import handle_in, resolved
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.limits import set_defaults
@@ -108,9 +108,9 @@ def stored_blocks(body: Body) -> list[blocks_pb2.Block]:
 
 def new_block(body: Body) -> blocks_pb2.Block:
     """Return the block that a body asks for. Raises Failure."""
-    for name in ("label", "value"):
-        if text(body, name) is None:
-            raise unprocessable(name, "is required")
+    if "value" not in body:
+        raise unprocessable("value", "is required")
+    required_text(body, "label")
     return filled_block(body)
 
 
