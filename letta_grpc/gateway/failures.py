@@ -78,7 +78,7 @@ class Failure(Exception):  # noqa: N818 - it is what the client is told, not a m
     def broken(self) -> Mapping[str, str]:
         """The rules that are broken, by the paths of the fields."""
         told = (violation for detail in self.details for violation in detail.get("fieldViolations", ()))
-        return {violation["field"]: violation["description"] for violation in told}
+        return {violation.get("field", ""): violation.get("description", "") for violation in told}
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the client is told."""

@@ -117,6 +117,8 @@ async def test_a_failed_run_ends_with_an_error_that_names_its_reason(server: Fac
         ({"agent_id": "a", "message": ["x"]}, 400, "INVALID_REQUEST", "message"),
         ({"agent_id": "a", "message": "x", "chunk_size": -1}, 400, "INVALID_REQUEST", "chunk_size"),
         ({"agent_id": "a", "message": "x", "chunk_size": True}, 400, "INVALID_REQUEST", "chunk_size"),
+        ({"agent_id": "a", "message": "x", "chunk_size": 70_000}, 400, "INVALID_REQUEST", "chunk_size: must be 0 to 65536"),
+        ({"agent_ids": [f"a{n}" for n in range(65)], "message": "x"}, 400, "INVALID_REQUEST", "agent_ids: must be 1 to 64"),
         ({"agent_id": "a", "message": "x", "max_tokens_per_second": 1.5}, 400, "INVALID_REQUEST", "max_tokens_per_second"),
         ({"agent_ids": [], "message": "x"}, 400, "INVALID_REQUEST", "agent_ids"),
         ({"agent_ids": ["a", "a"], "message": "x"}, 400, "INVALID_REQUEST", "agent_ids"),

@@ -19,6 +19,7 @@ an `error` frame; one of several by its frame alone. Who leaves cancels what run
 native routes.
 """
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -33,7 +34,7 @@ from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import object_in, telling
 from letta_grpc.gateway.faces.simple_frames import Frame, SimpleFrames, error_frame, frame_of
 from letta_grpc.gateway.faces.simple_sockets import chat_socket, turn_socket
-from letta_grpc.gateway.failures import Failure, invalid
+from letta_grpc.gateway.failures import INVALID_REQUEST, Failure, invalid
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
 from letta_grpc.gateway.metadata import metadata_of
 from letta_grpc.gateway.turns import Turns, spec_of
@@ -41,6 +42,12 @@ from letta_grpc.v1 import events_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
 
 _MAX_INT32 = 2**31 - 1
+_OWN_NAMES = {
+    "starts": "agent_ids",
+    "options.min_chunk_chars": "chunk_size",
+    "options.max_tokens_per_second": "max_tokens_per_second",
+}
+_START = re.compile(r"^starts(\[\d+\])\.agent_id$")
 
 
 def simple(ground: Ground) -> Sequence[BaseRoute]:
@@ -70,6 +77,13 @@ def _refusal(failure: Failure) -> Response:
     return Response(_block(frame_of(failure)), failure.http, failure.headers, media_type="text/event-stream")
 
 
+def _in_own_words(failure: Failure) -> Failure:
+    """Return a refusal under the names that fields have here; the server tells them by the contract's."""
+    if failure.reason != INVALID_REQUEST or not failure.broken:
+        return failure
+    return invalid({_OWN_NAMES.get(path, _START.sub(r"agent_ids\1", path)): rule for path, rule in failure.broken.items()})
+
+
 def _block(frame: Frame) -> bytes:
     return data_of(orjson.dumps(frame))
 
@@ -93,7 +107,7 @@ async def _blocks(turns: Turns, start: pb.StreamRunRequest) -> AsyncGenerator[by
                     return
     except Failure as failure:
         if not is_open:
-            raise
+            raise _in_own_words(failure) from None
         yield _block(frame_of(failure))
 
 
@@ -110,7 +124,7 @@ async def _blocks_of_several(turns: Turns, starts: pb.StreamRunsRequest) -> Asyn
                     yield block
     except Failure as failure:
         if not is_open:
-            raise
+            raise _in_own_words(failure) from None
         for index in open_frames:
             yield _block({"agent_id": starts.starts[index].agent_id} | frame_of(failure))
 
