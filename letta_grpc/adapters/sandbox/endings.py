@@ -53,12 +53,13 @@ class Ending:
 
 def explain(ending: Ending, *, limits: Limits, timeout_seconds: float, output_bytes: int) -> str:
     """Say why there is no answer."""
-    if ending.stop is Stop.TIMEOUT:
-        return f"The tool took longer than its timeout of {timeout_seconds:g} s and was stopped."
-    if ending.stop is Stop.OUTPUT:
-        return f"The tool wrote more than {output_bytes} bytes of output and was stopped."
-    if ending.stop is Stop.ANSWER:
-        return f"The tool wrote more than {limits.return_bytes} bytes in place of its answer and was stopped."
+    if ending.stop:
+        does_too_much = {
+            Stop.TIMEOUT: f"took longer than its timeout of {timeout_seconds:g} s",
+            Stop.OUTPUT: f"wrote more than {output_bytes} bytes of output",
+            Stop.ANSWER: f"wrote more than {limits.return_bytes} bytes in place of its answer",
+        }
+        return f"The tool {does_too_much[ending.stop]} and was stopped."
     if ending.cause == "memory":
         return f"The tool's processes together used more than {limits.memory_bytes} bytes of memory and were stopped."
     if ending.never_began:
