@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
+from letta_grpc.gateway.admission import Admission
 from letta_grpc.gateway.descriptors import Contract, own_contract
 from letta_grpc.gateway.documentation import documentation_routes
 from letta_grpc.gateway.face import Ground
@@ -46,7 +47,7 @@ def gateway_app(channel: grpc.aio.Channel, options: GatewayOptions | None = None
     ]
     app = Starlette(
         routes=[*(route for face in FACES for route in face(ground)), *own],
-        middleware=_middleware(chosen),
+        middleware=_middleware(channel, chosen),
         exception_handlers={Failure: _told, HTTPException: _told_http, Exception: _told_unexpected},
         lifespan=partial(_lifespan, ground),
     )
@@ -61,10 +62,10 @@ async def _lifespan(ground: Ground, _app: Starlette) -> AsyncIterator[None]:
         yield
 
 
-def _middleware(options: GatewayOptions) -> list[Middleware]:
-    guards = Middleware(Guards, options)
+def _middleware(channel: grpc.aio.Channel, options: GatewayOptions) -> list[Middleware]:
+    edge = [Middleware(Guards, options), Middleware(Admission, channel)]
     if not options.cors_origins:
-        return [guards]
+        return edge
     cors = Middleware(
         CORSMiddleware,
         allow_origins=options.cors_origins,
@@ -74,7 +75,7 @@ def _middleware(options: GatewayOptions) -> list[Middleware]:
         expose_headers=(RUN_ID_KEY, "retry-after", "x-should-retry"),
         max_age=_CORS_MAX_AGE_SECONDS,
     )
-    return [cors, guards]
+    return [cors, *edge]
 
 
 async def _status(_request: Request) -> Response:

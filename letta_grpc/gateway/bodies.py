@@ -1,6 +1,7 @@
 """Request bodies: read within a size and a time, JSON within a depth."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -11,16 +12,28 @@ from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.reading import deeper_than
 
+# Where a scope has what asks who sends a body: `Admission` puts it there. Raises Failure.
+ADMISSION = "letta_grpc.admission"
+# What anybody may send. A smaller body costs less to read and convert than what else a request costs.
+_ANYBODYS_BYTES = 4 * 1024
+
 
 class ClientLeftError(Exception):
     """The client went away; there is nobody to tell anything."""
 
 
-async def read_body(scope: Scope, receive: Receive, options: GatewayOptions) -> bytes:
-    """Return the whole body. Raises Failure, ClientLeftError."""
+async def read_body(scope: Scope, receive: Receive, options: GatewayOptions, *, is_admitted: bool = False) -> bytes:
+    """Return the whole body; a large one of a caller whom the server behind knows, or who `is_admitted`.
+
+    Raises Failure, ClientLeftError.
+    """
     declared = header(scope, b"content-length")
-    if declared.isdigit() and int(declared) > options.max_body_bytes:
-        raise _too_large(int(declared), options.max_body_bytes)
+    expected = int(declared) if declared.isdigit() else 0
+    if expected > options.max_body_bytes:
+        raise _too_large(expected, options.max_body_bytes)
+    if expected > _ANYBODYS_BYTES and not is_admitted:
+        await _admit(scope)
+        is_admitted = True
     pieces, size = [], 0
     try:
         async with asyncio.timeout(options.body_seconds):
@@ -33,11 +46,21 @@ async def read_body(scope: Scope, receive: Receive, options: GatewayOptions) -> 
                 size += len(piece)
                 if size > options.max_body_bytes:
                     raise _too_large(size, options.max_body_bytes)
+                if size > _ANYBODYS_BYTES and not is_admitted:
+                    # A body that comes in chunks has not said how long it is.
+                    await _admit(scope)
+                    is_admitted = True
                 if not message.get("more_body", False):
                     return b"".join(pieces)
     except TimeoutError:
         code = grpc.StatusCode.DEADLINE_EXCEEDED
         raise refused("The request's body took too long.", http=408, code=code, headers=_CLOSE) from None
+
+
+async def _admit(scope: Scope) -> None:
+    admit: Callable[[], Awaitable[None]] | None = scope.get(ADMISSION)
+    if admit is not None:
+        await admit()
 
 
 async def read_json(scope: Scope, receive: Receive, options: GatewayOptions, *, may_be_null: bool = False) -> Any:  # noqa: ANN401 - any JSON

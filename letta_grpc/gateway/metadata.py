@@ -22,6 +22,15 @@ def metadata_of(scope: Scope) -> Metadata:
     return (*passed_on, (_FORWARDED_FOR, sender)) if sender else passed_on
 
 
+def metadata_with_password(scope: Scope) -> Metadata:
+    """Return the same; the key may come as the reference server's password, too, as in the letta face. Raises Failure."""
+    metadata = metadata_of(scope)
+    password = header(scope, b"x-bare-password").removeprefix("password ").strip()
+    if not password or any(name == "authorization" for name, _ in metadata):
+        return metadata
+    return (*metadata, ("authorization", f"Bearer {printable('x-bare-password', password)}"))
+
+
 def _sender(scope: Scope) -> str:
     """Return the client's address, behind those that proxies name. It is for logs: what metadata cannot carry is left out."""
     named = header(scope, _FORWARDED_FOR.encode())[-_LONGEST:]

@@ -162,6 +162,15 @@ async def test_the_gateways_key_is_for_those_whom_the_server_knows(tmp_path: Pat
 
 
 @requirement("anthropic_keys")
+async def test_a_long_prompt_of_who_has_a_key_of_their_own_goes_through(tmp_path: Path) -> None:
+    async with proxied(tmp_path, api_keys=("right",)) as (server, fake):
+        expected = fake.says("Good day.")
+        prompt = [{"role": "user", "content": "x" * 100_000}]
+        answer = await server.http.post(MESSAGES, json={"messages": prompt}, headers={"x-api-key": "sk-own"})
+        assert (answer.status_code, answer.content) == (200, expected)
+
+
+@requirement("anthropic_keys")
 @pytest.mark.parametrize("api_keys", [(), ("right",)])
 async def test_a_key_of_the_servers_own_never_leaves_it(tmp_path: Path, api_keys: tuple[str, ...]) -> None:
     async with proxied(tmp_path, api_keys=api_keys) as (server, fake):

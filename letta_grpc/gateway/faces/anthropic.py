@@ -79,9 +79,10 @@ def anthropic(ground: Ground) -> Sequence[BaseRoute]:
         return await passed(request, None)
 
     async def passed(request: Request, into: Captures | None) -> Response:
-        body = await read_body(request.scope, request.receive, ground.options)
         metadata = metadata_of(request.scope)
         credentials = await _credentials(request, ground, metadata)
+        # Who has a key of Anthropic's needs none here; and nothing is made of the body but bytes.
+        body = await read_body(request.scope, request.receive, ground.options, is_admitted=True)
         if b"authorization" in dict(credentials):
             metadata = _without_authorization(metadata)
         headers = [pair for pair in request.headers.raw if pair[0] not in _NOT_PASSED_ON] + credentials
