@@ -1,4 +1,4 @@
-"""Request bodies: read within a size and a time, JSON within a depth."""
+"""Request bodies: read within a size and a time, JSON within a depth and a number of values."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope
 
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.options import GatewayOptions
-from letta_grpc.gateway.reading import deeper_than
+from letta_grpc.gateway.reading import deeper_than, more_values_than
 
 # Where a scope has what asks who sends a body: `Admission` puts it there. Raises Failure.
 ADMISSION = "letta_grpc.admission"
@@ -83,8 +83,11 @@ async def read_json(scope: Scope, receive: Receive, options: GatewayOptions, *, 
 
 def parsed(text: bytes | str, options: GatewayOptions) -> Any:  # noqa: ANN401 - any JSON
     """Parse JSON. Raises Failure."""
+    content = text.encode() if isinstance(text, str) else text
+    if more_values_than(content, options.max_json_values):
+        raise _too_many(options.max_json_values)
     try:
-        value = orjson.loads(text)
+        value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise refused(f"The body is not JSON: {error}.") from None
     if deeper_than(value, options.max_json_depth):
@@ -111,5 +114,15 @@ def _too_large(size: int, limit: int) -> Failure:
         code=grpc.StatusCode.RESOURCE_EXHAUSTED,
         reason="MESSAGE_TOO_LARGE",
         size=str(size),
+        limit=str(limit),
+    )
+
+
+def _too_many(limit: int) -> Failure:
+    return refused(
+        f"The JSON has more than {limit} values, which is as many as are allowed.",
+        http=413,
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        reason="MESSAGE_TOO_LARGE",
         limit=str(limit),
     )

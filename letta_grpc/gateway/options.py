@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 
+# What people and programs write is longer: the messages of agent files have 20 bytes and more to a value, with its name.
+_BYTES_A_VALUE = 16
+_FEW_VALUES = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayOptions:
@@ -28,3 +32,8 @@ class GatewayOptions:
     chat_model: str = "scripted/echo"
     anthropic_base_url: str = "https://api.anthropic.com"
     anthropic_api_key: str | None = field(default=None, repr=False)
+
+    @property
+    def max_json_values(self) -> int:
+        """How many values the JSON of a body may have: each is an object in memory, however few bytes it takes on the way."""
+        return max(_FEW_VALUES, self.max_body_bytes // _BYTES_A_VALUE)

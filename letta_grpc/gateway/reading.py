@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from google.protobuf import json_format
@@ -15,6 +16,8 @@ from letta_grpc.gateway.failures import invalid
 _FIELD_MASK = "google.protobuf.FieldMask"
 _STEP = re.compile(r"Failed to parse (\w+) field: ")
 _PLACE = re.compile(r'\s+at "?(\w+(?:\.\w+|\[[^\]]*\])+)"?\.*$')
+# Nobody reads more, and all of a body may be wrong.
+_PROBLEMS_TOLD = 50
 _SNAKE = re.compile(r"_([a-z0-9])")
 
 _INTEGER: tuple[tuple[type, ...], str] = ((int, float, str), "must be an integer")
@@ -41,7 +44,7 @@ def fill(message: Message, value: object, pool: DescriptorPool) -> None:
     problems: dict[str, str] = {}
     tidy: Any = _checked(kind, value, "", problems)
     if problems:
-        raise invalid(problems)
+        raise invalid(dict(islice(problems.items(), _PROBLEMS_TOLD)))
     try:
         json_format.ParseDict(tidy, message, descriptor_pool=pool)
     except Exception as error:  # noqa: BLE001 - json_format lets TypeError, KeyError and others through; all mean bad input
@@ -154,6 +157,22 @@ def _parts(value: object) -> Any:  # noqa: ANN401 - a view of either kind of con
             return value
         case _:
             return ()
+
+
+def more_values_than(text: bytes, limit: int) -> bool:
+    """Say whether JSON has more than so many values, before any is made. An empty list or object may count as two."""
+    if len(text) <= limit or _values_at_most(text) <= limit:
+        return False
+    # What stands in strings separates nothing: they are left out, once it is clear where each ends.
+    plain = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    # A value is one string at most, and so is its name. More of them, and the pieces alone would fill the memory.
+    if plain.count(b'"') > 4 * limit:
+        return True
+    return _values_at_most(b"".join(plain.split(b'"')[::2])) > limit
+
+
+def _values_at_most(text: bytes) -> int:
+    return 1 + text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def nested(path: str, value: object) -> Mapping[str, object]:

@@ -1,0 +1,73 @@
+"""JSON of very many values, each of which takes time and memory, however small it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from letta_grpc.gateway.options import GatewayOptions
+from letta_grpc.gateway.reading import more_values_than
+from tests.support.faces import faced, frames_of
+from tests.support.gateways import error_of, fields_in, made_up_gateway, reason_of
+
+TEXTS = st.text(alphabet='\\\\",:[]{}a\u00e9', max_size=6)
+VALUES = st.recursive(
+    TEXTS | st.integers() | st.none(),
+    lambda parts: st.lists(parts, min_size=1, max_size=4) | st.dictionaries(TEXTS, parts, min_size=1, max_size=4),
+)
+
+
+def count(value: Any) -> int:  # noqa: ANN401 - any JSON
+    match value:
+        case dict():
+            return 1 + sum(map(count, value.values()))
+        case list():
+            return 1 + sum(map(count, value))
+        case _:
+            return 1
+
+
+@given(value=VALUES, ascii_only=st.booleans())
+def test_values_are_counted_as_json_has_them_whatever_strings_hold(value: Any, *, ascii_only: bool) -> None:  # noqa: ANN401 - any JSON
+    text = json.dumps(value, ensure_ascii=ascii_only).encode()
+    assert not more_values_than(text, count(value))
+    assert count(value) == 1 or more_values_than(text, count(value) - 1)
+
+
+@pytest.mark.parametrize("text", [b'"', b'"\\', b"[" * 9, b'["a', b"\\", b'\\"' * 9, b""])
+def test_what_is_no_json_has_some_number_of_values(text: bytes) -> None:
+    for limit in range(12):
+        more_values_than(text, limit)
+
+
+async def test_too_many_values_are_413_in_each_faces_own_form(tmp_path: Path) -> None:
+    many = json.dumps({"tags": [0] * GatewayOptions().max_json_values})
+    told = {}
+    async with faced(tmp_path) as server:
+        for path in ("/api/v1/agents", "/v1/agents/", "/v1/chat/completions", "/stream"):
+            answer = await server.http.post(path, content=many, headers={"content-type": "application/json"})
+            assert answer.status_code == 413, path
+            told[path] = frames_of(answer.text)[0] if path == "/stream" else answer.json()
+    message = "The JSON has more than 524288 values, which is as many as are allowed."
+    assert told["/api/v1/agents"]["error"]["status"] == "RESOURCE_EXHAUSTED"
+    assert told["/v1/agents/"] == {"detail": message}
+    assert told["/v1/chat/completions"]["error"]["message"] == message
+    assert told["/stream"] == {"type": "error", "message": message, "reason": "MESSAGE_TOO_LARGE"}
+
+
+async def test_a_long_text_is_one_value_whatever_it_holds(tmp_path: Path) -> None:
+    text = '[{"a", ],' * 100_000
+    async with faced(tmp_path) as server:
+        answer = await server.http.post("/api/v1/agents", json={"agent": {"model": "scripted/echo", "description": text}})
+    assert answer.status_code == 400
+    assert list(fields_in(error_of(answer))) == ["agent.description"]
+
+
+async def test_of_a_body_that_is_wrong_everywhere_the_first_complaints_are_told() -> None:
+    async with made_up_gateway({}) as client:
+        answer = await client.post("/api/v1/search", json={f"wrong{number}": 0 for number in range(1000)})
+    assert (answer.status_code, reason_of(error_of(answer))) == (400, "INVALID_REQUEST")
+    assert list(fields_in(error_of(answer))) == [f"wrong{number}" for number in range(50)]
