@@ -8,6 +8,7 @@ import grpc
 import orjson
 from starlette.types import Receive, Scope
 
+from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.reading import deeper_than, more_values_than
@@ -65,7 +66,11 @@ async def _admit(scope: Scope) -> None:
 
 async def read_json(scope: Scope, receive: Receive, options: GatewayOptions, *, may_be_null: bool = False) -> Any:  # noqa: ANN401 - any JSON
     """Return the body's JSON; None if there is no body, or it is null and may be so. Raises Failure, ClientLeftError."""
-    body = await read_body(scope, receive, options)
+    return await json_in(scope, await read_body(scope, receive, options), options, may_be_null=may_be_null)
+
+
+async def json_in(scope: Scope, body: bytes, options: GatewayOptions, *, may_be_null: bool = False) -> Any:  # noqa: ANN401 - any JSON
+    """Return the JSON of a body that has been read, as `read_json` does. Raises Failure."""
     if not body:
         return None
     kind = header(scope, b"content-type").partition(";")[0].strip().lower()
@@ -75,7 +80,7 @@ async def read_json(scope: Scope, receive: Receive, options: GatewayOptions, *, 
     encoding = header(scope, b"content-encoding").strip()
     if encoding.lower() not in {"", "identity"}:
         raise refused(f"A body must be sent as it is, without `content-encoding: {encoding}`.", http=415, headers=_AS_IT_IS)
-    value = parsed(body, options)
+    value = await aside(len(body), parsed, body, options)
     if value is None and not may_be_null:
         raise refused("The body is null: send an object, or no body.")
     return value

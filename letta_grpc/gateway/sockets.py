@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
 from starlette.types import Receive, Scope, Send
 
+from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.bodies import parsed
 from letta_grpc.gateway.descriptors import Rpc
 from letta_grpc.gateway.failures import Failure, refused
@@ -90,7 +91,7 @@ async def _listen(receive: Receive, call: BidiCall, reader: RequestReader) -> Fa
             elif has_ended:
                 return refused("No message can come behind the empty one, which ends this side.")
             else:
-                await call.write(reader.request_of(text))
+                await call.write(await aside(len(text), reader.request_of, text))
     except Failure as failure:
         return failure
     except CallOverError:

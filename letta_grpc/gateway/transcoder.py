@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 from starlette.types import Receive, Scope, Send
 
 from letta_grpc.gateway.answers import denying, send_failure, send_json
-from letta_grpc.gateway.bodies import ClientLeftError, header, read_json
+from letta_grpc.gateway.aside import aside
+from letta_grpc.gateway.bodies import ClientLeftError, header, json_in, read_body
 from letta_grpc.gateway.descriptors import Contract, Rpc
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import format_for
@@ -49,8 +50,9 @@ class Transcoder:
             verb = scope["method"]
             binding, variables = self._found(scope, "GET" if verb == "HEAD" else verb, socket=False)
             query = pairs_of(scope["query_string"])
-            body = await read_json(scope, receive, self._options)
-            request = self._requests.message_of(binding, variables, query, body)
+            body = await read_body(scope, receive, self._options)
+            value = await json_in(scope, body, self._options)
+            request = await aside(len(body), self._requests.message_of, binding, variables, query, value)
             metadata = metadata_of(scope)
         except Failure as failure:
             await send_failure(scope, denying(scope, send), failure)

@@ -1,6 +1,8 @@
 """JSON of very many values, each of which takes time and memory, however small it is."""
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from letta_grpc.gateway.aside import aside
+from letta_grpc.gateway.bodies import read_json
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.reading import more_values_than
 from tests.support.faces import faced, frames_of
@@ -71,3 +75,30 @@ async def test_of_a_body_that_is_wrong_everywhere_the_first_complaints_are_told(
         answer = await client.post("/api/v1/search", json={f"wrong{number}": 0 for number in range(1000)})
     assert (answer.status_code, reason_of(error_of(answer))) == (400, "INVALID_REQUEST")
     assert list(fields_in(error_of(answer))) == [f"wrong{number}" for number in range(50)]
+
+
+async def test_others_go_on_while_a_large_body_is_read() -> None:
+    content = json.dumps([""] * 100_000).encode()
+    has_come, turns = False, 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal has_come
+        has_come = True
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def read() -> None:
+        scope = {"headers": [(b"content-type", b"application/json")]}
+        assert await read_json(scope, receive, GatewayOptions()) == [""] * 100_000
+
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read())
+        while not reading.done():
+            await asyncio.sleep(0)
+            turns += has_come
+    assert turns > 1
+
+
+async def test_what_is_small_needs_no_thread() -> None:
+    here = threading.get_ident()
+    assert await aside(100, threading.get_ident) == here
+    assert await aside(100_000, threading.get_ident) != here

@@ -9,6 +9,7 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from letta_grpc.gateway.answers import denying, send_failure
+from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.bodies import parsed
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.simple_frames import Frame, SimpleFrames, frame_of
@@ -101,17 +102,17 @@ class Socket:
         """Put what comes in line; return when the client leaves, or with the code to close with when it does not wait."""
         while (message := await receive())["type"] != "websocket.disconnect":
             try:
-                wishes.put_nowait(self._wish_in(message))
+                wishes.put_nowait(await self._wish_in(message))
             except asyncio.QueueFull:
                 return _TRY_AGAIN_LATER
         return None
 
-    def _wish_in(self, message: Message) -> _Wish:
+    async def _wish_in(self, message: Message) -> _Wish:
         text = message.get("text")
         if text is None:
             return refused("A message must be text.")
         try:
-            return self.words_in(text)
+            return await aside(len(text), self.words_in, text)
         except Failure as failure:
             return failure
 
