@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from letta_grpc.settings import Provider
 from letta_grpc.transport.calls import Calls
 from letta_grpc.transport.local import LocalChannel
 from letta_grpc.transport.methods import Call, UnaryMethod
-from letta_grpc.v1 import agent_service_pb2
+from letta_grpc.v1 import agent_service_pb2, model_service_pb2
 from tests.requirements.registry import requirement
 from tests.support.anthropic_upstream import FakeAnthropic, fake_anthropic
 from tests.support.faces import Faced, faced
@@ -135,7 +136,15 @@ async def test_each_event_goes_through_before_the_next_is_there(tmp_path: Path) 
         assert seen == body
 
 
+@pytest.fixture
+def anthropics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The upstream of a test is taken for Anthropic itself."""
+    # By its full name: in its package the face's function has the module's.
+    monkeypatch.setattr(import_module("letta_grpc.gateway.faces.anthropic"), "_ANTHROPICS_HOST", "127.0.0.1")
+
+
 @requirement("anthropic_keys")
+@pytest.mark.usefixtures("anthropics")
 async def test_the_gateways_key_is_for_those_whom_the_server_knows(tmp_path: Path) -> None:
     async with proxied(tmp_path, key="sk-server", api_keys=("right",)) as (server, fake):
         fake.says("Good day.")
@@ -162,6 +171,40 @@ async def test_the_gateways_key_is_for_those_whom_the_server_knows(tmp_path: Pat
 
 
 @requirement("anthropic_keys")
+@pytest.mark.parametrize("key", [None, "sk-server"])
+async def test_who_stands_in_for_anthropic_is_for_those_whom_the_server_knows(tmp_path: Path, key: str | None) -> None:
+    async with proxied(tmp_path, key=key, api_keys=("right",)) as (server, fake):
+        expected = fake.says("Good day.")
+        strangers: list[dict[str, str]] = [
+            {},
+            {"x-api-key": "any"},
+            {"authorization": "Bearer wrong"},
+            {"authorization": "Bearer sk-ant-x"},
+        ]
+        for headers in strangers:
+            for path in (MESSAGES, f"{MESSAGES}/count_tokens"):
+                answer = await server.http.post(path, json={"messages": HELLO}, headers=headers)
+                assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error"), headers
+        assert not fake.asked
+        for more, shown in (({}, key), ({"x-api-key": "sk-own"}, "sk-own")):
+            headers = {"authorization": "Bearer right"} | more
+            answer = await server.http.post(MESSAGES, json={"messages": HELLO}, headers=headers)
+            assert (answer.status_code, answer.content) == (200, expected)
+            assert fake.asked[-1].headers.get("x-api-key") == shown
+            assert "authorization" not in fake.asked[-1].headers
+
+
+@requirement("anthropic_keys")
+@pytest.mark.usefixtures("anthropics")
+async def test_nobody_without_any_key_is_passed_on_even_to_anthropic(tmp_path: Path) -> None:
+    async with proxied(tmp_path, api_keys=("right",)) as (server, fake):
+        answer = await server.http.post(MESSAGES, json={"messages": HELLO})
+        assert answer.status_code == 401
+    assert not fake.asked
+
+
+@requirement("anthropic_keys")
+@pytest.mark.usefixtures("anthropics")
 async def test_a_long_prompt_of_who_has_a_key_of_their_own_goes_through(tmp_path: Path) -> None:
     async with proxied(tmp_path, api_keys=("right",)) as (server, fake):
         expected = fake.says("Good day.")
@@ -228,8 +271,16 @@ async def test_a_capture_that_takes_its_time_holds_nothing_up() -> None:
         await go_on.wait()
         return agent_service_pb2.CaptureMessagesResponse()
 
-    name = "letta_grpc.v1.AgentService/CaptureMessages"
-    calls = Calls({name: UnaryMethod(name=name, request=agent_service_pb2.CaptureMessagesRequest, answer=capture)})
+    async def let_in(_request: model_service_pb2.ListProvidersRequest, _call: Call) -> model_service_pb2.ListProvidersResponse:
+        return model_service_pb2.ListProvidersResponse()
+
+    keep, ask = "letta_grpc.v1.AgentService/CaptureMessages", "letta_grpc.v1.ModelService/ListProviders"
+    calls = Calls(
+        {
+            keep: UnaryMethod(name=keep, request=agent_service_pb2.CaptureMessagesRequest, answer=capture),
+            ask: UnaryMethod(name=ask, request=model_service_pb2.ListProvidersRequest, answer=let_in),
+        }
+    )
     async with asyncio.timeout(20), fake_anthropic() as fake, LocalChannel(calls) as channel:
         options = GatewayOptions(anthropic_base_url=fake.url)
         limits = httpx2.Limits(max_connections=1)
@@ -249,6 +300,7 @@ async def test_a_capture_that_takes_its_time_holds_nothing_up() -> None:
 
 
 @requirement("anthropic_aside")
+@pytest.mark.usefixtures("anthropics")
 async def test_a_server_that_refuses_the_capture_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with proxied(tmp_path, api_keys=("right",)) as (server, fake):
         expected = fake.says("Good day.")

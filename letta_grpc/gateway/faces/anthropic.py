@@ -10,7 +10,8 @@ logged.
 
 Upstream is shown the caller's `x-api-key`, or an `authorization` that can only be Anthropic's: by its form, or because the
 server behind wants no keys and the gateway has none. Any other `authorization` is for the server behind, and goes no further;
-whom that lets in uses the gateway's own key.
+whom that lets in uses the gateway's own key. Nothing is passed on for anybody else, but for those who bring a key of their own
+to api.anthropic.com. Where upstream is another, they show the server's key as `authorization`, and theirs as `x-api-key`.
 """
 
 import logging
@@ -18,6 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import grpc
 from starlette.requests import Request
@@ -25,6 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from letta_grpc.gateway.admission import let_in
 from letta_grpc.gateway.bodies import read_body
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.anthropic_capture import Captures, Gathered
@@ -32,8 +35,6 @@ from letta_grpc.gateway.faces.endpoints import telling
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.leaving import while_connected
 from letta_grpc.gateway.metadata import Metadata, metadata_of
-from letta_grpc.gateway.upstream import settled
-from letta_grpc.v1 import model_service_pb2, model_service_pb2_grpc
 
 if TYPE_CHECKING:
     import httpx2
@@ -61,6 +62,7 @@ _NOT_PASSED_ON = _HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", 
 # uvicorn writes a date of its own.
 _NOT_PASSED_BACK = _HOP_BY_HOP | {b"date"}
 _ANTHROPICS = b"Bearer sk-ant-"
+_ANTHROPICS_HOST = "api.anthropic.com"
 _PASSED_ON = (
     "/v1/anthropic/v1/messages is passed on, and /v1/anthropic/v1/messages/count_tokens, each by POST. "
     "The base URL ends with /v1/anthropic, or with /v1/anthropic/v1 for programs that add no /v1 themselves."
@@ -81,7 +83,7 @@ def anthropic(ground: Ground) -> Sequence[BaseRoute]:
     async def passed(request: Request, into: Captures | None) -> Response:
         metadata = metadata_of(request.scope)
         credentials = await _credentials(request, ground, metadata)
-        # Who has a key of Anthropic's needs none here; and nothing is made of the body but bytes.
+        # Whoever is not let in is refused by now; and nothing is made of the body but bytes.
         body = await read_body(request.scope, request.receive, ground.options, is_admitted=True)
         if b"authorization" in dict(credentials):
             metadata = _without_authorization(metadata)
@@ -102,31 +104,33 @@ def anthropic(ground: Ground) -> Sequence[BaseRoute]:
 
 
 async def _credentials(request: Request, ground: Ground, metadata: Metadata) -> RawHeaders:
-    """Return what upstream is shown. Raises Failure for who may not use the gateway's own key."""
+    """Return what upstream is shown. Raises Failure for whom nothing is passed on."""
     given = dict(request.headers.raw)
     authorization = given.get(b"authorization", b"")
-    if key := given.get(b"x-api-key"):
+    key = given.get(b"x-api-key")
+    has_own = bool(key) or authorization.startswith(_ANTHROPICS)
+    if not (has_own and _is_anthropics(ground.options.anthropic_base_url)):
+        await let_in(ground.channel, metadata)
+    if key:
         return [(b"x-api-key", key)]
-    if authorization.startswith(_ANTHROPICS):
+    if has_own:
         return [(b"authorization", authorization)]
     if own := ground.options.anthropic_api_key:
-        await _let_in(ground, metadata)
         return [(b"x-api-key", own.encode("latin-1"))]
     if authorization and await _is_open(ground, metadata):
         return [(b"authorization", authorization)]
     return []
 
 
-async def _let_in(ground: Ground, metadata: Metadata) -> None:
-    """Ask the server behind the cheapest question that wants a key. Raises Failure."""
-    stub = model_service_pb2_grpc.ModelServiceStub(ground.channel)
-    await settled(stub.ListProviders(model_service_pb2.ListProvidersRequest(), metadata=metadata))
+def _is_anthropics(base_url: str) -> bool:
+    """Say whether keys are looked at there. Who stands in for Anthropic may take any, and be within nobody else's reach."""
+    return urlsplit(base_url).hostname == _ANTHROPICS_HOST
 
 
 async def _is_open(ground: Ground, metadata: Metadata) -> bool:
     """Say whether the server behind wants no keys: then it has no use for one that came."""
     try:
-        await _let_in(ground, _without_authorization(metadata))
+        await let_in(ground.channel, _without_authorization(metadata))
     except Failure:
         return False
     return True
