@@ -1,10 +1,15 @@
 """uvicorn's WebSocket protocol, for which neither a refusal nor a client that leaves is an error of ours."""
 
+import logging
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+# Below warnings, uvicorn and websockets log URLs, headers and messages whole: with keys, and with what people say.
+_logger = logging.getLogger(__name__)
+_logger.setLevel(logging.WARNING)
 
 
 class DenyingSocket(WebSocketsSansIOProtocol):
@@ -13,6 +18,9 @@ class DenyingSocket(WebSocketsSansIOProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*given, **named)
         self.app: Any = _until_left(self.app)
+        self.logger = self.conn.logger = _logger
+        # Taken from the logger before.
+        self.conn.debug = False
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn's types of it are private
         """Send; the last of an answer ends the handshake, as uvicorn has it only for its own 403."""

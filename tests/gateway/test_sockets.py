@@ -201,6 +201,22 @@ async def test_a_socket_that_is_refused_is_no_error_in_the_log(caplog: pytest.Lo
     assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+async def test_neither_keys_nor_messages_are_in_the_log_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = base64.urlsafe_b64encode(b"sekrit").decode().rstrip("=")
+    shown: dict[str, Any] = {"additional_headers": {"authorization": "Bearer sekrit"}}
+    async with made_up_gateway({"Talk": talk}) as client, asyncio.timeout(20):
+        for more in (shown, {"subprotocols": [Subprotocol("letta-grpc"), Subprotocol(f"bearer.{key}")]}):
+            async with connect(url_of(client, TALK), proxy=None, **more) as connection:
+                await connection.send('{"word": "whisper"}')
+                assert "whisper" in str(await connection.recv())
+        with pytest.raises(InvalidStatus):
+            await connect(url_of(client, f"{TALK}?api_key=sekrit"), proxy=None)
+    # The client is none of ours.
+    ours = [record for record in caplog.records if not record.name.startswith("websockets.client")]
+    assert not [str(vars(record)) for record in ours if any(word in str(vars(record)) for word in ("sekrit", key, "whisper"))]
+
+
 @pytest.mark.parametrize("leaves", ["vanishing", "saying too much"])
 async def test_who_leaves_while_much_is_said_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture, leaves: str) -> None:
     over = asyncio.Event()
