@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
 from starlette.types import Receive, Scope, Send
 
+from letta_grpc.gateway.admission import let_in_anywhere
 from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.bodies import parsed
 from letta_grpc.gateway.descriptors import Rpc
@@ -35,6 +36,8 @@ async def converse(ends: Ends, channel: grpc.aio.Channel, rpc: Rpc, reader: "Req
     """Be one call over a WebSocket. Raises Failure as long as the socket is not accepted."""
     scope, receive, send = ends
     metadata = socket_metadata(scope)
+    # An open socket holds a descriptor for as long as its client says nothing.
+    await let_in_anywhere(channel, metadata)
     await accept(ends)
     call = BidiCall(channel, rpc, metadata)
     try:

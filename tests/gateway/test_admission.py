@@ -1,6 +1,7 @@
 """A server with keys reads, converts and keeps next to nothing of those who show none."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.standalone import standing_alone
@@ -92,6 +96,26 @@ async def test_a_large_body_of_who_shows_a_key_comes_through(url: str, path: str
             answer = await client.post(path, content=sent, headers=headers | {"content-type": "application/json"})
             assert answer.status_code == 200, answer.text
             assert LONG in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/converse", "/ws/agent-1", "/chat"])
+async def test_who_shows_no_good_key_gets_no_socket(url: str, path: str) -> None:
+    address = url.replace("http://", "ws://") + path
+    wrong = base64.urlsafe_b64encode(b"wrong").decode().rstrip("=")
+    shown: list[dict[str, Any]] = [
+        {},
+        {"additional_headers": {"authorization": "Bearer wrong"}},
+        {"subprotocols": [Subprotocol("letta-grpc"), Subprotocol(f"bearer.{wrong}")]},
+    ]
+    async with asyncio.timeout(20):
+        for more in shown:
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(address, proxy=None, **more)
+            answer = refused.value.response
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+            assert json.loads(answer.body)["error"]["status"] == "UNAUTHENTICATED"
+        async with connect(address, proxy=None, additional_headers={"authorization": f"Bearer {KEY}"}) as connection:
+            await (await connection.ping())
 
 
 async def test_a_server_that_cannot_be_asked_for_keys_reads_large_bodies() -> None:

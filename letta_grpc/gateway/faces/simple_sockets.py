@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
+from letta_grpc.gateway.admission import let_in
 from letta_grpc.gateway.answers import denying, send_failure
 from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.bodies import parsed
@@ -84,6 +85,7 @@ class Socket:
         """Take turns until the client leaves."""
         try:
             metadata = socket_metadata(scope)
+            await let_in(self.ground.channel, metadata)
         except Failure as failure:
             await send_failure(scope, denying(scope, send), failure)
             return
