@@ -15,6 +15,8 @@ from letta_grpc.transport.reflection import reflection_handlers
 
 ServerInterceptors = Sequence[grpc.aio.ServerInterceptor]
 
+_INT32_MAX = 2**31 - 1
+
 
 class ListenError(Exception):
     """The server cannot listen on an address."""
@@ -27,7 +29,6 @@ class ServerOptions:
     `keepalive_seconds`: after so much silence a connection is pinged, and given up without an answer in
     `keepalive_timeout_seconds`. `min_client_ping_seconds`: clients that ping more often are cut off; half of the 10 s that we
     tell clients to be the least, since pings meant to be 10 s apart sometimes come closer.
-    `hard_request_bytes`: beyond this grpc itself refuses a message, without our details.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
@@ -37,7 +38,6 @@ class ServerOptions:
     keepalive_seconds: float = 30.0
     keepalive_timeout_seconds: float = 10.0
     min_client_ping_seconds: float = 5.0
-    hard_request_bytes: int = 64 * 1024 * 1024
 
 
 def channel_arguments(options: ServerOptions, limits: Limits) -> tuple[tuple[str, int], ...]:
@@ -51,8 +51,9 @@ def channel_arguments(options: ServerOptions, limits: Limits) -> tuple[tuple[str
         "grpc.http2.max_pings_without_data": 0,
         # 5 minutes by default, at which a client with a usual keepalive is cut off as soon as its stream is quiet.
         "grpc.http2.min_recv_ping_interval_without_data_ms": _ms(options.min_client_ping_seconds),
-        # Above our own limit in any case, so that what is too large is told by us.
-        "grpc.max_receive_message_length": max(options.hard_request_bytes, 2 * limits.max_request_bytes),
+        # Above our own limit, so that what is a little too large is told by us; grpc refuses the rest without our details.
+        # Not far above: a message is unpacked before its key is looked at, and one of 60 KB can hold 60 MB of zeros.
+        "grpc.max_receive_message_length": min(2 * limits.max_request_bytes, _INT32_MAX),
         # What may be sent is checked where it is made.
         "grpc.max_send_message_length": -1,
         # Two servers on one port would each get some of the connections, and one run's readers would be spread over both.

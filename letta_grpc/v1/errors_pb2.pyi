@@ -86,7 +86,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED, with RetryInfo: as many runs wait for the conversation as it takes. Metadata: `limit`."""
     ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 52
     """RESOURCE_EXHAUSTED: the request is larger than the server takes, or its answer than clients take. Metadata:
-    `size`, `limit`, in bytes.
+    `size`, `limit`, in bytes. A request of more than twice the limit is refused by gRPC itself: the code alone, no details.
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 60
     """UNAVAILABLE, with RetryInfo: the server is stopping; attach elsewhere or again."""
@@ -184,7 +184,7 @@ ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 51
 """RESOURCE_EXHAUSTED, with RetryInfo: as many runs wait for the conversation as it takes. Metadata: `limit`."""
 ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 52
 """RESOURCE_EXHAUSTED: the request is larger than the server takes, or its answer than clients take. Metadata:
-`size`, `limit`, in bytes.
+`size`, `limit`, in bytes. A request of more than twice the limit is refused by gRPC itself: the code alone, no details.
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 60
 """UNAVAILABLE, with RetryInfo: the server is stopping; attach elsewhere or again."""

@@ -87,7 +87,7 @@ const (
 	// RESOURCE_EXHAUSTED, with RetryInfo: as many runs wait for the conversation as it takes. Metadata: `limit`.
 	ErrorReason_ERROR_REASON_QUEUE_FULL ErrorReason = 51
 	// RESOURCE_EXHAUSTED: the request is larger than the server takes, or its answer than clients take. Metadata:
-	// `size`, `limit`, in bytes.
+	// `size`, `limit`, in bytes. A request of more than twice the limit is refused by gRPC itself: the code alone, no details.
 	ErrorReason_ERROR_REASON_MESSAGE_TOO_LARGE ErrorReason = 52
 	// UNAVAILABLE, with RetryInfo: the server is stopping; attach elsewhere or again.
 	ErrorReason_ERROR_REASON_SERVER_DRAINING ErrorReason = 60

@@ -929,7 +929,7 @@ pub enum ErrorReason {
     /// RESOURCE_EXHAUSTED, with RetryInfo: as many runs wait for the conversation as it takes. Metadata: `limit`.
     QueueFull = 51,
     /// RESOURCE_EXHAUSTED: the request is larger than the server takes, or its answer than clients take. Metadata:
-    /// `size`, `limit`, in bytes.
+    /// `size`, `limit`, in bytes. A request of more than twice the limit is refused by gRPC itself: the code alone, no details.
     MessageTooLarge = 52,
     /// UNAVAILABLE, with RetryInfo: the server is stopping; attach elsewhere or again.
     ServerDraining = 60,

@@ -307,7 +307,7 @@ export enum ErrorReason {
 
   /**
    * RESOURCE_EXHAUSTED: the request is larger than the server takes, or its answer than clients take. Metadata:
-   * `size`, `limit`, in bytes.
+   * `size`, `limit`, in bytes. A request of more than twice the limit is refused by gRPC itself: the code alone, no details.
    *
    * @generated from enum value: ERROR_REASON_MESSAGE_TOO_LARGE = 52;
    */
