@@ -188,7 +188,7 @@ class StreamRunsRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def starts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunStart]:
-        """1 to 64."""
+        """1 to 64, with at most 4000 texts, parts, decisions and returns in all."""
 
     @_builtins.property
     def options(self) -> Global___StreamOptions:

@@ -417,8 +417,8 @@ class RunSpec(_message.Message):
     """Marks the run as background work, for listings. Every run goes on without its caller."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.InputMessage]:
-        """The input, in order; at least one. Words may follow answers to waiting calls if no call is left open: they enter the
-        conversation once the calls have their returns.
+        """The input, in order; 1 to 1000, with at most 4000 texts, parts, decisions and returns in all. Words may follow answers to
+        waiting calls if no call is left open: they enter the conversation once the calls have their returns.
         """
 
     @_builtins.property

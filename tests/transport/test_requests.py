@@ -143,7 +143,6 @@ def test_every_broken_rule_is_told_at_once() -> None:
         "run.metadata",
         "run.tool_choice",
         "run.tool_choice[0]",
-        "run.tool_choice[64]",
         "options.heartbeat_interval",
         "options.min_chunk_chars",
         "options.event_kinds[0]",

@@ -73,6 +73,7 @@ async def test_a_conversation_of_another_agent_is_not_found_and_neither_is_one_t
             "must have at most 1048576 bytes, has 1048577",
             id="too long",
         ),
+        pytest.param(spec_of(*["a"] * 1001), "run.messages", "must have at most 1000, has 1001", id="too many"),
         pytest.param(spec_of("ok", max_steps=-1), "run.max_steps", "must be 1 to 1000, is -1", id="negative steps"),
     ],
 )

@@ -331,7 +331,7 @@ func (x *RunStart) GetRun() *RunSpec {
 // Several starts.
 type StreamRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 64.
+	// 1 to 64, with at most 4000 texts, parts, decisions and returns in all.
 	Starts []*RunStart `protobuf:"bytes,1,rep,name=starts,proto3" json:"starts,omitempty"`
 	// How to send the events, the same for each run. Heartbeats are of each run by itself.
 	Options       *StreamOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`

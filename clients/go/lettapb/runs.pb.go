@@ -636,8 +636,8 @@ func (x *PendingAction) GetExpireTime() *timestamppb.Timestamp {
 // What to run. Part of the payload that a request id stands for.
 type RunSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The input, in order; at least one. Words may follow answers to waiting calls if no call is left open: they enter the
-	// conversation once the calls have their returns.
+	// The input, in order; 1 to 1000, with at most 4000 texts, parts, decisions and returns in all. Words may follow answers to
+	// waiting calls if no call is left open: they enter the conversation once the calls have their returns.
 	Messages []*InputMessage `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
 	// How many times the model may be asked. 1 to 1000; default 50.
 	MaxSteps *int32 `protobuf:"varint,2,opt,name=max_steps,json=maxSteps,proto3,oneof" json:"max_steps,omitempty"`

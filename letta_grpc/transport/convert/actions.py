@@ -47,16 +47,13 @@ def action_from_pb(action: pb.PendingAction) -> PendingAction:
 
 def client_tools_from_pb(rules: Rules, path: str, tools: Sequence[pb.ClientTool]) -> tuple[ToolDefinition, ...]:
     """Return the tools that the client runs."""
-    if not tools:
-        return ()
-    if len(tools) > MAX_CLIENT_TOOLS:
-        rules.broken(path, f"must have at most {MAX_CLIENT_TOOLS}, has {len(tools)}")
-    counts = Counter(tool.name for tool in tools)
-    for index, tool in enumerate(tools):
+    few = rules.at_most(path, tools, MAX_CLIENT_TOOLS)
+    counts = Counter(tool.name for tool in few)
+    for index, tool in enumerate(few):
         rules.plain_name(f"{path}[{index}].name", tool.name)
         if counts[tool.name] > 1:
             rules.broken(f"{path}[{index}].name", f"{tool.name!r} is there more than once")
-    return tuple(_client_tool(rules, f"{path}[{index}]", tool) for index, tool in enumerate(tools))
+    return tuple(_client_tool(rules, f"{path}[{index}]", tool) for index, tool in enumerate(few))
 
 
 def _client_tool(rules: Rules, path: str, tool: pb.ClientTool) -> ToolDefinition:

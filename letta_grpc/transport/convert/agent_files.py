@@ -140,11 +140,12 @@ def _conversations(rules: Rules, sent: Iterable[pb.ConversationFile]) -> tuple[C
 
 
 def _conversation(rules: Rules, path: str, sent: pb.ConversationFile) -> ConversationFile:
-    given, ids = sent.conversation, Counter(message.id for message in sent.messages)
+    given, ids = sent.conversation, set[str]()
     for index, message in enumerate(sent.messages):
         _check_message(rules, f"{path}.messages[{index}]", message)
-        if not message.id or ids[message.id] > 1:
+        if not message.id or message.id in ids:
             rules.broken(f"{path}.messages[{index}].id", "must be there, and once in its conversation")
+        ids.add(message.id)
     _check_context(rules, f"{path}.context_message_ids", sent)
     conversation = Conversation(
         id=ConversationId(given.id),

@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.agents import Agent, AgentKind, ModelSettings, Sleeptime
+from letta_grpc.domain.blocks import MAX_AGENT_BLOCKS
 from letta_grpc.domain.ids import WILDCARD, AgentId, BlockId, ConversationId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
@@ -140,11 +141,8 @@ def _settings(rules: Rules, settings: pb.ModelSettings) -> ModelSettings:
 
 
 def _approvals(rules: Rules, approvals: Mapping[str, bool]) -> dict[str, bool]:
-    if len(approvals) > _MAX_TOOLS:
-        rules.broken("agent.tool_approvals", f"must have at most {_MAX_TOOLS}, has {len(approvals)}")
-    for name in approvals:
-        rules.text("agent.tool_approvals", name, _MAX_TOOL_NAME)
-    return dict(approvals)
+    names = rules.at_most("agent.tool_approvals", approvals, _MAX_TOOLS)
+    return {rules.text("agent.tool_approvals", name, _MAX_TOOL_NAME): approvals[name] for name in names}
 
 
 def _sleeptime_to_pb(sleeptime: Sleeptime) -> pb.Sleeptime:
@@ -155,17 +153,17 @@ def _sleeptime(rules: Rules, agent: pb.Agent) -> Sleeptime | None:
     if not agent.HasField("sleeptime") or not agent.sleeptime.agent_ids:
         return None
     sent, path = agent.sleeptime, "agent.sleeptime"
-    if len(sent.agent_ids) > _MAX_SLEEPTIME_AGENTS:
-        rules.broken(f"{path}.agent_ids", f"must have at most {_MAX_SLEEPTIME_AGENTS}, has {len(sent.agent_ids)}")
-    ids = (rules.id(f"{path}.agent_ids[{index}]", "agent", id_) for index, id_ in enumerate(sent.agent_ids))
+    few = rules.at_most(f"{path}.agent_ids", sent.agent_ids, _MAX_SLEEPTIME_AGENTS)
+    ids = (rules.id(f"{path}.agent_ids[{index}]", "agent", id_) for index, id_ in enumerate(few))
     every = sent.every_turns if sent.HasField("every_turns") else Sleeptime().every_turns
     return Sleeptime(
         agent_ids=tuple(AgentId(id_) for id_ in ids), every_turns=rules.number(f"{path}.every_turns", every, 1, 1000)
     )
 
 
-def _new_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[NewBlock, ...]:
-    parsed = tuple(new_block(rules, f"agent.memory_blocks[{index}]", block) for index, block in enumerate(blocks))
+def _new_blocks(rules: Rules, blocks: Sequence[blocks_pb2.Block]) -> tuple[NewBlock, ...]:
+    few = rules.at_most("agent.memory_blocks", blocks, MAX_AGENT_BLOCKS)
+    parsed = tuple(new_block(rules, f"agent.memory_blocks[{index}]", block) for index, block in enumerate(few))
     labels = Counter(block.label for block in parsed if block.id is None)
     for index, block in enumerate(parsed):
         if block.id is None and labels[block.label] > 1:
@@ -173,8 +171,9 @@ def _new_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[NewBl
     return parsed
 
 
-def _stored_blocks(rules: Rules, blocks: Iterable[blocks_pb2.Block]) -> tuple[BlockId, ...]:
-    ids = (rules.id(f"agent.memory_blocks[{index}].id", "block", block.id) for index, block in enumerate(blocks))
+def _stored_blocks(rules: Rules, blocks: Sequence[blocks_pb2.Block]) -> tuple[BlockId, ...]:
+    few = rules.at_most("agent.memory_blocks", blocks, MAX_AGENT_BLOCKS)
+    ids = (rules.id(f"agent.memory_blocks[{index}].id", "block", block.id) for index, block in enumerate(few))
     return tuple(BlockId(id_) for id_ in ids)
 
 

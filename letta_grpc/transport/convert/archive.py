@@ -1,6 +1,6 @@
 """Archival notes, and what is searched for."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from letta_grpc.domain.ids import AgentId, PassageId
 from letta_grpc.domain.paging import PageRequest
@@ -97,5 +97,5 @@ def _text(rules: Rules, passage: passages_pb2.Passage) -> str:
     return rules.text("passage.text", passage.text, MAX_PASSAGE_CHARACTERS, required=True)
 
 
-def _tags(rules: Rules, path: str, tags: Iterable[str]) -> tuple[str, ...]:
+def _tags(rules: Rules, path: str, tags: Collection[str]) -> tuple[str, ...]:
     return rules.tags(path, tags, MAX_PASSAGE_TAGS, MAX_TAG_CHARACTERS)

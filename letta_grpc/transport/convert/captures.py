@@ -24,16 +24,13 @@ def capture_from_pb(request: pb.CaptureMessagesRequest, call: Call) -> Capture:
             rules.broken("capture_key", "must be at most 64 letters, digits, `_` and `-`")
         if not request.user_texts and not request.assistant_text:
             rules.broken("user_texts", "must have at least one text, or `assistant_text` must not be empty")
-        if len(request.user_texts) > _MAX_TEXTS:
-            rules.broken("user_texts", f"must have at most {_MAX_TEXTS}, has {len(request.user_texts)}")
+        texts = rules.at_most("user_texts", request.user_texts, _MAX_TEXTS)
         return Capture(
             agent_id=AgentId(agent_id) if agent_id else None,
             conversation_id=optional_conversation(rules, "conversation_id", request.conversation_id),
             key=request.capture_key or call.caller,
             request_id=request_id_from_pb(rules, request.request_id),
-            user_texts=tuple(
-                rules.long_text(f"user_texts[{index}]", text, required=True) for index, text in enumerate(request.user_texts)
-            ),
+            user_texts=tuple(rules.long_text(f"user_texts[{index}]", text, required=True) for index, text in enumerate(texts)),
             assistant_text=_answer(rules, request.assistant_text),
             model=rules.text("model", request.model, _MAX_MODEL) or None,
             metadata=rules.metadata("metadata", request.metadata),

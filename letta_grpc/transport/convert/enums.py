@@ -1,6 +1,6 @@
 """Enums: each name of the domain's stands on the wire under its type's prefix."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
@@ -38,10 +38,10 @@ class EnumTable(Generic[D, P]):
             rules.broken(path, f"must be one of {self._names}, is {number}")
         return self.from_pb.get(number, default)
 
-    def checked_all(self, rules: Rules, path: str, numbers: Iterable[int]) -> tuple[D, ...]:
-        """Return the values of a repeated field of a request."""
+    def checked_all(self, rules: Rules, path: str, numbers: Collection[int]) -> tuple[D, ...]:
+        """Return the values of a repeated field of a request; no more of them than there are."""
         values = []
-        for index, number in enumerate(numbers):
+        for index, number in enumerate(rules.at_most(path, numbers, len(self.from_pb))):
             if number in self.from_pb:
                 values.append(self.from_pb[number])
             else:

@@ -1,7 +1,7 @@
 """The input of a run, as a request brings it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from letta_grpc.domain.approvals import answers_in
 from letta_grpc.domain.messages import (
@@ -22,6 +22,10 @@ from letta_grpc.transport.convert.messages import approve_from_pb, input_part_fr
 from letta_grpc.transport.convert.rules import MAX_TEXT_BYTES, Rules
 from letta_grpc.v1 import messages_pb2 as pb
 
+# The ids of a run's messages stand in its first event, and with each run of a list; the start is one commit.
+MAX_MESSAGES = 1000
+# Texts, parts, decisions and returns of all messages together.
+_MAX_PIECES = 4000
 _MAX_OTID = 128
 _MAX_REASON = 4096
 # Decisions come back in the run's first event and in its history.
@@ -29,9 +33,12 @@ _MAX_ARGUMENTS_BYTES = 262_144
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
-def input_from_pb(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) -> tuple[InputMessage, ...]:
+def input_from_pb(rules: Rules, path: str, messages: Collection[pb.InputMessage]) -> tuple[InputMessage, ...]:
     """Return the input of a run; at least one message. Answers to waiting calls come first."""
-    parsed = tuple(_input_message(rules, f"{path}[{index}]", message) for index, message in enumerate(messages))
+    few = rules.at_most(path, messages, MAX_MESSAGES)
+    if not few_pieces(rules, path, few):
+        return ()
+    parsed = tuple(_input_message(rules, f"{path}[{index}]", message) for index, message in enumerate(few))
     if not parsed:
         rules.broken(path, "must have at least one message")
     answers = [isinstance(message, ApprovalInput | ReturnsInput) for message in parsed]
@@ -39,6 +46,30 @@ def input_from_pb(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) 
         rules.broken(path, "must have answers to waiting calls before other messages")
     _check_answered_once(rules, path, parsed)
     return parsed
+
+
+def few_pieces(rules: Rules, path: str, messages: Iterable[pb.InputMessage]) -> bool:
+    """Say whether messages have no more pieces in all than one request may have."""
+    pieces = sum(map(_pieces, messages))
+    if pieces > _MAX_PIECES:
+        rules.broken(path, f"must have at most {_MAX_PIECES} texts, parts, decisions and returns in all, has {pieces}")
+    return pieces <= _MAX_PIECES
+
+
+def _pieces(message: pb.InputMessage) -> int:
+    match message.WhichOneof("kind"):
+        case "user":
+            return max(1, len(message.user.content.parts))
+        case "system":
+            return max(1, len(message.system.content.parts))
+        case "approval":
+            return len(message.approval.decisions)
+        case "tool_returns":
+            returns = message.tool_returns.returns
+            # The parts of too many returns need not be counted as well.
+            return len(returns) + (sum(len(each.content.parts) for each in returns) if len(returns) <= _MAX_PIECES else 0)
+        case _:
+            return 1
 
 
 def _check_answered_once(rules: Rules, path: str, messages: tuple[InputMessage, ...]) -> None:

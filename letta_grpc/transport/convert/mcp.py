@@ -64,14 +64,13 @@ def _endpoint(rules: Rules, server: pb.McpServer) -> StdioEndpoint | HttpEndpoin
 
 def _stdio(rules: Rules, stdio: pb.StdioEndpoint) -> StdioEndpoint:
     path = "server.stdio"
-    if len(stdio.arguments) > _MAX_ARGUMENTS:
-        rules.broken(f"{path}.arguments", f"must be at most {_MAX_ARGUMENTS}, are {len(stdio.arguments)}")
-    for index, argument in enumerate(stdio.arguments[:_MAX_ARGUMENTS]):
+    arguments = rules.at_most(f"{path}.arguments", stdio.arguments, _MAX_ARGUMENTS)
+    for index, argument in enumerate(arguments):
         _checked(rules, f"{path}.arguments[{index}]", argument)
     rules.text(f"{path}.command", stdio.command, _MAX_ARGUMENT, required=True)
     return StdioEndpoint(
         command=_checked(rules, f"{path}.command", stdio.command),
-        arguments=tuple(stdio.arguments),
+        arguments=arguments,
         environment=_secrets(rules, f"{path}.environment", stdio.environment, _VARIABLE_NAME, _VARIABLE_VALUE),
     )
 
@@ -115,8 +114,7 @@ def tools_to_add_from_pb(request: mcp_service_pb2.AddMcpToolsRequest) -> tuple[M
     """Return which tools to add: server, names, prefix."""
     with Rules() as rules:
         server_id = rules.id("mcp_server_id", "mcp", request.mcp_server_id)
-        if len(request.names) > _MAX_NAMES:
-            rules.broken("names", f"must be at most {_MAX_NAMES}, are {len(request.names)}")
+        names = rules.at_most("names", request.names, _MAX_NAMES)
         if not _PREFIX.fullmatch(request.prefix):
             rules.broken("prefix", "must be at most 32 of a-z A-Z 0-9 _ -")
-    return McpServerId(server_id), tuple(dict.fromkeys(request.names)), request.prefix
+    return McpServerId(server_id), tuple(dict.fromkeys(names)), request.prefix

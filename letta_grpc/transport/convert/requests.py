@@ -123,10 +123,12 @@ def _heartbeat_seconds(rules: Rules, options: pb.StreamOptions) -> float | None:
 
 
 def _kinds(rules: Rules, options: pb.StreamOptions) -> frozenset[int]:
-    for index, kind in enumerate(options.event_kinds):
-        if kind == events_pb2.EVENT_KIND_UNSPECIFIED or kind not in events_pb2.EventKind.values():
+    known = events_pb2.EventKind.values()
+    kinds = rules.at_most("options.event_kinds", options.event_kinds, len(known))
+    for index, kind in enumerate(kinds):
+        if kind == events_pb2.EVENT_KIND_UNSPECIFIED or kind not in known:
             rules.broken(f"options.event_kinds[{index}]", f"must be a kind of event, is {int(kind)}")
-    return frozenset(options.event_kinds)
+    return frozenset(kinds)
 
 
 def run_id_from_pb(request: pb.GetRunRequest | pb.CancelRunRequest | pb.ConverseCancel) -> RunId:

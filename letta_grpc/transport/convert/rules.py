@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from itertools import islice
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from letta_grpc.domain.arguments import can_be_sent
 from letta_grpc.domain.errors import InvalidRequest
@@ -20,11 +21,18 @@ MAX_METADATA_BYTES = 65_536
 MAX_TEXT_BYTES = 1_048_576
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _LABEL = re.compile(r"[a-zA-Z0-9_/-]{1,64}")
+# What is told of one request. A request of 4 MiB can break two million rules, and each costs time and memory.
+_MAX_BROKEN = 32
 UNSENDABLE = "must not hold what JSON has no word for: NaN, Infinity, half a surrogate pair"
+
+T = TypeVar("T")
 
 
 class Rules:
-    """Reads the fields of one request. Leaving the `with` block raises InvalidRequest with all that was found, if anything."""
+    """Reads the fields of one request. Leaving the `with` block raises InvalidRequest with all that was found, if anything.
+
+    Rule: whatever can be repeated goes through `at_most` before any of it is judged.
+    """
 
     def __init__(self) -> None:
         self._broken: dict[str, str] = {}
@@ -44,8 +52,10 @@ class Rules:
         return bool(self._broken)
 
     def broken(self, path: str, rule: str) -> None:
-        """Note a broken rule; the first one of a field stands."""
+        """Note a broken rule; the first one of a field stands. Raises InvalidRequest when these are enough."""
         self._broken.setdefault(path, rule)
+        if len(self._broken) >= _MAX_BROKEN:
+            raise InvalidRequest(fields=self._broken | {"…": "there may be more, which was not looked at"})
 
     def id(self, path: str, kind: str, text: str) -> str:
         """Return an id that must be there."""
@@ -91,25 +101,24 @@ class Rules:
             self.broken(path, "must be 1 to 64 of a-z A-Z 0-9 _ - /")
         return label
 
-    def names(self, path: str, names: Iterable[str], most: int) -> tuple[str, ...]:
+    def at_most(self, path: str, items: Collection[T], most: int) -> tuple[T, ...]:
+        """Return the items, the first of them where there are more than there may be."""
+        if len(items) > most:
+            self.broken(path, f"must have at most {most}, has {len(items)}")
+        return tuple(islice(items, most))
+
+    def names(self, path: str, names: Collection[str], most: int, max_characters: int = MAX_NAME) -> tuple[str, ...]:
         """Return at most so many names, none of them empty or too long."""
-        return self._at_most(path, self._each(path, names, MAX_NAME), most)
+        few = self.at_most(path, names, most)
+        return tuple(self.text(f"{path}[{index}]", name, max_characters, required=True) for index, name in enumerate(few))
 
-    def tags(self, path: str, tags: Iterable[str], most: int, max_characters: int = MAX_NAME) -> tuple[str, ...]:
+    def tags(self, path: str, tags: Collection[str], most: int, max_characters: int = MAX_NAME) -> tuple[str, ...]:
         """Return at most so many tags, each once, none of them empty or too long."""
-        return self.sought_tags(path, self._each(path, tags, max_characters), most)
+        return tuple(dict.fromkeys(self.names(path, tags, most, max_characters)))
 
-    def sought_tags(self, path: str, tags: Iterable[str], most: int) -> tuple[str, ...]:
+    def sought_tags(self, path: str, tags: Collection[str], most: int) -> tuple[str, ...]:
         """Return tags that all must be there, each once; `most` is how many there can be."""
-        return self._at_most(path, tuple(dict.fromkeys(tags)), most)
-
-    def _each(self, path: str, texts: Iterable[str], max_characters: int) -> tuple[str, ...]:
-        return tuple(self.text(f"{path}[{index}]", text, max_characters, required=True) for index, text in enumerate(texts))
-
-    def _at_most(self, path: str, texts: tuple[str, ...], most: int) -> tuple[str, ...]:
-        if len(texts) > most:
-            self.broken(path, f"must have at most {most}, has {len(texts)}")
-        return texts
+        return self.at_most(path, dict.fromkeys(tags), most)
 
     def long_text(self, path: str, value: str, max_bytes: int = MAX_TEXT_BYTES, *, required: bool = False) -> str:
         """Return a text that fits into an event and into a message."""
@@ -137,9 +146,10 @@ class Rules:
         """Return metadata of limited size."""
         if not value:
             return {}
+        if len(value) > MAX_METADATA_ENTRIES:
+            self.broken(path, f"must have at most {MAX_METADATA_ENTRIES} entries, has {len(value)}")
+            return {}
         entries = dict(value)
-        if len(entries) > MAX_METADATA_ENTRIES:
-            self.broken(path, f"must have at most {MAX_METADATA_ENTRIES} entries, has {len(entries)}")
         size = sum(len(key.encode()) + len(text.encode()) for key, text in entries.items())
         if size > max_bytes:
             self.broken(path, f"must have at most {max_bytes} bytes in all, has {size}")

@@ -5,6 +5,7 @@ from typing import assert_never
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import RunId
 from letta_grpc.engine.starts import StartRequest
+from letta_grpc.transport.convert.inputs import MAX_MESSAGES, few_pieces
 from letta_grpc.transport.convert.requests import View, attach_from_pb, read_start, read_view, run_id_from_pb, stream_from_pb
 from letta_grpc.transport.convert.rules import Rules
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -20,10 +21,11 @@ def streams_from_pb(request: pb.StreamRunsRequest, traceparent: str | None) -> t
     """Return the starts that a request asks for, and how its caller wants to see the runs."""
     with Rules() as rules:
         rules.number("starts", len(request.starts), 1, MAX_RUNS)
-        starts = [
-            read_start(rules, start, traceparent, f"starts[{index}].")
-            for index, start in enumerate(request.starts[: MAX_RUNS + 1])
-        ]
+        few = request.starts[:MAX_RUNS]
+        starts: list[StartRequest] = []
+        # All are read before the first is started, and meanwhile nobody else is answered.
+        if few_pieces(rules, "starts", (message for start in few for message in start.run.messages[:MAX_MESSAGES])):
+            starts = [read_start(rules, start, traceparent, f"starts[{index}].") for index, start in enumerate(few)]
         view = read_view(rules, request.options)
     return starts, view
 

@@ -57,11 +57,11 @@ def _conditional_to_pb(rule: Conditional) -> pb.ConditionalRule:
 
 def tool_rules_from_pb(rules: Rules, path: str, sent: Sequence[pb.ToolRule]) -> tuple[ToolRule, ...]:
     """Return the rules of a request."""
-    if len(sent) > _MAX_RULES:
-        rules.broken(path, f"must have at most {_MAX_RULES}, has {len(sent)}")
-    if (size := sum(rule.ByteSize() for rule in sent)) > _MAX_BYTES:
+    few = rules.at_most(path, sent, _MAX_RULES)
+    if (size := sum(rule.ByteSize() for rule in few)) > _MAX_BYTES:
         rules.broken(path, f"must have at most {_MAX_BYTES} bytes in all, has {size}")
-    parsed = (_rule(rules, f"{path}[{index}]", rule) for index, rule in enumerate(sent))
+        return ()
+    parsed = (_rule(rules, f"{path}[{index}]", rule) for index, rule in enumerate(few))
     return tuple(rule for rule in parsed if rule)
 
 

@@ -125,16 +125,15 @@ def _timeout(rules: Rules, path: str, source: pb.PythonSource | pb.McpSource) ->
 
 def _python(rules: Rules, path: str, source: pb.PythonSource) -> PythonSource:
     rules.long_text(f"{path}.code", source.code, _MAX_CODE_BYTES, required=True)
-    for index, name in enumerate(source.secrets):
+    secrets = rules.at_most(f"{path}.secrets", source.secrets, _MAX_SECRETS)
+    for index, name in enumerate(secrets):
         if not _SECRET.fullmatch(name):
             rules.broken(f"{path}.secrets[{index}]", "must be the name of a variable, of at most 128 characters")
-    if len(source.secrets) > _MAX_SECRETS:
-        rules.broken(f"{path}.secrets", f"must have at most {_MAX_SECRETS}, has {len(source.secrets)}")
     return PythonSource(
         code=source.code,
         timeout_seconds=_timeout(rules, path, source),
         allow_network=source.allow_network,
-        secrets=tuple(dict.fromkeys(source.secrets)),
+        secrets=tuple(dict.fromkeys(secrets)),
         all_secrets=source.all_secrets,
     )
 

@@ -1109,8 +1109,8 @@ pub struct PendingAction {
 /// What to run. Part of the payload that a request id stands for.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunSpec {
-    /// The input, in order; at least one. Words may follow answers to waiting calls if no call is left open: they enter the
-    /// conversation once the calls have their returns.
+    /// The input, in order; 1 to 1000, with at most 4000 texts, parts, decisions and returns in all. Words may follow answers to
+    /// waiting calls if no call is left open: they enter the conversation once the calls have their returns.
     #[prost(message, repeated, tag = "1")]
     pub messages: ::prost::alloc::vec::Vec<InputMessage>,
     /// How many times the model may be asked. 1 to 1000; default 50.
@@ -4819,7 +4819,7 @@ pub struct RunStart {
 /// Several starts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamRunsRequest {
-    /// 1 to 64.
+    /// 1 to 64, with at most 4000 texts, parts, decisions and returns in all.
     #[prost(message, repeated, tag = "1")]
     pub starts: ::prost::alloc::vec::Vec<RunStart>,
     /// How to send the events, the same for each run. Heartbeats are of each run by itself.

@@ -208,7 +208,7 @@ export const RunStartSchema: GenMessage<RunStart> = /*@__PURE__*/
  */
 export type StreamRunsRequest = Message<"letta_grpc.v1.StreamRunsRequest"> & {
   /**
-   * 1 to 64.
+   * 1 to 64, with at most 4000 texts, parts, decisions and returns in all.
    *
    * @generated from field: repeated letta_grpc.v1.RunStart starts = 1;
    */

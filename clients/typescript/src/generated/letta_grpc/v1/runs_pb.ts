@@ -125,8 +125,8 @@ export const PendingActionSchema: GenMessage<PendingAction> = /*@__PURE__*/
  */
 export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
   /**
-   * The input, in order; at least one. Words may follow answers to waiting calls if no call is left open: they enter the
-   * conversation once the calls have their returns.
+   * The input, in order; 1 to 1000, with at most 4000 texts, parts, decisions and returns in all. Words may follow answers to
+   * waiting calls if no call is left open: they enter the conversation once the calls have their returns.
    *
    * @generated from field: repeated letta_grpc.v1.InputMessage messages = 1;
    */
