@@ -567,7 +567,7 @@ class ApprovalInput(_message.Message):
     DECISIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
-        """At least one; each call once."""
+        """At least one; each call once. At most 1 MiB in all."""
 
     def __init__(
         self,

@@ -114,3 +114,17 @@ def test_a_mask_names_no_more_fields_than_there_are() -> None:
     with pytest.raises(InvalidRequest) as refused:
         agent_update_from_pb(request)
     assert refused.value.fields["update_mask"] == "must have at most 14, has 100"
+
+
+def test_decisions_are_bounded_together() -> None:
+    """Each may be small, and the message that they make too large for every list of messages."""
+    message = messages_pb2.InputMessage()
+    for number in range(5):
+        decision = message.approval.decisions.add(tool_call_id=f"call-{number}")
+        decision.approve.arguments = '{"x": "' + "y" * 250_000 + '"}'
+    assert fields_of_start(message) == {
+        "run.messages[0].approval.decisions": f"must have at most 1048576 bytes in all, has {message.approval.ByteSize()}"
+    }
+    del message.approval.decisions[-1]
+    with Rules() as rules:
+        input_from_pb(rules, "messages", [message])

@@ -1293,7 +1293,7 @@ func (*InputMessage_ToolReturns) isInputMessage_Kind() {}
 // Decisions. They need not cover all calls that wait; those that remain go on waiting.
 type ApprovalInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At least one; each call once.
+	// At least one; each call once. At most 1 MiB in all.
 	Decisions     []*Decision `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -100,6 +100,7 @@ def _input_message(rules: Rules, path: str, message: pb.InputMessage) -> InputMe
 
 def _decisions(rules: Rules, path: str, approval: pb.ApprovalInput) -> tuple[Decision, ...]:
     _check_calls(rules, path, [decision.tool_call_id for decision in approval.decisions])
+    _check_size(rules, path, approval)
     return tuple(_decision(rules, f"{path}[{index}]", decision) for index, decision in enumerate(approval.decisions))
 
 
@@ -118,8 +119,7 @@ def _decision(rules: Rules, path: str, decision: pb.Decision) -> Decision:
 
 def _returns(rules: Rules, path: str, given: pb.ToolReturnsInput) -> tuple[ToolReturn, ...]:
     _check_calls(rules, path, [returned.tool_call_id for returned in given.returns])
-    if (size := given.ByteSize()) > MAX_TEXT_BYTES:
-        rules.broken(path, f"must have at most {MAX_TEXT_BYTES} bytes in all, has {size}")
+    _check_size(rules, path, given)
     valid = [_check_return(rules, f"{path}[{index}]", returned) for index, returned in enumerate(given.returns)]
     return tuple(tool_return_from_pb(returned) for returned, fits in zip(given.returns, valid, strict=True) if fits)
 
@@ -144,6 +144,12 @@ def _check_calls(rules: Rules, path: str, call_ids: list[str]) -> None:
             rules.broken(f"{path}[{index}].tool_call_id", f"{call_id!r} is there more than once")
 
 
+def _check_size(rules: Rules, path: str, pieces: pb.ApprovalInput | pb.ToolReturnsInput | pb.Content) -> None:
+    """Check all pieces together: each may be small, and the message yet larger than any list could return."""
+    if (size := pieces.ByteSize()) > MAX_TEXT_BYTES:
+        rules.broken(path, f"must have at most {MAX_TEXT_BYTES} bytes in all, has {size}")
+
+
 def _body(rules: Rules, path: str, body: pb.UserInput | pb.SystemInput) -> tuple[InputPart, ...]:
     match body.WhichOneof("body"):
         case "text":
@@ -156,9 +162,7 @@ def _body(rules: Rules, path: str, body: pb.UserInput | pb.SystemInput) -> tuple
 
 
 def _parts(rules: Rules, path: str, content: pb.Content) -> tuple[InputPart, ...]:
-    # Each part may be small and the message yet larger than any list could return.
-    if (size := content.ByteSize()) > MAX_TEXT_BYTES:
-        rules.broken(path, f"must have at most {MAX_TEXT_BYTES} bytes in all, has {size}")
+    _check_size(rules, path, content)
     parts = []
     for index, sent in enumerate(content.parts):
         part = input_part_from_pb(sent)

@@ -580,7 +580,7 @@ pub mod input_message {
 /// Decisions. They need not cover all calls that wait; those that remain go on waiting.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ApprovalInput {
-    /// At least one; each call once.
+    /// At least one; each call once. At most 1 MiB in all.
     #[prost(message, repeated, tag = "1")]
     pub decisions: ::prost::alloc::vec::Vec<Decision>,
 }

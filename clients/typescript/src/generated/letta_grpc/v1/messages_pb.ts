@@ -594,7 +594,7 @@ export const InputMessageSchema: GenMessage<InputMessage> = /*@__PURE__*/
  */
 export type ApprovalInput = Message$1<"letta_grpc.v1.ApprovalInput"> & {
   /**
-   * At least one; each call once.
+   * At least one; each call once. At most 1 MiB in all.
    *
    * @generated from field: repeated letta_grpc.v1.Decision decisions = 1;
    */
