@@ -484,7 +484,9 @@ class ExecuteRunResponse(_message.Message):
 
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
-        """What it added to the conversation after its input, in order."""
+        """What it added to the conversation after its input, in order. The newest that fit into 2 MiB, one at least: ListRunMessages
+        has those before.
+        """
 
     def __init__(
         self,

@@ -79,6 +79,23 @@ async def test_an_answer_that_is_too_large_for_any_client_is_cut_before_it_is_st
 
 
 @requirement("sizes")
+async def test_a_run_of_large_answers_is_executed_and_its_newest_messages_are_sent(wire: Wire) -> None:
+    one = await talk(wire, "scripted/script", ["conversation_search"], context_window=ROOM)
+    step = [
+        {"repeat": 380, "text": "\U0001f600" * 1000},
+        {"tool_call": {"name": "conversation_search", "arguments": {"query": "zz"}}},
+    ]
+    run = spec_of(json.dumps([step] * 3 + [[{"text": "end"}]], ensure_ascii=False))
+    sent = await wire.runs.ExecuteRun(run_service_pb2.ExecuteRunRequest(agent_id=one.agent_id, run=run))
+    assert sent.run.state == runs_pb2.RUN_STATE_COMPLETED
+    assert sent.ByteSize() < WHAT_CLIENTS_TAKE
+    assert said(sent.messages)[-1] == ("ASSISTANT", "end")
+    history = await one.history()
+    assert 1 < len(sent.messages) < len(history) - 1
+    assert list(sent.messages) == history[-len(sent.messages) :]
+
+
+@requirement("sizes")
 async def test_runs_with_much_metadata_come_in_shorter_pages(wire: Wire) -> None:
     one = await talk(wire)
     metadata = {str(number): "m" * 1000 for number in range(64)}

@@ -932,7 +932,8 @@ type ExecuteRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run as it ended.
 	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// What it added to the conversation after its input, in order.
+	// What it added to the conversation after its input, in order. The newest that fit into 2 MiB, one at least: ListRunMessages
+	// has those before.
 	Messages      []*Message `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

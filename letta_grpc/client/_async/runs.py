@@ -22,7 +22,7 @@ class Runs:
     ) -> run_service_pb2.ExecuteRunResponse:
         """Start a run and wait for its end; return `.run`, whatever its state, and the `.messages` it added.
 
-        Waits as long as the run takes, across broken connections.
+        Waits as long as the run takes, across broken connections. Of more messages than 2 MiB the newest are returned.
         """
         request = start_of(run_service_pb2.ExecuteRunRequest, agent_id, messages, run)
         return await self._connection.ask(self._stub.ExecuteRun, request, unlimited=True)

@@ -29,7 +29,7 @@ from letta_grpc.transport.convert.streams import streams_from_pb
 from letta_grpc.transport.methods import Call, Requests, Response
 from letta_grpc.transport.rpc.conversing import Conversing
 from letta_grpc.transport.rpc.following import Follower
-from letta_grpc.transport.rpc.pages import fitting
+from letta_grpc.transport.rpc.pages import fitting, that_fit
 from letta_grpc.transport.rpc.several import SeveralRuns
 from letta_grpc.v1 import run_service_pb2 as pb
 
@@ -83,7 +83,9 @@ class RunServicer:
         await call.announce(started.id)
         run = await self._runs.finished(started.id)
         messages = await self._runs.messages_of(run.id)
-        return pb.ExecuteRunResponse(run=run_to_pb(run), messages=[message_to_pb(message) for message in messages])
+        # The answer comes last; what came before it can be read in pages.
+        newest = that_fit(message_to_pb(message) for message in reversed(messages))
+        return pb.ExecuteRunResponse(run=run_to_pb(run), messages=reversed(newest))
 
     async def CreateRun(self, request: pb.CreateRunRequest, call: Call) -> pb.CreateRunResponse:
         """Start a run."""

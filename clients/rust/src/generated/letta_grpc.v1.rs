@@ -4953,7 +4953,8 @@ pub struct ExecuteRunResponse {
     /// The run as it ended.
     #[prost(message, optional, tag = "1")]
     pub run: ::core::option::Option<Run>,
-    /// What it added to the conversation after its input, in order.
+    /// What it added to the conversation after its input, in order. The newest that fit into 2 MiB, one at least: ListRunMessages
+    /// has those before.
     #[prost(message, repeated, tag = "2")]
     pub messages: ::prost::alloc::vec::Vec<Message>,
 }

@@ -542,7 +542,8 @@ export type ExecuteRunResponse = Message<"letta_grpc.v1.ExecuteRunResponse"> & {
   run?: Run | undefined;
 
   /**
-   * What it added to the conversation after its input, in order.
+   * What it added to the conversation after its input, in order. The newest that fit into 2 MiB, one at least: ListRunMessages
+   * has those before.
    *
    * @generated from field: repeated letta_grpc.v1.Message messages = 2;
    */
