@@ -17,9 +17,9 @@ class AnswerShape:
     def __init__(self, shapes: Shapes) -> None:
         self._shapes = shapes
 
-    def check_schema(self, spec: RunSpec) -> None:
+    async def check_schema(self, spec: RunSpec) -> None:
         """Raise InvalidRequest for a schema that no answer could be checked against."""
-        if spec.response_format is not None and (fault := self._shapes.fault_of_schema(spec.response_format)):
+        if spec.response_format is not None and (fault := await self._shapes.fault_of_schema(spec.response_format)):
             raise InvalidRequest(fields={_PATH: f"is not a usable JSON Schema: {fault}"})
 
     async def fault(self, record: RunRecord, answer: str) -> str | None:

@@ -42,7 +42,7 @@ class Intake:
         Under a request id that has started a run nothing is fetched: whether the start is the same its fingerprint says,
         which knows the addresses alone.
         """
-        self._answer_shape.check_schema(spec)
+        await self._answer_shape.check_schema(spec)
         if spec.callback_url:
             self._callbacks.check(spec.callback_url)
         places = dict(_places(spec.messages))

@@ -6,7 +6,7 @@ from typing import Protocol
 class Shapes(Protocol):
     """Knows JSON Schema. Whatever it is given, it takes a bounded time and fetches nothing."""
 
-    def fault_of_schema(self, schema: str) -> str | None:
+    async def fault_of_schema(self, schema: str) -> str | None:
         """Return what is wrong with the JSON text of a schema, None if answers can be checked against it."""
         ...
 

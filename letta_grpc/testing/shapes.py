@@ -20,7 +20,7 @@ class ShapesContract:
 
     async def fault(self, schema: object, answer: str) -> str | None:
         text = json.dumps(schema)
-        assert self.shapes.fault_of_schema(text) is None
+        assert await self.shapes.fault_of_schema(text) is None
         async with asyncio.timeout(_SECONDS):
             return await self.shapes.fault_of_answer(text, answer)
 
@@ -54,11 +54,26 @@ class ShapesContract:
             '{"patternProperties": {"(a+)+$": {}}}',
         ],
     )
-    def test_a_schema_that_cannot_be_used_has_a_fault(self, schema: str) -> None:
-        assert self.shapes.fault_of_schema(schema)
+    async def test_a_schema_that_cannot_be_used_has_a_fault(self, schema: str) -> None:
+        assert await self.shapes.fault_of_schema(schema)
 
-    def test_a_schema_that_is_nested_without_end_has_a_fault(self) -> None:
-        assert self.shapes.fault_of_schema('{"not":' * 20_000 + "{}" + "}" * 20_000)
+    async def test_a_schema_of_very_many_parts_has_a_fault(self) -> None:
+        fault = await self.shapes.fault_of_schema(json.dumps({"anyOf": [{}] * 21_000}))
+        assert fault == "has 21002 values, sub-schemas included; at most 2000 are allowed"
+        assert await self.shapes.fault_of_schema(json.dumps({"anyOf": [{}] * 1_998})) is None
+
+    async def test_while_a_schema_is_checked_others_go_on(self) -> None:
+        async with asyncio.timeout(_SECONDS), asyncio.TaskGroup() as group:
+            checking = group.create_task(self.shapes.fault_of_schema(json.dumps({"anyOf": [{}] * 1_000})))
+            turns = 0
+            while not checking.done():
+                await asyncio.sleep(0)
+                turns += 1
+        # On the loop itself it would be done in its first turn.
+        assert turns > 1 + 1
+
+    async def test_a_schema_that_is_nested_without_end_has_a_fault(self) -> None:
+        assert await self.shapes.fault_of_schema('{"not":' * 20_000 + "{}" + "}" * 20_000)
 
     async def test_equal_items_are_found_among_many(self) -> None:
         many: list[Any] = [{"n": n} for n in range(20_000)]

@@ -660,10 +660,11 @@ type RunSpec struct {
 	// The system prompt for this run, in place of the agent's; memory blocks are still appended. At most
 	// 1 MiB.
 	System *string `protobuf:"bytes,10,opt,name=system,proto3,oneof" json:"system,omitempty"`
-	// JSON Schema (draft 2020-12) as text: the answer is JSON of this shape. At most 64 KiB. The provider is asked for it, and the
-	// answer is checked: the model is told what is wrong and may repair it twice, then the run fails with INVALID_MODEL_OUTPUT; an
-	// answer that reached its output limit is not checked. `pattern` and `format` are told to the model and not checked; references
-	// out of the schema, patternProperties, unevaluated… and $dynamicRef are refused. Only for agents of kind REACT.
+	// JSON Schema (draft 2020-12) as text: the answer is JSON of this shape. At most 64 KiB and 2000 values, objects and lists
+	// counted too. The provider is asked for it, and the answer is checked: the model is told what is wrong and may repair it
+	// twice, then the run fails with INVALID_MODEL_OUTPUT; an answer that reached its output limit is not checked. `pattern` and
+	// `format` are told to the model and not checked; references out of the schema, patternProperties, unevaluated… and
+	// $dynamicRef are refused. Only for agents of kind REACT.
 	ResponseFormat *string `protobuf:"bytes,11,opt,name=response_format,json=responseFormat,proto3,oneof" json:"response_format,omitempty"`
 	// Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
 	// characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also

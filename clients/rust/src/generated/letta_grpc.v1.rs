@@ -1143,10 +1143,11 @@ pub struct RunSpec {
     /// 1 MiB.
     #[prost(string, optional, tag = "10")]
     pub system: ::core::option::Option<::prost::alloc::string::String>,
-    /// JSON Schema (draft 2020-12) as text: the answer is JSON of this shape. At most 64 KiB. The provider is asked for it, and the
-    /// answer is checked: the model is told what is wrong and may repair it twice, then the run fails with INVALID_MODEL_OUTPUT; an
-    /// answer that reached its output limit is not checked. `pattern` and `format` are told to the model and not checked; references
-    /// out of the schema, patternProperties, unevaluated… and $dynamicRef are refused. Only for agents of kind REACT.
+    /// JSON Schema (draft 2020-12) as text: the answer is JSON of this shape. At most 64 KiB and 2000 values, objects and lists
+    /// counted too. The provider is asked for it, and the answer is checked: the model is told what is wrong and may repair it
+    /// twice, then the run fails with INVALID_MODEL_OUTPUT; an answer that reached its output limit is not checked. `pattern` and
+    /// `format` are told to the model and not checked; references out of the schema, patternProperties, unevaluated… and
+    /// $dynamicRef are refused. Only for agents of kind REACT.
     #[prost(string, optional, tag = "11")]
     pub response_format: ::core::option::Option<::prost::alloc::string::String>,
     /// Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048

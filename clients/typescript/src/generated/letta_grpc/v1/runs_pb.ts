@@ -199,10 +199,11 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
   system?: string | undefined;
 
   /**
-   * JSON Schema (draft 2020-12) as text: the answer is JSON of this shape. At most 64 KiB. The provider is asked for it, and the
-   * answer is checked: the model is told what is wrong and may repair it twice, then the run fails with INVALID_MODEL_OUTPUT; an
-   * answer that reached its output limit is not checked. `pattern` and `format` are told to the model and not checked; references
-   * out of the schema, patternProperties, unevaluated… and $dynamicRef are refused. Only for agents of kind REACT.
+   * JSON Schema (draft 2020-12) as text: the answer is JSON of this shape. At most 64 KiB and 2000 values, objects and lists
+   * counted too. The provider is asked for it, and the answer is checked: the model is told what is wrong and may repair it
+   * twice, then the run fails with INVALID_MODEL_OUTPUT; an answer that reached its output limit is not checked. `pattern` and
+   * `format` are told to the model and not checked; references out of the schema, patternProperties, unevaluated… and
+   * $dynamicRef are refused. Only for agents of kind REACT.
    *
    * @generated from field: optional string response_format = 11;
    */
