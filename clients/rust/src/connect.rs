@@ -13,6 +13,8 @@ use crate::connection::{Authorization, Connection};
 use crate::{Client, Error, Result, RetryPolicy};
 
 const DEFAULT_TARGET: &str = "127.0.0.1:50051";
+// What HTTP/2 allows.
+const MAXIMUM_WINDOW: u32 = (1 << 31) - 1;
 const AGENT: &str = concat!("letta-grpc-rust/", env!("CARGO_PKG_VERSION"));
 
 /// A client about to be made: `.await` it. See [`Client::connect`].
@@ -109,6 +111,9 @@ impl Connect {
         self.secured(endpoint)?.user_agent(AGENT).map_err(|error| Error::invalid("user agent", error)).map(|endpoint| {
             endpoint
                 .connect_timeout(Duration::from_secs(5))
+                // All calls share the connection's window: with hyper's 5 MiB three streams that nobody reads would hold back
+                // every other. What is held is bounded by the window of each stream.
+                .initial_connection_window_size(MAXIMUM_WINDOW)
                 // Pings go out while a call is open, and servers of ours take one every 5 s. A connection that is dead without
                 // having been closed has to be found out before a stream gives up.
                 .http2_keep_alive_interval(Duration::from_secs(10))
@@ -179,6 +184,8 @@ fn bearer(key: &str) -> Result<MetadataValue<Ascii>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpStream;
     use tonic::Code;
 
     #[tokio::test]
@@ -191,6 +198,34 @@ mod tests {
     async fn what_is_no_target_or_no_key_is_refused_at_once() {
         for connect in [Client::connect("no where"), Client::connect("localhost:1").api_key("new\nline")] {
             assert_eq!(connect.await.unwrap_err().code(), Some(Code::InvalidArgument));
+        }
+    }
+
+    #[tokio::test]
+    async fn readers_that_stop_reading_do_not_fill_the_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::connect(listener.local_addr().unwrap().to_string()).await.unwrap();
+        let call = tokio::spawn(async move { client.get_run("run-1").await });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let grown = tokio::time::timeout(Duration::from_secs(10), connection_window(&mut stream)).await.unwrap();
+        call.abort();
+        assert_eq!(65_535 + grown, MAXIMUM_WINDOW);
+    }
+
+    /// Returns by how much a client of HTTP/2 lets the window of its whole connection grow at the start.
+    async fn connection_window(stream: &mut TcpStream) -> u32 {
+        const WINDOW_UPDATE: u8 = 8;
+        stream.read_exact(&mut [0; b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()]).await.unwrap();
+        loop {
+            // 24 bits of length, 8 of type and 8 of flags, then the stream.
+            let about = stream.read_u32().await.unwrap();
+            let _flags = stream.read_u8().await.unwrap();
+            let of = stream.read_u32().await.unwrap();
+            let mut payload = vec![0; about as usize >> 8];
+            stream.read_exact(&mut payload).await.unwrap();
+            if about.to_be_bytes()[3] == WINDOW_UPDATE && of == 0 {
+                return u32::from_be_bytes(payload.try_into().unwrap());
+            }
         }
     }
 
