@@ -165,7 +165,8 @@ func (s *Stream) Close() {
 }
 
 func (s *Stream) next() (*lettapb.RunEvent, error) {
-	for len(s.waiting) == 0 {
+	// Not only when there is nothing at hand: a response may hold a thousand events.
+	for len(s.waiting) == 0 || s.ctx.Err() != nil {
 		if err := s.require(); errors.Is(err, ErrClosed) {
 			return nil, io.EOF
 		} else if err != nil {
@@ -187,6 +188,7 @@ func (s *Stream) require() error {
 	switch {
 	case s.ended, errors.Is(context.Cause(s.ctx), ErrClosed):
 		s.hangUp()
+		s.waiting = nil
 		s.stop(ErrClosed)
 		return ErrClosed
 	case s.ctx.Err() != nil:

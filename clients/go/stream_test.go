@@ -143,6 +143,45 @@ func TestCloseEndsAReaderInAnotherGoroutineWithoutAnError(t *testing.T) {
 	}
 }
 
+func TestCloseEndsTheReadingOfWhatIsThereAlready(t *testing.T) {
+	client := serve(t, &playing{stream: func(_ int32, _ *lettapb.StreamRunRequest, send starts) error { return hello(send) }})
+	stream := client.Stream(t.Context(), "ada", "Hello?")
+	var seen []int32
+	for event, err := range stream.Events() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The response that held it holds the rest, too.
+		if seen = append(seen, event.GetSequenceNumber()); event.GetSequenceNumber() == 2 {
+			stream.Close()
+		}
+	}
+	if !slices.Equal(seen, []int32{1, 2}) {
+		t.Errorf("events %v", seen)
+	}
+	if _, err := stream.Final(); !errors.Is(err, ErrClosed) {
+		t.Errorf("Final said %v", err)
+	}
+}
+
+func TestTheEndOfTheContextEndsTheReadingOfWhatIsThereAlready(t *testing.T) {
+	client := serve(t, &playing{stream: func(_ int32, _ *lettapb.StreamRunRequest, send starts) error { return hello(send) }})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream := client.Stream(ctx, "ada", "Hello?")
+	for event, err := range stream.Events() {
+		switch {
+		case err == nil && event.GetSequenceNumber() == 2:
+			cancel()
+		case err == nil && event.GetSequenceNumber() > 2, err != nil && !errors.Is(err, context.Canceled):
+			t.Fatalf("then came event %d, %v", event.GetSequenceNumber(), err)
+		}
+	}
+	if stream.LastSequenceNumber() != 2 {
+		t.Errorf("read up to %d", stream.LastSequenceNumber())
+	}
+}
+
 func TestTheEndOfTheContextIsAnErrorAndNoCancel(t *testing.T) {
 	var open atomic.Int32
 	server := endless(&open)
