@@ -15,6 +15,7 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
@@ -155,14 +156,28 @@ public final class RunStream
     return accumulator.text();
   }
 
-  /** {@link #finalRun} on the client's executor. */
+  /** {@link #finalRun} on the client's executor. Cancelling it, or its timeout, closes the stream. */
   public CompletableFuture<Run> finalRunAsync() {
-    return CompletableFuture.supplyAsync(this::finalRun, executor);
+    return reading(this::finalRun);
   }
 
-  /** {@link #text} on the client's executor. */
+  /** {@link #text} on the client's executor. Cancelling it, or its timeout, closes the stream. */
   public CompletableFuture<String> textAsync() {
-    return CompletableFuture.supplyAsync(this::text, executor);
+    return reading(this::text);
+  }
+
+  private <T> CompletableFuture<T> reading(Supplier<T> work) {
+    CompletableFuture<T> reading = CompletableFuture.supplyAsync(work, executor);
+    // The copy is the caller's to end. Were it the reading itself, nobody could tell who ended it:
+    // a reading that failed leaves the stream open, so that it can be read on.
+    CompletableFuture<T> handedOut = reading.copy();
+    handedOut.whenComplete(
+        (result, failure) -> {
+          if (!reading.isDone()) {
+            close();
+          }
+        });
+    return handedOut;
   }
 
   /**
