@@ -17,6 +17,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * One streaming call, from its start to its first failure or its end.
@@ -70,14 +71,22 @@ final class EventCall {
         response -> new Batch(response.getRunId(), response.getEventsList()));
   }
 
-  /** Waits until the call is accepted, or has failed: then nothing, and {@link #read} tells why. */
-  Optional<String> runId(Duration limit) {
-    return Waits.forResult(accepted, limit);
+  /** Waits until the call is accepted, or has failed; false when the limit is over. */
+  boolean isTakenUp(Duration limit) {
+    return Waits.forResult(accepted, limit).isPresent();
   }
 
-  /** Returns the next response, or nothing behind the last one of a call that ended OK. */
-  Optional<Batch> read(Duration limit) {
-    Received received = Waits.forNext(inbox, limit);
+  /** The run of a call that was taken up; nothing if it has failed: {@link #read} tells why. */
+  Optional<String> runId() {
+    return accepted.join();
+  }
+
+  /**
+   * Returns the next response, or nothing behind the last one of a call that ended OK. Throws what
+   * {@code late} gives when the limit is over.
+   */
+  Optional<Batch> read(Duration limit, Supplier<LettaException> late) {
+    Received received = Waits.forNext(inbox, limit).orElseThrow(late);
     if (received instanceof Received.Response response) {
       call.request(1);
       return Optional.of(response.batch());

@@ -196,7 +196,11 @@ final class Following {
       dialed.close();
     }
     // No heartbeat is due before the server has the call, and a connection may have to be made.
-    dialed.runId(limits.within(connection.timeout())).ifPresent(opening::accepted);
+    Duration limit = limits.within(connection.timeout());
+    if (!dialed.isTakenUp(limit)) {
+      throw late(limit);
+    }
+    dialed.runId().ifPresent(opening::accepted);
   }
 
   private void read(EventCall current) {
@@ -204,13 +208,21 @@ final class Following {
       takeLeave(current);
       return;
     }
-    Optional<EventCall.Batch> batch = current.read(limits.silence());
+    Duration limit = limits.silence();
+    Optional<EventCall.Batch> batch = current.read(limit, () -> late(limit));
     if (batch.isEmpty()) {
       verifyEnd();
       return;
     }
     opening.accepted(batch.get().runId());
     batch.get().events().forEach(this::take);
+  }
+
+  /** Says what it means that nothing came: the reader's time is over, or the server is silent. */
+  private LettaException late(Duration limit) {
+    return limits.areOver()
+        ? LettaException.deadlineExceeded().because(backoff.last())
+        : LettaException.broken("no word from the server for " + limit.toMillis() + " ms");
   }
 
   private void take(RunEvent event) {
@@ -226,7 +238,7 @@ final class Following {
   /** Lets the call end by itself: hanging up would look like a lost reader to the server. */
   private void takeLeave(EventCall current) {
     try {
-      current.read(FAREWELL);
+      current.read(FAREWELL, () -> late(FAREWELL));
     } catch (LettaException tooLate) {
       // The run's last event has come: however the call ends, nothing is missing.
     }

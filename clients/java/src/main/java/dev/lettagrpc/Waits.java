@@ -3,6 +3,7 @@ package dev.lettagrpc;
 import io.grpc.Context;
 import io.grpc.Status;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -11,7 +12,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * Blocking, with a limit, and with the interrupts and silences of it as {@link LettaException}s.
+ * Blocking, with a limit, and with the interrupts of it as {@link LettaException}s.
  */
 final class Waits {
   /** Longer than anybody waits. */
@@ -19,23 +20,21 @@ final class Waits {
 
   private Waits() {}
 
-  static <T> T forNext(BlockingQueue<T> queue, Duration limit) {
+  /** Returns nothing when the limit is over. */
+  static <T> Optional<T> forNext(BlockingQueue<T> queue, Duration limit) {
     try {
-      T next = queue.poll(limit.toNanos(), TimeUnit.NANOSECONDS);
-      if (next == null) {
-        throw silent(limit);
-      }
-      return next;
+      return Optional.ofNullable(queue.poll(limit.toNanos(), TimeUnit.NANOSECONDS));
     } catch (InterruptedException interrupt) {
       throw LettaException.interrupted(interrupt);
     }
   }
 
-  static <T> T forResult(CompletableFuture<T> result, Duration limit) {
+  /** Returns nothing when the limit is over. */
+  static <T> Optional<T> forResult(CompletableFuture<T> result, Duration limit) {
     try {
-      return result.get(limit.toNanos(), TimeUnit.NANOSECONDS);
-    } catch (TimeoutException silence) {
-      throw silent(limit);
+      return Optional.of(result.get(limit.toNanos(), TimeUnit.NANOSECONDS));
+    } catch (TimeoutException late) {
+      return Optional.empty();
     } catch (InterruptedException interrupt) {
       throw LettaException.interrupted(interrupt);
     } catch (ExecutionException never) {
@@ -60,9 +59,5 @@ final class Waits {
   /** Tells whether the caller's thread was interrupted, or what it works for was cancelled. */
   static boolean givenUp() {
     return Thread.currentThread().isInterrupted() || Context.current().isCancelled();
-  }
-
-  private static LettaException silent(Duration limit) {
-    return LettaException.broken("no word from the server for " + limit.toMillis() + " ms");
   }
 }
