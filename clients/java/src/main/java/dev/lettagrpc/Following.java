@@ -75,7 +75,7 @@ final class Following {
   /** Waits for the next event; false at the end of the run, and once closed. */
   boolean hasNext() {
     while (true) {
-      step.lock();
+      takeTurn();
       try {
         if (isClosed()) {
           return false;
@@ -113,7 +113,7 @@ final class Following {
   /** Waits until the server has accepted the run; returns its id. */
   String started() {
     while (!opening.isAccepted()) {
-      step.lock();
+      takeTurn();
       try {
         requireOpen();
         if (!opening.isAccepted()) {
@@ -151,6 +151,15 @@ final class Following {
     return connection
         .ask(RunServiceGrpc.getCancelRunMethod(), request, connection.timeout())
         .getRun();
+  }
+
+  /** Waits while somebody else takes a step, which may be for as long as a call may take. */
+  private void takeTurn() {
+    try {
+      step.lockInterruptibly();
+    } catch (InterruptedException interrupt) {
+      throw LettaException.interrupted(interrupt);
+    }
   }
 
   /** Takes one step: dials, or reads one response, or sleeps after a failure. */

@@ -4,9 +4,13 @@ import static dev.lettagrpc.Events.started;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.grpc.Status;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -52,5 +56,22 @@ class WaitingTest {
 
     assertEquals("the deadline is over; the run goes on (DEADLINE_EXCEEDED)", failure.getMessage());
     assertNull(failure.getCause());
+  }
+
+  @Test
+  void anInterruptEndsTheWaitForTheRunBesideAReader() throws Exception {
+    stage.then(call -> {});
+    RunStream stream = client.stream("agent-1", "hello");
+    CompletableFuture<?> reading = stream.finalRunAsync();
+    stage.asked.await();
+    CompletableFuture<LettaException> failed = new CompletableFuture<>();
+    Thread cancelling =
+        new Thread(() -> failed.complete(assertThrows(LettaException.class, stream::cancel)));
+    cancelling.start();
+
+    cancelling.interrupt();
+
+    assertEquals(Status.Code.CANCELLED, failed.get(10, TimeUnit.SECONDS).code());
+    assertTrue(!reading.isDone());
   }
 }
