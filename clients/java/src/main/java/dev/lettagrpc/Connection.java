@@ -3,6 +3,7 @@ package dev.lettagrpc;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientInterceptors;
+import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
@@ -82,6 +83,22 @@ final class Connection {
   /** Left to itself grpc waits up to two minutes before it dials a lost server again. */
   void redial() {
     managed.resetConnectBackoff();
+  }
+
+  /**
+   * Tells whether there is a connection: a server that has it may be waited for. Lets go of one that
+   * nobody answers: left to itself grpc would wait for it as long as it is open.
+   */
+  boolean isUp() {
+    try {
+      if (managed.getState(false) == ConnectivityState.READY) {
+        return true;
+      }
+    } catch (UnsupportedOperationException unknown) {
+      return true;
+    }
+    managed.enterIdle();
+    return false;
   }
 
   /** Repeats no call any more; the channel is its owner's. */

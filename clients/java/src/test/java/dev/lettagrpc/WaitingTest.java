@@ -1,13 +1,16 @@
 package dev.lettagrpc;
 
+import static dev.lettagrpc.Events.finished;
 import static dev.lettagrpc.Events.started;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.grpc.Status;
 import java.io.IOException;
+import java.net.ServerSocket;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -73,5 +76,37 @@ class WaitingTest {
 
     assertEquals(Status.Code.CANCELLED, failed.get(10, TimeUnit.SECONDS).code());
     assertTrue(!reading.isDone());
+  }
+
+  @Test
+  void aConnectionThatNobodyAnswersIsGivenUpAheadOfTheCallsTime() throws Exception {
+    try (ServerSocket silent = new ServerSocket(0);
+        LettaClient early =
+            LettaClient.builder()
+                .target("127.0.0.1:" + silent.getLocalPort())
+                .plaintext()
+                .retry(Stage.QUICK.withCallAttempts(2))
+                .build()) {
+      LettaException failure =
+          assertTimeoutPreemptively(
+              Duration.ofSeconds(30),
+              () ->
+                  assertThrows(
+                      LettaException.class, early.stream("agent-1", "hello")::started));
+
+      assertEquals(Status.Code.UNAVAILABLE, failure.code());
+    }
+  }
+
+  @Test
+  void aServerThatIsSlowToAnswerIsWaitedFor() {
+    stage.then(
+        call ->
+            CompletableFuture.delayedExecutor(7, TimeUnit.SECONDS)
+                .execute(() -> call.send(started(1), finished(2)).end()));
+
+    client.stream("agent-1", "hello").finalRun();
+
+    assertEquals(1, stage.starts.size());
   }
 }
