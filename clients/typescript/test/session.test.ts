@@ -2,9 +2,10 @@
 
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { test } from "node:test";
-import { ActionKind, DEFAULT_RETRY, RunState } from "letta-grpc";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ActionKind, DEFAULT_RETRY, InvalidRequestError, RunState } from "letta-grpc";
 import { AgentSession } from "letta-grpc/react";
-import { ends, event, FakeServer, plays, says } from "./support/fake_server.js";
+import { ends, event, FakeServer, type Play, plays, says } from "./support/fake_server.js";
 
 const ACTIONS = ["call-1", "call-2"].map((toolCallId) => ({ toolCallId, kind: ActionKind.APPROVAL, name: "send" }));
 const WAITS = [says(1, "May I?"), ends(2, RunState.INTERRUPTED, { pendingActions: ACTIONS })];
@@ -115,6 +116,35 @@ test("a run that failed, and a call that did, are errors; the next turn has none
   equal(subject.getState().error?.message, "the link broke");
   await subject.send("Hi");
   equal(subject.getState().error, null);
+});
+
+test("a message that starts no run leaves the calls waiting", async () => {
+  const refused: Play = async function* ({ responseHeader }) {
+    responseHeader.delete("letta-run-id");
+    yield* [];
+    throw new ConnectError("the server is away", Code.Unavailable);
+  };
+  const tries = Array.from({ length: DEFAULT_RETRY.callAttempts }, () => refused);
+  const server = new FakeServer(plays(WAITS), ...tries, plays(GOES_ON));
+  const subject = session(server);
+  await subject.send("Send it");
+  const before = subject.getState();
+  await subject.send("Never mind");
+  const { error, events, pending, response, run } = subject.getState();
+  equal(error?.message, "the server is away");
+  deepEqual([events, pending, response, run], [before.events, before.pending, "May I?", before.run]);
+  equal((await subject.approve())?.state, RunState.COMPLETED);
+});
+
+test("what cannot be sent is an error of the turn, as any other failure is", async () => {
+  const server = new FakeServer(plays(WAITS), plays(GOES_ON));
+  const subject = session(server);
+  await subject.send("Send it");
+  equal(await subject.send("Hi", { runTimeoutMs: NaN }), undefined);
+  const { error, isStreaming, pending } = subject.getState();
+  ok(error instanceof InvalidRequestError);
+  deepEqual([isStreaming, pending.length], [false, 2]);
+  ok(await subject.approve());
 });
 
 test("a session that is left reads no further, tells nobody, and can be used again", async () => {

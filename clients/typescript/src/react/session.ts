@@ -105,7 +105,7 @@ export class AgentSession {
   readonly answer = async (answers: Answers): Promise<Run | undefined> => {
     const { run } = this.#turn;
     if (this.#stream || !run || Object.keys(answers).length === 0) return undefined;
-    return this.#follow(this.client.answer(run, answers));
+    return this.#follow(() => this.client.answer(run, answers));
   };
 
   /** Read no further; the run goes on. */
@@ -126,16 +126,20 @@ export class AgentSession {
 
   async #begin(open: () => RunStream): Promise<Run | undefined> {
     if (this.#stream) return undefined;
+    const [turn, events] = [this.#turn, this.#events];
     this.#turn = new Accumulator();
     this.#events = [];
-    return this.#follow(open());
+    // Where no run has begun the turn before is still the last one, and its calls still wait.
+    return this.#follow(open, () => ([this.#turn, this.#events] = [turn, events]));
   }
 
-  async #follow(stream: RunStream): Promise<Run | undefined> {
-    this.#stream = stream;
-    this.#error = null;
-    this.#publish();
+  async #follow(open: () => RunStream, putBack: () => void = () => {}): Promise<Run | undefined> {
+    let stream: RunStream | undefined;
     try {
+      stream = open();
+      this.#stream = stream;
+      this.#error = null;
+      this.#publish();
       for await (const event of stream) {
         if (this.#stream !== stream) return undefined;
         this.#turn.add(event);
@@ -147,7 +151,9 @@ export class AgentSession {
       if (run.state === RunState.FAILED) this.#error = new RunFailedError(run);
       return run;
     } catch (error) {
-      if (this.#stream === stream) this.#failed(error);
+      if (this.#stream !== stream) return undefined;
+      if (!stream?.runId) putBack();
+      this.#failed(error);
       return undefined;
     } finally {
       if (this.#stream === stream) {
