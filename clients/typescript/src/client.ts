@@ -89,7 +89,8 @@ export class Client implements AsyncDisposable {
   /** Close every stream and the connection: from now on calls reject with ClientClosedError. Runs go on. */
   async close(): Promise<void> {
     this.#connection.close();
-    for (const stream of this.#streams) await stream.deref()?.close();
+    // All of them before the first reader gets to know: else those of the others would be told of a failed call.
+    await Promise.all([...this.#streams].map((stream) => stream.deref()?.close()));
     this.#streams.clear();
     this.#disconnect();
   }

@@ -21,6 +21,12 @@ export interface ConnectionOptions {
   retry?: Partial<RetryPolicy>;
 }
 
+/** A call under way: what ends it, and what to do when it is over. */
+interface Begun {
+  readonly signal: AbortSignal;
+  readonly over: () => void;
+}
+
 const NEVER = new AbortController().signal;
 
 export class Connection implements Transport {
@@ -54,17 +60,29 @@ export class Connection implements Transport {
     input: MessageInitShape<I>,
     context?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
-    const call = new AbortController();
-    const leave = () => call.abort(signal.reason);
-    if (signal.aborted) leave();
-    else signal.addEventListener("abort", leave);
-    this.#calls.add(call);
+    const call = this.#begin(signal);
     try {
       return await this.#attempts(method, call.signal, timeoutMs, header, input, context);
     } finally {
+      call.over();
+    }
+  }
+
+  /** A call ends with the caller's signal, and with this connection. */
+  #begin(signal: AbortSignal): Begun {
+    const call = new AbortController();
+    const over = () => {
       this.#calls.delete(call);
       signal.removeEventListener("abort", leave);
-    }
+    };
+    const leave = () => {
+      over();
+      call.abort(signal.reason);
+    };
+    this.#calls.add(call);
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", leave);
+    return { signal: call.signal, over };
   }
 
   async #attempts<I extends DescMessage, O extends DescMessage>(
@@ -101,11 +119,13 @@ export class Connection implements Transport {
   ): Promise<StreamResponse<I, O>> {
     this.#requireOpen();
     const limitMs = timeLimit(timeoutMs);
+    const call = this.#begin(signal);
     try {
-      const response = await this.#transport.stream(method, signal, limitMs, this.#named(header), input, context);
-      return { ...response, message: withTypedErrors(response.message, signal) };
+      const response = await this.#transport.stream(method, call.signal, limitMs, this.#named(header), input, context);
+      return { ...response, message: withTypedErrors(response.message, call) };
     } catch (failure) {
-      throw typed(failure, signal);
+      call.over();
+      throw typed(failure, call.signal);
     }
   }
 
@@ -143,10 +163,12 @@ function typed(failure: unknown, signal: AbortSignal): unknown {
   return failure instanceof ConnectError ? errorFrom(failure) : failure;
 }
 
-async function* withTypedErrors<T>(messages: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+async function* withTypedErrors<T>(messages: AsyncIterable<T>, { signal, over }: Begun): AsyncGenerator<T> {
   try {
     yield* messages;
   } catch (failure) {
     throw typed(failure, signal);
+  } finally {
+    over();
   }
 }

@@ -148,6 +148,20 @@ test("a call that waits for its answer, or for a new try, ends with its client",
   }
 });
 
+test("a stream of the generated service ends with its client, too", { timeout: 5_000 }, async () => {
+  const fetch = async (_: string, { signal }: RequestInit) => {
+    const start = (line: ReadableStreamDefaultController) => signal!.addEventListener("abort", () => line.error(signal!.reason));
+    return new Response(new ReadableStream({ start }));
+  };
+  const client = connect("http://gateway", { fetch });
+  const reading = rejects(async () => {
+    for await (const _ of client.runs.attachRun({ runId: "run-1" }));
+  }, ClientClosedError);
+  await passed(5);
+  await client.close();
+  await reading;
+});
+
 test("a call without a limit, or with a very long one, has its answer, and what is no time is refused", async () => {
   // Later than a timer of no time at all.
   const fetch = (_: string, { signal }: RequestInit) =>

@@ -211,6 +211,15 @@ test("closing the client closes its streams", async () => {
   await rejects(stream.final(), StreamClosedError);
 });
 
+test("closing the client ends the reading of all its streams without an error", async () => {
+  const server = new FakeServer(plays(HELLO.slice(0, 1), "silence"), plays(HELLO.slice(0, 1), "silence"));
+  const streams = ["Hello!", "Hello again!"].map((text) => server.client.stream("agent-1", text));
+  const readings = streams.map(numbers);
+  for (const stream of streams) await stream.started();
+  await server.client.close();
+  equal((await Promise.all(readings)).length, 2);
+});
+
 test("a client that is closed refuses", async () => {
   const server = new FakeServer(plays(HELLO), plays(HELLO));
   const { client } = server;
