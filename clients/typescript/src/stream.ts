@@ -54,6 +54,7 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   #step: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #deadline: number | undefined;
+  #returns = 0;
   #isWatched = false;
   #isEnded = false;
   #isClosed = false;
@@ -104,7 +105,8 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   }
 
   async next(): Promise<IteratorResult<RunEvent, undefined>> {
-    while (!this.#isClosed) {
+    const returns = this.#returns;
+    while (!this.#isClosed && returns === this.#returns) {
       this.#watch();
       this.#stop.signal.throwIfAborted();
       const event = this.#waiting.shift();
@@ -117,6 +119,7 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
 
   /** What `break` does: the connection is let go of, and the place is kept. */
   async return(): Promise<IteratorResult<RunEvent, undefined>> {
+    this.#returns += 1;
     this.#hangUp();
     this.#letGo();
     return { done: true, value: undefined };
@@ -192,6 +195,7 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
   /** Dial, or read one response, or wait after a failure. */
   async #take(): Promise<void> {
     this.#watch();
+    const returns = this.#returns;
     try {
       this.#stop.signal.throwIfAborted();
       await (this.#call ? this.#read(this.#call) : this.#dial());
@@ -199,6 +203,8 @@ export class RunStream implements AsyncIterableIterator<RunEvent, undefined>, As
       this.#hangUp();
       if (this.#isClosed || this.#isEnded) return;
       this.#stop.signal.throwIfAborted();
+      // It was this side that hung up: no failure.
+      if (returns !== this.#returns) return;
       const { callAttempts, streamAttempts } = this.#connection.retry;
       // Until the run is accepted the caller waits for an answer, not for a stream.
       const delay = this.#backoff.delayAfter(error, this.#runId ? streamAttempts : callAttempts);

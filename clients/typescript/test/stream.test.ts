@@ -44,6 +44,19 @@ test("after a break iterating goes on behind the last event", async () => {
   equal(stream.soFar.textSoFar, "Hello");
 });
 
+test("a reading that waits for an event ends with `return`, and can be taken up again", async () => {
+  const server = new FakeServer(plays(HELLO.slice(0, 1), "silence"), plays(HELLO.slice(1)));
+  const stream = server.client.stream("agent-1", "Hello!");
+  await stream.next();
+  const waiting = stream.next();
+  await passed(5);
+  await stream.return();
+  deepEqual(await waiting, { done: true, value: undefined });
+  await server.quiet();
+  deepEqual(await numbers(stream), [2, 3]);
+  deepEqual(server.attachedAfter, [1]);
+});
+
 test("a stream that is closed ends, and its run is not cancelled", async () => {
   const server = new FakeServer(plays(HELLO, "silence"));
   const stream = server.client.stream("agent-1", "Hello!");
