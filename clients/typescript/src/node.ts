@@ -5,6 +5,7 @@ import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-no
 import { Client } from "./client.js";
 import type { ConnectionOptions } from "./connection.js";
 import { InvalidRequestError } from "./errors.js";
+import { quietAlarm } from "./waiting.js";
 
 export * from "./index.js";
 
@@ -19,6 +20,9 @@ const DEFAULT_TARGET = "127.0.0.1:50051";
 const PINGS = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 // A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be larger.
 const READ_MAX_BYTES = 64 * 1024 * 1024;
+
+// How long it may take until a server says its first word on a connection. One that has, may be slow to answer a call.
+const DIALING_MS = 5_000;
 
 /**
  * Hears every error of its sessions. Node ends a session first and tells its error later, and by then a new call, or `abort`,
@@ -35,9 +39,19 @@ class HeardSessions extends Http2SessionManager {
     const { session } = stream;
     if (session && !this.#heard.has(session)) {
       this.#heard.add(session.on("error", () => {}).on("close", () => session.emit("error", new Error("closed"))));
+      expectAWord(session);
     }
     return stream;
   }
+}
+
+/** Ends a session on which its server never says anything. A pause of the process is no silence: what has come by then counts. */
+function expectAWord(session: Http2Session): void {
+  const look = () => {
+    if (!session.destroyed && !session.socket.bytesRead) session.destroy(new Error(`no word within ${DIALING_MS} ms`));
+  };
+  const timer = quietAlarm(() => setImmediate(look), DIALING_MS);
+  session.once("close", () => clearTimeout(timer));
 }
 
 /** Return a client of the server at `host:port`; it connects with its first call. */

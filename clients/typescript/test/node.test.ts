@@ -1,10 +1,10 @@
 // Connections as Node has them, to what is no server of ours.
 
-import { ok, rejects, throws } from "node:assert/strict";
+import { equal, ok, rejects, throws } from "node:assert/strict";
 import { createServer as createHttp2Server } from "node:http2";
 import { type AddressInfo, connect as dial, createServer, type Server } from "node:net";
 import { test } from "node:test";
-import { InvalidRequestError, UnavailableError } from "letta-grpc";
+import { InvalidRequestError, LettaError, UnavailableError } from "letta-grpc";
 import { connect } from "letta-grpc/node";
 
 const REFUSAL = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -21,6 +21,29 @@ test("what speaks no HTTP/2 is out of reach, and ends no process", { timeout: 20
   for (let call = 0; call < 5; call += 1) await rejects(client.agents.listAgents({}), UnavailableError);
   await client.close();
   await new Promise((closed) => proxy.close(closed));
+});
+
+test("a connection that nobody answers is given up ahead of the call's time", { timeout: 30_000 }, async () => {
+  const ends: Promise<unknown>[] = [];
+  const silent = createServer((socket) => {
+    ends.push(new Promise((ended) => socket.on("error", ended).on("close", ended).resume()));
+  });
+  const client = connect(`127.0.0.1:${await listening(silent)}`, { retry: { callAttempts: 2, initialMs: 1 } });
+  await rejects(client.stream("agent-1", "Hello!").started(), (error) => error instanceof LettaError && error.isRetryable);
+  equal(ends.length, 2);
+  await Promise.all(ends);
+  await client.close();
+  await new Promise((closed) => silent.close(closed));
+});
+
+test("a server that is slow to answer is waited for", { timeout: 30_000 }, async () => {
+  const server = createHttp2Server().on("stream", (stream) => {
+    setTimeout(() => stream.respond({ ":status": 404 }, { endStream: true }), 7_000);
+  });
+  const client = connect(`127.0.0.1:${await listening(server)}`);
+  await rejects(client.agents.listAgents({}), { code: "UNIMPLEMENTED" });
+  await client.close();
+  await new Promise((closed) => server.close(closed));
 });
 
 test("what is no target is refused at once", () => {
