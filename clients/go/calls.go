@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 )
 
 // These wait for something that takes its time.
@@ -50,7 +51,21 @@ func (c *Client) try(
 	if err == nil {
 		return nil
 	}
-	return c.told(ctx, err)
+	return blamed(request, c.told(ctx, err))
+}
+
+// blamed returns a failure, or that the request cannot be encoded, invalid UTF-8 for one: what grpc calls that, INTERNAL, is
+// what broken connections and servers say, too.
+func blamed(request any, failure *Error) *Error {
+	if failure.Code != codes.Internal || failure.Reason != "" {
+		return failure
+	}
+	if message, ok := request.(proto.Message); ok {
+		if _, err := proto.Marshal(message); err != nil {
+			return invalid(err.Error())
+		}
+	}
+	return failure
 }
 
 // told is what the caller is told of a failed call.
@@ -92,7 +107,14 @@ func (s *typedStream) Header() (metadata.MD, error) {
 	return header, s.told(err)
 }
 
-func (s *typedStream) SendMsg(message any) error { return s.told(s.ClientStream.SendMsg(message)) }
+func (s *typedStream) SendMsg(message any) error {
+	err := s.told(s.ClientStream.SendMsg(message))
+	var failure *Error
+	if errors.As(err, &failure) {
+		return blamed(message, failure)
+	}
+	return err
+}
 
 func (s *typedStream) RecvMsg(message any) error { return s.told(s.ClientStream.RecvMsg(message)) }
 

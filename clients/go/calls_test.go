@@ -54,6 +54,20 @@ func TestATryOfACallDialsAgainWhateverTheBackOffOfTheConnection(t *testing.T) {
 	}
 }
 
+func TestARequestThatCannotBeSentIsTheCallersFaultAndNotRepeated(t *testing.T) {
+	client := serve(t, &playing{}, WithRetry(RetryPolicy{Initial: time.Hour, Maximum: time.Hour, Multiplier: 1, StreamAttempts: 2, CallAttempts: 2}))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, read := client.Runs.GetRun(ctx, &lettapb.GetRunRequest{RunId: "run-\xff"})
+	_, said := client.Stream(ctx, "ada", "\xff").Text()
+	for _, err := range []error{read, said} {
+		var failure *Error
+		if !errors.As(err, &failure) || failure.Code != codes.InvalidArgument || !strings.Contains(failure.Message, "UTF-8") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestAChangeIsMadeOnce(t *testing.T) {
 	server := &playing{create: func(int32) error { return status.Error(codes.Unavailable, "perhaps it was done") }}
 	_, err := serve(t, server).Agents.CreateAgent(t.Context(), &lettapb.CreateAgentRequest{})
