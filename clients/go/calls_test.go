@@ -68,6 +68,14 @@ func TestARequestThatCannotBeSentIsTheCallersFaultAndNotRepeated(t *testing.T) {
 	}
 }
 
+func TestATargetOfHTTPIsRefusedAtOnce(t *testing.T) {
+	for _, target := range []string{"http://127.0.0.1:1", "HTTPS://agents.example:1"} {
+		if _, err := NewClient(target); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%q: %v", target, err)
+		}
+	}
+}
+
 func TestAChangeIsMadeOnce(t *testing.T) {
 	server := &playing{create: func(int32) error { return status.Error(codes.Unavailable, "perhaps it was done") }}
 	_, err := serve(t, server).Agents.CreateAgent(t.Context(), &lettapb.CreateAgentRequest{})

@@ -3,6 +3,7 @@ package lettagrpc
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"strings"
 	"time"
 
@@ -86,6 +87,10 @@ func NewClient(target string, options ...Option) (*Client, error) {
 	s := settings{transport: insecure.NewCredentials(), retry: DefaultRetry, timeout: time.Minute}
 	for _, option := range options {
 		option(&s)
+	}
+	if scheme, _, found := strings.Cut(strings.ToLower(target), "://"); found && (scheme == "http" || scheme == "https") {
+		// grpc would look up the whole of it as a host's name, with the first call and again and again.
+		return nil, invalid(fmt.Sprintf("target: is host:port, not %q", target))
 	}
 	if !sendable(s.apiKey) {
 		// Left to grpc it would look like a fault of the server's, and be repeated. Not quoted: it is a secret.
