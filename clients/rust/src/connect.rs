@@ -108,6 +108,10 @@ impl Connect {
         let scheme = if self.asks_for_tls() { "https" } else { "http" };
         let target = if self.target.contains("://") { self.target.clone() } else { format!("{scheme}://{}", self.target) };
         let endpoint = Endpoint::from_shared(target).map_err(|error| Error::invalid("target", error))?;
+        if !matches!(endpoint.uri().scheme_str(), Some("http" | "https")) {
+            // Left to tonic it would be found out with the first call, and again with each repetition.
+            return Err(Error::invalid("target", "is host:port, http://… or https://…"));
+        }
         self.secured(endpoint)?.user_agent(AGENT).map_err(|error| Error::invalid("user agent", error)).map(|endpoint| {
             endpoint
                 .connect_timeout(Duration::from_secs(5))
@@ -196,7 +200,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_target_or_no_key_is_refused_at_once() {
-        for connect in [Client::connect("no where"), Client::connect("localhost:1").api_key("new\nline")] {
+        let targets = ["no where", "grpc://localhost:1", "dns:///localhost:1"].map(Client::connect);
+        for connect in [Client::connect("localhost:1").api_key("new\nline")].into_iter().chain(targets) {
             assert_eq!(connect.await.unwrap_err().code(), Some(Code::InvalidArgument));
         }
     }
