@@ -369,6 +369,7 @@ class Supervisor:
         leases = [active.lease for active in self._runs.values()]
         for lease in await self._leases.renew(leases, self._clock.now() + timedelta(seconds=self._lease_seconds)):
             if active := self._runs.get(lease.run_id):
+                logger.warning("run was taken over by another server", extra={"run_id": lease.run_id})
                 active.is_lost = True
                 active.task.cancel()
 

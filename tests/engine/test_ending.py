@@ -307,6 +307,24 @@ async def test_who_read_a_run_that_the_next_server_takes_over_has_time_to_come_b
             assert (await second.runs.get(run.id)).state is RunState.CANCELLED
 
 
+async def test_a_run_that_is_taken_over_under_its_reader_waits_for_no_other(house: Engine) -> None:
+    hold = asyncio.Event()
+    house.model.turns += [[asyncio.Event()], [hold, *say("anew")]]
+    run = await house.start(**CANCEL)
+    await house.model.reached.wait()
+    house.model.reached.clear()
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(house.events(run.id))
+        await house.clock.until_sleepers()
+        # For a moment it is somebody else's.
+        await house.database.leases.take_over(house.clock.now() + timedelta(seconds=60))
+        await house.clock.run_for(101)
+        await house.model.reached.wait()
+        await house.clock.run_for(60)
+        hold.set()
+    assert (end(reading.result()).state, end(reading.result()).attempt) == (RunState.COMPLETED, 3)
+
+
 async def test_without_the_policy_a_run_that_nobody_reads_goes_on(house: Engine) -> None:
     hold = asyncio.Event()
     house.model.turns += [[hold, [TextChunk("hi")], [DONE]]]
