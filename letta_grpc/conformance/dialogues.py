@@ -51,6 +51,14 @@ _ENDINGS = (
         log=LOG,
     ),
     Case(
+        name="close_amid_a_response",
+        about="As before, and the response with the text holds more, which the program is not handed any more.",
+        action="close",
+        calls=[Call(deeds=[Send(LOG[:6]), _FOR_LONG])],
+        printed=Printed(events=range(1, 5)),
+        log=LOG,
+    ),
+    Case(
         name="deadline",
         about="The program gives the stream a second. Heartbeats do not prolong it, and nothing attaches or cancels.",
         action="deadline",

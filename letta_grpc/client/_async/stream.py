@@ -89,10 +89,10 @@ class AsyncRunStream:
         return self
 
     async def __anext__(self) -> events_pb2.RunEvent:
-        while not self._waiting:
-            if self._ended or self._closed.is_set():
-                raise StopAsyncIteration
+        while not self._waiting and not self._ended and not self._closed.is_set():
             await self._advance()
+        if self._closed.is_set() or not self._waiting:
+            raise StopAsyncIteration
         event = self._waiting.popleft()
         self._after = event.sequence_number
         self._accumulator.add(event)
@@ -136,7 +136,7 @@ class AsyncRunStream:
         return response.run
 
     async def disconnect(self) -> None:
-        """Stop following; the run goes on. Does nothing when the stream has ended."""
+        """Stop following; the run goes on. Nothing more is yielded, also of what has come already."""
         self._closed.set()
         await self._hang_up()
 
