@@ -284,16 +284,6 @@ async def test_an_answer_one_moment_late_is_refused_and_leaves_the_conversation_
     assert [message.role for message in house.model.asked[-1].messages] == [Role.USER, Role.ASSISTANT, Role.TOOL, Role.USER]
 
 
-async def test_calls_whose_time_is_over_refuse_no_start(house: Engine) -> None:
-    await waits(house, "risky", approval_timeout=timedelta(seconds=61))
-    await house.clock.run_for(60)
-    with pytest.raises(ApprovalPending):
-        await house.start("too early")
-    await house.clock.run_for(1)
-    assert end(await house.play(say("hi again"))).state is RunState.COMPLETED
-    assert [message.role for message in house.model.asked[-1].messages] == [Role.USER, Role.ASSISTANT, Role.TOOL, Role.USER]
-
-
 async def test_cancelling_a_run_that_waits_denies_its_calls(house: Engine) -> None:
     waiting = end(await waits(house, "risky"))
     cancelled = await house.runs.cancel(waiting.id)

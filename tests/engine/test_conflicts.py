@@ -1,21 +1,23 @@
 """Several starts in one conversation, and the same start several times."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from letta_grpc.domain.completions import TextChunk
-from letta_grpc.domain.errors import AgentNotFound, ConversationBusy, ModelUnknown, QueueFull, RequestIdReused
+from letta_grpc.domain.errors import AgentNotFound, ApprovalPending, ConversationBusy, ModelUnknown, QueueFull, RequestIdReused
 from letta_grpc.domain.events import RunFinished
 from letta_grpc.domain.ids import new_agent_id
+from letta_grpc.domain.messages import Role, ToolCall
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, RunState
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
 from tests.requirements.registry import requirement
-from tests.support.engine import DONE, Engine, end, kinds, say
+from tests.support.engine import DONE, DirectedTools, Engine, call, end, engine, kinds, say
 from tests.support.values import spec
 
 ONE = "11111111-1111-4111-8111-111111111111"
@@ -77,6 +79,26 @@ async def test_of_two_interrupting_starts_at_once_the_second_ends_the_first(hous
     assert end(await house.events(second.id)).state is RunState.COMPLETED
     assert end(await house.events(first.id)).state is RunState.CANCELLED
     assert await words(house) == ["one", "first", "now", "no, this", "urgent"]
+
+
+async def test_calls_whose_time_is_over_refuse_no_start() -> None:
+    async with asyncio.timeout(10), engine(tools=DirectedTools({"risky": done}, guarded={"risky"})) as house:
+        await house.play(call("risky"), approval_timeout=timedelta(seconds=61))
+        await house.clock.run_for(60)
+        with pytest.raises(ApprovalPending):
+            await house.start("too early")
+        await house.clock.run_for(1)
+        assert end(await house.play(say("hi again"))).state is RunState.COMPLETED
+        assert [message.role for message in house.model.asked[-1].messages] == [
+            Role.USER,
+            Role.ASSISTANT,
+            Role.TOOL,
+            Role.USER,
+        ]
+
+
+async def done(_call: ToolCall) -> str:
+    return "done"
 
 
 async def test_a_queue_takes_a_hundred_runs(house: Engine) -> None:

@@ -21,3 +21,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def client(site: Site) -> Iterator[Client]:
     with Letta(base_url=site.url, max_retries=0) as made:
         yield made
+
+
+@pytest.fixture
+def agent_id(client: Client) -> str:
+    """A new agent without tools."""
+    made: str = client.agents.create(model="scripted/echo", include_base_tools=False).id
+    return made

@@ -1,35 +1,23 @@
 """Reading requests is checking them: every broken rule at once, by the path of its field."""
 
-import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from letta_grpc.domain.agents import ModelSettings
-from letta_grpc.domain.completions import ToolDefinition
-from letta_grpc.domain.context import Context
-from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunSpec, RunState, StopReason
-from letta_grpc.transport.convert import agents, archive, blocks, conversations, requests, tools
-from letta_grpc.transport.convert.contexts import context_to_pb
+from letta_grpc.transport.convert import agents, archive, requests, tools
 from letta_grpc.transport.convert.paging import token_of
 from letta_grpc.transport.convert.times import seconds_from_pb, seconds_to_pb, timestamp_from_pb, timestamp_to_pb
 from letta_grpc.v1 import (
     agent_service_pb2,
     agents_pb2,
     archive_service_pb2,
-    block_service_pb2,
-    blocks_pb2,
-    conversation_service_pb2,
-    conversations_pb2,
     messages_pb2,
     passages_pb2,
     run_service_pb2,
@@ -37,12 +25,7 @@ from letta_grpc.v1 import (
     tool_service_pb2,
     tools_pb2,
 )
-
-AGENT = "agent-00000000-0000-4000-8000-000000000001"
-CONVERSATION = "conv-00000000-0000-4000-8000-000000000001"
-RUN = "run-00000000-0000-4000-8000-000000000001"
-BLOCK = "block-00000000-0000-4000-8000-000000000001"
-REQUEST_ID = "6f1c0a52-1111-4222-8333-ABCDEFABCDEF"
+from tests.support.requests import AGENT, CONVERSATION, REQUEST_ID, RUN, broken
 
 
 def user(text: str) -> messages_pb2.InputMessage:
@@ -51,12 +34,6 @@ def user(text: str) -> messages_pb2.InputMessage:
 
 def start(**spec: object) -> run_service_pb2.StreamRunRequest:
     return run_service_pb2.StreamRunRequest(agent_id=AGENT, run=runs_pb2.RunSpec(**({"messages": [user("hi")]} | spec)))  # type: ignore[arg-type]  # fields by name
-
-
-def broken(read: Callable[[], object]) -> dict[str, str]:
-    with pytest.raises(InvalidRequest) as refused:
-        read()
-    return refused.value.fields
 
 
 def broken_start(**spec: object) -> set[str]:
@@ -287,121 +264,6 @@ def test_more_tags_than_there_can_be_are_not_sought() -> None:
     assert agents.agents_query_from_pb(agent_service_pb2.ListAgentsRequest(tags="ab" + "a" * 65))[2] == ("a", "b")
 
 
-def test_a_new_agent_keeps_what_it_is_told_and_asks_for_base_tools() -> None:
-    wish = agents_pb2.Agent(
-        name="ada",
-        model="openai/gpt",
-        model_settings=agents_pb2.ModelSettings(temperature=0.0, max_output_tokens=5, parallel_tool_calls=False),
-        memory_blocks=[blocks_pb2.Block(id=BLOCK), blocks_pb2.Block(label="human", value="x", limit=7)],
-        tags=["a", "b", "a"],
-        timezone="Europe/Berlin",
-    )
-    new = agents.new_agent_from_pb(agent_service_pb2.CreateAgentRequest(agent=wish))
-    assert (new.name, new.model, new.tags, new.timezone) == ("ada", "openai/gpt", ("a", "b"), "Europe/Berlin")
-    assert new.model_settings == ModelSettings(temperature=0.0, max_output_tokens=5, parallel_tool_calls=False)
-    assert [(block.id, block.label, block.limit) for block in new.memory_blocks] == [(BLOCK, "", None), (None, "human", 7)]
-
-
-@pytest.mark.parametrize(
-    ("tools", "wish", "gets_base_tools"),
-    [
-        ((), None, True),
-        ((), True, True),
-        ((), False, False),
-        (("t",), None, False),
-        (("t",), True, True),
-        (("t",), False, False),
-    ],
-)
-def test_base_tools_come_where_they_are_asked_for_or_nothing_is(
-    tools: tuple[str, ...],
-    wish: bool | None,  # noqa: FBT001 - a parameter of the test
-    gets_base_tools: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
-    request = agent_service_pb2.CreateAgentRequest(agent=agents_pb2.Agent(model="a/b", tools=tools), include_base_tools=wish)
-    new = agents.new_agent_from_pb(request)
-    assert (new.tools, new.base_tools) == (tools, gets_base_tools)
-
-
-def test_every_broken_rule_of_an_agent_is_told() -> None:
-    wish = agents_pb2.Agent(
-        name="x" * 257,
-        model_settings=agents_pb2.ModelSettings(temperature=float("nan"), max_output_tokens=0),
-        memory_blocks=[
-            blocks_pb2.Block(label="two words", limit=0),
-            blocks_pb2.Block(label="a", value="xx", limit=1),
-            blocks_pb2.Block(label="a"),
-            blocks_pb2.Block(id="block-7"),
-        ],
-        tools=[""],
-        tags=[str(number) for number in range(65)],
-        context_window=-1,
-        timezone="Europe/Atlantis",
-    )
-    found = broken(lambda: agents.new_agent_from_pb(agent_service_pb2.CreateAgentRequest(agent=wish)))
-    assert {path.removeprefix("agent.") for path in found} == {
-        "name",
-        "model",
-        "model_settings.temperature",
-        "model_settings.max_output_tokens",
-        "memory_blocks[0].label",
-        "memory_blocks[0].limit",
-        "memory_blocks[1].label",
-        "memory_blocks[1].value",
-        "memory_blocks[2].label",
-        "memory_blocks[3].id",
-        "tools[0]",
-        "tags",
-        "context_window",
-        "timezone",
-    }
-
-
-def test_a_mask_says_which_fields_change() -> None:
-    request = agent_service_pb2.UpdateAgentRequest(
-        agent_id=AGENT,
-        agent=agents_pb2.Agent(name="ada", system="not named", tags=["a"], model="not/named"),
-        update_mask=FieldMask(paths=["name", "tags", "timezone", "model_settings"]),
-    )
-    expected = {"name": "ada", "tags": ("a",), "timezone": "UTC", "model_settings": ModelSettings()}
-    assert agents.agent_update_from_pb(request) == (AGENT, expected)
-
-
-def test_a_field_that_the_mask_does_not_name_is_not_checked() -> None:
-    request = agent_service_pb2.UpdateAgentRequest(
-        agent_id=AGENT, agent=agents_pb2.Agent(name="x" * 500), update_mask=FieldMask(paths=["description"])
-    )
-    assert agents.agent_update_from_pb(request)[1] == {"description": ""}
-
-
-@pytest.mark.parametrize("paths", [[], ["id"], ["memory_blocks"], ["model_settings.temperature"], ["name", "create_time"]])
-def test_a_mask_names_fields_that_can_change(paths: list[str]) -> None:
-    request = agent_service_pb2.UpdateAgentRequest(
-        agent_id=AGENT, agent=agents_pb2.Agent(name="a"), update_mask=FieldMask(paths=paths)
-    )
-    assert set(broken(lambda: agents.agent_update_from_pb(request))) == {"update_mask"}
-
-
-def test_a_block_changes_by_its_mask() -> None:
-    block = blocks_pb2.Block(label="human", value="x", read_only=True)
-    mask = FieldMask(paths=["value", "limit", "read_only"])
-    by_id = blocks.block_update_from_pb(block_service_pb2.UpdateBlockRequest(block_id=BLOCK, block=block, update_mask=mask))
-    assert by_id == (BLOCK, {"value": "x", "limit": 20_000, "read_only": True}, None)
-    by_label = agents.memory_update_from_pb(
-        agent_service_pb2.UpdateMemoryBlockRequest(agent_id=AGENT, label="human", block=block, update_mask=mask)
-    )
-    assert by_label == (AGENT, "human", by_id[1], None)
-
-
-def test_a_conversation_changes_by_its_mask() -> None:
-    request = conversation_service_pb2.UpdateConversationRequest(
-        conversation_id=CONVERSATION,
-        conversation=conversations_pb2.Conversation(title="a", metadata={"k": "v"}),
-        update_mask=FieldMask(paths=["title", "metadata"]),
-    )
-    assert conversations.conversation_update_from_pb(request) == (CONVERSATION, {"title": "a", "metadata": {"k": "v"}})
-
-
 @given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds are naive by rule
 @settings(max_examples=50)
 def test_a_time_survives_to_the_microsecond(time: datetime) -> None:
@@ -412,10 +274,3 @@ def test_a_time_survives_to_the_microsecond(time: datetime) -> None:
 @settings(max_examples=50)
 def test_a_duration_survives_to_the_microsecond(seconds: float) -> None:
     assert seconds_from_pb(seconds_to_pb(seconds)) == seconds
-
-
-def test_a_tool_is_shown_as_an_openai_function() -> None:
-    tool = ToolDefinition(name="f", description="does", parameters='{"type": "object"}')
-    (told,) = context_to_pb(Context(system="", messages=(), tools=(tool,), parts=(), context_window=1), ["tools"]).tools
-    function = {"name": "f", "description": "does", "parameters": {"type": "object"}}
-    assert json.loads(told) == {"type": "function", "function": function}
