@@ -204,9 +204,10 @@ async def test_a_socket_that_is_refused_is_no_error_in_the_log(caplog: pytest.Lo
 async def test_neither_keys_nor_messages_are_in_the_log_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     key = base64.urlsafe_b64encode(b"sekrit").decode().rstrip("=")
-    shown: dict[str, Any] = {"additional_headers": {"authorization": "Bearer sekrit"}}
+    in_headers: dict[str, Any] = {"additional_headers": {"authorization": "Bearer sekrit"}}
+    beside_protocols: dict[str, Any] = {"subprotocols": [Subprotocol("letta-grpc"), Subprotocol(f"bearer.{key}")]}
     async with made_up_gateway({"Talk": talk}) as client, asyncio.timeout(20):
-        for more in (shown, {"subprotocols": [Subprotocol("letta-grpc"), Subprotocol(f"bearer.{key}")]}):
+        for more in (in_headers, beside_protocols):
             async with connect(url_of(client, TALK), proxy=None, **more) as connection:
                 await connection.send('{"word": "whisper"}')
                 assert "whisper" in str(await connection.recv())
