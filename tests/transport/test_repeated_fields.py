@@ -113,7 +113,7 @@ def test_a_mask_names_no_more_fields_than_there_are() -> None:
     request.update_mask.paths.extend(["name"] * 100)
     with pytest.raises(InvalidRequest) as refused:
         agent_update_from_pb(request)
-    assert refused.value.fields["update_mask"] == "must have at most 14, has 100"
+    assert refused.value.fields["update_mask"] == "must have at most 15, has 100"
 
 
 def test_decisions_are_bounded_together() -> None:
