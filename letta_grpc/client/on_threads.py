@@ -70,14 +70,13 @@ def _run_aside(function: Callable[[], Coroutine[Any, Any, object]]) -> object:
                 task.get_loop().call_soon_threadsafe(task.cancel)
 
     with ThreadPoolExecutor(max_workers=1) as thread:
-        done = thread.submit(copy_context().run, lambda: asyncio.run(run()))
         try:
-            return done.result()
+            return thread.submit(copy_context().run, lambda: asyncio.run(run())).result()
         except asyncio.CancelledError as error:
             raise unended(error) from error
         finally:
-            if not done.done():
-                begun.add_done_callback(cancel)
+            # Without effect on what has ended. Who is interrupted may be so before the thread's start has been told.
+            begun.add_done_callback(cancel)
 
 
 def open_channel(target: str, tls: Tls) -> Channel:

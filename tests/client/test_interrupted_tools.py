@@ -4,6 +4,9 @@ import asyncio
 import contextvars
 import signal
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Never
 
 import pytest
 
@@ -29,6 +32,29 @@ def test_an_interrupt_cancels_the_tool() -> None:
     with pytest.raises(KeyboardInterrupt):
         on_threads.run_function(work)
     assert tidied.is_set()
+
+
+class InterruptedAtTheStart(ThreadPoolExecutor):
+    def submit(self, *given: Any, **named: Any) -> Never:  # noqa: ANN401 - as it is inherited
+        super().submit(*given, **named)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_that_comes_while_the_tool_is_started_cancels_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    tidied = threading.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(PATIENCE_SECONDS)
+        finally:
+            tidied.set()
+
+    monkeypatch.setattr(on_threads, "ThreadPoolExecutor", InterruptedAtTheStart)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        on_threads.run_function(work)
+    assert tidied.is_set()
+    assert time.monotonic() - began < PATIENCE_SECONDS / 2
 
 
 def test_a_tool_knows_what_its_caller_does_of_the_context() -> None:
