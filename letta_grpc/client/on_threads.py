@@ -58,10 +58,14 @@ def run_function(function: Callable[..., Any], /, *arguments: object, **named: o
 def _run_aside(function: Callable[[], Coroutine[Any, Any, object]]) -> object:
     """Run a coroutine in a thread. Who waits for it may be interrupted: then it is cancelled, and what it holds put away."""
     begun: Future[asyncio.Task[Any] | None] = Future()
+    ended = threading.Event()
 
     async def run() -> object:
         begun.set_result(asyncio.current_task())
-        return await function()
+        try:
+            return await function()
+        finally:
+            ended.set()
 
     def cancel(begun: Future[asyncio.Task[Any] | None]) -> None:
         if task := begun.result():
@@ -75,8 +79,11 @@ def _run_aside(function: Callable[[], Coroutine[Any, Any, object]]) -> object:
         except asyncio.CancelledError as error:
             raise unended(error) from error
         finally:
-            # Without effect on what has ended. Who is interrupted may be so before the thread's start has been told.
+            # Without effect on what has ended. Whoever is interrupted while the thread is started has no future, and is not
+            # waited for by the executor either.
             begun.add_done_callback(cancel)
+            if begun.done():
+                ended.wait()
 
 
 def open_channel(target: str, tls: Tls) -> Channel:
