@@ -1,10 +1,10 @@
 """Memory blocks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from letta_grpc.domain.errors import InvalidRequest
+from letta_grpc.domain.errors import InvalidRequest, NameTaken
 from letta_grpc.domain.ids import BlockId
 
 DEFAULT_BLOCK_LIMIT = 20_000
@@ -27,6 +27,15 @@ class Block:
     version: int = 1
     create_time: datetime
     update_time: datetime
+
+
+def check_together(blocks: Collection[Block], path: str) -> None:
+    """Raise NameTaken, or InvalidRequest naming the field, if one agent may not have all these blocks."""
+    labels = [block.label for block in blocks]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise NameTaken("Two blocks of the agent have the same label.", name=label)
+    check_block_limits([block.limit for block in blocks], path)
 
 
 def check_block_limits(limits: Sequence[int], path: str) -> None:

@@ -1,25 +1,15 @@
 """Agents in memory."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.blocks import Block, check_block_limits
-from letta_grpc.domain.errors import NameTaken
+from letta_grpc.domain.blocks import check_together
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.paging import Page, PageRequest
-
-
-def _check_together(attached: Collection[Block]) -> None:
-    """Raise NameTaken or InvalidRequest if one agent may not have all these blocks."""
-    labels = [block.label for block in attached]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise NameTaken("Two blocks of the agent have the same label.", name=label)
-    check_block_limits([block.limit for block in attached], "agent.memory_blocks")
 
 
 class MemoryAgentStore:
@@ -32,7 +22,7 @@ class MemoryAgentStore:
         """Store an agent with its default conversation and its memory blocks."""
         state = self._state
         blocks = {b.id: state.blocks.find(b.id) or b for b in agent.memory_blocks}
-        _check_together(blocks.values())
+        check_together(blocks.values(), "agent.memory_blocks")
         for block in blocks.values():
             if block.id not in state.blocks:
                 state.blocks.add(block.id, block)
@@ -56,7 +46,7 @@ class MemoryAgentStore:
         state = self._state
         agent = state.agent(agent_id)
         blocks = {id_: state.block(id_) for id_ in changes.get("memory_blocks", state.attachments[agent_id])}
-        _check_together(blocks.values())
+        check_together(blocks.values(), "agent.memory_blocks")
         changed = replace(agent, **{**changes, "memory_blocks": ()}, update_time=update_time)
         state.agents.replace(agent_id, changed)
         state.attachments[agent_id] = list(blocks)

@@ -1,6 +1,6 @@
 """Agents."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,8 +17,8 @@ from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agent_blocks, agent_tags, agents, blocks, conversations, runs
 from letta_grpc.adapters.sql.values import agent_values, conversation_values
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.blocks import Block, check_block_limits
-from letta_grpc.domain.errors import AgentNotFound, BlockNotFound, NameTaken
+from letta_grpc.domain.blocks import Block, check_together
+from letta_grpc.domain.errors import AgentNotFound, BlockNotFound
 from letta_grpc.domain.ids import AgentId, BlockId
 from letta_grpc.domain.paging import Page, PageRequest
 
@@ -74,22 +74,13 @@ def create_agent(connection: Connection, agent: Agent, conversation: Conversatio
     """Store an agent with its default conversation and its memory blocks."""
     stored = find_blocks(connection, (block.id for block in agent.memory_blocks))
     attached = {block.id: stored.get(block.id, block) for block in agent.memory_blocks}
-    _check_together(attached.values())
+    check_together(attached.values(), "agent.memory_blocks")
     connection.execute(insert(agents), agent_values(agent))
     _add_tags(connection, agent)
     add_blocks(connection, [block for block in attached.values() if block.id not in stored])
     attach_blocks(connection, agent.id, list(attached.values()))
     connection.execute(insert(conversations), conversation_values(conversation))
     return replace(agent, memory_blocks=tuple(attached.values()))
-
-
-def _check_together(attached: Collection[Block]) -> None:
-    """Raise NameTaken or InvalidRequest if one agent may not have all these blocks."""
-    labels = [block.label for block in attached]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise NameTaken("Two blocks of the agent have the same label.", name=label)
-    check_block_limits([block.limit for block in attached], "agent.memory_blocks")
 
 
 def _add_tags(connection: Connection, agent: Agent) -> None:
@@ -141,7 +132,7 @@ def _exchange_blocks(connection: Connection, agent_id: AgentId, block_ids: Seque
         if block_id not in stored:
             raise BlockNotFound(block_id=block_id)
     attached = tuple(stored[block_id] for block_id in dict.fromkeys(block_ids))
-    _check_together(attached)
+    check_together(attached, "agent.memory_blocks")
     connection.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == agent_id))
     attach_blocks(connection, agent_id, attached)
     return attached
