@@ -23,12 +23,12 @@ def metadata_of(scope: Scope) -> Metadata:
 
 
 def metadata_with_password(scope: Scope) -> Metadata:
-    """Return the same; the key may come as the reference server's password, too, as in the letta face. Raises Failure."""
+    """Return the same; the key may come as the reference server's password, too. Raises Failure."""
     metadata = metadata_of(scope)
     password = header(scope, b"x-bare-password").removeprefix("password ").strip()
-    if not password or any(name == "authorization" for name, _ in metadata):
+    if not password or not _is_printable(password) or any(name == "authorization" for name, _ in metadata):
         return metadata
-    return (*metadata, ("authorization", f"Bearer {printable('x-bare-password', password)}"))
+    return (*metadata, ("authorization", f"Bearer {password}"))
 
 
 def _sender(scope: Scope) -> str:
@@ -36,11 +36,16 @@ def _sender(scope: Scope) -> str:
     named = header(scope, _FORWARDED_FOR.encode())[-_LONGEST:]
     # A socket in the file system has no addresses.
     address = (scope.get("client") or ("",))[0]
-    return ", ".join(each for each in (named, address) if each and each.isascii() and each.isprintable())
+    return ", ".join(each for each in (named, address) if each and _is_printable(each))
 
 
 def printable(name: str, value: str) -> str:
     """Return what came in a header, if metadata can carry it. Raises Failure."""
-    if not (value.isascii() and value.isprintable()):
+    if not _is_printable(value):
         raise refused(f"The header {name} holds more than printable ASCII.")
     return value
+
+
+def _is_printable(value: str) -> bool:
+    """Say whether metadata can carry it."""
+    return value.isascii() and value.isprintable()

@@ -25,7 +25,7 @@ from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.services import Services
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.leaving import while_connected
-from letta_grpc.gateway.metadata import Metadata, metadata_of
+from letta_grpc.gateway.metadata import Metadata, metadata_with_password
 from letta_grpc.gateway.upstream import settled
 
 Q_contra = TypeVar("Q_contra", contravariant=True)
@@ -143,7 +143,7 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            ask = Ask(Request(scope), self._services, await self._body(scope, receive), _metadata(scope))
+            ask = Ask(Request(scope), self._services, await self._body(scope, receive), metadata_with_password(scope))
         except Failure as failure:
             await told(failure)(scope, receive, send)
         except ClientLeftError:
@@ -169,15 +169,6 @@ class _Endpoint:
         if body is not None and not isinstance(body, dict):
             raise unprocessable("", "must be a JSON object")
         return body or {}
-
-
-def _metadata(scope: Scope) -> Metadata:
-    """Return the caller's key and trace. The key may come as the reference server's password, too."""
-    metadata = metadata_of(scope)
-    bare = Request(scope).headers.get("x-bare-password", "").removeprefix("password ").strip()
-    if bare and bare.isascii() and bare.isprintable() and not any(key == "authorization" for key, _ in metadata):
-        return (*metadata, ("authorization", f"Bearer {bare}"))
-    return metadata
 
 
 async def together(*work: Awaitable[Any]) -> list[Any]:
