@@ -11,6 +11,8 @@ from tests.support.browsers import Served, Visitor, call
 WORDS = [f"word{number} " for number in range(60)]
 TEXT = "".join(WORDS)
 SLOW = [{"delay_ms": 40, "text": word} for word in WORDS]
+# Two reloads fall into it, and a busy machine takes a second or two for each.
+SLOWER = [{"delay_ms": 150, "text": word} for word in WORDS]
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_the_server_is_killed_and_the_page_reloaded_when_it_is_back(mortal: Serv
 def test_a_reload_in_the_middle(server: Served, visitor: Visitor) -> None:
     agent_id = server.agent(memoryBlocks=[{"label": "human", "value": ""}])
     visitor.open(server.url, agent_id)
-    visitor.play([{"text": "First."}, call("memory_insert", label="human", text="x")], SLOW)
+    visitor.play([{"text": "First."}, call("memory_insert", label="human", text="x")], SLOWER)
     begun(visitor)
     visitor.page.reload()
     begun(visitor, "word11 ")
