@@ -67,7 +67,7 @@ class AgentLoop:
             if index >= record.spec.max_steps:
                 return completed(StopReason.MAX_STEPS)
             await record.write(StepStarted(new_step_id(), index, record.run.model))
-            end = await self._step(record, None, span)
+            end = await self._step(record, span)
         return end
 
     async def _pick_up(self, record: RunRecord, span: Span) -> RunEnd | None:
@@ -81,7 +81,7 @@ class AgentLoop:
                     await self._restart_step(record)
                 if record.run.kind is RunKind.COMPACTION:
                     return await self._compaction(record)
-                return await self._step(record, record.take_context(), span)
+                return await self._step(record, span)
             case Phase.BETWEEN_STEPS if record.run.kind is RunKind.CAPTURE:
                 return self._capture(record)
             case _ if progress.due:
@@ -120,9 +120,10 @@ class AgentLoop:
         void = tuple(record.progress.open_message_ids)
         await record.write(StepRestarted(step_id, record.lease.attempt, void), StepStarted(step_id, index, record.run.model))
 
-    async def _step(self, record: RunRecord, context: AgentContext | None, run_span: Span) -> RunEnd | None:
+    async def _step(self, record: RunRecord, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, record.progress.step_index):
-            begun, context = context, context or await self._load(record)
+            begun = record.take_context()
+            context = begun or await self._load(record)
             turn = await self._turn(record, context.agent)
             request = self._request(record, context, turn)
             if not begun or self._compactor.may_be_full(record, context, request):
@@ -132,7 +133,7 @@ class AgentLoop:
                     context, request = await self._compacted(record, turn, compacted)
             answer = self._open_answer(record, context, turn)
             # Many runs wait for their models at once: each holds its request, which a retry needs, and no more.
-            del context
+            del begun, context
             finish = await self._ask_within_window(record, answer, request, turn, run_span)
             was_cut = finish.reason is FinishReason.LENGTH
             if record.add_answer():

@@ -61,7 +61,8 @@ class RunRecord:
         # How often the model was told that its answer is not what the run's caller asked for.
         self._repairs = 0
         self._side_usage = Usage()
-        self._context = claim.context
+        # That of a run which settles calls is older than their returns by the time of its first step.
+        self._context = None if claim.batch else claim.context
         self._journal = journal
         self._clock = clock
         self._is_begun_stored = False
