@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import NamedTuple
 
 from letta_grpc.domain.agents import Agent, AgentKind
 from letta_grpc.domain.compaction import KEPT_SHARES
@@ -31,6 +32,14 @@ from letta_grpc.ports.shapes import Shapes
 from letta_grpc.ports.stores import AgentContext, HistoryStore, RunStore
 from letta_grpc.ports.tools import Tools
 from letta_grpc.ports.tracing import Span, Tracing
+
+
+class _Question(NamedTuple):
+    """What a step asks its model, and where the answer goes."""
+
+    turn: Turn
+    request: ModelRequest
+    answer: Answer
 
 
 class AgentLoop:
@@ -122,29 +131,32 @@ class AgentLoop:
 
     async def _step(self, record: RunRecord, run_span: Span) -> RunEnd | None:
         with self._tracing.step(record.run.id, record.progress.step_index):
-            begun = record.take_context()
-            context = begun or await self._load(record)
-            turn = await self._turn(record, context.agent)
-            request = self._request(record, context, turn)
-            if not begun or self._compactor.may_be_full(record, context, request):
-                # Only the history knows what the provider has counted.
-                context = await self._load(record) if begun else context
-                if compacted := await self._compactor.relieve(record, context, request):
-                    context, request = await self._compacted(record, turn, compacted)
-            answer = self._open_answer(record, context, turn)
-            # Many runs wait for their models at once: each holds its request, which a retry needs, and no more.
-            del begun, context
-            finish = await self._ask_within_window(record, answer, request, turn, run_span)
+            # Many runs wait for their models at once: each holds its request, which a retry needs, but not its context.
+            question = await self._question(record)
+            finish = await self._ask_within_window(record, question, run_span)
             was_cut = finish.reason is FinishReason.LENGTH
             if record.add_answer():
-                end = await self._after_answer(record, turn)
+                end = await self._after_answer(record, question.turn)
                 # What was cut can be the words of an agent that speaks by calls.
                 return completed(StopReason.MAX_TOKENS) if was_cut and end == completed(StopReason.END_TURN) else end
-            if not was_cut:
-                fault = await self._answer_shape.fault(record, answer.text)
-                return self._conclude(record, turn, StepCalls(step_id=record.step_id), fault)
-            record.add_step_end()
-            return completed(StopReason.MAX_TOKENS)
+            if was_cut:
+                record.add_step_end()
+                return completed(StopReason.MAX_TOKENS)
+            fault = await self._answer_shape.fault(record, question.answer.text)
+            return self._conclude(record, question.turn, StepCalls(step_id=record.step_id), fault)
+
+    async def _question(self, record: RunRecord) -> _Question:
+        """Build what this step asks, from a context that was compacted if it is too long."""
+        begun = record.take_context()
+        context = begun or await self._load(record)
+        turn = await self._turn(record, context.agent)
+        request = self._request(record, context, turn)
+        if not begun or self._compactor.may_be_full(record, context, request):
+            # Only the history knows what the provider has counted.
+            context = await self._load(record) if begun else context
+            if compacted := await self._compactor.relieve(record, context, request):
+                context, request = await self._compacted(record, turn, compacted)
+        return _Question(turn, request, self._open_answer(record, context, turn))
 
     async def _compaction(self, record: RunRecord) -> RunEnd:
         """Do all that a run is for whose caller wants the conversation compacted."""
@@ -190,10 +202,9 @@ class AgentLoop:
         _, name = self._models.resolve(record.run.model)
         return model_request(context, record.spec, model=name, turn=turn)
 
-    async def _ask_within_window(
-        self, record: RunRecord, answer: Answer, request: ModelRequest, turn: Turn, run_span: Span
-    ) -> ModelFinished:
+    async def _ask_within_window(self, record: RunRecord, question: _Question, run_span: Span) -> ModelFinished:
         """Ask the model, with less and less of the conversation as long as it finds that too long."""
+        turn, request, answer = question
         for kept_share in KEPT_SHARES:
             try:
                 return await self._ask(record, answer, request, run_span)
