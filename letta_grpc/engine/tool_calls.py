@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from typing import NamedTuple
 
 from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.completions import ToolDefinition
@@ -24,6 +25,13 @@ _MAX_CONFLICTS = 50
 _LOST = "Error: the server stopped while this tool ran. It may have had its effect; it was not run again."
 _SHADOWED = "Error: this tool is the client's to run by now; the server did not run it."
 _CONFLICT = "Error: others keep changing the same memory block. Try again later."
+
+
+class _Runnable(NamedTuple):
+    """A call that is to run."""
+
+    call: ToolCall
+    tool: ToolDefinition
 
 
 class ToolCalls:
@@ -51,33 +59,23 @@ class ToolCalls:
         return step
 
     async def _run_group(self, record: RunRecord, turn: Turn, calls: Sequence[ToolCall], limit: int) -> None:
-        toolbox, runnable = turn.toolbox, []
+        runnable = []
         for call in calls:
-            definition = toolbox.definitions.get(call.name)
-            if record.batch and (returned := record.batch.given_return(call.id)):
+            if returned := _without_running(record, turn, call):
                 await record.write_return(returned, ())
-            elif definition is None:
-                await record.write_return(_error(call, _not_attached(call, toolbox)), ())
-            elif record.progress.begun[call.id] and not definition.idempotent:
-                await record.write_return(_error(call, _LOST), ())
-            elif refusal := turn.refusal(record, call):
-                await record.write_return(_error(call, refusal), ())
-            elif call.name in toolbox.client_tools:
-                # It was approved as the server's; the answer brought a tool of the client's by its name.
-                await record.write_return(_error(call, _SHADOWED), ())
             else:
-                runnable.append((call, definition))
+                runnable.append(_Runnable(call, turn.toolbox.definitions[call.name]))
         if runnable:
             # Apart from the starts: those the journal refuses once the run is being cancelled, the answer it never does.
             record.write_soon()
-        together = [(call, definition) for call, definition in runnable if definition.parallel]
-        for batch in (together, *([one] for one in runnable if not one[1].parallel)):
+        together = [each for each in runnable if each.tool.parallel]
+        for batch in (together, *([each] for each in runnable if not each.tool.parallel)):
             if batch:
-                await record.write(*(ToolExecutionStarted(call.id) for call, _ in batch))
-                await _side_by_side(*(self._run(record, call, definition, toolbox, limit) for call, definition in batch))
+                await record.write(*(ToolExecutionStarted(each.call.id) for each in batch))
+                await _side_by_side(*(self._run(record, each, turn.toolbox, limit) for each in batch))
 
-    async def _run(self, record: RunRecord, call: ToolCall, definition: ToolDefinition, toolbox: Toolbox, limit: int) -> None:
-        run = record.run
+    async def _run(self, record: RunRecord, runnable: _Runnable, toolbox: Toolbox, limit: int) -> None:
+        run, (call, definition) = record.run, runnable
         context = ToolContext(
             agent_id=run.agent_id,
             conversation_id=run.conversation_id,
@@ -111,6 +109,23 @@ class ToolCalls:
         finally:
             # Also of a tool that was cancelled: what it wrote is shown, and all of it before its return.
             output.close()
+
+
+def _without_running(record: RunRecord, turn: Turn, call: ToolCall) -> ToolReturn | None:
+    """Return what a call gets without being run, None for one that is to run."""
+    toolbox, definition = turn.toolbox, turn.toolbox.definitions.get(call.name)
+    if record.batch and (given := record.batch.given_return(call.id)):
+        return given
+    if definition is None:
+        return _error(call, _not_attached(call, toolbox))
+    if record.progress.begun[call.id] and not definition.idempotent:
+        return _error(call, _LOST)
+    if refusal := turn.refusal(record, call):
+        return _error(call, refusal)
+    if call.name in toolbox.client_tools:
+        # It was approved as the server's; the answer brought a tool of the client's by its name.
+        return _error(call, _SHADOWED)
+    return None
 
 
 def _error(call: ToolCall, text: str) -> ToolReturn:
