@@ -29,10 +29,10 @@ from letta_grpc.engine.children import Children
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
 from letta_grpc.engine.graces import Graces
 from letta_grpc.engine.loop import AgentLoop
+from letta_grpc.engine.progress import progress_of
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.sleeptime import SleeptimeWork, is_counted
-from letta_grpc.engine.standing import progress_of
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Admit, Claim, Journal, Lease, Leases, Start
