@@ -21,10 +21,10 @@ from letta_grpc.app.parts import (
     images_of,
     keys_of,
     mcp_policy_of,
-    meanings_of,
     open_database,
     providers_of,
     sandbox_of,
+    semantic_search_of,
 )
 from letta_grpc.app.readiness import WatchedLeases
 from letta_grpc.app.stores import Stores
@@ -99,8 +99,8 @@ async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator
         sandbox = sandbox_of(settings)
         stack.push_async_callback(sandbox.aclose)
         stores = Stores(database)
-        meanings = meanings_of(stack, settings, database, clock)
-        archive = Archive(passages=stores.passages, words=stores.passages, meanings=meanings, clock=clock)
+        semantic = semantic_search_of(stack, settings, database, clock)
+        archive = Archive(passages=stores.passages, words=stores.passages, semantic=semantic, clock=clock)
         mcp = await stack.enter_async_context(McpConnections(mcp_policy_of(settings)))
         own_tools = BuiltinTools(
             memory=stores.memory,

@@ -18,7 +18,7 @@ from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
 from letta_grpc.adapters.web_callbacks import WebCallbacks
 from letta_grpc.adapters.web_images import WebImages
 from letta_grpc.app.failures import StartupError, unusable
-from letta_grpc.engine.meanings import Meanings
+from letta_grpc.engine.semantic_search import SemanticSearch
 from letta_grpc.ports.clock import Clock
 from letta_grpc.settings import WELL_KNOWN_PROVIDERS, Provider, Settings
 from letta_grpc.transport.certificates import RenewableTls
@@ -95,7 +95,9 @@ def embedding_model_of(settings: Settings) -> tuple[str, str] | None:
     return name, model
 
 
-def meanings_of(stack: AsyncExitStack, settings: Settings, database: SqliteDatabase, clock: Clock) -> Meanings | None:
+def semantic_search_of(
+    stack: AsyncExitStack, settings: Settings, database: SqliteDatabase, clock: Clock
+) -> SemanticSearch | None:
     """Return the search by meaning, None without a model for it. Raises StartupError."""
     chosen = embedding_model_of(settings)
     if chosen is None:
@@ -103,7 +105,7 @@ def meanings_of(stack: AsyncExitStack, settings: Settings, database: SqliteDatab
     name, model = chosen
     embeddings = OpenAIEmbeddings(_endpoint(name, settings.providers[name]), model)
     stack.push_async_callback(embeddings.close)
-    return Meanings(embeddings, SqlPassageVectors(database), clock)
+    return SemanticSearch(embeddings, SqlPassageVectors(database), clock)
 
 
 def _allowed(settings: Settings, chosen: bool | None) -> bool:  # noqa: FBT001 - a setting's value

@@ -7,7 +7,7 @@ from letta_grpc.domain.errors import InvalidRequest, PassageNotFound
 from letta_grpc.domain.ids import AgentId, PassageId, new_passage_id
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.passages import MAX_RESULTS, Passage, SearchMode
-from letta_grpc.engine.meanings import Meanings
+from letta_grpc.engine.semantic_search import SemanticSearch
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.search import PassageSearch
 from letta_grpc.ports.stores import PassageStore
@@ -17,14 +17,14 @@ _RANK_OFFSET = 60
 
 
 class Archive:
-    """The use cases of archives. Without `meanings` notes are found by their words alone."""
+    """The use cases of archives. Without a semantic search notes are found by their words alone."""
 
     def __init__(
-        self, *, passages: PassageStore, words: PassageSearch, meanings: Meanings | None = None, clock: Clock
+        self, *, passages: PassageStore, words: PassageSearch, semantic: SemanticSearch | None = None, clock: Clock
     ) -> None:
         self._passages = passages
         self._words = words
-        self._meanings = meanings
+        self._semantic = semantic
         self._clock = clock
 
     async def create(self, agent_id: AgentId, text: str, tags: Sequence[str]) -> Passage:
@@ -58,23 +58,23 @@ class Archive:
         By meaning: InvalidRequest without an embedding model or a query, EmbeddingsFailed. By the best way there is: a model
         that fails is passed over.
         """
-        if mode is SearchMode.WORDS or (mode is SearchMode.BEST and not (self._meanings and query.strip())):
+        if mode is SearchMode.WORDS or (mode is SearchMode.BEST and not (self._semantic and query.strip())):
             return await self._words.search(agent_id, query, tags, limit)
-        if self._meanings is None:
+        if self._semantic is None:
             rule = "this server has no embedding model: notes are found by their words; set LETTA_GRPC_EMBEDDING_MODEL"
             raise InvalidRequest(fields={"mode": rule})
         if not query.strip():
             raise InvalidRequest(fields={"query": "must not be empty where notes are searched by meaning"})
         if mode is SearchMode.MEANING:
-            near = await self._meanings.nearest(agent_id, query, tags, limit)
+            near = await self._semantic.nearest(agent_id, query, tags, limit)
             return await self._read(agent_id, near, {})
-        return await self._by_both(self._meanings, agent_id, query, tags, limit)
+        return await self._by_both(self._semantic, agent_id, query, tags, limit)
 
     async def _by_both(
-        self, meanings: Meanings, agent_id: AgentId, query: str, tags: Sequence[str], limit: int
+        self, semantic: SemanticSearch, agent_id: AgentId, query: str, tags: Sequence[str], limit: int
     ) -> tuple[Passage, ...]:
         worded = {note.id: note for note in await self._words.search(agent_id, query, tags, MAX_RESULTS)}
-        near = await meanings.find_nearest(agent_id, query, tags, MAX_RESULTS)
+        near = await semantic.find_nearest(agent_id, query, tags, MAX_RESULTS)
         return await self._read(agent_id, fused(list(worded), near)[:limit], worded)
 
     async def _read(

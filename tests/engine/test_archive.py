@@ -15,7 +15,7 @@ from letta_grpc.domain.ids import AgentId, PassageId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.passages import Passage, SearchMode
 from letta_grpc.engine.archive import Archive, fused
-from letta_grpc.engine.meanings import Meanings
+from letta_grpc.engine.semantic_search import SemanticSearch
 from letta_grpc.ports.embeddings import TextRefusedError
 from letta_grpc.ports.search import PassageVectors
 from letta_grpc.testing.clocks import FakeClock
@@ -61,8 +61,8 @@ class Desk:
         self.archive = self.with_vectors(database.passage_vectors)
 
     def with_vectors(self, vectors: PassageVectors, patience_seconds: float = 10.0) -> Archive:
-        meanings = Meanings(self.model, vectors, self.clock, patience_seconds=patience_seconds)
-        return Archive(passages=self.database.passages, words=self.database.passages, meanings=meanings, clock=self.clock)
+        semantic = SemanticSearch(self.model, vectors, self.clock, patience_seconds=patience_seconds)
+        return Archive(passages=self.database.passages, words=self.database.passages, semantic=semantic, clock=self.clock)
 
     async def note(self, text: str, *tags: str) -> Passage:
         return await self.archive.create(self.agent.id, text, tags)

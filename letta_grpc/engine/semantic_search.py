@@ -1,4 +1,4 @@
-"""What notes mean: their vectors are made when a search needs them, so that keeping a note costs nothing and loses none."""
+"""Finding notes by meaning: vectors are made when a search needs them, so that keeping a note costs nothing and loses none."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ _ASIDE = timedelta(hours=1)
 logger = logging.getLogger(__name__)
 
 
-class Meanings:
+class SemanticSearch:
     """Finds notes by what they mean."""
 
     def __init__(
