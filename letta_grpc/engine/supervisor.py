@@ -26,8 +26,8 @@ from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, Run, RunSpec, RunState
 from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.children import Children
+from letta_grpc.engine.disconnects import Disconnects
 from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
-from letta_grpc.engine.graces import Graces
 from letta_grpc.engine.loop import AgentLoop
 from letta_grpc.engine.progress import progress_of
 from letta_grpc.engine.readers import Readers
@@ -88,7 +88,7 @@ class Supervisor:
         self._event_retention = event_retention
         self._group = asyncio.TaskGroup()
         self._runs: dict[RunId, Active] = {}
-        self._graces = Graces(group=self._group, readers=readers, clock=clock, cancel=self.cancel)
+        self._disconnects = Disconnects(group=self._group, readers=readers, clock=clock, cancel=self.cancel)
         self._busy: dict[ConversationId, RunId] = {}
         self._waiting: set[ConversationId] = set()
         self._keepers: list[asyncio.Task[None]] = []
@@ -115,7 +115,7 @@ class Supervisor:
     ) -> None:
         """End all tasks. Open runs stay open, for the next server."""
         self._stopping = True
-        self._graces.close()
+        self._disconnects.close()
         for task in (*self._keepers, *(active.task for active in self._runs.values())):
             task.cancel()
         # A group wraps whatever error passes through it, cancellation alone excepted; this one is not about its tasks.
@@ -162,7 +162,7 @@ class Supervisor:
             self._call_back(claim.spec)
         if not self._stopping and claim.created and claim.run.state is RunState.QUEUED:
             self._waiting.add(claim.run.conversation_id)
-            self._graces.watch(run_id, claim.spec, attempt=claim.run.attempt)
+            self._disconnects.watch(run_id, claim.spec, attempt=claim.run.attempt)
             if claim.interrupts:
                 self._stop(claim.interrupts)
             # The run that it waits for may have ended meanwhile.
@@ -181,7 +181,7 @@ class Supervisor:
         self._stop(run.id)
         if run.id not in self._runs:
             # It ended in the queue, or had ended before.
-            self._graces.ended(run.id)
+            self._disconnects.ended(run.id)
         self._call_back(stored.result().spec)
         if run.state is RunState.INTERRUPTED and run.conversation_id in self._waiting:
             # Its calls wait no longer: what is queued behind them may start.
@@ -204,7 +204,7 @@ class Supervisor:
         task.add_done_callback(lambda task: self._ended(run, task))
         self._runs[run.id] = Active(claim.spec, lease, task)
         self._busy[run.conversation_id] = run.id
-        self._graces.watch(run.id, claim.spec, attempt=lease.attempt)
+        self._disconnects.watch(run.id, claim.spec, attempt=lease.attempt)
 
     async def _supervise(self, claim: Claim, lease: Lease) -> bool:
         """Work on a run to its end; say whether calls of it wait for answers from then on."""
@@ -318,7 +318,7 @@ class Supervisor:
         # The conversation may have its next run already: who saw this one's end has started it before this task was over.
         if self._busy.get(run.conversation_id) == run.id:
             del self._busy[run.conversation_id]
-        self._graces.ended(run.id)
+        self._disconnects.ended(run.id)
         if run.conversation_id in self._waiting and not self._stopping:
             waits_for_answers = not task.cancelled() and not task.exception() and task.result()
             working_off = self._work_off(run.conversation_id, waits_for_answers=waits_for_answers)

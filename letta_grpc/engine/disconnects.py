@@ -17,8 +17,8 @@ _FIRST_READER_SECONDS = 5.0
 _RETURN_SECONDS = 15.0
 
 
-class Graces:
-    """The graces of the runs that this server works on or has queued. They run in the group that they are given."""
+class Disconnects:
+    """Watches the runs that this server works on or has queued. Their graces are tasks of the group that it is given."""
 
     def __init__(
         self, *, group: asyncio.TaskGroup, readers: Readers, clock: Clock, cancel: Callable[[RunId], Awaitable[Run]]
