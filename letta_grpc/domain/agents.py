@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from letta_grpc.domain.blocks import Block
+from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.ids import AgentId, ConversationId, new_conversation_id
-from letta_grpc.domain.names import Name
 from letta_grpc.domain.tool_rules import ToolRule
 
 DEFAULT_CONTEXT_WINDOW = 32_768
@@ -45,7 +45,7 @@ class ModelSettings:
     reasoning_effort: str | None = None
 
 
-class AgentKind(Name):
+class AgentKind(IdentityEnum):
     """How an agent speaks."""
 
     # In plain words; tools beside them; a turn ends when no tool is called.

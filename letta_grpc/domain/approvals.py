@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, ApprovalPending, InvalidRequest
 from letta_grpc.domain.ids import MessageId, RunId, StepId
 from letta_grpc.domain.messages import (
@@ -20,13 +21,12 @@ from letta_grpc.domain.messages import (
     ToolReturnStatus,
     words_in,
 )
-from letta_grpc.domain.names import Name
 from letta_grpc.domain.return_limits import cut_return, share_of
 
 Answer = Approve | Deny | ToolReturn
 
 
-class ActionKind(Name):
+class ActionKind(IdentityEnum):
     """What a call waits for."""
 
     APPROVAL = "approval"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from letta_grpc.domain.agents import ModelSettings
+from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.messages import Message
-from letta_grpc.domain.names import Name
 from letta_grpc.domain.tools import DEFAULT_RETURN_CHAR_LIMIT
 from letta_grpc.domain.usage import Usage
 
@@ -50,7 +50,7 @@ class ModelRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class FinishReason(Name):
+class FinishReason(IdentityEnum):
     """Why the model stopped."""
 
     STOP = "stop"

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.ids import MessageId, RunId, StepId
-from letta_grpc.domain.names import Name
 
 
-class Role(Name):
+class Role(IdentityEnum):
     """Who speaks."""
 
     USER = "user"
@@ -21,7 +21,7 @@ class Role(Name):
     SUMMARY = "summary"
 
 
-class ToolReturnStatus(Name):
+class ToolReturnStatus(IdentityEnum):
     """Whether a tool did what it was asked."""
 
     SUCCESS = "success"

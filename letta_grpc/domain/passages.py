@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.ids import AgentId, PassageId
-from letta_grpc.domain.names import Name
 
 MAX_PASSAGE_CHARACTERS = 20_000
 MAX_PASSAGE_TAGS = 20
@@ -25,7 +25,7 @@ class Passage:
     update_time: datetime
 
 
-class SearchMode(Name):
+class SearchMode(IdentityEnum):
     """How notes are searched."""
 
     # By words and by meaning where there is an embedding model, else by words.

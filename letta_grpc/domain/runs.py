@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from letta_grpc.domain.approvals import ActionKind, PendingAction
 from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.completions import ToolDefinition
+from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import InputMessage
-from letta_grpc.domain.names import Name
 from letta_grpc.domain.usage import Timing, Usage
 
 
-class RunState(Name):
+class RunState(IdentityEnum):
     """Where a run stands."""
 
     QUEUED = "queued"
@@ -34,7 +34,7 @@ FINAL_STATES = frozenset({RunState.COMPLETED, RunState.INTERRUPTED, RunState.FAI
 OPEN_STATES = frozenset(RunState) - FINAL_STATES
 
 
-class StopReason(Name):
+class StopReason(IdentityEnum):
     """Why a run ended."""
 
     END_TURN = "end_turn"
@@ -52,7 +52,7 @@ class StopReason(Name):
     INTERNAL_ERROR = "internal_error"
 
 
-class ConflictPolicy(Name):
+class ConflictPolicy(IdentityEnum):
     """What happens to a start while its conversation has an active run."""
 
     REJECT = "reject"
@@ -60,14 +60,14 @@ class ConflictPolicy(Name):
     INTERRUPT = "interrupt"
 
 
-class DisconnectPolicy(Name):
+class DisconnectPolicy(IdentityEnum):
     """What happens to a run that nobody reads."""
 
     CONTINUE = "continue"
     CANCEL = "cancel"
 
 
-class RunKind(Name):
+class RunKind(IdentityEnum):
     """What a run is for."""
 
     # The agent answers its input.
@@ -84,7 +84,7 @@ class RunKind(Name):
 TURN_KINDS = frozenset({RunKind.TURN, RunKind.CAPTURE})
 
 
-class CompactionMode(Name):
+class CompactionMode(IdentityEnum):
     """What a COMPACTION run leaves in the context."""
 
     # A summary and the newest messages.

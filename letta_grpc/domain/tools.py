@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from letta_grpc.domain.agents import Agent
+from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import McpServerId, ToolId
-from letta_grpc.domain.names import Name
 
 DEFAULT_RETURN_CHAR_LIMIT = 50_000
 DEFAULT_TOOL_TIMEOUT_SECONDS = 60.0
@@ -15,7 +15,7 @@ DEFAULT_TOOL_TIMEOUT_SECONDS = 60.0
 MAX_AGENT_TOOLS = 64
 
 
-class OutputStream(Name):
+class OutputStream(IdentityEnum):
     """Where a tool writes while it runs."""
 
     STDOUT = "stdout"

@@ -3,6 +3,7 @@
 Rule: every event of a run is a row of TRANSITIONS; nothing else compares phases.
 """
 
+from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.events import (
     ApprovalRequested,
     ChildRunStarted,
@@ -23,10 +24,9 @@ from letta_grpc.domain.events import (
     ToolOutputDelta,
     ToolReturned,
 )
-from letta_grpc.domain.names import Name
 
 
-class Phase(Name):
+class Phase(IdentityEnum):
     """Where a run stands between two events."""
 
     QUEUED = "queued"

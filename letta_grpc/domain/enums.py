@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Name(Enum):
+class IdentityEnum(Enum):
     """An enum whose members are looked up in tables all the time.
 
     Members are compared by identity, so they may be hashed by it too; an Enum's own hash is a Python function.
