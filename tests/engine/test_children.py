@@ -146,7 +146,7 @@ async def test_a_child_that_is_being_started_as_its_parent_is_cancelled_is_ended
     tools = Asking()
     async with engine(tools=tools) as house, asyncio.timeout(5):
         other, begun = await another(house), asyncio.Event()
-        children = house.supervisor._children  # noqa: SLF001 - its journal is slow from now on
+        children = house.children  # Its journal is slow from now on.
         claim, stored = children.claim, asyncio.get_running_loop().create_future()
         wishes: list[tuple[Start, Admit]] = []
 
@@ -203,7 +203,7 @@ async def test_a_run_ends_also_if_its_children_cannot_be_found(caplog: pytest.Lo
         house.model.turns += [call("ask"), [asyncio.Event()]]
         run = await house.start()
         await house.model.reached.wait()
-        house.supervisor._children.waited_for = unavailable  # type: ignore[method-assign,assignment]  # noqa: SLF001 - a store that fails from now on
+        house.children.waited_for = unavailable  # type: ignore[method-assign,assignment]  # a store that fails from now on
         await house.runs.cancel(run.id)
         assert end(await house.events(run.id)).state is RunState.CANCELLED
         assert "could not be found" in caplog.text
@@ -217,7 +217,7 @@ async def test_to_be_cancelled_once_more_disturbs_no_run_that_ends_its_children(
     tools = Asking()
     async with engine(tools=tools) as house, asyncio.timeout(5):
         other, asked, may_tell = await another(house), asyncio.Event(), asyncio.Event()
-        children = house.supervisor._children  # noqa: SLF001 - its store is slow from now on
+        children = house.children  # Its store is slow from now on.
         waited_for = children.waited_for
 
         async def slow(run_id: RunId) -> list[RunId]:
@@ -250,7 +250,7 @@ async def test_a_server_that_stops_leaves_the_ending_of_children_to_the_next_one
             await may_tell.wait()
             return []
 
-        house.supervisor._children.waited_for = slow  # type: ignore[method-assign,assignment]  # noqa: SLF001 - a slow store
+        house.children.waited_for = slow  # type: ignore[method-assign,assignment]  # a slow store
         tools.asks.append(asking(other))
         house.model.turns += [call("ask"), [asyncio.Event()]]
         run = await house.start()

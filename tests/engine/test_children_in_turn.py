@@ -142,8 +142,8 @@ async def test_who_waits_for_a_run_that_has_not_begun_is_waited_for() -> None:
 
 def nobody_at_work(house: Engine, agent: Agent) -> asyncio.Event:
     """Let an agent look as it does for a moment between two of its runs. Returns what is set once that was seen."""
-    children, looked = house.supervisor._children, asyncio.Event()  # noqa: SLF001 - the moment is too short to be met
-    at_work = children._at_work  # noqa: SLF001 - as above
+    children, looked = house.children, asyncio.Event()
+    at_work = children._at_work  # noqa: SLF001 - the moment is too short to be met
 
     async def between(conversation_id: ConversationId) -> Run | None:
         if conversation_id in {run.conversation_id for run in await open_runs(house, agent)}:

@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from letta_grpc.domain.ids import new_run_id
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, DisconnectPolicy, RunState, StopReason
-from letta_grpc.ports.journal import Change, Journal, Lease
+from letta_grpc.ports.journal import Change, Lease
 from tests.requirements.registry import requirement
 from tests.support.engine import DONE, DirectedModel, DirectedTools, Engine, call, end, engine, kinds, of, say
 
@@ -36,14 +36,6 @@ class Gate:
             self.stopped = True
             raise
         return "opened"
-
-
-class Relay:
-    """A journal whose appends go another way."""
-
-    def __init__(self, inner: Journal, append: Callable[..., Future[None]]) -> None:
-        self.claim, self.request_cancel, self.fork = inner.claim, inner.request_cancel, inner.fork
-        self.append = append
 
 
 @pytest.fixture
@@ -131,16 +123,16 @@ async def test_the_journal_stops_a_tool_when_another_server_has_stored_the_cance
 async def test_a_run_that_is_cancelled_twice_while_a_return_is_being_stored_waits_for_what_becomes_of_that(
     house: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal, storing, stored = house.database.journal, asyncio.Event(), asyncio.get_running_loop().create_future()
+    as_ever, storing, stored = house.database.journal.append, asyncio.Event(), asyncio.get_running_loop().create_future()
 
     def append(lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
-        future = journal.append(lease, events, changes)
+        future = as_ever(lease, events, changes)
         if not of(ToolReturned, list(events)) or storing.is_set():
             return future
         storing.set()
         return stored
 
-    monkeypatch.setattr(house.supervisor, "_journal", Relay(journal, append))
+    monkeypatch.setattr(house.database.journal, "append", append)
     house.model.turns += [call("nothing")]
     run = await house.start()
     await storing.wait()

@@ -333,12 +333,11 @@ async def test_usage_and_timing_are_told_at_step_and_run(house: Engine) -> None:
     assert (ended.timing.time_to_first_token, ended.timing.total, ended.timing.tokens_per_second) == (0, 2, 1)
 
 
-async def test_a_models_call_carries_the_trace_that_it_belongs_to(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_models_call_carries_the_trace_that_it_belongs_to() -> None:
     class Traced(NoTracing):
         def headers(self) -> Mapping[str, str]:
             return {"traceparent": "00-1-2-01"}
 
-    async with asyncio.timeout(10), engine() as house:
-        monkeypatch.setattr(house.supervisor._loop, "_tracing", Traced())  # noqa: SLF001 - a collaborator of a running engine
+    async with asyncio.timeout(10), engine(tracing=Traced()) as house:
         await house.play(say("hi"))
     assert house.model.asked[0].headers == {"traceparent": "00-1-2-01"}

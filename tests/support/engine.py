@@ -186,6 +186,7 @@ class Engine:
     model: DirectedModel
     tools: DirectedTools
     readers: Readers
+    children: Children
     supervisor: Supervisor
     runs: Runs
     agents: Agents
@@ -289,4 +290,4 @@ async def engine(
     )
     agent = agent or await agents.create(NewAgent(model="test/model"))
     async with supervisor:
-        yield Engine(clock, codec, database, model, tools, readers, supervisor, runs, agents, agent)
+        yield Engine(clock, codec, database, model, tools, readers, children, supervisor, runs, agents, agent)
