@@ -5,8 +5,9 @@ started. Whom a run waits for is read from the stored runs, so its end reaches t
 """
 
 import asyncio
+import logging
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Never
@@ -27,6 +28,8 @@ from letta_grpc.ports.models import Models
 from letta_grpc.ports.stores import HistoryStore, RunFilter, RunStore
 from letta_grpc.ports.tracing import Tracing
 
+logger = logging.getLogger(__name__)
+
 # Runs above a run. A longer chain of agents that call agents has lost its way.
 MAX_DEPTH = 8
 _PAGE_BYTES = 256 * 1024
@@ -34,17 +37,18 @@ _OPEN = tuple(OPEN_STATES)
 _NOTE = "The next message does not come from a person but from the agent {agent_id}, which reads what you answer."
 
 
-def _nobody(start: Start, admit: Admit) -> Never:  # noqa: ARG001 - the shape of a claim
+def _nobody(*_: object) -> Never:
     raise RuntimeError("no supervisor has taken these children on")
 
 
 class Children:
-    """Starts child runs, and knows whom a run waits for. `claim` is the supervisor's, which sets it."""
+    """Starts child runs, and knows whom a run waits for. `claim` and `cancel` are the supervisor's, which sets them."""
 
     def __init__(
         self, *, runs: RunStore, history: HistoryStore, log: EventLog, models: Models, clock: Clock, tracing: Tracing
     ) -> None:
         self.claim: Callable[[Start, Admit], Future[Claim]] = _nobody
+        self.cancel: Callable[[RunId], Awaitable[Run]] = _nobody
         self.runs = runs
         self.history = history
         self.log = log
@@ -61,6 +65,19 @@ class Children:
         where = RunFilter(parent_run_id=run_id, states=_OPEN, background=False)
         found = await self.runs.list(PageRequest(size=MAX_PAGE_SIZE), where)
         return [run.id for run in found.items if run.parent_run_ids[-1] == run_id]
+
+    async def cancel_waited_for(self, run_id: RunId) -> None:
+        """Cancel the open runs that a run's tools wait for. One that cannot be cancelled does not keep the others."""
+        try:
+            child_ids = await self.waited_for(run_id)
+        except Exception:
+            logger.exception("the runs that a run waits for could not be found", extra={"run_id": run_id})
+            return
+        for child_id in child_ids:
+            try:
+                await self.cancel(child_id)
+            except Exception:
+                logger.exception("a run that another waits for could not be ended", extra={"run_id": child_id})
 
     async def until_its_turn(self, run_id: RunId) -> None:
         """Wait while others are at work in a queued run's conversation. Raises InvalidRequest if that could last for ever."""

@@ -7,29 +7,19 @@ drains it begins with nothing that can wait for the next one: its stop would cut
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from letta_grpc.domain.errors import (
-    ApprovalExpired,
-    ApprovalPending,
-    CancelRequested,
-    LeaseLost,
-    LettaError,
-    RunLost,
-    RunTimeout,
-    StoreUnavailable,
-)
+from letta_grpc.domain.errors import ApprovalExpired, ApprovalPending
 from letta_grpc.domain.ids import ConversationId, RunId
-from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, Run, RunSpec, RunState
+from letta_grpc.domain.runs import Run, RunSpec, RunState
+from letta_grpc.engine.attempts import Attempt, Attempts
 from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.children import Children
 from letta_grpc.engine.disconnects import Disconnects
-from letta_grpc.engine.ends import CANCELLED, RunEnd, crashed, failed
+from letta_grpc.engine.ends import RunEnd
 from letta_grpc.engine.loop import AgentLoop
-from letta_grpc.engine.progress import progress_of
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.sleeptime import SleeptimeWork, is_counted
@@ -37,19 +27,9 @@ from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Admit, Claim, Journal, Lease, Leases, Start
 from letta_grpc.ports.log import EventLog
-from letta_grpc.ports.tracing import Span, Tracing
+from letta_grpc.ports.tracing import Tracing
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Active:
-    """A run that this server works on, until it is told that its lease is lost."""
-
-    spec: RunSpec
-    lease: Lease
-    task: asyncio.Task[bool]
-    is_lost: bool = False
 
 
 class Supervisor:
@@ -72,22 +52,29 @@ class Supervisor:
         lease_seconds: float = 30.0,
         event_retention: timedelta = timedelta(hours=24),
     ) -> None:
-        self._loop = loop
-        self._children = children
-        children.claim = self._claim
+        children.claim, children.cancel = self._claim, self.cancel
         self._sleeptime = sleeptime
         self._callbacks = callbacks
         self._journal = journal
         self._leases = leases
         self._log = log
-        self._codec = codec
         self._readers = readers
         self._clock = clock
-        self._tracing = tracing
         self._lease_seconds = lease_seconds
         self._event_retention = event_retention
         self._group = asyncio.TaskGroup()
-        self._runs: dict[RunId, Active] = {}
+        self._runs: dict[RunId, Attempt] = {}
+        self._attempts = Attempts(
+            group=self._group,
+            loop=loop,
+            children=children,
+            journal=journal,
+            log=log,
+            codec=codec,
+            clock=clock,
+            tracing=tracing,
+            look_after=self._look_after,
+        )
         self._disconnects = Disconnects(group=self._group, readers=readers, clock=clock, cancel=self.cancel)
         self._busy: dict[ConversationId, RunId] = {}
         self._waiting: set[ConversationId] = set()
@@ -116,8 +103,10 @@ class Supervisor:
         """End all tasks. Open runs stay open, for the next server."""
         self._stopping = True
         self._disconnects.close()
-        for task in (*self._keepers, *(active.task for active in self._runs.values())):
-            task.cancel()
+        for keeper in self._keepers:
+            keeper.cancel()
+        for attempt in self._runs.values():
+            attempt.leave()
         # A group wraps whatever error passes through it, cancellation alone excepted; this one is not about its tasks.
         passing = (kind, error, trace) if isinstance(error, asyncio.CancelledError) else (None, None, None)
         await self._group.__aexit__(*passing)
@@ -130,7 +119,7 @@ class Supervisor:
     async def idle(self) -> None:
         """Return once no run is being worked on."""
         while self._runs:
-            await asyncio.wait([active.task for active in self._runs.values()])
+            await asyncio.wait([attempt.task for attempt in self._runs.values()])
 
     async def start(self, start: Start, admit: Admit) -> Run:
         """Claim a run and begin to work on it, both or neither, also if the caller is cancelled meanwhile."""
@@ -189,87 +178,22 @@ class Supervisor:
 
     def _drop(self, run_id: RunId) -> None:
         """End the task of a run that was granted and could not be stored: there is nothing to write the end of."""
-        if active := self._runs.pop(run_id, None):
-            active.task.cancel()
+        if attempt := self._runs.pop(run_id, None):
+            attempt.leave()
 
     def _stop(self, run_id: RunId) -> None:
-        if active := self._runs.get(run_id):
+        if attempt := self._runs.get(run_id):
             # Not at once: a task that is cancelled before its first step never gets to write the end of its run.
-            asyncio.get_running_loop().call_soon(active.task.cancel)
+            asyncio.get_running_loop().call_soon(attempt.task.cancel)
 
     def _begin(self, claim: Claim, lease: Lease) -> None:
         run = claim.run
-        task: asyncio.Task[bool] = self._group.create_task(self._supervise(claim, lease), name=run.id)
+        self._runs[run.id] = attempt = Attempt(claim.spec, lease)
+        attempt.task = self._group.create_task(self._attempts.make(attempt, claim), name=run.id)
         # Not a `finally` of the task: one that is cancelled before its first step never gets there.
-        task.add_done_callback(lambda task: self._ended(run, task))
-        self._runs[run.id] = Active(claim.spec, lease, task)
+        attempt.task.add_done_callback(lambda task: self._ended(run, task))
         self._busy[run.conversation_id] = run.id
         self._disconnects.watch(run.id, claim.spec, attempt=lease.attempt)
-
-    async def _supervise(self, claim: Claim, lease: Lease) -> bool:
-        """Work on a run to its end; say whether calls of it wait for answers from then on."""
-        run = claim.run
-        try:
-            record = await self._record(claim, lease)
-            # A run may wait for long: of what it began with it holds only what it still needs.
-            del claim
-            return await self._work(record)
-        except LeaseLost:
-            logger.warning("run was taken over by another server", extra={"run_id": run.id})
-        except StoreUnavailable:
-            logger.warning("run is left open: the store failed", extra={"run_id": run.id}, exc_info=True)
-        except Exception:
-            logger.exception("run is left open: its end could not be written", extra={"run_id": run.id})
-        return False
-
-    def _is_left(self, run: Run) -> bool:
-        """Say whether a cancelled run is not to be ended: it stays open for who takes it over, or was never stored."""
-        active = self._runs.get(run.id)
-        return self._stopping or active is None or active.is_lost
-
-    async def _record(self, claim: Claim, lease: Lease) -> RunRecord:
-        while True:
-            try:
-                progress = await progress_of(claim, lease, self._log, self._codec)
-                return RunRecord(claim, lease, progress, self._journal, self._clock)
-            except asyncio.CancelledError:
-                if self._is_left(claim.run):
-                    raise
-                # Only who knows how far the run has come can write its end.
-                claim = replace(claim, cancel_requested=True)
-
-    async def _work(self, record: RunRecord) -> bool:
-        with self._tracing.run(record.run, record.traceparent) as span:
-            limit = asyncio.timeout(record.time_left().total_seconds())
-            try:
-                async with limit:
-                    end = await self._end_of(record, span)
-            except asyncio.CancelledError:
-                if self._is_left(record.run):
-                    raise
-                end = CANCELLED
-            except CancelRequested:
-                end = CANCELLED
-            except TimeoutError:
-                end = failed(RunTimeout()) if limit.expired() else crashed()
-            except (LeaseLost, StoreUnavailable):
-                raise
-            except LettaError as error:
-                end = failed(error)
-            except Exception:
-                logger.exception("run crashed", extra={"run_id": record.run.id})
-                end = crashed()
-            if end.error:
-                span.fail(end.error.reason)
-                # Callers are told, too; an operator sees here that a key has expired, or a provider is gone.
-                told = {"run_id": record.run.id, "agent_id": record.run.agent_id, "reason": end.error.reason}
-                logger.warning("run failed: %s", end.error.message, extra=told)
-            if record.progress.open_calls:
-                await self._end_children(record)
-            await record.finish(end)
-            self._look_after(record, end)
-            span.used(record.progress.usage)
-            return bool(end.pending_actions)
 
     def _look_after(self, record: RunRecord, end: RunEnd) -> None:
         """Begin, beside everything else, with the background work that may be due after a turn."""
@@ -278,43 +202,13 @@ class Supervisor:
         if is_due and not self._readers.is_draining:
             self._group.create_task(self._sleeptime.start_due(run.agent_id, self.start), name=f"sleeptime of {run.agent_id}")
 
-    async def _end_children(self, record: RunRecord) -> None:
-        """Ask the runs to end that this one's tools wait for, durably: each does the same for its own when it ends."""
-        ending = self._group.create_task(self._cancel_children(record.run.id), name=f"children of {record.run.id}")
-        while not ending.done():
-            try:
-                await asyncio.wait([ending])
-            except asyncio.CancelledError:
-                # To be cancelled once more changes nothing.
-                if self._is_left(record.run):
-                    raise
-
-    async def _cancel_children(self, run_id: RunId) -> None:
-        try:
-            child_ids = await self._children.waited_for(run_id)
-        except Exception:
-            logger.exception("the runs that a run waits for could not be found", extra={"run_id": run_id})
-            return
-        for child_id in child_ids:
-            try:
-                await self.cancel(child_id)
-            except Exception:
-                logger.exception("a run that another waits for could not be ended", extra={"run_id": child_id})
-
-    async def _end_of(self, record: RunRecord, span: Span) -> RunEnd:
-        if record.cancel_requested:
-            return CANCELLED
-        if record.progress.attempts_without_progress >= MAX_ATTEMPTS_WITHOUT_PROGRESS:
-            raise RunLost(attempts=str(record.lease.attempt))
-        return await self._loop.run(record, span)
-
     def _call_back(self, spec: RunSpec) -> None:
         if spec.callback_url:
             self._callbacks.wake()
 
     def _ended(self, run: Run, task: asyncio.Task[bool]) -> None:
-        if active := self._runs.pop(run.id, None):
-            self._call_back(active.spec)
+        if attempt := self._runs.pop(run.id, None):
+            self._call_back(attempt.spec)
         # The conversation may have its next run already: who saw this one's end has started it before this task was over.
         if self._busy.get(run.conversation_id) == run.id:
             del self._busy[run.conversation_id]
@@ -366,12 +260,11 @@ class Supervisor:
             logger.exception("what is left or waits could not be picked up, and is looked for again")
 
     async def _renew(self) -> None:
-        leases = [active.lease for active in self._runs.values()]
+        leases = [attempt.lease for attempt in self._runs.values()]
         for lease in await self._leases.renew(leases, self._clock.now() + timedelta(seconds=self._lease_seconds)):
-            if active := self._runs.get(lease.run_id):
+            if attempt := self._runs.get(lease.run_id):
                 logger.warning("run was taken over by another server", extra={"run_id": lease.run_id})
-                active.is_lost = True
-                active.task.cancel()
+                attempt.leave()
 
     async def _take_over(self) -> None:
         for claim in await self._leases.take_over(self._clock.now(), frozenset(self._runs)):

@@ -92,7 +92,8 @@ class FragileLeases:
 @pytest.fixture
 def journal(house: Engine) -> FragileJournal:
     fragile = FragileJournal(house.database.journal)
-    house.supervisor._journal = fragile  # noqa: SLF001 - the test breaks a collaborator of a running engine
+    supervisor = house.supervisor
+    supervisor._journal = supervisor._attempts._journal = fragile  # noqa: SLF001 - the test breaks a collaborator of a running engine
     return fragile
 
 
@@ -121,9 +122,9 @@ async def test_a_run_that_could_not_be_stored_after_all_ends_without_a_word(hous
         starting = group.create_task(_refused(house))
         await house.model.reached.wait()
         assert not starting.done()
-        ((run_id, active),) = house.supervisor._runs.items()  # noqa: SLF001 - nobody has been told of the run yet
+        ((run_id, attempt),) = house.supervisor._runs.items()  # noqa: SLF001 - nobody has been told of the run yet
         journal.claimed.set_exception(StoreUnavailable())
-    await asyncio.wait([active.task])
+    await asyncio.wait([attempt.task])
     assert (house.supervisor.active, house.model.closed) == (0, 1)
     assert (await house.runs.get(run_id)).state is RunState.RUNNING
 
