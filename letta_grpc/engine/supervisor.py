@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from letta_grpc.domain.errors import ApprovalExpired, ApprovalPending
-from letta_grpc.domain.ids import ConversationId, RunId
+from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import Run, RunSpec, RunState
 from letta_grpc.engine.attempts import Attempt, Attempts
 from letta_grpc.engine.callbacks import Callbacks
@@ -20,6 +20,7 @@ from letta_grpc.engine.children import Children
 from letta_grpc.engine.disconnects import Disconnects
 from letta_grpc.engine.ends import RunEnd
 from letta_grpc.engine.loop import AgentLoop
+from letta_grpc.engine.queues import Queues
 from letta_grpc.engine.readers import Readers
 from letta_grpc.engine.record import RunRecord
 from letta_grpc.engine.sleeptime import SleeptimeWork, is_counted
@@ -76,8 +77,7 @@ class Supervisor:
             look_after=self._look_after,
         )
         self._disconnects = Disconnects(group=self._group, readers=readers, clock=clock, cancel=self.cancel)
-        self._busy: dict[ConversationId, RunId] = {}
-        self._waiting: set[ConversationId] = set()
+        self._queues = Queues(group=self._group, leases=leases, readers=readers, begin=self._granted)
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -103,6 +103,7 @@ class Supervisor:
         """End all tasks. Open runs stay open, for the next server."""
         self._stopping = True
         self._disconnects.close()
+        self._queues.close()
         for keeper in self._keepers:
             keeper.cancel()
         for attempt in self._runs.values():
@@ -150,12 +151,12 @@ class Supervisor:
             # An answer that leaves calls open is over at once.
             self._call_back(claim.spec)
         if not self._stopping and claim.created and claim.run.state is RunState.QUEUED:
-            self._waiting.add(claim.run.conversation_id)
+            self._queues.add(claim.run.conversation_id)
             self._disconnects.watch(run_id, claim.spec, attempt=claim.run.attempt)
             if claim.interrupts:
                 self._stop(claim.interrupts)
             # The run that it waits for may have ended meanwhile.
-            self._group.create_task(self._start_next(claim.run.conversation_id), name=f"next in {claim.run.conversation_id}")
+            self._queues.go_on(claim.run.conversation_id)
 
     async def cancel(self, run_id: RunId) -> Run:
         """Store that a run is to end, and end its task. Returns the run as it is."""
@@ -172,9 +173,9 @@ class Supervisor:
             # It ended in the queue, or had ended before.
             self._disconnects.ended(run.id)
         self._call_back(stored.result().spec)
-        if run.state is RunState.INTERRUPTED and run.conversation_id in self._waiting:
+        if run.state is RunState.INTERRUPTED:
             # Its calls wait no longer: what is queued behind them may start.
-            self._group.create_task(self._start_next(run.conversation_id), name=f"next in {run.conversation_id}")
+            self._queues.go_on(run.conversation_id)
 
     def _drop(self, run_id: RunId) -> None:
         """End the task of a run that was granted and could not be stored: there is nothing to write the end of."""
@@ -192,7 +193,7 @@ class Supervisor:
         attempt.task = self._group.create_task(self._attempts.make(attempt, claim), name=run.id)
         # Not a `finally` of the task: one that is cancelled before its first step never gets there.
         attempt.task.add_done_callback(lambda task: self._ended(run, task))
-        self._busy[run.conversation_id] = run.id
+        self._queues.begun(run)
         self._disconnects.watch(run.id, claim.spec, attempt=lease.attempt)
 
     def _look_after(self, record: RunRecord, end: RunEnd) -> None:
@@ -209,33 +210,9 @@ class Supervisor:
     def _ended(self, run: Run, task: asyncio.Task[bool]) -> None:
         if attempt := self._runs.pop(run.id, None):
             self._call_back(attempt.spec)
-        # The conversation may have its next run already: who saw this one's end has started it before this task was over.
-        if self._busy.get(run.conversation_id) == run.id:
-            del self._busy[run.conversation_id]
         self._disconnects.ended(run.id)
-        if run.conversation_id in self._waiting and not self._stopping:
-            waits_for_answers = not task.cancelled() and not task.exception() and task.result()
-            working_off = self._work_off(run.conversation_id, waits_for_answers=waits_for_answers)
-            self._group.create_task(working_off, name=f"next in {run.conversation_id}")
-
-    async def _work_off(self, conversation_id: ConversationId, *, waits_for_answers: bool) -> None:
-        # While anything waits, no start is let past it: so when there is no next run, nothing waits. But for answers all wait.
-        if not await self._start_next(conversation_id) and not waits_for_answers:
-            self._waiting.discard(conversation_id)
-
-    async def _start_next(self, conversation_id: ConversationId) -> bool:
-        """Begin with the conversation's next run if none is active; say whether one is. While the server drains all wait."""
-        if conversation_id in self._busy or self._readers.is_draining:
-            return True
-        try:
-            claim = await self._leases.start_next(conversation_id)
-        except Exception:
-            logger.exception("the next run could not be started", extra={"conversation_id": conversation_id})
-            return True
-        if claim and claim.lease and not self._stopping:
-            self._begin(claim, claim.lease)
-        # Or somebody's start was first.
-        return claim is not None or conversation_id in self._busy
+        waits_for_answers = not task.cancelled() and not task.exception() and task.result()
+        self._queues.ended(run, waits_for_answers=waits_for_answers)
 
     async def _keep_house(self) -> None:
         """Renew leases, pick up what is left, drop expired events."""
@@ -271,16 +248,15 @@ class Supervisor:
             if claim.lease and claim.run.id not in self._runs:
                 logger.info("run is taken over", extra={"run_id": claim.run.id, "attempt": claim.lease.attempt})
                 # What others have queued behind it this server does not know.
-                self._waiting.add(claim.run.conversation_id)
+                self._queues.add(claim.run.conversation_id)
                 self._begin(claim, claim.lease)
         for conversation_id in await self._leases.waiting_conversations():
-            self._waiting.add(conversation_id)
-            await self._start_next(conversation_id)
+            self._queues.add(conversation_id)
+            await self._queues.start_next(conversation_id)
 
     async def _expire_calls(self) -> bool:
         """Deny the calls that have waited too long, and go on with what is queued behind them; say whether there were any."""
         expired = await self._leases.expire_calls(self._clock.now())
         for conversation_id in expired:
-            if conversation_id in self._waiting:
-                await self._start_next(conversation_id)
+            await self._queues.start_next(conversation_id)
         return bool(expired)

@@ -95,7 +95,7 @@ async def test_a_server_that_is_cancelled_during_its_start_leaves_what_it_took_o
 async def test_a_server_does_not_wait_for_a_run_that_is_started_while_it_stops() -> None:
     async with engine() as first:
         leases = SlowLeases(first.database.leases)
-        first.supervisor._leases = leases  # noqa: SLF001 - the test slows a collaborator of a running engine down
+        first.supervisor._queues._leases = leases  # noqa: SLF001 - the test slows a collaborator of a running engine down
         hold = asyncio.Event()
         first.model.turns += [[hold, [DONE]], [asyncio.Event()]]
         await first.start("one")

@@ -100,7 +100,8 @@ def journal(house: Engine) -> FragileJournal:
 @pytest.fixture
 def leases(house: Engine) -> FragileLeases:
     fragile = FragileLeases(house.database.leases)
-    house.supervisor._leases = fragile  # noqa: SLF001 - the test breaks a collaborator of a running engine
+    supervisor = house.supervisor
+    supervisor._leases = supervisor._queues._leases = fragile  # noqa: SLF001 - the test breaks a collaborator of a running engine
     return fragile
 
 
