@@ -6,6 +6,7 @@ Rule: a conversation has at most one open batch, the calls of one step; while it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from letta_grpc.domain.enums import IdentityEnum
 from letta_grpc.domain.errors import ApprovalAlreadyResolved, ApprovalExpired, ApprovalPending, InvalidRequest
@@ -108,6 +109,13 @@ class KnownAnswer:
     run_id: RunId
 
 
+class GivenAnswer(NamedTuple):
+    """An answer as a request brings it: `path` is its place there."""
+
+    path: str
+    answer: Answer
+
+
 def denied_return(tool_call_id: str, reason: str) -> ToolReturn:
     """Return what the model is told of a call that was denied."""
     because = f" User reason: {reason}" if reason else ""
@@ -115,17 +123,19 @@ def denied_return(tool_call_id: str, reason: str) -> ToolReturn:
     return ToolReturn(tool_call_id=tool_call_id, status=ToolReturnStatus.ERROR, text=text)
 
 
-def answers_in(messages: Sequence[InputMessage]) -> dict[str, tuple[str, Answer]]:
-    """Return the answers of an input by tool call, each with its place in it."""
-    answers: dict[str, tuple[str, Answer]] = {}
+def answers_in(messages: Sequence[InputMessage]) -> dict[str, GivenAnswer]:
+    """Return the answers of an input by tool call."""
+    answers: dict[str, GivenAnswer] = {}
     for index, message in enumerate(messages):
         match message:
             case ApprovalInput(decisions=decisions):
                 for place, decision in enumerate(decisions):
-                    answers[decision.tool_call_id] = (f"run.messages[{index}].approval.decisions[{place}]", decision)
+                    path = f"run.messages[{index}].approval.decisions[{place}]"
+                    answers[decision.tool_call_id] = GivenAnswer(path, decision)
             case ReturnsInput(tool_returns=returns):
                 for place, returned in enumerate(returns):
-                    answers[returned.tool_call_id] = (f"run.messages[{index}].tool_returns.returns[{place}]", returned)
+                    path = f"run.messages[{index}].tool_returns.returns[{place}]"
+                    answers[returned.tool_call_id] = GivenAnswer(path, returned)
             case _:
                 pass
     return answers
@@ -149,7 +159,7 @@ def settle(
     if words and repeated:
         call_id = next(call_id for call_id in answers if call_id not in open_actions)
         raise ApprovalAlreadyResolved(tool_call_id=call_id, run_id=repeated[0])
-    fresh = {call_id: answer for call_id, (_, answer) in answers.items() if call_id in open_actions}
+    fresh = {call_id: given.answer for call_id, given in answers.items() if call_id in open_actions}
     if batch.is_expired(now):
         # The server denies them when it next looks; whether an answer is late is not to depend on when that is.
         raise ApprovalExpired(tool_call_id=next(iter(fresh)), run_id=batch.run_id)
@@ -168,12 +178,14 @@ def pending_error(batch: OpenBatch, message: str | None = None) -> ApprovalPendi
 
 
 def _repeated(
-    answers: Mapping[str, tuple[str, Answer]],
+    answers: Mapping[str, GivenAnswer],
     open_actions: Mapping[str, PendingAction],
     known: Mapping[str, KnownAnswer],
 ) -> list[RunId]:
     """Return the runs that brought those answers which were given before."""
-    unknown = {path: call_id for call_id, (path, _) in answers.items() if call_id not in open_actions and call_id not in known}
+    unknown = {
+        given.path: call_id for call_id, given in answers.items() if call_id not in open_actions and call_id not in known
+    }
     if unknown:
         waiting = ", ".join(open_actions) or "none"
         raise InvalidRequest(
@@ -183,22 +195,24 @@ def _repeated(
             }
         )
     runs = []
-    for call_id, (_, answer) in answers.items():
+    for call_id, given in answers.items():
         if call_id in open_actions:
             continue
         earlier = known[call_id]
         if earlier.answer is None:
             raise ApprovalExpired(tool_call_id=call_id, run_id=earlier.run_id)
-        if earlier.answer != answer:
+        if earlier.answer != given.answer:
             raise ApprovalAlreadyResolved(tool_call_id=call_id, run_id=earlier.run_id)
         runs.append(earlier.run_id)
     return runs
 
 
-def _check_kinds(answers: Mapping[str, tuple[str, Answer]], open_actions: Mapping[str, PendingAction]) -> None:
+def _check_kinds(answers: Mapping[str, GivenAnswer], open_actions: Mapping[str, PendingAction]) -> None:
     broken = {}
     for call_id, action in open_actions.items():
-        path, answer = answers.get(call_id, ("", None))
+        if call_id not in answers:
+            continue
+        path, answer = answers[call_id]
         if isinstance(answer, Approve) and action.kind is ActionKind.CLIENT_TOOL:
             broken[path] = f"{action.name} is the client's to run: send its return, or deny it"
         if isinstance(answer, ToolReturn) and action.kind is ActionKind.APPROVAL:
