@@ -1,14 +1,19 @@
-"""All of a list that is read by pages."""
+"""Lists that are read by pages: all of one, and one that begins with things which are stored nowhere."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from letta_grpc.domain.paging import MAX_PAGE_SIZE, Page, PageRequest
 
 T = TypeVar("T")
+ReadPage = Callable[[PageRequest], Awaitable[Page[T]]]
+
+# Stored things have positions from 1 on; those before them have the negative ones. This one is between the two.
+_BORDER = 0
 
 
-async def items_of(read: Callable[[PageRequest], Awaitable[Page[T]]]) -> AsyncIterator[T]:
+async def items_of(read: ReadPage[T]) -> AsyncIterator[T]:
     """Yield what is on all pages. Each is read when those before it have been gone through."""
     after: int | None = None
     while True:
@@ -18,3 +23,36 @@ async def items_of(read: Callable[[PageRequest], Awaitable[Page[T]]]) -> AsyncIt
         after = page.next
         if after is None:
             return
+
+
+async def page_behind(front: Sequence[T], stored: ReadPage[T], page: PageRequest) -> Page[T]:
+    """Return a page of the list of `front` and, behind it, of what `stored` gives."""
+    placed = [(index - len(front), item) for index, item in enumerate(front)]
+    if page.descending:
+        return await _descending(placed[::-1], stored, page)
+    return await _ascending(placed, stored, page)
+
+
+async def _ascending(front: Sequence[tuple[int, T]], stored: ReadPage[T], page: PageRequest) -> Page[T]:
+    shown = [(place, item) for place, item in front if page.after is None or place > page.after]
+    if len(shown) > page.size:
+        return Page(tuple(item for _, item in shown[: page.size]), shown[page.size - 1][0])
+    items = tuple(item for _, item in shown)
+    if len(shown) == page.size:
+        follows = (await stored(PageRequest(size=1))).items
+        return Page(items, _BORDER if follows else None)
+    after = page.after if page.after is not None and page.after > _BORDER else None
+    rest = await stored(replace(page, size=page.size - len(shown), after=after))
+    return Page(items + rest.items, rest.next)
+
+
+async def _descending(front: Sequence[tuple[int, T]], stored: ReadPage[T], page: PageRequest) -> Page[T]:
+    found: Page[T] = Page((), None)
+    if page.after is None or page.after > _BORDER:
+        found = await stored(page)
+        if found.next is not None:
+            return found
+    left = [(place, item) for place, item in front if page.after is None or place < page.after]
+    shown = left[: page.size - len(found.items)]
+    last = shown[-1][0] if shown else _BORDER
+    return Page(found.items + tuple(item for _, item in shown), last if len(left) > len(shown) else None)

@@ -17,7 +17,7 @@ from letta_grpc.domain.tools import (
     Tool,
     ToolSignature,
 )
-from letta_grpc.engine.tool_pages import page_behind
+from letta_grpc.engine.pages import page_behind
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.sandbox import Sandbox
 from letta_grpc.ports.tool_store import AgentTools, NamedTools, ToolStore

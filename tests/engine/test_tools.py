@@ -27,7 +27,7 @@ from letta_grpc.domain.tools import (
     Tool,
     ToolSignature,
 )
-from letta_grpc.engine.tool_pages import page_behind
+from letta_grpc.engine.pages import page_behind
 from letta_grpc.engine.tool_trials import ToolName, Trial
 from letta_grpc.engine.tools import MAX_DESCRIPTION, MAX_PARAMETERS_BYTES, NewTool
 from letta_grpc.ports.sandbox import Sandbox
