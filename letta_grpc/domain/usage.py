@@ -1,6 +1,7 @@
 """What a model call cost and how long things took."""
 
 from dataclasses import dataclass, fields
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +37,15 @@ class Timing:
     time_to_first_token: float | None = None
     total: float | None = None
     tokens_per_second: float | None = None
+
+    @classmethod
+    def between(
+        cls, start_ns: int, end_ns: int, *, first_token_ns: int | None, last_token_ns: int | None, usage: Usage
+    ) -> Self:
+        """Return how long something took that began and ended then, and how fast the tokens of its `usage` came."""
+        total = (end_ns - start_ns) / 1e9
+        if first_token_ns is None or last_token_ns is None:
+            return cls(total=total)
+        seconds = (last_token_ns - first_token_ns) / 1e9
+        rate = usage.completion_tokens / seconds if usage.completion_tokens and seconds > 0 else None
+        return cls(time_to_first_token=(first_token_ns - start_ns) / 1e9, total=total, tokens_per_second=rate)

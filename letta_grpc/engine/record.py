@@ -203,8 +203,13 @@ class RunRecord:
     def add_step_end(self) -> None:
         """Add the completion of the step that is under way."""
         progress, now = self.progress, self._clock.now()
-        first_ns, last_ns = progress.step_first_token_ns, progress.last_token_ns
-        timing = _timing(progress.step_start_ns, first_ns, last_ns, self._clock.time_ns(), self.answer_usage)
+        timing = Timing.between(
+            progress.step_start_ns,
+            self._clock.time_ns(),
+            first_token_ns=progress.step_first_token_ns,
+            last_token_ns=progress.last_token_ns,
+            usage=self.answer_usage,
+        )
         usage = self._side_usage + self.answer_usage
         step = Step(
             id=progress.step_id,
@@ -241,8 +246,7 @@ class RunRecord:
         return given or ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=_NOT_RETURNED)
 
     def _ended(self, end: RunEnd) -> Run:
-        progress, usage = self.progress, self.progress.usage
-        first_ns, last_ns = progress.first_token_ns, progress.last_token_ns
+        progress = self.progress
         return replace(
             self.run,
             state=end.state,
@@ -251,8 +255,14 @@ class RunRecord:
             pending_actions=end.pending_actions,
             attempt=self.lease.attempt,
             end_time=self._clock.now(),
-            usage=usage,
-            timing=_timing(nanoseconds(self.run.create_time), first_ns, last_ns, self._clock.time_ns(), usage),
+            usage=progress.usage,
+            timing=Timing.between(
+                nanoseconds(self.run.create_time),
+                self._clock.time_ns(),
+                first_token_ns=progress.first_token_ns,
+                last_token_ns=progress.last_token_ns,
+                usage=progress.usage,
+            ),
         )
 
 
@@ -270,15 +280,6 @@ async def _outcome(stored: Future[None]) -> None:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([stored])
         raise
-
-
-def _timing(start_ns: int, first_ns: int | None, last_ns: int | None, end_ns: int, usage: Usage) -> Timing:
-    total = (end_ns - start_ns) / 1e9
-    if first_ns is None or last_ns is None:
-        return Timing(total=total)
-    seconds = (last_ns - first_ns) / 1e9
-    rate = usage.completion_tokens / seconds if usage.completion_tokens and seconds > 0 else None
-    return Timing(time_to_first_token=(first_ns - start_ns) / 1e9, total=total, tokens_per_second=rate)
 
 
 def nanoseconds(time: datetime) -> int:

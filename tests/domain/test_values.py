@@ -12,7 +12,7 @@ from letta_grpc.domain.frames import skip_frames, split_frames, take_frames
 from letta_grpc.domain.ids import is_id, new_agent_id, new_run_id, new_tool_call_id
 from letta_grpc.domain.messages import ApprovalInput, Approve, Deny, ReasoningPart, Role
 from letta_grpc.domain.runs import FINAL_STATES, OPEN_STATES, RunSpec, RunState
-from letta_grpc.domain.usage import Usage
+from letta_grpc.domain.usage import Timing, Usage
 from tests.support.values import assistant, spec, text
 
 _ID = "run-5f0c8a52-3b7e-4d19-9c64-1e2f3a4b5c6d"
@@ -127,3 +127,20 @@ def test_the_text_of_a_message_leaves_reasoning_out() -> None:
     message = assistant("a", words="hello")
     assert message.text == "hello"
     assert replace(message, content=(ReasoningPart("hm"),)).text == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "completion_tokens", "timing"),
+    [
+        (None, None, 10, Timing(total=4.0)),
+        (2_000, 4_000, 10, Timing(time_to_first_token=1.0, total=4.0, tokens_per_second=5.0)),
+        (2_000, 2_000, 10, Timing(time_to_first_token=1.0, total=4.0)),
+        (2_000, 4_000, None, Timing(time_to_first_token=1.0, total=4.0)),
+    ],
+)
+def test_a_rate_is_told_where_tokens_took_time(
+    first: int | None, last: int | None, completion_tokens: int | None, timing: Timing
+) -> None:
+    first_ns, last_ns = (None if time is None else time * 1_000_000 for time in (first, last))
+    usage = Usage(completion_tokens=completion_tokens)
+    assert Timing.between(10**9, 5 * 10**9, first_token_ns=first_ns, last_token_ns=last_ns, usage=usage) == timing
