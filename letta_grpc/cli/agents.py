@@ -8,7 +8,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling
+from letta_grpc.cli.server import Json, Server, asynchronous, calling
 
 agents = typer.Typer(
     name="agents",
@@ -32,16 +32,13 @@ AgentId = Annotated[str, typer.Argument(help="The agent's id, agent-….")]
 @asynchronous
 async def list_agents(
     *,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
     name: Annotated[str, typer.Option(help="Only agents of this name.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="Only agents with this tag; repeat it for several.")] = None,
 ) -> Exit:
     """List all agents, oldest first."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         found = [agent async for agent in client.agents.list(name=name or None, tags=tag or ())]
     if as_json:
         for agent in found:
@@ -54,17 +51,9 @@ async def list_agents(
 
 @agents.command()
 @asynchronous
-async def get(
-    agent_id: AgentId,
-    *,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
-    as_json: Json = False,
-) -> Exit:
+async def get(agent_id: AgentId, *, server: Server, as_json: Json = False) -> Exit:
     """Show an agent and what it remembers."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         agent = await client.agents.get(agent_id)
     typer.echo(json_line(agent) if as_json else _description(plain(agent)))
     return Exit.OK
@@ -83,14 +72,11 @@ async def create(
     kind: Annotated[Kind, typer.Option(help="How it speaks: in plain words, or by tools alone.")] = Kind.REACT,
     tool: Annotated[list[str] | None, typer.Option(help="A tool, in place of the base tools; repeat it.")] = None,
     ask: Annotated[list[str] | None, typer.Option(help="A tool whose calls wait for approval; repeat it.")] = None,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Make an agent; print its id."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         agent = await client.agents.create(
             model=model,
             name=name,
@@ -108,11 +94,9 @@ async def create(
 
 @agents.command()
 @asynchronous
-async def delete(
-    agent_id: AgentId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
-) -> Exit:
+async def delete(agent_id: AgentId, *, server: Server) -> Exit:
     """Delete an agent with its conversations and runs."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         await client.agents.delete(agent_id)
     return Exit.OK
 

@@ -18,7 +18,7 @@ from letta_grpc.cli.demo import default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, PATIENCE, ApiKey, Target, Tls, TlsCa, failures_told, security
+from letta_grpc.cli.server import PATIENCE, Server, failures_told, with_server
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
     ApprovalAlreadyResolved,
@@ -52,14 +52,12 @@ Examples:
 """
 
 
+@with_server
 def chat(
     *,
     agent: Annotated[str, typer.Option(help=f"The agent's id; else the newest named {AGENT_NAME}, made if none.")] = "",
     model: Annotated[str, typer.Option(help="The model, if an agent has to be made.")] = "",
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     embedded: Annotated[bool, typer.Option("--embedded", help="Start a server for this conversation.")] = False,
     database: Annotated[
         str, typer.Option(envvar="LETTA_GRPC_DATABASE", help="What the server of --embedded keeps its data in.")
@@ -72,9 +70,9 @@ def chat(
         raise typer.BadParameter("--approve-all and --deny-all exclude each other")
     console = PipedConsole(highlight=False)
     with (
-        embedded_server(database) if embedded else nullcontext(target) as address,
+        embedded_server(database) if embedded else nullcontext(server.target) as address,
         failures_told(address),
-        Client(address, api_key=api_key or None, tls=security(tls, tls_ca), retry=PATIENCE) as client,
+        Client(address, api_key=server.api_key or None, tls=server.security, retry=PATIENCE) as client,
     ):
         agent_id = agent or _find_or_create(client, model)
         decide = _decider(console, approve_all=approve_all, deny_all=deny_all)

@@ -20,7 +20,7 @@ from letta_grpc.cli.flags import read_settings
 from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.relay import Relay
 from letta_grpc.cli.rendering import payload_of, plain
-from letta_grpc.cli.server import calling
+from letta_grpc.cli.server import Server, calling
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, AsyncClient, PendingAction, ToolSandboxUnavailable, approve
 from letta_grpc.settings import Settings
@@ -73,7 +73,7 @@ async def _demo(settings: Settings, model: str) -> Exit:
         async with (
             app.serving(settings) as server,
             Relay(server.address).running() as relay,
-            calling(relay.address) as client,
+            calling(Server(relay.address)) as client,
         ):
             show = Show(console, client, relay)
             await show.introduce(server.address, model, time.perf_counter() - began)

@@ -7,7 +7,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling, pair
+from letta_grpc.cli.server import Json, Server, asynchronous, calling, pair
 from letta_grpc.client import AsyncClient
 
 mcp = typer.Typer(
@@ -21,17 +21,15 @@ Name = Annotated[str, typer.Argument(help="The name that the MCP server was regi
 
 @mcp.command("list")
 @asynchronous
-async def list_servers(
-    *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None, as_json: Json = False
-) -> Exit:
+async def list_servers(*, server: Server, as_json: Json = False) -> Exit:
     """List the registered servers, oldest first."""
-    async with calling(target, api_key, tls, tls_ca) as client:
-        found = [server async for server in client.mcp_servers.list()]
+    async with calling(server) as client:
+        found = [mcp_server async for mcp_server in client.mcp_servers.list()]
     if as_json:
-        for server in found:
-            typer.echo(json_line(server))
+        for mcp_server in found:
+            typer.echo(json_line(mcp_server))
     else:
-        typer.echo(columns(("name", "id", "reached by"), [_row(plain(server)) for server in found]))
+        typer.echo(columns(("name", "id", "reached by"), [_row(plain(mcp_server)) for mcp_server in found]))
     return Exit.OK
 
 
@@ -49,22 +47,19 @@ async def add(
     url: Annotated[str, typer.Option(help="Where it listens, in place of a command.")] = "",
     header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Goes with every request; a secret.")] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment of the command; a secret.")] = None,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Register an MCP server: a command, or an address. It need not be up. Prints its id."""
     if bool(command_line) == bool(url):
         raise typer.BadParameter("give either --url, or a command behind --")
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         if command_line:
             environment = dict(map(pair, env or ()))
-            server = await client.mcp_servers.add_command(name, *command_line, environment=environment)
+            added = await client.mcp_servers.add_command(name, *command_line, environment=environment)
         else:
-            server = await client.mcp_servers.add_url(name, url, headers=dict(map(pair, header or ())))
-    typer.echo(json_line(server) if as_json else server.id)
+            added = await client.mcp_servers.add_url(name, url, headers=dict(map(pair, header or ())))
+    typer.echo(json_line(added) if as_json else added.id)
     return Exit.OK
 
 
@@ -75,14 +70,11 @@ async def tools(
     *,
     store: Annotated[bool, typer.Option("--add", help="Add them to the server, so that agents can have them.")] = False,
     prefix: Annotated[str, typer.Option(help="Put before each name that is added.")] = "",
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """List the tools that an MCP server has now; with --add, print the names under which agents get them."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         server_id = await _id_of(client, name)
         mcp_servers = client.mcp_servers
         stored = await mcp_servers.add_tools(server_id, prefix=prefix) if store else ()
@@ -95,11 +87,9 @@ async def tools(
 
 @mcp.command()
 @asynchronous
-async def delete(
-    name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
-) -> Exit:
+async def delete(name: Name, *, server: Server) -> Exit:
     """Remove an MCP server, with the tools that were added from it."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         await client.mcp_servers.delete(await _id_of(client, name))
     return Exit.OK
 

@@ -8,7 +8,7 @@ import typer
 from letta_grpc.cli.console import PipedConsole, event_line, json_page
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import columns, json_line, plain, word
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, RunId, Target, Tls, TlsCa, asynchronous, calling
+from letta_grpc.cli.server import Json, RunId, Server, asynchronous, calling
 from letta_grpc.cli.waiting import EPILOG, answer, waiting
 
 runs = typer.Typer(
@@ -39,17 +39,14 @@ async def list_runs(
     agent: Annotated[str, typer.Option(help="Only runs of this agent.")] = "",
     state: Annotated[list[State] | None, typer.Option(help="Only runs in this state; repeat it for several.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """List runs, newest first."""
     # Protobuf takes an enum's name for its number; its type says numbers alone.
     states = cast("Any", [f"RUN_STATE_{chosen.name}" for chosen in state or ()])
     found = []
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         pages = client.runs.list(agent_id=agent or None, states=states, page_size=min(limit, 1000), descending=True)
         async for run in pages:
             found.append(run)
@@ -69,17 +66,9 @@ async def list_runs(
 
 @runs.command()
 @asynchronous
-async def get(
-    run_id: RunId,
-    *,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
-    as_json: Json = False,
-) -> Exit:
+async def get(run_id: RunId, *, server: Server, as_json: Json = False) -> Exit:
     """Show a run as it stands."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         run = await client.runs.get(run_id)
     if as_json:
         typer.echo(json_line(run))
@@ -90,11 +79,9 @@ async def get(
 
 @runs.command()
 @asynchronous
-async def cancel(
-    run_id: RunId, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
-) -> Exit:
+async def cancel(run_id: RunId, *, server: Server) -> Exit:
     """Ask a run to end. On a finished run this changes nothing."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         run = plain(await client.runs.cancel(run_id))
     typer.echo(word(run["state"]))
     return Exit.OK
@@ -106,10 +93,7 @@ async def follow(
     run_id: RunId,
     *,
     after: Annotated[int, typer.Option(min=0, max=_LAST_NUMBER, help="Begin behind this event.")] = 0,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Print a run's events as they come, until it ends. A broken connection is taken up where it broke.
@@ -117,7 +101,7 @@ async def follow(
     Exits with 1 if the run failed, with 7 if it waits for answers.
     """
     console = PipedConsole()
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         # A stream waits for a server for two minutes, in silence: whether one is there at all is known at once.
         await client.runs.get(run_id)
         async with client.attach(run_id, after=after) as stream:

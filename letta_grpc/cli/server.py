@@ -1,12 +1,14 @@
 """The server that commands call: which one, with which key, and what happens when it refuses."""
 
 import asyncio
+import inspect
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any, TypeVar
 
 import grpc
 import typer
@@ -26,7 +28,7 @@ from letta_grpc.client import (
     Unauthenticated,
 )
 
-P = ParamSpec("P")
+R = TypeVar("R")
 DEFAULT_TARGET = "127.0.0.1:50051"
 # Whoever sits before a terminal wants to know within a second that there is no server. Streams are as patient as ever.
 PATIENCE = RetryPolicy(call_attempts=4)
@@ -88,16 +90,44 @@ def security(tls: bool, authority: Path | None) -> Security:  # noqa: FBT001 - a
     return grpc.ssl_channel_credentials(authority.read_bytes()) if authority else tls
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server to call, as a command's flags say it."""
+
+    target: Target = DEFAULT_TARGET
+    api_key: ApiKey = ""
+    tls: Tls = False
+    tls_ca: TlsCa = None
+
+    @property
+    def security(self) -> Security:
+        """How a channel to it is secured."""
+        return security(self.tls, self.tls_ca)
+
+
+def with_server(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command that takes a `server` the flags that say which, in its place among the others."""
+    flags = [flag.replace(kind=flag.KEYWORD_ONLY) for flag in inspect.signature(Server).parameters.values()]
+
+    @wraps(command)
+    def run(**given: Any) -> R:  # noqa: ANN401 - the signature below says what is in it
+        server = Server(**{flag.name: given.pop(flag.name) for flag in flags})
+        return command(**given, server=server)
+
+    own = inspect.signature(command).parameters.values()
+    # Typer reads a command's signature.
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # functions allow it
+        [each for taken in own for each in (flags if taken.name == "server" else [taken])]
+    )
+    return run
+
+
 @asynccontextmanager
-async def calling(
-    target: str,
-    api_key: str = "",
-    tls: bool = False,  # noqa: FBT001, FBT002 - a flag's value
-    tls_ca: Path | None = None,
-) -> AsyncIterator[AsyncClient]:
-    """Open a client, as the flags say; its failures become one line on stderr and an exit code."""
-    with failures_told(target):
-        async with AsyncClient(target, api_key=api_key or None, tls=security(tls, tls_ca), retry=PATIENCE) as client:
+async def calling(server: Server) -> AsyncIterator[AsyncClient]:
+    """Open a client of a server; its failures become one line on stderr and an exit code."""
+    with failures_told(server.target):
+        key = server.api_key or None
+        async with AsyncClient(server.target, api_key=key, tls=server.security, retry=PATIENCE) as client:
             yield client
 
 
@@ -153,13 +183,14 @@ def _advice(said: str, target: str) -> str:
     return f"Is a server running at {target}? `letta-grpc serve` starts one; --target names another."
 
 
-def asynchronous(command: Callable[P, Coroutine[object, object, Exit]]) -> Callable[P, None]:
-    """Make a command of a coroutine function, which returns the code to exit with."""
+def asynchronous(command: Callable[..., Coroutine[object, object, Exit]]) -> Callable[..., None]:
+    """Make a command of a coroutine function, which takes a `server` and returns the code to exit with."""
 
+    @with_server
     @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+    def run(**given: Any) -> None:  # noqa: ANN401 - what the command takes
         try:
-            code = asyncio.run(command(*args, **kwargs))
+            code = asyncio.run(command(**given))
         except KeyboardInterrupt:
             code = Exit.INTERRUPTED
         raise typer.Exit(code)

@@ -8,7 +8,7 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, visible
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, Target, Tls, TlsCa, asynchronous, calling, pair
+from letta_grpc.cli.server import Json, Server, asynchronous, calling, pair
 
 tools = typer.Typer(
     name="tools",
@@ -23,15 +23,12 @@ Name = Annotated[str, typer.Argument(help="The tool's name.")]
 @asynchronous
 async def list_tools(
     *,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
     tag: Annotated[list[str] | None, typer.Option(help="Only tools with this tag; repeat it for several.")] = None,
 ) -> Exit:
     """List all tools: the built-in ones, then the others, oldest first."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         found = [tool async for tool in client.tools.list(tags=tag or ())]
     if as_json:
         for tool in found:
@@ -56,15 +53,12 @@ async def add(
     ] = 60,
     secret: Annotated[list[str] | None, typer.Option(help="A secret of the agent's that it gets; repeat it.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; repeat it for several.")] = None,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Add a tool, or put it in the place of the one that has its name; print its name, by which agents get it."""
     source = _source_of(file)
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         tool = await client.tools.upsert(
             source,
             requires_approval=requires_approval,
@@ -85,10 +79,7 @@ async def run(
     *,
     arguments: Annotated[str, typer.Option(help="The arguments as JSON.")] = "{}",
     secret: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A secret that it declares.")] = None,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Run a tool once, on behalf of no agent; print what it returns. Exits with 1 if it failed.
@@ -96,7 +87,7 @@ async def run(
     What it writes goes to the same streams of this command.
     """
     secrets = dict(map(pair, secret or ()))
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         result = await client.tools.run(name, arguments, secrets=secrets)
     shown = plain(result)
     if as_json:
@@ -111,11 +102,9 @@ async def run(
 
 @tools.command()
 @asynchronous
-async def delete(
-    name: Name, *, target: Target = DEFAULT_TARGET, api_key: ApiKey = "", tls: Tls = False, tls_ca: TlsCa = None
-) -> Exit:
+async def delete(name: Name, *, server: Server) -> Exit:
     """Delete a tool, from every agent too."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         async for tool in client.tools.list(name=name):
             await client.tools.delete(tool.id)
             return Exit.OK

@@ -9,7 +9,7 @@ from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, json_text, plain, word
-from letta_grpc.cli.server import DEFAULT_TARGET, ApiKey, Json, RunId, Target, Tls, TlsCa, asynchronous, calling
+from letta_grpc.cli.server import Json, RunId, Server, asynchronous, calling
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, Answers, Run, approve, deny, tool_return
 
@@ -38,14 +38,11 @@ Return = Annotated[
 async def waiting(
     *,
     agent: Annotated[str, typer.Option(help="Only calls of this agent.")] = "",
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """List the calls that wait for answers, those of the oldest run first."""
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         found = [run async for run in client.runs.list(agent_id=agent or None, has_pending_actions=True)]
     rows = [row for run in found for row in _rows(plain(run))]
     if as_json:
@@ -64,17 +61,14 @@ async def answer(
     approved: Approve = None,
     denied: Deny = None,
     returned: Return = None,
-    target: Target = DEFAULT_TARGET,
-    api_key: ApiKey = "",
-    tls: Tls = False,
-    tls_ca: TlsCa = None,
+    server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Answer calls that a run waits for, and show the run that goes on. What has no answer goes on waiting.
 
     Exits with 1 if that run failed, with 7 if calls still wait, or wait again.
     """
-    async with calling(target, api_key, tls, tls_ca) as client:
+    async with calling(server) as client:
         run = await client.runs.get(run_id)
         answers = _answers(run, approved or (), denied or (), returned or ())
         transcript = Transcript(PipedConsole(highlight=False))
