@@ -7,7 +7,7 @@ import typer
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import columns, json_line, plain, visible
+from letta_grpc.cli.rendering import json_line, plain, print_list, visible
 from letta_grpc.cli.server import Json, Server, asynchronous, calling
 
 agents = typer.Typer(
@@ -40,12 +40,7 @@ async def list_agents(
     """List all agents, oldest first."""
     async with calling(server) as client:
         found = [agent async for agent in client.agents.list(name=name or None, tags=tag or ())]
-    if as_json:
-        for agent in found:
-            typer.echo(json_line(agent))
-    else:
-        rows = [(agent.id, agent.name, agent.model, ", ".join(agent.tags)) for agent in found]
-        typer.echo(columns(("id", "name", "model", "tags"), rows))
+    print_list(found, ("id", "name", "model", "tags"), _row, as_json=as_json)
     return Exit.OK
 
 
@@ -99,6 +94,10 @@ async def delete(agent_id: AgentId, *, server: Server) -> Exit:
     async with calling(server) as client:
         await client.agents.delete(agent_id)
     return Exit.OK
+
+
+def _row(agent: ProtoJson) -> tuple[str, str, str, str]:
+    return agent["id"], agent["name"], agent["model"], ", ".join(agent.get("tags", []))
 
 
 def _description(agent: ProtoJson) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import columns, json_line, plain, visible
+from letta_grpc.cli.rendering import json_line, print_list, visible
 from letta_grpc.cli.server import Json, Server, asynchronous, calling, pair
 from letta_grpc.client import AsyncClient
 
@@ -25,11 +25,7 @@ async def list_servers(*, server: Server, as_json: Json = False) -> Exit:
     """List the registered servers, oldest first."""
     async with calling(server) as client:
         found = [mcp_server async for mcp_server in client.mcp_servers.list()]
-    if as_json:
-        for mcp_server in found:
-            typer.echo(json_line(mcp_server))
-    else:
-        typer.echo(columns(("name", "id", "reached by"), [_row(plain(mcp_server)) for mcp_server in found]))
+    print_list(found, ("name", "id", "reached by"), _row, as_json=as_json)
     return Exit.OK
 
 

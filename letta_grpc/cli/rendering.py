@@ -5,9 +5,10 @@ The command line knows no generated code: what a script gets by `--json` is what
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -54,6 +55,17 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [[visible(cell, keep="") for cell in line] for line in (header, *rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def print_list(
+    found: Sequence[Message], header: Sequence[str], row: Callable[[Json], Sequence[str]], *, as_json: bool
+) -> None:
+    """Print resources: as JSON, one a line, or in columns."""
+    if as_json:
+        for one in found:
+            typer.echo(json_line(one))
+    else:
+        typer.echo(columns(header, [row(plain(one)) for one in found]))
 
 
 def payload_of(event: Json) -> tuple[str, Json]:

@@ -7,7 +7,8 @@ import typer
 
 from letta_grpc.cli.console import PipedConsole, event_line, json_page
 from letta_grpc.cli.exits import Exit, exit_of_run
-from letta_grpc.cli.rendering import columns, json_line, plain, word
+from letta_grpc.cli.rendering import Json as ProtoJson
+from letta_grpc.cli.rendering import json_line, plain, print_list, word
 from letta_grpc.cli.server import Json, RunId, Server, asynchronous, calling
 from letta_grpc.cli.waiting import EPILOG, answer, waiting
 
@@ -52,15 +53,7 @@ async def list_runs(
             found.append(run)
             if len(found) == limit:
                 break
-    if as_json:
-        for run in found:
-            typer.echo(json_line(run))
-    else:
-        rows = [
-            (run["id"], word(run["state"]), word(run.get("stopReason", "")), run["createTime"][:19], run["agentId"])
-            for run in map(plain, found)
-        ]
-        typer.echo(columns(("id", "state", "stop reason", "created", "agent"), rows))
+    print_list(found, ("id", "state", "stop reason", "created", "agent"), _row, as_json=as_json)
     return Exit.OK
 
 
@@ -112,6 +105,10 @@ async def follow(
                     console.print(event_line(plain(event)), soft_wrap=True)
             # Not from the last event: behind that there is nothing to print, and the run has ended as it has.
             return exit_of_run(plain(await stream.final())["state"])
+
+
+def _row(run: ProtoJson) -> tuple[str, str, str, str, str]:
+    return run["id"], word(run["state"]), word(run.get("stopReason", "")), run["createTime"][:19], run["agentId"]
 
 
 # Files of their own, commands of the same group.

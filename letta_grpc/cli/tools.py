@@ -7,7 +7,7 @@ import typer
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import columns, json_line, plain, visible
+from letta_grpc.cli.rendering import json_line, plain, print_list, visible
 from letta_grpc.cli.server import Json, Server, asynchronous, calling, pair
 
 tools = typer.Typer(
@@ -30,11 +30,7 @@ async def list_tools(
     """List all tools: the built-in ones, then the others, oldest first."""
     async with calling(server) as client:
         found = [tool async for tool in client.tools.list(tags=tag or ())]
-    if as_json:
-        for tool in found:
-            typer.echo(json_line(tool))
-    else:
-        typer.echo(columns(("name", "source", "approval", "description"), [_row(plain(tool)) for tool in found]))
+    print_list(found, ("name", "source", "approval", "description"), _row, as_json=as_json)
     return Exit.OK
 
 
