@@ -1,7 +1,7 @@
 """Copied conversations, in memory."""
 
+from letta_grpc.adapters.memory.changes import add_frames
 from letta_grpc.adapters.memory.state import Compaction, MemoryState, StoredRun
-from letta_grpc.adapters.memory.writing import add_frames
 from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.runs import RunSpec
 from letta_grpc.ports.codec import EventCodec

@@ -6,11 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
-from letta_grpc.adapters.memory.forking import store_fork
-from letta_grpc.adapters.memory.starting import Admitted, admit_start, interrupts_wait
-from letta_grpc.adapters.memory.state import MemoryState, StoredRun
-from letta_grpc.adapters.memory.waiting import close_batch, deny_batch, store_answers
-from letta_grpc.adapters.memory.writing import (
+from letta_grpc.adapters.memory.changes import (
     check_changes,
     claim_of,
     holds,
@@ -19,6 +15,10 @@ from letta_grpc.adapters.memory.writing import (
     store_changes,
     store_events,
 )
+from letta_grpc.adapters.memory.claiming import Admitted, admit_start, interrupts_wait
+from letta_grpc.adapters.memory.forking import store_fork
+from letta_grpc.adapters.memory.state import MemoryState, StoredRun
+from letta_grpc.adapters.memory.waiting import close_batch, deny_batch, store_answers
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, RequestIdReused
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
 from letta_grpc.domain.forking import Fork

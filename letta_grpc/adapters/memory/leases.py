@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from letta_grpc.adapters.memory.changes import claim_of, holds, lease_of, start_run
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.adapters.memory.waiting import close_batch, deny_batch
-from letta_grpc.adapters.memory.writing import claim_of, holds, lease_of, start_run
 from letta_grpc.domain.events import RunStarted
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.runs import ConflictPolicy, RunState

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
+from letta_grpc.adapters.memory.changes import add_frames
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
-from letta_grpc.adapters.memory.writing import add_frames
 from letta_grpc.domain.approvals import KnownAnswer, OpenBatch
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import Run, RunSpec
