@@ -7,8 +7,8 @@ import grpc
 import pytest
 from starlette.types import Message
 
+from letta_grpc.gateway.faces.letta.modes import View
 from letta_grpc.gateway.faces.letta.streams import LettaEventStream
-from letta_grpc.gateway.faces.letta.telling import View
 from letta_grpc.gateway.failures import refused
 from letta_grpc.v1 import events_pb2 as pb
 from letta_grpc.v1 import runs_pb2

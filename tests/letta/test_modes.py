@@ -20,9 +20,9 @@ from letta_grpc.domain.completions import (
 from letta_grpc.domain.events import MessageCompleted
 from letta_grpc.domain.ids import RunId, StepId
 from letta_grpc.engine.answer import Admission, Answer
+from letta_grpc.gateway.faces.letta.modes import View
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.steps_mode import StepsMode
-from letta_grpc.gateway.faces.letta.telling import View
 from letta_grpc.gateway.faces.letta.tokens_mode import TokensMode
 from letta_grpc.gateway.turns import BEGUN_AGAIN
 from letta_grpc.transport.convert.codec import ProtoEventCodec, body_of

@@ -3,7 +3,7 @@
 operations.py  what a route is; forms.py  uploads; services.py  the stubs; errors.py  failures; ids.py  ids and otids
 agents.py  core_memory.py  agent_tools.py  sleeptime.py            agents and what is theirs
 blocks.py  tools.py  archival.py  models.py                        other resources
-fields.py  wishes.py  tool_rules.py  handles.py  toolboxes.py      request body → resources
+fields.py  agent_requests.py  tool_rules.py  handles.py  toolboxes.py   request body → resources
 agent_files.py  files/                                             agents as files, the reference server's too
 elsewhere.py                                                       what is not here
 messages.py  conversations.py  runs.py  steps.py  compactions.py   what is sent, listed, followed and cancelled
@@ -11,7 +11,7 @@ open_runs.py                                                       what is at wo
 contexts.py                                                        what the model would be shown
 pages.py  pages_in_memory.py  recency.py                           lists as the SDKs page through them, and their orders
 inputs.py  approvals.py  skills.py  targets.py  starts.py  sending.py   request → start of a run; repeated ones find it
-following.py  telling.py  steps_mode.py  tokens_mode.py  streams.py  events of a run → items of a stream, in either mode → SSE
+following.py  modes.py  steps_mode.py  tokens_mode.py  streams.py   events of a run → items of a stream, in either mode → SSE
 shapes/                                                            resources → JSON
 """
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from letta_grpc.gateway.faces.letta.agent_requests import tool_names
 from letta_grpc.gateway.faces.letta.agents import agent_of, shown
 from letta_grpc.gateway.faces.letta.errors import not_found, unprocessable
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
@@ -11,7 +12,6 @@ from letta_grpc.gateway.faces.letta.pages_in_memory import page_of
 from letta_grpc.gateway.faces.letta.targets import agent_in
 from letta_grpc.gateway.faces.letta.toolboxes import tools_of
 from letta_grpc.gateway.faces.letta.tools import outcome_json
-from letta_grpc.gateway.faces.letta.wishes import tool_names
 from letta_grpc.v1 import tool_service_pb2 as pb
 
 

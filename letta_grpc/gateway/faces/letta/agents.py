@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from letta_grpc.gateway.faces.letta.agent_requests import changes, new_agent
 from letta_grpc.gateway.faces.letta.approvals import pending_json
 from letta_grpc.gateway.faces.letta.contexts import ids_in_context, messages_in_context, prompt_of
 from letta_grpc.gateway.faces.letta.errors import not_here
@@ -19,7 +20,6 @@ from letta_grpc.gateway.faces.letta.shapes.times import nanoseconds, timestamp_o
 from letta_grpc.gateway.faces.letta.sleeptime import with_sleeptime
 from letta_grpc.gateway.faces.letta.targets import agent_in, conversation_id_of
 from letta_grpc.gateway.faces.letta.toolboxes import missing_tools, tools_by_name, tools_of
-from letta_grpc.gateway.faces.letta.wishes import changes, new_agent
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.v1 import agent_service_pb2 as pb
 from letta_grpc.v1 import agents_pb2, run_service_pb2, runs_pb2

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from letta_grpc.gateway.faces.letta.agent_requests import filled_block, new_block
 from letta_grpc.gateway.faces.letta.agents import every_agent
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body
@@ -13,7 +14,6 @@ from letta_grpc.gateway.faces.letta.limits import LARGEST
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages import Fetch, count_of, fetch_of, listed
 from letta_grpc.gateway.faces.letta.shapes.blocks import block_json
-from letta_grpc.gateway.faces.letta.wishes import filled_block, new_block
 from letta_grpc.v1 import block_service_pb2 as pb
 from letta_grpc.v1 import blocks_pb2
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from starlette.responses import Response
 
 from letta_grpc.gateway.faces.letta.fields import text
+from letta_grpc.gateway.faces.letta.modes import View, hidden_returns
 from letta_grpc.gateway.faces.letta.operations import Ask, Json
 from letta_grpc.gateway.faces.letta.shapes.runs import run_json
 from letta_grpc.gateway.faces.letta.starts import begin, options_of, view_in, wish_in
 from letta_grpc.gateway.faces.letta.streams import LettaEventStream, whole_answer
 from letta_grpc.gateway.faces.letta.targets import Target
-from letta_grpc.gateway.faces.letta.telling import View, hidden_returns
 from letta_grpc.v1 import run_service_pb2
 
 

@@ -20,11 +20,11 @@ from letta_grpc.gateway.faces.letta.fields import text, whole_number
 from letta_grpc.gateway.faces.letta.following import Following, attached, started
 from letta_grpc.gateway.faces.letta.ids import request_id_of
 from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
+from letta_grpc.gateway.faces.letta.modes import DIGEST, RETURNS, STREAM, TYPES, View, hidden_returns
 from letta_grpc.gateway.faces.letta.open_runs import newest_ended_run, runs_at_work
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.skills import instructions_with, skills_in
 from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
-from letta_grpc.gateway.faces.letta.telling import DIGEST, RETURNS, STREAM, TYPES, View, hidden_returns
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.v1 import messages_pb2, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb

@@ -1,7 +1,7 @@
 """The mode `stream_steps`: whole messages, each as it is stored."""
 
+from letta_grpc.gateway.faces.letta.modes import Scene, View, compaction_items
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
-from letta_grpc.gateway.faces.letta.telling import Scene, View, compaction_items
 from letta_grpc.v1 import events_pb2, messages_pb2
 
 # What the caller says, which it is not told again, and what the server tells the model within a turn.

@@ -16,10 +16,10 @@ from starlette.types import Receive, Scope, Send
 from letta_grpc.gateway.answers import raw_headers
 from letta_grpc.gateway.faces.letta.errors import LettaFailure
 from letta_grpc.gateway.faces.letta.following import Following
+from letta_grpc.gateway.faces.letta.modes import PING, Mode, View
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, envelope
 from letta_grpc.gateway.faces.letta.shapes.runs import error_json, error_kind, stop_reason_json, usage_statistics_json
 from letta_grpc.gateway.faces.letta.steps_mode import StepsMode
-from letta_grpc.gateway.faces.letta.telling import PING, Mode, View
 from letta_grpc.gateway.faces.letta.tokens_mode import TokensMode
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.metadata import RUN_ID_KEY

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.ids import otid_of
+from letta_grpc.gateway.faces.letta.modes import Scene, View, compaction_items, void_item
 from letta_grpc.gateway.faces.letta.shapes.messages import (
     Item,
     call_delta_json,
@@ -13,7 +14,6 @@ from letta_grpc.gateway.faces.letta.shapes.messages import (
     items_of,
     reasoning_json,
 )
-from letta_grpc.gateway.faces.letta.telling import Scene, View, compaction_items, void_item
 from letta_grpc.v1 import events_pb2, messages_pb2
 
 _THOUGHT, _CALLS = "reasoning_message", "tool_call_message"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from letta_grpc.gateway.faces.letta.agent_requests import filled_block, kind_in, secrets_in, settings_in, window_in
 from letta_grpc.gateway.faces.letta.errors import LettaFailure, unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, strings, text
 from letta_grpc.gateway.faces.letta.files.history import History
@@ -16,7 +17,6 @@ from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.shapes.metadata import kept_metadata
 from letta_grpc.gateway.faces.letta.tool_rules import approvals_of, rules_of
 from letta_grpc.gateway.faces.letta.tools import INJECTED, python_in, without
-from letta_grpc.gateway.faces.letta.wishes import filled_block, kind_in, secrets_in, settings_in, window_in
 from letta_grpc.v1 import agent_files_pb2, agents_pb2, tools_pb2
 
 VERSION = 1
