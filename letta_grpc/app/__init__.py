@@ -1,6 +1,6 @@
 """The composition root: the one place that names adapters and joins them with the engine and the transport."""
 
-from letta_grpc.app.examination import Finding, State, examine
+from letta_grpc.app.doctor import Finding, State, examine
 from letta_grpc.app.failures import StartupError
 from letta_grpc.app.house import House, housed
 from letta_grpc.app.migration import migrate

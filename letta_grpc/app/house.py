@@ -15,7 +15,7 @@ from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.model_catalog import ModelCatalog
 from letta_grpc.adapters.no_sandbox import NoSandbox
 from letta_grpc.adapters.sandbox import NamespaceSandbox
-from letta_grpc.app.examination import State, sandbox_finding
+from letta_grpc.app.doctor import State, sandbox_finding
 from letta_grpc.app.parts import (
     callbacks_of,
     images_of,
