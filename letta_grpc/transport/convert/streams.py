@@ -1,5 +1,6 @@
 """The requests of streams that carry several runs."""
 
+from dataclasses import dataclass
 from typing import assert_never
 
 from letta_grpc.domain.errors import InvalidRequest
@@ -13,8 +14,32 @@ from letta_grpc.v1 import run_service_pb2 as pb
 MAX_RUNS = 64
 _MAX_TAG = 100
 
-# To start a run and follow it; to follow one after a number; to end one.
-Wish = tuple[StartRequest, View] | tuple[RunId, int, View] | RunId
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a run and follow it."""
+
+    request: StartRequest
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Follow a run after a number."""
+
+    run_id: RunId
+    after: int
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End a run."""
+
+    run_id: RunId
+
+
+Action = Start | Attach | Cancel
 
 
 def streams_from_pb(request: pb.StreamRunsRequest, traceparent: str | None) -> tuple[list[StartRequest], View]:
@@ -36,15 +61,15 @@ def tag_from_pb(request: pb.ConverseRequest) -> str:
         return rules.text("tag", request.tag, _MAX_TAG)
 
 
-def wish_from_pb(request: pb.ConverseRequest, traceparent: str | None) -> Wish:
+def action_from_pb(request: pb.ConverseRequest, traceparent: str | None) -> Action:
     """Return what a request asks for. The paths of broken rules begin inside its action."""
     match request.WhichOneof("action"):
         case "start":
-            return stream_from_pb(request.start, traceparent)
+            return Start(*stream_from_pb(request.start, traceparent))
         case "attach":
-            return attach_from_pb(request.attach)
+            return Attach(*attach_from_pb(request.attach))
         case "cancel":
-            return run_id_from_pb(request.cancel)
+            return Cancel(run_id_from_pb(request.cancel))
         case None:
             raise InvalidRequest(fields={"action": "is required: start, attach or cancel"})
         case other:

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import assert_never
 
 from letta_grpc.domain.errors import LettaError, ServerDraining, TooManyStreams
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import Run
 from letta_grpc.engine.runs import Runs
 from letta_grpc.transport.convert.requests import View
-from letta_grpc.transport.convert.streams import MAX_RUNS, tag_from_pb, wish_from_pb
+from letta_grpc.transport.convert.streams import MAX_RUNS, Attach, Cancel, Start, action_from_pb, tag_from_pb
 from letta_grpc.transport.errors import refusal_of
 from letta_grpc.transport.merging import Chorus, merged
 from letta_grpc.transport.methods import Call, Requests, Response
@@ -49,17 +50,17 @@ class Conversing:
             await chorus.say(_refused(told, error))
 
     async def _do(self, chorus: Chorus, request: pb.ConverseRequest, told: pb.ConverseResponse) -> None:
-        match wish_from_pb(request, self._call.traceparent):
-            case (start, View() as view):
+        match action_from_pb(request, self._call.traceparent):
+            case Start(request=start, view=view):
                 self._check_room()
-                run = await self._runs.start(start)
-                await self._begin(chorus, run, 0, view, told)
-            case (run_id, after, view):
+                await self._begin(chorus, await self._runs.start(start), 0, view, told)
+            case Attach(run_id=run_id, after=after, view=view):
                 self._check_room()
                 await self._begin(chorus, await self._runs.get(run_id), after, view, told)
-            case run_id:
-                run = await self._runs.cancel(RunId(run_id))
-                await chorus.say(_accepted(told, run))
+            case Cancel(run_id=run_id):
+                await chorus.say(_accepted(told, await self._runs.cancel(run_id)))
+            case other:
+                assert_never(other)
 
     def _check_room(self) -> None:
         if self._followed >= MAX_RUNS:
