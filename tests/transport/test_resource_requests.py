@@ -121,7 +121,7 @@ def test_a_block_changes_by_its_mask() -> None:
     mask = FieldMask(paths=["value", "limit", "read_only"])
     by_id = blocks.block_update_from_pb(block_service_pb2.UpdateBlockRequest(block_id=BLOCK, block=block, update_mask=mask))
     assert by_id == (BLOCK, {"value": "x", "limit": 20_000, "read_only": True}, None)
-    by_label = agents.memory_update_from_pb(
+    by_label = blocks.memory_update_from_pb(
         agent_service_pb2.UpdateMemoryBlockRequest(agent_id=AGENT, label="human", block=block, update_mask=mask)
     )
     assert by_label == (AGENT, "human", by_id[1], None)

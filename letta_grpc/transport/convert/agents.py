@@ -7,19 +7,16 @@ from zoneinfo import ZoneInfo
 
 from letta_grpc.domain.agents import Agent, AgentKind, ModelSettings, Sleeptime
 from letta_grpc.domain.blocks import MAX_AGENT_BLOCKS
-from letta_grpc.domain.ids import WILDCARD, AgentId, BlockId, ConversationId
+from letta_grpc.domain.ids import AgentId, BlockId
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
-from letta_grpc.ports.search import MessageQuery
-from letta_grpc.transport.convert.archive import MAX_QUERY_CHARACTERS, result_limit
-from letta_grpc.transport.convert.blocks import block_changes, block_to_pb, expected_version, new_block
-from letta_grpc.transport.convert.conversations import optional_conversation
-from letta_grpc.transport.convert.enums import AGENT_KINDS, ROLES
-from letta_grpc.transport.convert.masks import changes_from_mask, read_from_mask
+from letta_grpc.transport.convert.blocks import block_to_pb, new_block
+from letta_grpc.transport.convert.enums import AGENT_KINDS
+from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
 from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, MAX_NAME, Rules
-from letta_grpc.transport.convert.times import checked_timestamp, timestamp_to_pb
+from letta_grpc.transport.convert.times import timestamp_to_pb
 from letta_grpc.transport.convert.tool_rules import tool_rule_to_pb, tool_rules_from_pb
 from letta_grpc.v1 import agent_service_pb2, blocks_pb2
 from letta_grpc.v1 import agents_pb2 as pb
@@ -203,78 +200,3 @@ def agents_query_from_pb(
         page = page_from_pb(rules, request, request.after_id)
         tags = rules.sought_tags("tags", request.tags, _MAX_TAGS)
     return page, request.name or None, tags
-
-
-def memory_from_pb(request: agent_service_pb2.GetMemoryBlockRequest) -> tuple[AgentId, str]:
-    """Return which block is meant, by agent and label."""
-    with Rules() as rules:
-        agent_id = rules.id("agent_id", "agent", request.agent_id)
-        label = rules.label("label", request.label)
-    return AgentId(agent_id), label
-
-
-def memory_update_from_pb(
-    request: agent_service_pb2.UpdateMemoryBlockRequest,
-) -> tuple[AgentId, str, dict[str, object], int | None]:
-    """Return which block to change, by agent and label, how, and which version it must have."""
-    with Rules() as rules:
-        agent_id = rules.id("agent_id", "agent", request.agent_id)
-        label = rules.label("label", request.label)
-        changes = block_changes(rules, request.block, request.update_mask)
-        version = expected_version(rules, request)
-    return AgentId(agent_id), label, changes, version
-
-
-def messages_query_from_pb(
-    request: agent_service_pb2.ListMessagesRequest,
-) -> tuple[AgentId, ConversationId | None, bool, PageRequest]:
-    """Return which messages to list, and whether those of all conversations."""
-    in_all = request.conversation_id == WILDCARD
-    with Rules() as rules:
-        agent_id = rules.id("agent_id", "agent", request.agent_id)
-        conversation_id = None if in_all else optional_conversation(rules, "conversation_id", request.conversation_id)
-        page = page_from_pb(rules, request, request.after_id)
-    return AgentId(agent_id), conversation_id, in_all, page
-
-
-def messages_search_from_pb(request: agent_service_pb2.SearchMessagesRequest) -> tuple[MessageQuery, bool]:
-    """Return what to search for, and whether in the agent's default conversation alone."""
-    in_all = request.agent_id == WILDCARD
-    with Rules() as rules:
-        if in_all and request.conversation_id:
-            rules.broken("conversation_id", "must be empty where all agents are searched")
-        time_from = checked_timestamp(rules, "create_time_from", request.create_time_from)
-        time_before = checked_timestamp(rules, "create_time_before", request.create_time_before)
-        query = MessageQuery(
-            agent_id=None if in_all else AgentId(rules.id("agent_id", "agent", request.agent_id)),
-            text=rules.text("query", request.query, MAX_QUERY_CHARACTERS),
-            conversation_id=optional_conversation(rules, "conversation_id", request.conversation_id),
-            roles=ROLES.checked_all(rules, "roles", request.roles),
-            create_time_from=time_from if request.HasField("create_time_from") else None,
-            create_time_before=time_before if request.HasField("create_time_before") else None,
-            limit=result_limit(rules, request.limit),
-        )
-    return query, bool(request.conversation_id) and query.conversation_id is None
-
-
-def context_query_from_pb(
-    request: agent_service_pb2.GetContextRequest,
-) -> tuple[AgentId, ConversationId | None, Sequence[str]]:
-    """Return whose context is meant, and which fields of it."""
-    with Rules() as rules:
-        agent_id, conversation_id = _context_of(rules, request)
-        fields = read_from_mask(rules, request.read_mask, agent_service_pb2.Context.DESCRIPTOR)
-    return agent_id, conversation_id, fields
-
-
-def reset_from_pb(request: agent_service_pb2.ResetMessagesRequest) -> tuple[AgentId, ConversationId | None]:
-    """Return whose context to empty."""
-    with Rules() as rules:
-        return _context_of(rules, request)
-
-
-def _context_of(
-    rules: Rules, request: agent_service_pb2.GetContextRequest | agent_service_pb2.ResetMessagesRequest
-) -> tuple[AgentId, ConversationId | None]:
-    agent_id = rules.id("agent_id", "agent", request.agent_id)
-    return AgentId(agent_id), optional_conversation(rules, "conversation_id", request.conversation_id)

@@ -1,4 +1,4 @@
-"""Memory blocks."""
+"""Memory blocks, by their ids and by agent and label."""
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -61,7 +61,7 @@ def _limit(rules: Rules, path: str, block: pb.Block) -> int:
     return rules.number(path, block.limit, 1, MAX_BLOCK_LIMIT)
 
 
-def block_changes(rules: Rules, block: pb.Block, mask: FieldMask) -> dict[str, object]:
+def _changes(rules: Rules, block: pb.Block, mask: FieldMask) -> dict[str, object]:
     """Return the changes of a block; whether the value fits the limit is known only where both are stored."""
     return changes_from_mask(
         rules,
@@ -88,12 +88,32 @@ def block_update_from_pb(request: block_service_pb2.UpdateBlockRequest) -> tuple
     """Return which block to change, how, and which version it must have."""
     with Rules() as rules:
         block_id = rules.id("block_id", "block", request.block_id)
-        changes = block_changes(rules, request.block, request.update_mask)
-        version = expected_version(rules, request)
+        changes = _changes(rules, request.block, request.update_mask)
+        version = _expected_version(rules, request)
     return BlockId(block_id), changes, version
 
 
-def expected_version(
+def memory_from_pb(request: agent_service_pb2.GetMemoryBlockRequest) -> tuple[AgentId, str]:
+    """Return which block is meant, by agent and label."""
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+        label = rules.label("label", request.label)
+    return AgentId(agent_id), label
+
+
+def memory_update_from_pb(
+    request: agent_service_pb2.UpdateMemoryBlockRequest,
+) -> tuple[AgentId, str, dict[str, object], int | None]:
+    """Return which block to change, by agent and label, how, and which version it must have."""
+    with Rules() as rules:
+        agent_id = rules.id("agent_id", "agent", request.agent_id)
+        label = rules.label("label", request.label)
+        changes = _changes(rules, request.block, request.update_mask)
+        version = _expected_version(rules, request)
+    return AgentId(agent_id), label, changes, version
+
+
+def _expected_version(
     rules: Rules, request: block_service_pb2.UpdateBlockRequest | agent_service_pb2.UpdateMemoryBlockRequest
 ) -> int | None:
     """Return which version a block must have to be changed; None for any."""

@@ -15,18 +15,13 @@ from letta_grpc.transport.convert.agents import (
     agent_to_pb,
     agent_update_from_pb,
     agents_query_from_pb,
-    context_query_from_pb,
-    memory_from_pb,
-    memory_update_from_pb,
-    messages_query_from_pb,
-    messages_search_from_pb,
     new_agent_from_pb,
-    reset_from_pb,
 )
-from letta_grpc.transport.convert.blocks import block_to_pb
+from letta_grpc.transport.convert.blocks import block_to_pb, memory_from_pb, memory_update_from_pb
 from letta_grpc.transport.convert.captures import capture_from_pb
 from letta_grpc.transport.convert.compactions import agent_compaction_from_pb
-from letta_grpc.transport.convert.contexts import context_to_pb
+from letta_grpc.transport.convert.contexts import context_query_from_pb, context_to_pb, reset_from_pb
+from letta_grpc.transport.convert.message_queries import message_list_from_pb, message_search_from_pb
 from letta_grpc.transport.convert.messages import found_message_to_pb, message_to_pb
 from letta_grpc.transport.convert.paging import token_of
 from letta_grpc.transport.convert.runs import run_to_pb
@@ -75,25 +70,28 @@ class AgentServicer:
 
     async def UpdateMemoryBlock(self, request: pb.UpdateMemoryBlockRequest, _call: Call) -> pb.UpdateMemoryBlockResponse:
         """Change an agent's block."""
-        return pb.UpdateMemoryBlockResponse(
-            block=block_to_pb(await self._agents.update_block(*memory_update_from_pb(request)))
-        )
+        agent_id, label, changes, version = memory_update_from_pb(request)
+        changed = await self._agents.update_block(agent_id, label, changes, version)
+        return pb.UpdateMemoryBlockResponse(block=block_to_pb(changed))
 
     async def ListMessages(self, request: pb.ListMessagesRequest, _call: Call) -> pb.ListMessagesResponse:
         """Return a page of messages."""
-        agent_id, conversation_id, in_all, page = messages_query_from_pb(request)
-        one = partial(self._agents.list_messages, agent_id, conversation_id)
-        found = await fitting(page, partial(self._agents.list_all_messages, agent_id) if in_all else one, message_to_pb)
+        wanted = message_list_from_pb(request)
+        of_all = partial(self._agents.list_all_messages, wanted.agent_id)
+        of_one = partial(self._agents.list_messages, wanted.agent_id, wanted.conversation_id)
+        found = await fitting(wanted.page, of_all if wanted.of_all else of_one, message_to_pb)
         return pb.ListMessagesResponse(messages=found.items, next_page_token=token_of(found.next))
 
     async def SearchMessages(self, request: pb.SearchMessagesRequest, _call: Call) -> pb.SearchMessagesResponse:
         """Find messages."""
-        found = await self._agents.search_messages(*messages_search_from_pb(request))
+        query, in_default = message_search_from_pb(request)
+        found = await self._agents.search_messages(query, in_default)
         return pb.SearchMessagesResponse(results=that_fit(map(found_message_to_pb, found)))
 
     async def ResetMessages(self, request: pb.ResetMessagesRequest, _call: Call) -> pb.ResetMessagesResponse:
         """Empty a conversation."""
-        await self._agents.reset_messages(*reset_from_pb(request))
+        agent_id, conversation_id = reset_from_pb(request)
+        await self._agents.reset_messages(agent_id, conversation_id)
         return pb.ResetMessagesResponse()
 
     async def CompactAgent(self, request: pb.CompactAgentRequest, call: Call) -> pb.CompactAgentResponse:
