@@ -25,11 +25,13 @@ class ArchiveServicer:
 
     async def CreatePassage(self, request: pb.CreatePassageRequest, _call: Call) -> pb.CreatePassageResponse:
         """Keep a note."""
-        return pb.CreatePassageResponse(passage=passage_to_pb(await self._archive.create(*new_passage_from_pb(request))))
+        agent_id, text, tags = new_passage_from_pb(request)
+        return pb.CreatePassageResponse(passage=passage_to_pb(await self._archive.create(agent_id, text, tags)))
 
     async def GetPassage(self, request: pb.GetPassageRequest, _call: Call) -> pb.GetPassageResponse:
         """Return a note."""
-        return pb.GetPassageResponse(passage=passage_to_pb(await self._archive.get(*passage_id_from_pb(request))))
+        agent_id, passage_id = passage_id_from_pb(request)
+        return pb.GetPassageResponse(passage=passage_to_pb(await self._archive.get(agent_id, passage_id)))
 
     async def ListPassages(self, request: pb.ListPassagesRequest, _call: Call) -> pb.ListPassagesResponse:
         """Return a page of notes."""
@@ -39,14 +41,17 @@ class ArchiveServicer:
 
     async def UpdatePassage(self, request: pb.UpdatePassageRequest, _call: Call) -> pb.UpdatePassageResponse:
         """Change a note."""
-        return pb.UpdatePassageResponse(passage=passage_to_pb(await self._archive.update(*passage_update_from_pb(request))))
+        agent_id, passage_id, changes = passage_update_from_pb(request)
+        return pb.UpdatePassageResponse(passage=passage_to_pb(await self._archive.update(agent_id, passage_id, changes)))
 
     async def DeletePassage(self, request: pb.DeletePassageRequest, _call: Call) -> pb.DeletePassageResponse:
         """Remove a note."""
-        await self._archive.delete(*passage_id_from_pb(request))
+        agent_id, passage_id = passage_id_from_pb(request)
+        await self._archive.delete(agent_id, passage_id)
         return pb.DeletePassageResponse()
 
     async def SearchPassages(self, request: pb.SearchPassagesRequest, _call: Call) -> pb.SearchPassagesResponse:
         """Find notes."""
-        found = await self._archive.search(*search_from_pb(request))
+        agent_id, query, tags, limit, mode = search_from_pb(request)
+        found = await self._archive.search(agent_id, query, tags, limit, mode)
         return pb.SearchPassagesResponse(passages=that_fit(map(passage_to_pb, found)))

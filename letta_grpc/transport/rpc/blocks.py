@@ -44,7 +44,8 @@ class BlockServicer:
 
     async def UpdateBlock(self, request: pb.UpdateBlockRequest, _call: Call) -> pb.UpdateBlockResponse:
         """Change a block."""
-        return pb.UpdateBlockResponse(block=block_to_pb(await self._blocks.update(*block_update_from_pb(request))))
+        block_id, changes, version = block_update_from_pb(request)
+        return pb.UpdateBlockResponse(block=block_to_pb(await self._blocks.update(block_id, changes, version)))
 
     async def DeleteBlock(self, request: pb.DeleteBlockRequest, _call: Call) -> pb.DeleteBlockResponse:
         """Remove a block."""
@@ -53,8 +54,10 @@ class BlockServicer:
 
     async def AttachBlock(self, request: pb.AttachBlockRequest, _call: Call) -> pb.AttachBlockResponse:
         """Put a block into an agent's memory."""
-        return pb.AttachBlockResponse(agent=agent_to_pb(await self._blocks.attach(*attachment_from_pb(request))))
+        agent_id, block_id = attachment_from_pb(request)
+        return pb.AttachBlockResponse(agent=agent_to_pb(await self._blocks.attach(agent_id, block_id)))
 
     async def DetachBlock(self, request: pb.DetachBlockRequest, _call: Call) -> pb.DetachBlockResponse:
         """Take a block out of an agent's memory."""
-        return pb.DetachBlockResponse(agent=agent_to_pb(await self._blocks.detach(*attachment_from_pb(request))))
+        agent_id, block_id = attachment_from_pb(request)
+        return pb.DetachBlockResponse(agent=agent_to_pb(await self._blocks.detach(agent_id, block_id)))

@@ -49,5 +49,6 @@ class McpServicer:
 
     async def AddMcpTools(self, request: pb.AddMcpToolsRequest, _call: Call) -> pb.AddMcpToolsResponse:
         """Store tools of a server."""
-        tools = await self._servers.add_tools(*tools_to_add_from_pb(request))
+        server_id, names, prefix = tools_to_add_from_pb(request)
+        tools = await self._servers.add_tools(server_id, names, prefix)
         return pb.AddMcpToolsResponse(tools=[tool_to_pb(tool) for tool in tools])

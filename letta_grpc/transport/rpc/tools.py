@@ -58,11 +58,13 @@ class ToolServicer:
 
     async def AttachTool(self, request: pb.AttachToolRequest, _call: Call) -> pb.AttachToolResponse:
         """Give a tool to an agent."""
-        return pb.AttachToolResponse(agent=agent_to_pb(await self._tools.attach(*possession_from_pb(request))))
+        agent_id, name = possession_from_pb(request)
+        return pb.AttachToolResponse(agent=agent_to_pb(await self._tools.attach(agent_id, name)))
 
     async def DetachTool(self, request: pb.DetachToolRequest, _call: Call) -> pb.DetachToolResponse:
         """Take a tool from an agent."""
-        return pb.DetachToolResponse(agent=agent_to_pb(await self._tools.detach(*possession_from_pb(request))))
+        agent_id, name = possession_from_pb(request)
+        return pb.DetachToolResponse(agent=agent_to_pb(await self._tools.detach(agent_id, name)))
 
     async def SetToolApproval(self, request: pb.SetToolApprovalRequest, _call: Call) -> pb.SetToolApprovalResponse:
         """Say whether an agent's calls of a tool wait for approval."""
