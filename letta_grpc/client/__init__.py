@@ -90,6 +90,7 @@ from letta_grpc.client.errors import (
     ToolSandboxUnavailable,
     ToolSourceInvalid,
     TooManyStreams,
+    TurnExhausted,
     Unauthenticated,
     UpstreamFailed,
 )
@@ -166,6 +167,7 @@ __all__ = [
     "ToolSandboxUnavailable",
     "ToolSourceInvalid",
     "Turn",
+    "TurnExhausted",
     "Unauthenticated",
     "UpstreamFailed",
     "answer_messages",

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from letta_grpc.client.errors import Exhausted
+from letta_grpc.client.errors import TurnExhausted
 from letta_grpc.client.requests import RunArguments
 from letta_grpc.v1 import runs_pb2
 
@@ -31,7 +31,7 @@ class Budget:
         self._steps: dict[str, int] = {}
 
     def spend(self, run: runs_pb2.Run) -> None:
-        """Count a run that waits. Raises Exhausted when nothing is left for its answer."""
+        """Count a run that waits. Raises TurnExhausted when nothing is left for its answer."""
         if self._began is None:
             took = run.end_time.ToDatetime() - run.start_time.ToDatetime()
             self._began = self._clock() - took.total_seconds()
@@ -39,7 +39,7 @@ class Budget:
         self.left(run)
 
     def left(self, run: runs_pb2.Run) -> RunArguments:
-        """Return the limits of the run that answers this one. Raises Exhausted."""
+        """Return the limits of the run that answers this one. Raises TurnExhausted."""
         steps = self._max_steps - sum(self._steps.values())
         if steps <= 0:
             raise _exhausted(run, "MAX_STEPS", f"its max_steps, {self._max_steps}")
@@ -51,8 +51,8 @@ class Budget:
         return {"max_steps": steps, "run_timeout": max(seconds, _LEAST_SECONDS)}
 
 
-def _exhausted(run: runs_pb2.Run, reason: str, taken: str) -> Exhausted:
-    calls = ", ".join(action.tool_call_id for action in run.pending_actions)
+def _exhausted(run: runs_pb2.Run, reason: str, taken: str) -> TurnExhausted:
+    calls = ",".join(action.tool_call_id for action in run.pending_actions)
     advice = "`client.answer` goes on with it, `client.runs.cancel` gives its calls up"
     message = f"the turn has taken {taken}, and run {run.id} waits for answers: {advice}"
-    return Exhausted(message, reason=reason, metadata={"run_id": run.id, "tool_call_ids": calls})
+    return TurnExhausted(message, reason=reason, metadata={"run_id": run.id, "tool_call_ids": calls})

@@ -12,6 +12,7 @@
     │                              ApprovalExpired · ApprovalAlreadyResolved · ToolSandboxUnavailable
     ├── OutOfRange                 EventsExpired (.oldest, .last) · CursorAhead (.last)
     ├── Exhausted                  QueueFull · TooManyStreams · MessageTooLarge
+    │   └── TurnExhausted          a turn's steps or time are used up (.run_id, .tool_call_ids); raised by turns alone
     ├── ServerUnavailable          out of reach, stopping, or the connection broke
     │   └── StreamBroken           a stream fell silent, left events out or ended too early
     ├── UpstreamFailed             McpServerFailed · EmbeddingsFailed
@@ -233,10 +234,10 @@ class ResourceInUse(FailedPrecondition):
         return self.metadata.get("active_run_id", "")
 
 
-class ApprovalPending(FailedPrecondition):
-    """Tool calls of the conversation wait for answers: see `client.answer`."""
+class _CallsWait:
+    """What is told of calls that wait."""
 
-    reasons = ("APPROVAL_PENDING",)
+    metadata: Mapping[str, str]
 
     @property
     def run_id(self) -> str:
@@ -247,6 +248,12 @@ class ApprovalPending(FailedPrecondition):
     def tool_call_ids(self) -> Sequence[str]:
         """The calls that wait."""
         return [call_id for call_id in self.metadata.get("tool_call_ids", "").split(",") if call_id]
+
+
+class ApprovalPending(_CallsWait, FailedPrecondition):
+    """Tool calls of the conversation wait for answers: see `client.answer`."""
+
+    reasons = ("APPROVAL_PENDING",)
 
 
 class ApprovalExpired(FailedPrecondition):
@@ -317,6 +324,10 @@ class MessageTooLarge(Exhausted):
     """The request is larger than the server takes, or its answer than clients take."""
 
     reasons = ("MESSAGE_TOO_LARGE",)
+
+
+class TurnExhausted(_CallsWait, Exhausted):
+    """A turn has used up its steps or its time, and its model still calls. Nothing is gained by waiting."""
 
 
 class ServerUnavailable(LettaError):

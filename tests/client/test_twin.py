@@ -65,6 +65,7 @@ PUBLIC = [
     "ToolSandboxUnavailable",
     "ToolSourceInvalid",
     "Turn",
+    "TurnExhausted",
     "Unauthenticated",
     "UpstreamFailed",
     "answer_messages",

@@ -138,7 +138,7 @@ class AsyncClient:
 
         The turn ends with the first run that waits for nothing, or for nothing that is answered here. `max_steps`, 50 unless
         given, bounds the steps of all its runs together; so does a `run_timeout` their time, that of functions and decisions
-        included. When either is used up and the model still calls, no function is run, and reading raises Exhausted.
+        included. When either is used up and the model still calls, no function is run, and reading raises TurnExhausted.
         """
         functions = by_name(tools)
         run["client_tools"] = [*run.get("client_tools", ()), *map(client_tool, functions.values())]
