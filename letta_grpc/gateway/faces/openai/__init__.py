@@ -31,17 +31,16 @@ from starlette.routing import BaseRoute, Route
 from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
-from letta_grpc.gateway.faces.openai.answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, told
+from letta_grpc.gateway.faces.openai.answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, refusal, told
+from letta_grpc.gateway.faces.openai.models import model_routes
 from letta_grpc.gateway.faces.openai.repeats import Attempt, Repeats
-from letta_grpc.gateway.faces.openai.requests import NO_AGENT, ChatRequest, chat_request_of
+from letta_grpc.gateway.faces.openai.requests import ChatRequest, chat_request_of
 from letta_grpc.gateway.faces.openai.waiting_calls import Responses, WaitingCalls
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.formats import KEEPALIVE, data_of
 from letta_grpc.gateway.leaving import unless_left
-from letta_grpc.gateway.metadata import Metadata, metadata_of
+from letta_grpc.gateway.metadata import metadata_of
 from letta_grpc.gateway.turns import Turns
-from letta_grpc.gateway.upstream import settled
-from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2
 
 _DONE = data_of("[DONE]")
 _CHAT, _PROVIDER = "use /v1/chat/completions", "ask the provider itself"
@@ -53,7 +52,6 @@ _ELSEWHERE = {
     "/v1/images/{rest:path}": _PROVIDER,
     "/v1/audio/{rest:path}": _PROVIDER,
 }
-_PAGE = 1000
 
 
 def openai(ground: Ground) -> Sequence[BaseRoute]:
@@ -68,42 +66,22 @@ def openai(ground: Ground) -> Sequence[BaseRoute]:
         turns = Turns(ground.channel, metadata, attempt.leave)
         responses = WaitingCalls(turns, ground.channel, metadata).stream_past(wanted)
         if wanted.is_stream:
-            return EventStream(_blocks(responses, wanted, attempt), _refusal)
+            return EventStream(_blocks(responses, wanted, attempt), refusal)
         return JSONResponse(await unless_left(request.receive, _completion(responses)))
 
-    async def models(request: Request) -> Response:
-        agents = [_model_of(agent) async for agent in _agents(ground, metadata_of(request.scope))]
-        return JSONResponse({"object": "list", "data": agents})
-
-    async def model(request: Request) -> Response:
-        stub = agent_service_pb2_grpc.AgentServiceStub(ground.channel)
-        wanted = agent_service_pb2.GetAgentRequest(agent_id=f"agent-{request.path_params['rest']}")
-        found = await settled(stub.GetAgent(wanted, metadata=metadata_of(request.scope)))
-        return JSONResponse(_model_of(found.agent))
-
-    async def nobody(_request: Request) -> Response:
-        code = grpc.StatusCode.NOT_FOUND
-        raise refused(NO_AGENT, http=404, code=code, reason="AGENT_NOT_FOUND", fields={"model": NO_AGENT})
-
-    def elsewhere(instead: str) -> Endpoint:
-        async def nowhere(request: Request) -> Response:
-            raise refused(f"There is no {request.url.path} here: {instead}.", http=404, code=grpc.StatusCode.NOT_FOUND)
-
-        return telling(nowhere, _refusal)
-
     return (
-        Route("/v1/chat/completions", telling(complete, _refusal), methods=["POST"]),
-        # Without a slash at the end: with one it is another face's.
-        Route("/v1/models", telling(models, _refusal), methods=["GET"]),
-        Route("/v1/models/agent-{rest}", telling(model, _refusal), methods=["GET"]),
-        Route("/v1/models/{name:path}", telling(nobody, _refusal), methods=["GET"]),
+        Route("/v1/chat/completions", telling(complete, refusal), methods=["POST"]),
+        *model_routes(ground),
         # SDKs read no failure that is not told in OpenAI's form, and repeat what is 501.
-        *(Route(path, elsewhere(instead), methods=["POST"]) for path, instead in _ELSEWHERE.items()),
+        *(Route(path, _elsewhere(instead), methods=["POST"]) for path, instead in _ELSEWHERE.items()),
     )
 
 
-def _refusal(failure: Failure) -> Response:
-    return JSONResponse(told(failure), failure.http, failure.headers)
+def _elsewhere(instead: str) -> Endpoint:
+    async def nowhere(request: Request) -> Response:
+        raise refused(f"There is no {request.url.path} here: {instead}.", http=404, code=grpc.StatusCode.NOT_FOUND)
+
+    return telling(nowhere, refusal)
 
 
 async def _blocks(responses: Responses, request: ChatRequest, attempt: Attempt) -> AsyncGenerator[bytes, None]:
@@ -137,28 +115,3 @@ async def _completion(responses: Responses) -> dict[str, Any]:
     if (failure := failure_of(answer.run)) is not None:
         raise failure
     return answer.completion(answer.run)
-
-
-async def _agents(ground: Ground, metadata: Metadata) -> AsyncGenerator[agents_pb2.Agent, None]:
-    stub = agent_service_pb2_grpc.AgentServiceStub(ground.channel)
-    token = ""
-    while True:
-        page = await settled(
-            stub.ListAgents(agent_service_pb2.ListAgentsRequest(page_size=_PAGE, page_token=token), metadata=metadata)
-        )
-        for agent in page.agents:
-            yield agent
-        token = page.next_page_token
-        if not token:
-            return
-
-
-def _model_of(agent: agents_pb2.Agent) -> dict[str, Any]:
-    return {
-        "id": agent.id,
-        "object": "model",
-        "created": agent.create_time.seconds,
-        "owned_by": "letta_grpc",
-        # Not OpenAI's, but what people choose by.
-        "name": agent.name,
-    }

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import grpc
+from starlette.responses import JSONResponse, Response
 
 from letta_grpc.gateway.faces.openai.requests import ChatRequest
 from letta_grpc.gateway.failures import HTTP_OF_CODE, Failure, refused
@@ -154,6 +155,11 @@ def failure_of(run: runs_pb2.Run) -> Failure | None:
     else:
         return None
     return refused(message, http=http, code=grpc.StatusCode.ABORTED, reason=reason, headers=NO_RETRY, run_id=run.id)
+
+
+def refusal(failure: Failure) -> Response:
+    """Return the answer that tells a failure."""
+    return JSONResponse(told(failure), failure.http, failure.headers)
 
 
 def told(failure: Failure) -> Json:
