@@ -17,6 +17,7 @@ to api.anthropic.com. Where upstream is another, they show the server's key as `
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -87,10 +88,7 @@ def anthropic(ground: Ground) -> Sequence[BaseRoute]:
         body = await read_body(request.scope, request.receive, ground.options, is_admitted=True)
         if b"authorization" in dict(credentials):
             metadata = _without_authorization(metadata)
-        headers = [pair for pair in request.headers.raw if pair[0] not in _NOT_PASSED_ON] + credentials
-        path = request.url.path.removeprefix("/v1/anthropic") + (f"?{request.url.query}" if request.url.query else "")
-        gathered = Gathered(body) if into else None
-        return Passage(upstream, (path, [*headers, (b"accept-encoding", b"identity")], body), gathered, into, metadata)
+        return Passage(upstream, _asked(request, credentials, body), into, metadata)
 
     async def elsewhere(request: Request) -> Response:
         message = f"There is no {request.method} {request.url.path} here: {_PASSED_ON}"
@@ -155,6 +153,21 @@ def _told(failure: Failure) -> Response:
     return JSONResponse(told, failure.http, failure.headers)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as upstream gets it."""
+
+    path: str
+    headers: RawHeaders
+    body: bytes
+
+
+def _asked(request: Request, credentials: RawHeaders, body: bytes) -> Asked:
+    path = request.url.path.removeprefix("/v1/anthropic") + (f"?{request.url.query}" if request.url.query else "")
+    headers = [pair for pair in request.headers.raw if pair[0] not in _NOT_PASSED_ON]
+    return Asked(path, [*headers, *credentials, (b"accept-encoding", b"identity")], body)
+
+
 class Upstream:
     """Anthropic, or who stands in for it."""
 
@@ -175,27 +188,20 @@ class Upstream:
         return client
 
     @asynccontextmanager
-    async def ask(self, path: str, headers: RawHeaders, body: bytes) -> AsyncIterator["httpx2.Response"]:
+    async def ask(self, asked: Asked) -> AsyncIterator["httpx2.Response"]:
         """Send a request on; yield the answer, whose body is still to be read. Raises httpx2.HTTPError."""
-        url = self._base_url + path
-        async with self._client.stream("POST", url, headers=headers, content=body) as answer:
+        url = self._base_url + asked.path
+        async with self._client.stream("POST", url, headers=asked.headers, content=asked.body) as answer:
             yield answer
 
 
 class Passage(Response):
-    """Gives an answer through while it comes; behind it captures the turn."""
+    """Gives an answer through while it comes; behind it captures the turn, if it is to be."""
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        asked: tuple[str, RawHeaders, bytes],
-        gathered: Gathered | None,
-        captures: Captures | None,
-        metadata: Metadata,
-    ) -> None:
+    def __init__(self, upstream: Upstream, asked: Asked, captures: Captures | None, metadata: Metadata) -> None:
         super().__init__()
-        self._upstream, self._asked, self._metadata = upstream, asked, metadata
-        self._gathered, self._captures = gathered, captures
+        self._upstream, self._asked, self._captures, self._metadata = upstream, asked, captures, metadata
+        self._gathered = Gathered(asked.body) if captures else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
@@ -209,9 +215,8 @@ class Passage(Response):
 
         is_open = False
         try:
-            async with self._upstream.ask(*self._asked) as answer:
-                headers = [(name.lower(), value) for name, value in answer.headers.raw]
-                headers = [(name, value) for name, value in headers if name not in _NOT_PASSED_BACK]
+            async with self._upstream.ask(self._asked) as answer:
+                headers = _passed_back(answer)
                 await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
                 is_open = True
                 if self._gathered:
@@ -224,10 +229,14 @@ class Passage(Response):
                 self._gathered.is_whole = True
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except httpx2.HTTPError as error:
-            # An answer that broke off stays broken: without its end the connection is closed.
             # What cannot be sent is quoted in its error: that may be the key.
             told_of = type(error).__name__ if isinstance(error, httpx2.LocalProtocolError) else repr(error)
             logger.warning("Anthropic's answer did not come", extra={"error": told_of})
+            # An answer that broke off stays broken: without its end the connection is closed.
             if not is_open:
-                told = {"type": "error", "error": {"type": "api_error", "message": "The upstream cannot be reached."}}
-                await JSONResponse(told, 502)(scope, receive, send)
+                await _told(refused("The upstream cannot be reached.", http=502))(scope, receive, send)
+
+
+def _passed_back(answer: "httpx2.Response") -> RawHeaders:
+    headers = ((name.lower(), value) for name, value in answer.headers.raw)
+    return [(name, value) for name, value in headers if name not in _NOT_PASSED_BACK]
