@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+from collections.abc import Callable
+from ssl import SSLContext
 from typing import Annotated, Any
 
 import typer
@@ -69,7 +71,6 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: Security,
     from letta_grpc.gateway.options import GatewayOptions  # noqa: PLC0415 - see above
     from letta_grpc.gateway.serving import BindError  # noqa: PLC0415 - see above
     from letta_grpc.gateway.standalone import standing_alone  # noqa: PLC0415 - see above
-    from letta_grpc.transport.certificates import RenewableTls  # noqa: PLC0415 - see above
     from letta_grpc.transport.renewal import UnusableFileError  # noqa: PLC0415 - see above
 
     stop = asyncio.Event()
@@ -86,19 +87,22 @@ async def _serve(target: str, listen: str, settings: Settings, *, tls: Security,
         anthropic_base_url=settings.anthropic.base_url,
         anthropic_api_key=settings.anthropic.key,
     )
-    certificate = None
-    if settings.tls_certificate_file and settings.tls_key_file:
-        try:
-            certificate = RenewableTls(settings.tls_certificate_file, settings.tls_key_file).context_now
-        except UnusableFileError as error:
-            typer.echo(f"letta-grpc: {error}", err=True)
-            return Exit.CANNOT_START
     try:
+        certificate = _certificate(settings)
         serving = standing_alone(target, listen, options, tls=tls, certificate=certificate, only_behind_keys=is_reachable)
         async with serving as url:
             typer.echo(f"listening http={url}")
             await stop.wait()
-    except (BindError, OpenServerError) as error:
+    except (UnusableFileError, BindError, OpenServerError) as error:
         typer.echo(f"letta-grpc: {error}", err=True)
         return Exit.CANNOT_START
     return Exit.OK
+
+
+def _certificate(settings: Settings) -> Callable[[], SSLContext] | None:
+    """Return what gives the certificate to serve with, None for plain text. Raises UnusableFileError."""
+    from letta_grpc.transport.certificates import RenewableTls  # noqa: PLC0415 - as above
+
+    if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return None
+    return RenewableTls(settings.tls_certificate_file, settings.tls_key_file).context_now
