@@ -19,7 +19,7 @@ from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.flags import read_settings
 from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.relay import Relay
-from letta_grpc.cli.rendering import payload_of, plain
+from letta_grpc.cli.rendering import Json, payload_of, plain
 from letta_grpc.cli.server import Server, calling
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, AsyncClient, PendingAction, ToolSandboxUnavailable, approve
@@ -128,9 +128,7 @@ class Show:
             self._say(f"Skipped: {error.message} `letta-grpc doctor` says more.")
             return True
         await self._client.tools.attach(self._agent_id, made.name)
-        self._console.print(f"[bold]you[/]    {escape(ORDER)}")
-        self._console.print("[bold]agent[/]  ", end="")
-        transcript = Transcript(self._console)
+        transcript = self._asked(ORDER)
 
         def decide(action: PendingAction) -> Answer:
             transcript.line(f"── approved: {action.name}, in your place ──", "bold green")
@@ -142,36 +140,32 @@ class Show:
             return exit_of_run(plain(await turn.final())["state"]) is Exit.OK
 
     async def _run(self, text: str, cut_after: int | None = None) -> str:
-        self._console.print(f"[bold]you[/]    {escape(text)}")
-        self._console.print("[bold]agent[/]  ", end="")
-        transcript, began = Transcript(self._console), time.perf_counter()
-        first: float | None = None
-        pieces, state, numbers = 0, "", list[int]()
-        whole_wire = True
+        """Show a run, cut from it behind so many pieces of text; return its state, empty if not each event came once."""
+        transcript, seen, is_cut = self._asked(text), Seen(), False
         async with asyncio.timeout(SECONDS_FOR_A_RUN), self._client.stream(self._agent_id, text) as stream:
             async for event in stream:
-                numbers.append(event.sequence_number)
                 shown = plain(event)
-                kind, payload = payload_of(shown)
-                if not whole_wire and self._relay.accepted > 1:
-                    transcript.line(f"── attached again: the first event is {numbers[-1]} ──", "bold green")
-                    whole_wire = True
+                is_text = seen.add(shown)
+                if is_cut and self._relay.accepted > 1:
+                    transcript.line(f"── attached again: the first event is {seen.numbers[-1]} ──", "bold green")
+                    is_cut = False
                 transcript.show(shown)
-                if kind == "textDelta":
-                    first = first or time.perf_counter() - began
-                    pieces += 1
-                    if pieces == cut_after:
-                        transcript.line(f"── connection cut after event {numbers[-1]} ──", "bold red")
-                        self._relay.cut()
-                        whole_wire = False
-                if kind == "runFinished":
-                    state = payload["run"]["state"]
-        self._say(f"first token after {(first or 0) * 1000:.0f} ms")
-        if not whole_wire or numbers != list(range(1, len(numbers) + 1)):
-            self._say(f"the stream did not go on as it should: {numbers}")
+                if is_text and seen.texts == cut_after:
+                    transcript.line(f"── connection cut after event {seen.numbers[-1]} ──", "bold red")
+                    self._relay.cut()
+                    is_cut = True
+        self._say(f"first token after {seen.first_text_seconds * 1000:.0f} ms")
+        if is_cut or not seen.is_gapless:
+            self._say(f"the stream did not go on as it should: {seen.numbers}")
             return ""
-        self._say(f"events 1 to {len(numbers)}: none missing, none twice")
-        return state
+        self._say(f"events 1 to {len(seen.numbers)}: none missing, none twice")
+        return seen.state
+
+    def _asked(self, text: str) -> Transcript:
+        """Show what is said to the agent; return what its answer is shown by."""
+        self._console.print(f"[bold]you[/]    {escape(text)}")
+        self._console.print("[bold]agent[/]  ", end="")
+        return Transcript(self._console)
 
     def _act(self, title: str) -> None:
         self._console.print()
@@ -179,3 +173,31 @@ class Show:
 
     def _say(self, text: str) -> None:
         self._console.print(text, style="dim", soft_wrap=True, markup=False)
+
+
+class Seen:
+    """What has come of a run: which events, how soon the first text, and how it ended."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self.numbers: list[int] = []
+        self.texts = 0
+        self.first_text_seconds = 0.0
+        self.state = ""
+
+    @property
+    def is_gapless(self) -> bool:
+        """Whether each event came once, and in order."""
+        return self.numbers == list(range(1, len(self.numbers) + 1))
+
+    def add(self, event: Json) -> bool:
+        """Take the next event in; say whether it is a piece of text."""
+        self.numbers.append(event["sequenceNumber"])
+        kind, payload = payload_of(event)
+        if kind == "runFinished":
+            self.state = payload["run"]["state"]
+        if kind != "textDelta":
+            return False
+        self.first_text_seconds = self.first_text_seconds or time.perf_counter() - self._began
+        self.texts += 1
+        return True
