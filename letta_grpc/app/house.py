@@ -194,68 +194,16 @@ def _supervisor(ground: _Ground) -> Supervisor:
 
 def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
     stores, models, clock, settings = ground.stores, ground.models, ground.clock, ground.settings
-    shelf = ToolShelf(
-        own=ground.own_tools,
-        tools=stores.tools,
-        named=stores.tools,
-        attachments=stores.agent_tools,
-        sandbox=ground.sandbox,
-        clock=clock,
-    )
-    runs = Runs(
-        supervisor=supervisor,
-        log=stores.log,
-        runs=stores.runs,
-        steps=stores.steps,
-        history=stores.history,
-        models=models,
-        intake=Intake(shapes=JsonSchema(), images=images_of(settings), callbacks=callbacks_of(settings), runs=stores.runs),
-        readers=ground.readers,
-        clock=clock,
-    )
-    agents = Agents(
-        agents=stores.agents,
-        conversations=stores.conversations,
-        blocks=stores.blocks,
-        memory=stores.memory,
-        history=stores.history,
-        messages=stores.messages,
-        models=models,
-        tools=ground.tools,
-        clock=clock,
-    )
+    runs, agents, shelf = _runs(ground, supervisor), _agents(ground), _tool_shelf(ground)
     return calls_of(
         runs=runs,
         archive=ground.archive,
         agents=agents,
         captures=Captures(agents=agents, runs=runs, models=models),
-        agent_files=AgentFiles(
-            agents=agents,
-            conversations=stores.conversations,
-            history=stores.history,
-            passages=stores.passages,
-            tools=stores.tools,
-            own_tools=ground.own_tools,
-            importer=stores.agent_files,
-            clock=clock,
-        ),
-        conversations=Conversations(
-            conversations=stores.conversations,
-            agents=stores.agents,
-            history=stores.history,
-            journal=stores.journal,
-            models=models,
-            clock=clock,
-        ),
+        agent_files=_agent_files(ground, agents),
+        conversations=_conversations(ground),
         blocks=Blocks(stores.blocks, stores.memory, clock),
-        mcp_servers=McpServers(
-            servers=stores.mcp_servers,
-            client=ground.mcp,
-            tools=stores.tools,
-            named=stores.tools,
-            reserved=frozenset(ground.own_tools.names()),
-            clock=clock,
-        ),
+        mcp_servers=_mcp_servers(ground),
         tools=shelf,
         trials=ToolTrials(shelf=shelf, catalog=ground.tools, sandbox=ground.sandbox, clock=clock),
         models=models,
@@ -264,4 +212,82 @@ def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
         keys=ground.keys,
         limits=Limits(max_request_bytes=settings.max_message_bytes, max_run_streams=settings.max_streams),
         observer=ground.telemetry.rpc if ground.telemetry else None,
+    )
+
+
+def _runs(ground: _Ground, supervisor: Supervisor) -> Runs:
+    stores, settings = ground.stores, ground.settings
+    return Runs(
+        supervisor=supervisor,
+        log=stores.log,
+        runs=stores.runs,
+        steps=stores.steps,
+        history=stores.history,
+        models=ground.models,
+        intake=Intake(shapes=JsonSchema(), images=images_of(settings), callbacks=callbacks_of(settings), runs=stores.runs),
+        readers=ground.readers,
+        clock=ground.clock,
+    )
+
+
+def _agents(ground: _Ground) -> Agents:
+    stores = ground.stores
+    return Agents(
+        agents=stores.agents,
+        conversations=stores.conversations,
+        blocks=stores.blocks,
+        memory=stores.memory,
+        history=stores.history,
+        messages=stores.messages,
+        models=ground.models,
+        tools=ground.tools,
+        clock=ground.clock,
+    )
+
+
+def _agent_files(ground: _Ground, agents: Agents) -> AgentFiles:
+    stores = ground.stores
+    return AgentFiles(
+        agents=agents,
+        conversations=stores.conversations,
+        history=stores.history,
+        passages=stores.passages,
+        tools=stores.tools,
+        own_tools=ground.own_tools,
+        importer=stores.agent_files,
+        clock=ground.clock,
+    )
+
+
+def _conversations(ground: _Ground) -> Conversations:
+    stores = ground.stores
+    return Conversations(
+        conversations=stores.conversations,
+        agents=stores.agents,
+        history=stores.history,
+        journal=stores.journal,
+        models=ground.models,
+        clock=ground.clock,
+    )
+
+
+def _mcp_servers(ground: _Ground) -> McpServers:
+    return McpServers(
+        servers=ground.stores.mcp_servers,
+        client=ground.mcp,
+        tools=ground.stores.tools,
+        named=ground.stores.tools,
+        reserved=frozenset(ground.own_tools.names()),
+        clock=ground.clock,
+    )
+
+
+def _tool_shelf(ground: _Ground) -> ToolShelf:
+    return ToolShelf(
+        own=ground.own_tools,
+        tools=ground.stores.tools,
+        named=ground.stores.tools,
+        attachments=ground.stores.agent_tools,
+        sandbox=ground.sandbox,
+        clock=ground.clock,
     )
