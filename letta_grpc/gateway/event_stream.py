@@ -10,14 +10,10 @@ from letta_grpc.gateway.answers import raw_headers
 from letta_grpc.gateway.bodies import header
 from letta_grpc.gateway.compression import Gzip, Plain, StreamEncoder, accepts_gzip
 from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.formats import STREAM_HEADERS
 from letta_grpc.gateway.leaving import while_connected
 
-_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-    "vary": "accept-encoding",
-}
+_HEADERS = {"content-type": "text/event-stream; charset=utf-8", **STREAM_HEADERS, "vary": "accept-encoding"}
 
 
 class EventStream(Response):

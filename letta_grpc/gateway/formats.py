@@ -11,6 +11,8 @@ from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.frames import Frame
 
 KEEPALIVE = b": keepalive\n\n"
+# What proxies obey that would gather a stream, or compress it, and let its reader wait.
+STREAM_HEADERS: Mapping[str, str] = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
 
 
 class StreamFormat(Protocol):
@@ -83,6 +85,10 @@ def data_of(text: str | bytes) -> bytes:
     # A reader ends a line at CR, LF and CRLF, and joins lines of data by LF.
     lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     return b"".join([b"data: %b\n" % line for line in lines]) + b"\n"
+
+
+# The last event, for SDKs that wait for it: OpenAI's and Letta's.
+DONE = data_of("[DONE]")
 
 
 def _keepalive(frame: Frame) -> bytes:

@@ -12,12 +12,12 @@ from letta_grpc.gateway.answers import raw_headers, send_nothing
 from letta_grpc.gateway.bodies import header
 from letta_grpc.gateway.compression import Gzip, Plain, StreamEncoder, accepts_gzip
 from letta_grpc.gateway.failures import Failure
-from letta_grpc.gateway.formats import StreamFormat
+from letta_grpc.gateway.formats import STREAM_HEADERS, StreamFormat
 from letta_grpc.gateway.frames import Frames
 from letta_grpc.gateway.metadata import RUN_ID_KEY
 from letta_grpc.gateway.upstream import StreamCall
 
-_HEADERS = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no", "vary": "accept, accept-encoding"}
+_HEADERS = {**STREAM_HEADERS, "vary": "accept, accept-encoding"}
 
 
 class StreamAnswer:

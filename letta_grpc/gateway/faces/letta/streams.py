@@ -22,17 +22,12 @@ from letta_grpc.gateway.faces.letta.shapes.runs import error_json, error_kind, s
 from letta_grpc.gateway.faces.letta.steps_mode import StepsMode
 from letta_grpc.gateway.faces.letta.tokens_mode import TokensMode
 from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.formats import DONE, KEEPALIVE, STREAM_HEADERS
 from letta_grpc.gateway.metadata import RUN_ID_KEY
 from letta_grpc.v1 import events_pb2
 from letta_grpc.v1 import runs_pb2 as pb
 
-_HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-}
-_DONE = b"data: [DONE]\n\n"
-_KEEPALIVE = b": keepalive\n\n"
+_HEADERS = {"content-type": "text/event-stream; charset=utf-8", **STREAM_HEADERS}
 _OPENING = 1
 
 
@@ -83,7 +78,7 @@ class LettaEventStream(Response):
 
     def _ping(self) -> bytes:
         if not self._view.pings:
-            return _KEEPALIVE
+            return KEEPALIVE
         now = datetime.now(UTC).isoformat(timespec="seconds")
         run_id = self._following.run_id
         return _frame(envelope(PING, id_=f"{PING}-{uuid4()}", date=now, run_id=run_id, seq_id=self._told))
@@ -116,7 +111,7 @@ def _end(run: pb.Run, number: int) -> Iterator[bytes]:
     yield _frame(usage_statistics_json(run.usage))
     if run.HasField("error"):
         yield _frame(error_json(run, number), b"error")
-    yield _DONE
+    yield DONE
 
 
 async def whole_answer(following: Following, view: View) -> dict[str, Any]:

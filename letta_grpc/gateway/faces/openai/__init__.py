@@ -37,12 +37,11 @@ from letta_grpc.gateway.faces.openai.repeats import Attempt, Repeats
 from letta_grpc.gateway.faces.openai.requests import ChatRequest, chat_request_of
 from letta_grpc.gateway.faces.openai.waiting_calls import Responses, WaitingCalls
 from letta_grpc.gateway.failures import Failure, refused
-from letta_grpc.gateway.formats import KEEPALIVE, data_of
+from letta_grpc.gateway.formats import DONE, KEEPALIVE, data_of
 from letta_grpc.gateway.leaving import unless_left
 from letta_grpc.gateway.metadata import metadata_of
 from letta_grpc.gateway.turns import Turns
 
-_DONE = data_of("[DONE]")
 _CHAT, _PROVIDER = "use /v1/chat/completions", "ask the provider itself"
 _ELSEWHERE = {
     "/v1/responses": _CHAT,
@@ -101,7 +100,7 @@ async def _blocks(responses: Responses, request: ChatRequest, attempt: Attempt) 
         if not attempt.is_answered:
             raise
         yield data_of(orjson.dumps(told(failure)))
-    yield _DONE
+    yield DONE
 
 
 async def _completion(responses: Responses) -> dict[str, Any]:
