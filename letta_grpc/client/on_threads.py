@@ -31,7 +31,7 @@ Lock = FairLock
 Event = threading.Event
 Sleep = Callable[[float], None]
 # What to do with a call in its thread.
-Wish = Callable[[Any], Any]
+Job = Callable[[Any], Any]
 
 
 def wait(event: Event, seconds: float) -> None:
@@ -120,7 +120,7 @@ class EventCall(Generic[Response]):
 
     # What begins is an iterator, a call and an error in one, which has no public name.
     def _follow(self, begin: Callable[[], Any]) -> None:
-        self._wishes: SimpleQueue[Wish | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._answers: SimpleQueue[Any] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._open = OpenCall()
@@ -146,18 +146,18 @@ class EventCall(Generic[Response]):
 
     def close(self) -> None:
         """End the call, and the thread."""
-        self._wishes.put(None)
+        self._jobs.put(None)
         if self._call is not None:
             self._call.cancel()
         self._open.close()
 
-    def _wait(self, wish: Wish, limit: float | None) -> Any:  # noqa: ANN401 - what is wished for
+    def _wait(self, job: Job, limit: float | None) -> Any:  # noqa: ANN401 - what the job gives
         if self._thread is None:
             # It knows the call alone: a stream that is dropped has to be let go of.
-            parts = (self._call, self._wishes, self._answers)
-            self._thread = threading.Thread(target=_fulfil, args=parts, name="letta-grpc-call", daemon=True)
+            parts = (self._call, self._jobs, self._answers)
+            self._thread = threading.Thread(target=_run_jobs, args=parts, name="letta-grpc-call", daemon=True)
             self._thread.start()
-        self._wishes.put(wish)
+        self._jobs.put(job)
         try:
             answer = self._answers.get(timeout=limit)
         except Empty:
@@ -203,10 +203,10 @@ def _closed_channels_told() -> Iterator[None]:
         raise StreamClosed("the channel is closed") from error
 
 
-def _fulfil(call: Any, wishes: "SimpleQueue[Wish | None]", answers: "SimpleQueue[Any]") -> None:  # noqa: ANN401 - as above
-    for wish in iter(wishes.get, None):
+def _run_jobs(call: Any, jobs: "SimpleQueue[Job | None]", answers: "SimpleQueue[Any]") -> None:  # noqa: ANN401 - as above
+    for job in iter(jobs.get, None):
         try:
-            answers.put(wish(call))
+            answers.put(job(call))
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns the one who waits
             answers.put(error)
     # For a reader that comes too late.

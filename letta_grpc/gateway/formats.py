@@ -112,19 +112,19 @@ _LINES = (
 def format_for(accept: str, retry_ms: int) -> StreamFormat:
     """Return what an Accept header asks for: events unless it wants lines more. Raises Failure."""
     ranges = _ranges_in(accept)
-    events, lines = _wish(ranges, _EVENTS), _wish(ranges, _LINES)
+    events, lines = _preference(ranges, _EVENTS), _preference(ranges, _LINES)
     if max(events, lines) <= _NEVER:
         raise refused("This answers with a stream: accept `text/event-stream` or `application/x-ndjson`.", http=406)
     return ServerSentEvents(retry_ms) if events >= lines else JsonLines()
 
 
 # How much something is wanted; and of what is wanted alike, the first is wanted more.
-_Wish = tuple[float, int]
-_NEVER: _Wish = (0.0, 0)
+_Preference = tuple[float, int]
+_NEVER: _Preference = (0.0, 0)
 
 
-def _ranges_in(accept: str) -> dict[str, _Wish]:
-    ranges: dict[str, _Wish] = {}
+def _ranges_in(accept: str) -> dict[str, _Preference]:
+    ranges: dict[str, _Preference] = {}
     for order, part in enumerate(accept.split(",")):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = next((_weight(piece[2:]) for piece in parameters if piece.startswith("q=")), 1.0)
@@ -132,10 +132,10 @@ def _ranges_in(accept: str) -> dict[str, _Wish]:
     return ranges
 
 
-def _wish(ranges: Mapping[str, _Wish], levels: Sequence[frozenset[str]]) -> _Wish:
+def _preference(ranges: Mapping[str, _Preference], levels: Sequence[frozenset[str]]) -> _Preference:
     """Return what the most specific range says, which may be that a form is not wanted at all: RFC 9110, 12.5.1."""
     said = ([ranges[kind] for kind in level if kind in ranges] for level in levels)
-    return next((max(wishes) for wishes in said if wishes), _NEVER)
+    return next((max(weighed) for weighed in said if weighed), _NEVER)
 
 
 def _weight(text: str) -> float:

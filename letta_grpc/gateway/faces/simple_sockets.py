@@ -28,7 +28,7 @@ _WAITING = 16
 _TRY_AGAIN_LATER = 1013
 
 # What a client wants said to the agent; or what is said of a message that was none.
-_Wish = str | Failure
+_Said = str | Failure
 _Tell = Callable[[Frame], Awaitable[None]]
 
 
@@ -66,8 +66,8 @@ def chat_socket(ground: Ground) -> "Socket":
             found = await settled(stub.ListAgents(wanted, metadata=metadata))
             if found.agents:
                 return found.agents[0].id
-            wish = agents_pb2.Agent(name=CHAT_AGENT, model=ground.options.chat_model)
-            made = await settled(stub.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish), metadata=metadata))
+            new = agents_pb2.Agent(name=CHAT_AGENT, model=ground.options.chat_model)
+            made = await settled(stub.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new), metadata=metadata))
             return made.agent.id
 
     return Socket(ground, words_in, agent_of)
@@ -90,26 +90,26 @@ class Socket:
             await send_failure(scope, denying(scope, send), failure)
             return
         await accept((scope, receive, send))
-        wishes: asyncio.Queue[_Wish] = asyncio.Queue(_WAITING)
+        waiting: asyncio.Queue[_Said] = asyncio.Queue(_WAITING)
         async with asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(receive, wishes), name="messages")
-            answering = group.create_task(self._answer(scope, send, metadata, wishes), name="turns")
+            listening = group.create_task(self._listen(receive, waiting), name="messages")
+            answering = group.create_task(self._answer(scope, send, metadata, waiting), name="turns")
             await asyncio.wait((listening, answering), return_when=asyncio.FIRST_COMPLETED)
             listening.cancel()
             answering.cancel()
         if not listening.cancelled() and (code := listening.result()):
             await send({"type": "websocket.close", "code": code, "reason": "wait for the answers"})
 
-    async def _listen(self, receive: Receive, wishes: asyncio.Queue[_Wish]) -> int | None:
+    async def _listen(self, receive: Receive, waiting: asyncio.Queue[_Said]) -> int | None:
         """Put what comes in line; return when the client leaves, or with the code to close with when it does not wait."""
         while (message := await receive())["type"] != "websocket.disconnect":
             try:
-                wishes.put_nowait(await self._wish_in(message))
+                waiting.put_nowait(await self._said_in(message))
             except asyncio.QueueFull:
                 return _TRY_AGAIN_LATER
         return None
 
-    async def _wish_in(self, message: Message) -> _Wish:
+    async def _said_in(self, message: Message) -> _Said:
         text = message.get("text")
         if text is None:
             return refused("A message must be text.")
@@ -118,16 +118,16 @@ class Socket:
         except Failure as failure:
             return failure
 
-    async def _answer(self, scope: Scope, send: Send, metadata: Metadata, wishes: asyncio.Queue[_Wish]) -> None:
+    async def _answer(self, scope: Scope, send: Send, metadata: Metadata, waiting: asyncio.Queue[_Said]) -> None:
         async def tell(frame: Frame) -> None:
             await send({"type": "websocket.send", "text": orjson.dumps(frame).decode()})
 
         while True:
-            wish = await wishes.get()
+            said = await waiting.get()
             try:
-                if isinstance(wish, Failure):
-                    raise wish
-                await self._turn(await self.agent_of(scope, metadata), wish, metadata, tell)
+                if isinstance(said, Failure):
+                    raise said
+                await self._turn(await self.agent_of(scope, metadata), said, metadata, tell)
             except Failure as failure:
                 await tell(frame_of(failure))
 

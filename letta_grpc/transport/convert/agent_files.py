@@ -84,9 +84,9 @@ def _agent(rules: Rules, sent: agents_pb2.Agent, name: str) -> NewAgent | None:
     for block in agent.memory_blocks:
         # The copy has blocks of its own.
         block.id = ""
-    wish = agent_service_pb2.CreateAgentRequest(agent=agent, include_base_tools=False)
+    request = agent_service_pb2.CreateAgentRequest(agent=agent, include_base_tools=False)
     try:
-        return new_agent_from_pb(wish)
+        return new_agent_from_pb(request)
     except InvalidRequest as error:
         _take_over(rules, error, "agent", "file.agent")
         return None

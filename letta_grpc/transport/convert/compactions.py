@@ -1,4 +1,4 @@
-"""Wishes to have a conversation compacted."""
+"""Requests to compact a conversation."""
 
 from letta_grpc.domain.ids import AgentId, ConversationId
 from letta_grpc.domain.runs import CompactionMode, RunKind, RunSpec

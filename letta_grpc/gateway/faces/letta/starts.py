@@ -40,7 +40,7 @@ _HEARTBEAT = Duration(seconds=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class StartRequest:
     """A start as a body asks for it."""
 
     target: Target
@@ -84,7 +84,7 @@ def view_of(run: runs_pb2.Run, *, pings: bool = True, after: int = 0) -> View:
     )
 
 
-async def wish_in(ask: Ask, target: Target) -> Wish:
+async def start_in(ask: Ask, target: Target) -> StartRequest:
     """Return the start that a request asks for. Raises Failure."""
     body = await with_calls_named(ask, target, ask.body)
     messages, skills = messages_in(body), skills_in(body)
@@ -104,7 +104,7 @@ async def wish_in(ask: Ask, target: Target) -> Wish:
         raise unprocessable("", str(error)) from None
     _keep(run, digest, view_in(body))
     otids = [message.otid for message in messages if message.otid]
-    return Wish(target=target, run=run, request_id=request_id_of(target.key, otids))
+    return StartRequest(target=target, run=run, request_id=request_id_of(target.key, otids))
 
 
 def _without_background(run: runs_pb2.RunSpec) -> bytes:
@@ -128,58 +128,58 @@ def returned_calls(messages: Sequence[messages_pb2.InputMessage]) -> list[str]:
     return [returned.tool_call_id for message in messages for returned in message.tool_returns.returns]
 
 
-async def begin(ask: Ask, wish: Wish, options: pb.StreamOptions) -> Following:
+async def begin(ask: Ask, start: StartRequest, options: pb.StreamOptions) -> Following:
     """Start a run and follow it, or the one that this request has started before. Raises Failure.
 
     A conversation at work takes the run into its queue.
     """
-    repeats = ask.request.headers.get(_RETRY_COUNT, "0") not in {"", "0"} and wish.request_id is None
-    if repeats and (run_id := await _run_of_former_try(ask, wish)):
+    repeats = ask.request.headers.get(_RETRY_COUNT, "0") not in {"", "0"} and start.request_id is None
+    if repeats and (run_id := await _run_of_former_try(ask, start)):
         return await attached(ask, run_id, options)
     try:
-        return await started(ask, _request(wish, options, runs_pb2.CONFLICT_POLICY_REJECT))
+        return await started(ask, _request(start, options, runs_pb2.CONFLICT_POLICY_REJECT))
     except Failure as failure:
         facts = failure.facts
         match failure.reason:
             case "APPROVAL_PENDING":
                 raise await _pending(ask, facts) from None
-            case "CONVERSATION_BUSY" if repeats and (run_id := await _run_of_former_try(ask, wish)):
+            case "CONVERSATION_BUSY" if repeats and (run_id := await _run_of_former_try(ask, start)):
                 # It was accepted while we looked.
                 return await attached(ask, run_id, options)
             case "CONVERSATION_BUSY":
-                return await started(ask, _request(wish, options, runs_pb2.CONFLICT_POLICY_ENQUEUE))
-            case "REQUEST_ID_REUSED" if await _is_ours(ask, facts.get("run_id", ""), wish):
+                return await started(ask, _request(start, options, runs_pb2.CONFLICT_POLICY_ENQUEUE))
+            case "REQUEST_ID_REUSED" if await _is_ours(ask, facts.get("run_id", ""), start):
                 # The same input, asked for in another mode or taken into the queue then.
                 return await attached(ask, facts["run_id"], options)
         raise
 
 
-def _request(wish: Wish, options: pb.StreamOptions, policy: runs_pb2.ConflictPolicy.ValueType) -> pb.StreamRunRequest:
+def _request(start: StartRequest, options: pb.StreamOptions, policy: runs_pb2.ConflictPolicy.ValueType) -> pb.StreamRunRequest:
     request = pb.StreamRunRequest(
-        agent_id=wish.target.agent_id,
-        conversation_id=wish.target.conversation_id,
-        request_id=wish.request_id or "",
-        run=wish.run,
+        agent_id=start.target.agent_id,
+        conversation_id=start.target.conversation_id,
+        request_id=start.request_id or "",
+        run=start.run,
         options=options,
     )
     request.run.conflict_policy = policy
     return request
 
 
-async def _is_ours(ask: Ask, run_id: str, wish: Wish) -> bool:
+async def _is_ours(ask: Ask, run_id: str, start: StartRequest) -> bool:
     run = (await ask.call(ask.services.runs.GetRun, pb.GetRunRequest(run_id=run_id))).run
-    return run.metadata.get(DIGEST) == wish.digest
+    return run.metadata.get(DIGEST) == start.digest
 
 
-async def _run_of_former_try(ask: Ask, wish: Wish) -> str | None:
+async def _run_of_former_try(ask: Ask, start: StartRequest) -> str | None:
     """Return the id of the run that an earlier try of this request has started, if it reached the server."""
-    where = wish.target.agent_id, await conversation_id_of(ask, wish.target)
+    where = start.target.agent_id, await conversation_id_of(ask, start.target)
     for run in await runs_at_work(ask, *where):
-        if run.metadata.get(DIGEST) == wish.digest:
+        if run.metadata.get(DIGEST) == start.digest:
             return run.id
     # Of the runs that have ended only the last: of equal texts with something else between them, each was said on its own.
     ended = await newest_ended_run(ask, *where)
-    if ended and ended.metadata.get(DIGEST) == wish.digest:
+    if ended and ended.metadata.get(DIGEST) == start.digest:
         since = datetime.now(UTC) - timedelta(seconds=_RETRY_SECONDS)
         return ended.id if ended.end_time.ToDatetime(UTC) > since else None
     return None
