@@ -12,6 +12,7 @@ from letta_grpc.gateway.faces.openai.repeats import GRACE_SECONDS
 from letta_grpc.gateway.faces.openai.tools import returns_in, tools_in
 from letta_grpc.gateway.turns import spec_of
 from letta_grpc.v1 import run_service_pb2 as pb
+from letta_grpc.v1 import runs_pb2
 
 NO_AGENT = "The 'model' must be an agent's id, as /v1/models lists them."
 # What a caller would look for in the answer: by field, what asks for nothing that is not there.
@@ -55,6 +56,13 @@ def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatR
         if body.get(field) not in given:
             raise wrong(field, rule)
     messages = _messages(body)
+    start = pb.StreamRunRequest(agent_id=model, run=_spec(body, messages))
+    if idempotency_key:
+        start.request_id = str(uuid.uuid5(_NAMESPACE, f"{model}\n{idempotency_key}"))
+    return ChatRequest(start=start, before=messages[:-1], is_stream=is_stream, with_usage=options.get("include_usage") is True)
+
+
+def _spec(body: Mapping[str, Any], messages: Sequence[object]) -> runs_pb2.RunSpec:
     spec = spec_of(returns_in(messages) or _last_users(messages))
     spec.disconnect_grace.seconds = GRACE_SECONDS
     tools = tools_in(body)
@@ -65,10 +73,7 @@ def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatR
     spec.metadata.update(_metadata(body))
     if tools.choice:
         spec.metadata[CHOSEN] = ",".join(tools.choice)
-    start = pb.StreamRunRequest(agent_id=model, run=spec)
-    if idempotency_key:
-        start.request_id = str(uuid.uuid5(_NAMESPACE, f"{model}\n{idempotency_key}"))
-    return ChatRequest(start=start, before=messages[:-1], is_stream=is_stream, with_usage=options.get("include_usage") is True)
+    return spec
 
 
 def _messages(body: Mapping[str, Any]) -> list[object]:
