@@ -8,7 +8,7 @@ import letta_client
 import pytest
 from letta_client import Letta
 
-from tests.support.letta import Client, Site, script, user
+from tests.support.letta import Client, Json, Site, script, user
 from tests.support.server_process import serving_process
 from tests.support.upstream import Upstream, running_upstream
 
@@ -32,6 +32,24 @@ def test_nothing_may_be_said_in_any_way(site: Site, body: bytes) -> None:
     assert sent("PATCH", f"/v1/agents/{agent_id}/reset-messages").status_code == 200
     assert sent("PATCH", f"/v1/agents/{agent_id}").json()["id"] == agent_id
     assert sent("DELETE", f"/v1/agents/{agent_id}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/blocks/", {"label": "human", "value": "x"}),
+        ("/v1/conversations/?agent_id={agent_id}", {"summary": "A talk"}),
+        ("/v1/agents/{agent_id}/archival-memory/", {"text": "A note.", "tags": ["a"]}),
+    ],
+)
+def test_a_change_that_names_nothing_changes_nothing(site: Site, path: str, body: Json) -> None:
+    collection = path.format(agent_id=site.agent())
+    made = site.post(collection, body).json()
+    whole = made[0] if isinstance(made, list) else made
+    changed = site.http.patch(f"{collection.partition('?')[0]}{whole['id']}", json={})
+    assert changed.status_code == 200, changed.text
+    told = changed.json()[0] if isinstance(made, list) else changed.json()
+    assert {name: told[name] for name in ("id", *body)} == {"id": whole["id"], **body}
 
 
 @pytest.mark.parametrize("path", ["agents", "tools", "runs", "blocks", "steps", "providers", "tags", "health", "ready"])

@@ -121,11 +121,15 @@ def _is_between(note: passages_pb2.Passage, first: datetime | None, end: datetim
 
 
 async def update(ask: Ask) -> Json:
-    """Change a note."""
+    """Change what the body names."""
+    agent_id, passage_id = agent_in(ask).agent_id, _note_id(ask)
     body: dict[str, Any] = {name: ask.body[name] for name in ("text", "tags") if ask.body.get(name) is not None}
+    if not body:
+        wanted = pb.GetPassageRequest(agent_id=agent_id, passage_id=passage_id)
+        return [passage_json((await ask.call(ask.services.archives.GetPassage, wanted)).passage)]
     note = passages_pb2.Passage(text=text(body, "text") or "", tags=strings(body, "tags"))
     request = pb.UpdatePassageRequest(
-        agent_id=agent_in(ask).agent_id, passage_id=_note_id(ask), passage=note, update_mask=FieldMask(paths=list(body))
+        agent_id=agent_id, passage_id=passage_id, passage=note, update_mask=FieldMask(paths=list(body))
     )
     return [passage_json((await ask.call(ask.services.archives.UpdatePassage, request)).passage)]
 
