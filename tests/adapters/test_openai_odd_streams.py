@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from letta_grpc.adapters.openai.stream import StreamDecoder
-from letta_grpc.domain.completions import FinishReason, ModelFinished, TextChunk, ToolCallChunk
+from letta_grpc.domain.completions import FinishReason, ModelFinished, ReasoningChunk, TextChunk, ToolCallChunk
 from letta_grpc.domain.errors import (
     InsufficientCredits,
     InvalidModelOutput,
@@ -145,3 +145,35 @@ def test_what_is_nested_without_end_is_invalid(opening: bytes) -> None:
         assert isinstance(failure_of(b"data: " + nested + b"\n\n"), InvalidModelOutput)
         assert isinstance(failure_of(nested), InvalidModelOutput)
         assert FAILURES.refused(400, {}, nested, datetime.now(UTC)).reason == ModelBadRequest.reason
+
+
+HALVES = (r'{"content": "a\ud83d"}', r'{"content": "\udc4b"}')
+HALVES_OF_ARGUMENTS = (
+    r'{"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "a\ud83d"}}]}',
+    r'{"tool_calls": [{"index": 0, "function": {"arguments": "\udc4b"}}]}',
+)
+THOUGHT = '{"reasoning_content": "b"}'
+
+
+@pytest.mark.parametrize(
+    ("deltas", "chunks"),
+    [
+        (HALVES, [TextChunk("a"), TextChunk("👋")]),
+        (HALVES_OF_ARGUMENTS, [ToolCallChunk(0, "c", "f", "a"), ToolCallChunk(0, None, None, "👋")]),
+        ((HALVES[0], '{"content": ""}', HALVES[1]), [TextChunk("a"), TextChunk("👋")]),
+        ((HALVES[0], *HALVES), [TextChunk("a"), TextChunk("\ufffda"), TextChunk("👋")]),
+        ((HALVES[0], THOUGHT), [TextChunk("a"), TextChunk("\ufffd"), ReasoningChunk("b")]),
+        ((HALVES[1], HALVES[0]), [TextChunk("\ufffd"), TextChunk("a"), TextChunk("\ufffd")]),
+    ],
+)
+def test_half_a_character_at_the_end_of_a_read_waits_for_the_other_half(deltas: tuple[str, ...], chunks: list[Any]) -> None:
+    decoder = StreamDecoder(FAILURES)
+    reads = [decoder.feed(b'data: {"choices": [{"delta": %b}]}\n\n' % fields.encode()) for fields in deltas]
+    reads.append(decoder.feed(DONE))
+    assert [chunk for read in reads for chunk in read if not isinstance(chunk, ModelFinished)] == chunks
+
+
+def test_half_a_character_where_the_bytes_end_is_replaced() -> None:
+    decoder = StreamDecoder(FAILURES)
+    decoder.feed(b'data: {"choices": [{"delta": %b, "finish_reason": "stop"}]}\n\n' % HALVES[0].encode())
+    assert decoder.close() == [TextChunk("\ufffd"), ModelFinished(FinishReason.STOP)]

@@ -15,7 +15,7 @@ _Words = type[TextChunk] | type[ReasoningChunk] | type[ReasoningSummaryChunk]
 
 
 class Batch:
-    """Collects. `has_lone_surrogates`: some text was written as escapes that are no character each for itself."""
+    """Collects, read by read. `has_lone_surrogates`: some text was written as escapes that are no character by themselves."""
 
     __slots__ = ("_call_id", "_call_name", "_chunks", "_kind", "_parts", "has_lone_surrogates")
 
@@ -53,10 +53,23 @@ class Batch:
         self._flush()
         self._chunks.append(chunk)
 
-    def chunks(self) -> list[ModelChunk]:
-        """Return everything."""
+    def chunks(self, *, is_last: bool = False) -> list[ModelChunk]:
+        """Return what came. Unless it `is_last`, half a character at its end waits for the other half in the next read."""
+        kind = self._kind
+        half = "" if is_last or not self.has_lone_surrogates else self._take_half()
         self._flush()
-        return self._chunks
+        chunks, self._chunks = self._chunks, []
+        self.has_lone_surrogates = bool(half)
+        if half:
+            self._kind, self._parts = kind, [half]
+        return chunks
+
+    def _take_half(self) -> str:
+        text = "".join(self._parts)
+        if not "\ud800" <= text[-1:] <= "\udbff":
+            return ""
+        self._parts = [text[:-1]]
+        return text[-1]
 
     def _flush(self) -> None:
         kind = self._kind
@@ -66,8 +79,9 @@ class Batch:
         if self.has_lone_surrogates:
             text = _repaired(text)
         if isinstance(kind, int):
-            self._chunks.append(ToolCallChunk(kind, self._call_id, self._call_name, text))
-        else:
+            if text or self._call_id or self._call_name:
+                self._chunks.append(ToolCallChunk(kind, self._call_id, self._call_name, text))
+        elif text:
             self._chunks.append(kind(text))
         self._kind = self._call_id = self._call_name = None
         self._parts = []

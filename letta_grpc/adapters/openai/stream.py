@@ -45,6 +45,7 @@ class StreamDecoder:
     """
 
     __slots__ = (
+        "_batch",
         "_body",
         "_body_bytes",
         "_calls",
@@ -62,6 +63,7 @@ class StreamDecoder:
     def __init__(self, failures: CallFailures) -> None:
         self._failures = failures
         self._events = EventReader()
+        self._batch = Batch()
         self._body: list[bytes] | None = None
         self._body_bytes = 0
         self._calls = ToolCalls()
@@ -91,7 +93,7 @@ class StreamDecoder:
         if self._body is not None:
             self._keep(received, self._body)
             return []
-        batch = Batch()
+        batch = self._batch
         try:
             self._take_events(self._events.feed(received), batch)
         except EventTooLargeError:
@@ -102,19 +104,18 @@ class StreamDecoder:
             logger.warning("a chunk has a shape that the protocol does not know", exc_info=True)
             self._fail(self._failures.invalid("a chunk of an unknown shape"))
         self._has_told = self._has_told or bool(batch)
-        return batch.chunks()
+        return batch.chunks(is_last=self.done)
 
     def close(self) -> list[ModelChunk]:
         """Return what was left when the bytes ended. Raises the failure that ended them, InvalidModelOutput for a cut."""
-        batch = Batch()
         if not self.done:
             try:
-                self._take_rest(batch)
+                self._take_rest(self._batch)
             except _WRONG_SHAPE as error:
                 raise self._failures.invalid("an answer of an unknown shape") from error
         if self._failure is not None:
             raise self._failure
-        return batch.chunks()
+        return self._batch.chunks(is_last=True)
 
     def _fail(self, failure: ModelFailure) -> None:
         self._failure = failure
