@@ -1,5 +1,6 @@
 """Runs around calls that wait for answers: one that leaves some of them waiting, and those that deny them all."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
@@ -50,6 +51,11 @@ def still_waiting(run: Run, batch: OpenBatch) -> Brief:
     rest = batch.pending
     reason = waiting_reason(rest)
     return Brief.of(run, ApprovalRequested(rest), state=RunState.INTERRUPTED, stop_reason=reason, pending_actions=rest)
+
+
+def was_interrupted_by(batch: OpenBatch, run: Run, answering: Iterable[Run]) -> bool:
+    """Say whether a run ended because of these calls: it asked for them, or is of those that have answered some of them."""
+    return run.id == batch.run_id or any(run.id in (answer.id, answer.resumes_run_id) for answer in answering)
 
 
 def denial(batch: OpenBatch, reason: str, run: Run) -> Message:

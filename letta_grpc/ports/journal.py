@@ -166,8 +166,9 @@ class Journal(Protocol):
     def request_cancel(self, run_id: RunId) -> Future[Claim]:
         """Store that the run is to end, and return it. A queued run ends at once (`run_finished` is its only event).
 
-        The calls that an INTERRUPTED run waits for are denied, in a run of the server's own that ends CANCELLED; so are those
-        that a queued INTERRUPT start would have denied, unless another one will. Changes nothing on another finished run.
+        The calls that interrupted a run and still wait are denied, in a run of the server's own that ends CANCELLED, also if
+        the run of a partial answer waits for them in its place; so are those that a queued INTERRUPT start would have denied,
+        unless another one will. Changes nothing on another finished run.
         Raises RunNotFound.
         """
         ...

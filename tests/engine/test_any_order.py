@@ -156,8 +156,9 @@ class AnyOrder(RuleBasedStateMachine):
         # Started and not ended: at most one hangs; the others wait their turn, interrupting ones (0) before queued ones (1).
         self.active: RunId | None = None
         self.queue: list[tuple[int, int, RunId, str]] = []
-        # The run that waits, its calls, and the decisions that there are.
+        # The run that waits, all that its calls have interrupted, the calls, and the decisions that there are.
         self.waiting: RunId | None = None
+        self.interrupted: set[RunId] = set()
         self.open: list[str] = []
         self.decided: dict[str, Decision] = {}
         # Calls that nobody can decide any more: their decision, or None if the server denied them, and by which run.
@@ -172,7 +173,7 @@ class AnyOrder(RuleBasedStateMachine):
             case ["hang"]:
                 self.active, self.states[run_id] = run_id, RUNNING
             case ["ask", _]:
-                self.waiting, self.states[run_id] = run_id, INTERRUPTED
+                self.waiting, self.interrupted, self.states[run_id] = run_id, {run_id}, INTERRUPTED
                 self.open = [action.tool_call_id for action in self._get(run_id).pending_actions]
             case _:
                 self.states[run_id] = COMPLETED
@@ -226,6 +227,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.open = [call_id for call_id in self.open if call_id not in decisions]
         if self.open:
             self.waiting, self.states[run.id] = run.id, INTERRUPTED
+            self.interrupted.add(run.id)
             return
         self.waiting, self.decided, self.states[run.id] = None, {}, COMPLETED
         self._work_off()
@@ -274,7 +276,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.house.settle()
         if run_id == self.active:
             self.active, self.states[run_id] = None, CANCELLED
-        elif run_id == self.waiting:
+        elif self.waiting and run_id in self.interrupted:
             self._deny_all()
         elif self.states[run_id] is QUEUED:
             self.queue = [place for place in self.queue if place[2] != run_id]

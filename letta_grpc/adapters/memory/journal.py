@@ -18,13 +18,13 @@ from letta_grpc.adapters.memory.changes import (
 from letta_grpc.adapters.memory.claiming import Admitted, admit_start, interrupts_wait
 from letta_grpc.adapters.memory.forking import store_fork
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
-from letta_grpc.adapters.memory.waiting import close_batch, deny_batch, store_answers
+from letta_grpc.adapters.memory.waiting import close_batch, deny_batch, runs_that_answered, store_answers
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, RequestIdReused
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
 from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import ConflictPolicy, RunState, finished_before_start
-from letta_grpc.domain.waiting import CANCELLED
+from letta_grpc.domain.waiting import CANCELLED, was_interrupted_by
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
@@ -119,7 +119,9 @@ class MemoryJournal:
             store_events(self._state, self._codec, stored, [finished], self._clock.time_ns())
             if stored.spec.conflict_policy is ConflictPolicy.INTERRUPT:
                 self._deny_unless_interrupts_wait(stored)
-        elif stored.run.pending_actions:
+        elif (batch := self._state.batches.get(stored.run.conversation_id)) and was_interrupted_by(
+            batch, stored.run, runs_that_answered(self._state, batch, stored.run.conversation_id)
+        ):
             self._deny_what_waits(stored)
         return claim_of(stored, created=False)
 

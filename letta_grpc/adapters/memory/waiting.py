@@ -1,12 +1,13 @@
 """Calls that wait for answers, in memory."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from letta_grpc.adapters.memory.changes import add_frames
 from letta_grpc.adapters.memory.state import MemoryState, StoredRun
 from letta_grpc.domain.approvals import KnownAnswer, OpenBatch
-from letta_grpc.domain.ids import RunId
+from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.runs import Run, RunSpec
 from letta_grpc.domain.waiting import denied_by_server
 from letta_grpc.ports.codec import EventCodec
@@ -32,6 +33,12 @@ def close_batch(state: MemoryState, batch: OpenBatch, run: Run) -> None:
     _remember(state, run, {action.tool_call_id: denied for action in batch.pending})
     _forget_actions(state, batch.run_id)
     del state.batches[run.conversation_id]
+
+
+def runs_that_answered(state: MemoryState, batch: OpenBatch, conversation_id: ConversationId) -> Iterator[Run]:
+    """Yield the runs that brought the answers that are there."""
+    known = state.answers.get(conversation_id, {})
+    return (state.run(known[call_id].run_id).run for call_id in batch.answers)
 
 
 def deny_batch(state: MemoryState, codec: EventCodec, batch: OpenBatch, reason: str, *, time: datetime, time_ns: int) -> None:

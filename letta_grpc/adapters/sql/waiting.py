@@ -3,7 +3,7 @@
 Rule: a conversation's `waiting_run_id` is set exactly while calls of it are unsettled, and that run alone has pending actions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from letta_grpc.adapters.sql.queries import (
     ADD_CALL,
@@ -11,11 +11,12 @@ from letta_grpc.adapters.sql.queries import (
     CALL,
     FORGET_ACTIONS,
     OPEN_CALLS,
+    RUN,
     SET_WAITING_RUN,
     SETTLE_CALLS,
     SETTLED_CALLS,
 )
-from letta_grpc.adapters.sql.rows import ACTION, ANSWER, Row
+from letta_grpc.adapters.sql.rows import ACTION, ANSWER, Row, run_of
 from letta_grpc.adapters.sql.session import Session
 from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.domain.approvals import KnownAnswer, OpenBatch
@@ -52,6 +53,12 @@ def known_answers(session: Session, conversation_id: ConversationId, call_ids: I
             answer, brought_by, settled_by = row
             known[call_id] = KnownAnswer(answer=answer and ANSWER.load(answer), run_id=RunId(brought_by or settled_by))
     return known
+
+
+def runs_that_answered(session: Session, batch: OpenBatch, conversation_id: ConversationId) -> Iterator[Run]:
+    """Yield the runs that brought the answers that are there."""
+    for answer in known_answers(session, conversation_id, batch.answers).values():
+        yield run_of(session.fetch(RUN, {"the_run": answer.run_id})[0])
 
 
 def open_batch(session: Session, run: Run) -> None:

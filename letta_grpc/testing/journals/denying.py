@@ -145,6 +145,35 @@ class DenialContract:
         assert (await world.journal.request_cancel(asked.id)).run == cancelled.run
         assert len(await messages_of(world, asked)) == count
 
+    @pytest.mark.parametrize("cancelled", [0, 1, 2])
+    async def test_cancelling_any_run_that_was_interrupted_by_the_calls_denies_them(
+        self, world: World, codec: EventCodec, cancelled: int
+    ) -> None:
+        """Also one in whose place the run of a partial answer waits: who gives the calls up need not know of that."""
+        asked = await waiting(world, "a", "b", "client_c")
+        first = await send(world, asked, approve("a"))
+        second = await send(world, asked, give("client_c"))
+        await world.journal.request_cancel([asked, first.run, second.run][cancelled].id)
+        assert await pending_of(world, second.run.id) == []
+        denial = await newest_run(world, asked)
+        assert (denial.state, denial.resumes_run_id) == (RunState.CANCELLED, second.run.id)
+        assert await kinds_of(world.log, codec, denial.id) == [
+            "RunStarted",
+            *["ToolReturned"] * 3,
+            "MessageCompleted",
+            "RunFinished",
+        ]
+
+    async def test_cancelling_a_run_that_was_interrupted_by_other_calls_changes_nothing(self, world: World) -> None:
+        """Those were answered, and what waits now came later."""
+        earlier = await waiting(world, "a", "b")
+        partial = await send(world, earlier, approve("a"))
+        asked = await ask(world, await send(world, earlier, approve("b")), "c", "d")
+        answered = await send(world, asked, approve("c"))
+        for run in (earlier, partial.run):
+            assert (await world.journal.request_cancel(run.id)).run.state is RunState.INTERRUPTED
+            assert await pending_of(world, answered.run.id) == ["d"]
+
     async def test_a_run_that_comes_to_wait_while_it_is_being_cancelled_waits_for_nothing(
         self, world: World, leases: Leases, codec: EventCodec
     ) -> None:
@@ -172,8 +201,6 @@ class DenialContract:
         """An approved call is denied like those without an answer. The answers that came are still known."""
         asked = await waiting(world, "a", "client_b", "c")
         first = await send(world, asked, approve("a"), give("client_b", "seven"))
-        assert (await world.journal.request_cancel(asked.id)).run.pending_actions == ()
-        assert await pending_of(world, first.run.id) == ["c"]
         await world.journal.request_cancel(first.run.id)
         (message,) = await world.history.of_run((await newest_run(world, asked)).id)
         assert [(r.tool_call_id, r.text == "seven") for r in message.tool_returns] == [

@@ -19,12 +19,13 @@ from letta_grpc.adapters.sql.sqlite.long_changes import LongChanges
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.recovery import current
 from letta_grpc.adapters.sql.sqlite.writer import Writer
+from letta_grpc.adapters.sql.waiting import runs_that_answered
 from letta_grpc.domain.errors import RunNotFound
 from letta_grpc.domain.events import RunEvent, RunFinished
 from letta_grpc.domain.forking import Fork
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunState, finished_before_start
-from letta_grpc.domain.waiting import CANCELLED
+from letta_grpc.domain.waiting import CANCELLED, was_interrupted_by
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
 
@@ -134,7 +135,8 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
         raise RunNotFound(run_id=run_id)
     run = run_of(row)
     if run.state.is_final:
-        if run.pending_actions and (batch := batch_in(group.session, run.conversation_id)):
+        batch = batch_in(group.session, run.conversation_id) if run.state is RunState.INTERRUPTED else None
+        if batch and was_interrupted_by(batch, run, runs_that_answered(group.session, batch, run.conversation_id)):
             stored = deny_batch(group.session, batch, CANCELLED, now)
             row = group.session.fetch(RUN, values)[0]
             add_brief(group, stored, time_ns)
