@@ -177,6 +177,42 @@ def test_a_second_agent_works_in_the_background_where_that_is_asked_for(client: 
     assert not client.agents.update(agent.id, enable_sleeptime=False).enable_sleeptime
 
 
+def test_an_agent_for_which_no_second_one_can_be_made_is_not_made_or_changed(client: Client) -> None:
+    """The second one has a block of this label itself."""
+    memory = [{"label": "memory_persona", "value": "x"}, {"label": "refused", "value": "y"}]
+    kept = client.blocks.create(label="kept", value="z")
+    with pytest.raises(letta_client.BadRequestError):
+        client.agents.create(
+            name="refused", model="scripted/echo", enable_sleeptime=True, memory_blocks=memory, block_ids=[kept.id]
+        )
+    assert not client.agents.list(name="refused").items
+    assert not client.blocks.list(label="refused").items
+    assert client.blocks.retrieve(kept.id) == kept
+    agent = client.agents.create(name="before", model="scripted/echo", memory_blocks=memory)
+    with pytest.raises(letta_client.BadRequestError):
+        client.agents.update(agent.id, name="after", enable_sleeptime=True)
+    assert client.agents.retrieve(agent.id).name == "before"
+
+
+def test_a_refused_change_leaves_no_second_agent_behind(client: Client) -> None:
+    memory = [{"label": "human", "value": "x"}]
+    agent = client.agents.create(name="alone", model="scripted/echo", memory_blocks=memory)
+    with pytest.raises(letta_client.APIStatusError):
+        client.agents.update(agent.id, enable_sleeptime=True, timezone="Nowhere/Land")
+    assert not client.agents.retrieve(agent.id).enable_sleeptime
+    assert not client.agents.list(name="alone-sleeptime").items
+    assert client.blocks.retrieve(agent.blocks[0].id).value == "x"
+
+
+def test_a_second_agent_is_made_for_the_agent_as_it_is_changed(client: Client) -> None:
+    new = client.blocks.create(label="new", value="x")
+    agent = client.agents.create(name="a", model="scripted/echo", memory_blocks=[{"label": "human", "value": "x"}])
+    agent = client.agents.update(agent.id, name="b", block_ids=[new.id], enable_sleeptime=True)
+    second = client.agents.retrieve(agent.managed_group.agent_ids[0])
+    assert second.name == "b-sleeptime"
+    assert [block.label for block in second.blocks] == ["memory_persona", "new"]
+
+
 def test_notes_are_kept_listed_found_and_removed(client: Client, agent_id: str) -> None:
     texts = ["The cat sleeps.", "The dog barks.", "A cat and a dog."]
     for text, tag in zip(texts, ("cats", "dogs", "both"), strict=True):

@@ -17,7 +17,7 @@ from letta_grpc.gateway.faces.letta.recency import by_last_run
 from letta_grpc.gateway.faces.letta.shapes.agents import agent_json
 from letta_grpc.gateway.faces.letta.shapes.runs import STOP_REASONS
 from letta_grpc.gateway.faces.letta.shapes.times import nanoseconds, timestamp_of
-from letta_grpc.gateway.faces.letta.sleeptime import with_sleeptime
+from letta_grpc.gateway.faces.letta.sleeptime import removed_on_failure, sleeptime_among
 from letta_grpc.gateway.faces.letta.targets import agent_in, conversation_id_of
 from letta_grpc.gateway.faces.letta.toolboxes import missing_tools, tools_by_name, tools_of
 from letta_grpc.gateway.failures import Failure
@@ -37,8 +37,8 @@ async def create(ask: Ask) -> Json:
         agent = (await ask.call(ask.services.agents.CreateAgent, request)).agent
     except Failure as failure:
         raise missing_tools(failure, request.agent.tools) from None
-    if ask.body.get("enable_sleeptime"):
-        agent = await with_sleeptime(ask, agent, wanted=True)
+    async with removed_on_failure(ask, agent, {block.id for block in request.agent.memory_blocks}):
+        agent = await _changed(ask, agent, agents_pb2.Agent(), [])
     # What is new has nothing in its context.
     return {**await shown(ask, agent), "message_ids": []}
 
@@ -130,16 +130,18 @@ def every_agent(ask: Ask) -> AsyncIterator[agents_pb2.Agent]:
 async def update(ask: Ask) -> Json:
     """Change what the body names."""
     agent = await agent_of(ask)
-    new, names = await changes(ask, agent)
-    if names:
+    return await shown(ask, await _changed(ask, agent, *await changes(ask, agent)))
+
+
+async def _changed(ask: Ask, agent: agents_pb2.Agent, new: agents_pb2.Agent, names: list[str]) -> agents_pb2.Agent:
+    async with sleeptime_among(ask, agent, new, names):
+        if not names:
+            return agent
         request = pb.UpdateAgentRequest(agent_id=agent.id, agent=new, update_mask=FieldMask(paths=names))
         try:
-            agent = (await ask.call(ask.services.agents.UpdateAgent, request)).agent
+            return (await ask.call(ask.services.agents.UpdateAgent, request)).agent
         except Failure as failure:
             raise missing_tools(failure, new.tools) from None
-    if isinstance(wanted := ask.body.get("enable_sleeptime"), bool):
-        agent = await with_sleeptime(ask, agent, wanted=wanted)
-    return await shown(ask, agent)
 
 
 async def recompile(ask: Ask) -> Json:
