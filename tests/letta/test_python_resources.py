@@ -116,7 +116,10 @@ def test_blocks_are_kept_shared_and_changed(client: Client, agent_id: str) -> No
         client.blocks.retrieve(block.id)
 
 
-@pytest.mark.parametrize("label", ["project/patterns/approval", "/notes//", "attached/x"])
+ATTACHING = "attach/block-00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize("label", ["project/patterns/approval", "/notes//", "attached/x", "attach/x", "detach/x/", ATTACHING])
 def test_a_block_is_found_by_a_label_with_slashes(client: Client, site: Site, label: str) -> None:
     agent = client.agents.create(model="scripted/echo", memory_blocks=[{"label": label, "value": "Ask first."}])
     assert client.agents.blocks.retrieve(label, agent_id=agent.id).id == agent.blocks[0].id

@@ -1,6 +1,7 @@
 """Core memory: the blocks of an agent, by label."""
 
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -46,20 +47,33 @@ async def update_block(ask: Ask) -> Json:
 
 async def attach(ask: Ask) -> Json:
     """Put a block into an agent's memory."""
+    if _is_label(ask):
+        return await update_block(ask)
     request = block_service_pb2.AttachBlockRequest(agent_id=agent_in(ask).agent_id, block_id=ask.path_id("block"))
     return await shown(ask, (await ask.call(ask.services.blocks.AttachBlock, request)).agent)
 
 
 async def detach(ask: Ask) -> Json:
     """Take a block out of an agent's memory."""
+    if _is_label(ask):
+        return await update_block(ask)
     request = block_service_pb2.DetachBlockRequest(agent_id=agent_in(ask).agent_id, block_id=ask.path_id("block"))
     return await shown(ask, (await ask.call(ask.services.blocks.DetachBlock, request)).agent)
 
 
+def _raw_label(ask: Ask) -> str:
+    raw: str = ask.request.scope["raw_path"].decode("latin-1").partition("/core-memory/blocks/")[2]
+    return raw
+
+
 def _label(ask: Ask) -> str:
     """Return the label that the path names. Its slashes are its own, but for a bare one at the end: any path may have one."""
-    label = ask.path("block_label")
-    return label[:-1] if ask.request.scope["raw_path"].endswith(b"/") else label
+    return unquote(_raw_label(ask).removesuffix("/"))
+
+
+def _is_label(ask: Ask) -> bool:
+    """Say whether a path that looks like attaching names a label, as `attach/me`: the SDKs write the slashes of one as %2F."""
+    return "/" not in _raw_label(ask).removesuffix("/")
 
 
 _MEMORY = "/v1/agents/{agent_id}/core-memory"
