@@ -108,7 +108,9 @@ class Settings(BaseSettings):
         le=2**30,
         description="The largest request that is taken; if it is raised, the largest answer too. Our clients take 64 MiB.",
     )
-    max_streams: int = Field(default=2_000, ge=1, description="How many streams may be open at once; more are refused.")
+    max_streams: int = Field(
+        default=2_000, ge=1, description="How many streams may be open at once, watches of health apart; more are refused."
+    )
     providers: dict[str, Provider] = Field(
         default_factory=dict,
         description="Sources of models `<name>/…`: `__<NAME>__BASE_URL` and `__<NAME>__API_KEY`.",

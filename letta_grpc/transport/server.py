@@ -83,7 +83,7 @@ class Server:
         self._calls = calls
         self._options = options
         self._interceptors = interceptors
-        self._health = Health()
+        self._health = Health(max_watches=calls.limits.max_run_streams)
         self._server: grpc.aio.Server | None = None
         self._stopping = asyncio.Lock()
 

@@ -12,7 +12,7 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from letta_grpc.transport.calls import Calls
+from letta_grpc.transport.calls import Calls, Limits
 from letta_grpc.transport.certificates import RenewableTls, read_tls
 from letta_grpc.transport.health import Health
 from letta_grpc.transport.local import LocalChannel
@@ -29,6 +29,7 @@ from tests.support.wires import (
     call_raw,
     channel_to,
     failure_of,
+    fields_of,
     house_calls,
     info_of,
     lone_calls,
@@ -105,6 +106,38 @@ async def test_health_is_told_per_service_and_without_a_key(house: Engine) -> No
         await server.drain()
         answer = await health.Check(health_pb2.HealthCheckRequest(service="letta_grpc.v1.RunService"))
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_only_so_many_watch_health_at_once(house: Engine) -> None:
+    """Whoever reaches the port may watch, without a key, and every watch takes memory."""
+    calls = house_calls(house, limits=Limits(max_run_streams=2))
+    async with serving(calls) as (_, address), grpc.aio.insecure_channel(address) as channel, asyncio.timeout(5):
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watches = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+        for watch in watches:
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        error = await failure_of(health.Watch(health_pb2.HealthCheckRequest()))
+        assert info_of(error) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", {"limit": "2"})
+        watches[0].cancel()
+        while not await may_watch(health):
+            # The server has yet to see that one has left.
+            pass
+
+
+async def may_watch(health: Any) -> bool:  # noqa: ANN401 - grpc's own
+    try:
+        return bool(await health.Watch(health_pb2.HealthCheckRequest()).read())
+    except grpc.aio.AioRpcError:
+        return False
+
+
+async def test_a_watch_keeps_no_long_name(house: Engine) -> None:
+    async with serving(house_calls(house)) as (_, address), grpc.aio.insecure_channel(address) as channel, asyncio.timeout(5):
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watching = health.Watch(health_pb2.HealthCheckRequest(service="x" * 256))
+        assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        error = await failure_of(health.Watch(health_pb2.HealthCheckRequest(service="x" * 257)))
+        assert fields_of(error) == {"service": "must have at most 256 characters, has 257"}
 
 
 async def test_services_that_can_do_no_work_are_not_served_while_the_process_lives(house: Engine) -> None:
@@ -325,7 +358,7 @@ async def test_watches_of_health_can_be_told_to_end_again_while_they_end() -> No
         async def abort(self, code: grpc.StatusCode, _details: str) -> None:
             assert code is grpc.StatusCode.UNAVAILABLE
 
-    health = Health()
+    health = Health(max_watches=1)
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         watching = group.create_task(health.Watch(health_pb2.HealthCheckRequest(), cast("Any", Watcher())))
         await told.wait()
