@@ -1,8 +1,9 @@
 """Request bodies: read within a size and a time, JSON within a depth and a number of values."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import grpc
 import orjson
@@ -12,6 +13,9 @@ from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.reading import deeper_than, more_values_than
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Where a scope has what asks who sends a body: `Admission` puts it there. Raises Failure.
 ADMISSION = "letta_grpc.admission"
@@ -28,8 +32,7 @@ async def read_body(scope: Scope, receive: Receive, options: GatewayOptions, *, 
 
     Raises Failure, ClientLeftError.
     """
-    declared = header(scope, b"content-length")
-    expected = int(declared) if declared.isdigit() else 0
+    expected = _declared_size(scope) or 0
     if expected > options.max_body_bytes:
         raise _too_large(expected, options.max_body_bytes)
     if expected > _ANYBODYS_BYTES and not is_admitted:
@@ -56,6 +59,17 @@ async def read_body(scope: Scope, receive: Receive, options: GatewayOptions, *, 
     except TimeoutError:
         code = grpc.StatusCode.DEADLINE_EXCEEDED
         raise refused("The request's body took too long.", http=408, code=code, headers=_CLOSE) from None
+
+
+def _declared_size(scope: Scope) -> int | None:
+    declared = header(scope, b"content-length")
+    return int(declared) if declared.isdigit() else None
+
+
+async def aside_of(scope: Scope, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Return what work on a request's body returns, which is as large as that has said: in chunks, of any size."""
+    size = _declared_size(scope)
+    return await aside(sys.maxsize if size is None else size, work, *given, **named)
 
 
 async def _admit(scope: Scope) -> None:

@@ -3,17 +3,27 @@
 import asyncio
 import json
 import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.bodies import read_json
+from letta_grpc.gateway.faces.letta.agent_requests import changes, new_agent
+from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.starts import start_in
+from letta_grpc.gateway.faces.letta.targets import Target
+from letta_grpc.gateway.faces.openai.requests import ChatRequest, chat_request_of
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.reading import more_values_than
+from letta_grpc.v1 import agents_pb2
 from tests.support.faces import faced, frames_of
 from tests.support.gateways import error_of, fields_in, made_up_gateway, reason_of
 
@@ -102,3 +112,52 @@ async def test_what_is_small_needs_no_thread() -> None:
     here = threading.get_ident()
     assert await aside(100, threading.get_ident) == here
     assert await aside(100_000, threading.get_ident) != here
+
+
+class Watched(dict[str, Any]):
+    """A body that knows in which threads it was read."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__(body)
+        self.threads: dict[str, set[int]] = defaultdict(set)
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - any JSON
+        self.threads[name].add(threading.get_ident())
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("headers", [[(b"content-length", b"8000000")], [(b"transfer-encoding", b"chunked")]])
+@pytest.mark.parametrize(
+    ("work", "given"),
+    [(new_agent, ()), (changes, (agents_pb2.Agent(),)), (start_in, (Target(agent_id="agent-x"),))],
+)
+async def test_others_go_on_while_what_a_large_body_of_lettas_says_is_made_out(
+    work: Any,  # noqa: ANN401 - of several kinds
+    given: tuple[object, ...],
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    body = Watched({"model": "scripted/echo", "tool_rules": [], "messages": [{"role": "user", "content": "x"}]})
+    ask = Ask(Request({"type": "http", "headers": headers}), cast("Any", None), body, ())
+    await work(ask, *given)
+    read = body.threads["client_tools" if work is start_in else "tool_rules"]
+    assert read
+    assert threading.get_ident() not in read
+
+
+async def test_others_go_on_while_what_a_large_chat_completion_asks_for_is_made_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def seen(*given: Any) -> ChatRequest:  # noqa: ANN401 - passed on
+        threads.append(threading.get_ident())
+        return chat_request_of(*given)
+
+    monkeypatch.setattr(import_module("letta_grpc.gateway.faces.openai"), "chat_request_of", seen)
+    async with faced(tmp_path) as server:
+        agent_id = await server.agent()
+        for size in (1, 20_000):
+            messages = [{"role": "user", "content": "x" * size}]
+            answer = await server.http.post("/v1/chat/completions", json={"model": agent_id, "messages": messages})
+            assert answer.status_code == 200
+    assert [thread == threading.get_ident() for thread in threads] == [True, False]

@@ -33,16 +33,20 @@ async def new_agent(ask: Ask) -> agents_pb2.Agent:
     body = ask.body
     if body.get("from_template"):
         raise not_here("There are no templates here: send the agent's own fields, or import an agent file.")
-    blocks = [new_block(block) for block in objects(body, "memory_blocks")]
-    blocks += stored_blocks(body)
-    await set_defaults(ask, blocks)
+    agent = await ask.aside(_agent_in, body)
+    await set_defaults(ask, agent.memory_blocks)
+    agent.model = await resolved(ask, handle_in(body) or "")
     more = _MULTI_AGENT if body.get("include_multi_agent_tools") else ()
+    agent.tools.extend(dict.fromkeys((*strings(body, "tools"), *await tool_names(ask, strings(body, "tool_ids")), *more)))
+    return agent
+
+
+def _agent_in(body: Body) -> agents_pb2.Agent:
+    """Return what a body says by itself."""
     agent = agents_pb2.Agent(
         kind=kind_in(body),
-        model=await resolved(ask, handle_in(body) or ""),
         model_settings=settings_in(body, agents_pb2.ModelSettings()),
-        memory_blocks=blocks,
-        tools=dict.fromkeys((*strings(body, "tools"), *await tool_names(ask, strings(body, "tool_ids")), *more)),
+        memory_blocks=[*(new_block(block) for block in objects(body, "memory_blocks")), *stored_blocks(body)],
         tool_rules=rules_of(body),
         tool_approvals=approvals_of(body),
         secrets=secrets_in(body),
@@ -54,11 +58,20 @@ async def new_agent(ask: Ask) -> agents_pb2.Agent:
 async def changes(ask: Ask, present: agents_pb2.Agent) -> tuple[agents_pb2.Agent, list[str]]:
     """Return new values of an agent's fields, and which fields those are. What is null is left. Raises Failure."""
     body = ask.body
-    plain = {name: body[name] for name in _PLAIN if body.get(name) is not None}
-    agent, names = filled(agents_pb2.Agent(), plain), list(plain)
+    agent, names = await ask.aside(_changed, body, present)
     if handle := handle_in(body):
         agent.model = await resolved(ask, handle)
         names.append("model")
+    if body.get("tools") is not None or body.get("tool_ids") is not None:
+        agent.tools.extend(dict.fromkeys((*strings(body, "tools"), *await tool_names(ask, strings(body, "tool_ids")))))
+        names.append("tools")
+    return agent, names
+
+
+def _changed(body: Body, present: agents_pb2.Agent) -> tuple[agents_pb2.Agent, list[str]]:
+    """Return what a body says by itself, and which fields those are."""
+    plain = {name: body[name] for name in _PLAIN if body.get(name) is not None}
+    agent, names = filled(agents_pb2.Agent(), plain), list(plain)
     settings = settings_in(body, present.model_settings)
     if settings != present.model_settings:
         agent.model_settings.CopyFrom(settings)
@@ -66,12 +79,12 @@ async def changes(ask: Ask, present: agents_pb2.Agent) -> tuple[agents_pb2.Agent
     if (window := window_in(body)) is not None:
         filled(agent, {"context_window": window})
         names.append("context_window")
-    names += await _change_collections(ask, agent, present)
+    names += _change_collections(body, agent, present)
     return agent, names
 
 
-async def _change_collections(ask: Ask, agent: agents_pb2.Agent, present: agents_pb2.Agent) -> list[str]:
-    body, names = ask.body, []
+def _change_collections(body: Body, agent: agents_pb2.Agent, present: agents_pb2.Agent) -> list[str]:
+    names = []
     if body.get("block_ids") is not None:
         agent.memory_blocks.extend(stored_blocks(body))
         names.append("memory_blocks")
@@ -81,9 +94,6 @@ async def _change_collections(ask: Ask, agent: agents_pb2.Agent, present: agents
     if _secrets_are_given(body):
         agent.secrets.update(secrets_in(body))
         names.append("secrets")
-    if body.get("tools") is not None or body.get("tool_ids") is not None:
-        agent.tools.extend(dict.fromkeys((*strings(body, "tools"), *await tool_names(ask, strings(body, "tool_ids")))))
-        names.append("tools")
     if body.get("tool_rules") is not None:
         # Rules about approval come and go with the list; that a tool needs none stays said.
         refused = {name: required for name, required in present.tool_approvals.items() if not required}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from letta_grpc.gateway.bodies import ClientLeftError, read_json
+from letta_grpc.gateway.bodies import ClientLeftError, aside_of, read_json
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.letta.errors import told, unprocessable
 from letta_grpc.gateway.faces.letta.fields import moment
@@ -32,6 +32,8 @@ Q_contra = TypeVar("Q_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 Q = TypeVar("Q")
 R = TypeVar("R")
+P = ParamSpec("P")
+T = TypeVar("T")
 Json = Any
 # `²` is a digit to Python and no number, and beyond 4300 digits it reads none.
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -90,6 +92,10 @@ class Ask:
         """Return a time from the query, None if it is absent. Raises Failure."""
         text = self.query(name)
         return moment(name, text, "query") if text else None
+
+    async def aside(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Return what work on the body returns, done beside the loop if the body is large. Raises what it raises."""
+        return await aside_of(self.request.scope, work, *given, **named)
 
     async def call(self, method: Method[Q, R], request: Q) -> R:
         """Call the server as the one who asks. Raises Failure."""

@@ -87,8 +87,7 @@ def view_of(run: runs_pb2.Run, *, pings: bool = True, after: int = 0) -> View:
 async def start_in(ask: Ask, target: Target) -> StartRequest:
     """Return the start that a request asks for. Raises Failure."""
     body = await with_calls_named(ask, target, ask.body)
-    messages, skills = messages_in(body), skills_in(body)
-    run = runs_pb2.RunSpec(messages=messages, client_tools=client_tools_in(body), background=bool(body.get("background")))
+    run, skills = await ask.aside(_run_in, body)
     try:
         if body.get("max_steps") is not None:
             run.max_steps = whole_number(body, "max_steps", 1, _MAX_INT32)
@@ -103,8 +102,14 @@ async def start_in(ask: Ask, target: Target) -> StartRequest:
     except (TypeError, ValueError) as error:
         raise unprocessable("", str(error)) from None
     _keep(run, digest, view_in(body))
-    otids = [message.otid for message in messages if message.otid]
+    otids = [message.otid for message in run.messages if message.otid]
     return StartRequest(target=target, run=run, request_id=request_id_of(target.key, otids))
+
+
+def _run_in(body: Mapping[str, Any]) -> tuple[runs_pb2.RunSpec, str]:
+    background = bool(body.get("background"))
+    run = runs_pb2.RunSpec(messages=messages_in(body), client_tools=client_tools_in(body), background=background)
+    return run, skills_in(body)
 
 
 def _without_background(run: runs_pb2.RunSpec) -> bytes:

@@ -28,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from letta_grpc.gateway.bodies import aside_of
 from letta_grpc.gateway.event_stream import EventStream
 from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
@@ -60,7 +61,7 @@ def openai(ground: Ground) -> Sequence[BaseRoute]:
     async def complete(request: Request) -> Response:
         body = await object_in(request, ground.options)
         attempt = repeats.attempt(request.headers, body)
-        wanted = chat_request_of(body, attempt.key)
+        wanted = await aside_of(request.scope, chat_request_of, body, attempt.key)
         metadata = metadata_of(request.scope)
         turns = Turns(ground.channel, metadata, attempt.leave)
         responses = WaitingCalls(turns, ground.channel, metadata).stream_past(wanted)
