@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from datetime import UTC
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from google.protobuf import json_format
@@ -26,6 +29,12 @@ from tests.support.server_process import serving_process
 
 QUICK = RetryPolicy(initial_seconds=0.02, maximum_seconds=0.2, stream_attempts=500, call_attempts=50)
 FOREVER = json.dumps([[{"text": "thinking "}, {"wait_for_cancel": True}]])
+
+
+class Stored(Protocol):
+    """Whatever a list has."""
+
+    id: str
 
 
 def slowly(words: int) -> str:
@@ -70,6 +79,33 @@ async def test_a_block_is_changed_only_as_it_was_read(server: str) -> None:
         with pytest.raises(ConcurrentChange):
             await client.blocks.update(block.id, value="three", expected_version=block.version)
         assert await client.blocks.get(block.id) == changed
+        agent = await client.agents.create(model="scripted/echo", memory_blocks=[changed])
+        with pytest.raises(ConcurrentChange):
+            await client.agents.update_block(agent.id, "shared", value="three", expected_version=block.version)
+        again = await client.agents.update_block(agent.id, "shared", value="four", expected_version=changed.version)
+        assert again.value == "four"
+
+
+async def test_every_list_goes_on_behind_what_somebody_has_seen(server: str) -> None:
+    async with AsyncClient(server) as client:
+        agent, other = [await client.agents.create(model="scripted/echo", tags=["seen"]) for _ in "ab"]
+        blocks = [await client.blocks.create(label="seen") for _ in "ab"]
+        notes = [await client.archive.create(agent.id, text) for text in "ab"]
+        threads = [await client.conversations.create(agent.id) for _ in "ab"]
+        runs = [(await client.runs.execute(agent.id, text)).run for text in "ab"]
+        steps = [one.id async for one in client.runs.list_steps(agent_id=agent.id)]
+        said = [one.id async for one in client.agents.messages(agent.id)]
+        behind: list[tuple[AsyncIterator[Stored], str]] = [
+            (client.agents.list(tags=["seen"], after_id=agent.id), other.id),
+            (client.blocks.list(label="seen", after_id=blocks[0].id), blocks[1].id),
+            (client.archive.list(agent.id, after_id=notes[0].id), notes[1].id),
+            (client.conversations.list(agent.id, after_id=threads[0].id), threads[1].id),
+            (client.runs.list(agent_id=agent.id, after_id=runs[1].id, descending=True), runs[0].id),
+            (client.runs.list_steps(agent_id=agent.id, after_id=steps[0]), steps[1]),
+            (client.agents.messages(agent.id, after_id=said[2]), said[3]),
+        ]
+        for rest, expected in behind:
+            assert [one.id async for one in rest] == [expected]
 
 
 async def test_notes_and_messages_are_kept_and_found(server: str) -> None:
@@ -88,6 +124,13 @@ async def test_notes_and_messages_are_kept_and_found(server: str) -> None:
         await client.runs.execute(agent.id, "my dog is Rex")
         (heard, *_) = await client.agents.search_messages(agent.id, "rex", conversation_id="default", limit=1)
         assert heard.message.content[0].text == "my dog is Rex"
+        told = await client.agents.search_messages(agent.id, roles=[messages_pb2.ROLE_ASSISTANT])
+        assert [one.message.role for one in told] == [messages_pb2.ROLE_ASSISTANT]
+        # The echo is newer: of two that fit alike it comes first.
+        answered = heard.message.create_time.ToDatetime(UTC)
+        (before,) = await client.agents.search_messages(agent.id, "rex", created_before=answered)
+        (after,) = await client.agents.search_messages(agent.id, "rex", created_from=answered)
+        assert (before.message.role, after.message.role) == (messages_pb2.ROLE_USER, messages_pb2.ROLE_ASSISTANT)
 
 
 async def test_conversations_are_threads_of_their_own(server: str) -> None:

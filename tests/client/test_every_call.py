@@ -81,3 +81,32 @@ def test_every_call_of_the_contract_has_its_method() -> None:
 def test_a_method_is_named_by_its_verb() -> None:
     ruled = {rpc: {re.findall("[A-Z][a-z]*", rpc)[0].lower()} for rpc in RPCS}
     assert calls() == ruled | OTHERWISE
+
+
+# Fields that no caller gives: all pages are read, the method says which tool is meant, and a call of its own cancels.
+NOT_GIVEN = {"page_token", "RunToolRequest.tool_id", "ConverseRequest.cancel"}
+
+
+def given() -> dict[str, set[str]]:
+    """The fields that the client gives, by the message that it makes."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in (*SOURCES.glob("*.py"), *SOURCES.parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+                made = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+                found[made] |= {keyword.arg for keyword in node.keywords if keyword.arg}
+    return found
+
+
+def test_every_field_of_a_request_can_be_given() -> None:
+    told = given()
+    # `start_of` makes the three starts from one set of arguments: tests/client/test_requests.py.
+    requests = {
+        method.input_type
+        for file in FILES
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if method.name not in {"StreamRun", "CreateRun", "ExecuteRun"}
+    }
+    missing = {f"{request.name}.{field}" for request in requests for field in {*request.fields_by_name} - told[request.name]}
+    assert {name for name in missing if not NOT_GIVEN & {name, name.partition(".")[2]}} == set()

@@ -1,12 +1,13 @@
 """Agents by method."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import Kind, agent_kind, change, compaction_mode, memory_blocks
-from letta_grpc.client.values import RequestId, request_id_of, texts
+from letta_grpc.client.values import RequestId, request_id_of, texts, timestamp
 from letta_grpc.v1 import (
     agent_files_pb2,
     agent_service_pb2,
@@ -82,11 +83,20 @@ class Agents:
         return (await self._connection.ask(self._stub.GetAgent, request)).agent
 
     def list(
-        self, *, name: str | None = None, tags: Sequence[str] = (), page_size: int | None = None, descending: bool = False
+        self,
+        *,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        after_id: str | None = None,
+        page_size: int | None = None,
+        descending: bool = False,
     ) -> AsyncGenerator[agents_pb2.Agent, None]:
-        """Iterate over agents, oldest first unless `descending`, over all pages; with all of these tags."""
+        """Iterate over agents, oldest first unless `descending`, over all pages; with all of these tags.
+
+        `after_id` begins behind that agent, in this order.
+        """
         request = agent_service_pb2.ListAgentsRequest(
-            name=name or "", tags=tags, page_size=page_size or 0, descending=descending
+            name=name or "", tags=tags, after_id=after_id or "", page_size=page_size or 0, descending=descending
         )
         return self._connection.pages(self._stub.ListAgents, request, lambda page: page.agents)
 
@@ -146,15 +156,21 @@ class Agents:
         agent_id: str,
         *,
         conversation_id: str | None = None,
+        after_id: str | None = None,
         page_size: int | None = None,
         descending: bool = False,
     ) -> AsyncGenerator[messages_pb2.Message, None]:
         """Iterate over messages, oldest first unless `descending`, over all pages.
 
-        `conversation_id` `"-"` means those of all of the agent's conversations.
+        `conversation_id` `"-"` means those of all of the agent's conversations. `after_id` begins behind that message, in this
+        order.
         """
         request = agent_service_pb2.ListMessagesRequest(
-            agent_id=agent_id, conversation_id=conversation_id or "", page_size=page_size or 0, descending=descending
+            agent_id=agent_id,
+            conversation_id=conversation_id or "",
+            after_id=after_id or "",
+            page_size=page_size or 0,
+            descending=descending,
         )
         return self._connection.pages(self._stub.ListMessages, request, lambda page: page.messages)
 
@@ -224,14 +240,28 @@ class Agents:
         return (await self._connection.change(self._stub.ImportAgent, request)).agent
 
     async def search_messages(
-        self, agent_id: str, query: str, *, conversation_id: str | None = None, limit: int | None = None
+        self,
+        agent_id: str,
+        query: str = "",
+        *,
+        conversation_id: str | None = None,
+        roles: "Sequence[messages_pb2.Role.ValueType]" = (),
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        limit: int | None = None,
     ) -> Sequence[agent_service_pb2.FoundMessage]:
         """Return what was said and fits best, best first; in one conversation (`default` is one), or in all of the agent's.
 
-        `agent_id` `"-"` means those of all agents.
+        `agent_id` `"-"` means those of all agents. Without a query the newest are found. Times without a zone are local.
         """
         request = agent_service_pb2.SearchMessagesRequest(
-            agent_id=agent_id, query=query, conversation_id=conversation_id or "", limit=limit or 0
+            agent_id=agent_id,
+            query=query,
+            conversation_id=conversation_id or "",
+            roles=roles,
+            create_time_from=timestamp(created_from),
+            create_time_before=timestamp(created_before),
+            limit=limit or 0,
         )
         return (await self._connection.ask(self._stub.SearchMessages, request)).results
 
@@ -259,8 +289,12 @@ class Agents:
         limit: int | None = None,
         read_only: bool | None = None,
         metadata: Mapping[str, str] | None = None,
+        expected_version: int | None = None,
     ) -> blocks_pb2.Block:
-        """Change the memory block that the agent has under a label, for every agent that shares it."""
+        """Change the memory block that the agent has under a label, for every agent that shares it.
+
+        With an `expected_version` only if the block still has it; otherwise ConcurrentChange.
+        """
         block, mask = change(
             blocks_pb2.Block(),
             {
@@ -272,7 +306,9 @@ class Agents:
                 "metadata": texts(metadata),
             },
         )
-        request = agent_service_pb2.UpdateMemoryBlockRequest(agent_id=agent_id, label=label, block=block, update_mask=mask)
+        request = agent_service_pb2.UpdateMemoryBlockRequest(
+            agent_id=agent_id, label=label, block=block, update_mask=mask, expected_version=expected_version
+        )
         # Not repeated: under a new label the second try would not find what the first one renamed.
         return (await self._connection.change(self._stub.UpdateMemoryBlock, request)).block
 

@@ -26,11 +26,20 @@ class Archive:
         return (await self._connection.ask(self._stub.GetPassage, request)).passage
 
     def list(
-        self, agent_id: str, *, tags: Sequence[str] = (), page_size: int | None = None, descending: bool = False
+        self,
+        agent_id: str,
+        *,
+        tags: Sequence[str] = (),
+        after_id: str | None = None,
+        page_size: int | None = None,
+        descending: bool = False,
     ) -> AsyncGenerator[passages_pb2.Passage, None]:
-        """Iterate over notes that have all of these tags, oldest first unless `descending`, over all pages."""
+        """Iterate over notes that have all of these tags, oldest first unless `descending`, over all pages.
+
+        `after_id` begins behind that note, in this order.
+        """
         request = archive_service_pb2.ListPassagesRequest(
-            agent_id=agent_id, tags=tags, page_size=page_size or 0, descending=descending
+            agent_id=agent_id, tags=tags, after_id=after_id or "", page_size=page_size or 0, descending=descending
         )
         return self._connection.pages(self._stub.ListPassages, request, lambda page: page.passages)
 

@@ -47,14 +47,19 @@ class Blocks:
         label: str | None = None,
         agent_id: str | None = None,
         unattached: bool = False,
+        after_id: str | None = None,
         page_size: int | None = None,
         descending: bool = False,
     ) -> AsyncGenerator[blocks_pb2.Block, None]:
-        """Iterate over blocks, oldest first unless `descending`, over all pages; `unattached`: those that no agent has."""
+        """Iterate over blocks, oldest first unless `descending`, over all pages; `unattached`: those that no agent has.
+
+        `after_id` begins behind that block, in this order.
+        """
         request = block_service_pb2.ListBlocksRequest(
             label=label or "",
             agent_id=agent_id or "",
             unattached=unattached,
+            after_id=after_id or "",
             page_size=page_size or 0,
             descending=descending,
         )

@@ -52,12 +52,13 @@ class Runs:
         parent_run_id: str | None = None,
         created_from: datetime | None = None,
         created_before: datetime | None = None,
+        after_id: str | None = None,
         page_size: int | None = None,
         descending: bool = False,
     ) -> AsyncGenerator[runs_pb2.Run, None]:
         """Iterate over runs, oldest first unless `descending`, over all pages; each argument narrows the list.
 
-        Times without a zone are local.
+        Times without a zone are local. `after_id` begins behind that run, in this order.
         """
         request = run_service_pb2.ListRunsRequest(
             agent_id=agent_id or "",
@@ -69,6 +70,7 @@ class Runs:
             parent_run_id=parent_run_id or "",
             create_time_from=timestamp(created_from),
             create_time_before=timestamp(created_before),
+            after_id=after_id or "",
             page_size=page_size or 0,
             descending=descending,
         )
@@ -82,11 +84,17 @@ class Runs:
         return self._connection.pages(self._stub.ListRunEvents, request, lambda page: page.events)
 
     def list_steps(
-        self, run_id: str = "", *, agent_id: str = "", page_size: int | None = None, descending: bool = False
+        self,
+        run_id: str = "",
+        *,
+        agent_id: str = "",
+        after_id: str | None = None,
+        page_size: int | None = None,
+        descending: bool = False,
     ) -> AsyncGenerator[runs_pb2.Step, None]:
-        """Iterate over the completed steps of a run, of an agent's runs, or of all."""
+        """Iterate over the completed steps of a run, of an agent's runs, or of all; `after_id` begins behind that step."""
         request = run_service_pb2.ListStepsRequest(
-            run_id=run_id, agent_id=agent_id, page_size=page_size or 0, descending=descending
+            run_id=run_id, agent_id=agent_id, after_id=after_id or "", page_size=page_size or 0, descending=descending
         )
         return self._connection.pages(self._stub.ListSteps, request, lambda page: page.steps)
 

@@ -36,11 +36,14 @@ class Conversations:
         return (self._connection.ask(self._stub.GetConversation, request)).conversation
 
     def list(
-        self, agent_id: str, *, page_size: int | None = None, descending: bool = False
+        self, agent_id: str, *, after_id: str | None = None, page_size: int | None = None, descending: bool = False
     ) -> Generator[conversations_pb2.Conversation, None]:
-        """Iterate over an agent's conversations, oldest first unless `descending`, over all pages."""
+        """Iterate over an agent's conversations, oldest first unless `descending`, over all pages.
+
+        `after_id` begins behind that conversation, in this order.
+        """
         request = conversation_service_pb2.ListConversationsRequest(
-            agent_id=agent_id, page_size=page_size or 0, descending=descending
+            agent_id=agent_id, after_id=after_id or "", page_size=page_size or 0, descending=descending
         )
         return self._connection.pages(self._stub.ListConversations, request, lambda page: page.conversations)
 
