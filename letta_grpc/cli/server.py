@@ -27,6 +27,7 @@ from letta_grpc.client import (
     ServerUnavailable,
     Unauthenticated,
 )
+from letta_grpc.client.dialing import address_in
 
 R = TypeVar("R")
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -37,6 +38,8 @@ PATIENCE = RetryPolicy(call_attempts=4)
 def _check_target(target: str) -> str:
     if not target or not target.isprintable():
         raise typer.BadParameter("it is a server's address, host:port")
+    if (address := address_in(target)) is not None:
+        raise typer.BadParameter(f"{target} is a URL: say {address or 'host:port'}, where gRPC is served, and --tls for TLS")
     return target
 
 

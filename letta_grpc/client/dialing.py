@@ -10,6 +10,9 @@ DEFAULT_TARGET = "127.0.0.1:50051"
 Tls = bool | grpc.ChannelCredentials
 Metadata = tuple[tuple[str, str], ...]
 
+# What people bring along from HTTP. grpc would take the scheme for a host's name, and every call for one to be repeated.
+_URL_SCHEMES = frozenset({"http", "https", "grpc", "grpcs"})
+
 RUN_ID_KEY = "letta-run-id"
 
 # grpc counts nanoseconds in 64 bits, from 1970 to 2262: a time beyond that it takes for one that is past.
@@ -30,6 +33,21 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # A response holds at most 1 MiB of events, or one event of 2 MiB; a page of messages may be larger.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
+
+
+def address_in(target: str) -> str | None:
+    """Return the host and port of a target that is a URL, which none may be; None of any other."""
+    scheme, separator, rest = target.partition("://")
+    return rest.partition("/")[0] if separator and scheme.lower() in _URL_SCHEMES else None
+
+
+def checked_target(target: str) -> str:
+    """Return a target as it is. Raises ValueError for a URL."""
+    if (address := address_in(target)) is not None:
+        raise ValueError(
+            f"target is {target!r}; it must be host:port, as {address!r}, where gRPC is served; tls=True is for TLS"
+        )
+    return target
 
 
 def credentials_of(tls: Tls) -> grpc.ChannelCredentials | None:

@@ -93,6 +93,7 @@ def test_cancelling_a_finished_run_changes_nothing(invoke: Invoke, run_id: str) 
         (("agents", "create", "--model", "nobody/has-this"), 2, "MODEL_UNKNOWN"),
         (("runs", "list", "--state", "sleeping"), 2, "sleeping"),
         (("agents", "list", "--target", "127.0.0.1:1"), 3, "letta-grpc serve"),
+        (("agents", "list", "--target", "http://127.0.0.1:1"), 2, "is a URL: say 127.0.0.1:1,"),
         (("runs", "follow", NOBODY.replace("agent", "run"), "--target", "127.0.0.1:1"), 3, "letta-grpc serve"),
         (("runs", "follow", NOBODY.replace("agent", "run")), 4, "RUN_NOT_FOUND"),
         (("runs", "follow", NOBODY.replace("agent", "run"), "--after", "99999999999999999999"), 2, "--after"),

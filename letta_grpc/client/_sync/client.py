@@ -46,7 +46,7 @@ class Client:
     forked amid one, so there every client raises RuntimeError. Where an asynchronous client has a call open grpc crashes in
     some children at the fork itself, unless GRPC_ENABLE_FORK_SUPPORT=0 is set before grpc is imported.
 
-    target           host and port, or any name that grpc resolves
+    target           host:port where the server serves gRPC, or any other name that grpc resolves; no URL
     api_key          sent as `authorization: Bearer` with every call
     tls              True for the system's roots, or channel credentials of your own
     channel          an open channel to use instead of `target` and `tls`; closing the client leaves it open
@@ -67,7 +67,7 @@ class Client:
         sleep: Sleep | None = None,
     ) -> None:
         limit = dialing.time_limit(timeout_seconds)
-        used = channel or open_channel(target, tls)
+        used = channel or open_channel(dialing.checked_target(target), tls)
         self._owned_channel = used if channel is None else None
         self._connection = Connection(
             used,
