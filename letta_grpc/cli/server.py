@@ -178,6 +178,10 @@ def _advice(said: str, target: str) -> str:
         return f"The certificate of {target} is not trusted: --tls-ca names the authority that signed it."
     if "hostname verification" in said:
         return f"The certificate is of another name than {target}."
+    if "http1.x server" in said:
+        return (
+            f"What answers at {target} speaks HTTP/1.1: `serve` has one address for that, --http, and one for gRPC, --listen."
+        )
     if "handshake" in said:
         return f"Does the server at {target} speak TLS? If not, leave --tls out."
     # So does a server of TLS end what speaks plain text; one that goes away ends it so as well.

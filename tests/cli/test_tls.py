@@ -58,6 +58,14 @@ def test_a_server_without_tls_is_asked_about_it(address: str) -> None:
     assert refused.stderr.endswith(f"Does the server at {address} speak TLS? If not, leave --tls out.\n")
 
 
+def test_who_calls_the_address_of_http_is_told_that_there_is_another(tmp_path: Path) -> None:
+    with serving_process(tmp_path, "--http", "127.0.0.1:0") as (line, _):
+        _, _, address = line.partition(" http=http://")
+        refused = letta_grpc("agents", "list", "--target", address)
+    assert refused.returncode == 3
+    assert f"What answers at {address} speaks HTTP/1.1" in refused.stderr
+
+
 def test_who_speaks_plain_text_to_a_server_of_tls_is_told_the_flag(secured: str) -> None:
     refused = letta_grpc("agents", "list", "--target", secured)
     assert refused.returncode == 3
