@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from letta_grpc.client.functions import Function, source_of
 from letta_grpc.client.requests import refuse_unknown
-from letta_grpc.client.values import JsonText, Seconds, duration, json_text
+from letta_grpc.client.values import JsonText, Seconds, duration, json_text, names_of
 from letta_grpc.v1 import tools_pb2
 
 
@@ -45,7 +45,7 @@ def python_source(
 ) -> tools_pb2.PythonSource:
     """Return code, or a function's own, with what it may do."""
     return tools_pb2.PythonSource(
-        code=source_of(code), timeout=duration(timeout), allow_network=allow_network, secrets=secrets
+        code=source_of(code), timeout=duration(timeout), allow_network=allow_network, secrets=names_of("secrets", secrets)
     )
 
 
@@ -61,7 +61,7 @@ def python_tool(code: str | Function, arguments: ToolArguments) -> tools_pb2.Too
         ),
         description=arguments.get("description", ""),
         parameters=json_text(arguments.get("parameters")) or "",
-        tags=arguments.get("tags", ()),
+        tags=names_of("tags", arguments.get("tags")),
         return_char_limit=arguments.get("return_char_limit"),
         requires_approval=arguments.get("requires_approval", False),
         idempotent=arguments.get("idempotent", False),

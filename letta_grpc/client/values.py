@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -59,6 +59,22 @@ def texts(metadata: Mapping[str, str] | None) -> Mapping[str, str] | None:
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"metadata has {name!r}: {value!r}; names and values must be str")
     return metadata
+
+
+def names_of(field: str, given: Sequence[str] | None) -> Sequence[str] | None:
+    """Return a list of names. Raises TypeError for one text, which protobuf takes letter by letter, and for other things."""
+    if isinstance(given, str):
+        raise TypeError(f"{field} is {given!r}; it must be a list of str, as [{given!r}]")
+    if given is None:
+        return None
+    entries: Iterable[object] = given
+    names: list[str] = []
+    for one in entries:
+        if not isinstance(one, str):
+            told = f"{field} has {one!r}; it must be a list of str"
+            raise TypeError(f"{told}: what `client.tools.upsert` makes of a function has a name" if callable(one) else told)
+        names.append(one)
+    return names
 
 
 def request_id_of(given: RequestId | None) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from letta_grpc.client import Client
 from letta_grpc.client.requests import (
     RunArguments,
     agent_kind,
@@ -112,6 +113,29 @@ def test_what_an_argument_cannot_be_is_told_by_its_name(wrong: dict[str, Any], k
     with pytest.raises(kind) as refused:
         run_start("agent-1", "hi", **wrong)
     assert str(refused.value).startswith(told)
+
+
+def dice() -> str:
+    """Roll."""
+    return "6"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"tools": [dice]}, "a list of str: what `client.tools.upsert` makes of a function has a name"),
+        ({"tools": [7]}, "tools has 7; it must be a list of str"),
+        ({"tools": "dice"}, "tools is 'dice'; it must be a list of str, as ['dice']"),
+        ({"tags": "team"}, "tags is 'team'; it must be a list of str, as ['team']"),
+    ],
+)
+def test_a_list_of_names_is_no_text_and_has_no_functions(wrong: dict[str, Any], told: str) -> None:
+    with Client() as client:
+        with pytest.raises(TypeError) as refused:
+            client.agents.create(model="scripted/echo", **wrong)
+        assert str(refused.value).endswith(told)
+        with pytest.raises(TypeError, match="a list of str"):
+            client.agents.update("agent-1", **wrong)
 
 
 def test_other_ways_of_searching_are_refused_with_those_there_are() -> None:

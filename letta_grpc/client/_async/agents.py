@@ -7,7 +7,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import Kind, agent_kind, change, compaction_mode, memory_blocks
-from letta_grpc.client.values import RequestId, request_id_of, texts, timestamp
+from letta_grpc.client.values import RequestId, names_of, request_id_of, texts, timestamp
 from letta_grpc.v1 import (
     agent_files_pb2,
     agent_service_pb2,
@@ -63,13 +63,13 @@ class Agents:
             model=model,
             model_settings=model_settings,
             memory_blocks=_blocks(persona, human, memory_blocks),
-            tools=tools,
+            tools=names_of("tools", tools),
             kind=agent_kind(kind),
             tool_rules=tool_rules,
             tool_approvals=tool_approvals,
             secrets=secrets,
             sleeptime=sleeptime,
-            tags=tags,
+            tags=names_of("tags", tags),
             metadata=texts(metadata),
             context_window=context_window or 0,
             timezone=timezone or "",
@@ -96,7 +96,11 @@ class Agents:
         `after_id` begins behind that agent, in this order.
         """
         request = agent_service_pb2.ListAgentsRequest(
-            name=name or "", tags=tags, after_id=after_id or "", page_size=page_size or 0, descending=descending
+            name=name or "",
+            tags=names_of("tags", tags),
+            after_id=after_id or "",
+            page_size=page_size or 0,
+            descending=descending,
         )
         return self._connection.pages(self._stub.ListAgents, request, lambda page: page.agents)
 
@@ -132,12 +136,12 @@ class Agents:
                 "system": system,
                 "model": model,
                 "model_settings": model_settings,
-                "tools": tools,
+                "tools": names_of("tools", tools),
                 "tool_rules": tool_rules,
                 "tool_approvals": tool_approvals,
                 "secrets": secrets,
                 "sleeptime": sleeptime,
-                "tags": tags,
+                "tags": names_of("tags", tags),
                 "metadata": texts(metadata),
                 "context_window": context_window,
                 "timezone": timezone,
@@ -269,7 +273,7 @@ class Agents:
         self, agent_id: str, *, conversation_id: str | None = None, fields: Sequence[str] = ()
     ) -> agent_service_pb2.Context:
         """Return what the model would be shown now, and what each part costs, or the named fields of it alone."""
-        mask = FieldMask(paths=fields)
+        mask = FieldMask(paths=names_of("fields", fields))
         request = agent_service_pb2.GetContextRequest(agent_id=agent_id, conversation_id=conversation_id or "", read_mask=mask)
         return (await self._connection.ask(self._stub.GetContext, request)).context
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.requests import SearchMode, change, search_mode
+from letta_grpc.client.values import names_of
 from letta_grpc.v1 import archive_service_pb2, archive_service_pb2_grpc, passages_pb2
 
 
@@ -16,7 +17,7 @@ class Archive:
 
     async def create(self, agent_id: str, text: str, *, tags: Sequence[str] = ()) -> passages_pb2.Passage:
         """Add a note to an agent's archive; return it as stored."""
-        passage = passages_pb2.Passage(text=text, tags=tags)
+        passage = passages_pb2.Passage(text=text, tags=names_of("tags", tags))
         request = archive_service_pb2.CreatePassageRequest(agent_id=agent_id, passage=passage)
         return (await self._connection.change(self._stub.CreatePassage, request)).passage
 
@@ -39,7 +40,11 @@ class Archive:
         `after_id` begins behind that note, in this order.
         """
         request = archive_service_pb2.ListPassagesRequest(
-            agent_id=agent_id, tags=tags, after_id=after_id or "", page_size=page_size or 0, descending=descending
+            agent_id=agent_id,
+            tags=names_of("tags", tags),
+            after_id=after_id or "",
+            page_size=page_size or 0,
+            descending=descending,
         )
         return self._connection.pages(self._stub.ListPassages, request, lambda page: page.passages)
 
@@ -47,7 +52,7 @@ class Archive:
         self, agent_id: str, passage_id: str, *, text: str | None = None, tags: Sequence[str] | None = None
     ) -> passages_pb2.Passage:
         """Change what is given and leave the rest; return the note as stored."""
-        passage, mask = change(passages_pb2.Passage(), {"text": text, "tags": tags})
+        passage, mask = change(passages_pb2.Passage(), {"text": text, "tags": names_of("tags", tags)})
         request = archive_service_pb2.UpdatePassageRequest(
             agent_id=agent_id, passage_id=passage_id, passage=passage, update_mask=mask
         )
@@ -74,7 +79,7 @@ class Archive:
         request = archive_service_pb2.SearchPassagesRequest(
             agent_id=agent_id,
             query=query,
-            tags=tags,
+            tags=names_of("tags", tags),
             limit=limit or 0,
             mode=search_mode(mode),
         )

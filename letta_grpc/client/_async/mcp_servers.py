@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from letta_grpc.client._async.connection import Connection
+from letta_grpc.client.values import names_of
 from letta_grpc.v1 import mcp_pb2, mcp_service_pb2, mcp_service_pb2_grpc, tools_pb2
 
 
@@ -46,7 +47,9 @@ class McpServers:
 
     async def add_tools(self, mcp_server_id: str, names: Sequence[str] = (), *, prefix: str = "") -> Sequence[tools_pb2.Tool]:
         """Store tools of a server, all of them if none is named; return them under the names that agents know."""
-        request = mcp_service_pb2.AddMcpToolsRequest(mcp_server_id=mcp_server_id, names=names, prefix=prefix)
+        request = mcp_service_pb2.AddMcpToolsRequest(
+            mcp_server_id=mcp_server_id, names=names_of("names", names), prefix=prefix
+        )
         return (await self._connection.ask(self._stub.AddMcpTools, request)).tools
 
     async def _add(self, server: mcp_pb2.McpServer) -> mcp_pb2.McpServer:

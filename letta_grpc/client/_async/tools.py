@@ -7,7 +7,7 @@ from letta_grpc.client._async.connection import Connection
 from letta_grpc.client.functions import Function
 from letta_grpc.client.requests import change
 from letta_grpc.client.tool_requests import ToolArguments, python_source, python_tool
-from letta_grpc.client.values import JsonText, Seconds, duration, json_text
+from letta_grpc.client.values import JsonText, Seconds, duration, json_text, names_of
 from letta_grpc.v1 import agents_pb2, tool_service_pb2, tool_service_pb2_grpc, tools_pb2
 
 
@@ -40,7 +40,7 @@ class Tools:
     ) -> AsyncGenerator[tools_pb2.Tool, None]:
         """Iterate over tools, the built-in ones first, over all pages; with all of these tags."""
         request = tool_service_pb2.ListToolsRequest(
-            name=name or "", tags=tags, page_size=page_size or 0, descending=descending
+            name=name or "", tags=names_of("tags", tags), page_size=page_size or 0, descending=descending
         )
         return self._connection.pages(self._stub.ListTools, request, lambda page: page.tools)
 
@@ -65,7 +65,7 @@ class Tools:
                 "python": python,
                 "description": description,
                 "parameters": json_text(parameters),
-                "tags": tags,
+                "tags": names_of("tags", tags),
                 "return_char_limit": return_char_limit,
                 "requires_approval": requires_approval,
                 "idempotent": idempotent,
