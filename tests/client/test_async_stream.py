@@ -202,6 +202,43 @@ async def test_a_refused_start_is_raised_on_entry() -> None:
     assert raised.value.retry_delay == 1
 
 
+async def test_a_reading_that_is_refused_is_raised_before_the_first_event_is_asked_for() -> None:
+    gone = Refusal(code=grpc.StatusCode.OUT_OF_RANGE, reason="EVENTS_EXPIRED")
+    runs = ScriptedRuns([Turn(accepts=False, end=gone), Turn(accepts=False, end=gone)])
+    async with serving(runs) as target, patient_client(target) as client:
+        with pytest.raises(EventsExpired):
+            await client.attach(RUN_ID).started()
+        with pytest.raises(EventsExpired):
+            async with client.attach(RUN_ID):
+                raise AssertionError("it was refused")
+
+
+async def test_a_reading_is_accepted_before_the_first_event_comes() -> None:
+    runs = ScriptedRuns([Turn(accepts=False, end=BROKEN), Turn(silent=True)])
+    async with serving(runs) as target, patient_client(target) as client:
+        stream = client.attach(RUN_ID, after=3)
+        assert await stream.started() == RUN_ID
+        assert attached_after(runs) == [3, 3]
+        await stream.disconnect()
+
+
+async def test_a_reading_whose_acceptance_was_lost_on_the_way_is_known_by_what_comes() -> None:
+    finished = runs_pb2.Run(id=RUN_ID, state=runs_pb2.RUN_STATE_COMPLETED, last_sequence_number=len(LOG))
+    runs = ScriptedRuns([Turn(accepts=False, batches=[LOG]), Turn(accepts=False)], run=finished)
+    async with serving(runs) as target, patient_client(target) as client:
+        stream = client.attach(RUN_ID)
+        assert await stream.started() == RUN_ID
+        assert await numbers_of(stream) == NUMBERS
+        assert await client.attach(RUN_ID, after=len(LOG)).started() == RUN_ID
+
+
+async def test_a_cancel_of_a_run_that_there_is_does_not_wait_for_its_reading() -> None:
+    runs = ScriptedRuns()
+    async with serving(runs) as target, patient_client(target) as client:
+        assert (await client.attach(RUN_ID).cancel()).id == RUN_ID
+    assert len(runs.requests) == 1
+
+
 async def test_attaching_behind_the_last_event_of_a_finished_run_is_empty() -> None:
     run = runs_pb2.Run(id=RUN_ID, state=runs_pb2.RUN_STATE_COMPLETED, last_sequence_number=8)
     async with serving(ScriptedRuns([Turn()], run=run)) as target, patient_client(target) as client:

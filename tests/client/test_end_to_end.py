@@ -17,6 +17,7 @@ from letta_grpc.client import (
     Client,
     ConcurrentChange,
     ConversationBusy,
+    CursorAhead,
     InvalidRequest,
     RequestIdReused,
     RetryPolicy,
@@ -171,6 +172,8 @@ async def test_failures_are_typed(server: str) -> None:
         used = await client.runs.create(agent.id, "[]")
         with pytest.raises(RequestIdReused):
             await client.runs.create(agent.id, "other", request_id=used.request_id)
+        with pytest.raises(CursorAhead):
+            await client.attach(used.id, after=999).started()
 
 
 async def test_a_busy_conversation_names_its_run_which_can_be_cancelled(server: str) -> None:

@@ -31,7 +31,8 @@ class RunStream:
     out, the stream attaches again behind the last event it has. It gives up, and raises, on an error that no new try
     helps, or after the retry policy's attempts without progress; iterating once more then goes on where it stopped.
 
-    Used as a context manager it is closed on exit, and on entry the run is started. Closing ends the following, not the run.
+    Used as a context manager it is closed on exit, and on entry the run is started, or found. Closing ends the following, not
+    the run.
     One reader at a time; `cancel` and `disconnect` may be called beside it.
     """
 
@@ -40,6 +41,8 @@ class RunStream:
         self._runs = connection.runs
         self._request = request
         self._run_id = request.run_id if isinstance(request, Attach) else None
+        # Whether the server has taken the call: of a run that it does not have, or has no such events of, it never does.
+        self._accepted = False
         self._after = request.after_sequence_number if isinstance(request, Attach) else 0
         self._cursor = Cursor(self._after, filtered=is_filtered(request.options))
         self._silence = silence_limit(request.options)
@@ -49,7 +52,7 @@ class RunStream:
         self._call: FollowCall | None = None
         self._ended = False
         self._closed = Event()
-        # Whoever needs the run's id gets it for everyone. Once it is known only the reader takes steps.
+        # Whoever needs the run accepted has it accepted for everyone. From then on only the reader takes steps.
         self._starting = Lock()
 
     @property
@@ -79,11 +82,14 @@ class RunStream:
         return told_markdown(self._accumulator)
 
     def started(self) -> str:
-        """Wait until the server has accepted the run; return its id."""
-        while self._run_id is None:
+        """Wait until the server has accepted the run, or the reading of one that there is; return the run's id.
+
+        What the server refuses it raises: a web server can still answer with a status. Events may be long in coming.
+        """
+        while not self._accepted:
             self._require_open()
             self._advance()
-        return self._run_id
+        return self.run_id
 
     def __iter__(self) -> Self:
         return self
@@ -131,7 +137,7 @@ class RunStream:
 
     def cancel(self) -> runs_pb2.Run:
         """Ask the run to end, for everyone; return it as it is. The stream goes on until the run has ended."""
-        request = run_service_pb2.CancelRunRequest(run_id=self.started())
+        request = run_service_pb2.CancelRunRequest(run_id=self._run_id or self.started())
         response = self._connection.ask(self._runs.CancelRun, request)
         return response.run
 
@@ -158,8 +164,8 @@ class RunStream:
         self.disconnect()
 
     def _advance(self) -> None:
-        """Take one step, unless another has taken it meanwhile who waits for the run's id."""
-        if self._run_id is not None:
+        """Take one step, unless another has taken it meanwhile who waits for the run to be accepted."""
+        if self._accepted:
             self._step()
             return
         with self._starting:
@@ -167,7 +173,7 @@ class RunStream:
                 self._step()
 
     def _wants_start(self) -> bool:
-        return self._run_id is None and not self._closed.is_set()
+        return not self._accepted and not self._closed.is_set()
 
     def _step(self) -> None:
         """Dial, or read one response, or sleep after a failure."""
@@ -201,8 +207,9 @@ class RunStream:
             return
         # No heartbeat is due before the server has the call, and a connection may have to be made.
         accepted = call.run_id(self._connection.timeout_seconds)
-        # The last thing: from here on a reader in another thread takes the steps.
         self._run_id = self._run_id or accepted
+        # The last thing: from here on a reader in another thread takes the steps.
+        self._accepted = self._accepted or accepted is not None
 
     def _attach_request(self) -> Attach:
         return Attach(run_id=self._run_id or "", after_sequence_number=self._cursor.position, options=self._request.options)
@@ -222,6 +229,7 @@ class RunStream:
         finally:
             # Behind what it came with, as in `_dial`.
             self._run_id = self._run_id or response.run_id
+            self._accepted = True
         if any(event.HasField("heartbeat") for event in response.events):
             self._backoff.reset()
 
@@ -240,7 +248,7 @@ class RunStream:
         if run.state not in FINAL_STATES or run.last_sequence_number > self._cursor.position:
             raise StreamBroken(f"the stream ended after event {self._cursor.position}, before the run did")
         self._accumulator.run = run
-        self._ended = True
+        self._ended = self._accepted = True
         self._hang_up()
 
     def _hang_up(self) -> None:

@@ -54,7 +54,14 @@ class RunServicer:
     def AttachRun(self, request: pb.AttachRunRequest, call: Call) -> AsyncGenerator[Response, None]:
         """Follow a run."""
         run_id, after, view = attach_from_pb(request)
-        return self._responses(lambda: self._runs.get(run_id), after, view, call)
+
+        async def find() -> Run:
+            run = await self._runs.get(run_id)
+            # Ahead of the metadata: whoever has been told the run's id is refused no more, and may begin an answer of his own.
+            await self._runs.read_events(run_id, after, max_bytes=1)
+            return run
+
+        return self._responses(find, after, view, call)
 
     async def _responses(
         self, find: Callable[[], Awaitable[Run]], after: int, view: View, call: Call
