@@ -14,7 +14,7 @@ from rich.console import Console
 
 from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.deciding import Decide, always, asking, nobody
-from letta_grpc.cli.demo import default_model
+from letta_grpc.cli.demo import DEFAULT_MODEL, default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json, plain, visible
@@ -56,7 +56,9 @@ Examples:
 def chat(
     *,
     agent: Annotated[str, typer.Option(help=f"The agent's id; else the newest named {AGENT_NAME}, made if none.")] = "",
-    model: Annotated[str, typer.Option(help="The model, if an agent has to be made.")] = "",
+    model: Annotated[
+        str, typer.Option(help=f"The model of the agent that is found or made. Default of a new one: {DEFAULT_MODEL}.")
+    ] = "",
     server: Server,
     embedded: Annotated[bool, typer.Option("--embedded", help="Start a server for this conversation.")] = False,
     database: Annotated[

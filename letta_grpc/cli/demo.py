@@ -44,10 +44,9 @@ def launch(rocket: str) -> str:
 CUT_AFTER = 12
 SECONDS_FOR_A_RUN = 120
 
-Model = Annotated[
-    str,
-    typer.Option(help=f"The model. Default: openai/gpt-4o-mini where OPENAI_API_KEY is set, else {SCRIPTED}."),
-]
+# What `default_model` returns, for people.
+DEFAULT_MODEL = f"openai/gpt-4o-mini where OPENAI_API_KEY is set, else {SCRIPTED}"
+Model = Annotated[str, typer.Option(help=f"The model. Default: {DEFAULT_MODEL}.")]
 
 
 def default_model() -> str:

@@ -56,3 +56,9 @@ def test_the_exit_codes_are_documented() -> None:
     shown = CliRunner().invoke(program, ["--help"]).stdout
     assert set(EXIT_CODES) == set(Exit)
     assert all(f"{code.value:<4}{meaning}" in shown for code, meaning in EXIT_CODES.items())
+
+
+@pytest.mark.parametrize("command", ["chat", "demo"])
+def test_what_takes_a_model_says_which_one_it_takes_without(command: str) -> None:
+    shown = " ".join(CliRunner().invoke(program, [command, "--help"]).stdout.split())
+    assert "openai/gpt-4o-mini where OPENAI_API_KEY is set, else scripted/demo." in shown
