@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     chat_model: str = Field(
         default="scripted/echo",
         pattern=r"^[^/]+/.+$",
-        description="`provider/model` of the agent that talks at `/chat` over HTTP, when it is made.",
+        description="`provider/model` of the agent that talks on the WebSocket `/chat`, when it is made.",
     )
     database: str = Field(default="sqlite:///letta.db", description="Where everything is kept: `sqlite:///path/to/file`.")
     database_sync: Literal["normal", "full"] = Field(

@@ -27,7 +27,7 @@ from tests.support.tables import TABLES, with_tables
 
 ALL = [block for path in DOCUMENTS for block in blocks(path)]
 # The clients of other languages run the blocks of theirs themselves.
-LINKED = sorted({*DOCUMENTS, *ROOT.glob("clients/*/README.md"), ROOT / "letta_grpc/gateway/README.md"})
+LINKED = sorted({*DOCUMENTS, *ROOT.glob("clients/*/README.md")})
 # A stranger's first commands, told apart by where they stand: they set everything up and need no server.
 FIRST, DEVELOPING = "shell first", "shell developing"
 

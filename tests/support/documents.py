@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "letta_grpc/README.md",
+    ROOT / "letta_grpc/gateway/README.md",
     ROOT / "tests/README.md",
     ROOT / "protos/README.md",
     ROOT / "clients/README.md",
