@@ -162,7 +162,7 @@ class Conflict(LettaError):
 
 
 class ConversationBusy(Conflict):
-    """The conversation has an active run."""
+    """The conversation has an active run: wait for its end, or start with ENQUEUE or INTERRUPT."""
 
     reason = "CONVERSATION_BUSY"
     retry_delay_seconds = 1.0

@@ -195,6 +195,7 @@ async def test_a_busy_conversation_names_its_run_and_loses_nothing(wire: Wire) -
     error = await failure_of(wire.runs.StreamRun(one.start("no")))
     facts = {"active_run_id": active.id, "conversation_id": active.conversation_id}
     assert info_of(error) == (grpc.StatusCode.ABORTED, "CONVERSATION_BUSY", facts)
+    assert "start with ENQUEUE or INTERRUPT" in str(error.details())
     await wire.runs.CancelRun(run_service_pb2.CancelRunRequest(run_id=active.id))
     assert [response async for response in call]
     assert said(await one.history()) == [("USER", WAITING), ("ASSISTANT", "well ")]
