@@ -1,8 +1,10 @@
 """Whether telemetry is on, and to where it goes, by the standard variables."""
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 
 from letta_grpc.ports.tracing import NoTracing
 from letta_grpc.telemetry.interface import Telemetry
@@ -10,6 +12,7 @@ from letta_grpc.telemetry.sentry import ReportingTracing, sentry_from_env
 
 logger = logging.getLogger(__name__)
 
+_PROPAGATORS = "OTEL_PROPAGATORS"
 _PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
 
 
@@ -22,7 +25,8 @@ class Exporters:
 
 
 def telemetry_from_env(environ: Mapping[str, str]) -> Telemetry | None:
-    """Return telemetry as the variables want it, None if they don't."""
+    """Return telemetry as the variables want it, None if they don't. A server starts whatever they say."""
+    _leave_out_unknown_propagators(environ)
     measured, sentry = _measured(environ), sentry_from_env(environ)
     if sentry is None:
         return measured
@@ -36,6 +40,22 @@ def telemetry_from_env(environ: Mapping[str, str]) -> Telemetry | None:
     return Telemetry(tracing=tracing, rpc=measured.rpc if measured else None, shutdown=shutdown)
 
 
+def _leave_out_unknown_propagators(environ: Mapping[str, str]) -> None:
+    """Take propagators that are not installed out of the process's environment.
+
+    With one of them in it OpenTelemetry's API cannot be imported, by others, as MCP's package, neither: also where no
+    exporter is named, for such variables are often set for all programs of a cluster.
+    """
+    if not (wanted := environ.get(_PROPAGATORS)):
+        return
+    names = [name.strip() for name in wanted.split(",")]
+    known = [name for name in names if name.lower() == "none" or entry_points(group="opentelemetry_propagator", name=name)]
+    if known != names:
+        for name in filter(None, set(names) - set(known)):
+            logger.warning("no package offers this telemetry propagator: it is left out", extra={"propagator": name})
+        os.environ[_PROPAGATORS] = ",".join(known)
+
+
 def _measured(environ: Mapping[str, str]) -> Telemetry | None:
     """Return OpenTelemetry.
 
@@ -47,10 +67,14 @@ def _measured(environ: Mapping[str, str]) -> Telemetry | None:
         return None
     try:
         from letta_grpc.telemetry.providers import started_telemetry  # noqa: PLC0415 - a start without telemetry is quicker
+
+        return started_telemetry(exporters.traces, exporters.metrics)
     except ImportError:
         logger.warning("telemetry is off: the OTEL_ variables ask for it, but letta-grpc[otel] is not installed")
-        return None
-    return started_telemetry(exporters.traces, exporters.metrics)
+    except Exception:
+        # Of a value that it cannot use the SDK complains by whatever exception it comes to.
+        logger.warning("telemetry is off: the OTEL_ variables cannot be used", exc_info=True)
+    return None
 
 
 def exporters_of(environ: Mapping[str, str]) -> Exporters:

@@ -27,9 +27,20 @@ _SHUTDOWN_SECONDS = 5
 
 
 def started_telemetry(trace_exporters: Sequence[str], metric_exporters: Sequence[str]) -> Telemetry:
-    """Set up providers of our own, not the process's global ones: who embeds the server keeps his."""
-    resource = _resource()
+    """Set up providers of our own, not the process's global ones: who embeds the server keeps his.
+
+    Raises what the SDK raises, of many kinds, where a variable has a value that it cannot use.
+    """
     closers: list[Callable[[], None]] = []
+    try:
+        return _started(trace_exporters, metric_exporters, closers)
+    except BaseException:
+        close_all(closers, _SHUTDOWN_SECONDS)
+        raise
+
+
+def _started(trace_exporters: Sequence[str], metric_exporters: Sequence[str], closers: list[Callable[[], None]]) -> Telemetry:
+    resource = _resource()
     # Without exporters no span of ours may stand in the caller's trace: the no-op tracer hands his context on unchanged.
     tracers: TracerProvider = NoOpTracerProvider()
     meters: MeterProvider = NoOpMeterProvider()

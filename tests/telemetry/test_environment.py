@@ -101,6 +101,50 @@ def test_without_the_extra_it_stays_off_with_a_warning(
     assert "letta-grpc[otel] is not installed" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"OTEL_EXPORTER_OTLP_COMPRESSION": "bogus"},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"},
+        {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "many"},
+        # Of the metrics, which are set up when there are tracers already.
+        {"OTEL_METRIC_EXPORT_INTERVAL": "-5"},
+    ],
+)
+def test_a_server_starts_without_telemetry_where_the_variables_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variables: dict[str, str]
+) -> None:
+    for name, value in (ENDPOINT | variables).items():
+        monkeypatch.setenv(name, value)
+    threads = set(threading.enumerate())
+    assert telemetry_from_env(os.environ) is None
+    assert "telemetry is off: the OTEL_ variables cannot be used" in caplog.text
+    # What was set up before the variable was looked at does not go on.
+    assert not [thread.name for thread in set(threading.enumerate()) - threads if thread.is_alive()]
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("tracecontext,baggage,b3", "tracecontext,baggage"),
+        ("b3, tracecontext,", "tracecontext"),
+        ("none", "none"),
+        # As if it were not set.
+        ("b3", ""),
+    ],
+)
+def test_a_propagator_that_is_not_installed_is_left_out_with_or_without_telemetry(given: str, left: str) -> None:
+    program = (
+        "import os; from letta_grpc.telemetry import telemetry_from_env; telemetry_from_env(os.environ); "
+        # As MCP's package does.
+        "import opentelemetry.propagate; print(os.environ['OTEL_PROPAGATORS'])"
+    )
+    done = output_of(program, os.environ | {"OTEL_PROPAGATORS": given})
+    assert done.stdout.strip() == left
+    assert ("telemetry propagator" in done.stderr) is ("b3" in given)
+    output_of(program, os.environ | {"OTEL_PROPAGATORS": given, "OTEL_TRACES_EXPORTER": "console"})
+
+
 def test_with_metrics_alone_the_callers_trace_goes_through_unchanged() -> None:
     telemetry = telemetry_from_env({"OTEL_METRICS_EXPORTER": "carrier-pigeon"})
     assert telemetry
