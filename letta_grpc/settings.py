@@ -167,9 +167,12 @@ class Settings(BaseSettings):
     tool_memory_bytes: int = Field(
         default=512 * 2**20,
         ge=2**24,
+        le=2**50,
         description="How much memory one call of such a tool may take, in bytes.",
     )
-    tool_cpu_seconds: int = Field(default=60, ge=1, description="How long each process of such a tool may compute.")
+    tool_cpu_seconds: int = Field(
+        default=60, ge=1, le=_CENTURY_SECONDS, description="How long each process of such a tool may compute."
+    )
     tool_parallel_calls: int = Field(
         default=8, ge=1, description="How many calls of such tools may run at once; others wait, and their timeouts with them."
     )

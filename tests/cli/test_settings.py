@@ -196,6 +196,12 @@ def test_times_are_such_as_can_be_reckoned_with(name: str, seconds: str) -> None
     assert refusal(**{f"LETTA_GRPC_{name}": seconds}).startswith(f"LETTA_GRPC_{name}: ")
 
 
+@pytest.mark.parametrize("name", ["TOOL_MEMORY_BYTES", "TOOL_CPU_SECONDS"])
+def test_limits_of_tools_are_such_as_a_system_can_set(name: str) -> None:
+    # With one that it cannot, each tool would end with a number that tells nobody anything.
+    assert refusal(**{f"LETTA_GRPC_{name}": str(10**20)}).startswith(f"LETTA_GRPC_{name}: ")
+
+
 def test_words_that_choose_are_read_in_any_case() -> None:
     settings = Settings.from_env({"LETTA_GRPC_LOG_LEVEL": "INFO", "LETTA_GRPC_LOG_FORMAT": "JSON"})
     assert (settings.log_level, settings.log_format) == ("info", "json")
