@@ -5,6 +5,7 @@ import os
 import sys
 from typing import TextIO
 
+from letta_grpc.cli.rendering import visible
 from letta_grpc.settings import Settings
 
 # structlog loads rich, for tracebacks in colours, which ours are not: a tenth of a server's start, and 3 MiB.
@@ -45,6 +46,11 @@ def _without_markup(_logger: object, _method: str, entry: structlog.typing.Event
     return entry
 
 
+def _on_one_line(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Write control characters out: callers' and providers' words are in some entries, and could look like other ones."""
+    return {name: visible(value, keep="") if isinstance(value, str) else value for name, value in entry.items()}
+
+
 _COMMON: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -63,6 +69,7 @@ def _formatter(*, colors: bool) -> logging.Formatter:
         foreign_pre_chain=_COMMON,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _on_one_line,
             structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
         ],
     )

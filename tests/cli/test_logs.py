@@ -86,6 +86,18 @@ def test_a_message_is_not_said_twice(root: logging.Logger, form: str) -> None:
     assert "color" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_entry_is_one_line_and_no_order_to_a_terminal_whatever_others_have_put_into_it(
+    root: logging.Logger, form: str
+) -> None:
+    stream = io.StringIO()
+    configure_logging(Settings.model_validate({"log_format": form}), stream)
+    root.warning("no answer from %s", "bad\n2026-11-23 [error] all is lost\x1b[2J\x9b2J", extra={"peer": "\x1b[2J"})
+    (line,) = stream.getvalue().splitlines()
+    assert "all is lost" in line
+    assert line.isprintable()
+
+
 @pytest.mark.parametrize(("level", "capped"), [("debug", logging.INFO), ("info", logging.INFO), ("error", logging.ERROR)])
 def test_what_grpc_says_of_each_poll_is_left_out(root: logging.Logger, level: str, capped: int) -> None:
     configure_logging(Settings.model_validate({"log_level": level}), io.StringIO())
