@@ -225,7 +225,10 @@ class RunRecord:
         self.answer_usage, self._side_usage = Usage(step_count=1), Usage()
 
     async def finish(self, end: RunEnd) -> None:
-        """Write the run's last event, and before it whatever makes its history whole: partial text, missing returns."""
+        """Write the run's last event, and before it whatever makes its history whole: partial text, missing returns.
+
+        Cannot be cancelled. What the journal raises, this raises.
+        """
         if self.answer is None and self.progress.open_message_ids:
             # Another attempt was saying it, and nobody knows all that it had said.
             void = tuple(self.progress.open_message_ids)
@@ -238,7 +241,11 @@ class RunRecord:
         self.add_tool_message()
         if self.progress.phase is Phase.RUNNING_TOOLS:
             self.add_step_end()
-        await self.write(RunFinished(self._ended(end)))
+        self.add(RunFinished(self._ended(end)))
+        # Whoever cancels the run now comes too late: what is due after it is due all the same.
+        stored = self._append()
+        await _settled(stored)
+        stored.result()
 
     def _given_up(self, call: ToolCall) -> ToolReturn:
         """Return what a call gets that the run has no more time for: what is known of it without running it, or an error."""
@@ -275,11 +282,15 @@ async def _outcome(stored: Future[None]) -> None:
     try:
         await asyncio.shield(stored)
     except asyncio.CancelledError:
-        while not stored.done():
-            # To be cancelled once more changes nothing.
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([stored])
+        await _settled(stored)
         raise
+
+
+async def _settled(stored: Future[None]) -> None:
+    """Return once an append is stored, or has failed; a cancellation changes nothing."""
+    while not stored.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([stored])
 
 
 def nanoseconds(time: datetime) -> int:

@@ -200,7 +200,7 @@ class Supervisor:
         """Begin, beside everything else, with the background work that may be due after a turn."""
         run = record.run
         is_due = record.has_sleeptime and end.state is RunState.COMPLETED and is_counted(run)
-        if is_due and not self._readers.is_draining:
+        if is_due and not self._readers.is_draining and not self._stopping:
             self._group.create_task(self._sleeptime.start_due(run.agent_id, self.start), name=f"sleeptime of {run.agent_id}")
 
     def _call_back(self, spec: RunSpec) -> None:

@@ -212,8 +212,9 @@ class Leases(Protocol):
         ...
 
     async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
-        """Extend leases to `until`; return those that were lost.
+        """Extend leases to `until`; return those that were lost, to another attempt or with the store.
 
+        One whose run has ended under it is not: it is of no more use, but nobody else has the run.
         Something is written in any case: where a store takes no writes this raises StoreUnavailable, also without any lease.
         """
         ...

@@ -83,8 +83,11 @@ class MemoryLeases:
         lost = []
         for lease in leases:
             stored = self._state.runs.find(lease.run_id)
-            if stored is not None and holds(stored, lease):
+            if stored is None:
+                # It had ended, or it could not have been removed.
+                continue
+            if holds(stored, lease):
                 stored.lease_end = until
-            else:
+            elif stored.run.attempt != lease.attempt:
                 lost.append(lease)
         return tuple(lost)

@@ -92,12 +92,23 @@ class LeasesContract:
         assert taken.run.id == left.run.id
         assert kept.run.id in {claim.run.id for claim in await leases.take_over(until)}
 
-    async def test_the_lease_of_a_run_that_has_ended_is_lost(self, world: World, leases: Leases, clock: FakeClock) -> None:
-        """It cannot be renewed, and nobody takes the run over."""
+    async def test_the_lease_of_a_run_that_its_holder_has_ended_is_not_lost(
+        self, world: World, leases: Leases, clock: FakeClock
+    ) -> None:
+        """There is nothing to renew, and nobody takes the run over; but its holder was not fenced off."""
         claim = await running(world)
         await world.finish(claim)
-        assert await leases.renew([held(claim)], clock.now() + LEASE_TIME) == (held(claim),)
+        assert await leases.renew([held(claim)], clock.now() + LEASE_TIME) == ()
         assert await leases.take_over(clock.now() + 10 * LEASE_TIME) == ()
+
+    async def test_the_lease_of_a_run_that_a_later_attempt_has_ended_is_lost(
+        self, world: World, leases: Leases, clock: FakeClock
+    ) -> None:
+        """As it was before that end."""
+        claim = await running(world)
+        taken = await _taken(leases, clock)
+        await world.finish(taken)
+        assert await leases.renew([held(claim), held(taken)], clock.now() + LEASE_TIME) == (held(claim),)
 
     async def test_a_queued_run_starts_when_the_active_one_has_ended(
         self, world: World, leases: Leases, codec: EventCodec, clock: FakeClock

@@ -151,14 +151,26 @@ def _expire(group: Group, conversation_ids: Sequence[ConversationId], now: datet
 
 
 def _renew(group: Group, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
-    lost = []
+    lost, renewed = [], 0
     for lease in leases:
         run = group.state.runs.get(lease.run_id)
-        if run is None or run.dead or run.ended or (run.owner, run.attempt) != (lease.owner, lease.attempt):
+        if run is None or run.ended:
+            if not _is_over(group, lease):
+                lost.append(lease)
+        elif run.dead or (run.owner, run.attempt) != (lease.owner, lease.attempt):
             lost.append(lease)
-            continue
-        values = {"the_run": lease.run_id, "the_attempt": lease.attempt, "lease_expires_at": to_micros(until)}
-        group.session.execute(RENEW_LEASE, values)
-    if len(lost) == len(leases):
+        else:
+            values = {"the_run": lease.run_id, "the_attempt": lease.attempt, "lease_expires_at": to_micros(until)}
+            renewed += group.session.execute(RENEW_LEASE, values)
+    if not renewed:
         group.session.execute(WRITE_NOTHING_NEW, {})
     return tuple(lost)
+
+
+def _is_over(group: Group, lease: Lease) -> bool:
+    """Say whether a run that has ended was ended under this lease. One that is gone had ended, or it could not be removed."""
+    row = group.session.first(RUN, {"the_run": lease.run_id})
+    if row is None:
+        return True
+    run = run_of(row)
+    return run.state.is_final and run.attempt == lease.attempt
