@@ -145,7 +145,9 @@ def test_a_stream_that_is_asked_for_while_the_server_restarts_begins_when_it_is_
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    with gateway_process(tmp_path, address) as (url, _), client_of(url) as client, ThreadPoolExecutor(1) as pool:
+    # A busy machine may take longer for a start than a gateway waits by default.
+    patient = gateway_process(tmp_path, address, "--hold-seconds", "60")
+    with patient as (url, _), client_of(url) as client, ThreadPoolExecutor(1) as pool:
         with serving_process(tmp_path, "--listen", address) as (_, server):
             # grpc may have dialled before the server was there.
             late = time.monotonic() + 20
@@ -157,7 +159,7 @@ def test_a_stream_that_is_asked_for_while_the_server_restarts_begins_when_it_is_
             assert server.wait(30) == -signal.SIGKILL
         again = pool.submit(client.get, f"/api/v1/runs/{run_id}/events:stream", headers={"accept": "text/event-stream"})
         with serving_process(tmp_path, "--listen", address):
-            answer = again.result(30)
+            answer = again.result(90)
         assert answer.status_code == 200, answer.text
         assert [event.id for event in events_of(answer.text)] == [event.id for event in seen]
 
