@@ -91,11 +91,7 @@ class Agents:
         Raises ModelUnknown, BlockNotFound for a block named by id, InvalidRequest for tools, labels or values.
         """
         check_model(self._models, wish.model, "agent.model")
-        base = self._tools.base_tools() if wish.base_tools or wish.tools is None else ()
-        tools = tuple(dict.fromkeys((*(wish.tools or ()), *base)))
-        if len(tools) > MAX_AGENT_TOOLS:
-            rule = f"must have at most {MAX_AGENT_TOOLS}, has {len(tools)} with the base tools"
-            raise InvalidRequest(fields={"agent.tools": rule})
+        tools = self._tools_of(wish)
         await self._check_tools(tools, further_tools, has_voice=wish.kind is AgentKind.MEMGPT)
         agent_id, now = new_agent_id(), self._clock.now()
         return Agent(
@@ -119,6 +115,14 @@ class Agents:
             create_time=now,
             update_time=now,
         )
+
+    def _tools_of(self, wish: NewAgent) -> tuple[str, ...]:
+        base = self._tools.base_tools() if wish.base_tools or wish.tools is None else ()
+        names = tuple(dict.fromkeys((*(wish.tools or ()), *base)))
+        if len(names) > MAX_AGENT_TOOLS:
+            rule = f"must have at most {MAX_AGENT_TOOLS}, has {len(names)} with the base tools"
+            raise InvalidRequest(fields={"agent.tools": rule})
+        return names
 
     async def _check_tools(self, names: Sequence[str], further: AbstractSet[str] = frozenset(), *, has_voice: bool) -> None:
         known = (await self._tools.load(names)).keys() | further | ({SEND_MESSAGE} if has_voice else set())
