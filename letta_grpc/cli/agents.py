@@ -1,6 +1,7 @@
 """`letta-grpc agents`."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,11 +9,11 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, plain, print_list, visible
-from letta_grpc.cli.server import Json, Server, asynchronous, calling
+from letta_grpc.cli.server import Json, Server, asynchronous, calling, pair
 
 agents = typer.Typer(
     name="agents",
-    help="Make, list, show and delete agents.",
+    help="Make, list, show and delete agents, and take them along as files.",
     epilog="Example: letta-grpc agents create --name ada --model openai/gpt-4o-mini --human 'Likes short answers.'",
     no_args_is_help=True,
 )
@@ -93,6 +94,46 @@ async def delete(agent_id: AgentId, *, server: Server) -> Exit:
     """Delete an agent with its conversations and runs."""
     async with calling(server) as client:
         await client.agents.delete(agent_id)
+    return Exit.OK
+
+
+@agents.command("export")
+@asynchronous
+async def export_agent(
+    agent_id: AgentId,
+    *,
+    without_messages: Annotated[bool, typer.Option("--without-messages", help="Leave out what was said.")] = False,
+    without_notes: Annotated[bool, typer.Option("--without-notes", help="Leave out its archive.")] = False,
+    server: Server,
+) -> Exit:
+    """Print an agent as JSON, with its memory, conversations and notes: for `agents import`, here or elsewhere."""
+    async with calling(server) as client:
+        file = await client.agents.export(agent_id, omit_messages=without_messages, omit_passages=without_notes)
+    typer.echo(json_line(file))
+    return Exit.OK
+
+
+@agents.command("import")
+@asynchronous
+async def import_agent(
+    file: Annotated[Path, typer.Argument(help="What `agents export` printed.", exists=True, dir_okay=False)],
+    *,
+    name: Annotated[str, typer.Option(help="Its name, in place of the file's.")] = "",
+    secret: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A secret of the agent's, which no file has; repeat it.")
+    ] = None,
+    server: Server,
+    as_json: Json = False,
+) -> Exit:
+    """Make an agent of a file; print its id. Letta's agent files (.af) come in over HTTP, at /v1/agents/import."""
+    secrets = dict(map(pair, secret or ()))
+    async with calling(server) as client:
+        try:
+            agent = await client.agents.import_(file.read_text(encoding="utf-8-sig"), name=name or None, secrets=secrets)
+        except ValueError as error:
+            told = f"{file}: {visible(str(error).splitlines()[0])}"
+            raise typer.BadParameter(f"{told}; Letta's agent files come in over HTTP, at /v1/agents/import") from error
+    typer.echo(json_line(agent) if as_json else agent.id)
     return Exit.OK
 
 

@@ -8,7 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from letta_grpc.client.values import JsonText, RequestId, Seconds, chosen, duration, json_text, request_id_of, texts
-from letta_grpc.v1 import agents_pb2, archive_service_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
+from letta_grpc.v1 import agent_files_pb2, agents_pb2, archive_service_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 Input = str | messages_pb2.InputMessage
 Inputs = Input | Sequence[Input]
@@ -161,6 +161,18 @@ def memory_blocks(
     if isinstance(blocks, Mapping):
         return named + [blocks_pb2.Block(label=label, value=value) for label, value in blocks.items()]
     return named + list(blocks or ())
+
+
+def agent_file(file: agent_files_pb2.AgentFile | str) -> agent_files_pb2.AgentFile:
+    """Return an agent file; of one as JSON text what it says. Raises ValueError for other texts."""
+    if not isinstance(file, str):
+        return file
+    from google.protobuf import json_format  # noqa: PLC0415 - only who reads a file pays for loading it
+
+    try:
+        return json_format.Parse(file, agent_files_pb2.AgentFile())
+    except json_format.ParseError as error:
+        raise ValueError(f"this is no agent file of this server's: {error}") from error
 
 
 def change(empty: Resource, values: Mapping[str, object]) -> tuple[Resource, FieldMask]:

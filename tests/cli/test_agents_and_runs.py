@@ -1,6 +1,7 @@
 """The commands that call a server, against one."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,30 @@ def test_an_agent_is_made_listed_shown_and_deleted(invoke: Invoke, agent_id: str
     assert "[human]\nLikes tea." in shown
     assert invoke("agents", "delete", agent_id).exit_code == 0
     assert invoke("agents", "get", agent_id).exit_code == 4
+
+
+def test_an_agent_is_taken_along_as_a_file(invoke: Invoke, address: str, agent_id: str, run_id: str, tmp_path: Path) -> None:
+    file = tmp_path / "ada.json"
+    file.write_text(invoke("agents", "export", agent_id).stdout)
+    copy = invoke("agents", "import", str(file), "--name", "eve").stdout.strip()
+    with Client(address) as client:
+        assert [said.content[0].text for said in client.agents.messages(copy)] == ["one two", "one two"]
+        assert (client.agents.get(copy).name, client.agents.block(copy, "human").value) == ("eve", "Likes tea.")
+    file.write_text(invoke("agents", "export", agent_id, "--without-messages", "--without-notes").stdout)
+    (bare,) = lines(invoke("agents", "import", str(file), "--json"))
+    with Client(address) as client:
+        assert (bare["name"], list(client.agents.messages(bare["id"]))) == ("ada", [])
+    assert run_id
+
+
+@pytest.mark.parametrize("text", ['{"agents": []}', "junk", "\udcff"])
+def test_a_file_that_is_no_agents_is_refused(invoke: Invoke, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "other.af"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    refused = invoke("agents", "import", str(file))
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "other.af" in refused.stderr
+    assert "/v1/agents/import" in refused.stderr
 
 
 def test_a_name_without_agents_lists_none(invoke: Invoke) -> None:

@@ -240,6 +240,9 @@ async def test_agents_leave_as_json_and_come_back_with_what_was_captured(server:
         assert [event.WhichOneof("payload") async for event in client.attach(run.id)][-1] == "run_finished"
         text = json_format.MessageToJson(await client.agents.export(run.agent_id))
         copy = await client.agents.import_(json_format.Parse(text, agent_files_pb2.AgentFile()), name="copy")
+        assert list((await client.agents.import_(text)).tags) == list(copy.tags)
+        with pytest.raises(ValueError, match="no agent file of this server's"):
+            await client.agents.import_("junk")
         assert copy.name == "copy"
         assert [message.content[0].text async for message in client.agents.messages(copy.id)] == ["Hi.", "Hello."]
         assert not (await client.agents.export(copy.id, omit_messages=True)).conversations[0].messages

@@ -6,7 +6,7 @@ from datetime import datetime
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.client._async.connection import Connection
-from letta_grpc.client.requests import Kind, agent_kind, change, compaction_mode, memory_blocks
+from letta_grpc.client.requests import Kind, agent_file, agent_kind, change, compaction_mode, memory_blocks
 from letta_grpc.client.values import RequestId, names_of, request_id_of, texts, timestamp
 from letta_grpc.v1 import (
     agent_files_pb2,
@@ -230,17 +230,20 @@ class Agents:
     async def export(
         self, agent_id: str, *, omit_messages: bool = False, omit_passages: bool = False
     ) -> agent_files_pb2.AgentFile:
-        """Return an agent with all that is its own. `google.protobuf.json_format` writes it as a JSON file, and reads one."""
+        """Return an agent with all that is its own. `google.protobuf.json_format.MessageToJson` writes it as JSON."""
         request = agent_service_pb2.ExportAgentRequest(
             agent_id=agent_id, omit_messages=omit_messages, omit_passages=omit_passages
         )
         return (await self._connection.ask(self._stub.ExportAgent, request)).file
 
     async def import_(
-        self, file: agent_files_pb2.AgentFile, *, name: str | None = None, secrets: Mapping[str, str] | None = None
+        self, file: agent_files_pb2.AgentFile | str, *, name: str | None = None, secrets: Mapping[str, str] | None = None
     ) -> agents_pb2.Agent:
-        """Make an agent of a file, all of it or nothing; return it as stored."""
-        request = agent_service_pb2.ImportAgentRequest(file=file, name=name or "", secrets=secrets)
+        """Make an agent of a file, all of it or nothing; return it as stored.
+
+        The file is what `export` gave, or the JSON text of it. Raises ValueError for other texts.
+        """
+        request = agent_service_pb2.ImportAgentRequest(file=agent_file(file), name=name or "", secrets=secrets)
         return (await self._connection.change(self._stub.ImportAgent, request)).agent
 
     async def search_messages(
