@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "agents": "Make, list, show and delete agents, and take them along as files.",
     "runs": "List, show, follow, answer and cancel runs.",
     "tools": "Add tools of Python source to the server, list them, try them out and delete them.",
+    "models": "List the models that agents can have, as the server's providers tell them.",
     "mcp": "Register MCP servers with the server, list them and their tools, and add the tools.",
     "migrate": "Bring a database to this version's schema.",
     "doctor": "Say what would work here if `serve` were started with the same flags.",
