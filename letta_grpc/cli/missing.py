@@ -8,4 +8,5 @@ def stop_for_lack_of(missing: ModuleNotFoundError) -> NoReturn:
     """Exit and say what to install; raise the error again if it is a file of our own that is missing."""
     if (missing.name or "").startswith("letta_grpc"):
         raise missing
-    sys.exit(f"letta-grpc needs the server's packages ({missing.name} is missing): pip install 'letta-grpc[server]'")
+    lack = f"letta-grpc needs the server's packages ({missing.name} is missing)"
+    sys.exit(f"{lack}: pip install 'letta-grpc[server]', or '.[server]' in a clone of it")

@@ -18,7 +18,7 @@ def test_without_the_servers_packages_it_says_what_to_install(missing: str, comm
     told = run(f"sys.modules['{missing}'] = None", command)
     assert told.returncode == 1
     assert f"({missing}" in told.stderr
-    assert "pip install 'letta-grpc[server]'" in told.stderr
+    assert "pip install 'letta-grpc[server]', or '.[server]' in a clone of it" in told.stderr
     assert "Traceback" not in told.stderr
 
 
