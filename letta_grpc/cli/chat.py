@@ -17,7 +17,7 @@ from letta_grpc.cli.deciding import Decide, always, asking, nobody
 from letta_grpc.cli.demo import DEFAULT_MODEL, default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
-from letta_grpc.cli.rendering import Json, plain, visible
+from letta_grpc.cli.rendering import Json, plain, to_the_minute, visible
 from letta_grpc.cli.server import PATIENCE, Server, failures_told, with_server
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
@@ -163,7 +163,7 @@ class Conversation:
 
 
 def _left_waiting(run_id: str, action: Json) -> str:
-    until = action["expireTime"][:16].replace("T", " ")
+    until = to_the_minute(action["expireTime"])
     call_id = action["toolCallId"]
     answer = f"--approve {call_id}" if action["kind"] == "ACTION_KIND_APPROVAL" else f"--return {call_id}=TEXT"
     return visible(

@@ -50,6 +50,11 @@ def word(name: str) -> str:
     return name.lower().replace("_", " ")
 
 
+def to_the_minute(time: str) -> str:
+    """Return a time of ProtoJSON as people read it, still in UTC."""
+    return time[:16].replace("T", " ")
+
+
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows in columns that are as wide as they must be: an id that is cut is of no use."""
     lines = [[visible(cell, keep="") for cell in line] for line in (header, *rows)]

@@ -8,7 +8,7 @@ import typer
 from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.rendering import Json as ProtoJson
-from letta_grpc.cli.rendering import columns, json_line, json_text, plain, word
+from letta_grpc.cli.rendering import columns, json_line, json_text, plain, to_the_minute, word
 from letta_grpc.cli.server import Json, RunId, Server, asynchronous, calling
 from letta_grpc.cli.transcript import Transcript
 from letta_grpc.client import Answer, Answers, Run, approve, deny, tool_return
@@ -87,7 +87,7 @@ def _rows(run: ProtoJson) -> Iterator[ProtoJson]:
 
 
 def _cells(row: ProtoJson) -> Sequence[str]:
-    until = row["expireTime"][:16].replace("T", " ")
+    until = to_the_minute(row["expireTime"])
     return (row["runId"], row["toolCallId"], word(row["kind"]), until, row["name"], row.get("arguments", ""))
 
 
