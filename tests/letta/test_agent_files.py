@@ -377,3 +377,10 @@ def test_a_long_history_is_read_in_one_go() -> None:
     read = History("agents.0", talk, speaks_by_tool=False, left_out=[]).conversation()
     assert [message.decisions[0].tool_call_id for message in read.messages[300:]] == [f"c-{n}" for n in range(300)]
     assert Name.compared < 10 * 600
+
+
+def test_words_that_only_look_like_json_stay_as_they_are() -> None:
+    deep = '{"message":' * 100_000
+    said = [message(0, "user", text(deep)), message(1, "tool", text(deep), tool_call_id="c")]
+    asked, answered = History("agents.0", {"messages": said}, speaks_by_tool=True, left_out=[]).conversation().messages
+    assert (asked.content[0].text, answered.tool_returns[0].text) == (deep, deep)

@@ -172,7 +172,7 @@ def _returns(path: str, given: Body, parts: Sequence[Body]) -> Iterator[pb.ToolR
 def _object_in(text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text) if text.startswith("{") else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
