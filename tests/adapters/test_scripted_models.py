@@ -132,6 +132,7 @@ async def test_a_script_waits_by_the_clock() -> None:
         '[[{"finish": "never"}]]',
         '[[{"usage": {"tokens": 1}}]]',
         '[[{"text": "x", "repeat": "many"}]]',
+        "[" * 100_000,
     ],
 )
 async def test_a_text_that_is_no_script_is_refused_with_an_example(text: str) -> None:

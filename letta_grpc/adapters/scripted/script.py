@@ -55,7 +55,7 @@ def script_actions(request: ModelRequest) -> list[Action]:
     """Return what to do in this step. Raises ModelBadRequest for a text that is no script."""
     try:
         turns = json.loads(last_user_text(request))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelBadRequest(f"{_HINT}; the text is not JSON: {error}", model=request.model) from error
     if not isinstance(turns, list) or not all(isinstance(turn, list) for turn in turns):
         raise ModelBadRequest(_HINT, model=request.model)
@@ -67,7 +67,7 @@ def script_actions(request: ModelRequest) -> list[Action]:
 def _checked(item: Any, place: str, request: ModelRequest) -> list[Action]:  # noqa: ANN401 - a caller's JSON
     try:
         return list(_actions(item))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelBadRequest(f"{place} cannot be done: {error}; {_HINT}", model=request.model) from error
 
 
