@@ -1,13 +1,18 @@
 """What clients of the reference server send in several ways, and configured in several ways."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import letta_client
+import orjson
 import pytest
 from letta_client import Letta
 
+from letta_grpc.gateway.faces.letta.shapes.tools import tool_json
+from letta_grpc.gateway.faces.letta.tool_rules import rules_json
+from letta_grpc.v1 import agents_pb2, tools_pb2
 from tests.support.letta import Client, Json, Site, script, user
 from tests.support.server_process import serving_process
 from tests.support.upstream import Upstream, running_upstream
@@ -50,6 +55,23 @@ def test_a_change_that_names_nothing_changes_nothing(site: Site, path: str, body
     assert changed.status_code == 200, changed.text
     told = changed.json()[0] if isinstance(made, list) else changed.json()
     assert {name: told[name] for name in ("id", *body)} == {"id": whole["id"], **body}
+
+
+def test_metadata_that_is_nested_deeply_is_told_as_the_text_that_it_is(site: Site) -> None:
+    deep = "[" * 300 + "]" * 300
+    agent_id = site.agent(metadata={"deep": deep, "flat": "[1]"})
+    assert site.get(f"/v1/agents/{agent_id}")["metadata"] == {"deep": deep, "flat": [1]}
+    changed = site.http.patch(f"/v1/agents/{agent_id}", json={"metadata": {"deep": deep}}).json()
+    assert changed["metadata"]["deep"] == deep
+
+
+def test_a_schema_or_arguments_that_are_nested_deeply_fail_no_answer() -> None:
+    deep = f'{{"a": {"[" * 300 + "]" * 300}}}'
+    told = tool_json(tools_pb2.Tool(name="look", parameters=deep))
+    assert json.loads(orjson.dumps(told))["json_schema"] == {"name": "look", "description": "", "parameters": None}
+    first = agents_pb2.ToolRule(tool="look", run_first=agents_pb2.RunFirstRule(arguments=deep))
+    (rule,) = rules_json(agents_pb2.Agent(tool_rules=[first]))
+    assert json.loads(orjson.dumps(rule))["args"] is None
 
 
 @pytest.mark.parametrize("path", ["agents", "tools", "runs", "blocks", "steps", "providers", "tags", "health", "ready"])

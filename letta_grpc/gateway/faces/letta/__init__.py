@@ -12,6 +12,7 @@ contexts.py                                                        what the mode
 pages.py  pages_in_memory.py  recency.py                           lists as the SDKs page through them, and their orders
 inputs.py  approvals.py  skills.py  targets.py  starts.py  sending.py   request → start of a run; repeated ones find it
 following.py  modes.py  steps_mode.py  tokens_mode.py  streams.py   events of a run → items of a stream, in either mode → SSE
+stored_json.py                                                     JSON that is kept as text
 shapes/                                                            resources → JSON
 """
 

@@ -10,6 +10,7 @@ import orjson
 
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, required_text, strings
+from letta_grpc.gateway.faces.letta.stored_json import told_json
 from letta_grpc.v1 import agents_pb2
 
 APPROVAL = "requires_approval"
@@ -94,11 +95,11 @@ def _rule_json(rule: agents_pb2.ToolRule) -> dict[str, Any]:
 def _told(kind: str, rule: agents_pb2.ToolRule) -> Iterator[tuple[str, Any]]:
     match kind:
         case "run_first":
-            yield "args", orjson.loads(rule.run_first.arguments) if rule.run_first.HasField("arguments") else None
+            yield "args", told_json(rule.run_first.arguments) if rule.run_first.HasField("arguments") else None
         case "constrain_child":
             yield "children", list(rule.constrain_child.children)
             arguments: Sequence[tuple[str, str]] = list(rule.constrain_child.arguments.items())
-            yield "child_arg_nodes", [{"name": name, "args": orjson.loads(given)} for name, given in arguments] or None
+            yield "child_arg_nodes", [{"name": name, "args": told_json(given)} for name, given in arguments] or None
         case "parent_last":
             yield "children", list(rule.parent_last.children)
         case "conditional":

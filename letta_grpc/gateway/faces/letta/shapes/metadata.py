@@ -1,12 +1,15 @@
 """Metadata: any JSON on this wire, texts in the contract.
 
-A text stands for itself, unless it could be taken for other JSON; everything else is kept as its JSON.
+A text stands for itself, unless it could be taken for other JSON; everything else is kept as its JSON. What is nested deeper
+than a body may be was never given here: it is a text.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
+
+from letta_grpc.gateway.faces.letta.stored_json import stored_json
 
 _NOTHING = object()
 
@@ -34,6 +37,6 @@ def _kept(value: Any) -> str:  # noqa: ANN401 - any JSON
 
 def _parsed(kept: str) -> Any:  # noqa: ANN401 - any JSON
     try:
-        return orjson.loads(kept)
-    except orjson.JSONDecodeError:
+        return stored_json(kept)
+    except ValueError:
         return _NOTHING

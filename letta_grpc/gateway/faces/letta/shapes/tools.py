@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import orjson
-
+from letta_grpc.gateway.faces.letta.stored_json import told_json
 from letta_grpc.v1 import tools_pb2
 
 _MULTI_AGENT = "send_message_to_"
@@ -16,7 +15,7 @@ def tool_json(tool: tools_pb2.Tool) -> dict[str, Any]:
     schema = {
         "name": tool.name,
         "description": tool.description,
-        "parameters": orjson.loads(tool.parameters or "{}"),
+        "parameters": told_json(tool.parameters or "{}"),
     }
     return {
         "id": tool.id,
