@@ -326,6 +326,7 @@ def test_a_file_of_this_servers_own_format_is_taken_too(client: Client, site: Si
         agent_file(agent(messages=[message(1, "tool", text("x"))])),
         agent_file(agent(messages=[message(1, "user", text("x"), created_at="yesterday")])),
         agent_file(agent(), agent(1, tool_rules=[{"type": "dance", "tool_name": "x"}])),
+        agent_file(agent(metadata={"deep": json.loads("[" * 300 + "]" * 300)})),
     ],
 )
 def test_what_is_wrong_makes_nothing(client: Client, file: Json) -> None:

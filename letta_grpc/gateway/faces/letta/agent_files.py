@@ -16,8 +16,10 @@ from letta_grpc.gateway.faces.letta.files.newcomers import Newcomers
 from letta_grpc.gateway.faces.letta.files.reading import Reading, agents_in, read_agent
 from letta_grpc.gateway.faces.letta.files.writing import written
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
+from letta_grpc.gateway.faces.letta.stored_json import MAX_DEPTH
 from letta_grpc.gateway.faces.letta.toolboxes import all_tools, tools_by_name
 from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.reading import deeper_than
 from letta_grpc.v1 import agent_files_pb2, agents_pb2, block_service_pb2
 from letta_grpc.v1 import agent_service_pb2 as pb
 
@@ -71,6 +73,8 @@ def _file(body: Body) -> Body:
         found = orjson.loads(content) if isinstance(content, str | bytes) else content
     except orjson.JSONDecodeError as error:
         raise unprocessable("file", f"must be JSON: {error}") from None
+    if deeper_than(found, MAX_DEPTH):
+        raise unprocessable("file", f"must be nested no deeper than {MAX_DEPTH} levels")
     if not isinstance(found, dict):
         raise unprocessable("file", "must be an agent file: a JSON object with `agents`")
     return found
