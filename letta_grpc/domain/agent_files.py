@@ -92,7 +92,7 @@ def _with_returns(messages: Sequence[Message]) -> Iterator[Message]:
         if open_calls := [call for call in message.tool_calls if call.id not in returned]:
             text = UNANSWERED_RETURN if message.role is Role.APPROVAL else LOST_RETURN
             yield Message(
-                id=MessageId(f"{message.id}-returns"),
+                id=new_message_id(),
                 role=Role.TOOL,
                 tool_returns=tuple(
                     ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=text) for call in open_calls

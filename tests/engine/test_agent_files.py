@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +13,7 @@ from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.events import ContextCompacted
 from letta_grpc.domain.forking import WholeThread
 from letta_grpc.domain.history import LOST_RETURN, UNANSWERED_RETURN
-from letta_grpc.domain.ids import ConversationId, new_agent_id, new_passage_id, new_tool_id
+from letta_grpc.domain.ids import ConversationId, MessageId, new_agent_id, new_passage_id, new_run_id, new_tool_id
 from letta_grpc.domain.messages import Message, Role, ToolCall
 from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.passages import Passage
@@ -111,6 +111,19 @@ async def test_what_waited_or_was_at_work_when_it_left_has_a_return_where_it_com
     assert {each.tool_call_id: each.text for each in returns} == texts
     assert len(returns) == 2
     assert [call.id for message in await shown(house, agent) for call in message.tool_calls] == list(texts)
+
+
+async def test_a_return_that_is_added_has_an_id_of_its_own_whatever_ids_the_file_has(house: Engine, files: AgentFiles) -> None:
+    common: Any = {"run_id": new_run_id(), "create_time": house.clock.now()}
+    calls = (ToolCall(id="call-1", name="echo", arguments="{}"),)
+    asked = Message(id=MessageId("a"), role=Role.ASSISTANT, tool_calls=calls, **common)
+    others = [Message(id=MessageId(f"a-{word}"), role=Role.USER, **common) for word in ("return", "returns")]
+    thread = (await files.export(house.agent.id)).conversations[0]
+    file = AgentFile(agent=house.agent, conversations=(replace(thread, messages=(asked, *others)),))
+    agent = await files.import_(arrival(file))
+    messages = (await house.agents.list_messages(agent.id, None, PageRequest())).items
+    assert [message.role for message in messages] == [Role.ASSISTANT, Role.TOOL, Role.USER, Role.USER]
+    assert len({message.id for message in messages}) == len(messages)
 
 
 async def test_a_context_that_was_compacted_stays_so(house: Engine, files: AgentFiles) -> None:
