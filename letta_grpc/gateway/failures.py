@@ -127,7 +127,9 @@ def failure_from(error: grpc.aio.AioRpcError) -> Failure:
     code = error.code()
     status = _status_in(error)
     if status is None:
-        return bare(code, _without_details(error))
+        # Not of a call that was ended here, of which nobody waits for the status: so a server cuts calls while it stops.
+        code = grpc.StatusCode.UNAVAILABLE if code is grpc.StatusCode.CANCELLED else code
+        return bare(code, _without_details(code, error))
     reason, delay = None, None
     for packed in status.details:
         if packed.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
@@ -170,11 +172,11 @@ def _status_in(error: grpc.aio.AioRpcError) -> Any:  # noqa: ANN401 - google.rpc
     return None
 
 
-def _without_details(error: grpc.aio.AioRpcError) -> str:
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
+def _without_details(code: grpc.StatusCode, error: grpc.aio.AioRpcError) -> str:
+    if code is grpc.StatusCode.UNAVAILABLE:
         outages.tell(error)
         return AWAY
-    return error.details() or error.code().name
+    return error.details() or code.name
 
 
 def _told(detail: Any) -> dict[str, Any]:  # noqa: ANN401 - google.rpc messages have no stubs

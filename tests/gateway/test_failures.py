@@ -78,6 +78,15 @@ def test_a_server_that_cannot_be_reached_has_a_reason_and_a_time_to_come_back() 
     assert retry == {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"}
 
 
+def test_a_call_that_a_server_cut_while_it_stopped_is_one_that_did_not_reach_it() -> None:
+    """Whoever ends a call himself waits for no status: grpc says so of a server that is just going away."""
+    failure = failure_from(failed_without_status(grpc.StatusCode.CANCELLED, "CANCELLED"))
+    assert (failure.code, failure.http, failure.headers) == (grpc.StatusCode.UNAVAILABLE, 503, {"retry-after": "1"})
+    # What the server has said with a reason stays as it said it.
+    info = error_details_pb2.ErrorInfo(reason="GIVEN_UP", domain="letta-grpc")
+    assert failure_from(failed(grpc.StatusCode.CANCELLED, info)).http == 499
+
+
 def test_what_the_gateway_itself_refuses_has_a_reason_and_names_its_fields() -> None:
     told = invalid({"a.b": "is wrong"}).as_dict()["error"]
     assert (told["code"], told["status"]) == (400, "INVALID_ARGUMENT")
