@@ -27,6 +27,7 @@ ANSWERS = [
     {"type": "approval", "tool_call_id": "c", "approve": False, "reason": "x"},
     {"type": "tool", "tool_call_id": "d", "status": "success", "tool_return": "x", "stdout": ["a"], "stderr": ["b"]},
 ]
+RUN_ID, TOOL_ID, BLOCK_ID = (f"{kind}-00000000-0000-4000-8000-000000000001" for kind in ("run", "tool", "block"))
 BODIES: list[tuple[str, str, Json]] = [
     (
         "POST",
@@ -117,3 +118,23 @@ def test_a_wrong_value_in_an_agent_file_is_refused_or_let_be(site: Site) -> None
         wrong = chance.choice(WRONG)
         answer = site.post("/v1/agents/import", with_wrong(file, place, wrong))
         assert answer.status_code < 500 or answer.status_code == 501, (place, wrong, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "body"),
+    [
+        ("/v1/agents/", "tool_ids", {"tool_ids": [TOOL_ID]}),
+        ("/v1/agents/", "block_ids", {"block_ids": [], "memory_blocks": [{"label": "x", "value": "y"}]}),
+        ("/v1/agents/{a}/messages/cancel", "run_ids", {"run_ids": [RUN_ID]}),
+        ("/v1/passages/search", "tags", {"query": "x", "tags": ["x"]}),
+    ],
+)
+def test_no_body_makes_the_gateway_call_the_server_without_end(site: Site, path: str, field: str, body: Json) -> None:
+    """Ten thousand calls at once would hold all others up for seconds."""
+    agent_id = site.agent()
+    given = body[field] * 501 or [BLOCK_ID[:-3] + f"{number:03}" for number in range(501)]
+    answer = site.post(path.format(a=agent_id), {"model": "scripted/echo", "agent_id": agent_id, **body, field: given})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"] == [
+        {"loc": ["body", field], "msg": "must have at most 500, has 501", "type": "value_error"}
+    ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.errors import not_here, unprocessable
-from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, required_text, strings, text
+from letta_grpc.gateway.faces.letta.fields import Body, few, filled, mapping, objects, required_text, strings, text
 from letta_grpc.gateway.faces.letta.handles import handle_in, resolved
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.limits import set_defaults
@@ -105,7 +105,8 @@ def _change_collections(body: Body, agent: agents_pb2.Agent, present: agents_pb2
 
 async def tool_names(ask: Ask, tool_ids: list[str]) -> list[str]:
     """Return the names of tools. Raises Failure."""
-    requests = [tool_service_pb2.GetToolRequest(tool_id=checked_id("tool", id_, "body", "tool_ids")) for id_ in tool_ids]
+    ids = [checked_id("tool", id_, "body", "tool_ids") for id_ in few("tool_ids", tool_ids)]
+    requests = [tool_service_pb2.GetToolRequest(tool_id=id_) for id_ in ids]
     found = await together(*(ask.call(ask.services.tools.GetTool, request) for request in requests))
     return [response.tool.name for response in found]
 

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.gateway.faces.letta.errors import unprocessable
-from letta_grpc.gateway.faces.letta.fields import moment, required_text, strings, text, whole_number
+from letta_grpc.gateway.faces.letta.fields import few, moment, required_text, strings, text, whole_number
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
 from letta_grpc.gateway.faces.letta.pages import fetch_of, listed
@@ -49,7 +49,7 @@ async def search(ask: Ask) -> Json:
         ask,
         agent_in(ask).agent_id,
         words,
-        ask.queries("tags"),
+        few("tags", ask.queries("tags"), "query"),
         match_all=match_all,
         limit=limit,
         time_from=ask.time("start_datetime"),
@@ -75,7 +75,7 @@ async def search_passages(ask: Ask) -> Json:
         ask,
         checked_id("agent", agent_id, "body"),
         text(body, "query") or "",
-        strings(body, "tags"),
+        few("tags", strings(body, "tags")),
         match_all=body.get("tag_match_mode") == "all",
         limit=whole_number(body, "limit", _FOUND, _MAX_FOUND),
         time_from=time_from,

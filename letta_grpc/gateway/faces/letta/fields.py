@@ -12,7 +12,10 @@ from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.reading import fill
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 Body = Mapping[str, Any]
+
+_MOST_CALLS = 500
 
 
 def filled(message: M, value: Body) -> M:
@@ -46,6 +49,13 @@ def strings(body: Body, name: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise unprocessable(name, "must be a list of strings")
     return value
+
+
+def few(name: str, given: Sequence[T], place: Place = "body") -> Sequence[T]:
+    """Return what a field gives of which each is a call of its own to the server behind. Raises Failure for too many."""
+    if len(given) > _MOST_CALLS:
+        raise unprocessable(name, f"must have at most {_MOST_CALLS}, has {len(given)}", place)
+    return given
 
 
 def whole_number(body: Body, name: str, default: int, largest: int) -> int:

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from letta_grpc.gateway.faces.letta.fields import few
 from letta_grpc.gateway.faces.letta.operations import Ask, together
 from letta_grpc.v1 import block_service_pb2, blocks_pb2
 
@@ -40,7 +41,8 @@ async def set_defaults(ask: Ask, blocks: Sequence[blocks_pb2.Block]) -> None:
     new = [block for block in blocks if not block.id and not block.HasField("limit")]
     if not new:
         return
-    requests = [block_service_pb2.GetBlockRequest(block_id=block.id) for block in blocks if block.id]
+    ids = few("block_ids", [block.id for block in blocks if block.id])
+    requests = [block_service_pb2.GetBlockRequest(block_id=id_) for id_ in ids]
     stored = await together(*(ask.call(ask.services.blocks.GetBlock, request) for request in requests))
     taken = sum(block.limit for block in (*blocks, *(found.block for found in stored)))
     needs = [Need(limit=LARGEST, size=len(block.value)) for block in new]

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from letta_grpc.gateway.faces.letta.agents import agent_of, shown
 from letta_grpc.gateway.faces.letta.compactions import compacted
 from letta_grpc.gateway.faces.letta.errors import conflict, unprocessable
-from letta_grpc.gateway.faces.letta.fields import moment, strings, text, whole_number
+from letta_grpc.gateway.faces.letta.fields import few, moment, strings, text, whole_number
 from letta_grpc.gateway.faces.letta.ids import checked_id
 from letta_grpc.gateway.faces.letta.open_runs import open_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation, together
@@ -82,7 +82,7 @@ async def messages_of(ask: Ask, target: Target) -> Json:
 
 async def cancel(ask: Ask) -> Json:
     """End the runs that the body names, or all that are at work or wait for answers."""
-    run_ids = strings(ask.body, "run_ids") or await open_runs(ask, agent_in(ask))
+    run_ids = few("run_ids", strings(ask.body, "run_ids")) or await open_runs(ask, agent_in(ask))
     return await cancelled(ask, [checked_id("run", run_id, "body", "run_ids") for run_id in run_ids])
 
 
