@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.bodies import read_json
+from letta_grpc.gateway.faces.letta import blocks, core_memory, tools
 from letta_grpc.gateway.faces.letta.agent_requests import changes, new_agent
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.starts import start_in
@@ -142,6 +143,23 @@ async def test_others_go_on_while_what_a_large_body_of_lettas_says_is_made_out(
     read = body.threads["client_tools" if work is start_in else "tool_rules"]
     assert read
     assert threading.get_ident() not in read
+
+
+@pytest.mark.parametrize(
+    ("work", "field"),
+    [(work, "source_type") for work in (tools.create, tools.upsert, tools.update)]
+    + [(work, "limit") for work in (blocks.create, blocks.update, core_memory.update_block)],
+)
+async def test_others_go_on_while_a_large_tool_or_block_of_lettas_is_made_out(
+    work: Callable[[Ask], Awaitable[object]], field: str
+) -> None:
+    body = Watched({"label": "x", "value": "y", "source_code": "def x() -> str: ...", "description": "z"})
+    ask = Ask(Request({"type": "http", "headers": [(b"content-length", b"8000000")]}), cast("Any", None), body, ())
+    with pytest.raises((AttributeError, KeyError)):
+        # There is no server to call, and no path.
+        await work(ask)
+    assert body.threads[field]
+    assert threading.get_ident() not in body.threads[field]
 
 
 async def test_others_go_on_while_what_a_large_chat_completion_asks_for_is_made_out(

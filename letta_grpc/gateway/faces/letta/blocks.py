@@ -24,7 +24,7 @@ _CHANGEABLE = ("label", "value", "description", "limit", "read_only", "metadata"
 
 async def create(ask: Ask) -> Json:
     """Make a block."""
-    block = new_block(ask.body)
+    block = await ask.aside(new_block, ask.body)
     if not block.HasField("limit"):
         block.limit = LARGEST
     request = pb.CreateBlockRequest(block=block)
@@ -88,7 +88,7 @@ def _fetch(ask: Ask) -> Fetch[pb.ListBlocksRequest, blocks_pb2.Block]:
 
 async def update(ask: Ask) -> Json:
     """Change what the body names."""
-    block, names = block_changes(ask.body)
+    block, names = await ask.aside(block_changes, ask.body)
     if not names:
         return await retrieve(ask)
     request = pb.UpdateBlockRequest(block_id=ask.path_id("block"), block=block, update_mask=FieldMask(paths=names))

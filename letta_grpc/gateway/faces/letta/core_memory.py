@@ -36,7 +36,7 @@ async def retrieve_block(ask: Ask) -> Json:
 
 async def update_block(ask: Ask) -> Json:
     """Change the block under a label."""
-    block, names = block_changes(ask.body)
+    block, names = await ask.aside(block_changes, ask.body)
     if not names:
         return await retrieve_block(ask)
     request = pb.UpdateMemoryBlockRequest(

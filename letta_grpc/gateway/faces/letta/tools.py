@@ -31,13 +31,13 @@ INJECTED = ("self", "agent_state")
 
 async def create(ask: Ask) -> Json:
     """Make a tool."""
-    request = pb.CreateToolRequest(tool=tool_in(ask.body))
+    request = pb.CreateToolRequest(tool=await ask.aside(tool_in, ask.body))
     return tool_json((await ask.call(ask.services.tools.CreateTool, request)).tool)
 
 
 async def upsert(ask: Ask) -> Json:
     """Make a tool, or put it in the place of the one with its name."""
-    request = pb.UpsertToolRequest(tool=tool_in(ask.body))
+    request = pb.UpsertToolRequest(tool=await ask.aside(tool_in, ask.body))
     return tool_json((await ask.call(ask.services.tools.UpsertTool, request)).tool)
 
 
@@ -103,7 +103,7 @@ async def search(ask: Ask) -> Json:
 
 async def update(ask: Ask) -> Json:
     """Change what the body names."""
-    tool, names = tool_in(ask.body, is_new=False), _named(ask.body)
+    tool, names = await ask.aside(tool_in, ask.body, is_new=False), _named(ask.body)
     if not names:
         return await retrieve(ask)
     request = pb.UpdateToolRequest(tool_id=ask.path_id("tool"), tool=tool, update_mask=FieldMask(paths=names))
