@@ -42,10 +42,19 @@ class Timing:
     def between(
         cls, start_ns: int, end_ns: int, *, first_token_ns: int | None, last_token_ns: int | None, usage: Usage
     ) -> Self:
-        """Return how long something took that began and ended then, and how fast the tokens of its `usage` came."""
-        total = (end_ns - start_ns) / 1e9
-        if first_token_ns is None or last_token_ns is None:
-            return cls(total=total)
-        seconds = (last_token_ns - first_token_ns) / 1e9
-        rate = usage.completion_tokens / seconds if usage.completion_tokens and seconds > 0 else None
-        return cls(time_to_first_token=(first_token_ns - start_ns) / 1e9, total=total, tokens_per_second=rate)
+        """Return how long something took that began and ended then, and how fast the tokens of its `usage` came.
+
+        What would have taken less than no time is not known: the clock was put back meanwhile.
+        """
+        writing = _seconds(first_token_ns, last_token_ns)
+        return cls(
+            time_to_first_token=_seconds(start_ns, first_token_ns),
+            total=_seconds(start_ns, end_ns),
+            tokens_per_second=usage.completion_tokens / writing if usage.completion_tokens and writing else None,
+        )
+
+
+def _seconds(start_ns: int | None, end_ns: int | None) -> float | None:
+    if start_ns is None or end_ns is None or end_ns < start_ns:
+        return None
+    return (end_ns - start_ns) / 1e9

@@ -144,3 +144,8 @@ def test_a_rate_is_told_where_tokens_took_time(
     first_ns, last_ns = (None if time is None else time * 1_000_000 for time in (first, last))
     usage = Usage(completion_tokens=completion_tokens)
     assert Timing.between(10**9, 5 * 10**9, first_token_ns=first_ns, last_token_ns=last_ns, usage=usage) == timing
+
+
+def test_nobody_knows_how_long_it_took_when_the_clock_was_put_back() -> None:
+    back = Timing.between(4 * 10**9, 10**9, first_token_ns=5 * 10**9, last_token_ns=10**9, usage=Usage(completion_tokens=10))
+    assert back == Timing(time_to_first_token=1.0)
