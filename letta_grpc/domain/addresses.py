@@ -1,4 +1,4 @@
-"""IP addresses that a caller may have this server speak to."""
+"""Addresses that a caller may have this server speak to."""
 
 import ipaddress
 
@@ -8,3 +8,13 @@ def is_private(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return not (mapped or found).is_global
+
+
+def is_private_host(host: str) -> bool:
+    """Say whether the host of a URL is private by its looks. A name may still be found to have a private address."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return is_private(host)
+    except ValueError:
+        return False

@@ -1,6 +1,6 @@
 import pytest
 
-from letta_grpc.domain.addresses import is_private
+from letta_grpc.domain.addresses import is_private, is_private_host
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,13 @@ def test_what_the_whole_internet_does_not_reach_is_private(address: str) -> None
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
 def test_what_it_does_reach_is_not(address: str) -> None:
     assert not is_private(address)
+
+
+@pytest.mark.parametrize("host", ["localhost", "a.localhost", "10.1.2.3", "fe80::1%eth0"])
+def test_a_host_is_private_by_its_looks(host: str) -> None:
+    assert is_private_host(host)
+
+
+@pytest.mark.parametrize("host", ["1.1.1.1", "localhost.example", "intranet", ""])
+def test_what_other_names_mean_is_not_seen(host: str) -> None:
+    assert not is_private_host(host)

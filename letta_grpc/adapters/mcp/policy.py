@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from letta_grpc.domain.addresses import is_private
+from letta_grpc.domain.addresses import is_private_host
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.tools import HttpEndpoint, McpServer, StdioEndpoint
 
@@ -43,7 +43,7 @@ class McpPolicy:
             return "must be http://… or https://…"
         if parts.username is not None or parts.password is not None:
             return "must not hold credentials: they belong into headers, which are never shown"
-        if not self.allow_private_addresses and _is_private_literal(parts.hostname):
+        if not self.allow_private_addresses and is_private_host(parts.hostname):
             return PRIVATE_REFUSED
         return None
 
@@ -55,12 +55,3 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
-
-
-def _is_private_literal(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return is_private(host)
-    except ValueError:
-        return False

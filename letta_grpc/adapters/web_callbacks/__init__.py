@@ -3,10 +3,9 @@
 posting.py   one request, and where it may go
 """
 
-import ipaddress
 from urllib.parse import urlsplit
 
-from letta_grpc.domain.addresses import is_private
+from letta_grpc.domain.addresses import is_private_host
 from letta_grpc.domain.callbacks import CallbackOutcome
 from letta_grpc.domain.errors import InvalidRequest
 
@@ -25,7 +24,7 @@ class WebCallbacks:
 
     def check(self, url: str) -> None:
         """Raise InvalidRequest for an address that is private by its looks; of a name that is looked at when it is sent."""
-        if not self._allow_private_addresses and _is_private_host(urlsplit(url).hostname or ""):
+        if not self._allow_private_addresses and is_private_host(urlsplit(url).hostname or ""):
             raise InvalidRequest(fields={"run.callback_url": PRIVATE_REFUSED})
 
     async def post(self, url: str, body: str) -> CallbackOutcome:
@@ -38,13 +37,3 @@ class WebCallbacks:
             allow_private_addresses=self._allow_private_addresses,
             timeout_seconds=self._timeout_seconds,
         )
-
-
-def _is_private_host(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return is_private(host)
