@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -32,8 +33,16 @@ class Provider(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: str = Field(pattern=r"^https?://")
+    base_url: str
     api_key: SecretStr | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        # It is not repeated: a password may stand in it.
+        if not _is_url(value):
+            raise ValueError("write it as http://host:port/v1 or https://host/v1")
+        return value
 
     @property
     def key(self) -> str | None:
@@ -62,7 +71,6 @@ class Settings(BaseSettings):
     )
     chat_model: str = Field(
         default="scripted/echo",
-        pattern=r"^[^/]+/.+$",
         description="`provider/model` of the agent that talks on the WebSocket `/chat`, when it is made.",
     )
     database: str = Field(default="sqlite:///letta.db", description="Where everything is kept: `sqlite:///path/to/file`.")
@@ -117,7 +125,6 @@ class Settings(BaseSettings):
     )
     embedding_model: str | None = Field(
         default=None,
-        pattern=r"^[^/]+/.+$",
         description="`provider/model` by which notes are found by what they mean; without one, by their words alone.",
     )
     local_model: Path | None = Field(
@@ -228,6 +235,13 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("chat_model", "embedding_model")
+    @classmethod
+    def _check_model(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^/]+/.+", value):
+            raise ValueError(f"`{value}` is no model: write provider/model, as openai/gpt-4o-mini")
+        return value
+
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
@@ -292,6 +306,15 @@ def is_loopback(listen: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # Raises for what is no port.
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 class _Environ(EnvSettingsSource):

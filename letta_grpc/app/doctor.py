@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import urlsplit
 
 from letta_grpc.adapters.llama import LlamaProvider, LlamaUnavailableError
 from letta_grpc.adapters.openai.endpoint import public_url
@@ -11,6 +12,7 @@ from letta_grpc.adapters.sql.failures import DatabaseInUseError, DatabaseUnusabl
 from letta_grpc.adapters.sql.migrate import check_free, current_revision
 from letta_grpc.app.failures import StartupError
 from letta_grpc.app.parts import embedding_model_of, gives_tools_network, keys_of, mcp_policy_of, sandbox_of, tls_of
+from letta_grpc.domain.addresses import is_private_host
 from letta_grpc.ports.sandbox import Sandbox
 from letta_grpc.settings import Provider, Settings
 
@@ -133,8 +135,10 @@ def sandbox_finding(settings: Settings, sandbox: Sandbox) -> Finding:
 
 
 def _provider_finding(name: str, provider: Provider) -> Finding:
-    with_key = "with a key" if provider.api_key and provider.api_key.get_secret_value() else "without a key"
-    state = State.OK if with_key == "with a key" else State.LIMITED
+    with_key = "with a key" if provider.key else "without a key"
+    # One of one's own, such as Ollama or vLLM, seldom asks for one.
+    is_own = is_private_host(urlsplit(provider.base_url).hostname or "")
+    state = State.OK if provider.key or is_own else State.LIMITED
     return Finding(f"provider {name}", state, f"{public_url(provider.base_url)}, {with_key}")
 
 

@@ -107,10 +107,18 @@ def test_providers_are_told_apart_by_whether_they_have_a_key(tmp_path: Path) -> 
     states = found(
         *at(tmp_path),
         OPENAI_API_KEY="sk-secret",
-        LETTA_GRPC_PROVIDERS__MINE__BASE_URL="http://bob:sk-secret@127.0.0.1:1/v1?key=sk-secret",
+        LETTA_GRPC_PROVIDERS__THEIRS__BASE_URL="https://bob:sk-secret@models.example/v1?key=sk-secret",
     )
-    assert (states["provider openai"]["state"], states["provider mine"]["state"]) == ("ok", "limited")
+    assert (states["provider openai"]["state"], states["provider theirs"]["state"]) == ("ok", "limited")
     assert "sk-secret" not in json.dumps(states)
+
+
+def test_a_provider_of_ones_own_needs_no_key(tmp_path: Path) -> None:
+    states = found(*at(tmp_path), LETTA_GRPC_PROVIDERS__OLLAMA__BASE_URL="http://localhost:11434/v1")
+    assert (
+        states["provider ollama"] | {"state": "ok", "detail": "http://localhost:11434/v1, without a key"}
+        == states["provider ollama"]
+    )
 
 
 def test_tools_that_are_turned_off_are_a_limit_and_not_a_failure(tmp_path: Path) -> None:

@@ -113,6 +113,21 @@ def test_what_is_wrong_with_a_providers_own_variable_is_told_by_that_name() -> N
     assert refusal(LETTA_GRPC_PROVIDERS__OPENAI__BASE_URL="x").startswith("LETTA_GRPC_PROVIDERS__OPENAI__BASE_URL: ")
 
 
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "ftp://127.0.0.1/v1", "http://", "http://[::1/v1", "http://127.0.0.1:99999/v1"]
+)
+def test_a_provider_needs_a_url_that_can_be_called(url: str) -> None:
+    told = refusal(LETTA_GRPC_PROVIDERS__VLLM__BASE_URL=url)
+    assert told == "LETTA_GRPC_PROVIDERS__VLLM__BASE_URL: write it as http://host:port/v1 or https://host/v1"
+
+
+@pytest.mark.parametrize("name", ["CHAT_MODEL", "EMBEDDING_MODEL"])
+@pytest.mark.parametrize("handle", ["gpt-4o-mini", "/gpt-4o-mini", "openai/"])
+def test_a_model_is_named_with_its_provider(name: str, handle: str) -> None:
+    told = refusal(**{f"LETTA_GRPC_{name}": handle})
+    assert told == f"LETTA_GRPC_{name}: `{handle}` is no model: write provider/model, as openai/gpt-4o-mini"
+
+
 def test_any_provider_has_a_url_and_perhaps_a_key() -> None:
     settings = Settings.from_env({"LETTA_GRPC_PROVIDERS__MY_VLLM__BASE_URL": "http://127.0.0.1:8000/v1"})
     assert settings.providers["my_vllm"].base_url == "http://127.0.0.1:8000/v1"
