@@ -160,7 +160,8 @@ class RunServiceServicer:
 
     def AttachRun(self, request, context):
         """Follows a run from any number on: the first event has the number after the given one. Works while the run is at work
-        and for as long as its events are kept; at the last number of a finished run the stream is empty and OK.
+        and for as long as its events are kept; at the last number of a finished run the stream is empty and OK. A call that is
+        refused ends before the initial metadata `letta-run-id`: whoever has that may begin an answer of his own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

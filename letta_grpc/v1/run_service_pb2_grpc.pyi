@@ -63,7 +63,8 @@ class RunServiceStub:
     """Starts a run and returns at once; it goes on by itself."""
     AttachRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.AttachRunRequest, _run_service_pb2.AttachRunResponse]
     """Follows a run from any number on: the first event has the number after the given one. Works while the run is at work
-    and for as long as its events are kept; at the last number of a finished run the stream is empty and OK.
+    and for as long as its events are kept; at the last number of a finished run the stream is empty and OK. A call that is
+    refused ends before the initial metadata `letta-run-id`: whoever has that may begin an answer of his own.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]
     """Returns a run as it stands."""
@@ -118,7 +119,8 @@ class RunServiceAsyncStub(RunServiceStub):
     """Starts a run and returns at once; it goes on by itself."""
     AttachRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.AttachRunRequest, _run_service_pb2.AttachRunResponse]  # type: ignore[assignment]
     """Follows a run from any number on: the first event has the number after the given one. Works while the run is at work
-    and for as long as its events are kept; at the last number of a finished run the stream is empty and OK.
+    and for as long as its events are kept; at the last number of a finished run the stream is empty and OK. A call that is
+    refused ends before the initial metadata `letta-run-id`: whoever has that may begin an answer of his own.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetRunRequest, _run_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Returns a run as it stands."""
@@ -206,7 +208,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.AttachRunResponse], _abc.AsyncIterator[_run_service_pb2.AttachRunResponse]]:
         """Follows a run from any number on: the first event has the number after the given one. Works while the run is at work
-        and for as long as its events are kept; at the last number of a finished run the stream is empty and OK.
+        and for as long as its events are kept; at the last number of a finished run the stream is empty and OK. A call that is
+        refused ends before the initial metadata `letta-run-id`: whoever has that may begin an answer of his own.
         """
 
     @_abc_1.abstractmethod

@@ -67,7 +67,8 @@ type RunServiceClient interface {
 	// Starts a run and returns at once; it goes on by itself.
 	CreateRun(ctx context.Context, in *CreateRunRequest, opts ...grpc.CallOption) (*CreateRunResponse, error)
 	// Follows a run from any number on: the first event has the number after the given one. Works while the run is at work
-	// and for as long as its events are kept; at the last number of a finished run the stream is empty and OK.
+	// and for as long as its events are kept; at the last number of a finished run the stream is empty and OK. A call that is
+	// refused ends before the initial metadata `letta-run-id`: whoever has that may begin an answer of his own.
 	AttachRun(ctx context.Context, in *AttachRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AttachRunResponse], error)
 	// Returns a run as it stands.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error)
@@ -286,7 +287,8 @@ type RunServiceServer interface {
 	// Starts a run and returns at once; it goes on by itself.
 	CreateRun(context.Context, *CreateRunRequest) (*CreateRunResponse, error)
 	// Follows a run from any number on: the first event has the number after the given one. Works while the run is at work
-	// and for as long as its events are kept; at the last number of a finished run the stream is empty and OK.
+	// and for as long as its events are kept; at the last number of a finished run the stream is empty and OK. A call that is
+	// refused ends before the initial metadata `letta-run-id`: whoever has that may begin an answer of his own.
 	AttachRun(*AttachRunRequest, grpc.ServerStreamingServer[AttachRunResponse]) error
 	// Returns a run as it stands.
 	GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error)

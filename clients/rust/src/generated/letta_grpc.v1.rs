@@ -5411,7 +5411,8 @@ pub mod run_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Follows a run from any number on: the first event has the number after the given one. Works while the run is at work
-        /// and for as long as its events are kept; at the last number of a finished run the stream is empty and OK.
+        /// and for as long as its events are kept; at the last number of a finished run the stream is empty and OK. A call that is
+        /// refused ends before the initial metadata `letta-run-id`: whoever has that may begin an answer of his own.
         pub async fn attach_run(
             &mut self,
             request: impl tonic::IntoRequest<super::AttachRunRequest>,

@@ -1248,7 +1248,8 @@ export const RunService: GenService<{
   },
   /**
    * Follows a run from any number on: the first event has the number after the given one. Works while the run is at work
-   * and for as long as its events are kept; at the last number of a finished run the stream is empty and OK.
+   * and for as long as its events are kept; at the last number of a finished run the stream is empty and OK. A call that is
+   * refused ends before the initial metadata `letta-run-id`: whoever has that may begin an answer of his own.
    *
    * @generated from rpc letta_grpc.v1.RunService.AttachRun
    */
