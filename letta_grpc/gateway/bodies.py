@@ -102,9 +102,7 @@ async def json_in(scope: Scope, body: bytes, options: GatewayOptions, *, may_be_
 
 def parsed(text: bytes | str, options: GatewayOptions) -> Any:  # noqa: ANN401 - any JSON
     """Parse JSON. Raises Failure."""
-    content = text.encode() if isinstance(text, str) else text
-    if more_values_than(content, options.max_json_values):
-        raise _too_many(options.max_json_values)
+    content = within_values(text, options)
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -112,6 +110,14 @@ def parsed(text: bytes | str, options: GatewayOptions) -> Any:  # noqa: ANN401 -
     if deeper_than(value, options.max_json_depth):
         raise refused(f"The JSON is nested deeper than {options.max_json_depth} levels.")
     return value
+
+
+def within_values(text: bytes | str, options: GatewayOptions) -> bytes:
+    """Return the bytes of JSON, of which no value has been made yet. Raises Failure for more values than are allowed."""
+    content = text.encode() if isinstance(text, str) else text
+    if more_values_than(content, options.max_json_values):
+        raise _too_many(options.max_json_values)
+    return content
 
 
 def header(scope: Scope, name: bytes) -> str:

@@ -17,7 +17,9 @@ from starlette.requests import Request
 from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.bodies import read_json
 from letta_grpc.gateway.faces.letta import blocks, core_memory, tools
+from letta_grpc.gateway.faces.letta.agent_files import import_
 from letta_grpc.gateway.faces.letta.agent_requests import changes, new_agent
+from letta_grpc.gateway.faces.letta.files.reading import read_agent
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.starts import start_in
 from letta_grpc.gateway.faces.letta.targets import Target
@@ -71,6 +73,20 @@ async def test_too_many_values_are_413_in_each_faces_own_form(tmp_path: Path) ->
     assert told["/v1/agents/"] == {"detail": message}
     assert told["/v1/chat/completions"]["error"]["message"] == message
     assert told["/stream"] == {"type": "error", "message": message, "reason": "MESSAGE_TOO_LARGE"}
+
+
+async def test_an_agent_file_has_no_more_values_than_a_body_whichever_way_it_comes(tmp_path: Path) -> None:
+    many = json.dumps({"agents": [0] * GatewayOptions().max_json_values})
+    async with faced(tmp_path) as server:
+        ways: list[dict[str, Any]] = [
+            {"files": {"file": ("a.af", many)}},
+            {"files": {"file": (None, many)}},
+            {"json": {"file": many}},
+        ]
+        for sent in ways:
+            answer = await server.http.post("/v1/agents/import", **sent)
+            assert answer.status_code == 413, answer.text
+            assert answer.json() == {"detail": "The JSON has more than 524288 values, which is as many as are allowed."}
 
 
 async def test_a_long_text_is_one_value_whatever_it_holds(tmp_path: Path) -> None:
@@ -160,6 +176,18 @@ async def test_others_go_on_while_a_large_tool_or_block_of_lettas_is_made_out(
         await work(ask)
     assert body.threads[field]
     assert threading.get_ident() not in body.threads[field]
+
+
+async def test_others_go_on_while_a_large_agent_file_is_made_out() -> None:
+    agent, body = Watched({"messages": []}), Watched({"file": "{}"})
+    ask = Ask(Request({"type": "http", "headers": [(b"content-length", b"8000000")]}), cast("Any", None), body, ())
+    await read_agent(ask, {"agents": [agent]}, 0, {}, "scripted/echo")
+    with pytest.raises(AttributeError):
+        # There is no server to call.
+        await import_(ask)
+    for read in (agent.threads["messages"], body.threads["file"]):
+        assert read
+        assert threading.get_ident() not in read
 
 
 async def test_others_go_on_while_what_a_large_chat_completion_asks_for_is_made_out(

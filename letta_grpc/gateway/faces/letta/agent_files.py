@@ -8,6 +8,7 @@ import orjson
 from google.protobuf.field_mask_pb2 import FieldMask
 from starlette.responses import Response
 
+from letta_grpc.gateway.bodies import within_values
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, strings
 from letta_grpc.gateway.faces.letta.files.exporting import exported
@@ -19,6 +20,7 @@ from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.stored_json import MAX_DEPTH
 from letta_grpc.gateway.faces.letta.toolboxes import all_tools, tools_by_name
 from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.reading import deeper_than
 from letta_grpc.v1 import agent_files_pb2, agents_pb2, block_service_pb2
 from letta_grpc.v1 import agent_service_pb2 as pb
@@ -40,7 +42,7 @@ async def export(ask: Ask) -> Response:
 
 async def import_(ask: Ask) -> Json:
     """Make the agents of a file, all of them or none; the answer names what of it has no place here."""
-    file = _file(ask.body)
+    file = await ask.aside(_file, ask.body, ask.options)
     if "agent" in file:
         return await _import_own(ask, file)
     made: list[agents_pb2.Agent] = []
@@ -67,12 +69,15 @@ async def import_(ask: Ask) -> Json:
     return {"agent_ids": [agent.id for agent in made], "left_out": left_out}
 
 
-def _file(body: Body) -> Body:
-    content = body.get("file", body)
-    try:
-        found = orjson.loads(content) if isinstance(content, str | bytes) else content
-    except orjson.JSONDecodeError as error:
-        raise unprocessable("file", f"must be JSON: {error}") from None
+def _file(body: Body, options: GatewayOptions) -> Body:
+    found = body.get("file", body)
+    if isinstance(found, str | bytes):
+        # Of the body it was one value.
+        text = within_values(found, options)
+        try:
+            found = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise unprocessable("file", f"must be JSON: {error}") from None
     if deeper_than(found, MAX_DEPTH):
         raise unprocessable("file", f"must be nested no deeper than {MAX_DEPTH} levels")
     if not isinstance(found, dict):
@@ -82,7 +87,7 @@ def _file(body: Body) -> Body:
 
 async def _import_own(ask: Ask, file: Body) -> Json:
     request = pb.ImportAgentRequest(name=_text(ask, "name", "override_name") or "", secrets=_secrets(ask))
-    filled(request, {"file": file})
+    await ask.aside(filled, request, {"file": file})
     if model := _text(ask, "model", "override_model_handle"):
         request.file.agent.model = model
     if _flag(ask, "strip_messages", default=False):

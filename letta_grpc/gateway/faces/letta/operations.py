@@ -6,7 +6,7 @@ Rule: a path is served with and without a slash at its end, unless it is exact; 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from letta_grpc.gateway.faces.letta.services import Services
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.leaving import while_connected
 from letta_grpc.gateway.metadata import Metadata, metadata_with_password
+from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.upstream import settled
 
 Q_contra = TypeVar("Q_contra", contravariant=True)
@@ -55,6 +56,7 @@ class Ask:
     services: Services
     body: Mapping[str, Any]
     metadata: Metadata
+    options: GatewayOptions = field(default_factory=GatewayOptions)
 
     def path(self, name: str) -> str:
         """Return a variable of the path."""
@@ -149,7 +151,8 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            ask = Ask(Request(scope), self._services, await self._body(scope, receive), metadata_with_password(scope))
+            body = await self._body(scope, receive)
+            ask = Ask(Request(scope), self._services, body, metadata_with_password(scope), self._ground.options)
         except Failure as failure:
             await told(failure)(scope, receive, send)
         except ClientLeftError:

@@ -69,9 +69,13 @@ async def read_agent(ask: Ask, file: Body, place: int, known: Mapping[str, tools
     agent.tool_approvals.update(approvals_of(ruled))
     filled(agent, {**{name: body.get(name) for name in _PLAIN}, "context_window": window_in(body)})
     speaks_by_tool = agent.kind == agents_pb2.AGENT_KIND_MEMGPT
-    conversation = History(path, body, speaks_by_tool=speaks_by_tool, left_out=left_out).conversation()
+    conversation = await ask.aside(_conversation, path, body, speaks_by_tool=speaks_by_tool, left_out=left_out)
     made = agent_files_pb2.AgentFile(version=VERSION, agent=agent, tools=tools.new, conversations=[conversation])
     return Reading(path=path, file=made, secrets=secrets_in(body), blocks=names, left_out=left_out)
+
+
+def _conversation(path: str, body: Body, *, speaks_by_tool: bool, left_out: list[str]) -> agent_files_pb2.ConversationFile:
+    return History(path, body, speaks_by_tool=speaks_by_tool, left_out=left_out).conversation()
 
 
 def _named(path: str, field: str, ids: list[str], by_id: Mapping[str, Body]) -> list[str]:
