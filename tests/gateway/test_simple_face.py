@@ -84,6 +84,12 @@ async def test_what_nobody_can_read_of_reasoning_is_not_told() -> None:
     assert list(SimpleFrames().of(events_pb2.RunEvent(reasoning_delta=delta) for delta in (signed, hidden))) == []
 
 
+async def test_times_that_nobody_knows_are_not_told() -> None:
+    ended = runs_pb2.Run(state=runs_pb2.RUN_STATE_COMPLETED)
+    complete, _ = SimpleFrames().of([events_pb2.RunEvent(run_finished=events_pb2.RunFinished(run=ended))])
+    assert complete == {"type": "status", "status": "complete", "total_tokens": 0}
+
+
 async def test_calls_that_wait_for_approval_are_told_before_the_end(server: Faced) -> None:
     agent_id = await server.agent("scripted/script", tools=["memory_insert"], tool_approvals={"memory_insert": True})
     call = {"tool_call": {"name": "memory_insert", "arguments": {"a": 1}, "id": "call_1"}}

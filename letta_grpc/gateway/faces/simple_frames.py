@@ -92,7 +92,9 @@ class SimpleFrames:
         # A run that only waits for an answer may have had no token.
         if timing.HasField("time_to_first_token"):
             frame["time_to_first_token"] = timing.time_to_first_token.ToTimedelta().total_seconds()
-        frame["total_time"] = timing.total.ToTimedelta().total_seconds()
+        # Nor is it known how long one took during which the clock was put back.
+        if timing.HasField("total"):
+            frame["total_time"] = timing.total.ToTimedelta().total_seconds()
         if timing.HasField("tokens_per_second"):
             frame["tokens_per_second"] = timing.tokens_per_second
         return frame
