@@ -71,6 +71,17 @@ def test_who_is_refused_is_told_what_the_sdk_can_do(client: Client, agent_id: st
     assert said(client.agents.messages.create(agent_id, messages=user(script([{"text": "Hi."}]))).messages) == "Hi."
 
 
+def test_who_finds_a_conversation_busy_is_told_so_too(client: Client, agent_id: str) -> None:
+    at_work = client.agents.messages.create_async(agent_id, messages=user(script([{"wait_for_cancel": True}])))
+    with pytest.raises(letta_client.ConflictError) as error:
+        client.agents.messages.compact(agent_id)
+    body: Any = error.value.body
+    assert (body["detail"]["code"], body["detail"]["run_id"]) == ("CONVERSATION_BUSY", at_work.id)
+    assert "messages/cancel" in body["detail"]["message"]
+    assert "ENQUEUE" not in body["detail"]["message"]
+    client.agents.messages.cancel(agent_id, run_ids=[at_work.id])
+
+
 def test_cancelling_all_ends_what_waits_in_any_number_of_conversations(client: Client, agent_id: str) -> None:
     for number in range(51):
         conversation_id = client.conversations.create(agent_id=agent_id).id

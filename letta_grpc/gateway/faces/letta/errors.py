@@ -32,6 +32,10 @@ PENDING = (
     "The agent is waiting for approval of tool calls, or for their returns: send an approval or a return for each, or end the "
     "run that waits by /v1/agents/{agent_id}/messages/cancel with `run_ids`."
 )
+_BUSY = (
+    "The conversation has an active run: wait for its end, or end it by /v1/agents/{agent_id}/messages/cancel with `run_ids`."
+)
+_WORDS = {"APPROVAL_PENDING": PENDING, "CONVERSATION_BUSY": _BUSY}
 # What may go well the next time. A busy conversation queues what comes: only calls that cannot wait are told of it.
 _RETRYABLE = frozenset({"CONCURRENT_CHANGE", "STREAM_RECYCLED", "SERVER_DRAINING", "STORE_UNAVAILABLE", "EMBEDDINGS_FAILED"})
 _RETRYABLE_STATUSES = frozenset({429, 503})
@@ -49,8 +53,7 @@ def told(failure: Failure) -> Response:
             facts["run_id"] = facts.pop("active_run_id")
         if "tool_call_ids" in facts:
             facts["tool_call_ids"] = facts["tool_call_ids"].split(",")
-        message = PENDING if reason == "APPROVAL_PENDING" else failure.message
-        detail = {"code": code, "message": message, **facts}
+        detail = {"code": code, "message": _WORDS.get(reason, failure.message), **facts}
     body = failure.body if isinstance(failure, LettaFailure) else {"detail": detail}
     may_help = reason in _RETRYABLE or (status in _RETRYABLE_STATUSES and not isinstance(failure, LettaFailure))
     return JSONResponse(body, status, {**({} if may_help else NO_RETRY), **failure.headers})
