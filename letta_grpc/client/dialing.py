@@ -44,8 +44,9 @@ def address_in(target: str) -> str | None:
 def checked_target(target: str) -> str:
     """Return a target as it is. Raises ValueError for a URL."""
     if (address := address_in(target)) is not None:
+        example = address or DEFAULT_TARGET
         raise ValueError(
-            f"target is {target!r}; it must be host:port, as {address!r}, where gRPC is served; tls=True is for TLS"
+            f"target is {target!r}; it must be host:port, as {example!r}, where gRPC is served; tls=True is for TLS"
         )
     return target
 

@@ -5,7 +5,9 @@ from letta_grpc.client.dialing import checked_target
 
 
 @pytest.mark.parametrize("kind", [AsyncClient, Client])
-@pytest.mark.parametrize("target", ["http://127.0.0.1:50051", "https://127.0.0.1:50051/v1", "GRPC://127.0.0.1:50051"])
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.1:50051", "https://127.0.0.1:50051/v1", "GRPC://127.0.0.1:50051", "http://"]
+)
 def test_a_url_is_refused_at_once_and_not_dialled_for_half_a_minute(kind: type[AsyncClient | Client], target: str) -> None:
     with pytest.raises(ValueError, match=r"it must be host:port, as '127\.0\.0\.1:50051'"):
         kind(target)
