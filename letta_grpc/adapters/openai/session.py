@@ -23,7 +23,7 @@ class Session:
         self._patience = Patience(
             first_byte_seconds=endpoint.first_byte_timeout_seconds, idle_seconds=endpoint.idle_timeout_seconds
         )
-        # On first use: a base URL that is none fails calls, not the start, and connections belong to a running loop.
+        # On first use: connections belong to a running loop.
         self._ready: tuple[RequestHead, ConnectionPool] | None = None
 
     async def post(self, encode: Callable[[], bytes], headers: Mapping[str, str]) -> Response:
