@@ -17,6 +17,8 @@ GRPCURL_VERSION := v1.9.3
 UV := $(BIN)/uv
 export UV_PYTHON := $(VENV)/bin/python
 export UV_NO_PROGRESS := 1
+# uv leaves it to the first import, and where that may not write bytecode (PYTHONDONTWRITEBYTECODE) every start would do it again.
+export UV_COMPILE_BYTECODE := 1
 
 # Where `make generate` writes; the check for stale code points it elsewhere.
 OUT ?= .
@@ -36,6 +38,8 @@ CLIENT_FLAGS = --no-print-directory PYTHON="$(CURDIR)/$(BIN)/python"
 SERVER_TESTS := tests/wire tests/promises tests/letta tests/browser tests/clients
 # A laptop shows what it does; CI has two cores and nobody who looks.
 AT_ONCE = $(if $(CI),--jobs=2 --output-sync=target)
+# An editable package is compiled where it lies.
+INSTALL_PACKAGE = $(UV) pip install --quiet --no-deps --no-build-isolation -e . && $(BIN)/python -m compileall -q letta_grpc
 # What all tests need. `make test` empties it once it is done: each look would let its halves begin in another order.
 SET_UP = $(EVERYTHING) .buf/googleapis grpcurl node page-tools
 FLOOR := --cov --cov-report=term-missing:skip-covered
@@ -161,14 +165,14 @@ grpcurl:
 $(SERVER): requirements.lock pyproject.toml | $(UV)
 	@echo "installing the server into $(VENV)"
 	@$(UV) pip install --quiet --require-hashes -c requirements.lock -r pyproject.toml --extra server
-	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@$(INSTALL_PACKAGE)
 	@touch $@
 
 # `sync` also removes what the lock no longer names; the package itself is put back behind it.
 $(EVERYTHING): requirements.lock pyproject.toml | $(UV)
 	@echo "installing everything into $(VENV)"
 	@$(UV) pip sync --quiet --require-hashes requirements.lock
-	@$(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@$(INSTALL_PACKAGE)
 	@touch $(SERVER) $@
 
 $(UV): | $(BIN)/python
