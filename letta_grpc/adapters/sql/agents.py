@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from letta_grpc.adapters.sql.blocks import add_blocks, find_blocks
 from letta_grpc.adapters.sql.database import Database, Step
 from letta_grpc.adapters.sql.pages import page_of, paged
-from letta_grpc.adapters.sql.queries import AGENT, AGENT_BLOCKS, stays
+from letta_grpc.adapters.sql.queries import AGENT, AGENT_BLOCKS, AGENT_ID, stays
 from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.rows import agent_of, block_of
 from letta_grpc.adapters.sql.runs import check_idle
@@ -60,7 +60,7 @@ def get_agent(connection: Connection, agent_id: AgentId) -> Agent:
 
 def check_agent(connection: Connection, agent_id: AgentId) -> None:
     """Raise AgentNotFound if there is no such agent."""
-    if connection.scalar(select(agents.c.id).where(agents.c.id == agent_id, stays(agents.c.id))) is None:
+    if connection.scalar(AGENT_ID, {"the_agent": agent_id}) is None:
         raise AgentNotFound(agent_id=agent_id)
 
 

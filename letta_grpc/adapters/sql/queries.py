@@ -63,6 +63,7 @@ def stays(*ids: Column[str]) -> ColumnElement[bool]:
 
 
 AGENT = select(agents).where(agents.c.id == _the("agent"), stays(agents.c.id))
+AGENT_ID = select(agents.c.id).where(agents.c.id == _the("agent"), stays(agents.c.id))
 AGENT_BLOCKS = (
     select(blocks)
     .join(agent_blocks, agent_blocks.c.block_id == blocks.c.id)
