@@ -73,8 +73,8 @@ def as_run(call: ToolCall) -> ToolCall:
 
 def wants_heartbeat(call: ToolCall) -> bool:
     """Say whether the model asked to go on after this call."""
-    wish = (object_in(call.arguments) or {}).get(HEARTBEAT)
-    return wish is True or (isinstance(wish, str) and wish.lower() == "true")
+    asked = (object_in(call.arguments) or {}).get(HEARTBEAT)
+    return asked is True or (isinstance(asked, str) and asked.lower() == "true")
 
 
 def spoken(text: str) -> str:

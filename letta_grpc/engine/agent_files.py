@@ -80,28 +80,28 @@ class AgentFiles:
 
     async def import_(self, arrival: Arrival) -> Agent:
         """Make an agent of what a file holds, all of it or nothing. Raises InvalidRequest, ModelUnknown."""
-        new_tools = await self._new_tools(arrival.tools)
-        wish = replace(arrival.agent, secrets=arrival.secrets)
-        agent = await self._agents.planned(wish, further_tools={tool.name for tool in arrival.tools})
+        missing = await self._missing(arrival.tools)
+        new = replace(arrival.agent, secrets=arrival.secrets)
+        agent = await self._agents.planned(new, further_tools={tool.name for tool in arrival.tools})
         agent = await self._with_sleeptime_that_is_here(agent)
         threads = [new_thread(file, agent, agent.create_time) for file in arrival.conversations]
         if not threads:
             threads.append(NewThread(conversation=default_conversation(agent)))
         passages = new_passages(arrival.passages, agent.id)
-        return await self._importer.put(Import(agent=agent, tools=new_tools, threads=tuple(threads), passages=passages))
+        return await self._importer.put(Import(agent=agent, tools=missing, threads=tuple(threads), passages=passages))
 
-    async def _new_tools(self, wishes: Sequence[NewTool]) -> tuple[Tool, ...]:
+    async def _missing(self, tools: Sequence[NewTool]) -> tuple[Tool, ...]:
         """Return the tools that are not here yet. Raises InvalidRequest for one that is another here."""
-        known = {tool.name: tool for tool in await self._tools.find([wish.name for wish in wishes])}
+        known = {tool.name: tool for tool in await self._tools.find([new.name for new in tools])}
         own = set(self._own_tools.names())
         taken = {
-            f"file.tools[{index}].name": f"this server has another tool {wish.name!r}"
-            for index, wish in enumerate(wishes)
-            if wish.name in own or (wish.name in known and not _is_same(known[wish.name], wish))
+            f"file.tools[{index}].name": f"this server has another tool {new.name!r}"
+            for index, new in enumerate(tools)
+            if new.name in own or (new.name in known and not _is_same(known[new.name], new))
         }
         if taken:
             raise InvalidRequest(fields=taken)
-        return tuple(new_tool(wish, self._clock) for wish in wishes if wish.name not in known)
+        return tuple(new_tool(new, self._clock) for new in tools if new.name not in known)
 
     async def _with_sleeptime_that_is_here(self, agent: Agent) -> Agent:
         """Return the agent with those of its background agents that this server has."""
@@ -129,5 +129,5 @@ def _context_of(thread: WholeThread) -> Iterator[MessageId]:
             yield message.id
 
 
-def _is_same(tool: Tool, wish: NewTool) -> bool:
-    return (tool.source, tool.parameters, tool.description) == (wish.source, wish.parameters, wish.description)
+def _is_same(tool: Tool, new: NewTool) -> bool:
+    return (tool.source, tool.parameters, tool.description) == (new.source, new.parameters, new.description)

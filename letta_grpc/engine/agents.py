@@ -77,48 +77,48 @@ class Agents:
         self._tools = tools
         self._clock = clock
 
-    async def create(self, wish: NewAgent) -> Agent:
+    async def create(self, new: NewAgent) -> Agent:
         """Make an agent, its default conversation and its new blocks.
 
         Raises what `planned` raises.
         """
-        agent = await self.planned(wish)
+        agent = await self.planned(new)
         return await self._agents.create(agent, default_conversation(agent))
 
-    async def planned(self, wish: NewAgent, *, further_tools: AbstractSet[str] = frozenset()) -> Agent:
-        """Return the agent that is wished for, without storing it. `further_tools` are known beside those of the server.
+    async def planned(self, new: NewAgent, *, further_tools: AbstractSet[str] = frozenset()) -> Agent:
+        """Return the agent that `create` would store. It may also name `further_tools`, which the server does not have yet.
 
         Raises ModelUnknown, BlockNotFound for a block named by id, InvalidRequest for tools, labels or values.
         """
-        check_model(self._models, wish.model, "agent.model")
-        tools = self._tools_of(wish)
-        await self._check_tools(tools, further_tools, has_voice=wish.kind is AgentKind.MEMGPT)
+        check_model(self._models, new.model, "agent.model")
+        tools = self._tools_of(new)
+        await self._check_tools(tools, further_tools, has_voice=new.kind is AgentKind.MEMGPT)
         agent_id, now = new_agent_id(), self._clock.now()
         return Agent(
             id=agent_id,
-            name=wish.name or agent_id[: len("agent-") + 8],
-            description=wish.description,
-            system=wish.system or wish.kind.default_system,
-            model=wish.model,
-            model_settings=wish.model_settings,
-            memory_blocks=await self._blocks_of(wish.memory_blocks),
+            name=new.name or agent_id[: len("agent-") + 8],
+            description=new.description,
+            system=new.system or new.kind.default_system,
+            model=new.model,
+            model_settings=new.model_settings,
+            memory_blocks=await self._blocks_of(new.memory_blocks),
             tools=tools,
-            tags=wish.tags,
-            metadata=wish.metadata,
-            context_window=wish.context_window,
-            timezone=wish.timezone,
-            kind=wish.kind,
-            tool_rules=wish.tool_rules,
-            tool_approvals=wish.tool_approvals,
-            secrets=wish.secrets,
-            sleeptime=wish.sleeptime,
+            tags=new.tags,
+            metadata=new.metadata,
+            context_window=new.context_window,
+            timezone=new.timezone,
+            kind=new.kind,
+            tool_rules=new.tool_rules,
+            tool_approvals=new.tool_approvals,
+            secrets=new.secrets,
+            sleeptime=new.sleeptime,
             create_time=now,
             update_time=now,
         )
 
-    def _tools_of(self, wish: NewAgent) -> tuple[str, ...]:
-        base = self._tools.base_tools() if wish.base_tools or wish.tools is None else ()
-        names = tuple(dict.fromkeys((*(wish.tools or ()), *base)))
+    def _tools_of(self, new: NewAgent) -> tuple[str, ...]:
+        base = self._tools.base_tools() if new.base_tools or new.tools is None else ()
+        names = tuple(dict.fromkeys((*(new.tools or ()), *base)))
         if len(names) > MAX_AGENT_TOOLS:
             rule = f"must have at most {MAX_AGENT_TOOLS}, has {len(names)} with the base tools"
             raise InvalidRequest(fields={"agent.tools": rule})
@@ -134,10 +134,10 @@ class Agents:
         if unknown:
             raise InvalidRequest(fields=unknown)
 
-    async def _blocks_of(self, wishes: Sequence[NewBlock]) -> tuple[Block, ...]:
+    async def _blocks_of(self, new_blocks: Sequence[NewBlock]) -> tuple[Block, ...]:
         blocks = [
-            await self._blocks.get(wish.id) if wish.id else new_block(wish, self._clock, f"agent.memory_blocks[{index}]")
-            for index, wish in enumerate(wishes)
+            await self._blocks.get(new.id) if new.id else new_block(new, self._clock, f"agent.memory_blocks[{index}]")
+            for index, new in enumerate(new_blocks)
         ]
         counts = Counter(block.label for block in blocks)
         doubled = {

@@ -25,21 +25,21 @@ class NewBlock:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def new_block(wish: NewBlock, clock: Clock, path: str = "block") -> Block:
-    """Return the block that is wished for. Raises InvalidRequest for a value beyond the limit."""
-    limit = DEFAULT_BLOCK_LIMIT if wish.limit is None else wish.limit
-    if len(wish.value) > limit:
-        rule = f"has {len(wish.value)} characters; the block's limit is {limit}"
+def new_block(new: NewBlock, clock: Clock, path: str = "block") -> Block:
+    """Return a block of these values, not stored yet. Raises InvalidRequest for a value beyond the limit."""
+    limit = DEFAULT_BLOCK_LIMIT if new.limit is None else new.limit
+    if len(new.value) > limit:
+        rule = f"has {len(new.value)} characters; the block's limit is {limit}"
         raise InvalidRequest(fields={f"{path}.value": rule})
     now = clock.now()
     return Block(
         id=new_block_id(),
-        label=wish.label,
-        value=wish.value,
-        description=wish.description,
+        label=new.label,
+        value=new.value,
+        description=new.description,
         limit=limit,
-        read_only=wish.read_only,
-        metadata=wish.metadata,
+        read_only=new.read_only,
+        metadata=new.metadata,
         create_time=now,
         update_time=now,
     )
@@ -53,9 +53,9 @@ class Blocks:
         self._memory = memory
         self._clock = clock
 
-    async def create(self, wish: NewBlock) -> Block:
+    async def create(self, new: NewBlock) -> Block:
         """Make a block that no agent has yet."""
-        return await self._blocks.create(new_block(wish, self._clock))
+        return await self._blocks.create(new_block(new, self._clock))
 
     async def get(self, block_id: BlockId) -> Block:
         """Return a block. Raises BlockNotFound."""

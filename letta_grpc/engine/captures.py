@@ -84,14 +84,14 @@ class Captures:
             found = await self._agents.list(PageRequest(size=1), name=name, tags=(TAG,))
             if found.items:
                 return found.items[0]
-            wish = NewAgent(
+            new = NewAgent(
                 name=name,
                 description=_DESCRIPTION,
                 model=self._handle(model),
                 memory_blocks=_BLOCKS,
                 tags=(TAG,),
             )
-            return await self._agents.create(wish)
+            return await self._agents.create(new)
 
     def _handle(self, model: str | None) -> str:
         """Return the handle of the model that spoke, if it is known here."""

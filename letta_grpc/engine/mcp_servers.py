@@ -46,9 +46,9 @@ class McpServers:
         self._reserved = reserved
         self._clock = clock
 
-    async def create(self, wish: NewMcpServer) -> McpServer:
+    async def create(self, new: NewMcpServer) -> McpServer:
         """Register a server, without asking it. Raises InvalidRequest for an endpoint that is not allowed, NameTaken."""
-        server = McpServer(id=new_mcp_server_id(), name=wish.name, endpoint=wish.endpoint, create_time=self._clock.now())
+        server = McpServer(id=new_mcp_server_id(), name=new.name, endpoint=new.endpoint, create_time=self._clock.now())
         self._client.check(server)
         return await self._servers.create(server)
 

@@ -98,10 +98,10 @@ class SleeptimeWork:
         now = self._clock.now()
         return [group for group in groups if group is groups[-1] or now - (group[-1].end_time or now) < _SIDE_BY_SIDE]
 
-    async def _start(self, request: StartRequest, start: StartRun) -> None:
-        wish = start_of(request, request.spec)
+    async def _start(self, request: StartRequest, start_run: StartRun) -> None:
+        start = start_of(request, request.spec)
         try:
-            await start(wish, admission(wish, self._models, self._clock))
+            await start_run(start, admission(start, self._models, self._clock))
         except LettaError as error:
             # The others have nothing to do with it.
             logger.warning("background work was refused", extra={"agent_id": request.agent_id, "reason": error.reason})

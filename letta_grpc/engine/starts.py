@@ -1,4 +1,4 @@
-"""From a wish for a run to what the journal is asked to store."""
+"""From a caller's request for a run to the start that the journal is asked to store."""
 
 from dataclasses import dataclass
 

@@ -42,20 +42,20 @@ class NewTool:
     parallel: bool = True
 
 
-def new_tool(wish: NewTool, clock: Clock) -> Tool:
-    """Return the tool that is wished for, which takes nothing more from its source."""
+def new_tool(new: NewTool, clock: Clock) -> Tool:
+    """Return a tool of these values, not stored yet. Nothing is taken from its source any more."""
     now = clock.now()
     return Tool(
         id=new_tool_id(),
-        name=wish.name,
-        description=wish.description,
-        parameters=wish.parameters,
-        source=wish.source,
-        tags=wish.tags,
-        return_char_limit=wish.return_char_limit,
-        requires_approval=wish.requires_approval,
-        idempotent=wish.idempotent,
-        parallel=wish.parallel,
+        name=new.name,
+        description=new.description,
+        parameters=new.parameters,
+        source=new.source,
+        tags=new.tags,
+        return_char_limit=new.return_char_limit,
+        requires_approval=new.requires_approval,
+        idempotent=new.idempotent,
+        parallel=new.parallel,
         create_time=now,
         update_time=now,
     )
@@ -82,13 +82,13 @@ class ToolShelf:
         self._sandbox = sandbox
         self._clock = clock
 
-    async def create(self, wish: NewTool) -> Tool:
+    async def create(self, new: NewTool) -> Tool:
         """Make a tool. Raises NameTaken, ToolSourceInvalid, ToolSandboxUnavailable, InvalidRequest for another name."""
-        return await self._tools.create(await self._made(wish))
+        return await self._tools.create(await self._made(new))
 
-    async def upsert(self, wish: NewTool) -> Tool:
+    async def upsert(self, new: NewTool) -> Tool:
         """Make a tool, or put it in the place of the Python tool that has its name. Raises as `create`."""
-        tool = await self._made(wish)
+        tool = await self._made(new)
         for present in await self._named.find([tool.name]):
             if not isinstance(present.source, PythonSource):
                 raise NameTaken("A tool of an MCP server has this name.", name=tool.name)
@@ -143,15 +143,15 @@ class ToolShelf:
         await self.named(name)
         return await self._attachments.set_approval(agent_id, name, self._clock.now(), required=required)
 
-    async def _made(self, wish: NewTool) -> Tool:
-        signature = await self._describe(wish.source.code, wish.name, wish.parameters)
-        if wish.name and wish.name != signature.name:
+    async def _made(self, new: NewTool) -> Tool:
+        signature = await self._describe(new.source.code, new.name, new.parameters)
+        if new.name and new.name != signature.name:
             rule = f"must be the name of a public function of the source, as {signature.name!r} is"
             raise InvalidRequest(fields={"tool.name": rule})
         if signature.name in self._own_names.values():
             raise NameTaken("A built-in tool has this name.", name=signature.name)
-        description = wish.description or signature.description
-        whole = replace(wish, name=signature.name, description=description, parameters=signature.parameters)
+        description = new.description or signature.description
+        whole = replace(new, name=signature.name, description=description, parameters=signature.parameters)
         return new_tool(whole, self._clock)
 
     async def _describe(self, code: str, name: str, parameters: str) -> ToolSignature:

@@ -23,19 +23,19 @@ from letta_grpc.ports.stores import AgentContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A wish to start a run. `fingerprint` is of the payload; a None conversation means the agent's default one.
-
-    `first_step_id`: if the run starts at once, its first step is started with it, in the same transaction. A start is
-    repeatable if its caller chose the request id.
-    """
+    """A run that is to be started."""
 
     run_id: RunId
     agent_id: AgentId
+    # None means the agent's default conversation.
     conversation_id: ConversationId | None
     request_id: str
+    # Of the payload: by it another start under the same request id is told from a repetition.
     fingerprint: str
     spec: RunSpec
+    # Whether the caller chose the request id.
     is_repeatable: bool = True
+    # If the run starts at once, this step is started with it, in the same transaction.
     first_step_id: StepId | None = None
     parent_run_ids: tuple[RunId, ...] = ()
     traceparent: str | None = None

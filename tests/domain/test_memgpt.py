@@ -44,10 +44,10 @@ def test_a_tool_is_run_with_its_own_arguments_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "wanted"), [(True, True), ("True", True), (False, False), ("no", False), (1, False), (None, False)]
+    ("asked", "wanted"), [(True, True), ("True", True), (False, False), ("no", False), (1, False), (None, False)]
 )
-def test_a_heartbeat_is_what_the_model_asks_for(wish: object, wanted: bool) -> None:  # noqa: FBT001 - a parameter
-    assert memgpt.wants_heartbeat(call(request_heartbeat=wish)) is wanted
+def test_a_heartbeat_is_what_the_model_asks_for(asked: object, wanted: bool) -> None:  # noqa: FBT001 - a parameter
+    assert memgpt.wants_heartbeat(call(request_heartbeat=asked)) is wanted
     assert not memgpt.wants_heartbeat(replace(call(), arguments="{"))
 
 

@@ -27,7 +27,7 @@ from tests.support.engine import DirectedTools, Engine, call, engine, of, say
 from tests.support.toolsheds import toolshed
 
 SOURCE = PythonSource(code="def echo() -> str: ...")
-WISH = NewTool(name="echo", description="Says it.", parameters="{}", source=SOURCE)
+ECHO = NewTool(name="echo", description="Says it.", parameters="{}", source=SOURCE)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_an_agent_comes_with_all_that_is_its_own_under_new_ids(house: Engi
     await house.database.passages.create(note)
     file = await files.export(house.agent.id)
     assert [tool.name for tool in file.tools] == ["echo"]
-    agent = await files.import_(arrival(file, tools=(WISH,), secrets={"KEY": "s"}))
+    agent = await files.import_(arrival(file, tools=(ECHO,), secrets={"KEY": "s"}))
     assert agent.id != house.agent.id
     assert (agent.secrets, agent.tools) == ({"KEY": "s"}, house.agent.tools)
     before, after = await shown(house, house.agent), await shown(house, agent)
@@ -104,7 +104,7 @@ async def test_what_waited_or_was_at_work_when_it_left_has_a_return_where_it_com
     # As if it had been written while the first tool ran.
     messages = tuple(message for message in thread.messages if message.role is not Role.TOOL)
     file = replace(file, conversations=(replace(thread, messages=messages),))
-    agent = await files.import_(arrival(file, tools=(WISH,)))
+    agent = await files.import_(arrival(file, tools=(ECHO,)))
     history = (await house.agents.list_messages(agent.id, None, PageRequest())).items
     returns = [each for message in history if message.role is Role.TOOL for each in message.tool_returns]
     texts = {"echo-0": LOST_RETURN, "risky-1": UNANSWERED_RETURN}
@@ -199,12 +199,12 @@ async def test_a_tool_is_made_unless_it_is_here_and_refused_if_it_is_another_one
     house: Engine, files: AgentFiles
 ) -> None:
     file = await files.export(house.agent.id)
-    fresh = replace(WISH, name="fresh")
+    fresh = replace(ECHO, name="fresh")
     agent = await files.import_(arrival(file, tools=(fresh,)))
     assert [tool.name for tool in await house.database.tools.find(["fresh"])] == ["fresh"]
     again = await files.import_(arrival(file, tools=(fresh,)))
     assert again.id != agent.id
-    others = (replace(fresh, description="Does something else."), replace(WISH, name="archival_memory_search"))
+    others = (replace(fresh, description="Does something else."), replace(ECHO, name="archival_memory_search"))
     with pytest.raises(InvalidRequest) as refused:
         await files.import_(arrival(file, tools=others))
     assert set(refused.value.fields) == {"file.tools[0].name", "file.tools[1].name"}

@@ -51,8 +51,8 @@ async def test_a_new_agent_has_what_it_was_given_and_sensible_values_for_the_res
 
 async def test_an_agent_can_have_no_tools_and_a_block_that_exists(house: Engine, blocks: Blocks) -> None:
     shared = await blocks.create(NewBlock(label="team", value="us"))
-    wish = NewAgent(name="ada", system="Hi.", model="test/model", tools=(), memory_blocks=(NewBlock(id=shared.id),))
-    agent = await house.agents.create(wish)
+    new = NewAgent(name="ada", system="Hi.", model="test/model", tools=(), memory_blocks=(NewBlock(id=shared.id),))
+    agent = await house.agents.create(new)
     assert (agent.name, agent.system, agent.tools, agent.memory_blocks) == ("ada", "Hi.", (), (shared,))
 
 
@@ -80,7 +80,7 @@ async def test_base_tools_come_behind_those_that_are_named_and_once(house: Engin
 
 
 @pytest.mark.parametrize(
-    ("wish", "path"),
+    ("new", "path"),
     [
         (NewAgent(model="test/model", tools=("echo", "fly")), "agent.tools[1]"),
         (
@@ -93,9 +93,9 @@ async def test_base_tools_come_behind_those_that_are_named_and_once(house: Engin
         ),
     ],
 )
-async def test_a_wish_that_cannot_be_is_refused_by_its_field(house: Engine, wish: NewAgent, path: str) -> None:
+async def test_an_agent_that_cannot_be_made_is_refused_by_its_field(house: Engine, new: NewAgent, path: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        await house.agents.create(wish)
+        await house.agents.create(new)
     assert path in refusal.value.fields
     assert len((await house.agents.list(PageRequest())).items) == 1
 

@@ -148,10 +148,10 @@ async def test_a_child_that_is_being_started_as_its_parent_is_cancelled_is_ended
         other, begun = await another(house), asyncio.Event()
         children = house.children  # Its journal is slow from now on.
         claim, stored = children.claim, asyncio.get_running_loop().create_future()
-        wishes: list[tuple[Start, Admit]] = []
+        starts: list[tuple[Start, Admit]] = []
 
         def slow(start: Start, admit: Admit) -> asyncio.Future[Claim]:
-            wishes.append((start, admit))
+            starts.append((start, admit))
             begun.set()
             return stored
 
@@ -162,7 +162,7 @@ async def test_a_child_that_is_being_started_as_its_parent_is_cancelled_is_ended
         await begun.wait()
         await house.runs.cancel(run.id)
         await asyncio.sleep(0)
-        stored.set_result(await claim(*wishes[0]))
+        stored.set_result(await claim(*starts[0]))
         assert end(await house.events(run.id)).state is RunState.CANCELLED
         assert await open_runs(house, other) == []
 

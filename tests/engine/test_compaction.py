@@ -32,10 +32,10 @@ async def bounded() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def small(tools: DirectedTools | None = None, **wish: int) -> AsyncIterator[Engine]:
+async def small(tools: DirectedTools | None = None, **fields: int) -> AsyncIterator[Engine]:
     """An engine with an agent whose model takes a thousand tokens."""
     async with engine(tools=tools) as house:
-        house.agent = await house.agents.create(NewAgent(model="test/known", system="Be kind.", tools=_names(tools), **wish))  # type: ignore[arg-type]  # any field
+        house.agent = await house.agents.create(NewAgent(model="test/known", system="Be kind.", tools=_names(tools), **fields))  # type: ignore[arg-type]  # any field
         yield house
 
 

@@ -58,8 +58,8 @@ def tools() -> DirectedTools:
     return DirectedTools({"look": echo, "risky": echo}, guarded={"risky"})
 
 
-async def memgpt_agent(house: Engine, **wishes: Any) -> None:  # noqa: ANN401 - any field of a new agent
-    house.agent = await house.agents.create(NewAgent(model="test/model", kind=AgentKind.MEMGPT, **wishes))
+async def memgpt_agent(house: Engine, **fields: Any) -> None:  # noqa: ANN401 - any field of a new agent
+    house.agent = await house.agents.create(NewAgent(model="test/model", kind=AgentKind.MEMGPT, **fields))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 REQUIREMENTS = {
     "mcp_kept": "A registered MCP server is there until it is deleted, and its secrets are shown to nobody.",
-    "mcp_tools": "The tools of an MCP server are listed as it has them now, and added under the name that is wished for.",
+    "mcp_tools": "The tools of an MCP server are listed as it has them now, and added under the name that was asked for.",
     "mcp_called": "An agent calls a tool of an MCP server like any other; a cancelled run cancels the call there.",
     "mcp_added_again": "Adding a tool again takes in its new signature and keeps what was set of it.",
     "mcp_deleted": "A deleted MCP server is gone with its tools and with the process that was started for it.",

@@ -29,8 +29,8 @@ class Faced:
 
     async def agent(self, model: str = "scripted/echo", **more: Any) -> str:  # noqa: ANN401 - of any field
         """Make an agent."""
-        wish = agents_pb2.Agent(model=model, **more)
-        made = await self.wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish, include_base_tools=False))
+        new = agents_pb2.Agent(model=model, **more)
+        made = await self.wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new, include_base_tools=False))
         return made.agent.id
 
     async def frames(self, **body: Any) -> list[Frame]:  # noqa: ANN401 - any JSON

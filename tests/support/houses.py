@@ -128,8 +128,8 @@ class Talk:
 
 async def talk(wire: Stubs, model: str = "scripted/echo", tools: Sequence[str] = (), **agent: Any) -> Talk:  # noqa: ANN401 - of any field
     """Make an agent to talk with."""
-    wish = agents_pb2.Agent(model=model, tools=tools, **agent)
-    made = await wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish, include_base_tools=False))
+    new = agents_pb2.Agent(model=model, tools=tools, **agent)
+    made = await wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new, include_base_tools=False))
     return Talk(wire, made.agent.id)
 
 

@@ -22,7 +22,7 @@ from tests.support.requests import AGENT, BLOCK, CONVERSATION, broken
 
 
 def test_a_new_agent_keeps_what_it_is_told_and_asks_for_base_tools() -> None:
-    wish = agents_pb2.Agent(
+    agent = agents_pb2.Agent(
         name="ada",
         model="openai/gpt",
         model_settings=agents_pb2.ModelSettings(temperature=0.0, max_output_tokens=5, parallel_tool_calls=False),
@@ -30,14 +30,14 @@ def test_a_new_agent_keeps_what_it_is_told_and_asks_for_base_tools() -> None:
         tags=["a", "b", "a"],
         timezone="Europe/Berlin",
     )
-    new = agents.new_agent_from_pb(agent_service_pb2.CreateAgentRequest(agent=wish))
+    new = agents.new_agent_from_pb(agent_service_pb2.CreateAgentRequest(agent=agent))
     assert (new.name, new.model, new.tags, new.timezone) == ("ada", "openai/gpt", ("a", "b"), "Europe/Berlin")
     assert new.model_settings == ModelSettings(temperature=0.0, max_output_tokens=5, parallel_tool_calls=False)
     assert [(block.id, block.label, block.limit) for block in new.memory_blocks] == [(BLOCK, "", None), (None, "human", 7)]
 
 
 @pytest.mark.parametrize(
-    ("tools", "wish", "gets_base_tools"),
+    ("tools", "include_base_tools", "gets_base_tools"),
     [
         ((), None, True),
         ((), True, True),
@@ -49,16 +49,17 @@ def test_a_new_agent_keeps_what_it_is_told_and_asks_for_base_tools() -> None:
 )
 def test_base_tools_come_where_they_are_asked_for_or_nothing_is(
     tools: tuple[str, ...],
-    wish: bool | None,  # noqa: FBT001 - a parameter of the test
+    include_base_tools: bool | None,  # noqa: FBT001 - a parameter of the test
     gets_base_tools: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    request = agent_service_pb2.CreateAgentRequest(agent=agents_pb2.Agent(model="a/b", tools=tools), include_base_tools=wish)
+    agent = agents_pb2.Agent(model="a/b", tools=tools)
+    request = agent_service_pb2.CreateAgentRequest(agent=agent, include_base_tools=include_base_tools)
     new = agents.new_agent_from_pb(request)
     assert (new.tools, new.base_tools) == (tools, gets_base_tools)
 
 
 def test_every_broken_rule_of_an_agent_is_told() -> None:
-    wish = agents_pb2.Agent(
+    agent = agents_pb2.Agent(
         name="x" * 257,
         model_settings=agents_pb2.ModelSettings(temperature=float("nan"), max_output_tokens=0),
         memory_blocks=[
@@ -72,7 +73,7 @@ def test_every_broken_rule_of_an_agent_is_told() -> None:
         context_window=-1,
         timezone="Europe/Atlantis",
     )
-    found = broken(lambda: agents.new_agent_from_pb(agent_service_pb2.CreateAgentRequest(agent=wish)))
+    found = broken(lambda: agents.new_agent_from_pb(agent_service_pb2.CreateAgentRequest(agent=agent)))
     assert {path.removeprefix("agent.") for path in found} == {
         "name",
         "model",

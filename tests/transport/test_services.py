@@ -261,10 +261,10 @@ async def test_a_page_whose_messages_are_too_large_together_is_a_shorter_one(hou
 
 
 async def test_an_agent_is_made_changed_listed_shown_and_removed(stubs: Stubs) -> None:
-    wish = agents_pb2.Agent(
+    new = agents_pb2.Agent(
         name="ada", model="test/model", tags=["x"], memory_blocks=[blocks_pb2.Block(label="human", value="Ada")]
     )
-    made = (await stubs.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish))).agent
+    made = (await stubs.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new))).agent
     assert (made.name, made.memory_blocks[0].value, made.timezone) == ("ada", "Ada", "UTC")
     changed = await stubs.agents.UpdateAgent(
         agent_service_pb2.UpdateAgentRequest(
@@ -311,8 +311,8 @@ async def test_a_block_is_shared_between_agents(house: Engine, stubs: Stubs) -> 
 
 
 async def test_a_conversation_has_a_history_of_its_own(house: Engine, stubs: Stubs) -> None:
-    wish = conversations_pb2.Conversation(title="aside", metadata={"a": "b"})
-    request = conversation_service_pb2.CreateConversationRequest(agent_id=house.agent.id, conversation=wish)
+    new = conversations_pb2.Conversation(title="aside", metadata={"a": "b"})
+    request = conversation_service_pb2.CreateConversationRequest(agent_id=house.agent.id, conversation=new)
     made = (await stubs.conversations.CreateConversation(request)).conversation
     house.model.turns.append(say("x"))
     await stubs.runs.ExecuteRun(pb.ExecuteRunRequest(agent_id=house.agent.id, conversation_id=made.id, run=spec()))

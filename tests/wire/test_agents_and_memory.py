@@ -72,9 +72,9 @@ async def test_the_next_server_finds_all_that_the_one_before_had(connect: Connec
 async def test_an_update_changes_what_its_mask_names_and_nothing_else(wire: Wire) -> None:
     one = await talk(wire, name="ada", system="Be kind.", tags=["t"], metadata={"k": "v"})
     before = await agent_of(one)
-    wish = agents_pb2.Agent(name="eve", system="ignored", metadata={"k": "ignored"})
+    changed = agents_pb2.Agent(name="eve", system="ignored", metadata={"k": "ignored"})
     request = agent_service_pb2.UpdateAgentRequest(
-        agent_id=one.agent_id, agent=wish, update_mask=FieldMask(paths=["name", "tags"])
+        agent_id=one.agent_id, agent=changed, update_mask=FieldMask(paths=["name", "tags"])
     )
     after = (await wire.agents.UpdateAgent(request)).agent
     assert (after.name, list(after.tags)) == ("eve", [])
@@ -94,9 +94,9 @@ async def test_an_update_exchanges_the_blocks_of_an_agent_or_changes_nothing(wir
     before, new = await agent_of(one), await new_block(wire, label="human", value="Ada")
 
     def update(*blocks: blocks_pb2.Block) -> agent_service_pb2.UpdateAgentRequest:
-        wish = agents_pb2.Agent(name="eve", memory_blocks=blocks)
+        changed = agents_pb2.Agent(name="eve", memory_blocks=blocks)
         mask = FieldMask(paths=["name", "memory_blocks"])
-        return agent_service_pb2.UpdateAgentRequest(agent_id=one.agent_id, agent=wish, update_mask=mask)
+        return agent_service_pb2.UpdateAgentRequest(agent_id=one.agent_id, agent=changed, update_mask=mask)
 
     both = blocks_pb2.Block(id=before.memory_blocks[0].id), blocks_pb2.Block(id=new.id)
     error = await failure_of(wire.agents.UpdateAgent(update(*both)))

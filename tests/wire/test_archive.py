@@ -28,8 +28,8 @@ PASSAGE = "passage-00000000-0000-4000-8000-000000000000"
 
 
 async def note(one: Talk, text: str, *tags: str) -> passages_pb2.Passage:
-    wish = passages_pb2.Passage(text=text, tags=tags)
-    request = archive_service_pb2.CreatePassageRequest(agent_id=one.agent_id, passage=wish)
+    new = passages_pb2.Passage(text=text, tags=tags)
+    request = archive_service_pb2.CreatePassageRequest(agent_id=one.agent_id, passage=new)
     return (await one.wire.archive.CreatePassage(request)).passage
 
 
@@ -106,8 +106,8 @@ async def test_an_agent_and_its_callers_share_one_archive_and_nobody_elses(wire:
 
 @requirement("archive_limits")
 async def test_what_breaks_a_rule_of_the_archive_is_named(wire: Wire) -> None:
-    wish = passages_pb2.Passage(text="x" * 20_001, tags=["", "t" * 101, *(f"t{n}" for n in range(19))])
-    error = await failure_of(wire.archive.CreatePassage(archive_service_pb2.CreatePassageRequest(agent_id="me", passage=wish)))
+    new = passages_pb2.Passage(text="x" * 20_001, tags=["", "t" * 101, *(f"t{n}" for n in range(19))])
+    error = await failure_of(wire.archive.CreatePassage(archive_service_pb2.CreatePassageRequest(agent_id="me", passage=new)))
     assert fields_of(error) == {
         "agent_id": "must be agent-<uuid4>, in lower case",
         "passage.text": "must have at most 20000 characters, has 20001",

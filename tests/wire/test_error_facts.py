@@ -292,9 +292,9 @@ async def test_keys_and_places_are_asked_for_before_anything_else(connect: Conne
         check("CREDENTIALS_MISSING", await refused(wire.runs.AttachRun(request)))
         wrong, right = (("authorization", "Bearer wrong"),), (("authorization", "Bearer right"),)
         check("CREDENTIALS_INVALID", await refused(wire.runs.AttachRun(request, metadata=wrong)))
-        wish = agent_service_pb2.CreateAgentRequest()
-        wish.agent.model = "scripted/script"
-        agent = (await wire.agents.CreateAgent(wish, metadata=right)).agent
+        new = agent_service_pb2.CreateAgentRequest()
+        new.agent.model = "scripted/script"
+        agent = (await wire.agents.CreateAgent(new, metadata=right)).agent
         start = Talk(wire, agent.id).start(WAITING)
         first = wire.runs.StreamRun(start, metadata=right)
         await first.initial_metadata()

@@ -173,9 +173,9 @@ async def test_a_model_or_provider_that_is_not_configured_is_told_those_that_are
     wire: Wire, handle: str, message: str
 ) -> None:
     one = await talk(wire)
-    wish = agent_service_pb2.CreateAgentRequest()
-    wish.agent.model = handle
-    calls = {"run.model": wire.runs.StreamRun(one.start("hi", model=handle)), "agent.model": wire.agents.CreateAgent(wish)}
+    new = agent_service_pb2.CreateAgentRequest()
+    new.agent.model = handle
+    calls = {"run.model": wire.runs.StreamRun(one.start("hi", model=handle)), "agent.model": wire.agents.CreateAgent(new)}
     for path, call in calls.items():
         error = await failure_of(call)
         assert fields_of(error) == {path: message}

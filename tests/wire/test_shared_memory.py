@@ -19,8 +19,8 @@ TOOLS = ["memory_insert", "memory_replace", "memory_rethink"]
 
 
 async def new_block(wire: Wire, value: str = "", label: str = "team", **fields: int | bool) -> blocks_pb2.Block:
-    wish = blocks_pb2.Block(label=label, value=value, **fields)  # type: ignore[arg-type]  # by name
-    return (await wire.blocks.CreateBlock(block_service_pb2.CreateBlockRequest(block=wish))).block
+    new = blocks_pb2.Block(label=label, value=value, **fields)  # type: ignore[arg-type]  # by name
+    return (await wire.blocks.CreateBlock(block_service_pb2.CreateBlockRequest(block=new))).block
 
 
 async def block_of(wire: Wire, block: blocks_pb2.Block) -> blocks_pb2.Block:

@@ -163,13 +163,13 @@ def large_rule(size: int) -> agents_pb2.ToolRule:
 
 @requirement("sizes")
 async def test_an_agent_at_all_its_limits_comes_through(wire: Wire) -> None:
-    wish = large_agent()
-    made = (await wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish))).agent
-    assert [block.value for block in made.memory_blocks] == [block.value for block in wish.memory_blocks]
+    new = large_agent()
+    made = (await wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new))).agent
+    assert [block.value for block in made.memory_blocks] == [block.value for block in new.memory_blocks]
     got = await wire.agents.GetAgent(agent_service_pb2.GetAgentRequest(agent_id=made.id))
     assert got.agent == made
     assert 3.5 * 2**20 < got.ByteSize() < WHAT_CLIENTS_TAKE
-    listed = await wire.agents.ListAgents(agent_service_pb2.ListAgentsRequest(name=wish.name, page_size=1000))
+    listed = await wire.agents.ListAgents(agent_service_pb2.ListAgentsRequest(name=new.name, page_size=1000))
     assert list(listed.agents) == [made]
     shown = await wire.blocks.GetBlock(block_service_pb2.GetBlockRequest(block_id=made.memory_blocks[0].id))
     assert shown.block == made.memory_blocks[0]
@@ -193,7 +193,7 @@ async def test_an_agent_at_all_its_limits_comes_through(wire: Wire) -> None:
     ],
 )
 async def test_an_agent_beyond_a_limit_is_refused_by_its_field(wire: Wire, path: str, more: dict[str, Any]) -> None:
-    wish = agents_pb2.Agent(model="scripted/echo", **more)
-    error = await failure_of(wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish)))
+    new = agents_pb2.Agent(model="scripted/echo", **more)
+    error = await failure_of(wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new)))
     assert info_of(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert path in fields_of(error)

@@ -40,8 +40,8 @@ async def test_a_name_chooses_the_function_and_a_schema_stands_for_its_hints(wir
         request.arguments = '{"x": 1}'
         outcome = await wire.tools.RunTool(request)
         assert (outcome.status, outcome.text) == (messages_pb2.TOOL_RETURN_STATUS_SUCCESS, "[1,null,null]")
-    wish = tools_pb2.Tool(name="other", parameters=schema, python=python(code))
-    assert list(fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=wish))))) == ["tool.name"]
+    new = tools_pb2.Tool(name="other", parameters=schema, python=python(code))
+    assert list(fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=new))))) == ["tool.name"]
 
 
 @requirement("tool_source")
@@ -54,14 +54,14 @@ async def test_source_that_is_no_tool_is_refused_with_its_reason(wire: Wire) -> 
 
 @requirement("tool_source")
 async def test_a_request_that_breaks_rules_names_each_field(wire: Wire) -> None:
-    wish = tools_pb2.Tool(
+    new = tools_pb2.Tool(
         name="not a name",
         parameters="[]",
         python=python("", timeout=Duration(seconds=4000), secrets=["A B"]),
         tags=[""],
         return_char_limit=0,
     )
-    broken = fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=wish))))
+    broken = fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=new))))
     assert set(broken) == {
         "tool.name",
         "tool.parameters",
@@ -72,8 +72,8 @@ async def test_a_request_that_breaks_rules_names_each_field(wire: Wire) -> None:
         "tool.return_char_limit",
     }
     for text in ('{"default": NaN}', '{"default": -Infinity}', '{"default": 1e400}', '{"default": "\\ud83d"}'):
-        wish = tools_pb2.Tool(parameters=text, python=python("def tool(): ..."))
-        broken = fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=wish))))
+        new = tools_pb2.Tool(parameters=text, python=python("def tool(): ..."))
+        broken = fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=new))))
         assert "JSON has no word" in broken["tool.parameters"]
     remote = tools_pb2.Tool(mcp=tools_pb2.McpSource(remote_name="x"))
     assert "tool.mcp" in fields_of(await failure_of(wire.tools.CreateTool(pb.CreateToolRequest(tool=remote))))
@@ -87,8 +87,8 @@ async def test_a_name_is_taken_once_and_an_upsert_keeps_its_id(wire: Wire) -> No
     assert info_of(await failure_of(wire.tools.CreateTool(request)))[1:] == ("NAME_TAKEN", {"name": "add_names"})
     own = pb.CreateToolRequest(tool=tools_pb2.Tool(python=python("def memory_insert(): ...")))
     assert info_of(await failure_of(wire.tools.CreateTool(own)))[1] == "NAME_TAKEN"
-    wish = tools_pb2.Tool(name="add_names", python=python('def add_names():\n    "Otherwise."\n'), idempotent=True)
-    second = (await wire.tools.UpsertTool(pb.UpsertToolRequest(tool=wish))).tool
+    new = tools_pb2.Tool(name="add_names", python=python('def add_names():\n    "Otherwise."\n'), idempotent=True)
+    second = (await wire.tools.UpsertTool(pb.UpsertToolRequest(tool=new))).tool
     assert (second.id, second.create_time) == (first.id, first.create_time)
     assert (second.description, second.idempotent, list(second.tags)) == ("Otherwise.", True, [])
     assert await listed(wire, name="add_names") == [second]
@@ -101,8 +101,8 @@ async def test_a_name_is_taken_once_and_an_upsert_keeps_its_id(wire: Wire) -> No
 async def test_an_update_changes_what_its_mask_names(wire: Wire) -> None:
     tool = await made(wire, ADD.format(name="update"), tags=["t"], description="Mine.")
 
-    async def update(wish: tools_pb2.Tool, *paths: str) -> tools_pb2.Tool:
-        request = pb.UpdateToolRequest(tool_id=tool.id, tool=wish, update_mask=FieldMask(paths=paths))
+    async def update(new: tools_pb2.Tool, *paths: str) -> tools_pb2.Tool:
+        request = pb.UpdateToolRequest(tool_id=tool.id, tool=new, update_mask=FieldMask(paths=paths))
         return (await wire.tools.UpdateTool(request)).tool
 
     changed = await update(
@@ -201,9 +201,9 @@ async def test_a_server_whose_settings_turn_python_off_says_so(connect: Connect)
 @requirement("tool_of_agents")
 async def test_agents_are_made_with_tools_that_there_are(wire: Wire) -> None:
     await made(wire, ADD.format(name="born"))
-    wish = agents_pb2.Agent(model="scripted/echo", tools=["add_born", "memory_insert"])
-    agent = (await wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish))).agent
+    new = agents_pb2.Agent(model="scripted/echo", tools=["add_born", "memory_insert"])
+    agent = (await wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new))).agent
     assert list(agent.tools) == ["add_born", "memory_insert"]
-    wish.tools.append("nowhere")
-    error = await failure_of(wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=wish)))
+    new.tools.append("nowhere")
+    error = await failure_of(wire.agents.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new)))
     assert set(fields_of(error)) == {"agent.tools[2]"}

@@ -1,4 +1,4 @@
-"""When to ask again: before the first token only, at most twice, never against the vendor's wish."""
+"""When to ask again: before the first token only, at most twice, never sooner than the provider asks for."""
 
 import random
 
@@ -12,9 +12,9 @@ LONGEST_DELAY_SECONDS = 20.0
 
 def retry_delay(failure: ModelFailure, retries: int) -> float | None:
     """Return how long to wait before asking again after so many retries; None where asking again makes no sense."""
-    wished = failure.retry_delay_seconds
-    if wished is None or wished > LONGEST_DELAY_SECONDS or retries >= MAX_RETRIES:
+    least = failure.retry_delay_seconds
+    if least is None or least > LONGEST_DELAY_SECONDS or retries >= MAX_RETRIES:
         return None
     # Jitter keeps the many that failed together from coming back together.
     backoff = FIRST_DELAY_SECONDS * 2.0**retries * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-    return max(wished, backoff)
+    return max(least, backoff)
