@@ -10,6 +10,7 @@ import grpc
 
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.metadata import Metadata
+from letta_grpc.gateway.races import first_of
 from letta_grpc.gateway.upstream import settled
 from letta_grpc.v1 import events_pb2, run_service_pb2_grpc, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -110,14 +111,7 @@ async def _unless(
     hindrance: Coroutine[Any, Any, Failure], reading: Awaitable[pb.StreamRunResponse | None]
 ) -> pb.StreamRunResponse | None:
     """Return what is read. Raises Failure: its own, or the hindrance, should that come first: it cancels the reading."""
-    async with asyncio.TaskGroup() as group:
-        hindering = group.create_task(hindrance, name="hindrance")
-        first = group.create_task(_kept(reading), name="first response")
-        await asyncio.wait((hindering, first), return_when=asyncio.FIRST_COMPLETED)
-        is_read = first.done()
-        hindering.cancel()
-        first.cancel()
-    result = first.result() if is_read else hindering.result()
+    result = await first_of(_kept(reading), hindrance)
     if isinstance(result, Failure):
         raise result
     return result

@@ -22,6 +22,7 @@ from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.frames import Frames
 from letta_grpc.gateway.metadata import Metadata, metadata_of, printable
 from letta_grpc.gateway.options import GatewayOptions
+from letta_grpc.gateway.races import first_of
 from letta_grpc.gateway.reading import fill, nested
 from letta_grpc.gateway.upstream import BidiCall, CallOverError
 
@@ -41,16 +42,9 @@ async def converse(ends: Ends, channel: grpc.aio.Channel, rpc: Rpc, reader: "Req
     await accept(ends)
     call = BidiCall(channel, rpc, metadata)
     try:
-        async with asyncio.TaskGroup() as group:
-            listening = group.create_task(_listen(receive, call, reader), name="requests")
-            telling = group.create_task(_tell(send, call, Frames(rpc)), name="responses")
-            await asyncio.wait((listening, telling), return_when=asyncio.FIRST_COMPLETED)
-            if listening.done() and (complaint := listening.result()) is not None:
-                # Before the call is cancelled, or it would end for another reason.
-                telling.cancel()
-                await _close(send, complaint)
-            listening.cancel()
-            telling.cancel()
+        complaint = await first_of(_listen(receive, call, reader), _tell(send, call, Frames(rpc)))
+        if complaint is not None:
+            await _close(send, complaint)
     finally:
         call.close()
 

@@ -16,6 +16,7 @@ from letta_grpc.gateway.face import Ground
 from letta_grpc.gateway.faces.simple_frames import Frame, SimpleFrames, frame_of
 from letta_grpc.gateway.failures import Failure, invalid, refused
 from letta_grpc.gateway.metadata import Metadata
+from letta_grpc.gateway.races import first_of
 from letta_grpc.gateway.sockets import accept, socket_metadata
 from letta_grpc.gateway.turns import Turns, spec_of
 from letta_grpc.gateway.upstream import settled
@@ -91,13 +92,8 @@ class Socket:
             return
         await accept((scope, receive, send))
         waiting: asyncio.Queue[_Said] = asyncio.Queue(_WAITING)
-        async with asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(receive, waiting), name="messages")
-            answering = group.create_task(self._answer(scope, send, metadata, waiting), name="turns")
-            await asyncio.wait((listening, answering), return_when=asyncio.FIRST_COMPLETED)
-            listening.cancel()
-            answering.cancel()
-        if not listening.cancelled() and (code := listening.result()):
+        code = await first_of(self._listen(receive, waiting), self._answer(scope, send, metadata, waiting))
+        if code is not None:
             await send({"type": "websocket.close", "code": code, "reason": "wait for the answers"})
 
     async def _listen(self, receive: Receive, waiting: asyncio.Queue[_Said]) -> int | None:
