@@ -12,7 +12,6 @@ class AgentImporter(Protocol):
     async def put(self, imported: Import) -> Agent:
         """Store all of it in one transaction, or nothing. One of the threads is the default one.
 
-        The events of the runs are gone, as if they had been trimmed. Raises NameTaken for a tool, and what `AgentStore.create`
-        raises.
+        Its runs have no events, as if they had been trimmed. Raises NameTaken for a tool, and what `AgentStore.create` raises.
         """
         ...

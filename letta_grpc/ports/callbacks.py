@@ -20,7 +20,7 @@ class CallbackSender(Protocol):
         ...
 
     async def post(self, url: str, body: str) -> CallbackOutcome:
-        """Send JSON text to a receiver, within a bounded time. Whatever goes wrong is told in the outcome, never raised."""
+        """Post JSON text to a receiver, within a bounded time. The outcome tells what went wrong; nothing is raised."""
         ...
 
 
@@ -36,9 +36,9 @@ class CallbackStore(Protocol):
     """Who is still to be told. A run that was started with a callback address is there from its claim on."""
 
     async def take(self, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
-        """Return the callbacks of ended runs that are due, the longest due first.
+        """Return up to `limit` callbacks of ended runs that are due, the longest due first.
 
-        Nobody is given them once more before `until`, unless `put` says so.
+        They are not returned again before `until`, unless `put` says otherwise.
         """
         ...
 
@@ -47,5 +47,5 @@ class CallbackStore(Protocol):
         ...
 
     async def put(self, run_id: RunId, callback: Callback, next_time: datetime | None) -> None:
-        """Keep what came of an attempt, and when it is due again; None: never. Changes nothing of a run that is gone."""
+        """Keep what came of an attempt, and when the next is due, None for never. Does nothing for a run that is gone."""
         ...

@@ -14,18 +14,19 @@ class ChildRuns(Protocol):
     """
 
     async def start(self, agent_id: AgentId, text: str, *, key: str = "", waits: bool) -> Run:
-        """Have an agent told something, in its default conversation, after whatever it is busy with.
+        """Start a run in which an agent is told something, in its default conversation, after whatever it is busy with.
 
-        `waits`: the tool waits for its end; then it may take no longer than the calling run has left, and is cancelled
-        together with it. Raises InvalidRequest for an agent that the call comes from itself, or for a chain of calls that is
-        too long, and what `Journal.claim` raises.
+        `waits`: the tool waits for the end of that run, which then may take no longer than the calling run has left, and is
+        cancelled together with it. Raises InvalidRequest if the agent is one that the call comes from, or the chain of calls
+        is too long; and what `Journal.claim` raises.
         """
         ...
 
     async def ended(self, run_id: RunId) -> tuple[Run, str]:
         """Return a run once it has ended, and the last words that the agent said in it.
 
-        Raises InvalidRequest for one that cannot begin: its agent waits for the caller, or for somebody's answer to a call.
+        Raises InvalidRequest for a run that cannot begin: its agent waits for the calling run, or for an answer to a tool
+        call.
         """
         ...
 

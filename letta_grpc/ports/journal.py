@@ -54,12 +54,12 @@ class Start:
         return (*started, StepStarted(self.first_step_id, 0, run.model))
 
 
-# Builds the run, in state RUNNING, once agent and conversation are known; may raise to refuse the start. The spec is the
-# start's; that of an answer is completed from the run that waits.
-# Is called inside the transaction, on whatever thread that has: it must be quick and pure.
+# Builds the run of a start, in state RUNNING, once its agent and conversation are known; raises to refuse the start. The spec
+# is the start's, for an answer completed from the run that waits.
+# Called inside the transaction, on whichever thread that has: it must be quick and pure.
 Admit = Callable[[Agent, Conversation, RunSpec], Run]
 
-# Takes a claim that has a lease, to begin to work on it.
+# Is given a claim with a lease, and begins to work on its run.
 Begin = Callable[["Claim"], None]
 
 
@@ -74,26 +74,27 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A run that was started, found or taken over.
-
-    `lease` is there only when the caller is to work on the run now. `interrupts` is the active run that an INTERRUPT start
-    waits for. `last_sequence_number` is that of the newest stored event. `first_step_id`: the step that was started with the
-    run. `context`: what its first step is built from, where the journal had it at hand, but for `reported_tokens`. `batch`:
-    the calls that this run settles, each with its answer. `idle_attempts`: how many servers in a row, the last one
-    included, have taken the run over and died without storing an event of it.
-    """
+    """A run that was started, found or taken over."""
 
     run: Run
     spec: RunSpec
+    # False if the run was there before.
     created: bool
+    # Only if the caller is to work on the run now.
     lease: Lease | None
+    # The active run that an INTERRUPT start waits for.
     interrupts: RunId | None = None
     cancel_requested: bool = False
+    # That of the newest stored event.
     last_sequence_number: int = 0
+    # The step that was started together with the run.
     first_step_id: StepId | None = None
+    # What the first step is built from, if the journal had it at hand; never with `reported_tokens`.
     context: AgentContext | None = None
+    # The calls that this run settles, each with its answer.
     batch: OpenBatch | None = None
     traceparent: str | None = None
+    # How many servers in a row, the last one included, have taken the run over and died without storing an event of it.
     idle_attempts: int = 0
 
 
@@ -127,49 +128,57 @@ class Journal(Protocol):
     """Takes what happens in runs. What a call has returned is durable, and only then do readers see it."""
 
     def claim(self, start: Start, admit: Admit, begin: Begin | None = None) -> Future[Claim]:
-        """Start a run, or find the one that this request id has started. It happens whether or not anybody waits for it.
+        """Start a run, or find the one that this request id has started, whether or not anybody waits for the future.
 
-        In this order, in one transaction: a known request id gives its run (`created` False) or raises RequestIdReused (of a
-        start that is not repeatable the id is new for certain); AgentNotFound, ConversationNotFound (also for a conversation
-        of another agent); for a start that answers waiting calls, `approvals.settle` on the conversation's open batch, which
-        may give an earlier run; `admit`; then, for another start while a batch is open, by the spec's policy: REJECT raises
-        ApprovalPending{run_id, tool_call_ids}, ENQUEUE stores the run as QUEUED, INTERRUPT denies the calls and starts; then,
-        if the conversation has an active run (or, unless the start is an answer, any open one), by the policy: REJECT raises
-        ConversationBusy, ENQUEUE and INTERRUPT store the run as QUEUED without a lease (QueueFull beyond MAX_QUEUED_RUNS),
-        INTERRUPT also that the active run is to end; otherwise the run, its input messages and its opening events (number 1
-        on) are stored and the claim has a lease. A refused start stores nothing.
+        In one transaction, in this order:
 
-        An answer that leaves calls open ends in the same transaction: `run_started`, `approval_request` with those calls,
-        `run_finished` INTERRUPTED; it waits from then on in place of the run that it resumed. An answer's spec is completed
-        from that run's, as RunSpec says.
+        1. A known request id gives its run (`created` False), or raises RequestIdReused for another payload. The id of a start
+           that is not repeatable is new for certain.
+        2. AgentNotFound; ConversationNotFound, also for a conversation of another agent.
+        3. A start that answers waiting calls: `approvals.settle` on the conversation's open batch, which may give an earlier
+           run. The answer's spec is completed from the run that waits, as RunSpec says.
+        4. `admit` builds the run, or refuses it.
+        5. Any other start while a batch is open, by the spec's policy: REJECT raises ApprovalPending{run_id, tool_call_ids},
+           ENQUEUE stores the run as QUEUED, INTERRUPT denies the calls and goes on.
+        6. If the conversation has an active run (or, unless the start is an answer, any open one), by the policy: REJECT
+           raises ConversationBusy; ENQUEUE and INTERRUPT store the run as QUEUED, without a lease, or raise QueueFull beyond
+           MAX_QUEUED_RUNS; INTERRUPT also stores that the active run is to end.
+        7. Otherwise the run, its input messages and its opening events, from number 1 on, are stored; the claim has a lease.
 
-        `begin` is given a claim that has a lease, on the event loop, before the future completes. It may be on its way into
-        the store then: what is appended meanwhile is stored behind it. If it could not be stored after all, the future raises,
-        and nothing of its lease is.
+        A refused start stores nothing. An answer that leaves calls open ends in the same transaction: `run_started`,
+        `approval_request` with those calls, `run_finished` INTERRUPTED. From then on it waits in place of the run that it
+        resumed.
+
+        `begin` is given a claim with a lease, on the event loop, before the future completes. The claim may still be on its
+        way into the store: what is appended meanwhile is stored behind it. If it cannot be stored after all, the future
+        raises, and nothing that was appended under its lease is stored.
         """
         ...
 
     def append(self, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
         """Store events, and the state that they and the changes mean, in one transaction.
 
-        Numbers follow the order of the calls; one that is not awaited is still stored, before later ones of the run.
-        The state that events mean: MessageCompleted puts the message into the conversation; ContextCompacted puts its summary
-        there, in place of what it dropped from the context; RunFinished stores the run as it carries it, opens the batch of
-        its pending actions and ends the lease. The pending actions of a run that is being cancelled are denied in the same
-        transaction, as `request_cancel` does it, unless an INTERRUPT start that is queued will. The future completes when all
-        is durable. It raises LeaseLost for a lease that was taken over or has ended, CancelRequested if a tool would start in
-        a run that is being cancelled, ConcurrentChange for an EditBlock that came too late (nothing of the call is stored
-        then), StoreUnavailable if the store failed (nothing more of this lease is stored then).
+        Events are numbered in the order of the calls. A call that is not awaited is still stored, before later ones of the
+        run.
+
+        MessageCompleted puts the message into the conversation. ContextCompacted puts its summary there, in place of what it
+        dropped from the context. RunFinished stores the run that it carries, opens the batch of its pending actions and ends
+        the lease; the pending actions of a run that is being cancelled are denied in the same transaction, as `request_cancel`
+        does it, unless a queued INTERRUPT start will do so.
+
+        The future completes when everything is durable. It raises LeaseLost for a lease that was taken over or has ended,
+        CancelRequested if a tool would start in a run that is being cancelled, ConcurrentChange for an EditBlock that came too
+        late; nothing of the call is stored then. After StoreUnavailable nothing more of this lease is stored.
         """
         ...
 
     def request_cancel(self, run_id: RunId) -> Future[Claim]:
-        """Store that the run is to end, and return it. A queued run ends at once (`run_finished` is its only event).
+        """Store that the run is to end, and return it. Raises RunNotFound.
 
-        The calls that interrupted a run and still wait are denied, in a run of the server's own that ends CANCELLED, also if
-        the run of a partial answer waits for them in its place; so are those that a queued INTERRUPT start would have denied,
-        unless another one will. Changes nothing on another finished run.
-        Raises RunNotFound.
+        A queued run ends at once, with `run_finished` as its only event; if it was an INTERRUPT start that would have denied
+        waiting calls, they are denied now, unless another such start will do so. Of an interrupted run the calls that still
+        wait are denied, in a run of the server's own that ends CANCELLED, also if the run of a partial answer waits for them
+        in its place. Any other finished run stays as it is.
         """
         ...
 
@@ -187,16 +196,16 @@ class Leases(Protocol):
     async def take_over(self, now: datetime, working_on: Collection[RunId] = ()) -> tuple[Claim, ...]:
         """Return the RUNNING runs whose lease had run out at `now`, each with a lease of the next attempt.
 
-        Those that the caller is `working_on` are left as they are: it stood still for a while and renews too late.
-        One that answers waiting calls comes with its batch again, whether or not all of those have returned.
+        Those that the caller is `working_on` are left alone: it stood still for a while and renews them too late.
+        A run that answers waiting calls comes with its batch again, whether or not all of the calls have returned.
         """
         ...
 
     async def start_next(self, conversation_id: ConversationId) -> Claim | None:
         """Start the conversation's next queued run: its input enters the conversation and `run_started` is stored.
 
-        INTERRUPT starts come first, then in order of acceptance. None while a run is active or when nothing waits; while calls
-        wait for answers, only an INTERRUPT start, which denies them.
+        INTERRUPT starts come first, then the others, each in order of acceptance. While calls wait for answers only an
+        INTERRUPT start begins, which denies them. Returns None while a run is active, and when no run can begin.
         """
         ...
 
@@ -212,9 +221,9 @@ class Leases(Protocol):
         ...
 
     async def renew(self, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
-        """Extend leases to `until`; return those that were lost, to another attempt or with the store.
+        """Extend leases to `until`; return those that were lost, to another attempt or because the store failed.
 
-        One whose run has ended under it is not: it is of no more use, but nobody else has the run.
-        Something is written in any case: where a store takes no writes this raises StoreUnavailable, also without any lease.
+        A lease whose run has ended is not lost: nobody else has the run. Something is written even without any lease, so that
+        this raises StoreUnavailable whenever the store takes no writes.
         """
         ...

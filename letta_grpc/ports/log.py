@@ -21,7 +21,7 @@ class LogPage:
 
 
 class EventLog(Protocol):
-    """Gives the stored events of any run, to any number of readers. A slow reader costs the writer nothing."""
+    """The stored events of all runs, for any number of readers. A slow reader costs the writer nothing."""
 
     async def read(self, run_id: RunId, after: int, max_bytes: int) -> LogPage:
         """Return what is stored after a number, without waiting: at most `max_bytes`, but at least one event if there is any.
@@ -32,12 +32,12 @@ class EventLog(Protocol):
         ...
 
     async def wait(self, run_id: RunId, after: int) -> None:
-        """Return once there is more after this number, or the run has ended. Raises StoreUnavailable if the writer failed."""
+        """Return once there is an event after this number, or the run has ended. Raises StoreUnavailable."""
         ...
 
     async def trim(self, ended_before: datetime) -> int:
-        """Drop the events of runs that ended before this time and wait for nothing; return of how many.
+        """Drop the events of runs that ended before this time and wait for no answers; return how many runs those were.
 
-        Runs and messages stay.
+        The runs themselves and their messages stay.
         """
         ...

@@ -10,10 +10,10 @@ class ChatModel(Protocol):
     """A model behind some provider."""
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[ModelChunk], None]:
-        """Ask the model; yield what came in each read, merged: neighbours of one kind are one chunk.
+        """Ask the model; yield the chunks of each read from the provider, neighbours of one kind merged into one.
 
-        The last batch ends with ModelFinished, after which there is nothing. Raises a ModelFailure otherwise. Closing the
-        generator ends the call at the provider at once.
+        The last chunk is ModelFinished; an answer that does not come that far raises a ModelFailure. Closing the generator
+        ends the call at the provider at once.
         """
         ...
 
@@ -22,7 +22,7 @@ class Models(Protocol):
     """All models, by handle."""
 
     def resolve(self, handle: str) -> tuple[ChatModel, str]:
-        """Return the model and the provider's own name of it. Pure and quick. Raises ModelUnknown."""
+        """Return a model, and the name that its provider knows it by. Pure and quick. Raises ModelUnknown."""
         ...
 
     def context_window(self, handle: str) -> int | None:
@@ -30,9 +30,12 @@ class Models(Protocol):
         ...
 
     async def list(self, provider: str | None) -> tuple[tuple[ModelInfo, ...], tuple[str, ...]]:
-        """Return all models by handle, and the providers that did not answer."""
+        """Return all models, or one provider's, sorted by handle, and the names of the providers that did not answer.
+
+        Raises InvalidRequest for a provider that is not configured.
+        """
         ...
 
     def providers(self) -> tuple[ProviderInfo, ...]:
-        """Return the configured providers by name."""
+        """Return the configured providers, sorted by name."""
         ...

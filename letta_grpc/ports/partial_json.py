@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-# A key and what came to its value: more text.
+# A key, and the text that was added to its value.
 Addition = tuple[str, str]
 
 
@@ -24,7 +24,7 @@ class PartialStrings(Protocol):
 
 
 class PartialJson(Protocol):
-    """Makes readers."""
+    """Makes readers of JSON that is still being written."""
 
     def strings(self, keys: Sequence[str]) -> PartialStrings:
         """Return a reader of these members of one object."""

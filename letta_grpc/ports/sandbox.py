@@ -28,7 +28,7 @@ class Sandbox(Protocol):
     async def describe(self, code: str, *, name: str = "", parameters: str = "") -> ToolSignature:
         """Return the signature of the function of this name, or else of the last public one, derived inside the sandbox.
 
-        `parameters` is a JSON Schema that stands in place of the hints, which then need not say one. Raises
+        `parameters`, a JSON Schema, takes the place of what the annotations say, which may then be missing. Raises
         ToolSourceInvalid, ToolSandboxUnavailable.
         """
         ...
@@ -38,6 +38,6 @@ class Sandbox(Protocol):
 
         Whatever the tool does is a result with status ERROR, never raised: an exception, a hard exit, a limit passed, a
         timeout. So is a sandbox that is not available (TOOL_SANDBOX_UNAVAILABLE in the text). When the caller is
-        cancelled, the tool's whole process tree is dead before the cancellation goes on.
+        cancelled, the tool's whole process tree is dead before the CancelledError is raised.
         """
         ...

@@ -1,7 +1,7 @@
 """Searching. The contracts: `letta_grpc.testing.stores`; `letta_grpc.domain.words` says what a word is.
 
-By words: all words of a query must be there, each as the beginning of a word at least; what has them more densely comes first,
-the newer of two alike before the older. A query without words finds all, newest first; one of nothing but signs finds nothing.
+A search by words finds what has all words of the query, each at least as the beginning of a word. What has them more densely
+comes first, of two alike the newer. An empty query finds everything, newest first; one of nothing but signs finds nothing.
 """
 
 from collections.abc import Sequence
@@ -37,15 +37,15 @@ class FoundMessage:
 
 
 class MessageSearch(Protocol):
-    """Messages by their words: those that were said in text, also those that no context has any more."""
+    """Finds messages by the words of their text, also those that have left their context."""
 
     async def search(self, query: MessageQuery) -> tuple[FoundMessage, ...]:
-        """Return what fits best, best first."""
+        """Return the messages that fit best, best first."""
         ...
 
 
 class PassageSearch(Protocol):
-    """Archival notes by what they say."""
+    """Finds archival notes by their words."""
 
     async def search(self, agent_id: AgentId, query: str, tags: Sequence[str], limit: int) -> tuple[Passage, ...]:
         """Return the notes with all these tags, case ignored, that fit best, best first."""
@@ -53,7 +53,7 @@ class PassageSearch(Protocol):
 
 
 class PassageVectors(Protocol):
-    """What notes mean, as vectors of one embedding model: those of another one count for nothing."""
+    """What notes mean, as vectors. Those of one embedding model are never compared with those of another."""
 
     async def missing(self, agent_id: AgentId | None, model: str, limit: int) -> tuple[Passage, ...]:
         """Return the oldest notes without a vector of this model, of one agent or of all."""

@@ -11,5 +11,5 @@ class Shapes(Protocol):
         ...
 
     async def fault_of_answer(self, schema: str, answer: str) -> str | None:
-        """Return why a text is not JSON of the shape that a faultless schema says, as a model is told it; None if it is."""
+        """Return why an answer is not JSON that fits a faultless schema, in words for the model; None if it is."""
         ...

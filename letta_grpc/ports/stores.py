@@ -24,7 +24,7 @@ class AgentStore(Protocol):
     async def create(self, agent: Agent, conversation: Conversation) -> Agent:
         """Store an agent with its default conversation, and its memory blocks: those that are not stored yet are made.
 
-        A block id that is stored already attaches that block (its stored value wins). What `check_block_limits` raises.
+        A block whose id is stored already is attached as it is stored. Raises what `check_block_limits` raises.
         """
         ...
 
@@ -47,8 +47,8 @@ class AgentStore(Protocol):
     async def delete(self, agent_id: AgentId) -> None:
         """Remove an agent with conversations, messages, runs, events and notes. Raises AgentNotFound, ResourceInUse.
 
-        It may take its time, while others write, and goes on should the caller leave, or the server end. Nobody finds the
-        agent any more as soon as it has begun.
+        From the first moment nobody finds the agent any more. The rest may take a while, in steps between which others write;
+        it goes on if the caller leaves, and after a restart of the server.
         """
         ...
 
@@ -109,10 +109,11 @@ class BlockStore(Protocol):
         update_time: datetime,
         expected_version: int | None = None,
     ) -> Block:
-        """Set the named fields and raise the version. If another version than this one stands there: ConcurrentChange.
+        """Set the named fields and raise the version by one.
 
-        The value must fit the limit as both will be: otherwise InvalidRequest. A new label that another block of one of
-        its agents has: NameTaken. A higher limit than an agent may hold: InvalidRequest. Raises BlockNotFound.
+        Raises BlockNotFound; ConcurrentChange if the stored version is not the expected one; InvalidRequest if the value would
+        not fit the limit, as both will be, or an agent may not hold so high a limit; NameTaken if another block of one of its
+        agents has the new label.
         """
         ...
 
@@ -157,11 +158,11 @@ class HistoryStore(Protocol):
     """The messages of conversations."""
 
     async def load(self, conversation_id: ConversationId) -> AgentContext:
-        """Return what the next context is built from, in one consistent read. Raises ConversationNotFound."""
+        """Return what the next context is built from, from one consistent read. Raises ConversationNotFound."""
         ...
 
     async def whole(self, conversation_id: ConversationId) -> WholeThread:
-        """Return all that is stored of a conversation, in one consistent read. Raises ConversationNotFound."""
+        """Return all that is stored of a conversation, from one consistent read. Raises ConversationNotFound."""
         ...
 
     async def list(self, conversation_id: ConversationId, page: PageRequest) -> Page[Message]:
@@ -234,7 +235,7 @@ class RunStore(Protocol):
         ...
 
     async def find_started(self, request_id: str) -> RunId | None:
-        """Return the run that a request id has started."""
+        """Return the run that a request id has started, None if it has started none."""
         ...
 
     async def list(self, page: PageRequest, where: RunFilter) -> Page[Run]:
@@ -242,9 +243,9 @@ class RunStore(Protocol):
         ...
 
     async def last_turns(self, agent_id: AgentId, limit: int) -> tuple[int, tuple[Run, ...]]:
-        """Return how many turns of an agent have COMPLETED, background work aside, and the last of them, newest end first.
+        """Return how many turns of an agent have COMPLETED, and the `limit` that ended last, the newest first.
 
-        A copied conversation's run is none.
+        Background work does not count, nor does the run that holds a copied conversation.
         """
         ...
 

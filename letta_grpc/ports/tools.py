@@ -27,7 +27,7 @@ class ToolContext:
 class ToolResult:
     """What a tool gave. Its `changes` are stored together with its return, or not at all.
 
-    `content` are parts that text alone cannot say.
+    `content` is set where text alone cannot say it, as for pictures.
     """
 
     status: ToolReturnStatus
@@ -61,9 +61,9 @@ class Tools(Protocol):
     async def run(self, call: ToolCall, context: ToolContext, output: Output) -> ToolResult:
         """Run a tool, and give what it writes meanwhile to `output`.
 
-        Whatever is wrong with the call or happens in the tool is a result with status ERROR, never raised. A result with
-        changes can be asked for again: the tool itself has changed nothing. A cancelled call has stopped for good when the
-        cancellation goes on.
+        Whatever is wrong with the call or happens in the tool is a result with status ERROR, never raised. A tool whose result
+        has `changes` has changed nothing itself, so that it can be run again. When the call is cancelled, the tool has stopped
+        for good before the CancelledError is raised.
         """
         ...
 

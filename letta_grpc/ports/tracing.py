@@ -28,22 +28,22 @@ class Span(Protocol):
 
 
 class Tracing(Protocol):
-    """Opens spans; each nests in the one that is open in the same task. A run's hangs on the caller's trace."""
+    """Opens spans, each inside the one that is open in the same task. A run's span belongs to its caller's trace."""
 
     def run(self, run: Run, traceparent: str | None) -> AbstractContextManager[Span]:
-        """Span a run from the moment it is worked on. `run` as it starts."""
+        """Open the span of a run, given as it starts, for as long as it is worked on."""
         ...
 
     def step(self, run_id: RunId, index: int) -> AbstractContextManager[Span]:
-        """Span one step."""
+        """Open the span of one step."""
         ...
 
     def model_call(self, handle: str, request: ModelRequest) -> AbstractContextManager[Span]:
-        """Span one call of a model."""
+        """Open the span of one call of a model."""
         ...
 
     def tool_call(self, call: ToolCall) -> AbstractContextManager[Span]:
-        """Span one execution of a tool."""
+        """Open the span of one execution of a tool."""
         ...
 
     def headers(self) -> Mapping[str, str]:
