@@ -127,7 +127,7 @@ Global___GetAgentResponse: _TypeAlias = GetAgentResponse  # noqa: Y015
 
 @_typing.final
 class ListAgentsRequest(_message.Message):
-    """Filters, each narrowing the list; unset ones do not."""
+    """Filters, each of which narrows the list if it is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -146,8 +146,8 @@ class ListAgentsRequest(_message.Message):
     descending: _builtins.bool
     """Newest first."""
     after_id: _builtins.str
-    """Begin after the agent with this id, in the order asked for; with an id that is not in the list it is empty. A
-    `page_token` goes before it.
+    """Begin after the agent with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    `page_token`.
     """
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -420,7 +420,7 @@ Global___UpdateMemoryBlockResponse: _TypeAlias = UpdateMemoryBlockResponse  # no
 
 @_typing.final
 class ListMessagesRequest(_message.Message):
-    """Names a conversation, or all, and a part of what was said there."""
+    """Names one conversation of an agent, or all of them, and a page of their messages."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -443,8 +443,8 @@ class ListMessagesRequest(_message.Message):
     descending: _builtins.bool
     """Newest first."""
     after_id: _builtins.str
-    """Begin after the message with this id, in the order asked for; with an id that is not in the list it is empty. A
-    `page_token` goes before it.
+    """Begin after the message with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    `page_token`.
     """
     def __init__(
         self,
@@ -617,8 +617,8 @@ class GetContextRequest(_message.Message):
     """The conversation; empty or `default` means the agent's default one."""
     @_builtins.property
     def read_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of the context are returned. Empty, or `*`: all of them. What does not fit into a response, as messages with many
-        pictures, is MESSAGE_TOO_LARGE: name the others, as in `system,parts`.
+        """Which fields of the context are returned. Empty, or `*`: all of them. A context that does not fit into a response, as one with
+        many pictures, is MESSAGE_TOO_LARGE: leave `messages` out, as in `system,parts`.
         """
 
     def __init__(
@@ -763,7 +763,7 @@ Global___ResetMessagesResponse: _TypeAlias = ResetMessagesResponse  # noqa: Y015
 
 @_typing.final
 class CompactAgentRequest(_message.Message):
-    """A wish to have a conversation compacted."""
+    """Names a conversation to compact."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -878,8 +878,8 @@ class CaptureMessagesRequest(_message.Message):
     CAPTURE_KEY_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """The agent that shall remember it. Empty: the capture agent of the key, named `claude-code-<key>` and tagged `claude-code`,
-    made on first use.
+    """The agent that is to remember it. Empty: the capture agent of `capture_key`, named `claude-code-<key>` and tagged
+    `claude-code`, made on first use.
     """
     conversation_id: _builtins.str
     """The conversation; empty or `default` means the agent's default one."""
@@ -890,8 +890,8 @@ class CaptureMessagesRequest(_message.Message):
     model: _builtins.str
     """The model that answered, by whatever name; kept with its message. At most 256 characters."""
     capture_key: _builtins.str
-    """Whose capture agent is meant, without an agent id. At most 64 letters, digits, `_` and `-`; default: a short name for the
-    holder of the API key, or `default` without one.
+    """Which capture agent is meant, where there is no `agent_id`. At most 64 letters, digits, `_` and `-`; default: a short name
+    for the holder of the API key, or `default` without a key.
     """
     @_builtins.property
     def user_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -146,7 +146,7 @@ class AgentServiceServicer:
 
     def DeleteAgent(self, request, context):
         """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
-        Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+        A long history takes a while; the agent is gone from the first moment, and the rest is removed even if the caller leaves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,38 +174,40 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SearchMessages(self, request, context):
-        """Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
-        fits best comes first.
+        """Finds messages by their words, the best first: in one conversation of an agent, in all of its conversations, or with all
+        agents. Messages that have left the context are found too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResetMessages(self, request, context):
-        """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
-        answers: RESOURCE_IN_USE.
+        """Empties a conversation, its context included; runs and memory stay. While a run is at work in it, or calls wait for answers:
+        RESOURCE_IN_USE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CompactAgent(self, request, context):
-        """As CompactConversation, for an agent's default conversation too.
+        """As CompactConversation, by agent: for its default conversation too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CaptureMessages(self, request, context):
-        """Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
-        conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+        """Puts a turn that happened elsewhere into a conversation, so that the agent remembers it: a run of kind CAPTURE, which asks no
+        model and waits behind the conversation's other runs. The turn is stored when this returns; the assistant's message comes
+        into the conversation with the end of the run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportAgent(self, request, context):
-        """Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out.
+        """Returns an agent with all that is its own, as a file. One that does not fit into a response is MESSAGE_TOO_LARGE: leave the
+        messages or the archive out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,7 @@ class AgentServiceStub:
     """Changes the fields that the mask names. A run at work keeps what it started with."""
     DeleteAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteAgentRequest, _agent_service_pb2.DeleteAgentResponse]
     """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
-    Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+    A long history takes a while; the agent is gone from the first moment, and the rest is removed even if the caller leaves.
     """
     GetMemoryBlock: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetMemoryBlockRequest, _agent_service_pb2.GetMemoryBlockResponse]
     """Returns the block that the agent has under a label."""
@@ -52,21 +52,24 @@ class AgentServiceStub:
     ListMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]
     """Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`."""
     SearchMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.SearchMessagesRequest, _agent_service_pb2.SearchMessagesResponse]
-    """Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
-    fits best comes first.
+    """Finds messages by their words, the best first: in one conversation of an agent, in all of its conversations, or with all
+    agents. Messages that have left the context are found too.
     """
     ResetMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ResetMessagesRequest, _agent_service_pb2.ResetMessagesResponse]
-    """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
-    answers: RESOURCE_IN_USE.
+    """Empties a conversation, its context included; runs and memory stay. While a run is at work in it, or calls wait for answers:
+    RESOURCE_IN_USE.
     """
     CompactAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CompactAgentRequest, _agent_service_pb2.CompactAgentResponse]
-    """As CompactConversation, for an agent's default conversation too."""
+    """As CompactConversation, by agent: for its default conversation too."""
     CaptureMessages: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CaptureMessagesRequest, _agent_service_pb2.CaptureMessagesResponse]
-    """Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
-    conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+    """Puts a turn that happened elsewhere into a conversation, so that the agent remembers it: a run of kind CAPTURE, which asks no
+    model and waits behind the conversation's other runs. The turn is stored when this returns; the assistant's message comes
+    into the conversation with the end of the run.
     """
     ExportAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ExportAgentRequest, _agent_service_pb2.ExportAgentResponse]
-    """Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out."""
+    """Returns an agent with all that is its own, as a file. One that does not fit into a response is MESSAGE_TOO_LARGE: leave the
+    messages or the archive out.
+    """
     ImportAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.ImportAgentRequest, _agent_service_pb2.ImportAgentResponse]
     """Makes an agent from a file, all of it or nothing. All ids are new, but for those of tool calls. Runs and their events are not
     in a file: each conversation's messages belong to one run of kind CAPTURE, whose events are gone. Calls that waited for
@@ -90,7 +93,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Changes the fields that the mask names. A run at work keeps what it started with."""
     DeleteAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeleteAgentRequest, _agent_service_pb2.DeleteAgentResponse]  # type: ignore[assignment]
     """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
-    Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+    A long history takes a while; the agent is gone from the first moment, and the rest is removed even if the caller leaves.
     """
     GetMemoryBlock: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetMemoryBlockRequest, _agent_service_pb2.GetMemoryBlockResponse]  # type: ignore[assignment]
     """Returns the block that the agent has under a label."""
@@ -99,21 +102,24 @@ class AgentServiceAsyncStub(AgentServiceStub):
     ListMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListMessagesRequest, _agent_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`."""
     SearchMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.SearchMessagesRequest, _agent_service_pb2.SearchMessagesResponse]  # type: ignore[assignment]
-    """Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
-    fits best comes first.
+    """Finds messages by their words, the best first: in one conversation of an agent, in all of its conversations, or with all
+    agents. Messages that have left the context are found too.
     """
     ResetMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ResetMessagesRequest, _agent_service_pb2.ResetMessagesResponse]  # type: ignore[assignment]
-    """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
-    answers: RESOURCE_IN_USE.
+    """Empties a conversation, its context included; runs and memory stay. While a run is at work in it, or calls wait for answers:
+    RESOURCE_IN_USE.
     """
     CompactAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CompactAgentRequest, _agent_service_pb2.CompactAgentResponse]  # type: ignore[assignment]
-    """As CompactConversation, for an agent's default conversation too."""
+    """As CompactConversation, by agent: for its default conversation too."""
     CaptureMessages: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CaptureMessagesRequest, _agent_service_pb2.CaptureMessagesResponse]  # type: ignore[assignment]
-    """Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
-    conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+    """Puts a turn that happened elsewhere into a conversation, so that the agent remembers it: a run of kind CAPTURE, which asks no
+    model and waits behind the conversation's other runs. The turn is stored when this returns; the assistant's message comes
+    into the conversation with the end of the run.
     """
     ExportAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ExportAgentRequest, _agent_service_pb2.ExportAgentResponse]  # type: ignore[assignment]
-    """Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out."""
+    """Returns an agent with all that is its own, as a file. One that does not fit into a response is MESSAGE_TOO_LARGE: leave the
+    messages or the archive out.
+    """
     ImportAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ImportAgentRequest, _agent_service_pb2.ImportAgentResponse]  # type: ignore[assignment]
     """Makes an agent from a file, all of it or nothing. All ids are new, but for those of tool calls. Runs and their events are not
     in a file: each conversation's messages belong to one run of kind CAPTURE, whose events are gone. Calls that waited for
@@ -164,7 +170,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.DeleteAgentResponse, _abc.Awaitable[_agent_service_pb2.DeleteAgentResponse]]:
         """Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
-        Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+        A long history takes a while; the agent is gone from the first moment, and the rest is removed even if the caller leaves.
         """
 
     @_abc_1.abstractmethod
@@ -197,8 +203,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.SearchMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.SearchMessagesResponse, _abc.Awaitable[_agent_service_pb2.SearchMessagesResponse]]:
-        """Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
-        fits best comes first.
+        """Finds messages by their words, the best first: in one conversation of an agent, in all of its conversations, or with all
+        agents. Messages that have left the context are found too.
         """
 
     @_abc_1.abstractmethod
@@ -207,8 +213,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.ResetMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ResetMessagesResponse, _abc.Awaitable[_agent_service_pb2.ResetMessagesResponse]]:
-        """Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
-        answers: RESOURCE_IN_USE.
+        """Empties a conversation, its context included; runs and memory stay. While a run is at work in it, or calls wait for answers:
+        RESOURCE_IN_USE.
         """
 
     @_abc_1.abstractmethod
@@ -217,7 +223,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.CompactAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.CompactAgentResponse, _abc.Awaitable[_agent_service_pb2.CompactAgentResponse]]:
-        """As CompactConversation, for an agent's default conversation too."""
+        """As CompactConversation, by agent: for its default conversation too."""
 
     @_abc_1.abstractmethod
     def CaptureMessages(
@@ -225,8 +231,9 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.CaptureMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.CaptureMessagesResponse, _abc.Awaitable[_agent_service_pb2.CaptureMessagesResponse]]:
-        """Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
-        conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+        """Puts a turn that happened elsewhere into a conversation, so that the agent remembers it: a run of kind CAPTURE, which asks no
+        model and waits behind the conversation's other runs. The turn is stored when this returns; the assistant's message comes
+        into the conversation with the end of the run.
         """
 
     @_abc_1.abstractmethod
@@ -235,7 +242,9 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.ExportAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_service_pb2.ExportAgentResponse, _abc.Awaitable[_agent_service_pb2.ExportAgentResponse]]:
-        """Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out."""
+        """Returns an agent with all that is its own, as a file. One that does not fit into a response is MESSAGE_TOO_LARGE: leave the
+        messages or the archive out.
+        """
 
     @_abc_1.abstractmethod
     def ImportAgent(

@@ -110,7 +110,7 @@ class RunFirstRule(_message.Message):
 
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     arguments: _builtins.str
-    """JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all.
+    """JSON text of an object: these arguments replace what the model writes under the same names. Absent: it writes all.
     At most 64 KiB.
     """
     def __init__(
@@ -196,7 +196,7 @@ class ConstrainChildRule(_message.Message):
 
     @_builtins.property
     def arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """JSON text of an object by tool, at most 64 KiB: these arguments stand over what the model writes under their names."""
+        """JSON text of an object by tool, at most 64 KiB: these arguments replace what the model writes under the same names."""
 
     def __init__(
         self,
@@ -271,7 +271,7 @@ class ConditionalRule(_message.Message):
     """After a return that no entry fits no tool may be called, whatever the default."""
     @_builtins.property
     def next_by_output(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The next tool by the text that this one returned; truth values and numbers fit in any spelling. At least one entry."""
+        """The next tool by the text that this one returned; of truth values and numbers any spelling will do. At least one entry."""
 
     def __init__(
         self,
@@ -292,13 +292,13 @@ Global___ConditionalRule: _TypeAlias = ConditionalRule  # noqa: Y015
 
 @_typing.final
 class MaxCountRule(_message.Message):
-    """In one turn this tool may be called at most so often."""
+    """In one turn this tool may be called a limited number of times."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LIMIT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
-    """At least 1."""
+    """How many times. At least 1."""
     def __init__(
         self,
         *,
@@ -429,14 +429,14 @@ Global___ToolRule: _TypeAlias = ToolRule  # noqa: Y015
 
 @_typing.final
 class Sleeptime(_message.Message):
-    """Agents that work on shared memory in the background."""
+    """Agents that work in the background on memory that they share with this one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AGENT_IDS_FIELD_NUMBER: _builtins.int
     EVERY_TURNS_FIELD_NUMBER: _builtins.int
     every_turns: _builtins.int
-    """After every so many turns. 1 to 1000; default 5."""
+    """After how many turns they are told. 1 to 1000; default 5."""
     @_builtins.property
     def agent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Agents that are told what was said. At most 16."""
@@ -598,7 +598,9 @@ class Agent(_message.Message):
 
     @_builtins.property
     def tool_approvals(self) -> _containers.ScalarMap[_builtins.str, _builtins.bool]:
-        """Whether calls of a tool wait for approval, by its name; of others the tool itself says so. At most 64."""
+        """Whether calls of a tool wait for approval, by the tool's name. For a tool that is not named here its own
+        `requires_approval` holds. At most 64.
+        """
 
     @_builtins.property
     def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

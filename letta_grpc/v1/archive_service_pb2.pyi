@@ -176,8 +176,8 @@ class ListPassagesRequest(_message.Message):
     descending: _builtins.bool
     """Newest first."""
     after_id: _builtins.str
-    """Begin after the note with this id, in the order asked for; with an id that is not in the list it is empty. A
-    `page_token` goes before it.
+    """Begin after the note with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    `page_token`.
     """
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -117,7 +117,7 @@ Global___GetBlockResponse: _TypeAlias = GetBlockResponse  # noqa: Y015
 
 @_typing.final
 class ListBlocksRequest(_message.Message):
-    """Filters, each narrowing the list; unset ones do not."""
+    """Filters, each of which narrows the list if it is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -139,8 +139,8 @@ class ListBlocksRequest(_message.Message):
     descending: _builtins.bool
     """Newest first."""
     after_id: _builtins.str
-    """Begin after the block with this id, in the order asked for; with an id that is not in the list it is empty. A
-    `page_token` goes before it.
+    """Begin after the block with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    `page_token`.
     """
     unattached: _builtins.bool
     """Only blocks that no agent has, as those of deleted agents. Not together with `agent_id`."""

@@ -58,15 +58,15 @@ class Block(_message.Message):
     id: _builtins.str
     """`block-<uuid4>`."""
     label: _builtins.str
-    """The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL a slash of it
-    is `%2F`.
+    """The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL its slashes
+    are written `%2F`.
     """
     value: _builtins.str
     """The text. At most `limit` characters."""
     description: _builtins.str
     """Tells the agent what the block is for. At most 4096 characters."""
     limit: _builtins.int
-    """How many characters the text may have. 1 to 100000; default 20000. Of all blocks of one agent together: at most 500000."""
+    """How many characters the text may have. 1 to 100000; default 20000. All blocks of one agent together: at most 500000."""
     read_only: _builtins.bool
     """Agents cannot edit it; the API can."""
     version: _builtins.int

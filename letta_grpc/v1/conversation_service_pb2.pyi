@@ -139,8 +139,8 @@ class ListConversationsRequest(_message.Message):
     descending: _builtins.bool
     """Newest first."""
     after_id: _builtins.str
-    """Begin after the conversation with this id, in the order asked for; with an id that is not in the list it is empty. A
-    `page_token` goes before it.
+    """Begin after the conversation with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    `page_token`.
     """
     def __init__(
         self,
@@ -296,7 +296,7 @@ class ForkConversationRequest(_message.Message):
     conversation_id: _builtins.str
     """The conversation."""
     title: _builtins.str
-    """Of the new conversation. At most 256 characters. Empty: the title of the one that is copied."""
+    """The title of the new conversation. At most 256 characters. Empty: that of the one that is copied."""
     up_to_message_id: _builtins.str
     """The last message that is copied: one of the conversation's. If that is before the newest summary, everything that is copied
     is in the context again. Empty: all messages.
@@ -342,7 +342,7 @@ Global___ForkConversationResponse: _TypeAlias = ForkConversationResponse  # noqa
 
 @_typing.final
 class CompactConversationRequest(_message.Message):
-    """A wish to have a conversation compacted."""
+    """Names a conversation to compact."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -106,7 +106,7 @@ class ConversationServiceServicer:
 
     def DeleteConversation(self, request, context):
         """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
-        Of a long history that takes its time, as with an agent.
+        A long history takes a while, as with DeleteAgent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +114,7 @@ class ConversationServiceServicer:
 
     def ForkConversation(self, request, context):
         """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
-        work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+        work in it. The copied messages have new ids and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
         Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
         conversations from then on changes nothing in the other.
         """

@@ -43,11 +43,11 @@ class ConversationServiceStub:
     """Changes the fields that the mask names."""
     DeleteConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]
     """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
-    Of a long history that takes its time, as with an agent.
+    A long history takes a while, as with DeleteAgent.
     """
     ForkConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]
     """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
-    work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+    work in it. The copied messages have new ids and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
     Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
     conversations from then on changes nothing in the other.
     """
@@ -71,11 +71,11 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """Changes the fields that the mask names."""
     DeleteConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]  # type: ignore[assignment]
     """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
-    Of a long history that takes its time, as with an agent.
+    A long history takes a while, as with DeleteAgent.
     """
     ForkConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]  # type: ignore[assignment]
     """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
-    work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+    work in it. The copied messages have new ids and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
     Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
     conversations from then on changes nothing in the other.
     """
@@ -126,7 +126,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.DeleteConversationResponse, _abc.Awaitable[_conversation_service_pb2.DeleteConversationResponse]]:
         """Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
-        Of a long history that takes its time, as with an agent.
+        A long history takes a while, as with DeleteAgent.
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +136,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.ForkConversationResponse, _abc.Awaitable[_conversation_service_pb2.ForkConversationResponse]]:
         """Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
-        work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+        work in it. The copied messages have new ids and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
         Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
         conversations from then on changes nothing in the other.
         """

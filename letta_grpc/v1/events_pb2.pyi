@@ -263,7 +263,7 @@ class ReasoningDelta(_message.Message):
     message_id: _builtins.str
     """The message that it continues."""
     text: _builtins.str
-    """The text to append; empty beside the others."""
+    """The text to append; empty if another field is set."""
     signature: _builtins.str
     """The provider's proof of the part so far, all of it. What follows is another part."""
     redacted_reasoning: _builtins.str
@@ -680,7 +680,7 @@ class RunEvent(_message.Message):
 
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat:
-        """Nothing new."""
+        """The stream is alive."""
 
     @_builtins.property
     def run_started(self) -> Global___RunStarted:
@@ -736,7 +736,7 @@ class RunEvent(_message.Message):
 
     @_builtins.property
     def custom(self) -> Global___Custom:
-        """The caller knows."""
+        """Something that only the caller understands."""
 
     def __init__(
         self,

@@ -138,8 +138,8 @@ Global___ContentPart: _TypeAlias = ContentPart  # noqa: Y015
 
 @_typing.final
 class Image(_message.Message):
-    """A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. To a model that takes none of
-    tools, or of the system, it is shown as a user's, behind their message.
+    """A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. Where a model takes no
+    pictures from tools or from the system, they are shown to it as a user's, behind the message that they belong to.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -155,7 +155,7 @@ class Image(_message.Message):
     data: _builtins.bytes
     """The bytes."""
     media_type: _builtins.str
-    """`image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; of a url it is what its server says."""
+    """`image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; with a url it is what the fetched bytes say."""
     def __init__(
         self,
         *,

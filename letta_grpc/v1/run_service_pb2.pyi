@@ -38,9 +38,11 @@ class StreamOptions(_message.Message):
     omit_deltas: _builtins.bool
     """Leaves out text, reasoning and tool call deltas."""
     min_chunk_chars: _builtins.int
-    """Deltas wait until so many characters have come and go out together, each as stored. 0 to 65536; default 0."""
+    """Holds deltas back until this many characters have come; then they go out together, each as stored. 0 to 65536; default 0."""
     max_tokens_per_second: _builtins.int
-    """Slows this reader's deltas down to so many tokens (by estimate, 4 characters) a second. Default 0: as fast as they come."""
+    """Slows this reader's deltas down to this many tokens a second, by estimate of 4 characters to a token. Default 0: as fast as
+    they come.
+    """
     @_builtins.property
     def event_kinds(self) -> _containers.RepeatedScalarFieldContainer[_events_pb2.EventKind.ValueType]:
         """The kinds to send; empty means all. `run_started`, `step_restarted`, `approval_request` and `run_finished` always pass."""
@@ -674,7 +676,7 @@ Global___GetRunResponse: _TypeAlias = GetRunResponse  # noqa: Y015
 
 @_typing.final
 class ListRunsRequest(_message.Message):
-    """Filters, each narrowing the list; unset ones do not."""
+    """Filters, each of which narrows the list if it is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -708,8 +710,8 @@ class ListRunsRequest(_message.Message):
     parent_run_id: _builtins.str
     """Only runs that were started by tools of this run, or by tools of such runs, at any depth."""
     after_id: _builtins.str
-    """Begin after the run with this id, in the order asked for; with an id that is not in the list it is empty. A
-    `page_token` goes before it.
+    """Begin after the run with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    `page_token`.
     """
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_runs_pb2.RunState.ValueType]:
@@ -874,8 +876,8 @@ class ListStepsRequest(_message.Message):
     agent_id: _builtins.str
     """Those of this agent's runs; not with `run_id`. Empty: of all agents."""
     after_id: _builtins.str
-    """Begin after the step with this id, in the order asked for; with an id that is not in the list it is empty. A
-    `page_token` goes before it.
+    """Begin after the step with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    `page_token`.
     """
     def __init__(
         self,

@@ -114,7 +114,7 @@ class RunServiceServicer:
 
     def StreamRun(self, request, context):
         """Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
-        on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+        on from the last number received. A cancelled call stops following the run; its disconnect policy decides whether it goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

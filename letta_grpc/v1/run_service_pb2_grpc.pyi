@@ -39,7 +39,7 @@ class RunServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
     StreamRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.StreamRunRequest, _run_service_pb2.StreamRunResponse]
     """Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
-    on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+    on from the last number received. A cancelled call stops following the run; its disconnect policy decides whether it goes on.
     """
     StreamRuns: _grpc.UnaryStreamMultiCallable[_run_service_pb2.StreamRunsRequest, _run_service_pb2.StreamRunsResponse]
     """Starts several runs at once and follows them all: each response is of one run, in turn, as they come, and no run waits
@@ -95,7 +95,7 @@ class RunServiceAsyncStub(RunServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     StreamRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.StreamRunRequest, _run_service_pb2.StreamRunResponse]  # type: ignore[assignment]
     """Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
-    on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+    on from the last number received. A cancelled call stops following the run; its disconnect policy decides whether it goes on.
     """
     StreamRuns: _aio.UnaryStreamMultiCallable[_run_service_pb2.StreamRunsRequest, _run_service_pb2.StreamRunsResponse]  # type: ignore[assignment]
     """Starts several runs at once and follows them all: each response is of one run, in turn, as they come, and no run waits
@@ -154,7 +154,7 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.StreamRunResponse], _abc.AsyncIterator[_run_service_pb2.StreamRunResponse]]:
         """Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
-        on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+        on from the last number received. A cancelled call stops following the run; its disconnect policy decides whether it goes on.
         """
 
     @_abc_1.abstractmethod

@@ -167,7 +167,7 @@ Global___GetToolResponse: _TypeAlias = GetToolResponse  # noqa: Y015
 
 @_typing.final
 class ListToolsRequest(_message.Message):
-    """Filters, each narrowing the list; unset ones do not."""
+    """Filters, each of which narrows the list if it is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

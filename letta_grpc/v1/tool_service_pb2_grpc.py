@@ -103,7 +103,7 @@ class ToolServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpsertTool(self, request, context):
-        """As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it.
+        """As CreateTool; but a Python tool that has the name already is replaced under its id, and agents keep it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,7 @@ class ToolServiceStub:
     TOOL_SANDBOX_UNAVAILABLE.
     """
     UpsertTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.UpsertToolRequest, _tool_service_pb2.UpsertToolResponse]
-    """As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it."""
+    """As CreateTool; but a Python tool that has the name already is replaced under its id, and agents keep it."""
     GetTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.GetToolRequest, _tool_service_pb2.GetToolResponse]
     """Returns a tool."""
     ListTools: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.ListToolsRequest, _tool_service_pb2.ListToolsResponse]
@@ -76,7 +76,7 @@ class ToolServiceAsyncStub(ToolServiceStub):
     TOOL_SANDBOX_UNAVAILABLE.
     """
     UpsertTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.UpsertToolRequest, _tool_service_pb2.UpsertToolResponse]  # type: ignore[assignment]
-    """As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it."""
+    """As CreateTool; but a Python tool that has the name already is replaced under its id, and agents keep it."""
     GetTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.GetToolRequest, _tool_service_pb2.GetToolResponse]  # type: ignore[assignment]
     """Returns a tool."""
     ListTools: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.ListToolsRequest, _tool_service_pb2.ListToolsResponse]  # type: ignore[assignment]
@@ -120,7 +120,7 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_service_pb2.UpsertToolRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_service_pb2.UpsertToolResponse, _abc.Awaitable[_tool_service_pb2.UpsertToolResponse]]:
-        """As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it."""
+        """As CreateTool; but a Python tool that has the name already is replaced under its id, and agents keep it."""
 
     @_abc_1.abstractmethod
     def GetTool(

@@ -149,15 +149,15 @@ class Tool(_message.Message):
     """What the model is told of it. At most 16384 characters. Default for a Python tool: its docstring."""
     parameters: _builtins.str
     """JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say.
-    Where it is given, parameters may do without annotations that work, and take what comes.
+    If it is given, a parameter's annotation may be missing or unusable: the parameter then gets whatever the model writes.
     """
     return_char_limit: _builtins.int
     """How many characters of its answer are kept; the rest is cut, and the answer says so. 1 to 200000; default 50000."""
     requires_approval: _builtins.bool
     """Whether its calls wait for approval, unless the agent says otherwise. Default: no."""
     idempotent: _builtins.bool
-    """Whether running it twice does what running it once does. A call that the server's death cut short runs again only then;
-    of another tool its return says that it may have had its effect. Default: no.
+    """Whether running it twice does what running it once does. Only then a call that the server's death cut short is run again;
+    the call of any other tool gets a return that says that it may have had its effect. Default: no.
     """
     parallel: _builtins.bool
     """Whether it may run beside other calls of its step. Default: yes. Others run one after the other, behind those that may."""

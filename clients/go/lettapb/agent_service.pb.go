@@ -219,7 +219,7 @@ func (x *GetAgentResponse) GetAgent() *Agent {
 	return nil
 }
 
-// Filters, each narrowing the list; unset ones do not.
+// Filters, each of which narrows the list if it is set.
 type ListAgentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only agents of this name.
@@ -232,8 +232,8 @@ type ListAgentsRequest struct {
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Newest first.
 	Descending bool `protobuf:"varint,5,opt,name=descending,proto3" json:"descending,omitempty"`
-	// Begin after the agent with this id, in the order asked for; with an id that is not in the list it is empty. A
-	// `page_token` goes before it.
+	// Begin after the agent with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+	// `page_token`.
 	AfterId       string `protobuf:"bytes,6,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -790,7 +790,7 @@ func (x *UpdateMemoryBlockResponse) GetBlock() *Block {
 	return nil
 }
 
-// Names a conversation, or all, and a part of what was said there.
+// Names one conversation of an agent, or all of them, and a page of their messages.
 type ListMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The agent.
@@ -804,8 +804,8 @@ type ListMessagesRequest struct {
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Newest first.
 	Descending bool `protobuf:"varint,5,opt,name=descending,proto3" json:"descending,omitempty"`
-	// Begin after the message with this id, in the order asked for; with an id that is not in the list it is empty. A
-	// `page_token` goes before it.
+	// Begin after the message with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+	// `page_token`.
 	AfterId       string `protobuf:"bytes,6,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1156,8 +1156,8 @@ type GetContextRequest struct {
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// The conversation; empty or `default` means the agent's default one.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// Which fields of the context are returned. Empty, or `*`: all of them. What does not fit into a response, as messages with many
-	// pictures, is MESSAGE_TOO_LARGE: name the others, as in `system,parts`.
+	// Which fields of the context are returned. Empty, or `*`: all of them. A context that does not fit into a response, as one with
+	// many pictures, is MESSAGE_TOO_LARGE: leave `messages` out, as in `system,parts`.
 	ReadMask      *fieldmaskpb.FieldMask `protobuf:"bytes,3,opt,name=read_mask,json=readMask,proto3" json:"read_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1462,7 +1462,7 @@ func (*ResetMessagesResponse) Descriptor() ([]byte, []int) {
 	return file_letta_grpc_v1_agent_service_proto_rawDescGZIP(), []int{23}
 }
 
-// A wish to have a conversation compacted.
+// Names a conversation to compact.
 type CompactAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The agent.
@@ -1630,8 +1630,8 @@ func (x *GetContextResponse) GetContext() *Context {
 // A turn that happened elsewhere.
 type CaptureMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The agent that shall remember it. Empty: the capture agent of the key, named `claude-code-<key>` and tagged `claude-code`,
-	// made on first use.
+	// The agent that is to remember it. Empty: the capture agent of `capture_key`, named `claude-code-<key>` and tagged
+	// `claude-code`, made on first use.
 	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
 	// The conversation; empty or `default` means the agent's default one.
 	ConversationId string `protobuf:"bytes,2,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
@@ -1643,8 +1643,8 @@ type CaptureMessagesRequest struct {
 	AssistantText string `protobuf:"bytes,5,opt,name=assistant_text,json=assistantText,proto3" json:"assistant_text,omitempty"`
 	// The model that answered, by whatever name; kept with its message. At most 256 characters.
 	Model string `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
-	// Whose capture agent is meant, without an agent id. At most 64 letters, digits, `_` and `-`; default: a short name for the
-	// holder of the API key, or `default` without one.
+	// Which capture agent is meant, where there is no `agent_id`. At most 64 letters, digits, `_` and `-`; default: a short name
+	// for the holder of the API key, or `default` without a key.
 	CaptureKey string `protobuf:"bytes,7,opt,name=capture_key,json=captureKey,proto3" json:"capture_key,omitempty"`
 	// Kept with the run. At most 64 entries and 64 KiB in all.
 	Metadata      map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

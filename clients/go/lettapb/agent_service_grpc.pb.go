@@ -53,7 +53,7 @@ type AgentServiceClient interface {
 	// Changes the fields that the mask names. A run at work keeps what it started with.
 	UpdateAgent(ctx context.Context, in *UpdateAgentRequest, opts ...grpc.CallOption) (*UpdateAgentResponse, error)
 	// Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
-	// Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+	// A long history takes a while; the agent is gone from the first moment, and the rest is removed even if the caller leaves.
 	DeleteAgent(ctx context.Context, in *DeleteAgentRequest, opts ...grpc.CallOption) (*DeleteAgentResponse, error)
 	// Returns the block that the agent has under a label.
 	GetMemoryBlock(ctx context.Context, in *GetMemoryBlockRequest, opts ...grpc.CallOption) (*GetMemoryBlockResponse, error)
@@ -61,18 +61,20 @@ type AgentServiceClient interface {
 	UpdateMemoryBlock(ctx context.Context, in *UpdateMemoryBlockRequest, opts ...grpc.CallOption) (*UpdateMemoryBlockResponse, error)
 	// Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
-	// Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
-	// fits best comes first.
+	// Finds messages by their words, the best first: in one conversation of an agent, in all of its conversations, or with all
+	// agents. Messages that have left the context are found too.
 	SearchMessages(ctx context.Context, in *SearchMessagesRequest, opts ...grpc.CallOption) (*SearchMessagesResponse, error)
-	// Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
-	// answers: RESOURCE_IN_USE.
+	// Empties a conversation, its context included; runs and memory stay. While a run is at work in it, or calls wait for answers:
+	// RESOURCE_IN_USE.
 	ResetMessages(ctx context.Context, in *ResetMessagesRequest, opts ...grpc.CallOption) (*ResetMessagesResponse, error)
-	// As CompactConversation, for an agent's default conversation too.
+	// As CompactConversation, by agent: for its default conversation too.
 	CompactAgent(ctx context.Context, in *CompactAgentRequest, opts ...grpc.CallOption) (*CompactAgentResponse, error)
-	// Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
-	// conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+	// Puts a turn that happened elsewhere into a conversation, so that the agent remembers it: a run of kind CAPTURE, which asks no
+	// model and waits behind the conversation's other runs. The turn is stored when this returns; the assistant's message comes
+	// into the conversation with the end of the run.
 	CaptureMessages(ctx context.Context, in *CaptureMessagesRequest, opts ...grpc.CallOption) (*CaptureMessagesResponse, error)
-	// Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out.
+	// Returns an agent with all that is its own, as a file. One that does not fit into a response is MESSAGE_TOO_LARGE: leave the
+	// messages or the archive out.
 	ExportAgent(ctx context.Context, in *ExportAgentRequest, opts ...grpc.CallOption) (*ExportAgentResponse, error)
 	// Makes an agent from a file, all of it or nothing. All ids are new, but for those of tool calls. Runs and their events are not
 	// in a file: each conversation's messages belong to one run of kind CAPTURE, whose events are gone. Calls that waited for
@@ -255,7 +257,7 @@ type AgentServiceServer interface {
 	// Changes the fields that the mask names. A run at work keeps what it started with.
 	UpdateAgent(context.Context, *UpdateAgentRequest) (*UpdateAgentResponse, error)
 	// Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
-	// Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+	// A long history takes a while; the agent is gone from the first moment, and the rest is removed even if the caller leaves.
 	DeleteAgent(context.Context, *DeleteAgentRequest) (*DeleteAgentResponse, error)
 	// Returns the block that the agent has under a label.
 	GetMemoryBlock(context.Context, *GetMemoryBlockRequest) (*GetMemoryBlockResponse, error)
@@ -263,18 +265,20 @@ type AgentServiceServer interface {
 	UpdateMemoryBlock(context.Context, *UpdateMemoryBlockRequest) (*UpdateMemoryBlockResponse, error)
 	// Lists the messages of one conversation or of all of the agent's, oldest first unless `descending`.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
-	// Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
-	// fits best comes first.
+	// Finds messages by their words, the best first: in one conversation of an agent, in all of its conversations, or with all
+	// agents. Messages that have left the context are found too.
 	SearchMessages(context.Context, *SearchMessagesRequest) (*SearchMessagesResponse, error)
-	// Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
-	// answers: RESOURCE_IN_USE.
+	// Empties a conversation, its context included; runs and memory stay. While a run is at work in it, or calls wait for answers:
+	// RESOURCE_IN_USE.
 	ResetMessages(context.Context, *ResetMessagesRequest) (*ResetMessagesResponse, error)
-	// As CompactConversation, for an agent's default conversation too.
+	// As CompactConversation, by agent: for its default conversation too.
 	CompactAgent(context.Context, *CompactAgentRequest) (*CompactAgentResponse, error)
-	// Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
-	// conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+	// Puts a turn that happened elsewhere into a conversation, so that the agent remembers it: a run of kind CAPTURE, which asks no
+	// model and waits behind the conversation's other runs. The turn is stored when this returns; the assistant's message comes
+	// into the conversation with the end of the run.
 	CaptureMessages(context.Context, *CaptureMessagesRequest) (*CaptureMessagesResponse, error)
-	// Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out.
+	// Returns an agent with all that is its own, as a file. One that does not fit into a response is MESSAGE_TOO_LARGE: leave the
+	// messages or the archive out.
 	ExportAgent(context.Context, *ExportAgentRequest) (*ExportAgentResponse, error)
 	// Makes an agent from a file, all of it or nothing. All ids are new, but for those of tool calls. Runs and their events are not
 	// in a file: each conversation's messages belong to one run of kind CAPTURE, whose events are gone. Calls that waited for

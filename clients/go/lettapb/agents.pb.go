@@ -156,7 +156,7 @@ func (x *ModelSettings) GetReasoningEffort() string {
 // The turn begins with this tool, or, where several have such a rule, with one of them: the model must call it.
 type RunFirstRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all.
+	// JSON text of an object: these arguments replace what the model writes under the same names. Absent: it writes all.
 	// At most 64 KiB.
 	Arguments     *string `protobuf:"bytes,1,opt,name=arguments,proto3,oneof" json:"arguments,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -279,7 +279,7 @@ type ConstrainChildRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names of tools; at least one.
 	Children []string `protobuf:"bytes,1,rep,name=children,proto3" json:"children,omitempty"`
-	// JSON text of an object by tool, at most 64 KiB: these arguments stand over what the model writes under their names.
+	// JSON text of an object by tool, at most 64 KiB: these arguments replace what the model writes under the same names.
 	Arguments     map[string]string `protobuf:"bytes,2,rep,name=arguments,proto3" json:"arguments,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -378,7 +378,7 @@ func (x *ParentLastRule) GetChildren() []string {
 // What this tool returned says which tool comes next.
 type ConditionalRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The next tool by the text that this one returned; truth values and numbers fit in any spelling. At least one entry.
+	// The next tool by the text that this one returned; of truth values and numbers any spelling will do. At least one entry.
 	NextByOutput map[string]string `protobuf:"bytes,1,rep,name=next_by_output,json=nextByOutput,proto3" json:"next_by_output,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The next tool where no entry fits; absent: any.
 	DefaultNext *string `protobuf:"bytes,2,opt,name=default_next,json=defaultNext,proto3,oneof" json:"default_next,omitempty"`
@@ -439,10 +439,10 @@ func (x *ConditionalRule) GetRequireMapping() bool {
 	return false
 }
 
-// In one turn this tool may be called at most so often.
+// In one turn this tool may be called a limited number of times.
 type MaxCountRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At least 1.
+	// How many times. At least 1.
 	Limit         int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -776,12 +776,12 @@ func (*ToolRule_RequiredBeforeExit) isToolRule_Kind() {}
 
 func (*ToolRule_RequiresApproval) isToolRule_Kind() {}
 
-// Agents that work on shared memory in the background.
+// Agents that work in the background on memory that they share with this one.
 type Sleeptime struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Agents that are told what was said. At most 16.
 	AgentIds []string `protobuf:"bytes,1,rep,name=agent_ids,json=agentIds,proto3" json:"agent_ids,omitempty"`
-	// After every so many turns. 1 to 1000; default 5.
+	// After how many turns they are told. 1 to 1000; default 5.
 	EveryTurns    *int32 `protobuf:"varint,2,opt,name=every_turns,json=everyTurns,proto3,oneof" json:"every_turns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -869,7 +869,8 @@ type Agent struct {
 	Kind AgentKind `protobuf:"varint,15,opt,name=kind,proto3,enum=letta_grpc.v1.AgentKind" json:"kind,omitempty"`
 	// Rules about its tools. At most 64, and 64 KiB in all.
 	ToolRules []*ToolRule `protobuf:"bytes,16,rep,name=tool_rules,json=toolRules,proto3" json:"tool_rules,omitempty"`
-	// Whether calls of a tool wait for approval, by its name; of others the tool itself says so. At most 64.
+	// Whether calls of a tool wait for approval, by the tool's name. For a tool that is not named here its own
+	// `requires_approval` holds. At most 64.
 	ToolApprovals map[string]bool `protobuf:"bytes,17,rep,name=tool_approvals,json=toolApprovals,proto3" json:"tool_approvals,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. At most 64
 	// entries and 64 KiB in all.

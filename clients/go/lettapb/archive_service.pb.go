@@ -298,8 +298,8 @@ type ListPassagesRequest struct {
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Newest first.
 	Descending bool `protobuf:"varint,5,opt,name=descending,proto3" json:"descending,omitempty"`
-	// Begin after the note with this id, in the order asked for; with an id that is not in the list it is empty. A
-	// `page_token` goes before it.
+	// Begin after the note with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+	// `page_token`.
 	AfterId       string `protobuf:"bytes,6,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

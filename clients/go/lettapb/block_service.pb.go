@@ -209,7 +209,7 @@ func (x *GetBlockResponse) GetBlock() *Block {
 	return nil
 }
 
-// Filters, each narrowing the list; unset ones do not.
+// Filters, each of which narrows the list if it is set.
 type ListBlocksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only blocks with this label.
@@ -222,8 +222,8 @@ type ListBlocksRequest struct {
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Newest first.
 	Descending bool `protobuf:"varint,5,opt,name=descending,proto3" json:"descending,omitempty"`
-	// Begin after the block with this id, in the order asked for; with an id that is not in the list it is empty. A
-	// `page_token` goes before it.
+	// Begin after the block with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+	// `page_token`.
 	AfterId string `protobuf:"bytes,6,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	// Only blocks that no agent has, as those of deleted agents. Not together with `agent_id`.
 	Unattached    bool `protobuf:"varint,7,opt,name=unattached,proto3" json:"unattached,omitempty"`

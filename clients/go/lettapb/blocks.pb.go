@@ -29,14 +29,14 @@ type Block struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `block-<uuid4>`.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL a slash of it
-	// is `%2F`.
+	// The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL its slashes
+	// are written `%2F`.
 	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
 	// The text. At most `limit` characters.
 	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
 	// Tells the agent what the block is for. At most 4096 characters.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
-	// How many characters the text may have. 1 to 100000; default 20000. Of all blocks of one agent together: at most 500000.
+	// How many characters the text may have. 1 to 100000; default 20000. All blocks of one agent together: at most 500000.
 	Limit *int32 `protobuf:"varint,5,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// Agents cannot edit it; the API can.
 	ReadOnly bool `protobuf:"varint,6,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`

@@ -229,8 +229,8 @@ type ListConversationsRequest struct {
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Newest first.
 	Descending bool `protobuf:"varint,4,opt,name=descending,proto3" json:"descending,omitempty"`
-	// Begin after the conversation with this id, in the order asked for; with an id that is not in the list it is empty. A
-	// `page_token` goes before it.
+	// Begin after the conversation with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+	// `page_token`.
 	AfterId       string `protobuf:"bytes,5,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -554,7 +554,7 @@ type ForkConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The conversation.
 	ConversationId string `protobuf:"bytes,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
-	// Of the new conversation. At most 256 characters. Empty: the title of the one that is copied.
+	// The title of the new conversation. At most 256 characters. Empty: that of the one that is copied.
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
 	// The last message that is copied: one of the conversation's. If that is before the newest summary, everything that is copied
 	// is in the context again. Empty: all messages.
@@ -660,7 +660,7 @@ func (x *ForkConversationResponse) GetConversation() *Conversation {
 	return nil
 }
 
-// A wish to have a conversation compacted.
+// Names a conversation to compact.
 type CompactConversationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The conversation.

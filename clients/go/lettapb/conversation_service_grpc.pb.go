@@ -45,10 +45,10 @@ type ConversationServiceClient interface {
 	// Changes the fields that the mask names.
 	UpdateConversation(ctx context.Context, in *UpdateConversationRequest, opts ...grpc.CallOption) (*UpdateConversationResponse, error)
 	// Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
-	// Of a long history that takes its time, as with an agent.
+	// A long history takes a while, as with DeleteAgent.
 	DeleteConversation(ctx context.Context, in *DeleteConversationRequest, opts ...grpc.CallOption) (*DeleteConversationResponse, error)
 	// Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
-	// work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+	// work in it. The copied messages have new ids and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
 	// Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
 	// conversations from then on changes nothing in the other.
 	ForkConversation(ctx context.Context, in *ForkConversationRequest, opts ...grpc.CallOption) (*ForkConversationResponse, error)
@@ -150,10 +150,10 @@ type ConversationServiceServer interface {
 	// Changes the fields that the mask names.
 	UpdateConversation(context.Context, *UpdateConversationRequest) (*UpdateConversationResponse, error)
 	// Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
-	// Of a long history that takes its time, as with an agent.
+	// A long history takes a while, as with DeleteAgent.
 	DeleteConversation(context.Context, *DeleteConversationRequest) (*DeleteConversationResponse, error)
 	// Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
-	// work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+	// work in it. The copied messages have new ids and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
 	// Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
 	// conversations from then on changes nothing in the other.
 	ForkConversation(context.Context, *ForkConversationRequest) (*ForkConversationResponse, error)

@@ -437,11 +437,11 @@ type ReasoningDelta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message that it continues.
 	MessageId string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// The text to append; empty beside the others.
+	// The text to append; empty if another field is set.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// The provider's proof of the part so far, all of it. What follows is another part.
 	Signature string `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
-	// A part of its own, all of it.
+	// A whole part by itself, without text.
 	//
 	// Types that are valid to be assigned to Hidden:
 	//
@@ -1518,7 +1518,7 @@ type RunEvent_ToolCallDelta struct {
 }
 
 type RunEvent_Heartbeat struct {
-	// Nothing new.
+	// The stream is alive.
 	Heartbeat *Heartbeat `protobuf:"bytes,6,opt,name=heartbeat,proto3,oneof"`
 }
 
@@ -1588,7 +1588,7 @@ type RunEvent_ChildRunStarted struct {
 }
 
 type RunEvent_Custom struct {
-	// The caller knows.
+	// Something that only the caller understands.
 	Custom *Custom `protobuf:"bytes,20,opt,name=custom,proto3,oneof"`
 }
 

@@ -311,8 +311,8 @@ func (*ContentPart_SummarizedReasoning) isContentPart_Kind() {}
 
 func (*ContentPart_Image) isContentPart_Kind() {}
 
-// A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. To a model that takes none of
-// tools, or of the system, it is shown as a user's, behind their message.
+// A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. Where a model takes no
+// pictures from tools or from the system, they are shown to it as a user's, behind the message that they belong to.
 type Image struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the picture is; one of the two.
@@ -322,7 +322,7 @@ type Image struct {
 	//	*Image_Url
 	//	*Image_Data
 	Source isImage_Source `protobuf_oneof:"source"`
-	// `image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; of a url it is what its server says.
+	// `image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; with a url it is what the fetched bytes say.
 	MediaType     string `protobuf:"bytes,3,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

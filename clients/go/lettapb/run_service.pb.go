@@ -35,9 +35,10 @@ type StreamOptions struct {
 	OmitDeltas bool `protobuf:"varint,2,opt,name=omit_deltas,json=omitDeltas,proto3" json:"omit_deltas,omitempty"`
 	// The longest silence before a heartbeat. 1 s to 10 min; default 15 s; 0 turns heartbeats off.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	// Deltas wait until so many characters have come and go out together, each as stored. 0 to 65536; default 0.
+	// Holds deltas back until this many characters have come; then they go out together, each as stored. 0 to 65536; default 0.
 	MinChunkChars int32 `protobuf:"varint,4,opt,name=min_chunk_chars,json=minChunkChars,proto3" json:"min_chunk_chars,omitempty"`
-	// Slows this reader's deltas down to so many tokens (by estimate, 4 characters) a second. Default 0: as fast as they come.
+	// Slows this reader's deltas down to this many tokens a second, by estimate of 4 characters to a token. Default 0: as fast as
+	// they come.
 	MaxTokensPerSecond int32 `protobuf:"varint,5,opt,name=max_tokens_per_second,json=maxTokensPerSecond,proto3" json:"max_tokens_per_second,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -1322,7 +1323,7 @@ func (x *GetRunResponse) GetRun() *Run {
 	return nil
 }
 
-// Filters, each narrowing the list; unset ones do not.
+// Filters, each of which narrows the list if it is set.
 type ListRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only runs of this agent.
@@ -1349,8 +1350,8 @@ type ListRunsRequest struct {
 	HasPendingActions *bool `protobuf:"varint,11,opt,name=has_pending_actions,json=hasPendingActions,proto3,oneof" json:"has_pending_actions,omitempty"`
 	// Only runs that were started by tools of this run, or by tools of such runs, at any depth.
 	ParentRunId string `protobuf:"bytes,12,opt,name=parent_run_id,json=parentRunId,proto3" json:"parent_run_id,omitempty"`
-	// Begin after the run with this id, in the order asked for; with an id that is not in the list it is empty. A
-	// `page_token` goes before it.
+	// Begin after the run with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+	// `page_token`.
 	AfterId       string `protobuf:"bytes,13,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1674,8 +1675,8 @@ type ListStepsRequest struct {
 	Descending bool `protobuf:"varint,4,opt,name=descending,proto3" json:"descending,omitempty"`
 	// Those of this agent's runs; not with `run_id`. Empty: of all agents.
 	AgentId string `protobuf:"bytes,5,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	// Begin after the step with this id, in the order asked for; with an id that is not in the list it is empty. A
-	// `page_token` goes before it.
+	// Begin after the step with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+	// `page_token`.
 	AfterId       string `protobuf:"bytes,6,opt,name=after_id,json=afterId,proto3" json:"after_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -46,7 +46,7 @@ const (
 // Every start sends the run's id as initial metadata `letta-run-id` before any token.
 type RunServiceClient interface {
 	// Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
-	// on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+	// on from the last number received. A cancelled call stops following the run; its disconnect policy decides whether it goes on.
 	StreamRun(ctx context.Context, in *StreamRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamRunResponse], error)
 	// Starts several runs at once and follows them all: each response is of one run, in turn, as they come, and no run waits
 	// for another. The promises hold for each run by itself. A start that is refused is told by a response with `refusal`,
@@ -266,7 +266,7 @@ func (c *runServiceClient) CancelRun(ctx context.Context, in *CancelRunRequest, 
 // Every start sends the run's id as initial metadata `letta-run-id` before any token.
 type RunServiceServer interface {
 	// Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
-	// on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+	// on from the last number received. A cancelled call stops following the run; its disconnect policy decides whether it goes on.
 	StreamRun(*StreamRunRequest, grpc.ServerStreamingServer[StreamRunResponse]) error
 	// Starts several runs at once and follows them all: each response is of one run, in turn, as they come, and no run waits
 	// for another. The promises hold for each run by itself. A start that is refused is told by a response with `refusal`,

@@ -652,8 +652,8 @@ type RunSpec struct {
 	DisconnectGrace *durationpb.Duration `protobuf:"bytes,6,opt,name=disconnect_grace,json=disconnectGrace,proto3" json:"disconnect_grace,omitempty"`
 	// How long calls may wait for answers before they are denied. 1 s to 30 days; default 24 h.
 	ApprovalTimeout *durationpb.Duration `protobuf:"bytes,7,opt,name=approval_timeout,json=approvalTimeout,proto3" json:"approval_timeout,omitempty"`
-	// Tools that the client runs. At most 64. An answer to waiting calls that declares none keeps those of the run that waits; so
-	// with `model`, `system` and `response_format`.
+	// Tools that the client runs. At most 64. An answer to waiting calls that declares none keeps those of the run that waits; the
+	// same holds for `model`, `system` and `response_format`.
 	ClientTools []*ClientTool `protobuf:"bytes,8,rep,name=client_tools,json=clientTools,proto3" json:"client_tools,omitempty"`
 	// The model for this run, in place of the agent's. Not empty; at most 256 characters.
 	Model *string `protobuf:"bytes,9,opt,name=model,proto3,oneof" json:"model,omitempty"`
@@ -666,7 +666,7 @@ type RunSpec struct {
 	// `format` are told to the model and not checked; references out of the schema, patternProperties, unevaluated… and
 	// $dynamicRef are refused. Only for agents of kind REACT.
 	ResponseFormat *string `protobuf:"bytes,11,opt,name=response_format,json=responseFormat,proto3,oneof" json:"response_format,omitempty"`
-	// Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
+	// Who is told when the run has ended, also if it ended to wait for answers: an http or https address of at most 2048
 	// characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
 	// interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
 	// that begin with `letta-grpc.`. A 2xx answer within 10 s counts as told.
@@ -678,8 +678,9 @@ type RunSpec struct {
 	Metadata map[string]string `protobuf:"bytes,13,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Marks the run as background work, for listings. Every run goes on without its caller.
 	Background bool `protobuf:"varint,14,opt,name=background,proto3" json:"background,omitempty"`
-	// The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-	// offered these alone. Where it answers in words it is told so, twice at most, then the run fails with INVALID_MODEL_OUTPUT.
+	// Tools of which the model must call one before anything else: the agent's own, or of `client_tools`. At most 64. Until it has
+	// done so it is offered these alone; if it answers in words instead it is told so, twice at most, then the run fails with
+	// INVALID_MODEL_OUTPUT.
 	// The agent's rules take precedence: where they allow none of these, it is offered what they allow. An answer to waiting calls
 	// takes none from the run that waits.
 	ToolChoice    []string `protobuf:"bytes,15,rep,name=tool_choice,json=toolChoice,proto3" json:"tool_choice,omitempty"`
@@ -1090,8 +1091,8 @@ type Run struct {
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The run whose waiting calls this one answers.
 	ResumesRunId *string `protobuf:"bytes,5,opt,name=resumes_run_id,json=resumesRunId,proto3,oneof" json:"resumes_run_id,omitempty"`
-	// The runs whose tools have called this one, the outermost first. At most 8: a call beyond them is an error return, as is one
-	// of an agent that waits for its caller already.
+	// The runs whose tools have called this one, the outermost first. At most 8: a call beyond them gets an error return, as does
+	// a call to an agent that already waits for its caller.
 	ParentRunIds []string `protobuf:"bytes,6,rep,name=parent_run_ids,json=parentRunIds,proto3" json:"parent_run_ids,omitempty"`
 	// Where it stands.
 	State RunState `protobuf:"varint,7,opt,name=state,proto3,enum=letta_grpc.v1.RunState" json:"state,omitempty"`

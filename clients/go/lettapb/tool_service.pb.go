@@ -302,7 +302,7 @@ func (x *GetToolResponse) GetTool() *Tool {
 	return nil
 }
 
-// Filters, each narrowing the list; unset ones do not.
+// Filters, each of which narrows the list if it is set.
 type ListToolsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only the tool of this name.

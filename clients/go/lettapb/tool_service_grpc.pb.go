@@ -44,7 +44,7 @@ type ToolServiceClient interface {
 	// NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
 	// TOOL_SANDBOX_UNAVAILABLE.
 	CreateTool(ctx context.Context, in *CreateToolRequest, opts ...grpc.CallOption) (*CreateToolResponse, error)
-	// As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it.
+	// As CreateTool; but a Python tool that has the name already is replaced under its id, and agents keep it.
 	UpsertTool(ctx context.Context, in *UpsertToolRequest, opts ...grpc.CallOption) (*UpsertToolResponse, error)
 	// Returns a tool.
 	GetTool(ctx context.Context, in *GetToolRequest, opts ...grpc.CallOption) (*GetToolResponse, error)
@@ -185,7 +185,7 @@ type ToolServiceServer interface {
 	// NAME_TAKEN; source without a public function: TOOL_SOURCE_INVALID; a server that cannot contain tools:
 	// TOOL_SANDBOX_UNAVAILABLE.
 	CreateTool(context.Context, *CreateToolRequest) (*CreateToolResponse, error)
-	// As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it.
+	// As CreateTool; but a Python tool that has the name already is replaced under its id, and agents keep it.
 	UpsertTool(context.Context, *UpsertToolRequest) (*UpsertToolResponse, error)
 	// Returns a tool.
 	GetTool(context.Context, *GetToolRequest) (*GetToolResponse, error)

@@ -224,7 +224,7 @@ type Tool struct {
 	// What the model is told of it. At most 16384 characters. Default for a Python tool: its docstring.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say.
-	// Where it is given, parameters may do without annotations that work, and take what comes.
+	// If it is given, a parameter's annotation may be missing or unusable: the parameter then gets whatever the model writes.
 	Parameters string `protobuf:"bytes,4,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	// Where it comes from.
 	//
@@ -240,8 +240,8 @@ type Tool struct {
 	ReturnCharLimit *int32 `protobuf:"varint,9,opt,name=return_char_limit,json=returnCharLimit,proto3,oneof" json:"return_char_limit,omitempty"`
 	// Whether its calls wait for approval, unless the agent says otherwise. Default: no.
 	RequiresApproval bool `protobuf:"varint,10,opt,name=requires_approval,json=requiresApproval,proto3" json:"requires_approval,omitempty"`
-	// Whether running it twice does what running it once does. A call that the server's death cut short runs again only then;
-	// of another tool its return says that it may have had its effect. Default: no.
+	// Whether running it twice does what running it once does. Only then a call that the server's death cut short is run again;
+	// the call of any other tool gets a return that says that it may have had its effect. Default: no.
 	Idempotent bool `protobuf:"varint,11,opt,name=idempotent,proto3" json:"idempotent,omitempty"`
 	// Whether it may run beside other calls of its step. Default: yes. Others run one after the other, behind those that may.
 	Parallel *bool `protobuf:"varint,12,opt,name=parallel,proto3,oneof" json:"parallel,omitempty"`

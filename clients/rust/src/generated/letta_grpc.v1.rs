@@ -5,8 +5,8 @@ pub struct Block {
     /// `block-<uuid4>`.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL a slash of it
-    /// is `%2F`.
+    /// The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL its slashes
+    /// are written `%2F`.
     #[prost(string, tag = "2")]
     pub label: ::prost::alloc::string::String,
     /// The text. At most `limit` characters.
@@ -15,7 +15,7 @@ pub struct Block {
     /// Tells the agent what the block is for. At most 4096 characters.
     #[prost(string, tag = "4")]
     pub description: ::prost::alloc::string::String,
-    /// How many characters the text may have. 1 to 100000; default 20000. Of all blocks of one agent together: at most 500000.
+    /// How many characters the text may have. 1 to 100000; default 20000. All blocks of one agent together: at most 500000.
     #[prost(int32, optional, tag = "5")]
     pub limit: ::core::option::Option<i32>,
     /// Agents cannot edit it; the API can.
@@ -56,7 +56,7 @@ pub struct ModelSettings {
 /// The turn begins with this tool, or, where several have such a rule, with one of them: the model must call it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunFirstRule {
-    /// JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all.
+    /// JSON text of an object: these arguments replace what the model writes under the same names. Absent: it writes all.
     /// At most 64 KiB.
     #[prost(string, optional, tag = "1")]
     pub arguments: ::core::option::Option<::prost::alloc::string::String>,
@@ -73,7 +73,7 @@ pub struct ConstrainChildRule {
     /// Names of tools; at least one.
     #[prost(string, repeated, tag = "1")]
     pub children: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// JSON text of an object by tool, at most 64 KiB: these arguments stand over what the model writes under their names.
+    /// JSON text of an object by tool, at most 64 KiB: these arguments replace what the model writes under the same names.
     #[prost(map = "string, string", tag = "2")]
     pub arguments: ::std::collections::HashMap<
         ::prost::alloc::string::String,
@@ -90,7 +90,7 @@ pub struct ParentLastRule {
 /// What this tool returned says which tool comes next.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConditionalRule {
-    /// The next tool by the text that this one returned; truth values and numbers fit in any spelling. At least one entry.
+    /// The next tool by the text that this one returned; of truth values and numbers any spelling will do. At least one entry.
     #[prost(map = "string, string", tag = "1")]
     pub next_by_output: ::std::collections::HashMap<
         ::prost::alloc::string::String,
@@ -103,10 +103,10 @@ pub struct ConditionalRule {
     #[prost(bool, tag = "3")]
     pub require_mapping: bool,
 }
-/// In one turn this tool may be called at most so often.
+/// In one turn this tool may be called a limited number of times.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MaxCountRule {
-    /// At least 1.
+    /// How many times. At least 1.
     #[prost(int32, tag = "1")]
     pub limit: i32,
 }
@@ -162,13 +162,13 @@ pub mod tool_rule {
         RequiresApproval(super::RequiresApprovalRule),
     }
 }
-/// Agents that work on shared memory in the background.
+/// Agents that work in the background on memory that they share with this one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Sleeptime {
     /// Agents that are told what was said. At most 16.
     #[prost(string, repeated, tag = "1")]
     pub agent_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// After every so many turns. 1 to 1000; default 5.
+    /// After how many turns they are told. 1 to 1000; default 5.
     #[prost(int32, optional, tag = "2")]
     pub every_turns: ::core::option::Option<i32>,
 }
@@ -229,7 +229,8 @@ pub struct Agent {
     /// Rules about its tools. At most 64, and 64 KiB in all.
     #[prost(message, repeated, tag = "16")]
     pub tool_rules: ::prost::alloc::vec::Vec<ToolRule>,
-    /// Whether calls of a tool wait for approval, by its name; of others the tool itself says so. At most 64.
+    /// Whether calls of a tool wait for approval, by the tool's name. For a tool that is not named here its own
+    /// `requires_approval` holds. At most 64.
     #[prost(map = "string, bool", tag = "17")]
     pub tool_approvals: ::std::collections::HashMap<
         ::prost::alloc::string::String,
@@ -349,11 +350,11 @@ pub mod content_part {
         Image(super::Image),
     }
 }
-/// A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. To a model that takes none of
-/// tools, or of the system, it is shown as a user's, behind their message.
+/// A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. Where a model takes no
+/// pictures from tools or from the system, they are shown to it as a user's, behind the message that they belong to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Image {
-    /// `image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; of a url it is what its server says.
+    /// `image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; with a url it is what the fetched bytes say.
     #[prost(string, tag = "3")]
     pub media_type: ::prost::alloc::string::String,
     /// Where the picture is; one of the two.
@@ -749,7 +750,7 @@ pub struct Tool {
     #[prost(string, tag = "3")]
     pub description: ::prost::alloc::string::String,
     /// JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say.
-    /// Where it is given, parameters may do without annotations that work, and take what comes.
+    /// If it is given, a parameter's annotation may be missing or unusable: the parameter then gets whatever the model writes.
     #[prost(string, tag = "4")]
     pub parameters: ::prost::alloc::string::String,
     /// For listings. At most 64, each of at most 256 characters.
@@ -761,8 +762,8 @@ pub struct Tool {
     /// Whether its calls wait for approval, unless the agent says otherwise. Default: no.
     #[prost(bool, tag = "10")]
     pub requires_approval: bool,
-    /// Whether running it twice does what running it once does. A call that the server's death cut short runs again only then;
-    /// of another tool its return says that it may have had its effect. Default: no.
+    /// Whether running it twice does what running it once does. Only then a call that the server's death cut short is run again;
+    /// the call of any other tool gets a return that says that it may have had its effect. Default: no.
     #[prost(bool, tag = "11")]
     pub idempotent: bool,
     /// Whether it may run beside other calls of its step. Default: yes. Others run one after the other, behind those that may.
@@ -1132,8 +1133,8 @@ pub struct RunSpec {
     /// How long calls may wait for answers before they are denied. 1 s to 30 days; default 24 h.
     #[prost(message, optional, tag = "7")]
     pub approval_timeout: ::core::option::Option<::prost_types::Duration>,
-    /// Tools that the client runs. At most 64. An answer to waiting calls that declares none keeps those of the run that waits; so
-    /// with `model`, `system` and `response_format`.
+    /// Tools that the client runs. At most 64. An answer to waiting calls that declares none keeps those of the run that waits; the
+    /// same holds for `model`, `system` and `response_format`.
     #[prost(message, repeated, tag = "8")]
     pub client_tools: ::prost::alloc::vec::Vec<ClientTool>,
     /// The model for this run, in place of the agent's. Not empty; at most 256 characters.
@@ -1150,7 +1151,7 @@ pub struct RunSpec {
     /// $dynamicRef are refused. Only for agents of kind REACT.
     #[prost(string, optional, tag = "11")]
     pub response_format: ::core::option::Option<::prost::alloc::string::String>,
-    /// Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
+    /// Who is told when the run has ended, also if it ended to wait for answers: an http or https address of at most 2048
     /// characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
     /// interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
     /// that begin with `letta-grpc.`. A 2xx answer within 10 s counts as told.
@@ -1168,8 +1169,9 @@ pub struct RunSpec {
     /// Marks the run as background work, for listings. Every run goes on without its caller.
     #[prost(bool, tag = "14")]
     pub background: bool,
-    /// The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-    /// offered these alone. Where it answers in words it is told so, twice at most, then the run fails with INVALID_MODEL_OUTPUT.
+    /// Tools of which the model must call one before anything else: the agent's own, or of `client_tools`. At most 64. Until it has
+    /// done so it is offered these alone; if it answers in words instead it is told so, twice at most, then the run fails with
+    /// INVALID_MODEL_OUTPUT.
     /// The agent's rules take precedence: where they allow none of these, it is offered what they allow. An answer to waiting calls
     /// takes none from the run that waits.
     #[prost(string, repeated, tag = "15")]
@@ -1253,8 +1255,8 @@ pub struct Run {
     /// The run whose waiting calls this one answers.
     #[prost(string, optional, tag = "5")]
     pub resumes_run_id: ::core::option::Option<::prost::alloc::string::String>,
-    /// The runs whose tools have called this one, the outermost first. At most 8: a call beyond them is an error return, as is one
-    /// of an agent that waits for its caller already.
+    /// The runs whose tools have called this one, the outermost first. At most 8: a call beyond them gets an error return, as does
+    /// a call to an agent that already waits for its caller.
     #[prost(string, repeated, tag = "6")]
     pub parent_run_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Where it stands.
@@ -1675,7 +1677,7 @@ pub struct GetAgentResponse {
     #[prost(message, optional, tag = "1")]
     pub agent: ::core::option::Option<Agent>,
 }
-/// Filters, each narrowing the list; unset ones do not.
+/// Filters, each of which narrows the list if it is set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAgentsRequest {
     /// Only agents of this name.
@@ -1693,8 +1695,8 @@ pub struct ListAgentsRequest {
     /// Newest first.
     #[prost(bool, tag = "5")]
     pub descending: bool,
-    /// Begin after the agent with this id, in the order asked for; with an id that is not in the list it is empty. A
-    /// `page_token` goes before it.
+    /// Begin after the agent with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    /// `page_token`.
     #[prost(string, tag = "6")]
     pub after_id: ::prost::alloc::string::String,
 }
@@ -1783,7 +1785,7 @@ pub struct UpdateMemoryBlockResponse {
     #[prost(message, optional, tag = "1")]
     pub block: ::core::option::Option<Block>,
 }
-/// Names a conversation, or all, and a part of what was said there.
+/// Names one conversation of an agent, or all of them, and a page of their messages.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMessagesRequest {
     /// The agent.
@@ -1802,8 +1804,8 @@ pub struct ListMessagesRequest {
     /// Newest first.
     #[prost(bool, tag = "5")]
     pub descending: bool,
-    /// Begin after the message with this id, in the order asked for; with an id that is not in the list it is empty. A
-    /// `page_token` goes before it.
+    /// Begin after the message with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    /// `page_token`.
     #[prost(string, tag = "6")]
     pub after_id: ::prost::alloc::string::String,
 }
@@ -1872,8 +1874,8 @@ pub struct GetContextRequest {
     /// The conversation; empty or `default` means the agent's default one.
     #[prost(string, tag = "2")]
     pub conversation_id: ::prost::alloc::string::String,
-    /// Which fields of the context are returned. Empty, or `*`: all of them. What does not fit into a response, as messages with many
-    /// pictures, is MESSAGE_TOO_LARGE: name the others, as in `system,parts`.
+    /// Which fields of the context are returned. Empty, or `*`: all of them. A context that does not fit into a response, as one with
+    /// many pictures, is MESSAGE_TOO_LARGE: leave `messages` out, as in `system,parts`.
     #[prost(message, optional, tag = "3")]
     pub read_mask: ::core::option::Option<::prost_types::FieldMask>,
 }
@@ -1926,7 +1928,7 @@ pub struct ResetMessagesRequest {
 /// The conversation is empty.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResetMessagesResponse {}
-/// A wish to have a conversation compacted.
+/// Names a conversation to compact.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompactAgentRequest {
     /// The agent.
@@ -1959,8 +1961,8 @@ pub struct GetContextResponse {
 /// A turn that happened elsewhere.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CaptureMessagesRequest {
-    /// The agent that shall remember it. Empty: the capture agent of the key, named `claude-code-<key>` and tagged `claude-code`,
-    /// made on first use.
+    /// The agent that is to remember it. Empty: the capture agent of `capture_key`, named `claude-code-<key>` and tagged
+    /// `claude-code`, made on first use.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
     /// The conversation; empty or `default` means the agent's default one.
@@ -1978,8 +1980,8 @@ pub struct CaptureMessagesRequest {
     /// The model that answered, by whatever name; kept with its message. At most 256 characters.
     #[prost(string, tag = "6")]
     pub model: ::prost::alloc::string::String,
-    /// Whose capture agent is meant, without an agent id. At most 64 letters, digits, `_` and `-`; default: a short name for the
-    /// holder of the API key, or `default` without one.
+    /// Which capture agent is meant, where there is no `agent_id`. At most 64 letters, digits, `_` and `-`; default: a short name
+    /// for the holder of the API key, or `default` without a key.
     #[prost(string, tag = "7")]
     pub capture_key: ::prost::alloc::string::String,
     /// Kept with the run. At most 64 entries and 64 KiB in all.
@@ -2221,7 +2223,7 @@ pub mod agent_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
-        /// Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+        /// A long history takes a while; the agent is gone from the first moment, and the rest is removed even if the caller leaves.
         pub async fn delete_agent(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteAgentRequest>,
@@ -2323,8 +2325,8 @@ pub mod agent_service_client {
                 .insert(GrpcMethod::new("letta_grpc.v1.AgentService", "ListMessages"));
             self.inner.unary(req, path, codec).await
         }
-        /// Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
-        /// fits best comes first.
+        /// Finds messages by their words, the best first: in one conversation of an agent, in all of its conversations, or with all
+        /// agents. Messages that have left the context are found too.
         pub async fn search_messages(
             &mut self,
             request: impl tonic::IntoRequest<super::SearchMessagesRequest>,
@@ -2349,8 +2351,8 @@ pub mod agent_service_client {
                 .insert(GrpcMethod::new("letta_grpc.v1.AgentService", "SearchMessages"));
             self.inner.unary(req, path, codec).await
         }
-        /// Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
-        /// answers: RESOURCE_IN_USE.
+        /// Empties a conversation, its context included; runs and memory stay. While a run is at work in it, or calls wait for answers:
+        /// RESOURCE_IN_USE.
         pub async fn reset_messages(
             &mut self,
             request: impl tonic::IntoRequest<super::ResetMessagesRequest>,
@@ -2375,7 +2377,7 @@ pub mod agent_service_client {
                 .insert(GrpcMethod::new("letta_grpc.v1.AgentService", "ResetMessages"));
             self.inner.unary(req, path, codec).await
         }
-        /// As CompactConversation, for an agent's default conversation too.
+        /// As CompactConversation, by agent: for its default conversation too.
         pub async fn compact_agent(
             &mut self,
             request: impl tonic::IntoRequest<super::CompactAgentRequest>,
@@ -2400,8 +2402,9 @@ pub mod agent_service_client {
                 .insert(GrpcMethod::new("letta_grpc.v1.AgentService", "CompactAgent"));
             self.inner.unary(req, path, codec).await
         }
-        /// Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
-        /// conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+        /// Puts a turn that happened elsewhere into a conversation, so that the agent remembers it: a run of kind CAPTURE, which asks no
+        /// model and waits behind the conversation's other runs. The turn is stored when this returns; the assistant's message comes
+        /// into the conversation with the end of the run.
         pub async fn capture_messages(
             &mut self,
             request: impl tonic::IntoRequest<super::CaptureMessagesRequest>,
@@ -2428,7 +2431,8 @@ pub mod agent_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out.
+        /// Returns an agent with all that is its own, as a file. One that does not fit into a response is MESSAGE_TOO_LARGE: leave the
+        /// messages or the archive out.
         pub async fn export_agent(
             &mut self,
             request: impl tonic::IntoRequest<super::ExportAgentRequest>,
@@ -2559,8 +2563,8 @@ pub struct ListPassagesRequest {
     /// Newest first.
     #[prost(bool, tag = "5")]
     pub descending: bool,
-    /// Begin after the note with this id, in the order asked for; with an id that is not in the list it is empty. A
-    /// `page_token` goes before it.
+    /// Begin after the note with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    /// `page_token`.
     #[prost(string, tag = "6")]
     pub after_id: ::prost::alloc::string::String,
 }
@@ -2943,7 +2947,7 @@ pub struct GetBlockResponse {
     #[prost(message, optional, tag = "1")]
     pub block: ::core::option::Option<Block>,
 }
-/// Filters, each narrowing the list; unset ones do not.
+/// Filters, each of which narrows the list if it is set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListBlocksRequest {
     /// Only blocks with this label.
@@ -2961,8 +2965,8 @@ pub struct ListBlocksRequest {
     /// Newest first.
     #[prost(bool, tag = "5")]
     pub descending: bool,
-    /// Begin after the block with this id, in the order asked for; with an id that is not in the list it is empty. A
-    /// `page_token` goes before it.
+    /// Begin after the block with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    /// `page_token`.
     #[prost(string, tag = "6")]
     pub after_id: ::prost::alloc::string::String,
     /// Only blocks that no agent has, as those of deleted agents. Not together with `agent_id`.
@@ -3350,8 +3354,8 @@ pub struct ListConversationsRequest {
     /// Newest first.
     #[prost(bool, tag = "4")]
     pub descending: bool,
-    /// Begin after the conversation with this id, in the order asked for; with an id that is not in the list it is empty. A
-    /// `page_token` goes before it.
+    /// Begin after the conversation with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    /// `page_token`.
     #[prost(string, tag = "5")]
     pub after_id: ::prost::alloc::string::String,
 }
@@ -3401,7 +3405,7 @@ pub struct ForkConversationRequest {
     /// The conversation.
     #[prost(string, tag = "1")]
     pub conversation_id: ::prost::alloc::string::String,
-    /// Of the new conversation. At most 256 characters. Empty: the title of the one that is copied.
+    /// The title of the new conversation. At most 256 characters. Empty: that of the one that is copied.
     #[prost(string, tag = "2")]
     pub title: ::prost::alloc::string::String,
     /// The last message that is copied: one of the conversation's. If that is before the newest summary, everything that is copied
@@ -3416,7 +3420,7 @@ pub struct ForkConversationResponse {
     #[prost(message, optional, tag = "1")]
     pub conversation: ::core::option::Option<Conversation>,
 }
-/// A wish to have a conversation compacted.
+/// Names a conversation to compact.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompactConversationRequest {
     /// The conversation.
@@ -3638,7 +3642,7 @@ pub mod conversation_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
-        /// Of a long history that takes its time, as with an agent.
+        /// A long history takes a while, as with DeleteAgent.
         pub async fn delete_conversation(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteConversationRequest>,
@@ -3669,7 +3673,7 @@ pub mod conversation_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
-        /// work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+        /// work in it. The copied messages have new ids and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
         /// Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
         /// conversations from then on changes nothing in the other.
         pub async fn fork_conversation(
@@ -3786,19 +3790,19 @@ pub struct ReasoningDelta {
     /// The message that it continues.
     #[prost(string, tag = "1")]
     pub message_id: ::prost::alloc::string::String,
-    /// The text to append; empty beside the others.
+    /// The text to append; empty if another field is set.
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
     /// The provider's proof of the part so far, all of it. What follows is another part.
     #[prost(string, tag = "3")]
     pub signature: ::prost::alloc::string::String,
-    /// A part of its own, all of it.
+    /// A whole part by itself, without text.
     #[prost(oneof = "reasoning_delta::Hidden", tags = "4, 5")]
     pub hidden: ::core::option::Option<reasoning_delta::Hidden>,
 }
 /// Nested message and enum types in `ReasoningDelta`.
 pub mod reasoning_delta {
-    /// A part of its own, all of it.
+    /// A whole part by itself, without text.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Hidden {
         /// What only the provider can read.
@@ -3973,7 +3977,7 @@ pub mod run_event {
         /// More of a tool call.
         #[prost(message, tag = "5")]
         ToolCallDelta(super::ToolCallDelta),
-        /// Nothing new.
+        /// The stream is alive.
         #[prost(message, tag = "6")]
         Heartbeat(super::Heartbeat),
         /// The run started.
@@ -4015,7 +4019,7 @@ pub mod run_event {
         /// Another agent runs.
         #[prost(message, tag = "19")]
         ChildRunStarted(super::ChildRunStarted),
-        /// The caller knows.
+        /// Something that only the caller understands.
         #[prost(message, tag = "20")]
         Custom(super::Custom),
     }
@@ -4761,10 +4765,11 @@ pub struct StreamOptions {
     /// The longest silence before a heartbeat. 1 s to 10 min; default 15 s; 0 turns heartbeats off.
     #[prost(message, optional, tag = "3")]
     pub heartbeat_interval: ::core::option::Option<::prost_types::Duration>,
-    /// Deltas wait until so many characters have come and go out together, each as stored. 0 to 65536; default 0.
+    /// Holds deltas back until this many characters have come; then they go out together, each as stored. 0 to 65536; default 0.
     #[prost(int32, tag = "4")]
     pub min_chunk_chars: i32,
-    /// Slows this reader's deltas down to so many tokens (by estimate, 4 characters) a second. Default 0: as fast as they come.
+    /// Slows this reader's deltas down to this many tokens a second, by estimate of 4 characters to a token. Default 0: as fast as
+    /// they come.
     #[prost(int32, tag = "5")]
     pub max_tokens_per_second: i32,
 }
@@ -5022,7 +5027,7 @@ pub struct GetRunResponse {
     #[prost(message, optional, tag = "1")]
     pub run: ::core::option::Option<Run>,
 }
-/// Filters, each narrowing the list; unset ones do not.
+/// Filters, each of which narrows the list if it is set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListRunsRequest {
     /// Only runs of this agent.
@@ -5061,8 +5066,8 @@ pub struct ListRunsRequest {
     /// Only runs that were started by tools of this run, or by tools of such runs, at any depth.
     #[prost(string, tag = "12")]
     pub parent_run_id: ::prost::alloc::string::String,
-    /// Begin after the run with this id, in the order asked for; with an id that is not in the list it is empty. A
-    /// `page_token` goes before it.
+    /// Begin after the run with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    /// `page_token`.
     #[prost(string, tag = "13")]
     pub after_id: ::prost::alloc::string::String,
 }
@@ -5121,8 +5126,8 @@ pub struct ListStepsRequest {
     /// Those of this agent's runs; not with `run_id`. Empty: of all agents.
     #[prost(string, tag = "5")]
     pub agent_id: ::prost::alloc::string::String,
-    /// Begin after the step with this id, in the order asked for; with an id that is not in the list it is empty. A
-    /// `page_token` goes before it.
+    /// Begin after the step with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+    /// `page_token`.
     #[prost(string, tag = "6")]
     pub after_id: ::prost::alloc::string::String,
 }
@@ -5275,7 +5280,7 @@ pub mod run_service_client {
             self
         }
         /// Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
-        /// on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+        /// on from the last number received. A cancelled call stops following the run; its disconnect policy decides whether it goes on.
         pub async fn stream_run(
             &mut self,
             request: impl tonic::IntoRequest<super::StreamRunRequest>,
@@ -5655,7 +5660,7 @@ pub struct GetToolResponse {
     #[prost(message, optional, tag = "1")]
     pub tool: ::core::option::Option<Tool>,
 }
-/// Filters, each narrowing the list; unset ones do not.
+/// Filters, each of which narrows the list if it is set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListToolsRequest {
     /// Only the tool of this name.
@@ -5942,7 +5947,7 @@ pub mod tool_service_client {
                 .insert(GrpcMethod::new("letta_grpc.v1.ToolService", "CreateTool"));
             self.inner.unary(req, path, codec).await
         }
-        /// As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it.
+        /// As CreateTool; but a Python tool that has the name already is replaced under its id, and agents keep it.
         pub async fn upsert_tool(
             &mut self,
             request: impl tonic::IntoRequest<super::UpsertToolRequest>,

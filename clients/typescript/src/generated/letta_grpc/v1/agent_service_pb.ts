@@ -119,7 +119,7 @@ export const GetAgentResponseSchema: GenMessage<GetAgentResponse> = /*@__PURE__*
   messageDesc(file_letta_grpc_v1_agent_service, 3);
 
 /**
- * Filters, each narrowing the list; unset ones do not.
+ * Filters, each of which narrows the list if it is set.
  *
  * @generated from message letta_grpc.v1.ListAgentsRequest
  */
@@ -160,8 +160,8 @@ export type ListAgentsRequest = Message<"letta_grpc.v1.ListAgentsRequest"> & {
   descending: boolean;
 
   /**
-   * Begin after the agent with this id, in the order asked for; with an id that is not in the list it is empty. A
-   * `page_token` goes before it.
+   * Begin after the agent with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+   * `page_token`.
    *
    * @generated from field: string after_id = 6;
    */
@@ -417,7 +417,7 @@ export const UpdateMemoryBlockResponseSchema: GenMessage<UpdateMemoryBlockRespon
   messageDesc(file_letta_grpc_v1_agent_service, 13);
 
 /**
- * Names a conversation, or all, and a part of what was said there.
+ * Names one conversation of an agent, or all of them, and a page of their messages.
  *
  * @generated from message letta_grpc.v1.ListMessagesRequest
  */
@@ -459,8 +459,8 @@ export type ListMessagesRequest = Message<"letta_grpc.v1.ListMessagesRequest"> &
   descending: boolean;
 
   /**
-   * Begin after the message with this id, in the order asked for; with an id that is not in the list it is empty. A
-   * `page_token` goes before it.
+   * Begin after the message with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+   * `page_token`.
    *
    * @generated from field: string after_id = 6;
    */
@@ -643,8 +643,8 @@ export type GetContextRequest = Message<"letta_grpc.v1.GetContextRequest"> & {
   conversationId: string;
 
   /**
-   * Which fields of the context are returned. Empty, or `*`: all of them. What does not fit into a response, as messages with many
-   * pictures, is MESSAGE_TOO_LARGE: name the others, as in `system,parts`.
+   * Which fields of the context are returned. Empty, or `*`: all of them. A context that does not fit into a response, as one with
+   * many pictures, is MESSAGE_TOO_LARGE: leave `messages` out, as in `system,parts`.
    *
    * @generated from field: google.protobuf.FieldMask read_mask = 3;
    */
@@ -794,7 +794,7 @@ export const ResetMessagesResponseSchema: GenMessage<ResetMessagesResponse> = /*
   messageDesc(file_letta_grpc_v1_agent_service, 23);
 
 /**
- * A wish to have a conversation compacted.
+ * Names a conversation to compact.
  *
  * @generated from message letta_grpc.v1.CompactAgentRequest
  */
@@ -884,8 +884,8 @@ export const GetContextResponseSchema: GenMessage<GetContextResponse> = /*@__PUR
  */
 export type CaptureMessagesRequest = Message<"letta_grpc.v1.CaptureMessagesRequest"> & {
   /**
-   * The agent that shall remember it. Empty: the capture agent of the key, named `claude-code-<key>` and tagged `claude-code`,
-   * made on first use.
+   * The agent that is to remember it. Empty: the capture agent of `capture_key`, named `claude-code-<key>` and tagged
+   * `claude-code`, made on first use.
    *
    * @generated from field: string agent_id = 1;
    */
@@ -927,8 +927,8 @@ export type CaptureMessagesRequest = Message<"letta_grpc.v1.CaptureMessagesReque
   model: string;
 
   /**
-   * Whose capture agent is meant, without an agent id. At most 64 letters, digits, `_` and `-`; default: a short name for the
-   * holder of the API key, or `default` without one.
+   * Which capture agent is meant, where there is no `agent_id`. At most 64 letters, digits, `_` and `-`; default: a short name
+   * for the holder of the API key, or `default` without a key.
    *
    * @generated from field: string capture_key = 7;
    */
@@ -1130,7 +1130,7 @@ export const AgentService: GenService<{
   },
   /**
    * Removes an agent with its conversations, runs and notes; memory blocks stay. With a run at work: RESOURCE_IN_USE.
-   * Of a long history that takes its time; the agent is gone from the beginning on, and the rest goes on if the caller leaves.
+   * A long history takes a while; the agent is gone from the first moment, and the rest is removed even if the caller leaves.
    *
    * @generated from rpc letta_grpc.v1.AgentService.DeleteAgent
    */
@@ -1170,8 +1170,8 @@ export const AgentService: GenService<{
     output: typeof ListMessagesResponseSchema;
   },
   /**
-   * Finds what was said, in one conversation of the agent or in all, or with all agents, also what no context has any more. What
-   * fits best comes first.
+   * Finds messages by their words, the best first: in one conversation of an agent, in all of its conversations, or with all
+   * agents. Messages that have left the context are found too.
    *
    * @generated from rpc letta_grpc.v1.AgentService.SearchMessages
    */
@@ -1181,8 +1181,8 @@ export const AgentService: GenService<{
     output: typeof SearchMessagesResponseSchema;
   },
   /**
-   * Empties a conversation, its context included; runs and memory stay. A conversation at work, or one with calls that wait for
-   * answers: RESOURCE_IN_USE.
+   * Empties a conversation, its context included; runs and memory stay. While a run is at work in it, or calls wait for answers:
+   * RESOURCE_IN_USE.
    *
    * @generated from rpc letta_grpc.v1.AgentService.ResetMessages
    */
@@ -1192,7 +1192,7 @@ export const AgentService: GenService<{
     output: typeof ResetMessagesResponseSchema;
   },
   /**
-   * As CompactConversation, for an agent's default conversation too.
+   * As CompactConversation, by agent: for its default conversation too.
    *
    * @generated from rpc letta_grpc.v1.AgentService.CompactAgent
    */
@@ -1202,8 +1202,9 @@ export const AgentService: GenService<{
     output: typeof CompactAgentResponseSchema;
   },
   /**
-   * Puts a turn that happened elsewhere into a conversation: a run of kind CAPTURE, which asks no model. It waits behind what the
-   * conversation is at. Stored when this returns; the assistant's message comes with the end of the run.
+   * Puts a turn that happened elsewhere into a conversation, so that the agent remembers it: a run of kind CAPTURE, which asks no
+   * model and waits behind the conversation's other runs. The turn is stored when this returns; the assistant's message comes
+   * into the conversation with the end of the run.
    *
    * @generated from rpc letta_grpc.v1.AgentService.CaptureMessages
    */
@@ -1213,7 +1214,8 @@ export const AgentService: GenService<{
     output: typeof CaptureMessagesResponseSchema;
   },
   /**
-   * Returns an agent with all that is its own. What does not fit into a response is MESSAGE_TOO_LARGE: leave something out.
+   * Returns an agent with all that is its own, as a file. One that does not fit into a response is MESSAGE_TOO_LARGE: leave the
+   * messages or the archive out.
    *
    * @generated from rpc letta_grpc.v1.AgentService.ExportAgent
    */

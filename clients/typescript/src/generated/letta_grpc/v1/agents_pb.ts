@@ -67,7 +67,7 @@ export const ModelSettingsSchema: GenMessage<ModelSettings> = /*@__PURE__*/
  */
 export type RunFirstRule = Message<"letta_grpc.v1.RunFirstRule"> & {
   /**
-   * JSON text of an object: these arguments stand over what the model writes under their names. Absent: it writes all.
+   * JSON text of an object: these arguments replace what the model writes under the same names. Absent: it writes all.
    * At most 64 KiB.
    *
    * @generated from field: optional string arguments = 1;
@@ -126,7 +126,7 @@ export type ConstrainChildRule = Message<"letta_grpc.v1.ConstrainChildRule"> & {
   children: string[];
 
   /**
-   * JSON text of an object by tool, at most 64 KiB: these arguments stand over what the model writes under their names.
+   * JSON text of an object by tool, at most 64 KiB: these arguments replace what the model writes under the same names.
    *
    * @generated from field: map<string, string> arguments = 2;
    */
@@ -168,7 +168,7 @@ export const ParentLastRuleSchema: GenMessage<ParentLastRule> = /*@__PURE__*/
  */
 export type ConditionalRule = Message<"letta_grpc.v1.ConditionalRule"> & {
   /**
-   * The next tool by the text that this one returned; truth values and numbers fit in any spelling. At least one entry.
+   * The next tool by the text that this one returned; of truth values and numbers any spelling will do. At least one entry.
    *
    * @generated from field: map<string, string> next_by_output = 1;
    */
@@ -197,13 +197,13 @@ export const ConditionalRuleSchema: GenMessage<ConditionalRule> = /*@__PURE__*/
   messageDesc(file_letta_grpc_v1_agents, 6);
 
 /**
- * In one turn this tool may be called at most so often.
+ * In one turn this tool may be called a limited number of times.
  *
  * @generated from message letta_grpc.v1.MaxCountRule
  */
 export type MaxCountRule = Message<"letta_grpc.v1.MaxCountRule"> & {
   /**
-   * At least 1.
+   * How many times. At least 1.
    *
    * @generated from field: int32 limit = 1;
    */
@@ -350,7 +350,7 @@ export const ToolRuleSchema: GenMessage<ToolRule> = /*@__PURE__*/
   messageDesc(file_letta_grpc_v1_agents, 10);
 
 /**
- * Agents that work on shared memory in the background.
+ * Agents that work in the background on memory that they share with this one.
  *
  * @generated from message letta_grpc.v1.Sleeptime
  */
@@ -363,7 +363,7 @@ export type Sleeptime = Message<"letta_grpc.v1.Sleeptime"> & {
   agentIds: string[];
 
   /**
-   * After every so many turns. 1 to 1000; default 5.
+   * After how many turns they are told. 1 to 1000; default 5.
    *
    * @generated from field: optional int32 every_turns = 2;
    */
@@ -499,7 +499,8 @@ export type Agent = Message<"letta_grpc.v1.Agent"> & {
   toolRules: ToolRule[];
 
   /**
-   * Whether calls of a tool wait for approval, by its name; of others the tool itself says so. At most 64.
+   * Whether calls of a tool wait for approval, by the tool's name. For a tool that is not named here its own
+   * `requires_approval` holds. At most 64.
    *
    * @generated from field: map<string, bool> tool_approvals = 17;
    */

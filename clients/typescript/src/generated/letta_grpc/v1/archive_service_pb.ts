@@ -159,8 +159,8 @@ export type ListPassagesRequest = Message<"letta_grpc.v1.ListPassagesRequest"> &
   descending: boolean;
 
   /**
-   * Begin after the note with this id, in the order asked for; with an id that is not in the list it is empty. A
-   * `page_token` goes before it.
+   * Begin after the note with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+   * `page_token`.
    *
    * @generated from field: string after_id = 6;
    */

@@ -106,7 +106,7 @@ export const GetBlockResponseSchema: GenMessage<GetBlockResponse> = /*@__PURE__*
   messageDesc(file_letta_grpc_v1_block_service, 3);
 
 /**
- * Filters, each narrowing the list; unset ones do not.
+ * Filters, each of which narrows the list if it is set.
  *
  * @generated from message letta_grpc.v1.ListBlocksRequest
  */
@@ -147,8 +147,8 @@ export type ListBlocksRequest = Message<"letta_grpc.v1.ListBlocksRequest"> & {
   descending: boolean;
 
   /**
-   * Begin after the block with this id, in the order asked for; with an id that is not in the list it is empty. A
-   * `page_token` goes before it.
+   * Begin after the block with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+   * `page_token`.
    *
    * @generated from field: string after_id = 6;
    */

@@ -30,8 +30,8 @@ export type Block = Message<"letta_grpc.v1.Block"> & {
   id: string;
 
   /**
-   * The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL a slash of it
-   * is `%2F`.
+   * The name by which agents know it: 1 to 64 of `a-z A-Z 0-9 _ - /`. Unique within an agent. In the path of a URL its slashes
+   * are written `%2F`.
    *
    * @generated from field: string label = 2;
    */
@@ -52,7 +52,7 @@ export type Block = Message<"letta_grpc.v1.Block"> & {
   description: string;
 
   /**
-   * How many characters the text may have. 1 to 100000; default 20000. Of all blocks of one agent together: at most 500000.
+   * How many characters the text may have. 1 to 100000; default 20000. All blocks of one agent together: at most 500000.
    *
    * @generated from field: optional int32 limit = 5;
    */

@@ -147,8 +147,8 @@ export type ListConversationsRequest = Message<"letta_grpc.v1.ListConversationsR
   descending: boolean;
 
   /**
-   * Begin after the conversation with this id, in the order asked for; with an id that is not in the list it is empty. A
-   * `page_token` goes before it.
+   * Begin after the conversation with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+   * `page_token`.
    *
    * @generated from field: string after_id = 5;
    */
@@ -296,7 +296,7 @@ export type ForkConversationRequest = Message<"letta_grpc.v1.ForkConversationReq
   conversationId: string;
 
   /**
-   * Of the new conversation. At most 256 characters. Empty: the title of the one that is copied.
+   * The title of the new conversation. At most 256 characters. Empty: that of the one that is copied.
    *
    * @generated from field: string title = 2;
    */
@@ -340,7 +340,7 @@ export const ForkConversationResponseSchema: GenMessage<ForkConversationResponse
   messageDesc(file_letta_grpc_v1_conversation_service, 11);
 
 /**
- * A wish to have a conversation compacted.
+ * Names a conversation to compact.
  *
  * @generated from message letta_grpc.v1.CompactConversationRequest
  */
@@ -443,7 +443,7 @@ export const ConversationService: GenService<{
   },
   /**
    * Removes a conversation with its messages and runs. The default one, or one with a run at work: RESOURCE_IN_USE.
-   * Of a long history that takes its time, as with an agent.
+   * A long history takes a while, as with DeleteAgent.
    *
    * @generated from rpc letta_grpc.v1.ConversationService.DeleteConversation
    */
@@ -454,7 +454,7 @@ export const ConversationService: GenService<{
   },
   /**
    * Copies a conversation into a new one of the same agent: history and context as they are stored now, also while a run is at
-   * work in it. The copies have ids of their own and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
+   * work in it. The copied messages have new ids and belong to a run of the kind RUN_KIND_FORK; tool call ids and otids stay.
    * Nothing waits in the copy: a last step whose tools have not all returned is left out. What happens to one of the two
    * conversations from then on changes nothing in the other.
    *

@@ -164,7 +164,7 @@ export type ReasoningDelta = Message<"letta_grpc.v1.ReasoningDelta"> & {
   messageId: string;
 
   /**
-   * The text to append; empty beside the others.
+   * The text to append; empty if another field is set.
    *
    * @generated from field: string text = 2;
    */
@@ -178,7 +178,7 @@ export type ReasoningDelta = Message<"letta_grpc.v1.ReasoningDelta"> & {
   signature: string;
 
   /**
-   * A part of its own, all of it.
+   * A whole part by itself, without text.
    *
    * @generated from oneof letta_grpc.v1.ReasoningDelta.hidden
    */
@@ -631,7 +631,7 @@ export type RunEvent = Message<"letta_grpc.v1.RunEvent"> & {
     case: "toolCallDelta";
   } | {
     /**
-     * Nothing new.
+     * The stream is alive.
      *
      * @generated from field: letta_grpc.v1.Heartbeat heartbeat = 6;
      */
@@ -743,7 +743,7 @@ export type RunEvent = Message<"letta_grpc.v1.RunEvent"> & {
     case: "childRunStarted";
   } | {
     /**
-     * The caller knows.
+     * Something that only the caller understands.
      *
      * @generated from field: letta_grpc.v1.Custom custom = 20;
      */

@@ -94,8 +94,8 @@ export const ContentPartSchema: GenMessage<ContentPart> = /*@__PURE__*/
   messageDesc(file_letta_grpc_v1_messages, 0);
 
 /**
- * A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. To a model that takes none of
- * tools, or of the system, it is shown as a user's, behind their message.
+ * A picture. In a stored message it always has its data, and the message is at most 1 MiB with it. Where a model takes no
+ * pictures from tools or from the system, they are shown to it as a user's, behind the message that they belong to.
  *
  * @generated from message letta_grpc.v1.Image
  */
@@ -126,7 +126,7 @@ export type Image = Message$1<"letta_grpc.v1.Image"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * `image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; of a url it is what its server says.
+   * `image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; with a url it is what the fetched bytes say.
    *
    * @generated from field: string media_type = 3;
    */

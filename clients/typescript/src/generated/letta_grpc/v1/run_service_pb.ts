@@ -53,14 +53,15 @@ export type StreamOptions = Message<"letta_grpc.v1.StreamOptions"> & {
   heartbeatInterval?: Duration | undefined;
 
   /**
-   * Deltas wait until so many characters have come and go out together, each as stored. 0 to 65536; default 0.
+   * Holds deltas back until this many characters have come; then they go out together, each as stored. 0 to 65536; default 0.
    *
    * @generated from field: int32 min_chunk_chars = 4;
    */
   minChunkChars: number;
 
   /**
-   * Slows this reader's deltas down to so many tokens (by estimate, 4 characters) a second. Default 0: as fast as they come.
+   * Slows this reader's deltas down to this many tokens a second, by estimate of 4 characters to a token. Default 0: as fast as
+   * they come.
    *
    * @generated from field: int32 max_tokens_per_second = 5;
    */
@@ -733,7 +734,7 @@ export const GetRunResponseSchema: GenMessage<GetRunResponse> = /*@__PURE__*/
   messageDesc(file_letta_grpc_v1_run_service, 18);
 
 /**
- * Filters, each narrowing the list; unset ones do not.
+ * Filters, each of which narrows the list if it is set.
  *
  * @generated from message letta_grpc.v1.ListRunsRequest
  */
@@ -823,8 +824,8 @@ export type ListRunsRequest = Message<"letta_grpc.v1.ListRunsRequest"> & {
   parentRunId: string;
 
   /**
-   * Begin after the run with this id, in the order asked for; with an id that is not in the list it is empty. A
-   * `page_token` goes before it.
+   * Begin after the run with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+   * `page_token`.
    *
    * @generated from field: string after_id = 13;
    */
@@ -979,8 +980,8 @@ export type ListStepsRequest = Message<"letta_grpc.v1.ListStepsRequest"> & {
   agentId: string;
 
   /**
-   * Begin after the step with this id, in the order asked for; with an id that is not in the list it is empty. A
-   * `page_token` goes before it.
+   * Begin after the step with this id, in the order asked for; an id that is not in the list gives an empty page. Ignored with a
+   * `page_token`.
    *
    * @generated from field: string after_id = 6;
    */
@@ -1187,7 +1188,7 @@ export const CancelRunResponseSchema: GenMessage<CancelRunResponse> = /*@__PURE_
 export const RunService: GenService<{
   /**
    * Starts a run and follows it. Status OK means that nothing more will ever come; after any other end, AttachRun goes
-   * on from the last number received. A cancelled call ends the following; the run's disconnect policy decides the rest.
+   * on from the last number received. A cancelled call stops following the run; its disconnect policy decides whether it goes on.
    *
    * @generated from rpc letta_grpc.v1.RunService.StreamRun
    */

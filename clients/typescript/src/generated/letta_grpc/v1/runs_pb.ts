@@ -176,8 +176,8 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
   approvalTimeout?: Duration | undefined;
 
   /**
-   * Tools that the client runs. At most 64. An answer to waiting calls that declares none keeps those of the run that waits; so
-   * with `model`, `system` and `response_format`.
+   * Tools that the client runs. At most 64. An answer to waiting calls that declares none keeps those of the run that waits; the
+   * same holds for `model`, `system` and `response_format`.
    *
    * @generated from field: repeated letta_grpc.v1.ClientTool client_tools = 8;
    */
@@ -210,7 +210,7 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
   responseFormat?: string | undefined;
 
   /**
-   * Who is told when the run has ended, also when it waits for answers then: an http or https address of at most 2048
+   * Who is told when the run has ended, also if it ended to wait for answers: an http or https address of at most 2048
    * characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
    * interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
    * that begin with `letta-grpc.`. A 2xx answer within 10 s counts as told.
@@ -237,8 +237,9 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
   background: boolean;
 
   /**
-   * The tools one of which the model has to call first: the agent's own, or of `client_tools`. At most 64. Until it has, it is
-   * offered these alone. Where it answers in words it is told so, twice at most, then the run fails with INVALID_MODEL_OUTPUT.
+   * Tools of which the model must call one before anything else: the agent's own, or of `client_tools`. At most 64. Until it has
+   * done so it is offered these alone; if it answers in words instead it is told so, twice at most, then the run fails with
+   * INVALID_MODEL_OUTPUT.
    * The agent's rules take precedence: where they allow none of these, it is offered what they allow. An answer to waiting calls
    * takes none from the run that waits.
    *
@@ -450,8 +451,8 @@ export type Run = Message<"letta_grpc.v1.Run"> & {
   resumesRunId?: string | undefined;
 
   /**
-   * The runs whose tools have called this one, the outermost first. At most 8: a call beyond them is an error return, as is one
-   * of an agent that waits for its caller already.
+   * The runs whose tools have called this one, the outermost first. At most 8: a call beyond them gets an error return, as does
+   * a call to an agent that already waits for its caller.
    *
    * @generated from field: repeated string parent_run_ids = 6;
    */

@@ -150,7 +150,7 @@ export const GetToolResponseSchema: GenMessage<GetToolResponse> = /*@__PURE__*/
   messageDesc(file_letta_grpc_v1_tool_service, 5);
 
 /**
- * Filters, each narrowing the list; unset ones do not.
+ * Filters, each of which narrows the list if it is set.
  *
  * @generated from message letta_grpc.v1.ListToolsRequest
  */
@@ -617,7 +617,7 @@ export const ToolService: GenService<{
     output: typeof CreateToolResponseSchema;
   },
   /**
-   * As CreateTool, but where a Python tool has the name, this takes its place under the same id; agents keep it.
+   * As CreateTool; but a Python tool that has the name already is replaced under its id, and agents keep it.
    *
    * @generated from rpc letta_grpc.v1.ToolService.UpsertTool
    */

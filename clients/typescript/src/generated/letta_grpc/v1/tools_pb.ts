@@ -150,7 +150,7 @@ export type Tool = Message<"letta_grpc.v1.Tool"> & {
 
   /**
    * JSON Schema of the arguments, an object, as text. At most 64 KiB. Default for a Python tool: what its annotations say.
-   * Where it is given, parameters may do without annotations that work, and take what comes.
+   * If it is given, a parameter's annotation may be missing or unusable: the parameter then gets whatever the model writes.
    *
    * @generated from field: string parameters = 4;
    */
@@ -209,8 +209,8 @@ export type Tool = Message<"letta_grpc.v1.Tool"> & {
   requiresApproval: boolean;
 
   /**
-   * Whether running it twice does what running it once does. A call that the server's death cut short runs again only then;
-   * of another tool its return says that it may have had its effect. Default: no.
+   * Whether running it twice does what running it once does. Only then a call that the server's death cut short is run again;
+   * the call of any other tool gets a return that says that it may have had its effect. Default: no.
    *
    * @generated from field: bool idempotent = 11;
    */
