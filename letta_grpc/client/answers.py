@@ -12,7 +12,7 @@ Answers = Mapping[str, Answer]
 
 
 def approve(arguments: str | Mapping[str, object] | None = None) -> messages_pb2.Approve:
-    """Let a call run: with these arguments, or without any as the model wrote them."""
+    """Let a call run: with these arguments, or, if none are given, with those that the model wrote."""
     return messages_pb2.Approve(arguments=json.dumps(arguments) if isinstance(arguments, Mapping) else arguments)
 
 
@@ -24,9 +24,9 @@ def deny(reason: str = "") -> messages_pb2.Deny:
 def tool_return(
     value: object, *, failed: bool = False, stdout: tuple[str, ...] = (), stderr: tuple[str, ...] = ()
 ) -> messages_pb2.ToolReturn:
-    """Say what a tool gave that the caller ran: text and content as they are, everything else as JSON.
+    """Return the result of a tool that the caller ran: text and content as they are, everything else as JSON.
 
-    What JSON has no word for becomes its `str`. `stdout` and `stderr` are lines.
+    What JSON cannot express becomes its `str`. `stdout` and `stderr` are lines.
     """
     status = messages_pb2.TOOL_RETURN_STATUS_ERROR if failed else messages_pb2.TOOL_RETURN_STATUS_SUCCESS
     returned = messages_pb2.ToolReturn(status=status, stdout=stdout, stderr=stderr)

@@ -1,4 +1,4 @@
-"""Agents by method."""
+"""`client.agents`: the calls of AgentService, as methods."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
@@ -51,10 +51,10 @@ class Agents:
     ) -> agents_pb2.Agent:
         """Make an agent; return it as stored.
 
-        `persona` and `human` are blocks of these labels. `memory_blocks` gives others: values by label, or blocks, of which
-        one with an id is shared with the agents that have it. No `tools` means the base tools, or with
-        `include_base_tools=False` none; with `include_base_tools=True` they come beside others. `tool_approvals` says by tool
-        whether its calls wait for approval.
+        `persona` and `human` are the values of the memory blocks with these labels. `memory_blocks` adds others: values by
+        label, or blocks; a block with an id is shared with the agents that have it already. Without `tools` the agent has the
+        base tools, unless `include_base_tools` is False; with True it has them beside `tools`. `tool_approvals` says by the
+        name of a tool whether its calls wait for approval.
         """
         agent = agents_pb2.Agent(
             name=name or "",
@@ -93,7 +93,7 @@ class Agents:
     ) -> AsyncGenerator[agents_pb2.Agent, None]:
         """Iterate over agents, oldest first unless `descending`, over all pages; with all of these tags.
 
-        `after_id` begins behind that agent, in this order.
+        `after_id`: only what comes behind that agent in this order.
         """
         request = agent_service_pb2.ListAgentsRequest(
             name=name or "",
@@ -126,7 +126,7 @@ class Agents:
     ) -> agents_pb2.Agent:
         """Change what is given and leave the rest; an empty value clears. A run at work keeps what it started with.
 
-        `memory_blocks` are stored blocks: they, by their ids, take the place of those that the agent has.
+        `memory_blocks` are stored blocks, known by their ids; they replace those that the agent has.
         """
         agent, mask = change(
             agents_pb2.Agent(),
@@ -164,10 +164,10 @@ class Agents:
         page_size: int | None = None,
         descending: bool = False,
     ) -> AsyncGenerator[messages_pb2.Message, None]:
-        """Iterate over messages, oldest first unless `descending`, over all pages.
+        """Iterate over the messages of a conversation, oldest first unless `descending`, over all pages.
 
-        `conversation_id` `"-"` means those of all of the agent's conversations. `after_id` begins behind that message, in this
-        order.
+        The `conversation_id` `"-"` stands for all of the agent's conversations. `after_id`: only what comes behind that
+        message in this order.
         """
         request = agent_service_pb2.ListMessagesRequest(
             agent_id=agent_id,
@@ -191,7 +191,7 @@ class Agents:
         everything: bool = False,
         request_id: RequestId | None = None,
     ) -> runs_pb2.Run:
-        """Put older messages of a conversation's context into a summary, or `everything`; return the run that does it."""
+        """Replace older messages of a conversation's context, or `everything`, by a summary; return the run that does it."""
         request = agent_service_pb2.CompactAgentRequest(
             agent_id=agent_id,
             conversation_id=conversation_id or "",
@@ -211,9 +211,9 @@ class Agents:
         metadata: Mapping[str, str] | None = None,
         request_id: RequestId | None = None,
     ) -> runs_pb2.Run:
-        """Put in a turn that happened elsewhere; return the run that does it.
+        """Put a turn that happened elsewhere into an agent's conversation; return the run that does it.
 
-        Without an agent it is the capture agent's of the `key`, by default of whoever holds the API key.
+        Without `agent_id` the capture agent of `key` remembers it; without `key`, that of the API key's holder.
         """
         request = agent_service_pb2.CaptureMessagesRequest(
             agent_id=agent_id or "",
@@ -239,9 +239,9 @@ class Agents:
     async def import_(
         self, file: agent_files_pb2.AgentFile | str, *, name: str | None = None, secrets: Mapping[str, str] | None = None
     ) -> agents_pb2.Agent:
-        """Make an agent of a file, all of it or nothing; return it as stored.
+        """Make an agent from a file, all of it or nothing; return it as stored.
 
-        The file is what `export` gave, or the JSON text of it. Raises ValueError for other texts.
+        The file is what `export` gave, or its JSON text. Raises ValueError for text that is no such file.
         """
         request = agent_service_pb2.ImportAgentRequest(file=agent_file(file), name=name or "", secrets=secrets)
         return (await self._connection.change(self._stub.ImportAgent, request)).agent
@@ -257,9 +257,10 @@ class Agents:
         created_before: datetime | None = None,
         limit: int | None = None,
     ) -> Sequence[agent_service_pb2.FoundMessage]:
-        """Return what was said and fits best, best first; in one conversation (`default` is one), or in all of the agent's.
+        """Return the messages that fit the query best, best first: of one conversation, or of all of the agent's.
 
-        `agent_id` `"-"` means those of all agents. Without a query the newest are found. Times without a zone are local.
+        The `agent_id` `"-"` stands for all agents, the `conversation_id` `"default"` for the agent's default one. Without a
+        query the newest messages are returned. Times without a zone are local.
         """
         request = agent_service_pb2.SearchMessagesRequest(
             agent_id=agent_id,
@@ -275,7 +276,7 @@ class Agents:
     async def context(
         self, agent_id: str, *, conversation_id: str | None = None, fields: Sequence[str] = ()
     ) -> agent_service_pb2.Context:
-        """Return what the model would be shown now, and what each part costs, or the named fields of it alone."""
+        """Return what the model would be shown now, and what each part of it costs in tokens; with `fields` only those."""
         mask = FieldMask(paths=names_of("fields", fields))
         request = agent_service_pb2.GetContextRequest(agent_id=agent_id, conversation_id=conversation_id or "", read_mask=mask)
         return (await self._connection.ask(self._stub.GetContext, request)).context

@@ -1,4 +1,4 @@
-"""Models by method."""
+"""`client.models`: the calls of ModelService, as methods."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Runs by method."""
+"""`client.runs`: the calls of RunService that are no streams, as methods."""
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
@@ -58,7 +58,7 @@ class Runs:
     ) -> AsyncGenerator[runs_pb2.Run, None]:
         """Iterate over runs, oldest first unless `descending`, over all pages; each argument narrows the list.
 
-        Times without a zone are local. `after_id` begins behind that run, in this order.
+        Times without a zone are local. `after_id`: only what comes behind that run in this order.
         """
         request = run_service_pb2.ListRunsRequest(
             agent_id=agent_id or "",
@@ -92,7 +92,7 @@ class Runs:
         page_size: int | None = None,
         descending: bool = False,
     ) -> AsyncGenerator[runs_pb2.Step, None]:
-        """Iterate over the completed steps of a run, of an agent's runs, or of all; `after_id` begins behind that step."""
+        """Iterate over the completed steps of a run, of an agent's runs, or of all; only those behind `after_id`."""
         request = run_service_pb2.ListStepsRequest(
             run_id=run_id, agent_id=agent_id, after_id=after_id or "", page_size=page_size or 0, descending=descending
         )

@@ -31,9 +31,8 @@ class AsyncRunStream:
     out, the stream attaches again behind the last event it has. It gives up, and raises, on an error that no new try
     helps, or after the retry policy's attempts without progress; iterating once more then goes on where it stopped.
 
-    Used as a context manager it is closed on exit, and on entry the run is started, or found. Closing ends the following, not
-    the run.
-    One reader at a time; `cancel` and `disconnect` may be called beside it.
+    Used as a context manager it starts the run, or attaches to it, on entry, and is closed on exit. Closing it does not end
+    the run. One reader at a time; `cancel` and `disconnect` may be called meanwhile.
     """
 
     def __init__(self, connection: Connection, request: Start | Attach) -> None:
@@ -82,9 +81,9 @@ class AsyncRunStream:
         return told_markdown(self._accumulator)
 
     async def started(self) -> str:
-        """Wait until the server has accepted the run, or the reading of one that there is; return the run's id.
+        """Wait until the server has accepted the call; return the run's id. The first event may come much later.
 
-        What the server refuses it raises: a web server can still answer with a status. Events may be long in coming.
+        Raises if the server refuses, so that a web server can still answer with a status of its own.
         """
         while not self._accepted:
             self._require_open()
@@ -105,7 +104,7 @@ class AsyncRunStream:
         return event
 
     async def text_deltas(self) -> AsyncGenerator[str, None]:
-        """Yield the text as it comes. Should a step be restarted, what it had said is said again."""
+        """Yield the text as it comes. After `step_restarted` the text of that step comes once more."""
         async for event in self:
             if event.HasField("text_delta"):
                 yield event.text_delta.text
@@ -142,7 +141,7 @@ class AsyncRunStream:
         return response.run
 
     async def disconnect(self) -> None:
-        """Stop following; the run goes on. Nothing more is yielded, also of what has come already."""
+        """Stop following; the run goes on. Nothing more is yielded, not even what has come already."""
         self._closed.set()
         await self._hang_up()
 

@@ -1,4 +1,4 @@
-"""What agents keep out of their contexts, by method."""
+"""`client.archive`: the calls of ArchiveService, as methods."""
 
 from collections.abc import Generator, Sequence
 
@@ -37,7 +37,7 @@ class Archive:
     ) -> Generator[passages_pb2.Passage, None]:
         """Iterate over notes that have all of these tags, oldest first unless `descending`, over all pages.
 
-        `after_id` begins behind that note, in this order.
+        `after_id`: only what comes behind that note in this order.
         """
         request = archive_service_pb2.ListPassagesRequest(
             agent_id=agent_id,
@@ -74,7 +74,7 @@ class Archive:
     ) -> Sequence[passages_pb2.Passage]:
         """Return the notes with all of these tags that fit best, best first.
 
-        `best` is by words, and by meaning where the server has an embedding model.
+        The mode `best` searches by words, and also by meaning where the server has an embedding model.
         """
         request = archive_service_pb2.SearchPassagesRequest(
             agent_id=agent_id,

@@ -1,4 +1,4 @@
-"""Shared memory blocks by method."""
+"""`client.blocks`: the calls of BlockService, as methods."""
 
 from collections.abc import Generator, Mapping
 
@@ -53,7 +53,7 @@ class Blocks:
     ) -> Generator[blocks_pb2.Block, None]:
         """Iterate over blocks, oldest first unless `descending`, over all pages; `unattached`: those that no agent has.
 
-        `after_id` begins behind that block, in this order.
+        `after_id`: only what comes behind that block in this order.
         """
         request = block_service_pb2.ListBlocksRequest(
             label=label or "",

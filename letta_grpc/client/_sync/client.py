@@ -38,13 +38,14 @@ _DEFAULT_RETRY = RetryPolicy()
 class Client:
     """Speaks to one server, over one channel.
 
-    Of an asynchronous client the channel opens in the event loop of its first call, so that it may be made before there is a
-    loop. It stays there: used in another loop it raises RuntimeError. Make one client per loop.
+    An asynchronous client may be made before there is an event loop. It belongs to the loop of its first call: used in another
+    one it raises RuntimeError. Make one client per loop.
 
-    A client belongs to the process of its first call; in a forked child calls raise RuntimeError. Where workers are forked,
-    make the client in each worker, or use it in none before; and fork while no call is open: grpc may crash in a child that is
-    forked amid one, so there every client raises RuntimeError. Where an asynchronous client has a call open grpc crashes in
-    some children at the fork itself, unless GRPC_ENABLE_FORK_SUPPORT=0 is set before grpc is imported.
+    A client belongs to the process of its first call: in a forked child its calls raise RuntimeError. Where workers are
+    forked, make a client in each worker, or at least call nothing before the fork. Fork only while no call is open: in a child
+    that was forked amid a call grpc may crash, so there every client raises RuntimeError. While an asynchronous client has a
+    call open, grpc crashes in some children at the fork itself, unless GRPC_ENABLE_FORK_SUPPORT=0 is set before grpc is
+    imported.
 
     target           host:port where the server serves gRPC, or any other name that grpc resolves; no URL
     api_key          sent as `authorization: Bearer` with every call
@@ -52,7 +53,7 @@ class Client:
     channel          an open channel to use instead of `target` and `tls`; closing the client leaves it open
     timeout_seconds  how long a call may take, math.inf for no limit; streams and `runs.execute` take as long as the run
     retry            how patient the client is with what can be repeated without harm
-    sleep            how it waits between two tries, in place of a wait that ends when the stream or the client is closed
+    sleep            what to wait with between two tries, in place of a wait that closing the stream or the client ends
     """
 
     def __init__(
@@ -112,10 +113,10 @@ class Client:
         options: run_service_pb2.StreamOptions | None = None,
         **arguments: Unpack[RunArguments],
     ) -> RunStream:
-        """Return the stream of the run that answers the waiting calls of another: `approve`, `deny` or `tool_return` by call.
+        """Return the stream of a new run that answers another's waiting calls: `approve`, `deny` or `tool_return` by call.
 
-        Tools, model, system prompt and response format are those of the run that waits, unless others are given. Calls
-        without an answer go on waiting: then the new run ends at once, INTERRUPTED again.
+        Tools, model, system prompt and response format are those of the run that waits, unless others are given. If some calls
+        get no answer they go on waiting, and the new run ends at once, INTERRUPTED again.
         """
         arguments.setdefault("conversation_id", run.conversation_id)
         return self.stream(run.agent_id, answer_messages(answers), options=options, **arguments)
@@ -133,12 +134,12 @@ class Client:
         """Return a whole turn as one stream: a run, and the runs that answer its calls, which this client does by itself.
 
         tools   functions that the model may call. They run here; annotations and docstrings tell the model about them.
-                What one raises the model is told, and the turn goes on.
+                If one raises, the model is told so, and the turn goes on.
         decide  asked about each call that waits for approval: it returns `approve()`, `deny(…)`, or None to let it wait
 
-        The turn ends with the first run that waits for nothing, or for nothing that is answered here. `max_steps`, 50 unless
-        given, bounds the steps of all its runs together; so does a `run_timeout` their time, that of functions and decisions
-        included. When either is used up and the model still calls, no function is run, and reading raises TurnExhausted.
+        The turn ends with the first run that waits for nothing, or for nothing that is answered here. `max_steps` (50) bounds
+        the steps of all its runs together, `run_timeout` their time together, that of functions and decisions included. When
+        either is used up and the model still calls, no function is run, and reading raises TurnExhausted.
         """
         functions = by_name(tools)
         run["client_tools"] = [*run.get("client_tools", ()), *map(client_tool, functions.values())]
@@ -162,7 +163,7 @@ class Client:
         return self._remember(Turn(first, follow_up, denial, Answering(functions, decide), budget))
 
     def attach(self, run_id: str, *, after: int = 0, options: run_service_pb2.StreamOptions | None = None) -> RunStream:
-        """Return the stream of a run that there is, from behind a number on."""
+        """Return the stream of a run that was started before, beginning behind the event with the number `after`."""
         request = run_service_pb2.AttachRunRequest(run_id=run_id, after_sequence_number=after, options=options)
         return self._stream(request)
 
@@ -171,7 +172,7 @@ class Client:
     ) -> RunStreams:
         """Return one stream of several new runs, 1 to 64, which start with its first use. See `run_start`.
 
-        A start that is refused harms no other; a request that breaks a rule starts nothing, and raises.
+        If a start is refused, the others go on. A request that breaks a rule starts nothing, and raises.
         """
         request = run_service_pb2.StreamRunsRequest(starts=starts, options=options)
         lanes = [Lane(str(index), lane_start(start, options)) for index, start in enumerate(request.starts)]

@@ -1,4 +1,4 @@
-"""Conversations by method."""
+"""`client.conversations`: the calls of ConversationService, as methods."""
 
 from collections.abc import Generator, Mapping
 
@@ -40,7 +40,7 @@ class Conversations:
     ) -> Generator[conversations_pb2.Conversation, None]:
         """Iterate over an agent's conversations, oldest first unless `descending`, over all pages.
 
-        `after_id` begins behind that conversation, in this order.
+        `after_id`: only what comes behind that conversation in this order.
         """
         request = conversation_service_pb2.ListConversationsRequest(
             agent_id=agent_id, after_id=after_id or "", page_size=page_size or 0, descending=descending
@@ -72,7 +72,7 @@ class Conversations:
     def fork(
         self, conversation_id: str, *, title: str | None = None, up_to_message_id: str | None = None
     ) -> conversations_pb2.Conversation:
-        """Copy a conversation, up to a message or whole, into a new one; return that."""
+        """Copy a conversation into a new one, whole or up to a message; return the new one."""
         request = conversation_service_pb2.ForkConversationRequest(
             conversation_id=conversation_id, title=title or "", up_to_message_id=up_to_message_id or ""
         )
@@ -85,7 +85,7 @@ class Conversations:
         everything: bool = False,
         request_id: RequestId | None = None,
     ) -> runs_pb2.Run:
-        """Put older messages of the context into a summary, or `everything`; return the run that does it."""
+        """Replace older messages of the context, or `everything`, by a summary; return the run that does it."""
         request = conversation_service_pb2.CompactConversationRequest(
             conversation_id=conversation_id,
             request_id=request_id_of(request_id),

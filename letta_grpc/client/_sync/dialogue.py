@@ -15,9 +15,9 @@ from letta_grpc.v1 import run_service_pb2, runs_pb2
 class Dialogue(RunStreams):
     """A stream on which runs are started, answered and followed; iterating yields `(lane, event)` of all that it follows.
 
-    Iterating ends when nothing is followed any more, and goes on after the next start. Starts may be made beside the iterating
-    and from inside its loop: each waits until the server has accepted or refused it, and raises why. A broken connection is
-    mended as that of several runs. Finished runs leave `lanes` with the next start.
+    Iterating ends when every run has ended, and can be taken up again after the next start. A start may be made beside the
+    iterating or inside its loop: it waits until the server has accepted it, and raises if the server refuses. A broken
+    connection is mended as for `client.stream_many`. Runs that have ended leave `lanes` with the next start.
     """
 
     def __init__(self, connection: Connection, options: run_service_pb2.StreamOptions | None) -> None:
@@ -33,12 +33,12 @@ class Dialogue(RunStreams):
         return self._open(request)
 
     def answer(self, run: runs_pb2.Run, answers: Answers, **arguments: Unpack[RunArguments]) -> Lane:
-        """Answer the waiting calls of a run, and follow the run that goes on. See `client.answer`."""
+        """Answer the waiting calls of a run, and follow the new run that goes on. See `client.answer`."""
         arguments.setdefault("conversation_id", run.conversation_id)
         return self.start(run.agent_id, answer_messages(answers), **arguments)
 
     def attach(self, run_id: str, *, after: int = 0) -> Lane:
-        """Follow a run that there is, from behind a number on."""
+        """Follow a run that was started before, beginning behind the event with the number `after`."""
         return self._open(Attach(run_id=run_id, after_sequence_number=after, options=self._options))
 
     def _open(self, request: Start | Attach) -> Lane:

@@ -1,4 +1,4 @@
-"""Servers of the Model Context Protocol by method."""
+"""`client.mcp_servers`: the calls of McpService, as methods."""
 
 from collections.abc import Generator, Mapping, Sequence
 

@@ -23,9 +23,9 @@ Call = EventCall[run_service_pb2.StreamRunsResponse] | DialogueCall[run_service_
 class RunStreams:
     """The events of several runs as they come, each run's exactly once and in order.
 
-    Iterating yields `(lane, event)` until every run has finished or was refused; no run waits for another. `lane` is which run
-    it is: a start that was refused has its `lane.error`, and harms no other. When the connection breaks, one call attaches to
-    each run behind the last event that came; it gives up as a stream of one run does.
+    Iterating yields `(lane, event)` until every run has finished or was refused; no run waits for another. The lane says which
+    run it is; if its start was refused, `lane.error` says why, and the other runs go on. When the connection breaks, one call
+    attaches to each run behind its last event; it gives up as a stream of one run does.
 
     Used as a context manager it is closed on exit, and on entry the runs are started. Closing ends no run.
     """

@@ -1,4 +1,4 @@
-"""Tools by method."""
+"""`client.tools`: the calls of ToolService, as methods."""
 
 from collections.abc import Generator, Mapping, Sequence
 from typing import Unpack
@@ -27,7 +27,7 @@ class Tools:
         return (self._connection.change(self._stub.CreateTool, request)).tool
 
     def upsert(self, code: str | Function, **tool: Unpack[ToolArguments]) -> tools_pb2.Tool:
-        """Make a tool, or let it take the place of the one that has its name, under the same id."""
+        """Make a tool, or replace the one that has its name, which keeps its id. See ToolArguments."""
         request = tool_service_pb2.UpsertToolRequest(tool=python_tool(code, tool))
         return (self._connection.ask(self._stub.UpsertTool, request)).tool
 
@@ -38,7 +38,7 @@ class Tools:
     def list(
         self, *, name: str | None = None, tags: Sequence[str] = (), page_size: int | None = None, descending: bool = False
     ) -> Generator[tools_pb2.Tool, None]:
-        """Iterate over tools, the built-in ones first, over all pages; with all of these tags."""
+        """Iterate over tools that have all of these tags, the built-in ones first, over all pages."""
         request = tool_service_pb2.ListToolsRequest(
             name=name or "", tags=names_of("tags", tags), page_size=page_size or 0, descending=descending
         )

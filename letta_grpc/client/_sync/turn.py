@@ -69,10 +69,10 @@ def _run(function: Function, arguments: str) -> messages_pb2.ToolReturn:
 
 
 class Turn:
-    """The events of a turn, of each of its runs in order; each run's begin with number 1.
+    """The events of a turn: those of each of its runs in order, numbered from 1 in each run.
 
-    Iterating runs the tools as their calls come, between two runs, as long as the turn has steps and time left. Used as a
-    context manager it is closed on exit; on entry the first run is started. Closing ends the following, not the run.
+    Between two runs iterating runs the functions that were called, as long as the turn has steps and time left. Used as a
+    context manager it starts the first run on entry, and is closed on exit. Closing it does not end the run.
     """
 
     def __init__(
