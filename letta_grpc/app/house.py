@@ -45,7 +45,7 @@ from letta_grpc.engine.sleeptime import SleeptimeWork
 from letta_grpc.engine.supervisor import Supervisor
 from letta_grpc.engine.tool_catalog import ToolCatalog
 from letta_grpc.engine.tool_trials import ToolTrials
-from letta_grpc.engine.tools import ToolShelf
+from letta_grpc.engine.tools import ToolRegistry
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
 from letta_grpc.ports.tracing import NoTracing, Tracing
@@ -111,7 +111,7 @@ async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator
             agents=stores.agents,
             clock=clock,
         )
-        ground = _Ground(
+        parts = _Parts(
             settings=settings,
             stores=stores,
             leases=WatchedLeases(database.leases),
@@ -126,13 +126,13 @@ async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator
             keys=keys_of(settings),
             sandbox=sandbox,
         )
-        supervisor = _supervisor(ground)
-        yield House(_calls(ground, supervisor), supervisor, ground.leases, settings, sandbox)
+        supervisor = _supervisor(parts)
+        yield House(_calls(parts, supervisor), supervisor, parts.leases, settings, sandbox)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What the engine stands on."""
+class _Parts:
+    """What the engine and the calls are made of."""
 
     settings: Settings
     stores: Stores
@@ -149,23 +149,23 @@ class _Ground:
     sandbox: NamespaceSandbox | NoSandbox
 
 
-def _supervisor(ground: _Ground) -> Supervisor:
-    stores, settings = ground.stores, ground.settings
-    tracing: Tracing = ground.telemetry.tracing if ground.telemetry else NoTracing()
+def _supervisor(parts: _Parts) -> Supervisor:
+    stores, settings = parts.stores, parts.settings
+    tracing: Tracing = parts.telemetry.tracing if parts.telemetry else NoTracing()
     children = Children(
         runs=stores.runs,
         history=stores.history,
         log=stores.log,
-        models=ground.models,
-        clock=ground.clock,
+        models=parts.models,
+        clock=parts.clock,
         tracing=tracing,
     )
     return Supervisor(
         loop=AgentLoop(
             history=stores.history,
             runs=stores.runs,
-            models=ground.models,
-            tools=ground.tools,
+            models=parts.models,
+            tools=parts.tools,
             children=children,
             partial_json=Jiter(),
             shapes=JsonSchema(),
@@ -176,62 +176,62 @@ def _supervisor(ground: _Ground) -> Supervisor:
             agents=stores.agents,
             runs=stores.runs,
             history=stores.history,
-            models=ground.models,
-            clock=ground.clock,
+            models=parts.models,
+            clock=parts.clock,
         ),
-        callbacks=Callbacks(store=stores.callbacks, sender=callbacks_of(settings), clock=ground.clock),
+        callbacks=Callbacks(store=stores.callbacks, sender=callbacks_of(settings), clock=parts.clock),
         journal=stores.journal,
-        leases=ground.leases,
+        leases=parts.leases,
         log=stores.log,
         codec=ProtoEventCodec(),
-        readers=ground.readers,
-        clock=ground.clock,
+        readers=parts.readers,
+        clock=parts.clock,
         tracing=tracing,
         lease_seconds=settings.lease_seconds,
         event_retention=timedelta(seconds=settings.event_retention_seconds),
     )
 
 
-def _calls(ground: _Ground, supervisor: Supervisor) -> Calls:
-    stores, models, clock, settings = ground.stores, ground.models, ground.clock, ground.settings
-    runs, agents, shelf = _runs(ground, supervisor), _agents(ground), _tool_shelf(ground)
+def _calls(parts: _Parts, supervisor: Supervisor) -> Calls:
+    stores, models, clock, settings = parts.stores, parts.models, parts.clock, parts.settings
+    runs, agents, registry = _runs(parts, supervisor), _agents(parts), _tool_registry(parts)
     return calls_of(
         runs=runs,
-        archive=ground.archive,
+        archive=parts.archive,
         agents=agents,
         captures=Captures(agents=agents, runs=runs, models=models),
-        agent_files=_agent_files(ground, agents),
-        conversations=_conversations(ground),
+        agent_files=_agent_files(parts, agents),
+        conversations=_conversations(parts),
         blocks=Blocks(stores.blocks, stores.memory, clock),
-        mcp_servers=_mcp_servers(ground),
-        tools=shelf,
-        trials=ToolTrials(shelf=shelf, catalog=ground.tools, sandbox=ground.sandbox, clock=clock),
+        mcp_servers=_mcp_servers(parts),
+        tools=registry,
+        trials=ToolTrials(registry=registry, catalog=parts.tools, sandbox=parts.sandbox, clock=clock),
         models=models,
         embedding_model=settings.embedding_model or "",
         clock=clock,
-        keys=ground.keys,
+        keys=parts.keys,
         limits=Limits(max_request_bytes=settings.max_message_bytes, max_run_streams=settings.max_streams),
-        observer=ground.telemetry.rpc if ground.telemetry else None,
+        observer=parts.telemetry.rpc if parts.telemetry else None,
     )
 
 
-def _runs(ground: _Ground, supervisor: Supervisor) -> Runs:
-    stores, settings = ground.stores, ground.settings
+def _runs(parts: _Parts, supervisor: Supervisor) -> Runs:
+    stores, settings = parts.stores, parts.settings
     return Runs(
         supervisor=supervisor,
         log=stores.log,
         runs=stores.runs,
         steps=stores.steps,
         history=stores.history,
-        models=ground.models,
+        models=parts.models,
         intake=Intake(shapes=JsonSchema(), images=images_of(settings), callbacks=callbacks_of(settings), runs=stores.runs),
-        readers=ground.readers,
-        clock=ground.clock,
+        readers=parts.readers,
+        clock=parts.clock,
     )
 
 
-def _agents(ground: _Ground) -> Agents:
-    stores = ground.stores
+def _agents(parts: _Parts) -> Agents:
+    stores = parts.stores
     return Agents(
         agents=stores.agents,
         conversations=stores.conversations,
@@ -239,55 +239,55 @@ def _agents(ground: _Ground) -> Agents:
         memory=stores.memory,
         history=stores.history,
         messages=stores.messages,
-        models=ground.models,
-        tools=ground.tools,
-        clock=ground.clock,
+        models=parts.models,
+        tools=parts.tools,
+        clock=parts.clock,
     )
 
 
-def _agent_files(ground: _Ground, agents: Agents) -> AgentFiles:
-    stores = ground.stores
+def _agent_files(parts: _Parts, agents: Agents) -> AgentFiles:
+    stores = parts.stores
     return AgentFiles(
         agents=agents,
         conversations=stores.conversations,
         history=stores.history,
         passages=stores.passages,
         tools=stores.tools,
-        own_tools=ground.own_tools,
+        own_tools=parts.own_tools,
         importer=stores.agent_files,
-        clock=ground.clock,
+        clock=parts.clock,
     )
 
 
-def _conversations(ground: _Ground) -> Conversations:
-    stores = ground.stores
+def _conversations(parts: _Parts) -> Conversations:
+    stores = parts.stores
     return Conversations(
         conversations=stores.conversations,
         agents=stores.agents,
         history=stores.history,
         journal=stores.journal,
-        models=ground.models,
-        clock=ground.clock,
+        models=parts.models,
+        clock=parts.clock,
     )
 
 
-def _mcp_servers(ground: _Ground) -> McpServers:
+def _mcp_servers(parts: _Parts) -> McpServers:
     return McpServers(
-        servers=ground.stores.mcp_servers,
-        client=ground.mcp,
-        tools=ground.stores.tools,
-        named=ground.stores.tools,
-        reserved=frozenset(ground.own_tools.names()),
-        clock=ground.clock,
+        servers=parts.stores.mcp_servers,
+        client=parts.mcp,
+        tools=parts.stores.tools,
+        named=parts.stores.tools,
+        reserved=frozenset(parts.own_tools.names()),
+        clock=parts.clock,
     )
 
 
-def _tool_shelf(ground: _Ground) -> ToolShelf:
-    return ToolShelf(
-        own=ground.own_tools,
-        tools=ground.stores.tools,
-        named=ground.stores.tools,
-        attachments=ground.stores.agent_tools,
-        sandbox=ground.sandbox,
-        clock=ground.clock,
+def _tool_registry(parts: _Parts) -> ToolRegistry:
+    return ToolRegistry(
+        own=parts.own_tools,
+        tools=parts.stores.tools,
+        named=parts.stores.tools,
+        attachments=parts.stores.agent_tools,
+        sandbox=parts.sandbox,
+        clock=parts.clock,
     )

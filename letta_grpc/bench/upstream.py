@@ -20,8 +20,8 @@ from letta_grpc.bench.tokens import now_us
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
-class Hall:
-    """Where held requests wait, and those who wait for them."""
+class HeldRequests:
+    """The requests that are held, and those who wait for so many of them."""
 
     def __init__(self) -> None:
         self.held: set[Connection] = set()
@@ -52,8 +52,8 @@ class Hall:
 class Connection(asyncio.Protocol):
     """One kept-alive connection: a request at a time."""
 
-    def __init__(self, hall: Hall) -> None:
-        self._hall = hall
+    def __init__(self, held_requests: HeldRequests) -> None:
+        self._held_requests = held_requests
         self._buffer = b""
         self._scenario = Scenario(tokens=0)
         self._sent = 0
@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop answering."""
         del exc
-        self._hall.held.discard(self)
+        self._held_requests.held.discard(self)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -88,9 +88,9 @@ class Connection(asyncio.Protocol):
         if request.startswith("POST ") and request.endswith("/chat/completions"):
             self._complete(json.loads(body))
         elif request.startswith("GET /held/"):
-            self._hall.watch(self, int(request.rpartition("/")[2]))
+            self._held_requests.watch(self, int(request.rpartition("/")[2]))
         elif request == "POST /release":
-            self._hall.release()
+            self._held_requests.release()
             self.reply(200, "released")
         else:
             self.reply(404, '{"error": {"message": "no such route", "type": "invalid_request_error"}}')
@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
             self.reply(404, json.dumps({"error": {"message": str(error), "type": "invalid_request_error"}}))
             return
         if self._scenario.held:
-            self._hall.hold(self)
+            self._held_requests.hold(self)
         else:
             self.begin()
 
@@ -135,8 +135,8 @@ class Connection(asyncio.Protocol):
 
 async def serve() -> None:
     """Serve on a free port of the loopback address, and say which."""
-    hall = Hall()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(hall), "127.0.0.1", 0, backlog=1024)
+    held_requests = HeldRequests()
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(held_requests), "127.0.0.1", 0, backlog=1024)
     host, port = server.sockets[0].getsockname()
     sys.stdout.write(f"listening http={host}:{port}\n")
     sys.stdout.flush()

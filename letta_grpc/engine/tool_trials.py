@@ -9,7 +9,7 @@ from letta_grpc.domain.ids import ToolId, new_tool_id
 from letta_grpc.domain.return_limits import cut_lines, cut_text
 from letta_grpc.domain.tools import BuiltinSource, OutputStream, PythonSource, Tool
 from letta_grpc.engine.tool_catalog import ToolCatalog
-from letta_grpc.engine.tools import ToolShelf
+from letta_grpc.engine.tools import ToolRegistry
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.sandbox import Sandbox
 from letta_grpc.ports.tools import ToolResult
@@ -45,8 +45,8 @@ class TrialOutcome:
 class ToolTrials:
     """Runs tools outside of any run. Nothing of it is kept."""
 
-    def __init__(self, *, shelf: ToolShelf, catalog: ToolCatalog, sandbox: Sandbox, clock: Clock) -> None:
-        self._shelf = shelf
+    def __init__(self, *, registry: ToolRegistry, catalog: ToolCatalog, sandbox: Sandbox, clock: Clock) -> None:
+        self._registry = registry
         self._catalog = catalog
         self._sandbox = sandbox
         self._clock = clock
@@ -81,7 +81,9 @@ class ToolTrials:
                 create_time=now,
                 update_time=now,
             )
-        tool = await (self._shelf.named(trial.tool.name) if isinstance(trial.tool, ToolName) else self._shelf.get(trial.tool))
+        tool = await (
+            self._registry.named(trial.tool.name) if isinstance(trial.tool, ToolName) else self._registry.get(trial.tool)
+        )
         if isinstance(tool.source, BuiltinSource):
             raise InvalidRequest(fields={"tool": "is a built-in one, which runs on behalf of an agent only"})
         if isinstance(tool.source, PythonSource):

@@ -61,8 +61,8 @@ def new_tool(new: NewTool, clock: Clock) -> Tool:
     )
 
 
-class ToolShelf:
-    """The use cases of tools."""
+class ToolRegistry:
+    """The use cases of tools: those that are part of the server, and those that are stored."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from letta_grpc.gateway.admission import Admission
 from letta_grpc.gateway.descriptors import Contract, own_contract
 from letta_grpc.gateway.documentation import documentation_routes
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces import FACES
 from letta_grpc.gateway.failures import Failure, refused, unexpected
 from letta_grpc.gateway.guards import Guards
@@ -38,7 +38,7 @@ def gateway_app(channel: grpc.aio.Channel, options: GatewayOptions | None = None
     Its lifespan closes what faces have opened; `http_serving` sees to that.
     """
     chosen, known = options or GatewayOptions(), contract or own_contract()
-    ground = Ground(channel, chosen)
+    context = FaceContext(channel, chosen)
     transcoder = Transcoder(channel, known, chosen)
     own: list[BaseRoute] = [
         Mount(API, transcoder),
@@ -46,10 +46,10 @@ def gateway_app(channel: grpc.aio.Channel, options: GatewayOptions | None = None
         Route("/", _status),
     ]
     app = Starlette(
-        routes=[*(route for face in FACES for route in face(ground)), *own],
+        routes=[*(route for face in FACES for route in face(context)), *own],
         middleware=_middleware(channel, chosen),
         exception_handlers={Failure: _told, HTTPException: _told_http, Exception: _told_unexpected},
-        lifespan=partial(_lifespan, ground),
+        lifespan=partial(_lifespan, context),
     )
     # A path that is wrong by a slash is wrong: clients do not follow redirects of a POST.
     app.router.redirect_slashes = False
@@ -57,8 +57,8 @@ def gateway_app(channel: grpc.aio.Channel, options: GatewayOptions | None = None
 
 
 @asynccontextmanager
-async def _lifespan(ground: Ground, _app: Starlette) -> AsyncIterator[None]:
-    async with ground.closing:
+async def _lifespan(context: FaceContext, _app: Starlette) -> AsyncIterator[None]:
+    async with context.closing:
         yield
 
 

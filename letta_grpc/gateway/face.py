@@ -11,10 +11,10 @@ from letta_grpc.gateway.options import GatewayOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a face stands on: a channel for the stubs of `letta_grpc.v1`, and the gateway's limits.
+class FaceContext:
+    """What a face is given: a channel for the stubs of `letta_grpc.v1`, and the gateway's limits.
 
-    What a face opens it puts on `closing`, which is closed when the gateway stops.
+    Whatever the face opens it puts on `closing`, which is closed when the gateway stops.
     """
 
     channel: grpc.aio.Channel
@@ -22,6 +22,6 @@ class Ground:
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
 
-# A face is stateless: all it keeps is behind the RPCs, but for what may be lost at any time. Its routes are tried before the
-# gateway's own, in the order of FACES.
-Face = Callable[[Ground], Sequence[BaseRoute]]
+# A face is stateless: it keeps nothing but what may be lost at any time, all else is behind the RPCs. Its routes are tried
+# before the gateway's own, in the order of FACES.
+Face = Callable[[FaceContext], Sequence[BaseRoute]]

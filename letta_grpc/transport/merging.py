@@ -6,53 +6,53 @@ from dataclasses import dataclass
 
 from letta_grpc.transport.methods import Response
 
-_Lane = asyncio.Queue[Response | Exception | None]
+_Queue = asyncio.Queue[Response | Exception | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Chorus:
-    """The tasks of one stream. Each says one thing at a time and waits until it is taken: they take turns, none runs ahead."""
+class StreamTasks:
+    """The tasks of one stream. A task sends one response at a time and waits until it is taken, so that all take turns."""
 
-    _tasks: asyncio.TaskGroup
-    _lane: _Lane
+    _group: asyncio.TaskGroup
+    _queue: _Queue
 
-    async def say(self, response: Response) -> None:
+    async def send(self, response: Response) -> None:
         """Put a response into the stream; return when there is room for the next one."""
-        await self._lane.put(response)
+        await self._queue.put(response)
 
-    def also(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        """Begin another task. If it fails, all end, and the stream with its error."""
-        return self._tasks.create_task(work, name=name)
+    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Start another task. If it fails, all end, and the stream with its error."""
+        return self._group.create_task(work, name=name)
 
 
-async def merged(lead: Callable[[Chorus], Awaitable[None]]) -> AsyncGenerator[Response, None]:
-    """Yield what `lead` says, and what the tasks say that it begins, until the last of them is done.
+async def merged(lead: Callable[[StreamTasks], Awaitable[None]]) -> AsyncGenerator[Response, None]:
+    """Yield what `lead` sends, and the tasks that it starts, until the last of them is done.
 
     Raises the first error of any. To be closed when it is left early; all tasks have ended then.
     """
-    # Putting waits in line: that makes it fair.
-    lane: _Lane = asyncio.Queue(1)
+    # Whoever puts waits in line, which makes it fair.
+    queue: _Queue = asyncio.Queue(1)
     async with asyncio.TaskGroup() as group:
-        singing = group.create_task(_sing(lead, lane), name="merged")
+        leading = group.create_task(_led(lead, queue), name="merged")
         try:
-            while isinstance(said := await lane.get(), Response):
-                yield said
+            while isinstance(taken := await queue.get(), Response):
+                yield taken
         except GeneratorExit:
             # Not raised further: the group would wrap it, and then the generator could not be closed.
-            singing.cancel()
+            leading.cancel()
             return
-    if said is not None:
-        raise said
+    if taken is not None:
+        raise taken
 
 
-async def _sing(lead: Callable[[Chorus], Awaitable[None]], lane: _Lane) -> None:
+async def _led(lead: Callable[[StreamTasks], Awaitable[None]], queue: _Queue) -> None:
     failure: Exception | None = None
     try:
-        async with asyncio.TaskGroup() as tasks:
-            await lead(Chorus(tasks, lane))
+        async with asyncio.TaskGroup() as group:
+            await lead(StreamTasks(group, queue))
     except ExceptionGroup as failures:
         failure = _first(failures)
-    await lane.put(failure)
+    await queue.put(failure)
 
 
 def _first(failures: "ExceptionGroup[Exception]") -> Exception:

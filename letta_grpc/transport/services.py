@@ -9,7 +9,7 @@ from letta_grpc.engine.conversations import Conversations
 from letta_grpc.engine.mcp_servers import McpServers
 from letta_grpc.engine.runs import Runs
 from letta_grpc.engine.tool_trials import ToolTrials
-from letta_grpc.engine.tools import ToolShelf
+from letta_grpc.engine.tools import ToolRegistry
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.models import Models
 from letta_grpc.transport.calls import Calls, Limits
@@ -46,7 +46,7 @@ def calls_of(
     conversations: Conversations,
     blocks: Blocks,
     mcp_servers: McpServers,
-    tools: ToolShelf,
+    tools: ToolRegistry,
     trials: ToolTrials,
     models: Models,
     embedding_model: str = "",

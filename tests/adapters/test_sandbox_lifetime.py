@@ -350,5 +350,5 @@ def test_an_uncontained_call_that_gets_no_folder_of_its_own_removes_none(
     kept.touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    assert cell.rehearse(cell.House(limits=Limits(contained=False))) == "OSError: no room"
+    assert cell.rehearse(cell.Setup(limits=Limits(contained=False))) == "OSError: no room"
     assert kept.exists()

@@ -8,17 +8,17 @@ from letta_grpc.bench.completions import completion_request, texts
 from letta_grpc.bench.connections import ConnectionPool, Dechunker
 from letta_grpc.bench.scenarios import Scenario
 from letta_grpc.bench.tokens import TokenCheck
-from letta_grpc.bench.upstream import Connection, Hall
+from letta_grpc.bench.upstream import Connection, HeldRequests
 
 
 @pytest.fixture
-async def hall() -> Hall:
-    return Hall()
+async def held_requests() -> HeldRequests:
+    return HeldRequests()
 
 
 @pytest.fixture
-async def pool(hall: Hall) -> AsyncIterator[ConnectionPool]:
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(hall), "127.0.0.1", 0)
+async def pool(held_requests: HeldRequests) -> AsyncIterator[ConnectionPool]:
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(held_requests), "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     async with server, asyncio.timeout(10):
         pool = ConnectionPool(f"{host}:{port}")
@@ -52,7 +52,7 @@ async def test_a_model_that_is_no_scenario_is_refused(pool: ConnectionPool) -> N
         [_ async for _ in pool.events(completion_request("gpt-4o", "Hello"))]
 
 
-async def test_held_answers_wait_for_their_release(pool: ConnectionPool, hall: Hall) -> None:
+async def test_held_answers_wait_for_their_release(pool: ConnectionPool, held_requests: HeldRequests) -> None:
     reply = asyncio.get_running_loop().create_future()
 
     class Watcher(Connection):
@@ -61,10 +61,10 @@ async def test_held_answers_wait_for_their_release(pool: ConnectionPool, hall: H
 
     async with asyncio.TaskGroup() as group:
         answers = [group.create_task(ask(pool, Scenario(tokens=1, held=True))) for _ in range(3)]
-        hall.watch(Watcher(hall), 3)
+        held_requests.watch(Watcher(held_requests), 3)
         assert await reply == (200, "3")
         assert not any(answer.done() for answer in answers)
-        hall.release()
+        held_requests.release()
     assert [len(texts(answer.result())) for answer in answers] == [1, 1, 1]
 
 

@@ -73,7 +73,7 @@ class House:
         self.sandbox = sandbox or PlainSandbox()
         self.remote = RemoteTools()
         self.shed: Toolshed = toolshed(database, clock, sandbox=self.sandbox, client=self.remote)
-        self.shelf, self.catalog, self.trials = self.shed.shelf, self.shed.catalog, self.shed.trials
+        self.registry, self.catalog, self.trials = self.shed.registry, self.shed.catalog, self.shed.trials
 
     @property
     def plain(self) -> PlainSandbox:
@@ -83,7 +83,7 @@ class House:
     async def create(self, code: str = ADD, **fields: Any) -> Tool:  # noqa: ANN401 - of NewTool or of its source
         own = ("timeout_seconds", "allow_network", "secrets", "all_secrets")
         source = {name: fields.pop(name) for name in own if name in fields}
-        return await self.shelf.create(NewTool(source=PythonSource(code=code, **source), **fields))
+        return await self.registry.create(NewTool(source=PythonSource(code=code, **source), **fields))
 
     async def remote_tool(self) -> Tool:
         server = McpServer(
@@ -112,7 +112,7 @@ async def test_name_description_and_schema_come_from_the_source(house: House) ->
     tool = await house.create()
     assert (tool.name, tool.description) == ("add", "Add two numbers.")
     assert '"a"' in tool.parameters
-    assert await house.shelf.get(tool.id) == tool == await house.shelf.named("add")
+    assert await house.registry.get(tool.id) == tool == await house.registry.named("add")
 
 
 async def test_what_a_caller_says_of_a_tool_wins(house: House) -> None:
@@ -129,15 +129,15 @@ async def test_a_name_is_the_functions_and_nobody_elses(house: House) -> None:
         with pytest.raises(NameTaken):
             await house.create(code)
     with pytest.raises(NameTaken):
-        await house.shelf.upsert(NewTool(source=PythonSource(code="def memory_insert(): ...\n")))
+        await house.registry.upsert(NewTool(source=PythonSource(code="def memory_insert(): ...\n")))
 
 
 async def test_a_name_chooses_among_the_functions_of_a_source(house: House) -> None:
     tool = await house.create(ADD + GREET, name="add")
     assert (tool.name, tool.description) == ("add", "Add two numbers.")
     newer = PythonSource(code=ADD.replace("two", "some") + GREET)
-    assert (await house.shelf.update(tool.id, {"source": newer})).description == "Add some numbers."
-    assert (await house.shelf.upsert(NewTool(name="add", source=newer))).id == tool.id
+    assert (await house.registry.update(tool.id, {"source": newer})).description == "Add some numbers."
+    assert (await house.registry.upsert(NewTool(name="add", source=newer))).id == tool.id
     assert (await house.create(ADD + GREET)).name == "greet"
 
 
@@ -149,44 +149,44 @@ async def test_source_that_describes_itself_at_too_great_length_is_refused(house
 
 
 async def test_an_upsert_makes_a_tool_and_then_takes_its_place(house: House) -> None:
-    first = await house.shelf.upsert(NewTool(source=PythonSource(code=ADD)))
+    first = await house.registry.upsert(NewTool(source=PythonSource(code=ADD)))
     other = 'def add(c):\n    """Otherwise."""\n'
-    second = await house.shelf.upsert(NewTool(source=PythonSource(code=other), idempotent=True))
+    second = await house.registry.upsert(NewTool(source=PythonSource(code=other), idempotent=True))
     assert (second.id, second.create_time, second.description) == (first.id, first.create_time, "Otherwise.")
     assert second.idempotent
-    assert await house.shelf.get(first.id) == second
+    assert await house.registry.get(first.id) == second
 
 
 async def test_an_upsert_does_not_take_the_place_of_a_tool_of_an_mcp_server(house: House) -> None:
     tool = await house.remote_tool()
     with pytest.raises(NameTaken):
-        await house.shelf.upsert(NewTool(source=PythonSource(code="def far_away(): ...\n")))
-    assert await house.shelf.get(tool.id) == tool
+        await house.registry.upsert(NewTool(source=PythonSource(code="def far_away(): ...\n")))
+    assert await house.registry.get(tool.id) == tool
 
 
 async def test_builtin_tools_are_shown_and_cannot_be_changed(house: House) -> None:
-    found = (await house.shelf.list(PageRequest(size=1000))).items
+    found = (await house.registry.list(PageRequest(size=1000))).items
     assert found
     for tool in found:
         assert isinstance(tool.source, BuiltinSource)
         assert is_id("tool", tool.id)
-        assert await house.shelf.get(tool.id) == tool == await house.shelf.named(tool.name)
+        assert await house.registry.get(tool.id) == tool == await house.registry.named(tool.name)
         with pytest.raises(InvalidRequest):
-            await house.shelf.update(tool.id, {"tags": ("x",)})
+            await house.registry.update(tool.id, {"tags": ("x",)})
         with pytest.raises(InvalidRequest):
-            await house.shelf.delete(tool.id)
+            await house.registry.delete(tool.id)
         with pytest.raises(InvalidRequest):
             await house.trials.run(Trial(tool=tool.id))
     assert len({tool.id for tool in found}) == len(found)
 
 
 async def test_a_list_begins_with_the_builtin_tools(house: House) -> None:
-    own = list((await house.shelf.list(PageRequest(size=1000))).items)
+    own = list((await house.registry.list(PageRequest(size=1000))).items)
     added = [await house.create(f"def tool_{number}(): ...\n", tags=("mine",)) for number in range(5)]
-    await check_pages(house.shelf.list, [*own, *added])
-    await check_pages(lambda page: house.shelf.list(page, tags=["mine"]), added)
-    await check_pages(lambda page: house.shelf.list(page, name="tool_1"), added[1:2])
-    await check_pages(lambda page: house.shelf.list(page, name=own[1].name), own[1:2])
+    await check_pages(house.registry.list, [*own, *added])
+    await check_pages(lambda page: house.registry.list(page, tags=["mine"]), added)
+    await check_pages(lambda page: house.registry.list(page, name="tool_1"), added[1:2])
+    await check_pages(lambda page: house.registry.list(page, name=own[1].name), own[1:2])
 
 
 @pytest.mark.parametrize("front", range(5))
@@ -206,10 +206,10 @@ async def test_a_list_in_two_parts_is_read_as_one(front: int, stored: int) -> No
 async def test_new_source_is_described_again(house: House) -> None:
     tool = await house.create(description="Mine.")
     new = PythonSource(code='def add(c):\n    """Newer."""\n')
-    changed = await house.shelf.update(tool.id, {"source": new})
+    changed = await house.registry.update(tool.id, {"source": new})
     assert (changed.source, changed.description) == (new, "Newer.")
     assert '"c"' in changed.parameters
-    kept = await house.shelf.update(tool.id, {"source": tool.source, "description": "Mine."})
+    kept = await house.registry.update(tool.id, {"source": tool.source, "description": "Mine."})
     assert (kept.description, '"a"' in kept.parameters) == ("Mine.", True)
 
 
@@ -217,51 +217,51 @@ async def test_what_is_not_about_the_code_describes_nothing(house: House) -> Non
     tool = await house.create(description="Mine.")
     before = house.plain.described
     slower = PythonSource(code=ADD, timeout_seconds=7)
-    changed = await house.shelf.update(tool.id, {"source": slower, "tags": ("x",)})
+    changed = await house.registry.update(tool.id, {"source": slower, "tags": ("x",)})
     assert (changed.source, changed.tags, changed.description) == (slower, ("x",), "Mine.")
     assert house.plain.described == before
 
 
 async def test_an_emptied_description_is_the_sources_again(house: House) -> None:
     tool = await house.create(description="Mine.", parameters='{"type":"object"}')
-    changed = await house.shelf.update(tool.id, {"description": ""})
+    changed = await house.registry.update(tool.id, {"description": ""})
     assert (changed.description, changed.parameters) == ("Add two numbers.", '{"type":"object"}')
 
 
 async def test_new_source_keeps_the_name(house: House) -> None:
     tool = await house.create()
     with pytest.raises(InvalidRequest) as caught:
-        await house.shelf.update(tool.id, {"source": PythonSource(code=GREET)})
+        await house.registry.update(tool.id, {"source": PythonSource(code=GREET)})
     assert list(caught.value.fields) == ["tool.python.code"]
-    assert await house.shelf.get(tool.id) == tool
+    assert await house.registry.get(tool.id) == tool
 
 
 async def test_a_tool_of_an_mcp_server_has_no_source_to_change(house: House) -> None:
     tool = await house.remote_tool()
     for changes in ({"source": PythonSource(code=ADD)}, {"parameters": ""}):
         with pytest.raises(InvalidRequest):
-            await house.shelf.update(tool.id, changes)
-    assert (await house.shelf.update(tool.id, {"description": "Mine."})).description == "Mine."
+            await house.registry.update(tool.id, changes)
+    assert (await house.registry.update(tool.id, {"description": "Mine."})).description == "Mine."
 
 
 async def test_how_long_a_call_may_take_is_changed_of_a_tool_of_an_mcp_server_alone(house: House) -> None:
     tool, own = await house.remote_tool(), await house.create()
     assert isinstance(tool.source, McpSource)
-    changed = await house.shelf.update(tool.id, {"mcp_timeout_seconds": 90.0, "description": "Slow."})
+    changed = await house.registry.update(tool.id, {"mcp_timeout_seconds": 90.0, "description": "Slow."})
     assert (changed.source, changed.description) == (replace(tool.source, timeout_seconds=90), "Slow.")
     with pytest.raises(InvalidRequest):
-        await house.shelf.update(own.id, {"mcp_timeout_seconds": 90.0})
+        await house.registry.update(own.id, {"mcp_timeout_seconds": 90.0})
 
 
 async def test_unknown_tools_are_not_found(house: House) -> None:
     unknown, agent = new_tool_id(), await house.world.agent()
     for asked in (
-        house.shelf.get(unknown),
-        house.shelf.named("unknown"),
-        house.shelf.update(unknown, {"tags": ()}),
-        house.shelf.delete(unknown),
-        house.shelf.attach(agent.id, "unknown"),
-        house.shelf.set_approval(agent.id, "unknown", required=True),
+        house.registry.get(unknown),
+        house.registry.named("unknown"),
+        house.registry.update(unknown, {"tags": ()}),
+        house.registry.delete(unknown),
+        house.registry.attach(agent.id, "unknown"),
+        house.registry.set_approval(agent.id, "unknown", required=True),
         house.trials.run(Trial(tool=unknown)),
         house.trials.run(Trial(tool=ToolName("unknown"))),
     ):
@@ -271,17 +271,17 @@ async def test_unknown_tools_are_not_found(house: House) -> None:
 
 async def test_an_agent_gets_a_tool_and_loses_it_with_the_tool(house: House) -> None:
     tool, agent = await house.create(), await house.world.agent()
-    assert (await house.shelf.attach(agent.id, "add")).tools == ("add",)
-    assert (await house.shelf.set_approval(agent.id, "add", required=True)).tool_approvals == {"add": True}
-    assert (await house.shelf.detach(agent.id, "add")).tools == ()
-    await house.shelf.attach(agent.id, "add")
-    await house.shelf.delete(tool.id)
+    assert (await house.registry.attach(agent.id, "add")).tools == ("add",)
+    assert (await house.registry.set_approval(agent.id, "add", required=True)).tool_approvals == {"add": True}
+    assert (await house.registry.detach(agent.id, "add")).tools == ()
+    await house.registry.attach(agent.id, "add")
+    await house.registry.delete(tool.id)
     assert (await house.world.agents.get(agent.id)).tools == ()
 
 
 async def test_a_builtin_tool_can_be_attached(house: House) -> None:
     agent = await house.world.agent()
-    assert (await house.shelf.attach(agent.id, "memory_insert")).tools == ("memory_insert",)
+    assert (await house.registry.attach(agent.id, "memory_insert")).tools == ("memory_insert",)
 
 
 async def test_the_catalog_knows_tools_of_every_kind_in_the_order_asked_for(house: House) -> None:
@@ -386,6 +386,6 @@ def test_a_builtin_tools_id_is_the_same_everywhere() -> None:
 
 
 async def test_only_stored_tools_are_the_catalogs_to_use(house: House) -> None:
-    own = await house.shelf.named("memory_insert")
+    own = await house.registry.named("memory_insert")
     with pytest.raises(ValueError, match="not a stored tool"):
         await house.catalog.use(own, "{}", {}, unheard)

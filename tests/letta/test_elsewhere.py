@@ -12,7 +12,7 @@ from letta_client import APIStatusError, Letta
 from starlette.routing import BaseRoute, Match, Route
 
 from letta_grpc.gateway.descriptors import own_contract
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces import FACES
 from letta_grpc.gateway.faces.letta import OPERATIONS
 from letta_grpc.gateway.faces.letta.elsewhere import ELSEWHERE, gone_routes, letta_elsewhere
@@ -31,7 +31,7 @@ def filled(path: str) -> str:
 
 def routes_of_faces() -> Sequence[BaseRoute]:
     channel = grpc.aio.insecure_channel("127.0.0.1:1")
-    return [route for face in FACES for route in face(Ground(channel, GatewayOptions()))]
+    return [route for face in FACES for route in face(FaceContext(channel, GatewayOptions()))]
 
 
 @pytest.mark.parametrize("path", GONE)
@@ -82,7 +82,7 @@ async def test_what_is_named_instead_is_there() -> None:
 
 
 async def test_the_answer_to_what_is_left_comes_behind_all_faces() -> None:
-    last = letta_elsewhere(Ground(grpc.aio.insecure_channel("127.0.0.1:1"), GatewayOptions()))
+    last = letta_elsewhere(FaceContext(grpc.aio.insecure_channel("127.0.0.1:1"), GatewayOptions()))
     told = [route.path for route in (*routes_of_faces(), *last) if isinstance(route, Route)]
     assert told[-2 * len(last) : -len(last)] == told[-len(last) :]
     assert told[-1] == "/v1/{rest:path}"

@@ -9,7 +9,7 @@ from letta_grpc.adapters.memory.database import MemoryDatabase
 from letta_grpc.adapters.no_sandbox import NoSandbox
 from letta_grpc.engine.tool_catalog import ToolCatalog
 from letta_grpc.engine.tool_trials import ToolTrials
-from letta_grpc.engine.tools import ToolShelf
+from letta_grpc.engine.tools import ToolRegistry
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.mcp import McpClient
 from letta_grpc.ports.sandbox import Sandbox
@@ -19,7 +19,7 @@ from letta_grpc.ports.sandbox import Sandbox
 class Toolshed:
     """The use cases of tools, and the catalog that runs them."""
 
-    shelf: ToolShelf
+    registry: ToolRegistry
     trials: ToolTrials
     catalog: ToolCatalog
     own: BuiltinTools
@@ -39,7 +39,7 @@ def toolshed(
         agents=database.agents,
         clock=clock,
     )
-    shelf = ToolShelf(
+    registry = ToolRegistry(
         own=own,
         tools=database.tools,
         named=database.tools,
@@ -54,4 +54,4 @@ def toolshed(
         servers=database.mcp_servers,
         client=client or McpConnections(McpPolicy()),
     )
-    return Toolshed(shelf, ToolTrials(shelf=shelf, catalog=catalog, sandbox=sandbox, clock=clock), catalog, own)
+    return Toolshed(registry, ToolTrials(registry=registry, catalog=catalog, sandbox=sandbox, clock=clock), catalog, own)

@@ -121,7 +121,7 @@ def house_calls(
             reserved=(),
             clock=house.clock,
         ),
-        tools=shed.shelf,
+        tools=shed.registry,
         trials=shed.trials,
         models=models,
         clock=house.clock,

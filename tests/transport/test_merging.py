@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from letta_grpc.domain.errors import StoreUnavailable
-from letta_grpc.transport.merging import Chorus, merged
+from letta_grpc.transport.merging import StreamTasks, merged
 from letta_grpc.transport.methods import Response
 from letta_grpc.v1 import run_service_pb2 as pb
 from tests.support.engine import engine
@@ -20,15 +20,15 @@ def says(text: str) -> Response:
     return Response(text.encode(), 1)
 
 
-async def speak(chorus: Chorus, word: str, times: int) -> None:
+async def speak(tasks: StreamTasks, word: str, times: int) -> None:
     for _ in range(times):
-        await chorus.say(says(word))
+        await tasks.send(says(word))
 
 
 async def test_tasks_take_turns_and_the_stream_ends_with_the_last_of_them() -> None:
-    async def lead(chorus: Chorus) -> None:
-        chorus.also(speak(chorus, "a", 50), "a")
-        chorus.also(speak(chorus, "b", 50), "b")
+    async def lead(tasks: StreamTasks) -> None:
+        tasks.start(speak(tasks, "a", 50), "a")
+        tasks.start(speak(tasks, "b", 50), "b")
 
     async with asyncio.timeout(5), aclosing(merged(lead)) as said:
         words = "".join([response.body.decode() async for response in said])
@@ -49,10 +49,10 @@ async def test_the_first_error_ends_all() -> None:
         finally:
             ended.set()
 
-    async def lead(chorus: Chorus) -> None:
-        chorus.also(stay(), "stays")
-        await chorus.say(says("before"))
-        chorus.also(fail(), "fails")
+    async def lead(tasks: StreamTasks) -> None:
+        tasks.start(stay(), "stays")
+        await tasks.send(says("before"))
+        tasks.start(fail(), "fails")
 
     async with asyncio.timeout(5), aclosing(merged(lead)) as said:
         assert (await anext(said)).body == b"before"
@@ -62,8 +62,8 @@ async def test_the_first_error_ends_all() -> None:
 
 
 async def test_a_stream_that_is_left_early_leaves_no_task_behind() -> None:
-    async def lead(chorus: Chorus) -> None:
-        chorus.also(speak(chorus, "word", 1000), "speaks")
+    async def lead(tasks: StreamTasks) -> None:
+        tasks.start(speak(tasks, "word", 1000), "speaks")
 
     async with asyncio.timeout(5):
         async with aclosing(merged(lead)) as said:

@@ -30,7 +30,7 @@ from starlette.types import Receive, Scope, Send
 
 from letta_grpc.gateway.admission import let_in
 from letta_grpc.gateway.bodies import read_body
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.anthropic_capture import Captures, Gathered
 from letta_grpc.gateway.faces.endpoints import telling
 from letta_grpc.gateway.failures import Failure, refused
@@ -70,10 +70,10 @@ _PASSED_ON = (
 )
 
 
-def anthropic(ground: Ground) -> Sequence[BaseRoute]:
+def anthropic(context: FaceContext) -> Sequence[BaseRoute]:
     """Return the face's routes."""
-    upstream = Upstream(ground)
-    captures = Captures(ground.channel)
+    upstream = Upstream(context)
+    captures = Captures(context.channel)
 
     async def messages(request: Request) -> Response:
         return await passed(request, captures)
@@ -83,9 +83,9 @@ def anthropic(ground: Ground) -> Sequence[BaseRoute]:
 
     async def passed(request: Request, into: Captures | None) -> Response:
         metadata = metadata_of(request.scope)
-        credentials = await _credentials(request, ground, metadata)
+        credentials = await _credentials(request, context, metadata)
         # Whoever is not let in is refused by now; and nothing is made of the body but bytes.
-        body = await read_body(request.scope, request.receive, ground.options, is_admitted=True)
+        body = await read_body(request.scope, request.receive, context.options, is_admitted=True)
         if b"authorization" in dict(credentials):
             metadata = _without_authorization(metadata)
         return Passage(upstream, _asked(request, credentials, body), into, metadata)
@@ -101,21 +101,21 @@ def anthropic(ground: Ground) -> Sequence[BaseRoute]:
     )
 
 
-async def _credentials(request: Request, ground: Ground, metadata: Metadata) -> RawHeaders:
+async def _credentials(request: Request, context: FaceContext, metadata: Metadata) -> RawHeaders:
     """Return what upstream is shown. Raises Failure for whom nothing is passed on."""
     given = dict(request.headers.raw)
     authorization = given.get(b"authorization", b"")
     key = given.get(b"x-api-key")
     has_own = bool(key) or authorization.startswith(_ANTHROPICS)
-    if not (has_own and _is_anthropics(ground.options.anthropic_base_url)):
-        await let_in(ground.channel, metadata)
+    if not (has_own and _is_anthropics(context.options.anthropic_base_url)):
+        await let_in(context.channel, metadata)
     if key:
         return [(b"x-api-key", key)]
     if has_own:
         return [(b"authorization", authorization)]
-    if own := ground.options.anthropic_api_key:
+    if own := context.options.anthropic_api_key:
         return [(b"x-api-key", own.encode("latin-1"))]
-    if authorization and await _is_open(ground, metadata):
+    if authorization and await _is_open(context, metadata):
         return [(b"authorization", authorization)]
     return []
 
@@ -125,10 +125,10 @@ def _is_anthropics(base_url: str) -> bool:
     return urlsplit(base_url).hostname == _ANTHROPICS_HOST
 
 
-async def _is_open(ground: Ground, metadata: Metadata) -> bool:
+async def _is_open(context: FaceContext, metadata: Metadata) -> bool:
     """Say whether the server behind wants no keys: then it has no use for one that came."""
     try:
-        await let_in(ground.channel, _without_authorization(metadata))
+        await let_in(context.channel, _without_authorization(metadata))
     except Failure:
         return False
     return True
@@ -171,9 +171,9 @@ def _asked(request: Request, credentials: RawHeaders, body: bytes) -> Asked:
 class Upstream:
     """Anthropic, or who stands in for it."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._base_url = ground.options.anthropic_base_url.rstrip("/").removesuffix("/v1")
-        self._closing = ground.closing
+    def __init__(self, context: FaceContext) -> None:
+        self._base_url = context.options.anthropic_base_url.rstrip("/").removesuffix("/v1")
+        self._closing = context.closing
 
     @cached_property
     def _client(self) -> "httpx2.AsyncClient":

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from letta_grpc.gateway.bodies import header
 from letta_grpc.gateway.compression import accepts_gzip, gzipped
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 
 _KINDS = {"index.html": "text/html", "page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
 _PAGE, _ICON = "index.html", "icon.svg"
@@ -37,7 +37,7 @@ class _File:
         return Response(self.packed if is_packed else self.plain, headers=headers, media_type=self.kind)
 
 
-def page_face(_ground: Ground) -> Sequence[BaseRoute]:
+def page_face(_context: FaceContext) -> Sequence[BaseRoute]:
     """Return the routes of the page."""
     files = {name: _read(name, kind) for name, kind in _KINDS.items()}
 

@@ -30,7 +30,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from letta_grpc.gateway.event_stream import EventStream
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.endpoints import object_in, telling
 from letta_grpc.gateway.faces.simple_frames import Frame, SimpleFrames, error_frame, frame_of
 from letta_grpc.gateway.faces.simple_sockets import chat_socket, turn_socket
@@ -50,12 +50,12 @@ _OWN_NAMES = {
 _START = re.compile(r"^starts(\[\d+\])\.agent_id$")
 
 
-def simple(ground: Ground) -> Sequence[BaseRoute]:
+def simple(context: FaceContext) -> Sequence[BaseRoute]:
     """Return the face's routes."""
 
     async def stream(request: Request) -> Response:
-        body = await object_in(request, ground.options)
-        turns = Turns(ground.channel, metadata_of(request.scope))
+        body = await object_in(request, context.options)
+        turns = Turns(context.channel, metadata_of(request.scope))
         options = _stream_options(body)
         message = _text_in(body, "message")
         if "agent_ids" in body:
@@ -67,8 +67,8 @@ def simple(ground: Ground) -> Sequence[BaseRoute]:
 
     return (
         Route("/stream", telling(stream, _refusal), methods=["POST"]),
-        WebSocketRoute("/ws/{agent_id}", turn_socket(ground)),
-        WebSocketRoute("/chat", chat_socket(ground)),
+        WebSocketRoute("/ws/{agent_id}", turn_socket(context)),
+        WebSocketRoute("/chat", chat_socket(context)),
     )
 
 

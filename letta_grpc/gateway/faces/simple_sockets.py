@@ -12,7 +12,7 @@ from letta_grpc.gateway.admission import let_in
 from letta_grpc.gateway.answers import denying, send_failure
 from letta_grpc.gateway.aside import aside
 from letta_grpc.gateway.bodies import parsed
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.simple_frames import Frame, SimpleFrames, frame_of
 from letta_grpc.gateway.failures import Failure, invalid, refused
 from letta_grpc.gateway.metadata import Metadata
@@ -33,11 +33,11 @@ _Said = str | Failure
 _Tell = Callable[[Frame], Awaitable[None]]
 
 
-def turn_socket(ground: Ground) -> "Socket":
+def turn_socket(context: FaceContext) -> "Socket":
     """Return `/ws/{agent_id}`."""
 
     def words_in(text: str) -> str:
-        body = parsed(text, ground.options)
+        body = parsed(text, context.options)
         if not isinstance(body, dict) or not isinstance(body.get("message"), str) or not body["message"]:
             raise invalid({"message": "must be a text, not empty"})
         words: str = body["message"]
@@ -47,12 +47,12 @@ def turn_socket(ground: Ground) -> "Socket":
         agent_id: str = scope["path_params"]["agent_id"]
         return agent_id
 
-    return Socket(ground, words_in, agent_of)
+    return Socket(context, words_in, agent_of)
 
 
-def chat_socket(ground: Ground) -> "Socket":
+def chat_socket(context: FaceContext) -> "Socket":
     """Return `/chat`."""
-    stub = agent_service_pb2_grpc.AgentServiceStub(ground.channel)
+    stub = agent_service_pb2_grpc.AgentServiceStub(context.channel)
     # Two first uses at once make one agent.
     making = asyncio.Lock()
 
@@ -67,18 +67,18 @@ def chat_socket(ground: Ground) -> "Socket":
             found = await settled(stub.ListAgents(wanted, metadata=metadata))
             if found.agents:
                 return found.agents[0].id
-            new = agents_pb2.Agent(name=CHAT_AGENT, model=ground.options.chat_model)
+            new = agents_pb2.Agent(name=CHAT_AGENT, model=context.options.chat_model)
             made = await settled(stub.CreateAgent(agent_service_pb2.CreateAgentRequest(agent=new), metadata=metadata))
             return made.agent.id
 
-    return Socket(ground, words_in, agent_of)
+    return Socket(context, words_in, agent_of)
 
 
 @dataclass(frozen=True, slots=True)
 class Socket:
     """An ASGI application that is one socket: `words_in` reads a message, `agent_of` knows who answers. Both raise Failure."""
 
-    ground: Ground
+    context: FaceContext
     words_in: Callable[[str], str]
     agent_of: Callable[[Scope, Metadata], Awaitable[str]]
 
@@ -86,7 +86,7 @@ class Socket:
         """Take turns until the client leaves."""
         try:
             metadata = socket_metadata(scope)
-            await let_in(self.ground.channel, metadata)
+            await let_in(self.context.channel, metadata)
         except Failure as failure:
             await send_failure(scope, denying(scope, send), failure)
             return
@@ -130,7 +130,7 @@ class Socket:
     async def _turn(self, agent_id: str, text: str, metadata: Metadata, tell: _Tell) -> None:
         start = pb.StreamRunRequest(agent_id=agent_id, run=spec_of(text))
         frames = SimpleFrames("chunk")
-        async with aclosing(Turns(self.ground.channel, metadata).stream(start)) as responses:
+        async with aclosing(Turns(self.context.channel, metadata).stream(start)) as responses:
             async for response in responses:
                 for frame in frames.of(response.events):
                     await tell(frame)

@@ -10,7 +10,7 @@ from letta_grpc.engine.runs import Runs
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.transport.convert.requests import View
 from letta_grpc.transport.errors import refusal_of
-from letta_grpc.transport.merging import Chorus, merged
+from letta_grpc.transport.merging import StreamTasks, merged
 from letta_grpc.transport.methods import Call, Response
 from letta_grpc.transport.rpc.following import Follower
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -33,15 +33,15 @@ class SeveralRuns:
             raise draining[0]
         await call.announce(",".join("" if isinstance(one, LettaError) else one.id for one in claimed))
 
-        async def lead(chorus: Chorus) -> None:
+        async def lead(tasks: StreamTasks) -> None:
             for index, (start, one) in enumerate(zip(starts, claimed, strict=True)):
                 if isinstance(one, LettaError):
                     refused = pb.StreamRunsResponse(start_index=index, agent_id=start.agent_id, refusal=refusal_of(one))
-                    await chorus.say(Response(refused.SerializeToString(), 0))
+                    await tasks.send(Response(refused.SerializeToString(), 0))
             for index, one in enumerate(claimed):
                 if isinstance(one, Run):
                     head = pb.StreamRunsResponse(run_id=one.id, agent_id=one.agent_id, start_index=index)
-                    chorus.also(self._follow(chorus, one, view, head.SerializeToString()), f"follow {one.id}")
+                    tasks.start(self._follow(tasks, one, view, head.SerializeToString()), f"follow {one.id}")
 
         async with aclosing(merged(lead)) as responses:
             async for response in responses:
@@ -53,7 +53,7 @@ class SeveralRuns:
         except LettaError as error:
             return error
 
-    async def _follow(self, chorus: Chorus, run: Run, view: View, head: bytes) -> None:
+    async def _follow(self, tasks: StreamTasks, run: Run, view: View, head: bytes) -> None:
         async with aclosing(self._follower.responses(run.id, 0, view, head)) as responses:
             async for response in responses:
-                await chorus.say(response)
+                await tasks.send(response)

@@ -3,7 +3,7 @@
 # ruff: noqa: N802 - methods are named as the contract names them
 
 from letta_grpc.engine.tool_trials import ToolTrials
-from letta_grpc.engine.tools import ToolShelf
+from letta_grpc.engine.tools import ToolRegistry
 from letta_grpc.transport.convert.agents import agent_to_pb
 from letta_grpc.transport.convert.paging import token_of
 from letta_grpc.transport.convert.tools import (
@@ -24,7 +24,7 @@ from letta_grpc.v1 import tool_service_pb2 as pb
 class ToolServicer:
     """Keeps tools."""
 
-    def __init__(self, tools: ToolShelf, trials: ToolTrials) -> None:
+    def __init__(self, tools: ToolRegistry, trials: ToolTrials) -> None:
         self._tools = tools
         self._trials = trials
 

@@ -34,7 +34,7 @@ _SELF_MADE = 2  # The supervisor and the warden count as processes of the cell's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
+class Setup:
     """What all cells share.
 
     `proc_fd` is the server's /proc, of which only supervisors get hold. `address_space` is what the warm interpreter takes.
@@ -47,7 +47,7 @@ class House:
     address_space: int = 0
 
 
-def supervise(house: House, descriptors: list[int], *, network: bool) -> NoReturn:
+def supervise(setup: Setup, descriptors: list[int], *, network: bool) -> NoReturn:
     """Run a call in this process's children; report on the lifeline when all of them are gone."""
     lifeline, channel, out, err = descriptors
     report = b""
@@ -55,8 +55,8 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         status_reader, status_writer = os.pipe()
-        if house.limits.contained:
-            _enter_cell(house, network=network)
+        if setup.limits.contained:
+            _enter_cell(setup, network=network)
             kernel.die_with_parent()
         else:
             folder = tempfile.mkdtemp(prefix="tool-")
@@ -64,10 +64,10 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
         warden = os.fork()
         if warden == 0:
             os.close(status_reader)
-            _guard(house, status_writer, (channel, out, err))
+            _guard(setup, status_writer, (channel, out, err))
         for descriptor in (channel, out, err, status_writer):
             os.close(descriptor)
-        report = _outlive(house, warden, lifeline, status_reader)
+        report = _outlive(setup, warden, lifeline, status_reader)
     except BaseException as failure:  # noqa: BLE001 - the server waits for a report, whatever happened
         report = _failed(failure)
     # Not wherever this process is: that is the root until there is a folder, and a tool's own process goes where it likes.
@@ -77,10 +77,10 @@ def supervise(house: House, descriptors: list[int], *, network: bool) -> NoRetur
     os._exit(0)
 
 
-def _enter_cell(house: House, *, network: bool) -> None:
+def _enter_cell(setup: Setup, *, network: bool) -> None:
     user, group = os.geteuid(), os.getegid()
     kernel.unshare(_SPAWNING | (0 if network else kernel.CLONE_NEWNET))
-    map_user(house.proc_fd, user=user, group=group)
+    map_user(setup.proc_fd, user=user, group=group)
 
 
 def map_user(proc_fd: int, *, user: int, group: int) -> None:
@@ -94,10 +94,10 @@ def map_user(proc_fd: int, *, user: int, group: int) -> None:
         os.close(file)
 
 
-def _outlive(house: House, warden: int, lifeline: int, status_reader: int) -> bytes:
+def _outlive(setup: Setup, warden: int, lifeline: int, status_reader: int) -> bytes:
     """Wait until the warden ends or the server lets go; end whatever is left."""
     readable, _, _ = select.select([lifeline, status_reader], [], [])
-    if not house.limits.contained:
+    if not setup.limits.contained:
         _kill_group(warden)
     elif lifeline in readable:
         os.kill(warden, signal.SIGKILL)
@@ -131,7 +131,7 @@ def _send(lifeline: int, report: bytes) -> None:
             return  # The server has let go.
 
 
-def _guard(house: House, status_writer: int, channels: tuple[int, int, int]) -> NoReturn:
+def _guard(setup: Setup, status_writer: int, channels: tuple[int, int, int]) -> NoReturn:
     """Be the first process of the cell: start the tool, bury what it leaves, watch the memory."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -139,19 +139,19 @@ def _guard(house: House, status_writer: int, channels: tuple[int, int, int]) -> 
     cause = None
     status = 0
     try:
-        if house.limits.contained:
+        if setup.limits.contained:
             kernel.die_with_parent()
-            root.furnish_cell(temp_bytes=house.limits.temp_bytes, with_proc=house.has_proc)
+            root.furnish_cell(temp_bytes=setup.limits.temp_bytes, with_proc=setup.has_proc)
             kernel.give_up_privileges()
             kernel.set_dumpable(dumpable=False)
         # Whatever ends from here on is kept until it is waited for.
         signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_ENDED)
         child = os.fork()
         if child == 0:
-            _become_tool(house, channels)
+            _become_tool(setup, channels)
         for descriptor in channels:
             os.close(descriptor)
-        status, cause = _watch(house, child)
+        status, cause = _watch(setup, child)
         report = json.dumps({"status": status, "cause": cause}).encode()
     except BaseException as failure:  # noqa: BLE001 - the supervisor waits for a report, whatever happened
         report = _failed(failure)
@@ -159,15 +159,15 @@ def _guard(house: House, status_writer: int, channels: tuple[int, int, int]) -> 
     os._exit(0)
 
 
-def _watch(house: House, child: int) -> tuple[int, str | None]:
+def _watch(setup: Setup, child: int) -> tuple[int, str | None]:
     """Wait for the tool's own process. Return its status, and what it was stopped for."""
     next_look = time.monotonic() + _WATCH_SECONDS
     while True:
         ended, status = os.waitpid(-1, os.WNOHANG)
         if ended == child:
             return status, None
-        if house.has_proc and time.monotonic() >= next_look:
-            if _memory_in_use() > house.limits.memory_bytes:
+        if setup.has_proc and time.monotonic() >= next_look:
+            if _memory_in_use() > setup.limits.memory_bytes:
                 return 0, "memory"
             next_look = time.monotonic() + _WATCH_SECONDS
         if not ended:
@@ -196,15 +196,15 @@ def _memory_of(process: str) -> int:
         return 0
 
 
-def _become_tool(house: House, channels: tuple[int, int, int]) -> NoReturn:
+def _become_tool(setup: Setup, channels: tuple[int, int, int]) -> NoReturn:
     """Take the tool's descriptors and limits, and run it."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _CHILD_ENDED)
     _take_descriptors(*channels)
-    if house.limits.contained:
+    if setup.limits.contained:
         kernel.set_dumpable(dumpable=True)
         os.nice(_NICENESS)
-    _set_limits(house)
-    tool.main(_CHANNEL, house.limits)
+    _set_limits(setup)
+    tool.main(_CHANNEL, setup.limits)
 
 
 def _take_descriptors(channel: int, out: int, err: int) -> None:
@@ -218,8 +218,8 @@ def _take_descriptors(channel: int, out: int, err: int) -> None:
     os.set_inheritable(_CHANNEL, False)  # noqa: FBT003 - positional only
 
 
-def _set_limits(house: House) -> None:
-    limits = house.limits
+def _set_limits(setup: Setup) -> None:
+    limits = setup.limits
     wanted = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: limits.file_bytes,
@@ -229,8 +229,8 @@ def _set_limits(house: House) -> None:
         # Counted for each user namespace: it is this cell's. Uncontained, it would count everything of the server's user.
         wanted[resource.RLIMIT_NPROC] = limits.processes + _SELF_MADE
         wanted[resource.RLIMIT_MSGQUEUE] = 0
-    if house.address_space:
-        wanted[resource.RLIMIT_AS] = house.address_space + limits.memory_bytes
+    if setup.address_space:
+        wanted[resource.RLIMIT_AS] = setup.address_space + limits.memory_bytes
     for name, value in wanted.items():
         _, hard = resource.getrlimit(name)
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -239,7 +239,7 @@ def _set_limits(house: House) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
 
 
-def rehearse(house: House) -> str | None:
+def rehearse(setup: Setup) -> str | None:
     """Go through a call without a tool. Return what went wrong."""
     lifeline, its_lifeline = socket.socketpair()
     channel, its_channel = socket.socketpair()
@@ -248,7 +248,7 @@ def rehearse(house: House) -> str | None:
     if supervisor == 0:
         lifeline.close()
         channel.close()
-        supervise(house, [its_lifeline.detach(), its_channel.detach(), its_out, os.dup(its_out)], network=False)
+        supervise(setup, [its_lifeline.detach(), its_channel.detach(), its_out, os.dup(its_out)], network=False)
     for end in (its_lifeline, its_channel, channel):
         end.close()
     os.close(its_out)

@@ -62,16 +62,16 @@ def main(limits_json: str, control_fd: str) -> None:
     # A server that was killed leaves a broken socket, and its stderr, where a traceback would be taken for its last words.
     with socket.socket(fileno=int(control_fd)) as control, suppress(ConnectionError):
         try:
-            house = _settle(limits, control)
+            setup = _settle(limits, control)
             for name in _WARM:
                 importlib.import_module(name)
             _warm_up()
-            house = _close_doors(house)
+            setup = _close_doors(setup)
         except BaseException as failure:  # noqa: BLE001 - whatever it is, the server must learn why there are no tools
             control.sendall(f"failed {type(failure).__name__}: {failure}\n".encode())
             sys.exit(1)
         control.sendall(b"ready\n")
-        _serve(house, control)
+        _serve(setup, control)
 
 
 def probe(limits_json: str) -> None:
@@ -79,8 +79,8 @@ def probe(limits_json: str) -> None:
     limits = Limits.from_json(limits_json)
     ours, theirs = socket.socketpair()
     try:
-        house = _close_doors(_settle(limits, theirs))
-        outcome = cell.rehearse(house)
+        setup = _close_doors(_settle(limits, theirs))
+        outcome = cell.rehearse(setup)
     except OSError as failure:
         sys.exit(str(failure))
     ours.close()
@@ -88,16 +88,16 @@ def probe(limits_json: str) -> None:
     sys.exit(outcome)
 
 
-def _settle(limits: Limits, control: socket.socket) -> cell.House:
+def _settle(limits: Limits, control: socket.socket) -> cell.Setup:
     """Become the first process of new namespaces, in a child; this process then only waits for it."""
     if not limits.contained:
-        return cell.House(limits=limits)
+        return cell.Setup(limits=limits)
     as_nobody = _enter_namespaces()
     child = os.fork()
     if child:
         control.close()
         _wait_like(child)
-    return cell.House(limits=limits, proc_fd=os.open("/proc", os.O_RDONLY | os.O_DIRECTORY), as_nobody=as_nobody)
+    return cell.Setup(limits=limits, proc_fd=os.open("/proc", os.O_RDONLY | os.O_DIRECTORY), as_nobody=as_nobody)
 
 
 def _warm_up() -> None:
@@ -112,12 +112,12 @@ def _warm_up() -> None:
     rendering.text_of({"a": 1}, 100)
 
 
-def _close_doors(house: cell.House) -> cell.House:
+def _close_doors(setup: cell.Setup) -> cell.Setup:
     """Leave the server's file system and its user behind."""
-    house = replace(house, address_space=_address_space())
-    if house.limits.contained:
-        house = replace(house, has_proc=root.build())
-        if house.as_nobody:
+    setup = replace(setup, address_space=_address_space())
+    if setup.limits.contained:
+        setup = replace(setup, has_proc=root.build())
+        if setup.as_nobody:
             os.setgroups([])
             os.setresgid(_NOBODY, _NOBODY, _NOBODY)
             os.setresuid(_NOBODY, _NOBODY, _NOBODY)
@@ -128,7 +128,7 @@ def _close_doors(house: cell.House) -> cell.House:
         kernel.die_with_parent()
     gc.collect()
     gc.freeze()  # What is alive now is never collected: a fork shares it instead of copying it.
-    return house
+    return setup
 
 
 def _address_space() -> int:
@@ -139,7 +139,7 @@ def _address_space() -> int:
         return 0
 
 
-def _serve(house: cell.House, control: socket.socket) -> None:
+def _serve(setup: cell.Setup, control: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for supervisors: the kernel buries them.
     _leave_the_terminal_to_the_server()
     while True:
@@ -153,7 +153,7 @@ def _serve(house: cell.House, control: socket.socket) -> None:
         else:
             if child == 0:
                 control.close()
-                cell.supervise(house, descriptors, network=order == NETWORK_ALLOWED)
+                cell.supervise(setup, descriptors, network=order == NETWORK_ALLOWED)
         for descriptor in descriptors:
             os.close(descriptor)
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute
 
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.letta import (
     agent_files,
     agent_tools,
@@ -55,6 +55,6 @@ OPERATIONS: Sequence[Operation] = (
 )
 
 
-def letta_face(ground: Ground) -> Sequence[BaseRoute]:
+def letta_face(context: FaceContext) -> Sequence[BaseRoute]:
     """Return the routes under `/v1`."""
-    return [*gone_routes(), *routes_of(ground, OPERATIONS)]
+    return [*gone_routes(), *routes_of(context, OPERATIONS)]

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.letta.errors import NO_RETRY, not_here, told
 
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -130,7 +130,7 @@ def _telling(instead: str) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def letta_elsewhere(_ground: Ground) -> Sequence[BaseRoute]:
+def letta_elsewhere(_context: FaceContext) -> Sequence[BaseRoute]:
     """Return the routes that answer whatever is left."""
     return [*gone_routes(behind=True), Route("/v1/{rest:path}", _left, methods=_VERBS)]
 

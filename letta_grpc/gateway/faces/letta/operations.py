@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from letta_grpc.gateway.bodies import ClientLeftError, aside_of, read_json
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.letta.errors import told, unprocessable
 from letta_grpc.gateway.faces.letta.fields import moment
 from letta_grpc.gateway.faces.letta.forms import is_form, read_form
@@ -131,11 +131,11 @@ class Operation:
         return (self.path,) if self.exact else (bare, f"{bare}/")
 
 
-def routes_of(ground: Ground, operations: Sequence[Operation]) -> Sequence[BaseRoute]:
+def routes_of(context: FaceContext, operations: Sequence[Operation]) -> Sequence[BaseRoute]:
     """Return the routes of operations."""
-    services = Services(ground.channel)
+    services = Services(context.channel)
     return [
-        Route(path, _Endpoint(operation, services, ground), methods=[operation.verb])
+        Route(path, _Endpoint(operation, services, context), methods=[operation.verb])
         for operation in operations
         for path in operation.paths
     ]
@@ -144,15 +144,15 @@ def routes_of(ground: Ground, operations: Sequence[Operation]) -> Sequence[BaseR
 class _Endpoint:
     """An ASGI application that answers one operation."""
 
-    def __init__(self, operation: Operation, services: Services, ground: Ground) -> None:
+    def __init__(self, operation: Operation, services: Services, context: FaceContext) -> None:
         self._operation = operation
         self._services = services
-        self._ground = ground
+        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await self._body(scope, receive)
-            ask = Ask(Request(scope), self._services, body, metadata_with_password(scope), self._ground.options)
+            ask = Ask(Request(scope), self._services, body, metadata_with_password(scope), self._context.options)
         except Failure as failure:
             await told(failure)(scope, receive, send)
         except ClientLeftError:
@@ -173,8 +173,8 @@ class _Endpoint:
         if scope["method"] == "GET":
             return {}
         if self._operation.upload and is_form(scope):
-            return await read_form(scope, receive, self._ground.options)
-        body = await read_json(scope, receive, self._ground.options, may_be_null=True)
+            return await read_form(scope, receive, self._context.options)
+        body = await read_json(scope, receive, self._context.options, may_be_null=True)
         if body is not None and not isinstance(body, dict):
             raise unprocessable("", "must be a JSON object")
         return body or {}

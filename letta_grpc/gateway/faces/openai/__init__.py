@@ -30,7 +30,7 @@ from starlette.routing import BaseRoute, Route
 
 from letta_grpc.gateway.bodies import aside_of
 from letta_grpc.gateway.event_stream import EventStream
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
 from letta_grpc.gateway.faces.openai.answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, refusal, told
 from letta_grpc.gateway.faces.openai.models import model_routes
@@ -54,24 +54,24 @@ _ELSEWHERE = {
 }
 
 
-def openai(ground: Ground) -> Sequence[BaseRoute]:
+def openai(context: FaceContext) -> Sequence[BaseRoute]:
     """Return the face's routes."""
     repeats = Repeats()
 
     async def complete(request: Request) -> Response:
-        body = await object_in(request, ground.options)
+        body = await object_in(request, context.options)
         attempt = repeats.attempt(request.headers, body)
         wanted = await aside_of(request.scope, chat_request_of, body, attempt.key)
         metadata = metadata_of(request.scope)
-        turns = Turns(ground.channel, metadata, attempt.leave)
-        responses = WaitingCalls(turns, ground.channel, metadata).stream_past(wanted)
+        turns = Turns(context.channel, metadata, attempt.leave)
+        responses = WaitingCalls(turns, context.channel, metadata).stream_past(wanted)
         if wanted.is_stream:
             return EventStream(_blocks(responses, wanted, attempt), refusal)
         return JSONResponse(await unless_left(request.receive, _completion(responses)))
 
     return (
         Route("/v1/chat/completions", telling(complete, refusal), methods=["POST"]),
-        *model_routes(ground),
+        *model_routes(context),
         # SDKs read no failure that is not told in OpenAI's form, and repeat what is 501.
         *(Route(path, _elsewhere(instead), methods=["POST"]) for path, instead in _ELSEWHERE.items()),
     )

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from letta_grpc.gateway.face import Ground
+from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.endpoints import telling
 from letta_grpc.gateway.faces.openai.answers import refusal
 from letta_grpc.gateway.faces.openai.requests import NO_AGENT
@@ -20,15 +20,15 @@ from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2
 _PAGE = 1000
 
 
-def model_routes(ground: Ground) -> Sequence[BaseRoute]:
+def model_routes(context: FaceContext) -> Sequence[BaseRoute]:
     """Return the routes of models."""
 
     async def models(request: Request) -> Response:
-        agents = [_model_of(agent) async for agent in _agents(ground, metadata_of(request.scope))]
+        agents = [_model_of(agent) async for agent in _agents(context, metadata_of(request.scope))]
         return JSONResponse({"object": "list", "data": agents})
 
     async def model(request: Request) -> Response:
-        stub = agent_service_pb2_grpc.AgentServiceStub(ground.channel)
+        stub = agent_service_pb2_grpc.AgentServiceStub(context.channel)
         wanted = agent_service_pb2.GetAgentRequest(agent_id=f"agent-{request.path_params['rest']}")
         found = await settled(stub.GetAgent(wanted, metadata=metadata_of(request.scope)))
         return JSONResponse(_model_of(found.agent))
@@ -46,8 +46,8 @@ async def _nobody(_request: Request) -> Response:
     raise refused(NO_AGENT, http=404, code=code, reason="AGENT_NOT_FOUND", fields={"model": NO_AGENT})
 
 
-async def _agents(ground: Ground, metadata: Metadata) -> AsyncGenerator[agents_pb2.Agent, None]:
-    stub = agent_service_pb2_grpc.AgentServiceStub(ground.channel)
+async def _agents(context: FaceContext, metadata: Metadata) -> AsyncGenerator[agents_pb2.Agent, None]:
+    stub = agent_service_pb2_grpc.AgentServiceStub(context.channel)
     token = ""
     while True:
         page = await settled(
