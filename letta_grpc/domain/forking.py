@@ -20,7 +20,7 @@ from letta_grpc.domain.ids import (
 )
 from letta_grpc.domain.messages import Message, Role, returned_ids
 from letta_grpc.domain.runs import Run, RunKind, RunState, StopReason
-from letta_grpc.domain.waiting import Brief
+from letta_grpc.domain.waiting import EndedRun
 
 _SPOKEN = frozenset({Role.USER, Role.SYSTEM, Role.ASSISTANT})
 
@@ -41,10 +41,10 @@ class WholeThread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fork:
-    """A new conversation, and the run that its messages belong to."""
+    """A new conversation, and the run that its messages belong to, which is over at once."""
 
     thread: WholeThread
-    brief: Brief
+    ended: EndedRun
 
 
 def forked(source: WholeThread, *, model: str, time: datetime, title: str = "", up_to: MessageId | None = None) -> Fork:
@@ -58,7 +58,7 @@ def forked(source: WholeThread, *, model: str, time: datetime, title: str = "", 
     )
     run = _run(conversation, model, time)
     thread = _copy(source, _without_unfinished_step(_up_to(source.messages, up_to)), conversation, run.id)
-    return Fork(thread=thread, brief=Brief.of(run, state=RunState.COMPLETED, stop_reason=StopReason.END_TURN))
+    return Fork(thread=thread, ended=EndedRun.of(run, state=RunState.COMPLETED, stop_reason=StopReason.END_TURN))
 
 
 def _run(conversation: Conversation, model: str, time: datetime) -> Run:

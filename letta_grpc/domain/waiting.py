@@ -19,8 +19,8 @@ SUPERSEDED = "Another message came instead of an answer."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Brief:
-    """A run that is over as soon as it is stored: as it stands then, and all of its events."""
+class EndedRun:
+    """A run that is over as soon as it is stored: the run as it ended, and all of its events."""
 
     run: Run
     events: tuple[RunEvent, ...]
@@ -46,11 +46,11 @@ class Brief:
         return cls(run=ended, events=(RunStarted(run), *events, RunFinished(ended)))
 
 
-def still_waiting(run: Run, batch: OpenBatch) -> Brief:
+def still_waiting(run: Run, batch: OpenBatch) -> EndedRun:
     """Return the run of an answer that leaves calls of the batch open."""
     rest = batch.pending
     reason = waiting_reason(rest)
-    return Brief.of(run, ApprovalRequested(rest), state=RunState.INTERRUPTED, stop_reason=reason, pending_actions=rest)
+    return EndedRun.of(run, ApprovalRequested(rest), state=RunState.INTERRUPTED, stop_reason=reason, pending_actions=rest)
 
 
 def was_interrupted_by(batch: OpenBatch, run: Run, answering: Iterable[Run]) -> bool:
@@ -76,7 +76,7 @@ def denial_events(message: Message) -> tuple[RunEvent, ...]:
     return (*(ToolReturned(returned) for returned in message.tool_returns), MessageCompleted(message))
 
 
-def denied_by_server(batch: OpenBatch, waiting: Run, reason: str, time: datetime) -> tuple[Brief, Message]:
+def denied_by_server(batch: OpenBatch, waiting: Run, reason: str, time: datetime) -> tuple[EndedRun, Message]:
     """Return the server's own run that denies what `waiting` waits for, and its tool message."""
     run_id = new_run_id()
     run = Run(
@@ -93,4 +93,4 @@ def denied_by_server(batch: OpenBatch, waiting: Run, reason: str, time: datetime
     )
     message = denial(batch, reason, run)
     told = denial_events(message)
-    return Brief.of(run, *told, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED), message
+    return EndedRun.of(run, *told, state=RunState.CANCELLED, stop_reason=StopReason.CANCELLED), message

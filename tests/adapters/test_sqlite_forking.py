@@ -66,11 +66,11 @@ async def test_others_write_while_a_conversation_is_copied_that_nobody_finds_bef
         await world.start(copy, "there already?")
     listed = await world.conversations.list(agent.id, PageRequest(size=10))
     assert copy.id not in {one.id for one in listed.items}
-    assert fork.brief.run.id not in {run.id for run in (await world.runs.list(_ALL, RunFilter(agent_id=agent.id))).items}
+    assert fork.ended.run.id not in {run.id for run in (await world.runs.list(_ALL, RunFilter(agent_id=agent.id))).items}
     found = await world.messages.search(MessageQuery(text="question", agent_id=None, limit=1000))
     assert {one.conversation_id for one in found} == {source.id}
     stored = {message.run_id for message in (await world.history.list_of_agent(agent.id, _ALL)).items}
-    assert fork.brief.run.id not in stored
+    assert fork.ended.run.id not in stored
     assert not storing.done()
     await storing
     assert await world.history.whole(copy.id) == fork.thread

@@ -58,7 +58,7 @@ def test_a_copy_has_the_words_the_calls_and_the_otids_under_ids_of_its_own() -> 
     source = (user("u"), assistant("a", "1", words=""), tool_message("t", "1"), assistant("b", words="done"))
     copy = fork(source)
     assert [replace(m, id=o.id, run_id=o.run_id) for m, o in zip(copy.thread.messages, source, strict=True)] == list(source)
-    assert {message.run_id for message in copy.thread.messages} == {copy.brief.run.id}
+    assert {message.run_id for message in copy.thread.messages} == {copy.ended.run.id}
     assert not {message.id for message in copy.thread.messages} & {message.id for message in source}
 
 
@@ -70,7 +70,7 @@ def test_a_copy_is_a_conversation_of_the_same_agent_and_never_the_default_one() 
 
 
 def test_the_run_that_holds_a_copy_is_over() -> None:
-    run = fork([user("u")]).brief.run
+    run = fork([user("u")]).ended.run
     assert (run.kind, run.state, run.end_time, run.model) == (RunKind.FORK, RunState.COMPLETED, NOW, "m/m")
 
 

@@ -63,29 +63,29 @@ def phase_after(events: tuple[RunEvent, ...]) -> Phase:
 )
 def test_a_run_that_leaves_calls_open_waits_for_them(answered: list[str], reason: StopReason) -> None:
     open_batch = batch(**{call_id: Approve(tool_call_id=call_id) for call_id in answered})
-    brief = still_waiting(run(), open_batch)
-    assert (brief.run.state, brief.run.stop_reason, brief.run.end_time) == (RunState.INTERRUPTED, reason, NOW)
-    assert brief.run.pending_actions == open_batch.pending
-    assert brief.events == (RunStarted(run()), ApprovalRequested(open_batch.pending), RunFinished(brief.run))
-    assert phase_after(brief.events) is Phase.ENDED
+    ended = still_waiting(run(), open_batch)
+    assert (ended.run.state, ended.run.stop_reason, ended.run.end_time) == (RunState.INTERRUPTED, reason, NOW)
+    assert ended.run.pending_actions == open_batch.pending
+    assert ended.events == (RunStarted(run()), ApprovalRequested(open_batch.pending), RunFinished(ended.run))
+    assert phase_after(ended.events) is Phase.ENDED
 
 
 def test_the_servers_own_run_denies_every_call_and_is_over() -> None:
     later: datetime = NOW + timedelta(hours=1)
     asking = run(background=True, metadata={"k": "v"})
-    brief, message = denied_by_server(batch(a=Approve(tool_call_id="a"), c=returned("c")), asking, CANCELLED, later)
-    ended = brief.run
-    assert (ended.state, ended.stop_reason, ended.resumes_run_id) == (RunState.CANCELLED, StopReason.CANCELLED, RUN_ID)
-    assert (ended.create_time, ended.end_time, ended.background, ended.metadata) == (later, later, True, {})
-    assert ended.id != asking.id
-    assert ended.request_id in ended.id
-    assert (message.role, message.run_id, message.step_id) == (Role.TOOL, ended.id, STEP_ID)
+    ended, message = denied_by_server(batch(a=Approve(tool_call_id="a"), c=returned("c")), asking, CANCELLED, later)
+    denial = ended.run
+    assert (denial.state, denial.stop_reason, denial.resumes_run_id) == (RunState.CANCELLED, StopReason.CANCELLED, RUN_ID)
+    assert (denial.create_time, denial.end_time, denial.background, denial.metadata) == (later, later, True, {})
+    assert denial.id != asking.id
+    assert denial.request_id in denial.id
+    assert (message.role, message.run_id, message.step_id) == (Role.TOOL, denial.id, STEP_ID)
     denied = f"Error: request to call tool denied. User reason: {CANCELLED}"
     assert [each.text for each in message.tool_returns] == [denied, denied, "fine"]
-    assert brief.events[1:-1] == denial_events(message)
-    assert brief.events[1:-1] == (*(ToolReturned(each) for each in message.tool_returns), MessageCompleted(message))
-    assert brief.events[-1] == RunFinished(ended)
-    assert phase_after(brief.events) is Phase.ENDED
+    assert ended.events[1:-1] == denial_events(message)
+    assert ended.events[1:-1] == (*(ToolReturned(each) for each in message.tool_returns), MessageCompleted(message))
+    assert ended.events[-1] == RunFinished(denial)
+    assert phase_after(ended.events) is Phase.ENDED
 
 
 def stored(*messages: SpokenInput | ApprovalInput | ReturnsInput) -> list[Message]:

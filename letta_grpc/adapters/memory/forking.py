@@ -9,11 +9,11 @@ from letta_grpc.ports.codec import EventCodec
 
 def store_fork(state: MemoryState, codec: EventCodec, fork: Fork, time_ns: int) -> None:
     """Store a conversation with its messages and context, and the run that they belong to."""
-    thread, run = fork.thread, fork.brief.run
+    thread, run = fork.thread, fork.ended.run
     state.agent(run.agent_id)
     spec = RunSpec(messages=(), kind=run.kind)
     stored = StoredRun(run=run, spec=spec, fingerprint="", traceparent=None)
-    add_frames(codec, stored, fork.brief.events, time_ns)
+    add_frames(codec, stored, fork.ended.events, time_ns)
     state.add_conversation(thread.conversation)
     state.runs.add(run.id, stored)
     state.run_of_request[run.request_id] = run.id

@@ -43,10 +43,10 @@ def runs_that_answered(state: MemoryState, batch: OpenBatch, conversation_id: Co
 
 def deny_batch(state: MemoryState, codec: EventCodec, batch: OpenBatch, reason: str, *, time: datetime, time_ns: int) -> None:
     """Deny all calls of a batch, in a run of the server's own."""
-    brief, message = denied_by_server(batch, state.run(batch.run_id).run, reason, time)
-    run = brief.run
+    ended, message = denied_by_server(batch, state.run(batch.run_id).run, reason, time)
+    run = ended.run
     stored = StoredRun(run=run, spec=RunSpec(messages=()), fingerprint="", traceparent=None)
-    add_frames(codec, stored, brief.events, time_ns)
+    add_frames(codec, stored, ended.events, time_ns)
     state.runs.add(run.id, stored)
     state.run_of_request[run.request_id] = run.id
     state.messages[run.conversation_id].add(message.id, message)

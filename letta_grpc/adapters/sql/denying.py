@@ -11,15 +11,15 @@ from letta_grpc.adapters.sql.waiting import find_batch, settle_batch
 from letta_grpc.domain.approvals import OpenBatch
 from letta_grpc.domain.ids import ConversationId
 from letta_grpc.domain.runs import RunSpec
-from letta_grpc.domain.waiting import Brief, denied_by_server
+from letta_grpc.domain.waiting import EndedRun, denied_by_server
 
 
 @dataclass(frozen=True, slots=True)
-class StoredBrief:
+class StoredEndedRun:
     """A stored run that is over, at its position; its events are still to be put into its log."""
 
     position: int
-    brief: Brief
+    ended: EndedRun
 
 
 def batch_in(session: Session, conversation_id: ConversationId) -> OpenBatch | None:
@@ -28,11 +28,11 @@ def batch_in(session: Session, conversation_id: ConversationId) -> OpenBatch | N
     return find_batch(session, conversation_id, thread_of(row).waiting_run_id) if row else None
 
 
-def deny_batch(session: Session, batch: OpenBatch, reason: str, time: datetime) -> StoredBrief:
+def deny_batch(session: Session, batch: OpenBatch, reason: str, time: datetime) -> StoredEndedRun:
     """Deny all calls of a batch, in a run of the server's own."""
     waiting = run_of(session.fetch(RUN, {"the_run": batch.run_id})[0])
-    brief, message = denied_by_server(batch, waiting, reason, time)
-    position = add_run(session, brief.run, RunSpec(messages=()), None, {"last_sequence_number": len(brief.events)})
-    settle_batch(session, batch, brief.run)
-    session.execute(ADD_MESSAGE, message_values(message, brief.run.conversation_id))
-    return StoredBrief(position, brief)
+    ended, message = denied_by_server(batch, waiting, reason, time)
+    position = add_run(session, ended.run, RunSpec(messages=()), None, {"last_sequence_number": len(ended.events)})
+    settle_batch(session, batch, ended.run)
+    session.execute(ADD_MESSAGE, message_values(message, ended.run.conversation_id))
+    return StoredEndedRun(position, ended)

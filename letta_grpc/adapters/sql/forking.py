@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 from letta_grpc.adapters.sql.agents import check_agent
 from letta_grpc.adapters.sql.claiming import add_run
 from letta_grpc.adapters.sql.database import STEP_SECONDS, Step
-from letta_grpc.adapters.sql.denying import StoredBrief
+from letta_grpc.adapters.sql.denying import StoredEndedRun
 from letta_grpc.adapters.sql.queries import ADD_MESSAGE
 from letta_grpc.adapters.sql.removing import Removal
 from letta_grpc.adapters.sql.rows import message_values
@@ -31,25 +31,25 @@ class Copying:
 
     def __init__(self, fork: Fork) -> None:
         self._thread = fork.thread
-        self._brief = fork.brief
+        self._ended = fork.ended
         self._id = fork.thread.conversation.id
         # As long as this stands, the copy is not whole.
         self._mark = Removal("conversation", self._id)
         self._sought = {id_ for id_ in (fork.thread.summary_id, fork.thread.kept_from) if id_}
         self._positions: dict[str, int] = {}
 
-    def begin(self, connection: Connection, session: Session) -> tuple[StoredBrief, Step | None]:
+    def begin(self, connection: Connection, session: Session) -> tuple[StoredEndedRun, Step | None]:
         """Store what one step can; return the run, and the next step, None if that was all.
 
         `session` is of the same transaction as `connection`.
         """
-        run = self._brief.run
+        run = self._ended.run
         check_agent(connection, run.agent_id)
         connection.execute(insert(conversations), conversation_values(self._thread.conversation))
         spec = RunSpec(messages=(), kind=run.kind)
-        position = add_run(session, run, spec, None, {"last_sequence_number": len(self._brief.events)})
+        position = add_run(session, run, spec, None, {"last_sequence_number": len(self._ended.events)})
         self._mark.mark(connection)
-        return StoredBrief(position, self._brief), self._store(0, connection)
+        return StoredEndedRun(position, self._ended), self._store(0, connection)
 
     def undo(self, connection: Connection) -> Step | None:
         """Remove what one step can of a copy that is not whole; return the next step, None if that was all."""

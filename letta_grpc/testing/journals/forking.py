@@ -44,7 +44,7 @@ class ForkContract:
         """As given, and as if the run had just ended."""
         thread = await _talked(world)
         fork = await _fork(world, thread)
-        run = fork.brief.run
+        run = fork.ended.run
         assert await world.conversations.get(None, run.conversation_id) == fork.thread.conversation
         assert (await world.history.list(run.conversation_id, _ALL)).items == fork.thread.messages
         assert await world.history.of_run(run.id) == fork.thread.messages
@@ -62,8 +62,8 @@ class ForkContract:
         await compacted(world, thread, keeps=keeps)
         await world.turn(thread, "three", "third", context_tokens=9)
         fork = await _fork(world, thread)
-        assert await world.history.whole(fork.brief.run.conversation_id) == fork.thread
-        copied = await world.history.load(fork.brief.run.conversation_id)
+        assert await world.history.whole(fork.ended.run.conversation_id) == fork.thread
+        copied = await world.history.load(fork.ended.run.conversation_id)
         assert [m.text for m in copied.messages] == [m.text for m in (await world.history.load(thread.id)).messages]
         assert copied.reported_tokens is None
 
@@ -71,7 +71,7 @@ class ForkContract:
         """What is said in one is not heard in the other, and a compaction of one changes nothing in the other."""
         thread = await _talked(world)
         fork = await _fork(world, thread)
-        copy = await world.conversations.get(None, fork.brief.run.conversation_id)
+        copy = await world.conversations.get(None, fork.ended.run.conversation_id)
         await world.turn(copy, "three", "third")
         await compacted(world, copy, keeps=False)
         await world.turn(thread, "four", "fourth")
@@ -84,8 +84,8 @@ class ForkContract:
         thread = await _talked(world, await world.conversation(agent))
         fork = await _fork(world, thread)
         await world.conversations.delete(thread.id)
-        assert (await world.history.list(fork.brief.run.conversation_id, _ALL)).items == fork.thread.messages
-        assert len(await kinds_of(world.log, codec, fork.brief.run.id)) == len(fork.brief.events)
+        assert (await world.history.list(fork.ended.run.conversation_id, _ALL)).items == fork.thread.messages
+        assert len(await kinds_of(world.log, codec, fork.ended.run.id)) == len(fork.ended.events)
 
     async def test_a_fork_is_found_by_its_words_and_deleted_with_all_that_it_has(self, world: World) -> None:
         """Like any other conversation."""
@@ -93,7 +93,7 @@ class ForkContract:
         fork = await _fork(world, thread)
         assert await world.found(fork.thread.conversation, "first") == ["first"]
         await world.conversations.delete(fork.thread.conversation.id)
-        assert await world.history.of_run(fork.brief.run.id) == ()
+        assert await world.history.of_run(fork.ended.run.id) == ()
         assert await world.found(thread, "first") == ["first"]
 
     async def test_nothing_is_stored_of_a_fork_whose_agent_is_gone(self, world: World) -> None:
@@ -105,7 +105,7 @@ class ForkContract:
             await world.journal.fork(fork)
         with pytest.raises(ConversationNotFound):
             await world.conversations.get(None, fork.thread.conversation.id)
-        assert await world.history.of_run(fork.brief.run.id) == ()
+        assert await world.history.of_run(fork.ended.run.id) == ()
 
 
 async def _talked(world: World, thread: Conversation | None = None) -> Conversation:

@@ -11,7 +11,7 @@ from letta_grpc.adapters.sql.changes import STATEFUL, statements_of, store_chang
 from letta_grpc.adapters.sql.claiming import interrupts_wait
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.queries import OPEN_RUNS_OF_CONVERSATION, REQUEST_CANCEL
-from letta_grpc.adapters.sql.sqlite.briefs import add_brief
+from letta_grpc.adapters.sql.sqlite.ended_runs import add_ended_run
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
 from letta_grpc.adapters.sql.sqlite.writer import Writer
@@ -115,7 +115,7 @@ def deny_what_waits(group: Group, run: OpenRun, time_ns: int) -> None:
     queued = group.session.fetch(OPEN_RUNS_OF_CONVERSATION, {"the_conversation": run.conversation_id})
     batch = batch_in(group.session, run.conversation_id)
     if batch and not interrupts_wait(queued):
-        add_brief(group, deny_batch(group.session, batch, CANCELLED, from_micros(time_ns // 1000)), time_ns)
+        add_ended_run(group, deny_batch(group.session, batch, CANCELLED, from_micros(time_ns // 1000)), time_ns)
 
 
 def mark_cancelled(group: Group, run_id: RunId) -> OpenRun:

@@ -12,7 +12,7 @@ from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.forking import Copying
 from letta_grpc.adapters.sql.queries import RUN
 from letta_grpc.adapters.sql.rows import Row, run_of, spec_of
-from letta_grpc.adapters.sql.sqlite.briefs import add_brief
+from letta_grpc.adapters.sql.sqlite.ended_runs import add_ended_run
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call, deny_what_waits, mark_cancelled
 from letta_grpc.adapters.sql.sqlite.long_changes import LongChanges
@@ -82,7 +82,7 @@ class SqliteJournal:
 
         def begin(group: Group) -> Step | None:
             stored, following = copying.begin(group.core, group.session)
-            add_brief(group, stored, time_ns)
+            add_ended_run(group, stored, time_ns)
             return following
 
         return self._long_changes.begin(begin, otherwise=copying.undo)
@@ -139,7 +139,7 @@ def _request_cancel(group: Group, run_id: RunId, now: datetime, time_ns: int) ->
         if batch and was_interrupted_by(batch, run, runs_that_answered(group.session, batch, run.conversation_id)):
             stored = deny_batch(group.session, batch, CANCELLED, now)
             row = group.session.fetch(RUN, values)[0]
-            add_brief(group, stored, time_ns)
+            add_ended_run(group, stored, time_ns)
         return claim_of(row, None)
     if run.state is RunState.QUEUED:
         interrupts = spec_of(row).conflict_policy is ConflictPolicy.INTERRUPT

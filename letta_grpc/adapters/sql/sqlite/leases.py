@@ -20,7 +20,7 @@ from letta_grpc.adapters.sql.queries import (
     WRITE_NOTHING_NEW,
 )
 from letta_grpc.adapters.sql.rows import message_values, run_of, spec_of
-from letta_grpc.adapters.sql.sqlite.briefs import add_brief
+from letta_grpc.adapters.sql.sqlite.ended_runs import add_ended_run
 from letta_grpc.adapters.sql.sqlite.group import Group
 from letta_grpc.adapters.sql.sqlite.jobs import call, mark_cancelled
 from letta_grpc.adapters.sql.sqlite.readers import Readers
@@ -147,7 +147,7 @@ def _expire(group: Group, conversation_ids: Sequence[ConversationId], now: datet
     batches = [batch_in(group.session, conversation_id) for conversation_id in conversation_ids]
     denials = [deny_batch(group.session, batch, UNANSWERED, now) for batch in batches if batch and batch.is_expired(now)]
     for stored in denials:
-        add_brief(group, stored, time_ns)
+        add_ended_run(group, stored, time_ns)
 
 
 def _renew(group: Group, leases: Sequence[Lease], until: datetime) -> tuple[Lease, ...]:
