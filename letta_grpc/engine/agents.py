@@ -27,9 +27,9 @@ from letta_grpc.ports.tools import Tools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAgent:
-    """An agent as a caller wants it. `tools` None means the base tools, which `base_tools` adds to others.
+    """An agent to make. `tools` None means the base tools; with `base_tools` it has them beside `tools`.
 
-    An empty name or system means one of the server's.
+    For an empty name or system the server takes one of its own.
     """
 
     name: str = ""
@@ -194,7 +194,10 @@ class Agents:
         return await self._history.list_of_agent(agent_id, page)
 
     async def search_messages(self, query: MessageQuery, in_default: bool = False) -> tuple[FoundMessage, ...]:  # noqa: FBT001, FBT002 - stands for a conversation
-        """Return the messages that fit best, best first. Raises AgentNotFound, ConversationNotFound."""
+        """Return the messages that fit best, best first. Raises AgentNotFound, ConversationNotFound.
+
+        Without a conversation id all of the agent's are searched, or with `in_default` only its default one.
+        """
         if query.agent_id is None:
             return await self._messages.search(query)
         if query.conversation_id is None and not in_default:

@@ -1,4 +1,4 @@
-"""A model's answer as it comes: chunks in, events out, and in the end its messages."""
+"""A model's answer while it comes: chunks go in, events come out, and in the end its messages."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,9 +46,9 @@ _CALL_CHARACTERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How a call is taken in when it is announced: what it waits for, and the arguments that a rule gives it.
+    """What is decided about a call when it is announced: what it waits for, and the arguments that a rule gives it.
 
-    `refused`: a rule is broken; such a call waits for nothing, and what it would say isn't said.
+    A call that is `refused` breaks a rule: it waits for nothing, and what it would say is not said.
     """
 
     waits_for: ActionKind | None = None
@@ -58,9 +58,9 @@ class Admission:
 
 @dataclass(slots=True)
 class _Call:
-    """A tool call whose arguments still come. `id` is empty until the name is known and the call can be announced.
+    """A tool call whose arguments are still coming. `id` is empty until the name is known and the call can be announced.
 
-    `message_id` is the message that holds it, at `position`.
+    It will stand in the message `message_id`, at `position` among its calls.
     """
 
     message_id: MessageId
@@ -208,7 +208,7 @@ class Answer:
             events.append(MessageStarted(message_id, self._step_id, role))
 
     def _shorten(self) -> None:
-        """Keep only as much as may be stored: one chunk can have any size. What proves nothing when it is cut goes."""
+        """Keep only as much as may be stored: one chunk can have any size. A proof that would be cut is left out."""
         room = MAX_ANSWER_CHARACTERS
         self._parts = [part for part in self._parts if not part.whole]
         for part in self._parts:

@@ -23,13 +23,13 @@ class AnswerShape:
             raise InvalidRequest(fields={_PATH: f"is not a usable JSON Schema: {fault}"})
 
     async def fault(self, record: RunRecord, answer: str) -> str | None:
-        """Return what an answer lacks of the shape that its run asked for; None if that is nothing."""
+        """Return why an answer does not have the shape that its run asked for, in words for the model; None if it has."""
         schema = record.spec.response_format
         return None if schema is None else await self._shapes.fault_of_answer(schema, answer)
 
 
 def check_speech(agent: Agent, spec: RunSpec) -> None:
-    """Raise InvalidRequest for an agent that has no answer in plain words which could have a shape."""
+    """Raise InvalidRequest if a run asks for a shape of an agent that does not answer in plain words."""
     if spec.response_format is not None and agent.kind is not AgentKind.REACT:
         raise InvalidRequest(fields={_PATH: "is for agents that answer in plain words; this one speaks by tools alone"})
 

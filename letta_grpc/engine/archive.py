@@ -55,8 +55,8 @@ class Archive:
     ) -> tuple[Passage, ...]:
         """Return the notes with all these tags that fit best, best first.
 
-        By meaning: InvalidRequest without an embedding model or a query, EmbeddingsFailed. By the best way there is: a model
-        that fails is passed over.
+        By meaning alone it raises InvalidRequest without an embedding model or a query, and EmbeddingsFailed. In the mode BEST
+        a model that fails is passed over.
         """
         if mode is SearchMode.WORDS or (mode is SearchMode.BEST and not (self._semantic and query.strip())):
             return await self._words.search(agent_id, query, tags, limit)

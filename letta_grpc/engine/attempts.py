@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 class Attempt:
     """A run that this server works on.
 
-    One that `is_left` is cancelled without an end: the run stays open for who takes it over, or was never stored.
+    If it `is_left`, its task is cancelled without writing an end: the run stays open for whoever takes it over, or was never
+    stored.
     """
 
     spec: RunSpec
@@ -34,7 +35,7 @@ class Attempt:
     is_left: bool = False
 
     def leave(self) -> None:
-        """End the task, and not the run."""
+        """End the task, but not the run."""
         self.is_left = True
         self.task.cancel()
 

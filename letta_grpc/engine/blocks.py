@@ -14,7 +14,7 @@ from letta_grpc.ports.stores import BlockStore, MemoryStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBlock:
-    """A block as a caller wants it. With an id it names one that exists."""
+    """A block to make; with an id, one that exists."""
 
     id: BlockId | None = None
     label: str = ""

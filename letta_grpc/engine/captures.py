@@ -19,7 +19,7 @@ from letta_grpc.ports.models import Models
 
 TAG = "claude-code"
 _DESCRIPTION = "Remembers what was said to a coding assistant, and by it."
-# What a capture agent is asked by where the model that spoke is not known here. It says that it is no model.
+# The model of a capture agent where the model that spoke is not known here. What it answers says that it is no model.
 _FALLBACK_MODEL = "scripted/echo"
 # The provider whose models a proxied caller names without one.
 _PROXIED_PROVIDER = "anthropic"
@@ -55,7 +55,7 @@ class Captures:
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def capture(self, capture: Capture) -> Run:
-        """Start the run that puts a turn in, behind whatever its conversation is at. What `Runs.start` raises, this raises."""
+        """Start the run that puts a turn into its conversation, behind other runs. Raises what `Runs.start` raises."""
         agent_id = capture.agent_id or (await self._agent_of(capture.key, capture.model)).id
         said = [SpokenInput(role=Role.USER, content=(TextPart(text),)) for text in capture.user_texts]
         if capture.assistant_text:
@@ -77,7 +77,7 @@ class Captures:
         return await self._runs.start(request)
 
     async def _agent_of(self, key: str, model: str | None) -> Agent:
-        """Return the capture agent of a key; made on first use, once however many ask for it."""
+        """Return the capture agent of a key. It is made on first use, only once however many ask for it."""
         name = f"{TAG}-{key or 'default'}"
         lock = self._making.setdefault(name, asyncio.Lock())
         async with lock:

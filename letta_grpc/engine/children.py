@@ -1,4 +1,4 @@
-"""Runs that tools of a run have other agents do.
+"""Runs of other agents that the tools of a run start.
 
 A child's request id is made from the call that asks for it, so an attempt that runs the tool again finds the run that it had
 started. Whom a run waits for is read from the stored runs, so its end reaches them also from another server.
@@ -30,7 +30,7 @@ from letta_grpc.ports.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
-# Runs above a run. A longer chain of agents that call agents has lost its way.
+# How many runs there may be above a run: a longer chain of agents that call agents has lost its way.
 MAX_DEPTH = 8
 _PAGE_BYTES = 256 * 1024
 _OPEN = tuple(OPEN_STATES)
@@ -67,7 +67,7 @@ class Children:
         return [run.id for run in found.items if run.parent_run_ids[-1] == run_id]
 
     async def cancel_waited_for(self, run_id: RunId) -> None:
-        """Cancel the open runs that a run's tools wait for. One that cannot be cancelled does not keep the others."""
+        """Cancel the open runs that a run's tools wait for. If one cannot be cancelled, the others are all the same."""
         try:
             child_ids = await self.waited_for(run_id)
         except Exception:
@@ -115,7 +115,7 @@ class Children:
         return next(iter((await self.runs.list(PageRequest(size=1), where)).items), None)
 
     async def _waits_for_one_of(self, holder: Run, run_ids: Sequence[RunId]) -> bool:
-        """Say whether a run at work is one of these, or waits for one at whatever distance."""
+        """Say whether a run at work is one of these, or waits for one of them, directly or through others."""
         holders = [holder]
         seen: set[RunId] = set()
         while holders:

@@ -45,7 +45,7 @@ class Compactor:
         self._tracing = tracing
 
     def may_be_full(self, record: RunRecord, context: AgentContext, request: ModelRequest) -> bool:
-        """Say whether it matters what the provider has counted: no estimate is wrong by a factor of four."""
+        """Say whether the provider's count of tokens is needed to decide: an estimate is never wrong by a factor of four."""
         return estimate_request_tokens(request) > self._window(record, context) * _CERTAINLY_FREE_SHARE
 
     async def relieve(self, record: RunRecord, context: AgentContext, request: ModelRequest) -> ContextCompacted | None:
@@ -106,7 +106,7 @@ class Compactor:
         )
 
     async def _summarize(self, record: RunRecord, request: ModelRequest, chosen: Cut, window: int) -> str:
-        """Return what the model writes, empty if it writes nothing or fails: the run can go on without."""
+        """Return the summary that the model writes, empty if it writes none or fails: the run can go on without it."""
         for share in _TRANSCRIPT_SHARES:
             text = transcript(chosen, window, share)
             message = Message(
@@ -148,6 +148,6 @@ class Compactor:
 
 
 def _room(window: int, settings: ModelSettings) -> int:
-    """Return how much of the window a context may fill: what is left beside the longest answer that was asked for."""
+    """Return how much of the window a context may fill: a share of it, or less if the longest answer needs more room."""
     room, answer = int(window * FULL_SHARE), settings.max_output_tokens or 0
     return min(room, window - answer) if answer < window // 2 else room

@@ -49,7 +49,7 @@ def _shown_tools(kind: AgentKind, tools: Iterable[ToolDefinition]) -> tuple[Tool
 
 
 def window_of(context: AgentContext, handle: str, models: Models) -> int:
-    """Return how many tokens fit into a context for this model: as the agent says, or else the model, or else a guess."""
+    """Return how many tokens fit into a context for this model: as the agent says, else as the model says, else a guess."""
     return context.agent.context_window or models.context_window(handle) or DEFAULT_CONTEXT_WINDOW
 
 
@@ -60,7 +60,7 @@ def estimate_request_tokens(request: ModelRequest) -> int:
 
 
 def context_tokens(context: AgentContext, request: ModelRequest) -> int:
-    """Return what a context costs: as the provider counted at the last call and what came since, by estimate without that."""
+    """Return how many tokens a context has: the provider's count at the last call and what came since, or else an estimate."""
     if context.reported_tokens is None:
         return estimate_request_tokens(request)
     since = takewhile(lambda message: message.role not in (Role.ASSISTANT, Role.APPROVAL), reversed(context.messages))

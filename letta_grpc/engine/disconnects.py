@@ -1,4 +1,4 @@
-"""Ending runs that nobody reads, where their spec asks for it: each once its grace is over."""
+"""Cancelling runs that nobody reads, if their spec asks for it: each once it has had no reader for its grace time."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ from letta_grpc.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 
-# Whoever starts a run comes to read it a moment after it has begun: not even a grace of nothing is over before that.
+# Whoever starts a run comes to read it a moment after it has begun: even a grace of 0 s is not over before that.
 _FIRST_READER_SECONDS = 5.0
 # Whoever read a run whose server died did not leave it, and tries to come back; our clients wait up to 10 s between two tries.
 _RETURN_SECONDS = 15.0
 
 
 class Disconnects:
-    """Watches the runs that this server works on or has queued. Their graces are tasks of the group that it is given."""
+    """Watches the runs that this server works on or has queued. Each wait for a reader is a task of the given group."""
 
     def __init__(
         self, *, group: asyncio.TaskGroup, readers: Readers, clock: Clock, cancel: Callable[[RunId], Awaitable[Run]]
@@ -32,19 +32,19 @@ class Disconnects:
         readers.on_first, readers.on_none = self._reader_came, self._readers_gone
 
     def watch(self, run_id: RunId, spec: RunSpec, *, attempt: int) -> None:
-        """Watch over a run from now on, if its spec asks for it, and it is not watched since it came into the queue."""
+        """Watch a run from now on, if its spec asks for it and it is not watched already, since it was queued."""
         if spec.disconnect_policy is DisconnectPolicy.CANCEL and run_id not in self._seconds:
             self._seconds[run_id] = seconds = spec.disconnect_grace.total_seconds()
             if not self._readers.count(run_id):
                 self._await_reader(run_id, max(seconds, _FIRST_READER_SECONDS if attempt == 1 else _RETURN_SECONDS))
 
     def ended(self, run_id: RunId) -> None:
-        """Leave a run alone from now on."""
+        """Stop watching a run."""
         self._seconds.pop(run_id, None)
         self._reader_came(run_id)
 
     def close(self) -> None:
-        """Leave all runs alone from now on."""
+        """Stop watching all runs."""
         self._seconds.clear()
         for task in self._tasks.values():
             task.cancel()

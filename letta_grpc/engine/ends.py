@@ -17,7 +17,7 @@ from letta_grpc.domain.runs import RunError, RunState, StopReason, waiting_reaso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """State, stop reason and, for a failed run, its error, for an interrupted one the calls that it waits for."""
+    """State and stop reason; of a failed run also its error, of an interrupted one the calls that it waits for."""
 
     state: RunState
     stop_reason: StopReason
@@ -45,7 +45,7 @@ def failed(error: LettaError) -> RunEnd:
 
 
 def crashed() -> RunEnd:
-    """Return the end of a run in which something unexpected happened: nothing of it is told."""
+    """Return the end of a run in which something unexpected happened; what that was is not disclosed."""
     return failed(Internal())
 
 

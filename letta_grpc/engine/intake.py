@@ -1,4 +1,4 @@
-"""What is looked at and fetched of a start before it is claimed."""
+"""What is checked and fetched for a start before it is claimed: response format, callback address, pictures."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from letta_grpc.ports.images import ImageLoader, ImageUnavailableError
 from letta_grpc.ports.shapes import Shapes
 from letta_grpc.ports.stores import RunStore
 
-# The pictures by the addresses that a start names.
+# Pictures, by the addresses that a start names.
 _Pictures = dict[str, ImagePart]
 
 
@@ -39,8 +39,8 @@ class Intake:
     async def prepared(self, spec: RunSpec, request_id: str | None) -> RunSpec:
         """Return the spec with pictures in place of their addresses, each fetched once. Raises InvalidRequest.
 
-        Under a request id that has started a run nothing is fetched: whether the start is the same its fingerprint says,
-        which knows the addresses alone.
+        If the request id has started a run already, nothing is fetched: whether the start is the same is told by its
+        fingerprint, which is made of the addresses.
         """
         await self._answer_shape.check_schema(spec)
         if spec.callback_url:
@@ -89,7 +89,7 @@ def _contents(message: InputMessage) -> Iterator[tuple[str, Sequence[InputPart]]
 
 
 def _places(messages: Sequence[InputMessage]) -> Iterator[tuple[str, str]]:
-    """Yield where a picture is wanted, and its address."""
+    """Yield the path and the address of each picture that is to be fetched."""
     for number, message in enumerate(messages):
         for path, parts in _contents(message):
             for index, part in enumerate(parts):

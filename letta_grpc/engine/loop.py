@@ -80,7 +80,7 @@ class AgentLoop:
         return end
 
     async def _pick_up(self, record: RunRecord, span: Span) -> RunEnd | None:
-        """Do what is left of whatever the run was at: a step, or the calls that it was started to settle."""
+        """Finish what the run was doing when it was left: a step, or the calls that it was started to settle."""
         progress = record.progress
         match progress.phase:
             case Phase.RUNNING_TOOLS:
@@ -115,7 +115,7 @@ class AgentLoop:
         return Turn(toolbox, tuple(record.made), chosen)
 
     async def _chosen(self, record: RunRecord) -> Collection[str]:
-        """Return the tools one of which has to be called before anything else, none once that has happened."""
+        """Return the tools of which the model must call one before anything else; none once it has."""
         if record.chosen is None:
             chosen = record.spec.tool_choice
             earlier = await self._history.of_run(record.run.id) if chosen and record.lease.attempt > 1 else ()
@@ -124,7 +124,7 @@ class AgentLoop:
 
     @staticmethod
     async def _restart_step(record: RunRecord) -> None:
-        """Let a step that another attempt was cut in begin again: the model is asked once more."""
+        """Begin a step again in which another attempt was cut off: the model is asked once more."""
         step_id, index = record.progress.step_id, record.progress.step_index
         void = tuple(record.progress.open_message_ids)
         await record.write(StepRestarted(step_id, record.lease.attempt, void), StepStarted(step_id, index, record.run.model))
@@ -159,7 +159,7 @@ class AgentLoop:
         return _Question(turn, request, self._open_answer(record, context, turn))
 
     async def _compaction(self, record: RunRecord) -> RunEnd:
-        """Do all that a run is for whose caller wants the conversation compacted."""
+        """Do the whole work of a COMPACTION run."""
         with self._tracing.step(record.run.id, record.progress.step_index):
             context = await self._load(record)
             request = self._request(record, context, await self._turn(record, context.agent))
@@ -171,7 +171,7 @@ class AgentLoop:
 
     @staticmethod
     def _capture(record: RunRecord) -> RunEnd:
-        """Put in what an assistant has said elsewhere; it is stored with the end of the run, or not at all."""
+        """Do the whole work of a CAPTURE run: the assistant's message is stored together with the end of the run."""
         # Whoever looks after it looks at the agent: loaded for this alone, a long conversation would come with it.
         record.has_sleeptime = True
         messages = captured(record.run, record.spec, new_message_id, record.now())
@@ -203,7 +203,7 @@ class AgentLoop:
         return model_request(context, record.spec, model=name, turn=turn)
 
     async def _ask_within_window(self, record: RunRecord, question: _Question, run_span: Span) -> ModelFinished:
-        """Ask the model, with less and less of the conversation as long as it finds that too long."""
+        """Ask the model; as long as it finds the context too long, ask again with less of the conversation."""
         turn, request, answer = question
         for kept_share in KEPT_SHARES:
             try:

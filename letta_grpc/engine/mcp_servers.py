@@ -20,7 +20,7 @@ MAX_TOOL_NAME = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMcpServer:
-    """A server as a caller wants it."""
+    """An MCP server to register."""
 
     name: str
     endpoint: StdioEndpoint | HttpEndpoint

@@ -1,4 +1,4 @@
-"""Lists that are read by pages: all of one, and one that begins with things which are stored nowhere."""
+"""Lists by pages: reading all pages of one, and putting things that are stored nowhere in front of a stored one."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ _BORDER = 0
 
 
 async def items_of(read: ReadPage[T]) -> AsyncIterator[T]:
-    """Yield what is on all pages. Each is read when those before it have been gone through."""
+    """Yield the items of all pages. A page is read once those before it have been gone through."""
     after: int | None = None
     while True:
         page = await read(PageRequest(size=MAX_PAGE_SIZE, after=after))
@@ -26,7 +26,7 @@ async def items_of(read: ReadPage[T]) -> AsyncIterator[T]:
 
 
 async def page_behind(front: Sequence[T], stored: ReadPage[T], page: PageRequest) -> Page[T]:
-    """Return a page of the list of `front` and, behind it, of what `stored` gives."""
+    """Return a page of the list that begins with `front` and goes on with what `stored` gives."""
     placed = [(index - len(front), item) for index, item in enumerate(front)]
     if page.descending:
         return await _descending(placed[::-1], stored, page)

@@ -13,7 +13,7 @@ _PAGE_BYTES = 1024 * 1024
 
 
 async def progress_of(claim: Claim, lease: Lease, log: EventLog, codec: EventCodec) -> Progress:
-    """Return how far a run has come. What only this server has begun with needs no look into the log."""
+    """Return how far a run has come. For a run that only this server has worked on the log need not be read."""
     progress = Progress(due=claim.batch.calls() if claim.batch else (), idle_attempts=claim.idle_attempts)
     if lease.attempt == 1:
         _start(progress, claim)

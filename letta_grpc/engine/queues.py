@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class Queues:
     """The conversations in which runs wait, and those in which one is at work, as far as this server knows.
 
-    `begin` is given the claim of a run whose turn has come. While the server drains all wait.
+    `begin` is given the claim of a run whose turn has come. While the server drains, none begins.
     """
 
     def __init__(self, *, group: asyncio.TaskGroup, leases: Leases, readers: Readers, begin: Begin) -> None:
@@ -27,15 +27,15 @@ class Queues:
         self._waiting: set[ConversationId] = set()
 
     def add(self, conversation_id: ConversationId) -> None:
-        """Take it that runs wait in a conversation."""
+        """Note that runs wait in a conversation."""
         self._waiting.add(conversation_id)
 
     def begun(self, run: Run) -> None:
-        """Take in that a run is at work."""
+        """Note that a run is at work."""
         self._at_work[run.conversation_id] = run.id
 
     def ended(self, run: Run, *, waits_for_answers: bool) -> None:
-        """Take in that a run is at work no longer, and begin with the next one beside everything else."""
+        """Note that a run has ended, and start the next one in a task of its own."""
         # The conversation may have its next run already: who saw this one's end has started it before its task was over.
         if self._at_work.get(run.conversation_id) == run.id:
             del self._at_work[run.conversation_id]
@@ -43,17 +43,17 @@ class Queues:
             self._run(self._work_off(run.conversation_id, waits_for_answers=waits_for_answers), run.conversation_id)
 
     def go_on(self, conversation_id: ConversationId) -> None:
-        """Begin with the next run, where one waits and none is at work, beside everything else."""
+        """Start the next run, if one waits and none is at work, in a task of its own."""
         if conversation_id in self._waiting:
             self._run(self._start_next(conversation_id), conversation_id)
 
     async def start_next(self, conversation_id: ConversationId) -> None:
-        """Begin with the next run, where one waits and none is at work."""
+        """Start the next run, if one waits and none is at work."""
         if conversation_id in self._waiting:
             await self._start_next(conversation_id)
 
     def close(self) -> None:
-        """Leave what waits to the next server."""
+        """Start nothing more: what waits is left to the next server."""
         self._waiting.clear()
 
     def _run(self, work: Coroutine[object, object, object], conversation_id: ConversationId) -> None:
@@ -65,7 +65,7 @@ class Queues:
             self._waiting.discard(conversation_id)
 
     async def _start_next(self, conversation_id: ConversationId) -> bool:
-        """Begin with the next run if none is at work; say whether one is, or could be."""
+        """Start the next run if none is at work; say whether one is at work, or may be."""
         if conversation_id in self._at_work or self._readers.is_draining:
             return True
         try:

@@ -40,7 +40,7 @@ class Readers:
 
     @contextmanager
     def waiting(self, seconds: float | None) -> Iterator[asyncio.Timeout]:
-        """Return a time limit for one wait that draining cuts short."""
+        """Return a time limit for one wait, which `drain` cuts short."""
         limit = asyncio.timeout(seconds)
         self._waits.add(limit)
         try:
@@ -58,7 +58,7 @@ class Readers:
         self._draining = True
         now = asyncio.get_running_loop().time()
         for limit in self._waits:
-            # One that is over already must not be set again; its waiter has yet to be told, and looks then.
+            # A limit that has passed cannot be set again; its waiter is about to be told, and will look.
             if not limit.expired():
                 limit.reschedule(now)
 

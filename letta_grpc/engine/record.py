@@ -1,4 +1,4 @@
-"""A run under way: who may write it, how far it has come, what is still to be written."""
+"""A run under way: the lease to write it, how far it has come, and what is still to be written."""
 
 import asyncio
 from asyncio import Future
@@ -85,11 +85,11 @@ class RunRecord:
         return self._clock.now()
 
     def add_side_usage(self, usage: Usage) -> None:
-        """Take what a call cost that the step needs beside its answer."""
+        """Count the cost of a model call that the step needed besides its answer, as for a summary."""
         self._side_usage += replace(usage, context_tokens=None, step_count=None)
 
     def take_context(self) -> AgentContext | None:
-        """Return what the journal had at hand for the first step; from then on only the step has it."""
+        """Return the context that the journal had at hand for the first step, and keep it no longer."""
         context, self._context = self._context, None
         return context
 
@@ -102,7 +102,7 @@ class RunRecord:
         self._changes += changes
 
     async def write(self, *events: RunEvent) -> None:
-        """Store what was added, and these; return when it is durable. What the journal raises, this raises."""
+        """Store what was added, and these; return when it is durable. Raises what `Journal.append` raises."""
         self.add(*events)
         await _outcome(self._append())
         self._is_begun_stored = True
@@ -169,12 +169,12 @@ class RunRecord:
         self.add(*map(MessageCompleted, (message, *words)))
 
     def begin_repair(self) -> bool:
-        """Count that the model is told that its answer is not what was asked for; return whether it still may be."""
+        """Count that the model is told that its answer is not what was asked for; return False if it was told too often."""
         self._repairs += 1
         return self._repairs <= _MAX_REPAIRS
 
     def add_word(self, text: str, step_id: StepId) -> None:
-        """Add a message in which the server tells the model why it is asked again."""
+        """Add a message in which the server tells the model why it is asked once more."""
         content, time = (TextPart(text),), self._clock.now()
         message = Message(
             id=new_message_id(), role=Role.USER, content=content, run_id=self.run.id, step_id=step_id, create_time=time
@@ -227,7 +227,7 @@ class RunRecord:
     async def finish(self, end: RunEnd) -> None:
         """Write the run's last event, and before it whatever makes its history whole: partial text, missing returns.
 
-        Cannot be cancelled. What the journal raises, this raises.
+        Cannot be cancelled. Raises what `Journal.append` raises.
         """
         if self.answer is None and self.progress.open_message_ids:
             # Another attempt was saying it, and nobody knows all that it had said.
@@ -248,7 +248,7 @@ class RunRecord:
         stored.result()
 
     def _given_up(self, call: ToolCall) -> ToolReturn:
-        """Return what a call gets that the run has no more time for: what is known of it without running it, or an error."""
+        """Return the return of a call that the run has no more time for: what is known without running it, or an error."""
         given = self.batch.given_return(call.id) if self.batch else None
         return given or ToolReturn(tool_call_id=call.id, status=ToolReturnStatus.ERROR, text=_NOT_RETURNED)
 
@@ -287,7 +287,7 @@ async def _outcome(stored: Future[None]) -> None:
 
 
 async def _settled(stored: Future[None]) -> None:
-    """Return once an append is stored, or has failed; a cancellation changes nothing."""
+    """Return once an append is stored or has failed, even if the waiting task is cancelled."""
     while not stored.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait([stored])

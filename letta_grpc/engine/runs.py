@@ -49,9 +49,9 @@ class Runs:
         self._clock = clock
 
     async def start(self, request: StartRequest) -> Run:
-        """Start a run, or find the one that its request id has started. What `Intake` and `Journal.claim` raise, this raises.
+        """Start a run, or find the one that its request id has started. Raises what `Intake` and `Journal.claim` raise.
 
-        Once the pictures that it names are fetched the run is started, also if the caller goes away.
+        Once its pictures are fetched the run is started even if the caller goes away.
         """
         self._readers.check()
         spec = await self._intake.prepared(request.spec, request.request_id)
@@ -63,8 +63,8 @@ class Runs:
     ) -> AsyncGenerator[LogPage, None]:
         """Yield what is stored after a number, and what comes, until the run's last event.
 
-        An empty page says that nothing came for `heartbeat_seconds`. Raises what `EventLog.read` and `wait` raise, and
-        ServerDraining; a wrong number is told before the first page. To be closed when it is left early.
+        An empty page says that nothing came for `heartbeat_seconds`. Raises what `EventLog.read` and `wait` raise, for a wrong
+        number before the first page, and ServerDraining. To be closed when it is left early.
         """
         with self._readers.reading(run_id):
             while True:
@@ -89,7 +89,7 @@ class Runs:
         return True
 
     async def until_drained(self, wait: Callable[[], Awaitable[T]]) -> T:
-        """Return what is waited for. Raises ServerDraining, and gives the waiting up, once the server is stopping."""
+        """Return what is waited for. Raises ServerDraining instead once the server is stopping."""
         with self._readers.waiting(None) as limit:
             try:
                 self._readers.check()

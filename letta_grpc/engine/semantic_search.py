@@ -15,9 +15,9 @@ from letta_grpc.ports.search import PassageVectors
 # Models take some thousand tokens of one text; what a note is about stands at its beginning.
 _EMBEDDED_CHARACTERS = 5_000
 _BATCH = 64
-# A search waits so long for vectors of new notes; those that are not ready are found by their words meanwhile.
+# How long a search waits for vectors of new notes; those that are not ready are meanwhile found by their words.
 DEFAULT_PATIENCE_SECONDS = 10.0
-# After a failure a search that can do without does, for so long.
+# How long after a failure the model is not asked for searches that can do without it.
 _PAUSE = timedelta(seconds=30)
 # A note that the model fails at, and at nothing else, waits so long for another try. It is not given up for good: what looks
 # like a fault of the text may be one of the hour.

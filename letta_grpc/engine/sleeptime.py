@@ -25,12 +25,13 @@ from letta_grpc.ports.stores import AgentStore, HistoryStore, RunStore
 
 logger = logging.getLogger(__name__)
 
-# In the metadata of a run that works on the memory of another agent: that agent.
+# The name in the metadata of a background run under which the agent stands whose memory it works on.
 SLEEPTIME_OF = "sleeptime_of"
 _MAX_CHARACTERS = 100_000
-# How far back is looked for what was started last.
+# How far back, in groups and in turns at most, the turn is looked for after which background work was started last.
 _GROUPS, _TURNS = 8, 200
-# Turns that end side by side do so within this time. Before a helper's first work older ones are from before it was there.
+# Turns that end at the same time do so within this. For a helper that has never worked, older turns are from before it was
+# there.
 _SIDE_BY_SIDE = timedelta(minutes=1)
 _PROMPT = """\
 You work in the background, while nobody waits. You share memory blocks with the agent {name}, and what it has before its \
@@ -128,13 +129,13 @@ def _request_id(last: Run, helper_id: AgentId) -> str:
 
 
 def _groups(newest: Sequence[Run], every: int) -> list[Sequence[Run]]:
-    """Return turns, which come last first, in their order and in groups of so many. The last of them may wait for more."""
+    """Return turns, given newest first, oldest first in groups of `every`; those that do not fill a group are left out."""
     turns = newest[::-1]
     return [turns[first : first + every] for first in range(0, len(turns) - every + 1, every)]
 
 
 def is_counted(run: Run) -> bool:
-    """Say whether a run is a turn after which background work can be due, here or elsewhere: background work never is."""
+    """Say whether a run is a turn after which background work can be due; background work itself is none."""
     return run.kind in TURN_KINDS and not run.background
 
 

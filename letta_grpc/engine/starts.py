@@ -31,9 +31,9 @@ class StartRequest:
 
 
 def start_of(request: StartRequest, spec: RunSpec) -> Start:
-    """Return a start of what was asked for as it is to be run, with an id for its run.
+    """Return the start of a run of `spec`, the request's own as it is to be run, with an id for the run.
 
-    The fingerprint is that of the request: what it names by address may be another at the next attempt.
+    The fingerprint is of the request as it came: what it names by address may be something else at the next attempt.
     """
     run_id = new_run_id()
     return Start(
@@ -41,7 +41,7 @@ def start_of(request: StartRequest, spec: RunSpec) -> Start:
         agent_id=request.agent_id,
         conversation_id=request.conversation_id,
         request_id=request.request_id or run_id.removeprefix("run-"),
-        # No other start can be told to be the same as one whose request id nobody knew.
+        # Nobody knows the request id that is made up here, so no other start can be a repetition of this one.
         fingerprint=fingerprint(request.agent_id, request.conversation_id, request.spec) if request.request_id else "",
         is_repeatable=request.request_id is not None,
         spec=spec,
@@ -52,11 +52,11 @@ def start_of(request: StartRequest, spec: RunSpec) -> Start:
 
 
 def admission(start: Start, models: Models, clock: Clock) -> Admit:
-    """Return what builds a start's run, or refuses it: a model that there is not is ModelUnknown."""
+    """Return the function that builds a start's run, or refuses the start, as with ModelUnknown."""
 
     def admit(agent: Agent, conversation: Conversation, spec: RunSpec) -> Run:
         handle = spec.model or conversation.model or agent.model
-        # Each model is told by the field of the request that brought it.
+        # The field of the request that the model comes from, for errors.
         path = "run.model" if spec.model else "conversation_id" if conversation.model else "agent_id"
         # A turn that happened elsewhere may be of a model that is not known here.
         if spec.kind is not RunKind.CAPTURE:

@@ -197,7 +197,7 @@ class Supervisor:
         self._disconnects.watch(run.id, claim.spec, attempt=lease.attempt)
 
     def _look_after(self, record: RunRecord, end: RunEnd) -> None:
-        """Begin, beside everything else, with the background work that may be due after a turn."""
+        """Start the background work that may be due after a turn, in a task of its own."""
         run = record.run
         is_due = record.has_sleeptime and end.state is RunState.COMPLETED and is_counted(run)
         if is_due and not self._readers.is_draining and not self._stopping:

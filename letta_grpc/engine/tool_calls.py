@@ -43,7 +43,7 @@ class ToolCalls:
         self._tracing = tracing
 
     async def run_all(self, record: RunRecord, turn: Turn) -> StepCalls:
-        """Give every call that is due its return, each as it comes, then add the tool message; return what the calls were.
+        """Give every call that is due its return, as each is ready, then add the tool message; return what the calls were.
 
         A call that an earlier attempt had begun is answered with an error, unless its tool is idempotent. Tools that may not
         run beside others come after those that may, one by one. Where a rule may depend on the order of the calls all run one
@@ -112,7 +112,7 @@ class ToolCalls:
 
 
 def _without_running(record: RunRecord, turn: Turn, call: ToolCall) -> ToolReturn | None:
-    """Return what a call gets without being run, None for one that is to run."""
+    """Return the return of a call that is not run, None for one that is to run."""
     toolbox, definition = turn.toolbox, turn.toolbox.definitions.get(call.name)
     if record.batch and (given := record.batch.given_return(call.id)):
         return given

@@ -6,7 +6,7 @@ from letta_grpc.domain.events import ToolOutputDelta
 from letta_grpc.domain.tools import OutputStream
 from letta_grpc.engine.record import RunRecord
 
-# Of one call so much is shown while it runs; its return has the lines again. It also bounds a single event.
+# How much of one call is shown while it runs; its return has the lines again. It also bounds a single event.
 MAX_LIVE_CHARACTERS = 200_000
 
 _MORE = "\n[cut: what comes after this is not shown while the tool runs]\n"

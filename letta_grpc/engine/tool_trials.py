@@ -14,7 +14,7 @@ from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.sandbox import Sandbox
 from letta_grpc.ports.tools import ToolResult
 
-# Of each output stream so much is given back, so that text and both fit into what any client takes.
+# How much of each output stream is given back, so that the text and both streams fit into what any client takes.
 _MAX_OUTPUT_CHARACTERS = 200_000
 
 

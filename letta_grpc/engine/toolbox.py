@@ -16,7 +16,7 @@ from letta_grpc.ports.tools import Tools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolbox:
-    """Tools by name, and the agent's rules about them, its policy. One of the client's shadows one of the server's.
+    """Tools by name, and the agent's rules about them, its policy. A client's tool shadows the server's of the same name.
 
     `secrets` and `timezone` are the agent's.
     """

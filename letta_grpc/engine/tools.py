@@ -29,7 +29,7 @@ MAX_PARAMETERS_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTool:
-    """A Python tool as a caller wants it. What is empty is taken from the source; a name chooses among its functions."""
+    """A Python tool to make. What is empty is taken from the source; a name chooses among its functions."""
 
     name: str = ""
     description: str = ""

@@ -1,4 +1,4 @@
-"""How a run's turn stands at a step: what may be called, which calls break a rule, and whether the turn goes on after it."""
+"""An agent's turn at one step: what may be called, which calls break a rule, and whether the turn goes on after the step."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class StepCalls:
 
 @dataclass(slots=True)
 class Turn:
-    """A turn at one step. `made` are the calls before it; one of `chosen` the run's caller wants to have called first."""
+    """A turn at one step. `made` are the calls before it; of the tools `chosen` by the run's caller one must come first."""
 
     toolbox: Toolbox
     made: Sequence[MadeCall] = ()
@@ -44,7 +44,7 @@ class Turn:
         return self.toolbox.policy.offer(self.made).narrowed(self.chosen)
 
     def admit(self, tool: str) -> Admission:
-        """Take in a call that the model begins to write. One that may not come now stays refused."""
+        """Decide about a call that the model begins to write. One that may not come now stays refused."""
         policy = self.toolbox.policy
         if not policy.in_order:
             return Admission(self.toolbox.waits_for(tool))
