@@ -1,4 +1,4 @@
-"""An agent with all that is its own, as it leaves one server and comes to another."""
+"""Agent files: an agent with all that is its own, to be kept or taken to another server."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationFile:
-    """A conversation. `context_ids` are the messages that the model is shown, a summary first; none means that all are."""
+    """A conversation. `context_ids` are the messages that the model is shown, a summary first; none means all of them."""
 
     conversation: Conversation
     messages: tuple[Message, ...] = ()
@@ -85,7 +85,7 @@ def new_thread(file: ConversationFile, agent: Agent, now: datetime) -> NewThread
 
 
 def _with_returns(messages: Sequence[Message]) -> Iterator[Message]:
-    """Yield messages in which every call has a return: what waited or ran when the file was written does neither here."""
+    """Yield the messages with a return for every call: calls that waited or ran when the file was written do neither here."""
     returned = returned_ids(messages)
     for message in messages:
         yield message
@@ -128,5 +128,5 @@ def _bringing_run(conversation: Conversation, agent: Agent, now: datetime) -> Ru
 
 
 def new_passages(passages: Iterable[Passage], agent_id: AgentId) -> tuple[Passage, ...]:
-    """Return notes of another agent's."""
+    """Return the notes as those of another agent, with new ids."""
     return tuple(replace(passage, id=new_passage_id(), agent_id=agent_id) for passage in passages)

@@ -49,7 +49,7 @@ class PendingAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenBatch:
-    """The calls of one step that wait for answers, in the model's order, and the answers that are there.
+    """The calls of one step that wait for answers, in the model's order, and the answers that have come.
 
     `run_id` is the run that waits: the newest of those that were interrupted because of these calls.
     """
@@ -64,7 +64,7 @@ class OpenBatch:
         return tuple(action for action in self.actions if action.tool_call_id not in self.answers)
 
     def is_expired(self, now: datetime) -> bool:
-        """Say whether calls have waited too long: then all that wait are denied, and no answer is taken any more."""
+        """Say whether calls have waited too long. If so, all that wait are denied, and no more answers are taken."""
         return any(action.expire_time <= now for action in self.pending)
 
     @property
@@ -87,7 +87,7 @@ class OpenBatch:
         return ToolCall(id=action.tool_call_id, name=action.name, arguments=arguments)
 
     def given_return(self, tool_call_id: str) -> ToolReturn | None:
-        """Return what is known of a call without running it, as far as there is room: its denial, or what the client gave."""
+        """Return what is known of a call without running it, its denial or what the client gave, cut to the room there is."""
         answer = self.answers.get(tool_call_id)
         if answer is None or isinstance(answer, Approve):
             return None
@@ -96,14 +96,14 @@ class OpenBatch:
         return cut_return(returned, limit, limit)
 
     def closing_returns(self, reason: str) -> tuple[ToolReturn, ...]:
-        """Return one return for each call, if nothing more is to run: approved ones are denied like those that still wait."""
+        """Return one return for each call when none is to run any more: approved calls are denied like those that wait."""
         ids = (action.tool_call_id for action in self.actions)
         return tuple(self.given_return(call_id) or denied_return(call_id, reason) for call_id in ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownAnswer:
-    """An answer that a call has had, and the run that brought it. None: the server denied the call itself."""
+    """An answer that a call has had, None if the server itself denied the call, and the run that brought it."""
 
     answer: Answer | None
     run_id: RunId
@@ -182,7 +182,7 @@ def _repeated(
     open_actions: Mapping[str, PendingAction],
     known: Mapping[str, KnownAnswer],
 ) -> list[RunId]:
-    """Return the runs that brought those answers which were given before."""
+    """Return the runs that brought the answers that were given before."""
     unknown = {
         given.path: call_id for call_id, given in answers.items() if call_id not in open_actions and call_id not in known
     }

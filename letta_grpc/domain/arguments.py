@@ -4,9 +4,9 @@ import json
 
 
 def object_in(text: str) -> dict[str, object] | None:
-    """Return the object that arguments are, None where they are none. Empty arguments are an object without members.
+    """Return arguments as an object, None if they are no JSON object. Empty arguments are an object without members.
 
-    Control characters stand in strings as they are: many models write line ends so.
+    Strings may hold control characters unescaped: many models write line ends so.
     """
     try:
         value = json.loads(text or "{}", strict=False)
@@ -16,7 +16,7 @@ def object_in(text: str) -> dict[str, object] | None:
 
 
 def as_json(text: str) -> str:
-    """Return arguments as every reader of JSON takes them: line ends that stand in strings as they are become escapes.
+    """Return arguments as every reader of JSON takes them: unescaped line ends in strings become escapes.
 
     What is no object even so stays as it is.
     """
@@ -34,7 +34,7 @@ def text_of(members: dict[str, object]) -> str:
 
 
 def can_be_sent(value: object) -> bool:
-    """Say whether JSON has a word for all of a value. Python reads and writes more: NaN, Infinity, half a surrogate pair."""
+    """Say whether JSON can express all of a value. Python reads and writes more: NaN, Infinity, half a surrogate pair."""
     try:
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -43,7 +43,7 @@ def can_be_sent(value: object) -> bool:
 
 
 def merged(written: str, given: str | None) -> str:
-    """Return the arguments that the model wrote with those that a rule gives over them; what is not an object gives way."""
+    """Return the model's arguments, replaced where a rule gives others; arguments that are no object are left out."""
     if not given:
         return written
     return text_of({**(object_in(written) or {}), **(object_in(given) or {})})

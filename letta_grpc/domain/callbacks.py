@@ -7,7 +7,7 @@ from http import HTTPStatus
 MAX_CALLBACK_URL = 2048
 # After each attempt that failed, but for the last one.
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))
-# Of what a receiver answers with a fault of ours these may go well the next time.
+# The statuses 4xx with which the next attempt may succeed.
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -26,7 +26,7 @@ class Callback:
 
     @property
     def pause(self) -> timedelta | None:
-        """How long to wait before it is tried once more; None where that would not help, or was tried often enough."""
+        """How long to wait before the next attempt; None if another would not help, or there were enough."""
         if self.attempts > len(_PAUSES) or not self._may_help:
             return None
         return _PAUSES[self.attempts - 1]

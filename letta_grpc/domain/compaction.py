@@ -13,13 +13,13 @@ from letta_grpc.domain.messages import ImagePart, Message, Role, TextPart
 
 # The share of the window that a context may fill before it is compacted.
 FULL_SHARE = 0.9
-# The shares that the newest messages may fill after the first, second and third compaction in a row.
+# The share of the window that the kept messages may fill, after the first, second and third compaction in a row.
 KEPT_SHARES = (0.3, 0.1, 0.0)
 # What leaves must be worth a summary: otherwise a context whose instructions fill the window would be compacted at each step.
 _WORTHWHILE_SHARE = 0.05
 # The share of the window that a summary may fill.
 _SUMMARY_SHARE = 0.1
-# How much of one message the transcript has.
+# How many characters of one message the transcript has.
 _MESSAGE_CHARACTERS = 4000
 _BYTES_PER_TOKEN = 4
 
@@ -39,7 +39,7 @@ _BY_RULE = "[{count} older messages of this conversation are no longer shown; co
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """What leaves a context, the oldest first, and what stays. `summary` is the one that stood before them."""
+    """What leaves a context, the oldest first, and what stays. `summary` is the earlier summary, which stood before them."""
 
     summary: Message | None
     dropped: tuple[Message, ...]
@@ -78,7 +78,7 @@ def tokens_of(messages: Sequence[Message]) -> int:
 
 
 def _best(history: Sequence[Message], places: Sequence[int], kept_tokens: int) -> int:
-    """Return the first place behind which all fits: one before somebody's words if there is any, otherwise any."""
+    """Return the first place behind which everything fits: one before somebody's words if there is one, otherwise any."""
     behind, costs = 0, [0] * (len(history) + 1)
     for index in range(len(history) - 1, -1, -1):
         behind += estimate_message_tokens(history[index])

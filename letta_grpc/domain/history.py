@@ -52,7 +52,7 @@ class _Turn:
         self.brought_by.append(message)
 
     def messages(self) -> Iterable[Message]:
-        """Yield the turn as a model is shown it, nothing if nothing of it can be shown."""
+        """Yield the turn as the model is shown it; nothing if none of it can be shown."""
         said = self._shown()
         if said.content or said.tool_calls:
             yield said
@@ -91,8 +91,8 @@ def make_whole(messages: Iterable[Message]) -> tuple[Message, ...]:
 
     The assistant's message and the calls of its step that needed an answer are one turn, with the arguments as they were
     approved; returns that came later stand right behind it; a call without a return gets an error return; answers and returns
-    without a call are left out. A summary is shown as a user's message. Reasoning stays where only its provider can tell it
-    from forged one, and beside calls, where some providers want to have it back.
+    without a call are left out. A summary is shown as a user's message. Reasoning stays if its provider can verify it, and
+    beside calls, where some providers want to have it back.
     """
     shown: list[Message | _Turn] = []
     turns: dict[str, _Turn] = {}
@@ -139,7 +139,7 @@ def _take_returns(message: Message, turns: dict[str, _Turn]) -> None:
 
 
 def _heard(message: Message) -> Message:
-    """Return a message without what stands in others: returns and decisions, and calls of any but the model's."""
+    """Return a message without returns and decisions, and without calls unless it is the model's: they stand elsewhere."""
     if message.role is Role.SUMMARY:
         message = replace(message, role=Role.USER)
     spoken = message.role in (Role.ASSISTANT, Role.APPROVAL)

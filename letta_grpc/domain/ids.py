@@ -16,10 +16,10 @@ RunId = NewType("RunId", str)
 StepId = NewType("StepId", str)
 ToolId = NewType("ToolId", str)
 
-# What a request may say instead of the id of an agent's default conversation.
+# Stands in requests for the id of an agent's default conversation.
 DEFAULT_CONVERSATION = "default"
 
-# What a request to read may say instead of one agent's or one conversation's id: all of them (https://google.aip.dev/159).
+# Stands in requests that read for the ids of all agents or conversations (https://google.aip.dev/159).
 WILDCARD = "-"
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -28,7 +28,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # Random bytes for ids to come. Reading some for each id would be a system call that lets another thread take the GIL.
 _random: list[bytes] = []
-# A child of this process must not give the ids that its parent gives.
+# A forked child must not give out the same ids as its parent.
 os.register_at_fork(after_in_child=_random.clear)
 
 

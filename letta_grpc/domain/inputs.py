@@ -19,7 +19,7 @@ def is_answer(messages: Sequence[InputMessage]) -> bool:
 def entering(spec: RunSpec) -> tuple[InputMessage, ...]:
     """Return the input that enters the conversation as the run starts.
 
-    What a CAPTURE has of an assistant's comes after it, and words behind answers come once the calls have their returns.
+    The assistant's messages of a CAPTURE enter later, and words behind answers enter once the calls have their returns.
     """
     if is_answer(spec.messages):
         return tuple(message for message in spec.messages if not isinstance(message, SpokenInput))
@@ -39,7 +39,7 @@ def check_said_before(messages: Sequence[InputMessage], run_id: RunId, spec: Run
 
 
 def captured(run: Run, spec: RunSpec, new_id: Callable[[], MessageId], time: datetime) -> Iterator[Message]:
-    """Yield the messages of an assistant's that a CAPTURE puts into the conversation."""
+    """Yield the assistant's messages that a CAPTURE puts into the conversation."""
     for given in spec.messages:
         if _is_assistants(given):
             yield replace(_stored(run, new_id(), given), model=spec.model, create_time=time)
@@ -79,7 +79,7 @@ def _stored(run: Run, message_id: MessageId, given: InputMessage) -> Message:
 
 
 def completed(spec: RunSpec, resumed: RunSpec) -> RunSpec:
-    """Return the spec of an answer with what it does not say itself taken from that of the run that waits."""
+    """Return the spec of an answer, completed from the spec of the run that waits."""
     return replace(
         spec,
         client_tools=spec.client_tools or resumed.client_tools,

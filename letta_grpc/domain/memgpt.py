@@ -48,9 +48,9 @@ SEND_MESSAGE_TOOL = ToolDefinition(
 
 
 def extended(tool: ToolDefinition) -> ToolDefinition:
-    """Return a tool as the model is told of it: it thinks first, and says last whether it wants to go on.
+    """Return a tool as the model is told of it: with the argument for thinking first, and that for going on last.
 
-    Who speaks to the user is not asked to go on; a model that wants to may still say so.
+    The tool that speaks to the user has none for going on; a model that wants to may still write it.
     """
     schema = object_in(tool.parameters) or {}
     own, required = schema.get("properties"), schema.get("required")
@@ -64,7 +64,7 @@ def extended(tool: ToolDefinition) -> ToolDefinition:
 
 
 def as_run(call: ToolCall) -> ToolCall:
-    """Return a call as its tool takes it: without what every tool takes."""
+    """Return a call as its tool takes it: without the two arguments that every tool has."""
     members = object_in(call.arguments)
     if members is None:
         return call
@@ -78,7 +78,7 @@ def wants_heartbeat(call: ToolCall) -> bool:
 
 
 def spoken(text: str) -> str:
-    """Return the arguments of the `send_message` that says what a model said in plain words."""
+    """Return the arguments of the `send_message` call that a model's plain words are taken as."""
     return text_of({MESSAGE: text})
 
 

@@ -52,9 +52,9 @@ class Progress:
     first_token_ns: int | None = None
     last_token_ns: int | None = None
     step_first_token_ns: int | None = None
-    # Attempts at this step that gave nothing of the model's yet.
+    # How many attempts at this step have stored nothing of the model's.
     fruitless_attempts: int = 0
-    # Servers that died without leaving any event: of those the journal alone knows.
+    # How many servers died without leaving any event; only the journal knows of them.
     idle_attempts: int = 0
 
     def apply(self, event: RunEvent, time_ns: int) -> None:
@@ -113,7 +113,7 @@ class Progress:
                 pass
 
     def give_up_waiting(self) -> None:
-        """Make the calls due that would wait for answers: the run ends before anybody can be asked."""
+        """Turn the calls that would wait for answers into due ones: the run ends before anybody can be asked."""
         if self.asked:
             self.due += tuple(call for call in self.asked.tool_calls if call not in self.due)
 

@@ -1,4 +1,4 @@
-"""How much of what a tool gave is kept."""
+"""How much of a tool's return is kept."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -38,14 +38,14 @@ def cut_return(returned: ToolReturn, text_limit: int, limit: int) -> ToolReturn:
 
 
 def cut_text(text: str, limit: int) -> str:
-    """Return so much of a text, with a note if that is not all."""
+    """Return a text cut to a number of characters, with a note if something is missing."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]}\n[cut: {limit} of {len(text)} characters are shown]"
 
 
 def cut_lines(lines: tuple[str, ...], room: int) -> tuple[str, ...]:
-    """Return as many lines as there is room for, with a note if those are not all."""
+    """Return as many lines as there is room for, with a note if some are missing."""
     if size_of(lines) <= room:
         return lines
     shown = list(takewhile(lambda end: end <= room, accumulate(len(line) + 1 for line in lines)))
@@ -53,7 +53,7 @@ def cut_lines(lines: tuple[str, ...], room: int) -> tuple[str, ...]:
 
 
 def size_of(lines: Iterable[str]) -> int:
-    """Return how many characters lines have. The end of one counts too: there can be as many lines as characters."""
+    """Return how many characters lines have. A line's end counts too: there can be as many lines as characters."""
     return sum(len(line) + 1 for line in lines)
 
 

@@ -99,7 +99,7 @@ MAX_ATTEMPTS_WITHOUT_PROGRESS = 5
 
 
 def waiting_reason(actions: Iterable[PendingAction]) -> StopReason:
-    """Return why a run ends that waits for these calls: a person's decision comes before a client's work."""
+    """Return the stop reason of a run that waits for these calls: approvals count before client tools."""
     approval = any(action.kind is ActionKind.APPROVAL for action in actions)
     return StopReason.REQUIRES_APPROVAL if approval else StopReason.REQUIRES_CLIENT_TOOL
 

@@ -45,7 +45,7 @@ class Offer:
         return self.tools[0] if len(self.tools) == 1 else ANY_TOOL
 
     def narrowed(self, wanted: Collection[str]) -> Self:
-        """Return what it has of these tools, one of which must be called then; the offer itself if it has none of them."""
+        """Return the offer of those of these tools that it has, one of which must be called; itself if it has none."""
         tools = tuple(tool for tool in self.tools if tool in wanted)
         return replace(self, tools=tools, must_call=True) if tools else self
 
@@ -57,14 +57,14 @@ class GoesOn:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The turn ends. `by_rule`: not because the model had nothing more to do."""
+    """The turn ends: `by_rule`, or because the model had nothing more to do."""
 
     by_rule: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Owes:
-    """The turn would end, and may not: the model is told that it has to call these tools, or one of them, and asked again."""
+    """The turn may not end yet: the model is told that it has to call these tools, or one of them, and is asked again."""
 
     tools: tuple[str, ...]
     any_of: bool = False
@@ -87,7 +87,7 @@ class ToolPolicy:
 
     @property
     def in_order(self) -> bool:
-        """Whether it matters which of two calls comes first: then those of one answer run one after the other."""
+        """Whether the order of calls matters to the rules. If so, the calls of one answer run one after the other."""
         return any(not isinstance(rule, RequiresApproval) for rule in self._known())
 
     def offer(self, made: Sequence[MadeCall]) -> Offer:
@@ -99,7 +99,7 @@ class ToolPolicy:
         candidates = self._next_up(ran[-1]) if ran else self._first() or None
         if candidates is None:
             return Offer(tools=self._allowed(ran, self.tools))
-        # Who denies a call that has to come wants the turn to do without.
+        # Whoever denies a call that a rule demands wants the turn to do without it.
         must_call = not (made and made[-1].denied)
         return Offer(tools=self._allowed(ran, candidates), must_call=must_call, arguments=candidates)
 

@@ -88,7 +88,7 @@ class Tool:
 
 
 def with_tool(agent: Agent, name: str) -> Agent:
-    """Return the agent with a tool more, unless it has it. Raises InvalidRequest beyond MAX_AGENT_TOOLS."""
+    """Return the agent with this tool, which it may have already. Raises InvalidRequest beyond MAX_AGENT_TOOLS."""
     if name in agent.tools:
         return agent
     if len(agent.tools) >= MAX_AGENT_TOOLS:
@@ -102,7 +102,7 @@ def without_tool(agent: Agent, name: str) -> Agent:
 
 
 def with_approval(agent: Agent, name: str, *, required: bool | None) -> Agent:
-    """Return the agent with a word of its own on whether calls of a tool wait for approval, or, for None, without one."""
+    """Return the agent with its own setting of whether calls of a tool wait for approval; None: without one."""
     others = {tool: needed for tool, needed in agent.tool_approvals.items() if tool != name}
     return replace(agent, tool_approvals=others if required is None else {**others, name: required})
 

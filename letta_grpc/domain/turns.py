@@ -20,7 +20,7 @@ DEMAND = "[ToolRuleViolated]"
 class MadeCall:
     """A call of this turn. `output` is what it returned, None while that is not known.
 
-    One that was `denied` was not made; but nobody can want it any more.
+    A call that was `denied` was not made; but no rule demands it any more.
     """
 
     tool: str

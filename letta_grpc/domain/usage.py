@@ -42,9 +42,9 @@ class Timing:
     def between(
         cls, start_ns: int, end_ns: int, *, first_token_ns: int | None, last_token_ns: int | None, usage: Usage
     ) -> Self:
-        """Return how long something took that began and ended then, and how fast the tokens of its `usage` came.
+        """Return how long something took from its start to its end, and how fast the tokens of its `usage` came.
 
-        What would have taken less than no time is not known: the clock was put back meanwhile.
+        A time below zero is left out as unknown: the clock was put back meanwhile.
         """
         writing = _seconds(first_token_ns, last_token_ns)
         return cls(

@@ -1,4 +1,4 @@
-"""Runs around calls that wait for answers: one that leaves some of them waiting, and those that deny them all."""
+"""Runs that are over at once, around calls that wait: an answer that leaves some waiting, a run that denies them all."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from letta_grpc.domain.messages import Message, Role
 from letta_grpc.domain.runs import Run, RunState, StopReason, waiting_reason
 from letta_grpc.domain.usage import Timing
 
-# What the model is told of calls that nobody denied by a decision.
+# What the model is told of calls that were denied without anybody's decision.
 UNANSWERED = "Nobody answered in time."
 CANCELLED = "The request was cancelled."
 SUPERSEDED = "Another message came instead of an answer."

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# Longer ones are cut into pieces: what is not language, such as encoded data, would bloat an index.
+# In characters. Longer words are cut into pieces: what is not language, as encoded data, would bloat an index.
 MAX_WORD_CHARACTERS = 100
 
 # The accents and other marks of Latin, Greek and Cyrillic letters. Those of other scripts make other letters.
