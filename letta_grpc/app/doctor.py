@@ -1,4 +1,4 @@
-"""What a server would stand on here, without starting one."""
+"""Whether everything that a server needs is in order on this machine, found out without starting one."""
 
 import socket
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class State(Enum):
     """How something stands on this machine."""
 
     OK = "ok"
-    # It works less than it could, and that may be meant.
+    # It does less than it could, which may be intended.
     LIMITED = "limited"
     FAILED = "failed"
 
@@ -36,7 +36,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> tuple[Finding, ...]:
-    """Look at all that a server with these settings stands on, without starting one, changing anything or calling anybody."""
+    """Look at all that a server with these settings needs, without starting one, changing anything or calling anybody."""
     policy = mcp_policy_of(settings)
     mcp = f"child processes {_permission(policy.allow_stdio)}, private addresses {_permission(policy.allow_private_addresses)}"
     return (

@@ -1,4 +1,4 @@
-"""Everything but the sockets: adapters, engine and calls, joined."""
+"""The server without its sockets: adapters, engine and calls, joined."""
 
 import asyncio
 import os
@@ -60,7 +60,7 @@ from letta_grpc.transport.services import calls_of
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Everything but the sockets: the engine, and the calls that reach it."""
+    """A server without its sockets: the engine, and the calls that reach it."""
 
     calls: Calls
     supervisor: Supervisor

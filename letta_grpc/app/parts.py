@@ -1,4 +1,4 @@
-"""What a server is made of, as its settings choose it."""
+"""The parts of a server, each as its settings choose it."""
 
 from contextlib import AsyncExitStack
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Whether the store takes writes, as the renewals of leases tell: a server makes them also while nobody calls."""
+"""Whether the store takes writes, as the renewal of leases tells, which a server does even while nobody calls."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,10 +9,10 @@ from letta_grpc.ports.journal import Lease, Leases
 
 
 class Readiness(Protocol):
-    """Takes whether the server can do its work."""
+    """Is told whether the server can do its work."""
 
     async def __call__(self, *, ready: bool) -> None:
-        """Take it."""
+        """Take note of it."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The goals: what each measure is held against. Numbers are the rows of the project's list of targets."""
+"""The goals that each measure is held against, by the row of the benchmark."""
 
 from dataclasses import dataclass
 from enum import Enum

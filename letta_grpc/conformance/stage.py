@@ -38,7 +38,7 @@ class Playing:
     resumes: "Playing | None" = None
 
     def take_call(self) -> Call | None:
-        """Return what the next streaming call does; None for one too many."""
+        """Return what the next streaming call does; None for a call too many."""
         number, self.next_call = self.next_call, self.next_call + 1
         if number < len(self.calls):
             return self.calls[number]

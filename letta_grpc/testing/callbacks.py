@@ -1,4 +1,4 @@
-"""What every sender of callbacks promises."""
+"""What every CallbackSender promises."""
 # ruff: noqa: S101, D102 - assert is what a contract does, and the names say what is promised
 
 import asyncio
@@ -8,14 +8,15 @@ import pytest
 
 from letta_grpc.ports.callbacks import CallbackSender
 
-# Lets a receiver answer with this status and these headers; returns its address, and a function that waits for what it gets.
+# Starts a receiver that answers with this status line, and headers behind it; returns its address, and a function that waits
+# for the body that it is sent.
 Receive = Callable[[str], Awaitable[tuple[str, Callable[[], Awaitable[bytes]]]]]
 
 _SECONDS = 20
 
 
 class CallbackSenderContract:
-    """Promises of senders. A subclass gives the fixtures `sender` and `receive`."""
+    """What a CallbackSender promises. A subclass gives the fixtures `sender` and `receive`."""
 
     @pytest.mark.parametrize("answer", ["200 OK", "204 No Content", "404 Not Found", "503 Service Unavailable"])
     async def test_a_receiver_gets_the_text_and_its_status_is_told(

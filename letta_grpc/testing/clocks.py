@@ -1,4 +1,4 @@
-"""A clock that a test moves, and what every clock promises."""
+"""A Clock that a test moves, and what every Clock promises."""
 # ruff: noqa: S101 - assert is what a contract does
 
 import asyncio
@@ -12,7 +12,7 @@ from letta_grpc.ports.clock import Clock
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# A woken task may wake another, which wakes another: so many turns of the loop are left to them after each wake-up.
+# How many turns of the loop are left to woken tasks after each wake-up: one may wake another, which wakes another.
 _SETTLING_TURNS = 20
 
 
@@ -34,7 +34,7 @@ class FakeClock:
         return self._time_ns
 
     async def sleep(self, seconds: float) -> None:
-        """Return once the clock has been moved so far. Nothing and less than nothing is one turn of the loop."""
+        """Return once the clock has been moved that far. 0 and less is one turn of the loop."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -46,18 +46,18 @@ class FakeClock:
 
     @property
     def sleepers(self) -> int:
-        """How many sleep now."""
+        """How many tasks sleep now."""
         return sum(not awake.done() for _, _, awake in self._sleepers)
 
     async def until_sleepers(self, number: int = 1) -> None:
-        """Return once at least so many sleep: then moving the clock is sure to reach them."""
+        """Return once at least `count` tasks sleep: then moving the clock is sure to reach them."""
         while self.sleepers < number:
             await self._arrival.wait()
 
     def advance(self, seconds: float) -> None:
         """Move the clock and wake who is due, in order; they run when the caller next awaits.
 
-        Who sleeps again after that sleeps from the new time: for a loop that sleeps many times over use `run_for`.
+        Whoever sleeps again after that sleeps from the new time: for a loop that sleeps again and again use `run_for`.
         """
         end = self._time_ns + _nanoseconds(seconds)
         while self._wake_next(end):
@@ -95,7 +95,7 @@ class ClockContract:
     """What a Clock promises. A subclass gives the fixture `clock`."""
 
     def let_pass(self, clock: Clock, seconds: float) -> Awaitable[None]:  # noqa: ARG002 - for clocks that must be moved
-        """Make time pass; a clock that goes by itself needs nothing."""
+        """Make time pass; for a clock that goes by itself there is nothing to do."""
         return asyncio.sleep(0)
 
     def test_the_time_is_utc(self, clock: Clock) -> None:

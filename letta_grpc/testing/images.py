@@ -1,4 +1,4 @@
-"""What every loader of pictures promises."""
+"""What every ImageLoader promises."""
 # ruff: noqa: S101, D102 - assert is what a contract does, and the names say what is promised
 
 import asyncio
@@ -20,7 +20,7 @@ _SECONDS = 20
 
 
 class ImageLoaderContract:
-    """Promises of loaders. A subclass gives the fixtures `loader` and `put`."""
+    """What an ImageLoader promises. A subclass gives the fixtures `loader` and `put`."""
 
     async def test_a_picture_comes_with_its_bytes_and_without_its_address(self, loader: ImageLoader, put: Put) -> None:
         picture = await loader.load(await put(PNG), 1000)

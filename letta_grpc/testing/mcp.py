@@ -25,7 +25,7 @@ _PATIENCE = 20.0
 
 
 class McpClientContract:
-    """The promises of `letta_grpc.ports.mcp.McpClient`."""
+    """What an McpClient promises. A subclass gives the fixtures `client`, `server` and `other`."""
 
     async def test_tools_are_listed_with_their_schemas(self, client: McpClient, server: McpServer) -> None:
         """Each as JSON text of an object's schema."""

@@ -1,6 +1,6 @@
-"""What every chat model promises.
+"""What every ChatModel promises.
 
-A subclass gives a `provoke` fixture: an object that makes the model behave in the few ways that the promises are about.
+A subclass gives the fixture `provoke`: an object that makes the model behave in the few ways that the promises are about.
 """
 # ruff: noqa: S101, PLR2004 - assert is what a contract does, and expected values are what it is about
 
@@ -37,10 +37,10 @@ TOOL = ToolDefinition(
 
 
 class Provoke(Protocol):
-    """Asks for one behaviour each: the model and the request that brings it about."""
+    """Each method returns a model, and a request that makes it behave in one way."""
 
     def words(self, count: int) -> tuple[ChatModel, ModelRequest]:
-        """`w0 w1 …`, so many words, each with a space behind."""
+        """The text `w0 w1 …`: `count` words, each with a space behind."""
         ...
 
     def tool_call(self) -> tuple[ChatModel, ModelRequest]:

@@ -1,4 +1,4 @@
-"""What every reader of partial JSON promises."""
+"""What every PartialJson promises."""
 # ruff: noqa: S101, D102 - assert is what a contract does, and the names say what is promised
 
 import json
@@ -36,7 +36,7 @@ def cut(text: str, cuts: Sequence[int]) -> list[str]:
 
 
 class PartialJsonContract:
-    """Promises of readers. A subclass names what makes them; they have no state."""
+    """What a PartialJson promises. A subclass gives one as the attribute `partial_json`; it has no state."""
 
     partial_json: PartialJson
 

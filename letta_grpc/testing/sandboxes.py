@@ -1,4 +1,4 @@
-"""What every sandbox promises. A subclass gives the fixture `sandbox`."""
+"""What every Sandbox promises."""
 # ruff: noqa: S101, S105, PLR2004, E501 - assert is what a contract does, and expected values are what it is about, tools are one text
 
 import asyncio
@@ -124,7 +124,7 @@ async def value_of(sandbox: Sandbox, code: str, arguments: str = "{}", name: str
 
 
 class SandboxContract:
-    """The promises of `letta_grpc.ports.sandbox.Sandbox`."""
+    """What a Sandbox promises. A subclass gives the fixture `sandbox`."""
 
     async def test_a_source_is_described_by_its_signature_and_docstring(self, sandbox: Sandbox) -> None:
         """Defaults are optional. Of the docstring all is told but what stands in the schema and what the model will see."""

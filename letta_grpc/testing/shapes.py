@@ -1,4 +1,4 @@
-"""What everybody who knows JSON Schema promises."""
+"""What Shapes promise."""
 # ruff: noqa: S101, D102 - assert is what a contract does, and the names say what is promised
 
 import asyncio
@@ -14,7 +14,7 @@ _SECONDS = 20
 
 
 class ShapesContract:
-    """Promises. A subclass names who keeps them."""
+    """What Shapes promise. A subclass gives them as the attribute `shapes`."""
 
     shapes: Shapes
 

@@ -1,4 +1,4 @@
-"""What Tools promise. A subclass gives the fixtures `tools` and `context`, of an agent that exists."""
+"""What Tools promise."""
 # ruff: noqa: S101, PLR2004 - assert is what a contract does, expected values are what it is about
 
 import asyncio
@@ -19,7 +19,7 @@ def unheard(_stream: OutputStream, _text: str) -> None:
 
 
 class ToolsContract:
-    """The promises of `letta_grpc.ports.tools.Tools`."""
+    """What Tools promise. A subclass gives the fixtures `tools` and `context`, which is of an agent that exists."""
 
     async def test_every_tool_that_a_new_agent_gets_is_described(self, tools: Tools) -> None:
         """By its own name, for the model to read."""

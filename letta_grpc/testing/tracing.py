@@ -1,4 +1,4 @@
-"""A tracing that remembers its spans, and what every tracing promises."""
+"""A Tracing that remembers its spans, and what every Tracing promises."""
 # ruff: noqa: S101 - assert is what a contract does
 
 import asyncio
@@ -112,7 +112,7 @@ class _FailedError(Exception):
 
 
 class TracingContract:
-    """The promises of `letta_grpc.ports.tracing.Tracing`. A subclass gives the fixture `tracing`."""
+    """What a Tracing promises. A subclass gives the fixture `tracing`."""
 
     # Whether spans have a context at all: a tracing that is switched off has none.
     has_context: ClassVar[bool] = True

@@ -54,7 +54,7 @@ class Limits:
 
     @property
     def max_response_bytes(self) -> int:
-        """What goes out may be as large as what comes in, less what an import adds to an export; and what any client takes."""
+        """How large a response may be: as a request, so that an export can be imported again, or what any client takes."""
         return max(self.max_request_bytes, _TAKEN_BY_DEFAULT) - 1024
 
 
@@ -97,7 +97,7 @@ class Calls:
         await self._streamed(method, wire, lambda call: method.answer(self._decode(method, body), call))
 
     async def bidi(self, method: BidiMethod, bodies: AsyncIterable[bytes], wire: Wire) -> None:
-        """Answer a stream with a stream. What is no request is told to the method, and ends nothing."""
+        """Answer a stream with a stream. A message that is no request is told to the method, and does not end the stream."""
         await self._streamed(method, wire, lambda call: method.answer(self._requests(method, bodies), call))
 
     async def _requests(self, method: BidiMethod, bodies: AsyncIterable[bytes]) -> AsyncIterator[Message | LettaError]:
@@ -138,7 +138,7 @@ class Calls:
         return asyncio.get_running_loop().time() + age * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load, guards nothing
 
     async def _answered(self, method: Method, wire: Wire, work: Callable[[LiveCall], Awaitable[T]]) -> T:
-        """Do the work of a call; whatever goes wrong becomes the call's status."""
+        """Do the work of a call; whatever goes wrong becomes its status."""
         task = _current_task()
         metadata = text_metadata(wire.invocation_metadata())
         observation = self._observer.started(method.name, _without_credentials(metadata))
@@ -164,7 +164,7 @@ class Calls:
         return await work(LiveCall(wire, metadata, observation))
 
     async def _guarded(self, method: Method, work: Awaitable[T]) -> T | LettaError:
-        """Return what the work gives, or the error that it ended with; raise only where there is nobody left to tell."""
+        """Return what the work gives, or the error that it ended with; raise only if nobody is left to be told."""
         try:
             return await work
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Health, as `grpc.health.v1` has it, that takes no more than its share and does not hold up the server's stop."""
+"""Health by `grpc.health.v1`: watches take a bounded share of the server, and do not hold up its stop."""
 
 import asyncio
 

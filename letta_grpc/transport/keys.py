@@ -12,7 +12,7 @@ from letta_grpc.transport.renewal import Renewable, UnusableFileError
 logger = logging.getLogger(__name__)
 
 AUTHORIZATION = "authorization"
-# Whom a gateway or a proxy calls for; it says so itself.
+# The header in which a gateway or a proxy says for whom it calls.
 FORWARDED_FOR = "x-forwarded-for"
 
 

@@ -60,7 +60,7 @@ def heartbeat_frame(sequence_number: int, time_ns: int) -> bytes:
 
 
 def follow_seconds(view: View) -> float | None:
-    """Return after how much silence of the log the view wants to be told.
+    """Return after how many seconds of silence of the log the view wants to be told.
 
     A shaped view can be silent while the log is not. It decides whenever it is told something, so it is told twice as often.
     """

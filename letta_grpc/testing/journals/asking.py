@@ -1,4 +1,4 @@
-"""Short words for calls that wait and for what answers them."""
+"""Helpers of the suites: calls that wait, and what answers them."""
 
 from collections.abc import Sequence
 from dataclasses import replace

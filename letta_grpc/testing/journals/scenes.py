@@ -1,4 +1,4 @@
-"""Short words for runs and what is read of them."""
+"""Helpers of the suites: runs, and what is read of them."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What everybody who stores agents of files promises."""
+"""What an AgentImporter promises."""
 # ruff: noqa: S101 - assert is what a contract does
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What searching messages promises."""
+"""What a MessageSearch promises."""
 # ruff: noqa: S101 - assert is what a contract does
 
 import pytest

@@ -1,4 +1,4 @@
-"""Stores under test, and short words for filling them."""
+"""The stores under test, and helpers that fill them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -48,7 +48,7 @@ _BEGINNING = datetime(2030, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """All stores of one database. Each thing made is a second younger than the one before."""
+    """All stores of one database. Each thing that is made is a second younger than the one before."""
 
     journal: Journal
     log: EventLog

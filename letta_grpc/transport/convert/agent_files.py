@@ -33,10 +33,11 @@ from letta_grpc.v1 import (
     tools_pb2,
 )
 
-# A message is an event of its own in every other agent's life, and one event is at most 2 MiB.
+# Any other message has come in one event, which is at most 2 MiB: so may a file's.
 _MAX_MESSAGE_BYTES = 2 * 1024 * 1024 - 4096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# What a passage's own request wants to know and a file does not say.
+# A passage's rules are those of CreatePassage, which names the agent; a file's passage belongs to an agent that is still to
+# come.
 _ANY_AGENT = "agent-00000000-0000-4000-8000-000000000000"
 
 

@@ -24,7 +24,7 @@ class OrderedPaged(Paged, Protocol):
 
 
 def page_from_pb(rules: Rules, request: OrderedPaged, after_id: str = "") -> PageRequest:
-    """Return which part of a list is asked for. `after_id` is looked at where there is no token."""
+    """Return which part of a list is asked for. `after_id` counts only without a token."""
     return PageRequest(
         size=page_size_from_pb(rules, request),
         after=position_from_token(rules, request.page_token),

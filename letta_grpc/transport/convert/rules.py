@@ -21,7 +21,7 @@ MAX_METADATA_BYTES = 65_536
 MAX_TEXT_BYTES = 1_048_576
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _LABEL = re.compile(r"[a-zA-Z0-9_/-]{1,64}")
-# What is told of one request. A request of 4 MiB can break two million rules, and each costs time and memory.
+# How many broken rules are told of one request. One of 4 MiB can break two million, and each costs time and memory.
 _MAX_BROKEN = 32
 UNSENDABLE = "must not hold what JSON has no word for: NaN, Infinity, half a surrogate pair"
 
@@ -102,7 +102,7 @@ class Rules:
         return label
 
     def at_most(self, path: str, items: Collection[T], most: int) -> tuple[T, ...]:
-        """Return the items, the first of them where there are more than there may be."""
+        """Return the items; of too many, only the first ones."""
         if len(items) > most:
             self.broken(path, f"must have at most {most}, has {len(items)}")
         return tuple(islice(items, most))

@@ -172,7 +172,7 @@ def tools_query_from_pb(request: tool_service_pb2.ListToolsRequest) -> tuple[Pag
 def possession_from_pb(
     request: tool_service_pb2.AttachToolRequest | tool_service_pb2.DetachToolRequest | tool_service_pb2.SetToolApprovalRequest,
 ) -> tuple[AgentId, str]:
-    """Return which agent is meant, and which tool."""
+    """Return the agent and the name of the tool that are meant."""
     with Rules() as rules:
         agent_id = rules.id("agent_id", "agent", request.agent_id)
         name = rules.plain_name("name", request.name)

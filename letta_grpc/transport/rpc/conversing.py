@@ -86,7 +86,7 @@ class Conversing:
 
 
 def _accepted(told: pb.ConverseResponse, run: Run) -> Response:
-    """Name the run, from now on too."""
+    """Name the run, in this response and in all that follow."""
     told.run_id, told.agent_id = run.id, run.agent_id
     return Response(told.SerializeToString(), 0)
 
