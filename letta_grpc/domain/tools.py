@@ -13,6 +13,8 @@ DEFAULT_RETURN_CHAR_LIMIT = 50_000
 DEFAULT_TOOL_TIMEOUT_SECONDS = 60.0
 # How many tools an agent may have.
 MAX_AGENT_TOOLS = 64
+# How many characters of a tool's name the providers of models take.
+MAX_TOOL_NAME = 64
 
 
 class OutputStream(IdentityEnum):

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from letta_grpc.domain.errors import InvalidRequest, NameTaken
 from letta_grpc.domain.ids import McpServerId, new_mcp_server_id, new_tool_id
 from letta_grpc.domain.paging import Page, PageRequest
-from letta_grpc.domain.tools import HttpEndpoint, McpServer, McpSource, StdioEndpoint, Tool, ToolSignature
+from letta_grpc.domain.tools import MAX_TOOL_NAME, HttpEndpoint, McpServer, McpSource, StdioEndpoint, Tool, ToolSignature
 from letta_grpc.engine.pages import items_of
 from letta_grpc.engine.tools import MAX_PARAMETERS_BYTES
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.mcp import McpClient, McpServerStore
 from letta_grpc.ports.tool_store import NamedTools, ToolStore
-
-# What the providers of models take.
-MAX_TOOL_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

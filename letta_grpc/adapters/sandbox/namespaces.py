@@ -14,13 +14,12 @@ from letta_grpc.adapters.sandbox.warm_process import WarmProcess, probe
 from letta_grpc.domain.arguments import can_be_sent
 from letta_grpc.domain.errors import ToolSandboxUnavailable, ToolSourceInvalid
 from letta_grpc.domain.messages import ToolReturnStatus
-from letta_grpc.domain.tools import OutputStream, ToolSignature
+from letta_grpc.domain.tools import MAX_TOOL_NAME, OutputStream, ToolSignature
 from letta_grpc.ports.sandbox import SandboxCall
 from letta_grpc.ports.tools import Output, ToolResult
 
 # Beside the text of an answer: its letter, and a character that was cut in half.
 _ANSWER_SLACK = 16
-_NAME_LENGTH = 64
 # Running the definitions of a tool's source, without calling it.
 _DESCRIBE_SECONDS = 10.0
 # Tools of Letta's SDKs all ask for network, and most need none: only one that fails has to be told.
@@ -181,8 +180,8 @@ def _signature_of(text: str) -> ToolSignature:
         schema = json.loads(parameters)
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ToolSourceInvalid("The source describes itself in a way that cannot be read.") from None
-    if not (isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= _NAME_LENGTH):
-        raise ToolSourceInvalid(f"A tool's name has up to {_NAME_LENGTH} letters, digits and underscores.")
+    if not (isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= MAX_TOOL_NAME):
+        raise ToolSourceInvalid(f"A tool's name has up to {MAX_TOOL_NAME} letters, digits and underscores.")
     if not isinstance(schema, dict) or not isinstance(description, str):
         raise ToolSourceInvalid("The source describes itself in a way that cannot be read.")
     if not can_be_sent([schema, description]):

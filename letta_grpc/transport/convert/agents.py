@@ -9,22 +9,19 @@ from letta_grpc.domain.agents import Agent, AgentKind, ModelSettings, Sleeptime
 from letta_grpc.domain.blocks import MAX_AGENT_BLOCKS
 from letta_grpc.domain.ids import AgentId, BlockId
 from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.tools import MAX_AGENT_TOOLS, MAX_TOOL_NAME
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.blocks import NewBlock
 from letta_grpc.transport.convert.blocks import block_to_pb, new_block
 from letta_grpc.transport.convert.enums import AGENT_KINDS
 from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.paging import page_from_pb
-from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, MAX_NAME, Rules
+from letta_grpc.transport.convert.rules import MAX_DESCRIPTION, MAX_NAME, MAX_TAGS, Rules
 from letta_grpc.transport.convert.times import timestamp_to_pb
 from letta_grpc.transport.convert.tool_rules import tool_rule_to_pb, tool_rules_from_pb
 from letta_grpc.v1 import agent_service_pb2, blocks_pb2
 from letta_grpc.v1 import agents_pb2 as pb
 
-_MAX_TAGS = 64
-_MAX_TOOLS = 64
-# As many characters as the name of a tool may have.
-_MAX_TOOL_NAME = 64
 _MAX_SLEEPTIME_AGENTS = 16
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 # An agent with all its blocks comes in one response, and clients take 4 MiB.
@@ -77,9 +74,9 @@ def new_agent_from_pb(request: agent_service_pb2.CreateAgentRequest) -> NewAgent
             model=rules.text("agent.model", agent.model, MAX_NAME, required=True),
             model_settings=_settings(rules, agent.model_settings),
             memory_blocks=_new_blocks(rules, agent.memory_blocks),
-            tools=rules.names("agent.tools", agent.tools, _MAX_TOOLS),
+            tools=rules.names("agent.tools", agent.tools, MAX_AGENT_TOOLS),
             base_tools=base_tools,
-            tags=rules.tags("agent.tags", agent.tags, _MAX_TAGS),
+            tags=rules.tags("agent.tags", agent.tags, MAX_TAGS),
             metadata=rules.metadata("agent.metadata", agent.metadata),
             context_window=rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
             timezone=_timezone(rules, agent.timezone),
@@ -105,8 +102,8 @@ def agent_update_from_pb(request: agent_service_pb2.UpdateAgentRequest) -> tuple
                 "system": lambda: rules.long_text("agent.system", agent.system, _MAX_SYSTEM_BYTES),
                 "model": lambda: rules.text("agent.model", agent.model, MAX_NAME, required=True),
                 "model_settings": lambda: _settings(rules, agent.model_settings),
-                "tools": lambda: rules.names("agent.tools", agent.tools, _MAX_TOOLS),
-                "tags": lambda: rules.tags("agent.tags", agent.tags, _MAX_TAGS),
+                "tools": lambda: rules.names("agent.tools", agent.tools, MAX_AGENT_TOOLS),
+                "tags": lambda: rules.tags("agent.tags", agent.tags, MAX_TAGS),
                 "metadata": lambda: rules.metadata("agent.metadata", agent.metadata),
                 "context_window": lambda: rules.number("agent.context_window", agent.context_window, 0, _INT32_MAX),
                 "timezone": lambda: _timezone(rules, agent.timezone),
@@ -138,8 +135,8 @@ def _settings(rules: Rules, settings: pb.ModelSettings) -> ModelSettings:
 
 
 def _approvals(rules: Rules, approvals: Mapping[str, bool]) -> dict[str, bool]:
-    names = rules.at_most("agent.tool_approvals", approvals, _MAX_TOOLS)
-    return {rules.text("agent.tool_approvals", name, _MAX_TOOL_NAME): approvals[name] for name in names}
+    names = rules.at_most("agent.tool_approvals", approvals, MAX_AGENT_TOOLS)
+    return {rules.text("agent.tool_approvals", name, MAX_TOOL_NAME): approvals[name] for name in names}
 
 
 def _sleeptime_to_pb(sleeptime: Sleeptime) -> pb.Sleeptime:
@@ -198,5 +195,5 @@ def agents_query_from_pb(
     """Return which agents to list: page, name, tags."""
     with Rules() as rules:
         page = page_from_pb(rules, request, request.after_id)
-        tags = rules.sought_tags("tags", request.tags, _MAX_TAGS)
+        tags = rules.sought_tags("tags", request.tags, MAX_TAGS)
     return page, request.name or None, tags

@@ -12,6 +12,7 @@ from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import is_id
 
 MAX_NAME = 256
+MAX_TAGS = 64
 MAX_METADATA_ENTRIES = 64
 # A description stands in every answer that shows its agent or block.
 MAX_DESCRIPTION = 4096

@@ -20,7 +20,7 @@ from letta_grpc.transport.convert.enums import TOOL_RETURN_STATUSES
 from letta_grpc.transport.convert.masks import changes_from_mask
 from letta_grpc.transport.convert.messages import part_to_pb
 from letta_grpc.transport.convert.paging import page_from_pb
-from letta_grpc.transport.convert.rules import Rules
+from letta_grpc.transport.convert.rules import MAX_TAGS, Rules
 from letta_grpc.transport.convert.times import checked_duration, seconds_to_pb, timestamp_to_pb
 from letta_grpc.v1 import tool_service_pb2
 from letta_grpc.v1 import tools_pb2 as pb
@@ -28,7 +28,6 @@ from letta_grpc.v1 import tools_pb2 as pb
 # A page of tools must fit into a response, and source code is the largest part of one.
 _MAX_CODE_BYTES = 262_144
 _MAX_RETURN_CHARACTERS = 200_000
-_MAX_TAGS = 64
 _MAX_SECRETS = 64
 _MIN_TIMEOUT, _MAX_TIMEOUT = timedelta(milliseconds=100), timedelta(hours=1)
 # Paths of a mask whose field has another name with us.
@@ -86,7 +85,7 @@ def new_tool_from_pb(request: tool_service_pb2.CreateToolRequest | tool_service_
             description=rules.text("tool.description", tool.description, MAX_DESCRIPTION),
             parameters=_parameters(rules, tool),
             source=_python(rules, "tool.python", tool.python),
-            tags=rules.tags("tool.tags", tool.tags, _MAX_TAGS),
+            tags=rules.tags("tool.tags", tool.tags, MAX_TAGS),
             return_char_limit=_limit(rules, tool),
             requires_approval=tool.requires_approval,
             idempotent=tool.idempotent,
@@ -107,7 +106,7 @@ def tool_update_from_pb(request: tool_service_pb2.UpdateToolRequest) -> tuple[To
                 "parameters": lambda: _parameters(rules, tool),
                 "python": lambda: _python(rules, "tool.python", tool.python),
                 "mcp.timeout": lambda: _timeout(rules, "tool.mcp", tool.mcp),
-                "tags": lambda: rules.tags("tool.tags", tool.tags, _MAX_TAGS),
+                "tags": lambda: rules.tags("tool.tags", tool.tags, MAX_TAGS),
                 "return_char_limit": lambda: _limit(rules, tool),
                 "requires_approval": lambda: tool.requires_approval,
                 "idempotent": lambda: tool.idempotent,
@@ -165,7 +164,7 @@ def tools_query_from_pb(request: tool_service_pb2.ListToolsRequest) -> tuple[Pag
     """Return which tools to list: page, name, tags."""
     with Rules() as rules:
         page = page_from_pb(rules, request)
-        tags = rules.sought_tags("tags", request.tags, _MAX_TAGS)
+        tags = rules.sought_tags("tags", request.tags, MAX_TAGS)
     return page, request.name or None, tags
 
 

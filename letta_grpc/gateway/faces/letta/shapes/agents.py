@@ -5,13 +5,11 @@ from typing import Any
 
 from letta_grpc.gateway.faces.letta.shapes.blocks import block_json
 from letta_grpc.gateway.faces.letta.shapes.metadata import metadata_json
-from letta_grpc.gateway.faces.letta.shapes.models import endpoint_type
+from letta_grpc.gateway.faces.letta.shapes.models import DEFAULT_WINDOW, endpoint_type
 from letta_grpc.gateway.faces.letta.shapes.times import timestamp_of
 from letta_grpc.gateway.faces.letta.tool_rules import rules_json
 from letta_grpc.v1 import agents_pb2
 
-# What the server takes where neither the agent nor its provider says how much fits.
-_WINDOW = 32_768
 _NOT_HERE = (
     *("project_id", "template_id", "base_template_id", "deployment_id", "entity_id", "created_by_id", "last_updated_by_id"),
     *("embedding", "embedding_config", "compaction_settings", "response_format", "max_files_open"),
@@ -86,7 +84,7 @@ def _config_json(agent: agents_pb2.Agent) -> dict[str, Any]:
         "model_endpoint": None,
         "provider_name": provider,
         "provider_category": "base",
-        "context_window": agent.context_window or _WINDOW,
+        "context_window": agent.context_window or DEFAULT_WINDOW,
         "temperature": settings.temperature if settings.HasField("temperature") else None,
         "max_tokens": settings.max_output_tokens if settings.HasField("max_output_tokens") else None,
         "parallel_tool_calls": settings.parallel_tool_calls if settings.HasField("parallel_tool_calls") else None,

@@ -6,7 +6,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from letta_grpc.v1 import models_pb2
 
-_WINDOW = 32_768
+# In tokens: what the server takes where neither the agent nor its provider says how much fits.
+DEFAULT_WINDOW = 32_768
 # The kinds of endpoints that the SDKs' types know. All others speak OpenAI's language, as every provider here does.
 _ENDPOINT_TYPES = frozenset(
     {
@@ -26,7 +27,7 @@ def endpoint_type(provider: str) -> str:
 
 def model_json(model: models_pb2.Model, base_url: str | None) -> dict[str, Any]:
     """Return a model."""
-    window = model.context_window if model.HasField("context_window") else _WINDOW
+    window = model.context_window if model.HasField("context_window") else DEFAULT_WINDOW
     return {
         "handle": model.handle,
         "name": model.name,
