@@ -1,5 +1,6 @@
 """`letta-grpc agents`."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,16 +8,25 @@ from typing import Annotated
 import typer
 
 from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.memory import memory
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, plain, print_list, visible
-from letta_grpc.cli.server import Json, Server, asynchronous, calling, pair
+from letta_grpc.cli.server import AgentId, Json, Server, asynchronous, calling, pair
 
+_UPDATE_EPILOG = """
+\b
+Examples:
+  letta-grpc agents update agent-… --model openai/gpt-4o-mini
+  letta-grpc agents update agent-… --tool roll_dice --ask roll_dice --no-tag draft
+  letta-grpc agents update agent-… --description ''    # the empty text clears
+"""
 agents = typer.Typer(
     name="agents",
-    help="Make, list, show and delete agents, and take them along as files.",
+    help="Make, list, show, change and delete agents, and take them along as files.",
     epilog="Example: letta-grpc agents create --name ada --model openai/gpt-4o-mini --human 'Likes short answers.'",
     no_args_is_help=True,
 )
+agents.add_typer(memory)
 
 
 class Kind(StrEnum):
@@ -24,9 +34,6 @@ class Kind(StrEnum):
 
     REACT = "react"
     MEMGPT = "memgpt"
-
-
-AgentId = Annotated[str, typer.Argument(help="The agent's id, agent-….")]
 
 
 @agents.command("list")
@@ -88,6 +95,49 @@ async def create(
     return Exit.OK
 
 
+@agents.command(epilog=_UPDATE_EPILOG)
+@asynchronous
+async def update(
+    agent_id: AgentId,
+    *,
+    name: Annotated[str | None, typer.Option(help="Its name, for people.")] = None,
+    description: Annotated[str | None, typer.Option(help="What it is for, for people.")] = None,
+    model: Annotated[str | None, typer.Option(help="Its model, provider/name.")] = None,
+    system: Annotated[str | None, typer.Option(help="Its instructions.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag that it gets; repeat it for several.")] = None,
+    no_tag: Annotated[list[str] | None, typer.Option(help="A tag that it loses; repeat it.")] = None,
+    tool: Annotated[list[str] | None, typer.Option(help="A tool that it gets; repeat it.")] = None,
+    no_tool: Annotated[list[str] | None, typer.Option(help="A tool that it loses; repeat it.")] = None,
+    ask: Annotated[list[str] | None, typer.Option(help="A tool whose calls wait for approval from now on; repeat it.")] = None,
+    no_ask: Annotated[
+        list[str] | None, typer.Option(help="A tool whose calls run without being asked about; repeat it.")
+    ] = None,
+    server: Server,
+    as_json: Json = False,
+) -> Exit:
+    """Change an agent, and show it. What is not named stays; a run at work keeps what it started with."""
+    given = (name, description, model, system, tag, no_tag, tool, no_tool, ask, no_ask)
+    if not any(one or one == "" for one in given):
+        raise typer.BadParameter("say what is to change, as --name NAME")
+    asked = {**dict.fromkeys(ask or (), True), **dict.fromkeys(no_ask or (), False)}
+    if both := set(ask or ()) & set(no_ask or ()):
+        raise typer.BadParameter(f"--ask and --no-ask exclude each other: {', '.join(both)}")
+    async with calling(server) as client:
+        stands = await client.agents.get(agent_id)
+        agent = await client.agents.update(
+            agent_id,
+            name=name,
+            description=description,
+            model=model,
+            system=system,
+            tags=_edited("--no-tag", stands.tags, tag, no_tag),
+            tools=_edited("--no-tool", stands.tools, tool, no_tool),
+            tool_approvals={**stands.tool_approvals, **asked} if asked else None,
+        )
+    typer.echo(json_line(agent) if as_json else _description(plain(agent)))
+    return Exit.OK
+
+
 @agents.command()
 @asynchronous
 async def delete(agent_id: AgentId, *, server: Server) -> Exit:
@@ -141,8 +191,26 @@ def _row(agent: ProtoJson) -> tuple[str, str, str, str]:
     return agent["id"], agent["name"], agent["model"], ", ".join(agent.get("tags", []))
 
 
+def _edited(flag: str, stand: Sequence[str], added: Sequence[str] | None, removed: Sequence[str] | None) -> list[str] | None:
+    """Return names with some more and without others; None where there is nothing to change."""
+    if not added and not removed:
+        return None
+    for name in removed or ():
+        if name not in stand:
+            raise typer.BadParameter(f"{flag} {name}: the agent has {', '.join(stand) or 'none'}")
+    return list(dict.fromkeys(name for name in (*stand, *(added or ())) if name not in (removed or ())))
+
+
 def _description(agent: ProtoJson) -> str:
     lines = [f"{agent['name']}  {agent['id']}", f"model  {agent['model']}", f"tools  {', '.join(agent.get('tools', []))}"]
+    asks = [name for name, wanted in agent.get("toolApprovals", {}).items() if wanted]
+    for word, told in (
+        ("asks", ", ".join(asks)),
+        ("tags", ", ".join(agent.get("tags", []))),
+        ("about", agent.get("description")),
+    ):
+        if told:
+            lines.append(f"{word:<5}  {told}")
     for block in agent.get("memoryBlocks", []):
         lines += ["", f"[{block['label']}]", block.get("value", "")]
     return visible("\n".join(lines))
