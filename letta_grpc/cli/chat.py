@@ -48,6 +48,7 @@ such a call with 7.
 Examples:
   letta-grpc chat
   letta-grpc chat --embedded --model scripted/demo
+  letta-grpc chat --conversation conv-…
   letta-grpc chat --agent agent-… --target agents.example:443 --tls
 """
 
@@ -59,6 +60,10 @@ def chat(
     model: Annotated[
         str, typer.Option(help=f"The model of the agent that is found or made. Default of a new one: {DEFAULT_MODEL}.")
     ] = "",
+    conversation: Annotated[
+        str, typer.Option(help="The id of the conversation to go on with; else the agent's default one.")
+    ] = "",
+    new: Annotated[bool, typer.Option("--new", help="Open a new conversation of the agent.")] = False,
     server: Server,
     embedded: Annotated[bool, typer.Option("--embedded", help="Start a server for this conversation.")] = False,
     database: Annotated[
@@ -70,15 +75,19 @@ def chat(
     """Talk with an agent, its reasoning and tool calls included."""
     if approve_all and deny_all:
         raise typer.BadParameter("--approve-all and --deny-all exclude each other")
+    if conversation and (agent or model or new):
+        raise typer.BadParameter("--conversation says which agent it is: leave --agent, --model and --new out")
+    if agent and model:
+        raise typer.BadParameter("--model is for the agent that is found or made: `agents update` changes the one of another")
     console = PipedConsole(highlight=False)
     with (
         embedded_server(database) if embedded else nullcontext(server.target) as address,
         failures_told(address),
         Client(address, api_key=server.api_key or None, tls=server.security, retry=PATIENCE) as client,
     ):
-        agent_id = agent or _find_or_create(client, model)
+        chosen = conversation or _conversation_of(client, agent or _find_or_create(client, model), new=new)
         decide = _decider(console, approve_all=approve_all, deny_all=deny_all)
-        code = Conversation(client, agent_id, console, decide).hold()
+        code = Conversation(client, chosen, console, decide).hold()
     raise typer.Exit(code)
 
 
@@ -90,6 +99,12 @@ def _find_or_create(client: Client, model: str) -> str:
     return client.agents.create(name=AGENT_NAME, model=model or default_model(), human=human).id
 
 
+def _conversation_of(client: Client, agent_id: str, *, new: bool) -> str:
+    if new:
+        return client.conversations.create(agent_id).id
+    return next(thread.id for thread in client.conversations.list(agent_id) if thread.is_default)
+
+
 def _decider(console: Console, *, approve_all: bool, deny_all: bool) -> Decide:
     if approve_all:
         return always(approve())
@@ -99,18 +114,17 @@ def _decider(console: Console, *, approve_all: bool, deny_all: bool) -> Decide:
 
 
 class Conversation:
-    """What a person and an agent say to each other in the agent's default conversation."""
+    """What a person and an agent say to each other in one of the agent's conversations."""
 
-    def __init__(self, client: Client, agent_id: str, console: Console, decide: Decide) -> None:
+    def __init__(self, client: Client, conversation_id: str, console: Console, decide: Decide) -> None:
         self._client = client
-        self._agent_id = agent_id
+        self._thread = client.conversations.get(conversation_id)
         self._console = console
         self._decide = decide
 
     def hold(self) -> Exit:
         """Talk until the person leaves, or a call waits that nobody here answers. Return how the last run ended."""
-        model = self._client.agents.get(self._agent_id).model
-        self._console.print(visible(f"{model} · {self._agent_id}"), style="dim", soft_wrap=True, markup=False)
+        self._console.print(visible(self._heading()), style="dim", soft_wrap=True, markup=False)
         try:
             code = self._take_up()
             while code is not Exit.WAITING and (text := _read(self._console)) is not None:
@@ -120,10 +134,18 @@ class Conversation:
             return Exit.INTERRUPTED
         return code
 
+    def _heading(self) -> str:
+        thread = self._thread
+        model = thread.model or self._client.agents.get(thread.agent_id).model
+        which = [] if thread.is_default else [thread.id]
+        return " · ".join([model, thread.agent_id, *which, *([thread.title] if thread.title else [])])
+
     def _say(self, text: str) -> Exit:
         """Take a turn."""
         try:
-            return self._settle(self._follow(self._client.stream(self._agent_id, text)))
+            return self._settle(
+                self._follow(self._client.stream(self._thread.agent_id, text, conversation_id=self._thread.id))
+            )
         except ApprovalPending as error:
             # Another client's run has come to wait since the last turn.
             self._console.print(visible(f"Not sent: {error}"), style="red", soft_wrap=True, markup=False)
@@ -131,11 +153,10 @@ class Conversation:
 
     def _take_up(self) -> Exit:
         """Ask about the calls that wait already, since an earlier chat or because of another client."""
-        for run in self._client.runs.list(agent_id=self._agent_id, has_pending_actions=True):
-            if self._client.conversations.get(run.conversation_id).is_default:
-                for action in plain(run)["pendingActions"]:
-                    self._console.print(waiting_line(action), style="bold yellow", soft_wrap=True, markup=False)
-                return self._settle(run)
+        for run in self._client.runs.list(conversation_id=self._thread.id, has_pending_actions=True):
+            for action in plain(run)["pendingActions"]:
+                self._console.print(waiting_line(action), style="bold yellow", soft_wrap=True, markup=False)
+            return self._settle(run)
         return Exit.OK
 
     def _settle(self, run: Run) -> Exit:

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Watch an agent answer over gRPC.",
     "chat": "Talk with an agent, its reasoning and tool calls included.",
     "agents": "Make, list, show, change and delete agents, and take them along as files.",
+    "conversations": "List an agent's conversations, read what was said there, and delete them.",
     "runs": "List, show, follow, answer and cancel runs.",
     "tools": "Add tools of Python source to the server, list them, try them out and delete them.",
     "models": "List the models that agents can have, as the server's providers tell them.",

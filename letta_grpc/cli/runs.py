@@ -7,6 +7,7 @@ import typer
 
 from letta_grpc.cli.console import PipedConsole, event_line, json_page
 from letta_grpc.cli.exits import Exit, exit_of_run
+from letta_grpc.cli.pages import LARGEST_PAGE, first
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, plain, print_list, word
 from letta_grpc.cli.server import Json, RunId, Server, asynchronous, calling
@@ -46,13 +47,9 @@ async def list_runs(
     """List runs, newest first."""
     # Protobuf takes an enum's name for its number; its type says numbers alone.
     states = cast("Any", [f"RUN_STATE_{chosen.name}" for chosen in state or ()])
-    found = []
     async with calling(server) as client:
-        pages = client.runs.list(agent_id=agent or None, states=states, page_size=min(limit, 1000), descending=True)
-        async for run in pages:
-            found.append(run)
-            if len(found) == limit:
-                break
+        size = min(limit, LARGEST_PAGE)
+        found = await first(limit, client.runs.list(agent_id=agent or None, states=states, page_size=size, descending=True))
     print_list(found, ("id", "state", "stop reason", "created", "agent"), _row, as_json=as_json)
     return Exit.OK
 

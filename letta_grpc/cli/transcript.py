@@ -5,8 +5,8 @@ from rich.text import Text
 
 from letta_grpc.cli.rendering import Json, visible, word
 
-# What a memgpt agent says by this tool was shown as its text.
-_SPEAKING = "send_message"
+# What a memgpt agent says by this tool is shown as its text.
+SPEAKING = "send_message"
 
 
 class Transcript:
@@ -35,8 +35,7 @@ class Transcript:
             case {"toolOutputDelta": delta}:
                 self._add_output(delta)
             case {"toolReturn": returned}:
-                failed = returned.get("status") == "TOOL_RETURN_STATUS_ERROR"
-                self.line(f"← {'error: ' if failed else ''}{_body(returned)}", "red" if failed else "cyan")
+                self.line(*return_line(returned))
             case _:
                 self._show_rare(event)
 
@@ -71,7 +70,7 @@ class Transcript:
     def _show_silent_calls(self, calls: list[Json]) -> None:
         """Show calls of which no piece was streamed."""
         for call in calls:
-            if call["id"] not in self._tools and call["name"] != _SPEAKING:
+            if call["id"] not in self._tools and call["name"] != SPEAKING:
                 self.line(f"→ {call['name']} {call.get('arguments', '')}", "cyan")
             self._tools[call["id"]] = call["name"]
 
@@ -109,8 +108,10 @@ def waiting_line(action: Json) -> str:
     return visible(f"? {action['name']} {action.get('arguments', '')}  waits for {whom}: {action['toolCallId']}")
 
 
-def _body(returned: Json) -> str:
-    """Return what a tool gave, as text."""
-    if "content" not in returned:
-        return str(returned.get("text", ""))
-    return "".join(part.get("text", "[picture]") for part in returned["content"].get("parts", []))
+def return_line(returned: Json) -> tuple[str, str]:
+    """Return what a tool gave, and its style."""
+    if "content" in returned:
+        text = "".join(part.get("text", "[picture]") for part in returned["content"].get("parts", []))
+    else:
+        text = returned.get("text", "")
+    return (f"← error: {text}", "red") if returned.get("status") == "TOOL_RETURN_STATUS_ERROR" else (f"← {text}", "cyan")
