@@ -9,9 +9,10 @@ import typer
 
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.memory import memory
+from letta_grpc.cli.named_values import FROM_VARIABLE, METAVAR, named_values
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, plain, print_list, visible
-from letta_grpc.cli.server import AgentId, Json, Server, asynchronous, calling, pair
+from letta_grpc.cli.server import AgentId, Json, Server, asynchronous, calling
 
 _UPDATE_EPILOG = """
 \b
@@ -75,10 +76,12 @@ async def create(
     kind: Annotated[Kind, typer.Option(help="How it speaks: in plain words, or by tools alone.")] = Kind.REACT,
     tool: Annotated[list[str] | None, typer.Option(help="A tool, in place of the base tools; repeat it.")] = None,
     ask: Annotated[list[str] | None, typer.Option(help="A tool whose calls wait for approval; repeat it.")] = None,
+    secret: Annotated[list[str] | None, typer.Option(metavar=METAVAR, help=f"A secret for its tools. {FROM_VARIABLE}")] = None,
     server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Make an agent; print its id."""
+    secrets = named_values(secret)
     async with calling(server) as client:
         agent = await client.agents.create(
             model=model,
@@ -90,6 +93,7 @@ async def create(
             kind=kind.value,
             tools=tool or (),
             tool_approvals=dict.fromkeys(ask or (), True),
+            secrets=secrets,
         )
     typer.echo(json_line(agent) if as_json else agent.id)
     return Exit.OK
@@ -170,13 +174,13 @@ async def import_agent(
     *,
     name: Annotated[str, typer.Option(help="Its name, in place of the file's.")] = "",
     secret: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A secret of the agent's, which no file has; repeat it.")
+        list[str] | None, typer.Option(metavar=METAVAR, help=f"A secret of the agent's, which no file has. {FROM_VARIABLE}")
     ] = None,
     server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Make an agent of a file; print its id. Letta's agent files (.af) come in over HTTP, at /v1/agents/import."""
-    secrets = dict(map(pair, secret or ()))
+    secrets = named_values(secret)
     async with calling(server) as client:
         try:
             agent = await client.agents.import_(file.read_text(encoding="utf-8-sig"), name=name or None, secrets=secrets)

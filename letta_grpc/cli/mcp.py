@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.named_values import FROM_VARIABLE, METAVAR, named_values, variable_of_header
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, print_list, visible
-from letta_grpc.cli.server import Json, Server, asynchronous, calling, pair
+from letta_grpc.cli.server import Json, Server, asynchronous, calling
 from letta_grpc.client import AsyncClient
 
 mcp = typer.Typer(
@@ -41,20 +42,27 @@ async def add(
     ] = None,
     *,
     url: Annotated[str, typer.Option(help="Where it listens, in place of a command.")] = "",
-    header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Goes with every request; a secret.")] = None,
-    env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment of the command; a secret.")] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar=METAVAR, help="Goes with every request; a secret. Of X-Api-Key alone the value is that of $X_API_KEY."
+        ),
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(metavar=METAVAR, help=f"Environment of the command; a secret. {FROM_VARIABLE}")
+    ] = None,
     server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Register an MCP server: a command, or an address. It need not be up. Prints its id."""
     if bool(command_line) == bool(url):
         raise typer.BadParameter("give either --url, or a command behind --")
+    environment, headers = named_values(env), named_values(header, variable_of_header)
     async with calling(server) as client:
         if command_line:
-            environment = dict(map(pair, env or ()))
             added = await client.mcp_servers.add_command(name, *command_line, environment=environment)
         else:
-            added = await client.mcp_servers.add_url(name, url, headers=dict(map(pair, header or ())))
+            added = await client.mcp_servers.add_url(name, url, headers=headers)
     typer.echo(json_line(added) if as_json else added.id)
     return Exit.OK
 

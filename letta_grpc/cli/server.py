@@ -204,11 +204,3 @@ def asynchronous(command: Callable[..., Coroutine[object, object, Exit]]) -> Cal
         raise typer.Exit(code)
 
     return run
-
-
-def pair(given: str) -> tuple[str, str]:
-    """Return the two halves of NAME=VALUE."""
-    name, separator, value = given.partition("=")
-    if not separator:
-        raise typer.BadParameter(f"{given} is no NAME=VALUE")
-    return name, value

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.named_values import FROM_VARIABLE, METAVAR, named_values
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, plain, print_list, visible
-from letta_grpc.cli.server import Json, Server, asynchronous, calling, pair
+from letta_grpc.cli.server import Json, Server, asynchronous, calling
 
 tools = typer.Typer(
     name="tools",
@@ -74,7 +75,9 @@ async def run(
     name: Name,
     *,
     arguments: Annotated[str, typer.Option(help="The arguments as JSON.")] = "{}",
-    secret: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A secret that it declares.")] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option(metavar=METAVAR, help=f"A secret that it declares; {FROM_VARIABLE}")
+    ] = None,
     server: Server,
     as_json: Json = False,
 ) -> Exit:
@@ -82,7 +85,7 @@ async def run(
 
     What it writes goes to the same streams of this command.
     """
-    secrets = dict(map(pair, secret or ()))
+    secrets = named_values(secret)
     async with calling(server) as client:
         result = await client.tools.run(name, arguments, secrets=secrets)
     shown = plain(result)
