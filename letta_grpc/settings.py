@@ -255,7 +255,13 @@ class Settings(BaseSettings):
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        keys = tuple(key.strip() for key in value.split(",") if key.strip())
+        if not keys:
+            # No keys means that nobody is asked for one: whoever says something means some.
+            raise ValueError("holds no key: write keys, comma separated, or leave it unset")
+        return keys
 
     @field_validator("api_keys")
     @classmethod

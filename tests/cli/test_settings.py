@@ -71,6 +71,13 @@ def test_api_keys_are_a_comma_list_and_stay_out_of_prints() -> None:
     assert "first" not in repr(settings)
 
 
+@pytest.mark.parametrize("keys", [",", " ", " , ,"])
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "0.0.0.0:50051"])
+def test_api_keys_that_are_none_are_not_taken_for_a_door_that_is_meant_to_be_open(keys: str, listen: str) -> None:
+    text = refusal(LETTA_GRPC_API_KEYS=keys, LETTA_GRPC_LISTEN=listen)
+    assert text == "LETTA_GRPC_API_KEYS: holds no key: write keys, comma separated, or leave it unset"
+
+
 @pytest.mark.parametrize("key", ["schlüssel", "tab\tkey", "first\nsecond"])
 def test_a_key_that_no_caller_can_send_is_refused_and_not_told(key: str) -> None:
     text = refusal(LETTA_GRPC_API_KEYS=f"fine,{key}")
