@@ -45,6 +45,8 @@ _BROKEN_CONNECTION = frozenset(
     }
 )
 _PASSING_REASONS = frozenset({"STREAM_RECYCLED", "TOO_MANY_STREAMS"})
+# How entries of metadata end that name a thing.
+_NAMES_OF_THINGS = ("_id", "_ids", "name", "label")
 
 
 class LettaError(Exception):
@@ -81,13 +83,19 @@ class LettaError(Exception):
         return not self.reason and self.code in _BROKEN_CONNECTION
 
     def __str__(self) -> str:
-        word = self.reason or (self.code.name if self.code else "")
-        return f"{self.message} ({word})" if word else self.message
+        told = ", ".join(filter(None, [self.reason or (self.code.name if self.code else ""), *self._things()]))
+        return f"{self.message} ({told})" if told else self.message
 
     def __repr__(self) -> str:
         facts = {"reason": self.reason, **self.metadata, **self.fields}
         told = "".join(f", {name}={value!r}" for name, value in facts.items() if value)
         return f"{type(self).__name__}({self.message!r}{told})"
+
+    def _things(self) -> Iterator[str]:
+        """Yield which agent, run or tool it is about, unless the message says so. Other facts are for programs."""
+        for name, value in self.metadata.items():
+            if name.endswith(_NAMES_OF_THINGS) and value not in self.message:
+                yield f"{name}={value}"
 
 
 class InvalidRequest(LettaError):
@@ -387,14 +395,3 @@ class RunFailed(LettaError):
     def __reduce__(self) -> tuple[Any, ...]:
         # By itself an exception is made again of its message: one that cannot be takes a whole process pool down.
         return type(self), (self.run,), vars(self)
-
-
-def _leaves(root: type[LettaError]) -> Iterator[type[LettaError]]:
-    for child in root.__subclasses__():
-        yield child
-        yield from _leaves(child)
-
-
-# What a class says of itself, not what it inherits: AgentNotFound is one sort of NOT_FOUND, not the code's class.
-BY_REASON = {reason: error for error in _leaves(LettaError) for reason in vars(error).get("reasons", ())}
-BY_CODE = {code: error for error in _leaves(LettaError) for code in vars(error).get("codes", ())}

@@ -1,5 +1,6 @@
 """From a failed call to an exception: google.rpc.Status and its details, read once."""
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import grpc
@@ -7,11 +8,22 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # googleapis ships no stubs
 from grpc_status import rpc_status
 
-from letta_grpc.client.errors import BY_CODE, BY_REASON, LettaError
+from letta_grpc.client.errors import LettaError
 from letta_grpc.v1 import errors_pb2
 
 Detail = TypeVar("Detail", bound=Message)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def _leaves(root: type[LettaError]) -> Iterator[type[LettaError]]:
+    for child in root.__subclasses__():
+        yield child
+        yield from _leaves(child)
+
+
+# What a class says of itself, not what it inherits: AgentNotFound is one sort of NOT_FOUND, not the code's class.
+BY_REASON = {reason: error for error in _leaves(LettaError) for reason in vars(error).get("reasons", ())}
+BY_CODE = {code: error for error in _leaves(LettaError) for code in vars(error).get("codes", ())}
 
 
 def error_from(call: grpc.RpcError) -> LettaError:

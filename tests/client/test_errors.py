@@ -36,7 +36,7 @@ from letta_grpc.client import (
     ToolSourceInvalid,
     Unauthenticated,
 )
-from letta_grpc.client.errors import BY_REASON
+from letta_grpc.client.statuses import BY_REASON
 from letta_grpc.v1 import errors_pb2, runs_pb2
 from tests.support.scripted_server import RUN_ID, Refusal, ScriptedRuns, Turn, serving
 
@@ -117,8 +117,27 @@ async def test_a_refused_start_names_the_calls_that_wait() -> None:
 async def test_an_exception_reads_well() -> None:
     refusal = Refusal(code=Code.NOT_FOUND, message="no such run", reason="RUN_NOT_FOUND", metadata={"run_id": "run-1"})
     error = await raised_for(refusal)
-    assert str(error) == "no such run (RUN_NOT_FOUND)"
+    assert str(error) == "no such run (RUN_NOT_FOUND, run_id=run-1)"
     assert repr(error) == "RunNotFound('no such run', reason='RUN_NOT_FOUND', run_id='run-1')"
+
+
+@pytest.mark.parametrize(
+    ("message", "metadata", "told"),
+    [
+        (
+            "it is busy",
+            {"active_run_id": "run-1", "conversation_id": "conv-1"},
+            "(WHY, active_run_id=run-1, conversation_id=conv-1)",
+        ),
+        ("it has no such block", {"agent_id": "agent-1", "label": "human"}, "(WHY, agent_id=agent-1, label=human)"),
+        ("the name 'dice' is taken", {"name": "dice"}, "(WHY)"),
+        ("too many wait", {"limit": "64", "run_id": ""}, "(WHY)"),
+    ],
+)
+def test_an_exception_says_which_thing_it_is_about_unless_its_words_do(
+    message: str, metadata: dict[str, str], told: str
+) -> None:
+    assert str(LettaError(message, reason="WHY", metadata=metadata)) == f"{message} {told}"
 
 
 async def test_an_unreachable_server_is_tried_a_few_times() -> None:
