@@ -129,6 +129,51 @@ async def test_a_compacted_context_stays_compacted(wire: Wire) -> None:
     assert len(await two.history()) == len(await one.history())
 
 
+def compacted(*context: str) -> agent_files_pb2.AgentFile:
+    """A file whose one conversation has a summary, with messages before it and behind."""
+    roles = {"old": messages_pb2.ROLE_USER, "kept": messages_pb2.ROLE_USER, "summary": messages_pb2.ROLE_SUMMARY}
+    roles |= dict.fromkeys(("first", "second", "third"), messages_pb2.ROLE_USER)
+    messages = [
+        messages_pb2.Message(id=name, role=role, content=[messages_pb2.ContentPart(text=name)]) for name, role in roles.items()
+    ]
+    conversation = agent_files_pb2.ConversationFile(
+        conversation=conversations_pb2.Conversation(is_default=True), messages=messages, context_message_ids=context
+    )
+    return agent_files_pb2.AgentFile(version=1, agent=agents_pb2.Agent(model="scripted/echo"), conversations=[conversation])
+
+
+@pytest.mark.parametrize(
+    "context",
+    [("summary", "first", "second", "third"), ("summary", "kept", "first", "second", "third")],
+    ids=" ".join,
+)
+async def test_what_a_file_says_is_shown_is_shown(wire: Wire, context: tuple[str, ...]) -> None:
+    one = await imported(wire, compacted(*context))
+    texts = ["".join(part.text for part in message.content) for message in (await shown(one)).messages]
+    assert len(texts) == len(context)
+    assert "summary" in texts[0]
+    assert texts[1:] == list(context[1:])
+
+
+@requirement("import_whole")
+@pytest.mark.parametrize(
+    "context",
+    [
+        ("summary",),
+        ("summary", "second", "third"),
+        ("summary", "first", "third"),
+        ("summary", "first", "second"),
+        ("summary", "first", "third", "second"),
+        ("summary", "first", "second", "third", "third"),
+        ("summary", "old", "first", "second", "third"),
+    ],
+    ids=" ".join,
+)
+async def test_a_context_with_a_gap_is_refused_for_it_would_be_shown_whole(wire: Wire, context: tuple[str, ...]) -> None:
+    failure = await failure_of(wire.agents.ImportAgent(pb.ImportAgentRequest(file=compacted(*context))))
+    assert set(fields_of(failure)) == {"file.conversations[0].context_message_ids"}
+
+
 @requirement("export_secrets")
 async def test_secrets_are_in_a_file_by_name_and_come_with_the_import(wire: Wire) -> None:
     one = await seasoned(wire)

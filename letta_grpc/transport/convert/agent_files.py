@@ -204,9 +204,22 @@ def _check_picture(rules: Rules, path: str, part: messages_pb2.ContentPart) -> N
 
 
 def _check_context(rules: Rules, path: str, sent: pb.ConversationFile) -> None:
-    roles = {message.id: message.role for message in sent.messages}
-    for index, id_ in enumerate(sent.context_message_ids):
-        if id_ not in roles:
-            rules.broken(f"{path}[{index}]", "is no message of the conversation")
-    if sent.context_message_ids and roles.get(sent.context_message_ids[0]) != messages_pb2.ROLE_SUMMARY:
+    places = {message.id: place for place, message in enumerate(sent.messages)}
+    unknown = [index for index, id_ in enumerate(sent.context_message_ids) if id_ not in places]
+    for index in unknown:
+        rules.broken(f"{path}[{index}]", "is no message of the conversation")
+    if not sent.context_message_ids:
+        return
+    summary, *others = sent.context_message_ids
+    if summary not in places or sent.messages[places[summary]].role != messages_pb2.ROLE_SUMMARY:
         rules.broken(path, "must begin with a summary, or be empty")
+    elif not unknown:
+        _check_end(rules, path, sent, start=min(places[id_] for id_ in (summary, *others[:1])))
+
+
+def _check_end(rules: Rules, path: str, sent: pb.ConversationFile, start: int) -> None:
+    """Check that a context is the end of its conversation, as it is going to be kept: by its summary and its first message."""
+    summaries = {message.id for message in sent.messages if message.role == messages_pb2.ROLE_SUMMARY}
+    end = [message.id for message in sent.messages[start:] if message.id not in summaries]
+    if [id_ for id_ in sent.context_message_ids if id_ not in summaries] != end:
+        rules.broken(path, "must name behind its summary all messages from the first that stays on, in their order")
