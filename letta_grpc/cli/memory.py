@@ -54,13 +54,24 @@ async def set_value(
     as_json: Json = False,
 ) -> Exit:
     """Give a block another value."""
-    # What `get` prints comes back as it was: the line's end is not the value's.
-    text = sys.stdin.read().removesuffix("\n") if value == _PIPED else value
+    text = _piped() if value == _PIPED else value
     async with calling(server) as client:
         block = await client.agents.update_block(agent_id, label, value=text)
     if as_json:
         typer.echo(json_line(block))
     return Exit.OK
+
+
+def _piped() -> str:
+    """Return what is piped in, without the end of its last line, which `get` adds."""
+    given = sys.stdin.buffer.read()
+    # A command that failed pipes nothing, and its failure is no reason to forget.
+    if not given:
+        raise typer.BadParameter("nothing was piped in: to empty a block say ''")
+    try:
+        return given.decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter("what is piped in is not UTF-8") from error
 
 
 def _row(block: ProtoJson) -> tuple[str, str, str, str, str]:

@@ -94,6 +94,14 @@ def test_what_is_piped_in_is_a_value_and_comes_back_as_it_was(address: str, agen
     assert json.loads(again.stdout)["value"] == text
 
 
+@pytest.mark.parametrize(("piped", "told"), [(b"", "nothing was piped in"), (b"caf\xe9\n", "not UTF-8")])
+def test_what_is_piped_in_by_mistake_is_not_remembered(invoke: Invoke, agent_id: str, piped: bytes, told: str) -> None:
+    refused = invoke("agents", "memory", "set", agent_id, "human", "-", stdin=piped)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert told in refused.stderr
+    assert invoke("agents", "memory", "get", agent_id, "human").stdout == "Likes tea.\n"
+
+
 def test_a_block_that_is_not_there_is_told(invoke: Invoke, agent_id: str) -> None:
     for command in (("get", agent_id, "humn"), ("set", agent_id, "humn", "x")):
         refused = invoke("agents", "memory", *command)

@@ -12,7 +12,7 @@ Invoke = Callable[..., Result]
 def commands_of(address: str) -> Invoke:
     """Return what calls a command against the server at this address."""
 
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(program, arguments, env={"LETTA_GRPC_TARGET": address}, prog_name="letta-grpc")
+    def run(*arguments: str, stdin: bytes | None = None) -> Result:
+        return CliRunner().invoke(program, arguments, stdin, env={"LETTA_GRPC_TARGET": address}, prog_name="letta-grpc")
 
     return run
