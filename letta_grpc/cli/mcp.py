@@ -57,6 +57,10 @@ async def add(
     """Register an MCP server: a command, or an address. It need not be up. Prints its id."""
     if bool(command_line) == bool(url):
         raise typer.BadParameter("give either --url, or a command behind --")
+    if command_line and header:
+        raise typer.BadParameter("--header is for an address: what is run gets --env")
+    if url and env:
+        raise typer.BadParameter("--env is for what is run: an address gets --header")
     environment, headers = named_values(env), named_values(header, variable_of_header)
     async with calling(server) as client:
         if command_line:

@@ -142,6 +142,8 @@ def test_mcp_servers_are_registered_listed_and_removed(invoke: Invoke) -> None:
     assert [json.loads(line)["name"] for line in invoke("mcp", "list", "--json").stdout.splitlines()] == ["files", "web"]
     assert invoke("mcp", "add", "neither").exit_code == 2
     assert invoke("mcp", "add", "bad", "--url", "http://127.0.0.1:1/", "--header", "no pair").exit_code == 2
+    assert "gets --header" in invoke("mcp", "add", "bad", "--url", "http://127.0.0.1:1/", "--env", "KEY=x").stderr
+    assert "gets --env" in invoke("mcp", "add", "bad", "--header", "KEY=x", "--", "no-such-command").stderr
     assert [invoke("mcp", "delete", name).exit_code for name in ("files", "web", "files")] == [0, 0, 4]
 
 
