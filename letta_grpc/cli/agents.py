@@ -10,9 +10,10 @@ import typer
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.memory import memory
 from letta_grpc.cli.named_values import FROM_VARIABLE, METAVAR, named_values
+from letta_grpc.cli.naming import id_of
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, plain, print_list, visible
-from letta_grpc.cli.server import AgentId, Json, Server, asynchronous, calling
+from letta_grpc.cli.server import Agent, Json, Server, asynchronous, calling
 
 _UPDATE_EPILOG = """
 \b
@@ -55,11 +56,11 @@ async def list_agents(
 
 @agents.command()
 @asynchronous
-async def get(agent_id: AgentId, *, server: Server, as_json: Json = False) -> Exit:
+async def get(agent: Agent, *, server: Server, as_json: Json = False) -> Exit:
     """Show an agent and what it remembers."""
     async with calling(server) as client:
-        agent = await client.agents.get(agent_id)
-    typer.echo(json_line(agent) if as_json else _description(plain(agent)))
+        found = await client.agents.get(await id_of(client, agent))
+    typer.echo(json_line(found) if as_json else _description(plain(found)))
     return Exit.OK
 
 
@@ -102,7 +103,7 @@ async def create(
 @agents.command(epilog=_UPDATE_EPILOG)
 @asynchronous
 async def update(
-    agent_id: AgentId,
+    agent: Agent,
     *,
     name: Annotated[str | None, typer.Option(help="Its name, for people.")] = None,
     description: Annotated[str | None, typer.Option(help="What it is for, for people.")] = None,
@@ -127,9 +128,9 @@ async def update(
     if both := set(ask or ()) & set(no_ask or ()):
         raise typer.BadParameter(f"--ask and --no-ask exclude each other: {', '.join(both)}")
     async with calling(server) as client:
-        stands = await client.agents.get(agent_id)
-        agent = await client.agents.update(
-            agent_id,
+        stands = await client.agents.get(await id_of(client, agent))
+        changed = await client.agents.update(
+            stands.id,
             name=name,
             description=description,
             model=model,
@@ -138,23 +139,23 @@ async def update(
             tools=_edited("--no-tool", stands.tools, tool, no_tool),
             tool_approvals={**stands.tool_approvals, **asked} if asked else None,
         )
-    typer.echo(json_line(agent) if as_json else _description(plain(agent)))
+    typer.echo(json_line(changed) if as_json else _description(plain(changed)))
     return Exit.OK
 
 
 @agents.command()
 @asynchronous
-async def delete(agent_id: AgentId, *, server: Server) -> Exit:
+async def delete(agent: Agent, *, server: Server) -> Exit:
     """Delete an agent with its conversations and runs."""
     async with calling(server) as client:
-        await client.agents.delete(agent_id)
+        await client.agents.delete(await id_of(client, agent))
     return Exit.OK
 
 
 @agents.command("export")
 @asynchronous
 async def export_agent(
-    agent_id: AgentId,
+    agent: Agent,
     *,
     without_messages: Annotated[bool, typer.Option("--without-messages", help="Leave out what was said.")] = False,
     without_notes: Annotated[bool, typer.Option("--without-notes", help="Leave out its archive.")] = False,
@@ -162,6 +163,7 @@ async def export_agent(
 ) -> Exit:
     """Print an agent as JSON, with its memory, conversations and notes: for `agents import`, here or elsewhere."""
     async with calling(server) as client:
+        agent_id = await id_of(client, agent)
         file = await client.agents.export(agent_id, omit_messages=without_messages, omit_passages=without_notes)
     typer.echo(json_line(file))
     return Exit.OK

@@ -17,6 +17,7 @@ from letta_grpc.cli.deciding import Decide, always, asking, nobody
 from letta_grpc.cli.demo import DEFAULT_MODEL, default_model
 from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
+from letta_grpc.cli.naming import id_of_sync
 from letta_grpc.cli.rendering import Json, plain, to_the_minute, visible
 from letta_grpc.cli.server import PATIENCE, Server, failures_told, with_server
 from letta_grpc.cli.transcript import Transcript, waiting_line
@@ -56,7 +57,9 @@ Examples:
 @with_server
 def chat(
     *,
-    agent: Annotated[str, typer.Option(help=f"The agent's id; else the newest named {AGENT_NAME}, made if none.")] = "",
+    agent: Annotated[
+        str, typer.Option(help=f"The agent's id or name; else the newest named {AGENT_NAME}, made if none.")
+    ] = "",
     model: Annotated[
         str, typer.Option(help=f"The model of the agent that is found or made. Default of a new one: {DEFAULT_MODEL}.")
     ] = "",
@@ -85,13 +88,15 @@ def chat(
         failures_told(address),
         Client(address, api_key=server.api_key or None, tls=server.security, retry=PATIENCE) as client,
     ):
-        chosen = conversation or _conversation_of(client, agent or _find_or_create(client, model), new=new)
+        chosen = conversation or _conversation_of(client, _agent(client, agent, model), new=new)
         decide = _decider(console, approve_all=approve_all, deny_all=deny_all)
         code = Conversation(client, chosen, console, decide).hold()
     raise typer.Exit(code)
 
 
-def _find_or_create(client: Client, model: str) -> str:
+def _agent(client: Client, agent: str, model: str) -> str:
+    if agent:
+        return id_of_sync(client, agent)
     for found in client.agents.list(name=AGENT_NAME, descending=True):
         if model in {"", found.model}:
             return found.id

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.history import show_message, text_of
+from letta_grpc.cli.naming import id_of
 from letta_grpc.cli.pages import LARGEST_PAGE, first
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, to_the_minute
@@ -32,14 +33,15 @@ _SHOWN_CHARACTERS = 50
 @asynchronous
 async def list_conversations(
     *,
-    agent: Annotated[str, typer.Option(help="The id of the agent whose conversations they are.")],
+    agent: Annotated[str, typer.Option(help="The agent whose conversations they are, by id or name.")],
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     server: Server,
     as_json: Json = False,
 ) -> Exit:
     """List an agent's conversations, newest first; the last one is its default one."""
     async with calling(server) as client:
-        found = await first(limit, client.conversations.list(agent, page_size=min(limit, LARGEST_PAGE), descending=True))
+        agent_id = await id_of(client, agent)
+        found = await first(limit, client.conversations.list(agent_id, page_size=min(limit, LARGEST_PAGE), descending=True))
         if as_json:
             for conversation in found:
                 typer.echo(json_line(conversation))
@@ -54,14 +56,14 @@ async def list_conversations(
 async def messages(
     conversation_id: ConversationId = "",
     *,
-    agent: Annotated[str, typer.Option(help="In place of that: the agent's id, for its default conversation.")] = "",
+    agent: Annotated[str, typer.Option(help="In place of that: an agent, by id or name, for its default conversation.")] = "",
     last: Annotated[int | None, typer.Option(min=1, help="Only so many, the newest.")] = None,
     server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Print what was said in a conversation, calls and what they gave included, oldest first. The times are UTC."""
     if bool(conversation_id) == bool(agent):
-        raise typer.BadParameter("give a conversation's id, or an agent's with --agent")
+        raise typer.BadParameter("give a conversation's id, or an agent with --agent")
     console = PipedConsole(highlight=False)
 
     def show(message: Message) -> None:
@@ -71,7 +73,7 @@ async def messages(
             show_message(console, plain(message))
 
     async with calling(server) as client:
-        agent_id = agent or (await client.conversations.get(conversation_id)).agent_id
+        agent_id = await id_of(client, agent) if agent else (await client.conversations.get(conversation_id)).agent_id
         if last:
             for message in reversed(await _newest(last, client, agent_id, conversation_id)):
                 show(message)

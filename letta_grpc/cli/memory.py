@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.naming import id_of
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, print_list, visible
-from letta_grpc.cli.server import AgentId, Json, Server, asynchronous, calling
+from letta_grpc.cli.server import Agent, Json, Server, asynchronous, calling
 
 memory = typer.Typer(
     name="memory",
@@ -22,20 +23,20 @@ _PIPED = "-"
 
 @memory.command("list")
 @asynchronous
-async def list_blocks(agent_id: AgentId, *, server: Server, as_json: Json = False) -> Exit:
+async def list_blocks(agent: Agent, *, server: Server, as_json: Json = False) -> Exit:
     """List an agent's blocks in the order in which it sees them."""
     async with calling(server) as client:
-        agent = await client.agents.get(agent_id)
-    print_list(agent.memory_blocks, ("label", "characters", "of", "agents may", "what for"), _row, as_json=as_json)
+        blocks = (await client.agents.get(await id_of(client, agent))).memory_blocks
+    print_list(blocks, ("label", "characters", "of", "agents may", "what for"), _row, as_json=as_json)
     return Exit.OK
 
 
 @memory.command()
 @asynchronous
-async def get(agent_id: AgentId, label: Label, *, server: Server, as_json: Json = False) -> Exit:
+async def get(agent: Agent, label: Label, *, server: Server, as_json: Json = False) -> Exit:
     """Print a block's value."""
     async with calling(server) as client:
-        block = await client.agents.block(agent_id, label)
+        block = await client.agents.block(await id_of(client, agent), label)
     typer.echo(json_line(block) if as_json else visible(block.value))
     return Exit.OK
 
@@ -44,7 +45,7 @@ async def get(agent_id: AgentId, label: Label, *, server: Server, as_json: Json 
 @memory.command("set", context_settings={"ignore_unknown_options": True})
 @asynchronous
 async def set_value(
-    agent_id: AgentId,
+    agent: Agent,
     label: Label,
     value: Annotated[
         str, typer.Argument(help=f"Its value from now on, for every agent that shares it; `{_PIPED}`: what is piped in.")
@@ -56,7 +57,7 @@ async def set_value(
     """Give a block another value."""
     text = _piped() if value == _PIPED else value
     async with calling(server) as client:
-        block = await client.agents.update_block(agent_id, label, value=text)
+        block = await client.agents.update_block(await id_of(client, agent), label, value=text)
     if as_json:
         typer.echo(json_line(block))
     return Exit.OK

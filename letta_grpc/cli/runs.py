@@ -7,6 +7,7 @@ import typer
 
 from letta_grpc.cli.console import PipedConsole, event_line, json_page
 from letta_grpc.cli.exits import Exit, exit_of_run
+from letta_grpc.cli.naming import id_of
 from letta_grpc.cli.pages import LARGEST_PAGE, first
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, plain, print_list, word
@@ -38,7 +39,7 @@ class State(StrEnum):
 @asynchronous
 async def list_runs(
     *,
-    agent: Annotated[str, typer.Option(help="Only runs of this agent.")] = "",
+    agent: Annotated[str, typer.Option(help="Only runs of this agent, by id or name.")] = "",
     state: Annotated[list[State] | None, typer.Option(help="Only runs in this state; repeat it for several.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     server: Server,
@@ -49,7 +50,8 @@ async def list_runs(
     states = cast("Any", [f"RUN_STATE_{chosen.name}" for chosen in state or ()])
     async with calling(server) as client:
         size = min(limit, LARGEST_PAGE)
-        found = await first(limit, client.runs.list(agent_id=agent or None, states=states, page_size=size, descending=True))
+        agent_id = await id_of(client, agent) if agent else None
+        found = await first(limit, client.runs.list(agent_id=agent_id, states=states, page_size=size, descending=True))
     print_list(found, ("id", "state", "stop reason", "created", "agent"), _row, as_json=as_json)
     return Exit.OK
 

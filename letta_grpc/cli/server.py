@@ -80,7 +80,7 @@ TlsCa = Annotated[
         callback=_check_authority,
     ),
 ]
-AgentId = Annotated[str, typer.Argument(help="The agent's id, agent-….")]
+Agent = Annotated[str, typer.Argument(help="The agent's id, agent-…, or its name.")]
 RunId = Annotated[str, typer.Argument(help="The run's id, run-….")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, for scripts.")]
 

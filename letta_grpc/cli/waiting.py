@@ -7,6 +7,7 @@ import typer
 
 from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.exits import Exit, exit_of_run
+from letta_grpc.cli.naming import id_of
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, json_text, plain, to_the_minute, word
 from letta_grpc.cli.server import Json, RunId, Server, asynchronous, calling
@@ -37,13 +38,14 @@ Return = Annotated[
 @asynchronous
 async def waiting(
     *,
-    agent: Annotated[str, typer.Option(help="Only calls of this agent.")] = "",
+    agent: Annotated[str, typer.Option(help="Only calls of this agent, by id or name.")] = "",
     server: Server,
     as_json: Json = False,
 ) -> Exit:
     """List the calls that wait for answers, those of the oldest run first."""
     async with calling(server) as client:
-        found = [run async for run in client.runs.list(agent_id=agent or None, has_pending_actions=True)]
+        agent_id = await id_of(client, agent) if agent else None
+        found = [run async for run in client.runs.list(agent_id=agent_id, has_pending_actions=True)]
     rows = [row for run in found for row in _rows(plain(run))]
     if as_json:
         for row in rows:

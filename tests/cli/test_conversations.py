@@ -144,8 +144,8 @@ def test_a_conversation_is_deleted_unless_it_is_the_default_one(invoke: Invoke, 
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("conversations", "messages"), 2, "give a conversation's id, or an agent's with --agent"),
-        (("conversations", "messages", NOBODY, "--agent", "agent-1"), 2, "give a conversation's id, or an agent's"),
+        (("conversations", "messages"), 2, "give a conversation's id, or an agent with --agent"),
+        (("conversations", "messages", NOBODY, "--agent", "agent-1"), 2, "give a conversation's id, or an agent"),
         (("conversations", "messages", NOBODY), 4, "CONVERSATION_NOT_FOUND"),
         (("conversations", "list"), 2, "--agent"),
         (("conversations", "list", "--agent", NOBODY.replace("conv", "agent")), 4, "AGENT_NOT_FOUND"),
