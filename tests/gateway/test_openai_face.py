@@ -203,7 +203,7 @@ async def test_what_nobody_can_read_of_reasoning_is_not_told() -> None:
     hidden = events_pb2.RunEvent(reasoning_delta=events_pb2.ReasoningDelta(message_id="message-1", redacted_reasoning="xyz"))
     chunks = ChatChunks(ChatRequest(start=run_service_pb2.StreamRunRequest(), is_stream=True, with_usage=True))
     assert list(chunks.of([signed, hidden])) == []
-    answer = ChatAnswer()
+    answer = ChatAnswer(ChatRequest(start=run_service_pb2.StreamRunRequest(), is_stream=False, with_usage=False))
     answer.take([signed, hidden])
     assert "reasoning_content" not in answer.completion(runs_pb2.Run())["choices"][0]["message"]
 

@@ -61,6 +61,15 @@ async def test_tokens_are_counted_on_the_way_and_the_end_says_how_many_and_how_f
     assert complete["tokens_per_second"] > 0
 
 
+@requirement("tutorial_stream")
+@pytest.mark.parametrize("options", [{}, {"chunk_size": 100}])
+async def test_texts_before_and_behind_a_tool_are_paragraphs(server: Faced, options: dict[str, int]) -> None:
+    call = {"tool_call": {"name": "archival_memory_search", "arguments": {"query": "x"}}}
+    words = script([{"text": "Let me "}, {"text": "look."}, call], [call], [{"text": ""}, {"text": "It is 5."}])
+    agent_id = await server.agent("scripted/script", tools=["archival_memory_search"])
+    assert text_in(await server.frames(agent_id=agent_id, message=words, **options)) == "Let me look.\n\nIt is 5."
+
+
 @requirement("tutorial_tools")
 async def test_a_tool_is_told_when_it_starts_and_when_it_returns(server: Faced) -> None:
     agent_id = await server.agent(

@@ -2,6 +2,8 @@
 
 REQUIREMENTS = {
     "openai_stream": "Chunks come in order under one id, the first with the role; `[DONE]` is last.",
+    "openai_words": "Texts of several messages are paragraphs of one answer.",
+    "openai_shape": "An answer that is to have a shape is JSON, whatever the model said before it.",
     "openai_usage": "Usage comes when it is asked for, behind the chunks and before `[DONE]`.",
     "openai_checks": "What is wrong with a request is told in OpenAI's form, field by field.",
     "openai_errors": "What goes wrong on the way is OpenAI's error object in place of the rest; `[DONE]` is last still.",

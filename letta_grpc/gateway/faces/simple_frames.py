@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from letta_grpc.gateway.failures import Failure
+from letta_grpc.gateway.paragraphs import Paragraphs
 from letta_grpc.gateway.printing import dict_of
 from letta_grpc.gateway.turns import BEGUN_AGAIN, STEP_RESTARTED
 from letta_grpc.v1 import events_pb2, messages_pb2, runs_pb2
@@ -21,6 +22,7 @@ class SimpleFrames:
         self._is_joined = is_joined
         self._tools: dict[str, str] = {}
         self._told: set[str] = set()
+        self._paragraphs = Paragraphs()
         self._tokens = 0
         self.is_over = False
 
@@ -31,8 +33,9 @@ class SimpleFrames:
             if self.is_over:
                 return
             if event.HasField("text_delta"):
-                self._told.add(event.text_delta.message_id)
-                text, waiting = text + event.text_delta.text, waiting + 1
+                delta = event.text_delta
+                self._told.add(delta.message_id)
+                text, waiting = text + self._paragraphs.next(delta.message_id, delta.text), waiting + 1
                 if self._is_joined:
                     continue
             if waiting:

@@ -6,9 +6,10 @@
 The last message is what is said to the agent. Of earlier ones only those of role `tool` right before it are looked at, for the
 agent remembers the conversation itself; the system prompt and sampling parameters are the agent's own. `tools` are offered
 besides the agent's own, for this answer; it calls them where it chooses, and first what `tool_choice` names. `response_format`
-is the shape of this answer, `user` and `metadata` are kept with the run, `Idempotency-Key` makes the start safe to repeat. A
-request whose agent is at work waits its turn, unless calls come to wait that need answers before that. Who leaves cancels the
-run, but for an SDK that has waited as long as it said: it asks again by itself, and goes on with that run (`repeats.py`).
+is the shape of this answer, which is then the last text alone (`words.py`), `user` and `metadata` are kept with the run,
+`Idempotency-Key` makes the start safe to repeat. A request whose agent is at work waits its turn, unless calls come to wait
+that need answers before that. Who leaves cancels the run, but for an SDK that has waited as long as it said: it asks again by
+itself, and goes on with that run (`repeats.py`).
 
 A stream: chunks in order, the first with the role, all with one id; the reason of the end; usage, if it is asked for; and
 always `[DONE]`. Reasoning comes as `reasoning_content`. A run that fails, and a stream that breaks off, are an `error` object
@@ -67,7 +68,7 @@ def openai(context: FaceContext) -> Sequence[BaseRoute]:
         responses = WaitingCalls(turns, context.channel, metadata).stream_past(wanted)
         if wanted.is_stream:
             return EventStream(_blocks(responses, wanted, attempt), refusal)
-        return JSONResponse(await unless_left(request.receive, _completion(responses)))
+        return JSONResponse(await unless_left(request.receive, _completion(responses, wanted)))
 
     return (
         Route("/v1/chat/completions", telling(complete, refusal), methods=["POST"]),
@@ -104,8 +105,8 @@ async def _blocks(responses: Responses, request: ChatRequest, attempt: Attempt) 
     yield DONE
 
 
-async def _completion(responses: Responses) -> dict[str, Any]:
-    answer = ChatAnswer()
+async def _completion(responses: Responses, request: ChatRequest) -> dict[str, Any]:
+    answer = ChatAnswer(request)
     async with aclosing(responses):
         async for response in responses:
             answer.take(response.events)

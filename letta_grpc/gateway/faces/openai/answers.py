@@ -7,7 +7,9 @@ import grpc
 from starlette.responses import JSONResponse, Response
 
 from letta_grpc.gateway.faces.openai.requests import ChatRequest
+from letta_grpc.gateway.faces.openai.words import Words, WrittenAgainError, content_of
 from letta_grpc.gateway.failures import HTTP_OF_CODE, Failure, refused
+from letta_grpc.gateway.paragraphs import Paragraphs, joined
 from letta_grpc.gateway.turns import BEGUN_AGAIN, STEP_RESTARTED
 from letta_grpc.v1 import events_pb2, runs_pb2
 
@@ -17,6 +19,10 @@ Json = dict[str, Any]
 _HTTP_OF_RUN = {"CONTEXT_WINDOW_EXCEEDED": 400, "MODEL_BAD_REQUEST": 400, "MODEL_RATE_LIMITED": 429, "RUN_TIMEOUT": 504}
 # OpenAI's own header, which its SDKs obey: the message is in the conversation already.
 NO_RETRY = {"x-should-retry": "false"}
+_WRITTEN_AGAIN = (
+    "What was said so far does not have the shape that was asked for, and the model writes it again. "
+    "Without streaming, the last it says is the answer."
+)
 _FINISH = {
     runs_pb2.STOP_REASON_MAX_STEPS: "length",
     runs_pb2.STOP_REASON_MAX_TOKENS: "length",
@@ -31,11 +37,18 @@ class ChatChunks:
     def __init__(self, request: ChatRequest) -> None:
         self._request = request
         self._head: Json = {}
-        self._told: set[str] = set()
+        self._words, self._reasoning = Words(has_shape=request.has_shape), Paragraphs()
         self.is_over = False
 
     def of(self, events: Iterable[events_pb2.RunEvent]) -> Iterator[Json]:
         """Yield the chunks of some events."""
+        try:
+            yield from self._chunks(events)
+        except WrittenAgainError:
+            self.is_over = True
+            yield told(refused(_WRITTEN_AGAIN, http=502, code=grpc.StatusCode.ABORTED, reason="INVALID_MODEL_OUTPUT"))
+
+    def _chunks(self, events: Iterable[events_pb2.RunEvent]) -> Iterator[Json]:
         for event in events:
             if self.is_over:
                 return
@@ -44,11 +57,12 @@ class ChatChunks:
                     self._head = head_of(event.run_started.run, "chat.completion.chunk")
                     yield self._chunk({"role": "assistant", "content": ""})
                 case "text_delta":
-                    self._told.add(event.text_delta.message_id)
-                    yield self._chunk({"content": event.text_delta.text})
+                    if text := self._words.next(event.text_delta.message_id, event.text_delta.text):
+                        yield self._chunk({"content": text})
                 case "reasoning_delta" if event.reasoning_delta.text:
-                    yield self._chunk({"reasoning_content": event.reasoning_delta.text})
-                case "step_restarted" if not self._told.isdisjoint(event.step_restarted.void_message_ids):
+                    reasoning = event.reasoning_delta
+                    yield self._chunk({"reasoning_content": self._reasoning.next(reasoning.message_id, reasoning.text)})
+                case "step_restarted" if self._words.void(event.step_restarted.void_message_ids):
                     self.is_over = True
                     code = grpc.StatusCode.UNAVAILABLE
                     yield told(refused(BEGUN_AGAIN, http=HTTP_OF_CODE[code], code=code, reason=STEP_RESTARTED))
@@ -62,6 +76,8 @@ class ChatChunks:
         if (failure := failure_of(run)) is not None:
             yield told(failure)
             return
+        if rest := self._words.rest():
+            yield self._chunk({"content": rest})
         if calls := tool_calls_of(run):
             yield self._chunk({"tool_calls": [{"index": index} | call for index, call in enumerate(calls)]})
         yield self._chunk({}, finish_of(run))
@@ -76,7 +92,8 @@ class ChatChunks:
 class ChatAnswer:
     """Gathers one run's events into a whole completion."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: ChatRequest) -> None:
+        self._request = request
         self._texts: dict[str, str] = {}
         self._reasoning: dict[str, str] = {}
         self.run: runs_pb2.Run | None = None
@@ -102,9 +119,10 @@ class ChatAnswer:
 
     def completion(self, run: runs_pb2.Run) -> Json:
         """Return the whole of it."""
-        message: Json = {"role": "assistant", "content": "".join(self._texts.values()), "refusal": None}
+        content = content_of(self._texts.values(), has_shape=self._request.has_shape)
+        message: Json = {"role": "assistant", "content": content, "refusal": None}
         if self._reasoning:
-            message["reasoning_content"] = "".join(self._reasoning.values())
+            message["reasoning_content"] = joined(self._reasoning.values())
         if calls := tool_calls_of(run):
             message["tool_calls"] = calls
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(run)}

@@ -42,6 +42,11 @@ class ChatRequest:
         """The agent, as the caller names it."""
         return self.start.agent_id
 
+    @property
+    def has_shape(self) -> bool:
+        """Whether the answer is to be JSON of a shape."""
+        return self.start.run.HasField("response_format")
+
 
 def chat_request_of(body: Mapping[str, Any], idempotency_key: str = "") -> ChatRequest:
     """Return what a body asks for. What agents own themselves is not looked at. Raises Failure."""
