@@ -123,6 +123,14 @@ async def test_a_tool_without_parameters_is_one(server: Faced, parameters: dict[
 
 
 @requirement("openai_tools")
+async def test_arguments_of_which_a_model_wrote_nothing_are_an_object(server: Faced) -> None:
+    agent_id = await server.agent("scripted/script")
+    call = {"tool_call": {"name": "now", "arguments": "", "id": "call_1"}}
+    choice = await asked(server, agent_id, user(script(call)), tools=[function("now")])
+    assert choice["message"]["tool_calls"][0]["function"] == {"name": "now", "arguments": "{}"}
+
+
+@requirement("openai_tools")
 async def test_an_agent_is_offered_no_tools_where_it_is_to_choose_none(server: Faced) -> None:
     agent_id = await server.agent("scripted/script")
     choice = await asked(server, agent_id, user(script([ROME], [{"text": "Never mind."}])), tool_choice="none")

@@ -142,9 +142,13 @@ def finish_of(run: runs_pb2.Run) -> str:
 def tool_calls_of(run: runs_pb2.Run) -> list[Json]:
     """Return the calls that wait for an answer: of the client's tools, and of the agent's own that want an approval."""
     return [
-        {"id": action.tool_call_id, "type": "function", "function": {"name": action.name, "arguments": action.arguments}}
-        for action in run.pending_actions
+        {"id": action.tool_call_id, "type": "function", "function": _function_of(action)} for action in run.pending_actions
     ]
+
+
+def _function_of(action: runs_pb2.PendingAction) -> Json:
+    # Clients parse them whatever they are; some models write nothing for a tool that takes nothing.
+    return {"name": action.name, "arguments": action.arguments or "{}"}
 
 
 def usage_of(run: runs_pb2.Run) -> Json | None:
