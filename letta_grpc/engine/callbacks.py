@@ -10,10 +10,9 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.errors import LettaError
 from letta_grpc.domain.runs import Run, RunState
-from letta_grpc.ports.callbacks import CallbackSender, CallbackStore
+from letta_grpc.ports.callbacks import CallbackSender, CallbackStore, DueCallback
 from letta_grpc.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class Callbacks:
             return
         for each in due:
             self._busy += 1
-            group.create_task(self._tell(each.run, each.callback), name=f"callback of {each.run.id}")
+            group.create_task(self._tell(each), name=f"callback of {each.run.id}")
         if self._alarm:
             self._alarm.cancel()
         self._alarm = group.create_task(self._wake_at(next_time), name="next callback") if next_time else None
@@ -70,9 +69,11 @@ class Callbacks:
         await self._clock.sleep((time - self._clock.now()).total_seconds())
         self.wake()
 
-    async def _tell(self, run: Run, callback: Callback) -> None:
+    async def _tell(self, due: DueCallback) -> None:
+        run, callback = due.run, due.callback
         try:
-            outcome = await self._sender.post(callback.url, body_of(run))
+            # The run's own span may be long over, and of another server: its trace is not.
+            outcome = await self._sender.post(callback.url, body_of(run), due.traceparent)
             now = self._clock.now()
             told = replace(
                 callback,

@@ -19,17 +19,21 @@ class CallbackSender(Protocol):
         """Raise InvalidRequest, naming field and setting, for an address that is not allowed here. Asks nobody."""
         ...
 
-    async def post(self, url: str, body: str) -> CallbackOutcome:
-        """Post JSON text to a receiver, within a bounded time. The outcome tells what went wrong; nothing is raised."""
+    async def post(self, url: str, body: str, traceparent: str | None = None) -> CallbackOutcome:
+        """Post JSON text to a receiver, within a bounded time. The outcome tells what went wrong; nothing is raised.
+
+        `traceparent`: the W3C trace context that it belongs to.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DueCallback:
-    """A run that has ended, and who is due to be told of it."""
+    """A run that has ended, who is due to be told of it, and the trace context of its start."""
 
     run: Run
     callback: Callback
+    traceparent: str | None = None
 
 
 class CallbackStore(Protocol):

@@ -45,6 +45,14 @@ async def test_a_receiver_is_asked_as_a_web_server_is(receiver: WebReceiver) -> 
     head, _ = receiver.got.get_nowait()
     assert head.startswith("POST /told?key=a%20b HTTP/1.1\r\n")
     assert "content-type: application/json\r\n" in head.lower()
+    assert "traceparent" not in head.lower()
+
+
+async def test_a_receiver_is_told_to_which_trace_it_belongs(receiver: WebReceiver) -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    await WebCallbacks(allow_private_addresses=True).post(receiver.url, "{}", trace)
+    head, _ = receiver.got.get_nowait()
+    assert f"traceparent: {trace}\r\n" in head
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from letta_grpc.domain.messages import ApprovalInput, Approve, ToolCall
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunSpec, RunState
 from letta_grpc.engine.callbacks import AT_ONCE, Callbacks, body_of
+from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.callbacks import CallbackStore, DueCallback
 from letta_grpc.ports.stores import RunFilter
 from tests.support.callbacks import REFUSED, SECONDS, Receivers, statuses
@@ -64,6 +65,24 @@ async def test_a_caller_is_told_of_the_end_and_of_what_it_was() -> None:
         assert (callback.url, callback.attempts, callback.status_code, callback.error) == (URL, 1, 204, None)
         await house.play(say("Nobody is told."))
     assert len(receivers.told) == 1
+
+
+async def test_a_caller_is_told_within_the_trace_of_the_start() -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    receivers = Receivers()
+    async with engine(receivers=receivers) as house:
+        for traceparent in (trace, None):
+            house.model.turns.append(say("Hi."))
+            wish = StartRequest(
+                agent_id=house.agent.id,
+                conversation_id=None,
+                request_id=None,
+                spec=spec(callback_url=URL),
+                traceparent=traceparent,
+            )
+            await house.events((await house.runs.start(wish)).id)
+            await receivers.next()
+    assert receivers.traceparents == [trace, None]
 
 
 async def test_a_failed_run_is_told_with_its_reason() -> None:

@@ -21,6 +21,7 @@ class Receivers:
 
     outcomes: list[CallbackOutcome | Exception] = field(default_factory=list)
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    traceparents: list[str | None] = field(default_factory=list)
     came: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     answering: asyncio.Event | None = None
 
@@ -28,8 +29,9 @@ class Receivers:
         if url == REFUSED:
             raise InvalidRequest(fields={"run.callback_url": "is not allowed here"})
 
-    async def post(self, url: str, body: str) -> CallbackOutcome:
+    async def post(self, url: str, body: str, traceparent: str | None = None) -> CallbackOutcome:
         self.told.append((url, json.loads(body)))
+        self.traceparents.append(traceparent)
         self.came.release()
         if self.answering:
             await self.answering.wait()

@@ -37,6 +37,18 @@ async def test_a_receiver_is_told_and_what_it_answered_is_shown(wire: Wire) -> N
         assert not run.HasField("callback")
 
 
+@requirement("callback_traced")
+async def test_a_receiver_is_told_in_the_trace_of_whoever_started_the_run(wire: Wire) -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    async with receiving() as receiver:
+        one = await talk(wire, model="scripted/echo")
+        start = pb.CreateRunRequest(agent_id=one.agent_id, run=one.start("Hi.", callback_url=receiver.url).run)
+        await wire.runs.CreateRun(start, metadata=(("traceparent", trace),))
+        async with asyncio.timeout(SECONDS):
+            head, _ = await receiver.got.get()
+    assert f"traceparent: {trace}\r\n" in head
+
+
 @requirement("callback_addresses")
 async def test_a_private_receiver_is_refused_where_others_can_connect(connect: Connect) -> None:
     async with connect(callback_private_addresses=False) as wire:

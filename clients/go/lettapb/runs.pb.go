@@ -669,7 +669,8 @@ type RunSpec struct {
 	// Who is told when the run has ended, also if it ended to wait for answers: an http or https address of at most 2048
 	// characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
 	// interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
-	// that begin with `letta-grpc.`. A 2xx answer within 10 s counts as told.
+	// that begin with `letta-grpc.`; with a header `traceparent` of the trace of the start, if it had one. A 2xx answer within 10 s
+	// counts as told.
 	// No answer, 408, 425, 429 and 5xx are tried again, after 5 s, 30 s, 2 min, 10 min and 1 h, also after a restart; so it may
 	// come twice. Redirects are not followed. Addresses of private networks are refused unless the server's settings allow them.
 	// An answer to waiting calls takes none from the run that waits.

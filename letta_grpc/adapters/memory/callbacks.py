@@ -21,7 +21,7 @@ class MemoryCallbackStore:
         taken = [stored for _, stored in sorted(due, key=lambda pair: pair[0])][:limit]
         for stored in taken:
             stored.callback_time = until
-        return tuple(DueCallback(stored.as_read(), stored.callback) for stored in taken if stored.callback)
+        return tuple(DueCallback(stored.as_read(), stored.callback, stored.traceparent) for stored in taken if stored.callback)
 
     async def next_time(self) -> datetime | None:
         """Return when the next callback of a run that has ended is due."""

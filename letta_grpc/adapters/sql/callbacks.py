@@ -61,9 +61,14 @@ def _ended(query: Select[Any]) -> Select[Any]:
 
 
 def _due(connection: Connection, now: datetime, limit: int) -> tuple[DueCallback, ...]:
-    query = _ended(select(callbacks.c.callback, runs)).where(callbacks.c.next_time <= to_micros(now)).limit(limit)
-    found = [(CALLBACK.load(text), run_of(row)) for text, *row in connection.execute(query)]
-    return tuple(DueCallback(replace(run, callback=callback), callback) for callback, run in found)
+    wanted = select(callbacks.c.callback, runs.c.traceparent, runs)
+    query = _ended(wanted).where(callbacks.c.next_time <= to_micros(now)).limit(limit)
+    return tuple(_due_of(*row) for row in connection.execute(query))
+
+
+def _due_of(text: str, traceparent: str | None, *row: Any) -> DueCallback:  # noqa: ANN401 - a row of runs
+    callback = CALLBACK.load(text)
+    return DueCallback(replace(run_of(row), callback=callback), callback, traceparent)
 
 
 def with_callbacks(connection: Connection, found: Sequence[Run]) -> tuple[Run, ...]:

@@ -27,13 +27,14 @@ class WebCallbacks:
         if not self._allow_private_addresses and is_private_host(urlsplit(url).hostname or ""):
             raise InvalidRequest(fields={"run.callback_url": PRIVATE_REFUSED})
 
-    async def post(self, url: str, body: str) -> CallbackOutcome:
+    async def post(self, url: str, body: str, traceparent: str | None = None) -> CallbackOutcome:
         """Send JSON text."""
         from letta_grpc.adapters.web_callbacks.posting import post  # noqa: PLC0415 - see above
 
         return await post(
             url,
             body,
+            traceparent,
             allow_private_addresses=self._allow_private_addresses,
             timeout_seconds=self._timeout_seconds,
         )

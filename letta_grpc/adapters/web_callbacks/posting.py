@@ -12,9 +12,12 @@ from letta_grpc.domain.callbacks import CallbackOutcome
 _HEADERS = {"content-type": "application/json", "user-agent": "letta_grpc"}
 
 
-async def post(url: str, body: str, *, allow_private_addresses: bool, timeout_seconds: float) -> CallbackOutcome:
+async def post(
+    url: str, body: str, traceparent: str | None, *, allow_private_addresses: bool, timeout_seconds: float
+) -> CallbackOutcome:
     """Send a request; the body of its answer is not read."""
-    client = await web_client(_HEADERS, allow_private_addresses=allow_private_addresses, timeout_seconds=timeout_seconds)
+    headers = _HEADERS | ({"traceparent": traceparent} if traceparent else {})
+    client = await web_client(headers, allow_private_addresses=allow_private_addresses, timeout_seconds=timeout_seconds)
     try:
         async with asyncio.timeout(timeout_seconds), client:
             request = client.build_request("POST", url, content=body.encode())

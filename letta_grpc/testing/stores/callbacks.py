@@ -13,6 +13,7 @@ from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.stores.world import World
 
 URL = "https://example.com/told?key=\u00e9"
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 _MINUTE = timedelta(minutes=1)
 
 
@@ -28,6 +29,14 @@ class CallbackStoreContract:
         (due,) = await world.callbacks.take(world.time(), world.time(), 10)
         assert (due.run.id, due.run.state, due.run.end_time) == (ended.id, RunState.COMPLETED, ended.end_time)
         assert due.callback == due.run.callback == Callback(url=URL)
+
+    async def test_it_is_told_in_which_trace_the_run_was_started(self, world: World) -> None:
+        """Where there was one."""
+        conversation = await world.default(await world.agent())
+        traced = await world.start(conversation, "Hello.", callback_url=URL, traceparent=TRACE)
+        ended = [await world.finish(traced), await world.finish(await _started(world))]
+        due = await world.callbacks.take(world.time(), world.time(), 10)
+        assert [(each.run.id, each.traceparent) for each in due] == [(ended[0].id, TRACE), (ended[1].id, None)]
 
     async def test_what_was_taken_is_due_again_when_its_time_comes(self, world: World) -> None:
         """A server that took it may have died."""

@@ -129,6 +129,7 @@ class World:
         parents: Sequence[Run],
         conversation: Conversation,
         *texts: str,
+        traceparent: str | None = None,
         **fields: Any,  # noqa: ANN401 - any field of RunSpec
     ) -> Claim:
         """Start a run on behalf of others, the outermost first."""
@@ -141,6 +142,7 @@ class World:
             fingerprint="",
             spec=spec,
             parent_run_ids=tuple(parent.id for parent in parents),
+            traceparent=traceparent,
         )
         now = self.time()
         return await self.journal.claim(start, lambda agent, found, spec: admitted(start, agent, found, spec, now))
