@@ -48,6 +48,7 @@ FATAL: Mapping[str, Meaning] = {
     "APPROVAL_EXPIRED": Meaning(StatusCode.FAILED_PRECONDITION, _CALL),
     "APPROVAL_ALREADY_RESOLVED": Meaning(StatusCode.FAILED_PRECONDITION, _CALL),
     "TOOL_SANDBOX_UNAVAILABLE": Meaning(StatusCode.FAILED_PRECONDITION),
+    "MCP_SERVER_FAILED": Meaning(StatusCode.FAILED_PRECONDITION, {"mcp_server_id": "mcp-1"}),
     "EVENTS_EXPIRED": Meaning(StatusCode.OUT_OF_RANGE, {"run_id": "run-1", "oldest": "7", "last": "9"}),
     "CURSOR_AHEAD": Meaning(StatusCode.OUT_OF_RANGE, {"run_id": "run-1", "last": "9"}),
     "QUEUE_FULL": Meaning(StatusCode.RESOURCE_EXHAUSTED, {"limit": "100"}),
@@ -60,7 +61,6 @@ PASSING: Mapping[str, Meaning] = {
     "TOO_MANY_STREAMS": Meaning(StatusCode.RESOURCE_EXHAUSTED, {"limit": "64"}),
     "SERVER_DRAINING": Meaning(StatusCode.UNAVAILABLE),
     "STORE_UNAVAILABLE": Meaning(StatusCode.UNAVAILABLE),
-    "MCP_SERVER_FAILED": Meaning(StatusCode.UNAVAILABLE, {"mcp_server_id": "mcp-1"}),
     "EMBEDDINGS_FAILED": Meaning(StatusCode.UNAVAILABLE, {"model": "openai/text-embedding-3-small"}),
 }
 # Reasons of runs that failed; the call ends OK.

@@ -14,14 +14,15 @@
     ├── Conflict                    nobody's; yes, later
     │   ├── ConversationBusy · ConcurrentChange · StreamRecycled
     ├── FailedPrecondition          the caller's; after another call
-    │   └── ResourceInUse · ApprovalPending · ApprovalExpired · ApprovalAlreadyResolved · ToolSandboxUnavailable
+    │   └── ResourceInUse · ApprovalPending · ApprovalExpired · ApprovalAlreadyResolved · ToolSandboxUnavailable ·
+    │       McpServerFailed
     ├── OutOfRange                  the caller's; from another number
     │   ├── EventsExpired · CursorAhead
     ├── Exhausted                   nobody's; yes, later
     │   ├── QueueFull · TooManyStreams
     ├── MessageTooLarge             the caller's; no
     ├── Unavailable                 the server's; yes
-    │   └── ServerDraining · StoreUnavailable · McpServerFailed · EmbeddingsFailed
+    │   └── ServerDraining · StoreUnavailable · EmbeddingsFailed
     ├── Internal                    the server's; no
     └── RunFailure                  ends a run, never a call
         ├── ModelFailure            ModelRateLimited · ModelOverloaded · ModelTimeout · ModelAuthFailed ·
@@ -215,6 +216,14 @@ class ToolSandboxUnavailable(FailedPrecondition):
     reason = "TOOL_SANDBOX_UNAVAILABLE"
 
 
+class McpServerFailed(FailedPrecondition):
+    """The MCP server did not answer as it should."""
+
+    # Whatever repeats what is unavailable would start a command that is broken over and over, or wait as often for one that
+    # hangs: somebody has to look after it first.
+    reason = "MCP_SERVER_FAILED"
+
+
 class OutOfRange(LettaError):
     """The number is outside of what there is."""
 
@@ -272,12 +281,6 @@ class StoreUnavailable(Unavailable):
     """The database did not take or give the data."""
 
     reason = "STORE_UNAVAILABLE"
-
-
-class McpServerFailed(Unavailable):
-    """The MCP server did not answer as it should."""
-
-    reason = "MCP_SERVER_FAILED"
 
 
 class EmbeddingsFailed(Unavailable):

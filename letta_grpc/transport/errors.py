@@ -65,6 +65,7 @@ STATUSES: Mapping[type[errors.LettaError], Statuses] = {
     errors.ApprovalExpired: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
     errors.ApprovalAlreadyResolved: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
     errors.ToolSandboxUnavailable: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
+    errors.McpServerFailed: Statuses(StatusCode.FAILED_PRECONDITION, HTTPStatus.BAD_REQUEST),
     errors.OutOfRange: Statuses(StatusCode.OUT_OF_RANGE, HTTPStatus.BAD_REQUEST),
     errors.EventsExpired: Statuses(StatusCode.OUT_OF_RANGE, HTTPStatus.GONE),
     errors.CursorAhead: Statuses(StatusCode.OUT_OF_RANGE, HTTPStatus.BAD_REQUEST),
@@ -75,7 +76,6 @@ STATUSES: Mapping[type[errors.LettaError], Statuses] = {
     errors.Unavailable: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.ServerDraining: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.StoreUnavailable: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
-    errors.McpServerFailed: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.EmbeddingsFailed: Statuses(StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     errors.Internal: _INTERNAL,
     # These stand in `Run.error`; none of them ever ends a call.

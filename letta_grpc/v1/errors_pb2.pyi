@@ -93,7 +93,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 61
     """UNAVAILABLE, with RetryInfo: the database did not take or give the data."""
     ERROR_REASON_MCP_SERVER_FAILED: _ErrorReason.ValueType  # 62
-    """UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`."""
+    """FAILED_PRECONDITION: the MCP server did not answer as it should. Metadata: `mcp_server_id`."""
     ERROR_REASON_EMBEDDINGS_FAILED: _ErrorReason.ValueType  # 63
     """UNAVAILABLE, with RetryInfo: the embedding model did not answer as it should. Metadata: `model`."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 70
@@ -191,7 +191,7 @@ ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 60
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 61
 """UNAVAILABLE, with RetryInfo: the database did not take or give the data."""
 ERROR_REASON_MCP_SERVER_FAILED: ErrorReason.ValueType  # 62
-"""UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`."""
+"""FAILED_PRECONDITION: the MCP server did not answer as it should. Metadata: `mcp_server_id`."""
 ERROR_REASON_EMBEDDINGS_FAILED: ErrorReason.ValueType  # 63
 """UNAVAILABLE, with RetryInfo: the embedding model did not answer as it should. Metadata: `model`."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 70

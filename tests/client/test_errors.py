@@ -76,7 +76,7 @@ async def raised_for(refusal: Refusal) -> LettaError:
         (Code.INVALID_ARGUMENT, "TOOL_SOURCE_INVALID", ToolSourceInvalid),
         (Code.FAILED_PRECONDITION, "APPROVAL_PENDING", ApprovalPending),
         (Code.FAILED_PRECONDITION, "APPROVAL_EXPIRED", ApprovalExpired),
-        (Code.UNAVAILABLE, "MCP_SERVER_FAILED", McpServerFailed),
+        (Code.FAILED_PRECONDITION, "MCP_SERVER_FAILED", McpServerFailed),
         (Code.ABORTED, "NEWER_THAN_THIS_CLIENT", Conflict),
         (Code.RESOURCE_EXHAUSTED, "", Exhausted),
         (Code.UNAVAILABLE, "", ServerUnavailable),

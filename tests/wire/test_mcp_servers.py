@@ -204,7 +204,7 @@ async def test_nobody_without_a_key_has_a_command_started(connect: Connect, tmp_
 async def test_a_server_that_does_not_work_is_named_and_can_be_registered_all_the_same(wire: Wire) -> None:
     async with keeping(wire, mcp_pb2.McpServer(name="broken", stdio=mcp_pb2.StdioEndpoint(command="/no/such"))) as server:
         error = await failure_of(wire.mcp.ListMcpTools(pb.ListMcpToolsRequest(mcp_server_id=server.id)))
-        assert info_of(error) == (grpc.StatusCode.UNAVAILABLE, "MCP_SERVER_FAILED", {"mcp_server_id": server.id})
+        assert info_of(error) == (grpc.StatusCode.FAILED_PRECONDITION, "MCP_SERVER_FAILED", {"mcp_server_id": server.id})
         assert "'broken'" in (error.details() or "")
 
 

@@ -93,7 +93,7 @@ const (
 	ErrorReason_ERROR_REASON_SERVER_DRAINING ErrorReason = 60
 	// UNAVAILABLE, with RetryInfo: the database did not take or give the data.
 	ErrorReason_ERROR_REASON_STORE_UNAVAILABLE ErrorReason = 61
-	// UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`.
+	// FAILED_PRECONDITION: the MCP server did not answer as it should. Metadata: `mcp_server_id`.
 	ErrorReason_ERROR_REASON_MCP_SERVER_FAILED ErrorReason = 62
 	// UNAVAILABLE, with RetryInfo: the embedding model did not answer as it should. Metadata: `model`.
 	ErrorReason_ERROR_REASON_EMBEDDINGS_FAILED ErrorReason = 63

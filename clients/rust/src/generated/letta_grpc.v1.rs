@@ -936,7 +936,7 @@ pub enum ErrorReason {
     ServerDraining = 60,
     /// UNAVAILABLE, with RetryInfo: the database did not take or give the data.
     StoreUnavailable = 61,
-    /// UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`.
+    /// FAILED_PRECONDITION: the MCP server did not answer as it should. Metadata: `mcp_server_id`.
     McpServerFailed = 62,
     /// UNAVAILABLE, with RetryInfo: the embedding model did not answer as it should. Metadata: `model`.
     EmbeddingsFailed = 63,

@@ -328,7 +328,7 @@ export enum ErrorReason {
   STORE_UNAVAILABLE = 61,
 
   /**
-   * UNAVAILABLE, with RetryInfo: the MCP server did not answer as it should. Metadata: `mcp_server_id`.
+   * FAILED_PRECONDITION: the MCP server did not answer as it should. Metadata: `mcp_server_id`.
    *
    * @generated from enum value: ERROR_REASON_MCP_SERVER_FAILED = 62;
    */
