@@ -331,6 +331,16 @@ async def test_an_answer_that_breaks_off_breaks_off_and_is_not_captured(tmp_path
         assert await captured(server) == [("USER", "hello"), ("ASSISTANT", "whole")]
 
 
+@requirement("anthropic_strangers")
+async def test_the_cookies_of_one_caller_are_not_anothers(tmp_path: Path) -> None:
+    async with proxied(tmp_path) as (server, fake):
+        body = fake.says("Good day.")
+        fake.answers(200, b"content-type: application/json\r\nset-cookie: session=one\r\n", body)
+        answers = [await server.http.post(MESSAGES, json={"messages": HELLO}) for _ in range(2)]
+        assert [answer.headers["set-cookie"] for answer in answers] == ["session=one"] * 2
+        assert not any("cookie" in asked.headers for asked in fake.asked)
+
+
 @requirement("anthropic_aside")
 async def test_who_leaves_ends_the_call_upstream(tmp_path: Path) -> None:
     async with proxied(tmp_path) as (server, fake):

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -181,7 +182,9 @@ class Upstream:
 
         timeout = httpx2.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
-        client = httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
+        # Cookies that upstream sets are the caller's, and would go with everybody's requests.
+        cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        client = httpx2.AsyncClient(timeout=timeout, limits=limits, cookies=cookies, trust_env=False)
         # Whatever is sent is the caller's.
         client.headers.clear()
         self._closing.push_async_callback(client.aclose)
