@@ -331,6 +331,19 @@ async def test_an_answer_that_breaks_off_breaks_off_and_is_not_captured(tmp_path
         assert await captured(server) == [("USER", "hello"), ("ASSISTANT", "whole")]
 
 
+@requirement("anthropic_capture")
+async def test_who_leaves_at_the_end_of_the_message_has_had_a_turn(tmp_path: Path) -> None:
+    """Many read no further than its last event, and the bytes behind it may take a while."""
+    async with proxied(tmp_path) as (server, fake):
+        fake.streams("one ", "two")
+        fake.pieces = [*fake.pieces[:-1], asyncio.Event()]
+        async with server.http.stream("POST", MESSAGES, json={"messages": HELLO}) as answer:
+            async for piece in answer.aiter_raw():
+                if b"message_stop" in piece:
+                    break
+        assert await captured(server) == [("USER", "hello"), ("ASSISTANT", "one two")]
+
+
 @requirement("anthropic_strangers")
 async def test_the_cookies_of_one_caller_are_not_anothers(tmp_path: Path) -> None:
     async with proxied(tmp_path) as (server, fake):

@@ -210,7 +210,7 @@ class Passage(Response):
         """Answer."""
         await while_connected(receive, self._pass(scope, receive, send))
         # Only now: to the client the answer is over.
-        if self._captures and self._gathered and self._gathered.is_whole:
+        if self._captures and self._gathered and self._gathered.may_be_whole:
             await self._captures.keep(self._gathered, self._metadata)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -229,7 +229,7 @@ class Passage(Response):
                     if self._gathered:
                         self._gathered.add(piece)
             if self._gathered:
-                self._gathered.is_whole = True
+                self._gathered.end()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except httpx2.HTTPError as error:
             # What cannot be sent is quoted in its error: that may be the key.

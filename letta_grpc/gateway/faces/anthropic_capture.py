@@ -38,14 +38,18 @@ class Turn:
 
 
 class Gathered:
-    """The bytes of one call. `is_whole` once its answer has come to its end."""
+    """The bytes of one call."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._pieces: list[bytes] | None = None
         self._size = 0
-        self._is_stream = False
-        self.is_whole = False
+        self._is_stream = self._is_over = False
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether its answer may be all there. A stream says where its message ends; clients may leave there."""
+        return self._is_over or self._is_stream
 
     def begin(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         """Take the answer's head; of a failed or compressed answer nothing is kept."""
@@ -63,6 +67,10 @@ class Gathered:
             self._pieces = None
         else:
             self._pieces.append(piece)
+
+    def end(self) -> None:
+        """Take note that the answer has come to its end."""
+        self._is_over = True
 
     def turn(self) -> Turn | None:
         """Return what was said; None if nothing was.
