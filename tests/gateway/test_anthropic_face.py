@@ -411,6 +411,17 @@ def test_the_users_words_are_those_behind_the_assistants_last(messages: list[Any
     assert (turn.message_id, turn.model, turn.user_texts, turn.assistant_text) == ("msg_7", "claude-test", texts, "Good day.")
 
 
+@requirement("anthropic_capture")
+def test_a_character_that_was_cut_in_two_is_whole_again() -> None:
+    """As JavaScript cuts texts, which counts halves of surrogate pairs; one without the other half is no character."""
+    gathered = Gathered(json.dumps({"messages": [{"role": "user", "content": "\ud83d\ude00 \ud83d"}]}).encode())
+    gathered.begin(200, {b"content-type": b"text/event-stream"})
+    gathered.add(FakeAnthropic().streams("Well \ud83d", "\ude00!"))
+    turn = gathered.turn()
+    assert turn
+    assert (turn.user_texts, turn.assistant_text) == (("😀 \ufffd",), "Well 😀!")
+
+
 @pytest.mark.parametrize("cut", ["start", "middle"])
 def test_a_stream_without_its_end_is_no_turn(cut: str) -> None:
     stream = FakeAnthropic().streams("one", "two")

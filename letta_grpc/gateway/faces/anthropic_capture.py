@@ -1,6 +1,7 @@
 """What was said in a call that passed through: read from its bytes when it is over, and kept by the caller's agent."""
 
 import asyncio
+import json
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
@@ -75,19 +76,19 @@ class Gathered:
     def turn(self) -> Turn | None:
         """Return what was said; None if nothing was.
 
-        Raises ValueError, LookupError, TypeError, AttributeError for JSON that is no message of Anthropic's.
+        Raises ValueError, LookupError, TypeError, AttributeError, RecursionError for JSON that is no message of Anthropic's.
         """
         if self._pieces is None:
             return None
         answer = b"".join(self._pieces)
-        message = _assembled(answer) if self._is_stream else orjson.loads(answer)
+        message = _assembled(answer) if self._is_stream else _loaded(answer)
         if message is None or message.get("type") != "message":
             return None
         turn = Turn(
             message_id=str(message.get("id", "")),
             model=str(message.get("model", "")),
-            user_texts=tuple(_last_user_texts(orjson.loads(self._request)["messages"])),
-            assistant_text="".join(_texts(message["content"])),
+            user_texts=tuple(map(_healed, _last_user_texts(_loaded(self._request)["messages"]))),
+            assistant_text=_healed("".join(_texts(message["content"]))),
         )
         return turn if turn.user_texts or turn.assistant_text else None
 
@@ -99,7 +100,7 @@ def _assembled(stream: bytes) -> dict[str, Any] | None:
     for line in stream.splitlines():
         if not line.startswith(b"data:"):
             continue
-        match orjson.loads(line.removeprefix(b"data:")):
+        match _loaded(line.removeprefix(b"data:")):
             case {"type": "message_start", "message": dict(started)}:
                 message = started
             case {"type": "content_block_start", "content_block": {"type": "text", "text": str(text)}}:
@@ -111,6 +112,19 @@ def _assembled(stream: bytes) -> dict[str, Any] | None:
             case _:
                 pass
     return None
+
+
+def _loaded(text: bytes) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # Programs that count UTF-16 may cut a character into two, half in this text and half in the next: orjson takes none.
+        return json.loads(text)
+
+
+def _healed(text: str) -> str:
+    """Return text with the characters that halves make; a half without the other is U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _last_user_texts(messages: list[Any]) -> Iterator[str]:
@@ -150,7 +164,7 @@ class Captures:
                 turn = await asyncio.to_thread(gathered.turn)
                 if turn:
                     await settled(self._stub.CaptureMessages(_request_of(turn), metadata=metadata))
-        except (Failure, TimeoutError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (Failure, TimeoutError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             logger.warning("a turn is not captured", extra={"error": repr(error)})
         finally:
             self._under_way -= 1
