@@ -354,6 +354,17 @@ async def test_the_cookies_of_one_caller_are_not_anothers(tmp_path: Path) -> Non
         assert not any("cookie" in asked.headers for asked in fake.asked)
 
 
+async def test_a_request_that_anthropic_takes_goes_through(tmp_path: Path) -> None:
+    """Pictures of a conversation are sent again with each turn."""
+    picture = "x" * 20 * 1024 * 1024
+    async with proxied(tmp_path) as (server, fake):
+        expected = fake.says("Good day.")
+        answer = await server.http.post(MESSAGES, json={"messages": [{"role": "user", "content": picture}]})
+        assert answer.content == expected
+        refused = await server.http.post(MESSAGES, json={"messages": [{"role": "user", "content": picture * 2}]})
+    assert (refused.status_code, refused.json()["error"]["type"]) == (413, "request_too_large")
+
+
 @requirement("anthropic_aside")
 async def test_who_leaves_ends_the_call_upstream(tmp_path: Path) -> None:
     async with proxied(tmp_path) as (server, fake):

@@ -17,7 +17,7 @@ to api.anthropic.com. Where upstream is another, they show the server's key as `
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 RawHeaders = list[tuple[bytes, bytes]]
 
 _CONNECT_SECONDS, _SILENCE_SECONDS = 10, 600
+# What Anthropic takes: pictures and documents of a conversation come again with each of its turns.
+_MAX_BYTES = 32 * 1024 * 1024
 # Of one connection, not of the message: RFC 9110, 7.6.1.
 _HOP_BY_HOP = frozenset(
     {
@@ -75,6 +77,7 @@ def anthropic(context: FaceContext) -> Sequence[BaseRoute]:
     """Return the face's routes."""
     upstream = Upstream(context)
     captures = Captures(context.channel)
+    options = replace(context.options, max_body_bytes=max(context.options.max_body_bytes, _MAX_BYTES))
 
     async def messages(request: Request) -> Response:
         return await passed(request, captures)
@@ -86,7 +89,7 @@ def anthropic(context: FaceContext) -> Sequence[BaseRoute]:
         metadata = metadata_of(request.scope)
         credentials = await _credentials(request, context, metadata)
         # Whoever is not let in is refused by now; and nothing is made of the body but bytes.
-        body = await read_body(request.scope, request.receive, context.options, is_admitted=True)
+        body = await read_body(request.scope, request.receive, options, is_admitted=True)
         if b"authorization" in dict(credentials):
             metadata = _without_authorization(metadata)
         return Passage(upstream, _asked(request, credentials, body), into, metadata)
