@@ -39,7 +39,7 @@ async def test_an_answer_is_the_same_wherever_it_is_cut_into_reads(data: bytes) 
         exchange = Exchange()
         exchange.receive(*pieces)
         assert await exchange.answer() == (200, b"abcde")
-        assert exchange.home.idle == [exchange.connection]
+        assert exchange.owner.idle == [exchange.connection]
 
 
 async def test_a_body_without_a_length_ends_with_its_connection() -> None:
@@ -49,8 +49,8 @@ async def test_a_body_without_a_length_ends_with_its_connection() -> None:
         assert not exchange.response.is_complete
         exchange.end()
         assert await exchange.answer() == (200, b"abcde")
-        assert exchange.home.idle == []
-        assert exchange.home.gone == [exchange.connection]
+        assert exchange.owner.idle == []
+        assert exchange.owner.gone == [exchange.connection]
 
 
 async def test_an_answer_that_is_cut_anywhere_is_no_complete_one() -> None:
@@ -82,7 +82,7 @@ async def test_a_connection_serves_one_request_after_the_other(exchange: Exchang
 async def test_it_is_home_before_its_answer_has_been_read(exchange: Exchange) -> None:
     exchange.receive(ANSWERS["sized"])
     first = exchange.response
-    assert exchange.home.idle == [exchange.connection]
+    assert exchange.owner.idle == [exchange.connection]
     exchange.ask()
     exchange.receive(SIZED + b"12345")
     assert await first.read() == b"abcde"
@@ -101,7 +101,7 @@ async def test_it_is_home_before_its_answer_has_been_read(exchange: Exchange) ->
 async def test_a_server_that_closes_its_connection_is_believed(exchange: Exchange, data: bytes) -> None:
     exchange.receive(data)
     assert await exchange.answer() == (200, b"abcde")
-    assert exchange.home.idle == []
+    assert exchange.owner.idle == []
     assert exchange.line.is_closed
 
 
@@ -109,7 +109,7 @@ async def test_a_connection_whose_request_was_not_read_is_not_kept(exchange: Exc
     exchange.line.unsent = 1
     exchange.receive(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
     assert await exchange.answer() == (413, b"")
-    assert exchange.home.idle == []
+    assert exchange.owner.idle == []
     assert exchange.line.is_closed
 
 

@@ -73,7 +73,7 @@ async def test_a_connection_goes_home_reading(exchange: Exchange) -> None:
     exchange.receive(CHUNKED + b"80000\r\n" + b"x" * 0x80000)
     assert exchange.line.is_paused
     exchange.receive(b"\r\n0\r\n\r\n")
-    assert exchange.home.idle == [exchange.connection]
+    assert exchange.owner.idle == [exchange.connection]
     assert not exchange.line.is_paused
 
 

@@ -43,7 +43,7 @@ class _Line(asyncio.Transport):
         self.is_aborted = True
 
 
-class _Home:
+class _Owner:
     def __init__(self) -> None:
         self.idle: list[Connection] = []
         self.gone: list[Connection] = []
@@ -59,15 +59,15 @@ class Exchange:
     """A connection on which a request has been sent."""
 
     def __init__(self) -> None:
-        self.home = _Home()
+        self.owner = _Owner()
         self.line = _Line()
-        self.connection = Connection(self.home)
+        self.connection = Connection(self.owner)
         self.connection.connection_made(self.line)
         self.response: Response
         self.ask()
 
     def ask(self) -> None:
-        self.home.idle.clear()
+        self.owner.idle.clear()
         self.response = self.connection.send(b"head", b"body", PATIENCE)
 
     def receive(self, *pieces: bytes) -> None:

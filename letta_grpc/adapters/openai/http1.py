@@ -13,8 +13,8 @@ MAX_FRAMING_BYTES = 64 * 1024
 _FINAL, _REDIRECT = 200, 300
 
 
-class Home(Protocol):
-    """Where connections come from."""
+class Owner(Protocol):
+    """Whoever owns a connection, and is told when it is free or gone."""
 
     def take_back(self, connection: "Connection") -> None:
         """Keep a connection that may serve another request."""
@@ -28,7 +28,7 @@ class Home(Protocol):
 class Connection(asyncio.Protocol):
     """Sends requests and fills their responses.
 
-    Once a response has been received to its end the connection goes home, whether or not it has been read.
+    Once a response has been received to its end the connection goes back to its owner, whether or not it has been read.
     """
 
     __slots__ = (
@@ -36,17 +36,17 @@ class Connection(asyncio.Protocol):
         "_has_received",
         "_has_served",
         "_headers",
-        "_home",
         "_is_delimited",
+        "_owner",
         "_parser",
         "_response",
         "_transport",
         "idle_since",
     )
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, owner: Owner) -> None:
         self.idle_since = 0.0
-        self._home = home
+        self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None
         self._response: Response | None = None
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
             response.wake()
         # The parser holds this object's methods.
         self._transport = self._parser = None
-        self._home.forget(self)
+        self._owner.forget(self)
 
     def data_received(self, data: bytes) -> None:
         """Fill the response, and wake its reader once."""
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
         response.finish()
         # A server that answers before it has read the request leaves the rest of it on the line.
         if parser.should_keep_alive() and not transport.get_write_buffer_size():
-            self._home.take_back(self)
+            self._owner.take_back(self)
         else:
             transport.close()
 
