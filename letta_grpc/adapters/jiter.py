@@ -12,9 +12,9 @@ from jiter import from_json
 
 from letta_grpc.ports.partial_json import Addition
 
-# How much text is parsed again with a piece before the reader forgets.
+# How many characters are parsed again with each piece before the reader forgets what it has read.
 _BOUND = 1024
-# A long value that isn't a string cannot be forgotten: it is parsed again only when the text has grown by one part of so many.
+# A long value that isn't a string cannot be forgotten: it is parsed again once the text has grown by a 16th.
 _GROWTH = 16
 
 

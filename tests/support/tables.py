@@ -86,7 +86,7 @@ def routes_table() -> str:
         for operation in OPERATIONS
     ]
     gone = [f"| {', '.join(f'`{path}`' for path in each.paths)} | not here | {each.instead} |" for each in ELSEWHERE]
-    return "\n".join(("| route | | |", "|---|---|---|", *here, *gone))
+    return "\n".join(("| route | here | remarks |", "|---|---|---|", *here, *gone))
 
 
 def files_table() -> str:

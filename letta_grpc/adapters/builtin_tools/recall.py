@@ -20,7 +20,7 @@ from letta_grpc.ports.journal import AddPassage
 from letta_grpc.ports.search import MessageQuery
 from letta_grpc.ports.tools import ToolResult
 
-# Of a long text so much is shown: fifty results must still fit into a context.
+# How much of a long text is shown: fifty results must still fit into a context.
 EXCERPT_CHARACTERS = 2_000
 
 Limit = Annotated[int, Field(ge=1, le=MAX_RESULTS, description=f"How many results at most, 1 to {MAX_RESULTS}.")]

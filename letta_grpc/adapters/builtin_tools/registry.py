@@ -39,7 +39,7 @@ FUNCTIONS: tuple[ToolFunction, ...] = (
 
 
 class BuiltinTools:
-    """Runs them over the stores. They only read: what they change is in their results."""
+    """The built-in tools over the stores. They only read: what they change is in their results."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class BuiltinTools:
         self._tools = {tool.definition.name: tool for tool in map(SignedTool.of, FUNCTIONS)}
 
     async def load(self, names: Sequence[str]) -> Mapping[str, ToolDefinition]:
-        """Return the definitions of those of these tools that there are."""
+        """Return the definitions of these tools; a name without a tool is left out."""
         return {name: tool.definition for name in names if (tool := self._tools.get(name))}
 
     def names(self) -> Sequence[str]:

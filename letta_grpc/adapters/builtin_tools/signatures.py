@@ -42,7 +42,7 @@ class SignedTool:
 
     @classmethod
     def of(cls, function: ToolFunction) -> Self:
-        """Read it from an annotated function. None of these tools does anything itself, so all are idempotent."""
+        """Make one of an annotated function. No such tool changes anything itself, so all are idempotent."""
         arguments = _arguments_of(function)
         definition = ToolDefinition(
             name=function.__name__,

@@ -1,4 +1,4 @@
-"""What a tool has at hand, and how it ends."""
+"""What a built-in tool is given to work with, and how it ends."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class ToolError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
-    """The stores, the time and whose call it is."""
+    """What a built-in tool is given: the stores, the clock, and on whose behalf it runs."""
 
     memory: MemoryStore
     runs: RunStore

@@ -14,9 +14,10 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-# About two seconds of a thread's time. A whole answer has less than half as many characters.
+# The price that a check may cost, in looks at keywords: about two seconds of a thread. Whole answers have less than half as
+# many characters.
 _BUDGET = 200_000
-# What a schema may consist of: an empty sub-schema takes half a millisecond to check, and 64 KiB hold 21,000 of them.
+# How many values a schema may consist of: an empty sub-schema takes half a millisecond to check, and 64 KiB hold 21,000.
 _MAX_VALUES = 2_000
 _MAX_WORDS = 500
 # Sub-schemas with an address or a dialect of their own, and keywords that need regular expressions to know what is left.
@@ -108,7 +109,7 @@ _CHECKER = validators.extend(  # type: ignore[no-untyped-call]  # its stub says 
 
 
 def _faults(schema: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
-    """Yield what can be said before the package looks at a schema."""
+    """Yield the faults that can be told before the package looks at a schema."""
     if not isinstance(schema, dict):
         yield "is not an object"
     if (values := _count(schema)) > _MAX_VALUES:
@@ -117,7 +118,7 @@ def _faults(schema: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 
 
 def _unusable(schema: Any, *, at_root: bool = False) -> Iterator[str]:  # noqa: ANN401 - any JSON
-    """Yield what a schema says that is not done here."""
+    """Yield what a schema uses that is not supported here."""
     if isinstance(schema, list):
         for item in schema:
             yield from _unusable(item)

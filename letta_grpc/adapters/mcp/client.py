@@ -1,4 +1,4 @@
-"""The door to MCP servers: what is checked before, and loaded with, the first use."""
+"""`McpConnections`: checks endpoints, and loads the mcp package with the first use."""
 
 import asyncio
 import json

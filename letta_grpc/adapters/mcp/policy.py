@@ -1,4 +1,4 @@
-"""Which endpoints this server may have."""
+"""Which endpoints callers may register."""
 
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit

@@ -8,20 +8,20 @@ from letta_grpc.adapters.mcp.lines import MAX_LINE_BYTES
 
 logger = logging.getLogger(__name__)
 
-# In a row: what a tool's own child process prints in the meantime is still bearable.
+# How many lines in a row may be no message: what a tool's own child process prints is tolerated.
 _MAX_LINES = 10_000
 _MAX_CHARACTERS = MAX_LINE_BYTES
 _MAX_SHOWN = 8192
 
 
 class NotJsonRpcError(Exception):
-    """There is no bearing any more what a server writes."""
+    """A server writes too much that is no message."""
 
     message = "what it writes to stdout is not JSON-RPC"
 
 
 class StrayLines:
-    """Bears what is no message, up to a bound: 10,000 lines or 16 Mi characters without a message between them.
+    """Tolerates lines that are no message, up to 10,000 lines or 16 Mi characters without a message between them.
 
     The first line of a session is a warning; what the lines are is logged at level debug, as stderr is.
     """
@@ -32,11 +32,11 @@ class StrayLines:
         self._lines = self._characters = 0
 
     def message(self) -> None:
-        """Take note of a message."""
+        """Begin to count anew: a message came."""
         self._lines = self._characters = 0
 
     def stray(self, error: Exception) -> None:
-        """Take a line by what the mcp package says of it. Raises NotJsonRpcError when it is one too many."""
+        """Count a line, given by what the mcp package says of it. Raises NotJsonRpcError when it is one too many."""
         text = _line_of(error)
         self._tell(text)
         self._lines += 1

@@ -1,4 +1,4 @@
-"""What a transport of the mcp package gives, and what is noticed on its way to a session."""
+"""The streams of a transport of the mcp package, with what we watch for and sift out on their way to a session."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -64,7 +64,7 @@ class WatchedStream(_PassingStream):
 
 
 class SiftedStream(_PassingStream):
-    """Keeps back what is no message. Raises NotJsonRpcError when there is too much of it."""
+    """Keeps back what is no message; raises NotJsonRpcError when there is too much of it."""
 
     def __init__(self, inner: ReadStream[Received], stray_lines: StrayLines) -> None:
         super().__init__(inner)

@@ -17,7 +17,7 @@ _HOSTS_THAT_WANT_A_KEY = frozenset(
     }
 )
 
-# What is shorter, as "k" or "-", stands for a key where there is none, and in many a word.
+# Shorter keys, as "k" or "-", are placeholders, and stand in many a word: they are not masked.
 _SHORTEST_SECRET = 4
 
 

@@ -1,4 +1,4 @@
-"""Chunks that differ in their text alone, as nearly all neighbours in a stream do: only the text of such a one is decoded."""
+"""A shortcut for chunks that differ from the one before in their text alone, as most do: only their text is decoded."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ _PROBE = "probe"
 def texts_like(model: bytes, events: Sequence[bytes]) -> Iterator[str]:
     """Yield the texts of the first events, up to one that is not the model with another text.
 
-    The model is an event that has been taken in: to take in its like changes nothing but the text.
+    The model is an event that has been taken in: taking in another like it changes nothing but the text.
     """
     frame = _frame_of(model)
     if frame is None:

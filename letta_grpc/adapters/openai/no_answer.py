@@ -1,4 +1,4 @@
-"""What a vendor complains of in the place of an answer, under a status that says that all is well."""
+"""Errors that vendors send in place of an answer, under a status that says that all is well."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ from letta_grpc.domain.messages import ContentPart, Message, Role, TextPart, Too
 _SENDABLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _UNSENDABLE = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_NAME_CHARACTERS = 64
-# Of the largest tools that callers can offer, with each run others, what is kept would be half a gigabyte.
+# Up to this many characters the JSON of tools is kept: of the largest that callers can offer, it would be half a gigabyte.
 _KEPT_CHARACTERS = 64 * 1024
 
 

@@ -26,7 +26,7 @@ _FINISH_REASONS = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "sensitive": FinishReason.CONTENT_FILTER,
 }
-# So many events in one read are worth a look at what they have in common.
+# How many events in one read are worth a look at what they have in common.
 _BURST = 8
 # What vendors write there when it was not the model that stopped.
 _FAILED_REASONS = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})

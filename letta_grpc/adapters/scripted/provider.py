@@ -16,7 +16,7 @@ DEMO_PACE_SECONDS = 0.015
 
 
 class _RuleModel:
-    """Answers each request with what a rule says to do."""
+    """Answers each request by a rule."""
 
     def __init__(self, rule: Callable[[ModelRequest], Sequence[Action]], clock: Clock) -> None:
         self._rule = rule
