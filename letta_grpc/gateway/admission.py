@@ -1,4 +1,4 @@
-"""Who is let in before anything is read or done for them: the server behind is asked the cheapest question that wants a key.
+"""Finding out who is let in before much is read or done for them: by the cheapest call to the server that wants a key.
 
 What an RPC says of a key comes late: by then a body has been read and converted, or a socket is open.
 """
@@ -25,7 +25,7 @@ async def let_in(channel: grpc.aio.Channel, metadata: Metadata) -> None:
 
 
 async def let_in_anywhere(channel: grpc.aio.Channel, metadata: Metadata) -> None:
-    """Do the same in front of any contract: a server that has no such question asks for keys itself. Raises Failure."""
+    """Do the same in front of any contract: a server that has no such call asks for keys itself. Raises Failure."""
     try:
         await let_in(channel, metadata)
     except Failure as failure:

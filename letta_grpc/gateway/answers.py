@@ -28,7 +28,7 @@ async def send_failure(scope: Scope, send: Send, failure: Failure) -> None:
 
 
 async def send_nothing(send: Send, headers: Mapping[str, str]) -> None:
-    """Say that there is nothing, and for an EventSource that there never will be."""
+    """Send 204: there is nothing, and an EventSource takes it that there never will be."""
     await _send(send, b"", 204, headers)
 
 

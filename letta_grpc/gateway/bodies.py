@@ -17,9 +17,9 @@ from letta_grpc.gateway.reading import deeper_than, more_values_than
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Where a scope has what asks who sends a body: `Admission` puts it there. Raises Failure.
+# The key in a scope under which `Admission` puts the function that asks who sends a body. That raises Failure.
 ADMISSION = "letta_grpc.admission"
-# What anybody may send. A smaller body costs less to read and convert than what else a request costs.
+# How many bytes anybody may send: reading and converting them costs less than the rest of a request.
 _ANYBODYS_BYTES = 4 * 1024
 
 
@@ -67,7 +67,7 @@ def _declared_size(scope: Scope) -> int | None:
 
 
 async def aside_of(scope: Scope, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-    """Return what work on a request's body returns, which is as large as that has said: in chunks, of any size."""
+    """Do work on a request's body, in a thread if it is said to be large or comes in chunks; return what it returns."""
     size = _declared_size(scope)
     return await aside(sys.maxsize if size is None else size, work, *given, **named)
 
@@ -113,7 +113,7 @@ def parsed(text: bytes | str, options: GatewayOptions) -> Any:  # noqa: ANN401 -
 
 
 def within_values(text: bytes | str, options: GatewayOptions) -> bytes:
-    """Return the bytes of JSON, of which no value has been made yet. Raises Failure for more values than are allowed."""
+    """Return JSON as it came. Raises Failure if it has more values than are allowed, before any of them is made."""
     content = text.encode() if isinstance(text, str) else text
     if more_values_than(content, options.max_json_values):
         raise _too_many(options.max_json_values)

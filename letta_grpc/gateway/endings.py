@@ -39,7 +39,7 @@ class Ending:
         self._known.set()
 
     async def instead_of(self, failure: Failure) -> Failure | None:
-        """Return what a failed call truly says; None if it ended well."""
+        """Return the failure that the server itself has told, None if the call ended well."""
         if (failure.code, failure.message) != _MADE_UP:
             return failure
         try:

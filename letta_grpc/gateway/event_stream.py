@@ -19,7 +19,7 @@ _HEADERS = {"content-type": "text/event-stream; charset=utf-8", **STREAM_HEADERS
 class EventStream(Response):
     """Sends blocks as they come, and closes their source when the client leaves.
 
-    A Failure before the first block is answered by what `refuse` makes of it; later ones are the source's own business.
+    A Failure before the first block is answered by what `refuse` makes of it; later ones the source tells in its own blocks.
     """
 
     def __init__(self, blocks: AsyncGenerator[bytes, None], refuse: Callable[[Failure], Response]) -> None:

@@ -30,7 +30,7 @@ class OpenServerError(Exception):
 
 
 async def wants_keys(channel: grpc.aio.Channel) -> bool | None:
-    """Say whether a server turns away who shows no key; None if it gives no answer."""
+    """Say whether a server refuses callers without a key; None if it gives no answer."""
     try:
         await ModelServiceStub(channel).ListProviders(ListProvidersRequest(), timeout=_ANSWER_SECONDS)
     except grpc.aio.AioRpcError as error:

@@ -20,7 +20,7 @@ INVALID_REQUEST = "INVALID_REQUEST"
 _DETAILS_KEY = "grpc-status-details-bin"
 # grpc's own text names addresses that are nobody's business out here.
 AWAY = "The server behind this gateway cannot be reached."
-# When to come back to a server that is away: the gateway dials it that often.
+# After how long to try again when the server is away: the gateway dials it that often.
 _AWAY_SECONDS = 1
 
 HTTP_OF_CODE: Mapping[grpc.StatusCode, int] = {
@@ -117,7 +117,7 @@ def invalid(fields: Mapping[str, str]) -> Failure:
 
 
 def unexpected() -> Failure:
-    """Return what may be said of a fault of the gateway's own."""
+    """Return the failure by which a fault of the gateway's own is told, without its details."""
     code = grpc.StatusCode.INTERNAL
     return refused("The gateway failed; its log has the details.", http=500, code=code, reason="INTERNAL")
 

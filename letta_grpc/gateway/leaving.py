@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; cancel it when the client leaves. The request's body has been read before."""
+    """Do the work; cancel it when the client leaves. The request's body must have been read before."""
     await first_of(work, _left(receive))
 
 
@@ -22,7 +22,7 @@ async def _left(receive: Receive) -> None:
 
 
 async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return the work's result. Raises what it raises, and ClientLeftError once the client has left: then it is cancelled."""
+    """Return the work's result; cancel it when the client leaves. Raises what it raises, and then ClientLeftError."""
     results: list[T] = []
     raised: list[Exception] = []
 

@@ -1,4 +1,4 @@
-"""What the log says of a server that is away: why, for callers are told nothing of it, and not with each of their requests."""
+"""Logging why the server behind does not answer, which callers are not told; not once for each of their requests."""
 
 import logging
 import time

@@ -24,7 +24,7 @@ _ENDS = pb.StreamOptions(event_kinds=[events_pb2.EVENT_KIND_RUN_FINISHED])
 
 
 async def unless(hindered: Callable[[], Coroutine[Any, Any, Failure]], responses: Responses) -> Responses:
-    """Yield what comes of a run. Raises Failure: the hindrance, should that come before the run has begun."""
+    """Yield the responses of a run. Raises the Failure that `hindered` returns, if that comes before the run has begun."""
     async with aclosing(responses):
         while (response := await _unless(hindered(), anext(responses, None))) is not None:
             yield response
@@ -35,12 +35,12 @@ async def unless(hindered: Callable[[], Coroutine[Any, Any, Failure]], responses
 
 
 async def never(_run_id: str) -> bool:
-    """Give up no calls that a run waits for."""
+    """Refuse to give up the calls that a run waits for."""
     return False
 
 
 class Queue:
-    """The runs of a conversation, for one caller. `give_up` ends what a run waits for, if it may, and says whether it did."""
+    """The queue of a conversation, for one caller. `give_up` ends what a run waits for, if it may, and says whether it did."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class Queue:
         self._stub, self._metadata, self._give_up = stub, metadata, give_up
 
     async def stuck(self, announced: Callable[[], Awaitable[set[str]]]) -> Failure:
-        """Return what a queued run's caller is told, once it waits for answers to tool calls; until then do not return."""
+        """Return the failure to tell once a queued run is held up by calls that wait for answers; never return otherwise."""
         try:
             for run_id in await announced():
                 while (asking := await self._asking_before(run_id)) is not None:
                     if not await self._give_up(asking.id):
                         return _pending(asking)
         except Failure as failure:
-            # The run is none the worse for it.
+            # The run goes on all the same, only unwatched.
             logger.info("a queued run is not watched", extra={"error": failure.message})
         return await asyncio.Future[Failure]()
 
@@ -110,7 +110,7 @@ def _pending(run: runs_pb2.Run) -> Failure:
 async def _unless(
     hindrance: Coroutine[Any, Any, Failure], reading: Awaitable[pb.StreamRunResponse | None]
 ) -> pb.StreamRunResponse | None:
-    """Return what is read. Raises Failure: its own, or the hindrance, should that come first: it cancels the reading."""
+    """Return what is read. Raises its Failure, or the hindrance if that comes first, which cancels the reading."""
     result = await first_of(_kept(reading), hindrance)
     if isinstance(result, Failure):
         raise result

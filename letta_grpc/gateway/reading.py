@@ -16,7 +16,7 @@ from letta_grpc.gateway.failures import invalid
 _FIELD_MASK = "google.protobuf.FieldMask"
 _STEP = re.compile(r"Failed to parse (\w+) field: ")
 _PLACE = re.compile(r'\s+at "?(\w+(?:\.\w+|\[[^\]]*\])+)"?\.*$')
-# Nobody reads more, and all of a body may be wrong.
+# How many problems of a body are told: all of it may be wrong, and nobody reads more.
 _PROBLEMS_TOLD = 50
 _SNAKE = re.compile(r"_([a-z0-9])")
 

@@ -17,7 +17,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     # What has this name is how long a dial may take, TLS included: a lost packet alone costs a second.
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # The window would grow with what a slow reader leaves unread; so one holds 100 KiB here, not 8 MiB.
+    # The window would grow with what a slow reader leaves unread: so a slow reader costs 100 KiB here, not 8 MiB.
     ("grpc.http2.bdp_probe", 0),
 )
 

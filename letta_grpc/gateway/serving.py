@@ -14,7 +14,7 @@ from letta_grpc.gateway.http1 import guarded
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.upgrades import DenyingSocket
 
-# How long a peer that acknowledges nothing is believed to be there.
+# How long a peer that acknowledges nothing is taken to be there.
 _VANISHED_MS = 30_000
 _STOP_SECONDS = 1
 
@@ -132,7 +132,7 @@ def _asking(certificate: Certificate) -> ssl.SSLContext:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without signals of its own, which says when it has begun."""
+    """uvicorn without its handling of signals; `ready` is set once it serves."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""Turns of agents for clients that hold no position in a stream: what they are told of is over when they leave.
+"""Turns of agents for clients that cannot resume a stream: a run ends when its client leaves.
 
 A run is cancelled as soon as its client has left, unless that will come again. Should this gateway die before it can do that,
 or nobody come, the run's own policy does it.
@@ -23,7 +23,7 @@ from letta_grpc.v1 import run_service_pb2 as pb
 logger = logging.getLogger(__name__)
 
 Response = TypeVar("Response", pb.StreamRunResponse, pb.StreamRunsResponse)
-# Comments go out so often while nothing else does: proxies cut what is silent for a minute.
+# How often a comment goes out while nothing else does: proxies cut what is silent for a minute.
 KEEPALIVE_SECONDS = 15
 # How a stream ends that has told of an answer: what was said cannot be taken back there, and must not be said twice.
 BEGUN_AGAIN = "The answer was begun again by another server; what it had said so far is void."

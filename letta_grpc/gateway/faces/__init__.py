@@ -1,4 +1,4 @@
-"""The faces: each one module with a `Face`, listed here."""
+"""The faces, each a module with a `Face`. A face serves a wire format of others over the same RPCs."""
 
 from collections.abc import Sequence
 

@@ -24,7 +24,7 @@ from letta_grpc.v1 import agent_service_pb2, agent_service_pb2_grpc, agents_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
 
 CHAT_AGENT = "ChatAgent"
-# What a client may say ahead of its turns; then the socket is closed, for one that never waits would fill the memory.
+# How many messages of a client may wait for their turns; beyond that the socket is closed, or they would fill the memory.
 _WAITING = 16
 _TRY_AGAIN_LATER = 1013
 
@@ -97,7 +97,7 @@ class Socket:
             await send({"type": "websocket.close", "code": code, "reason": "wait for the answers"})
 
     async def _listen(self, receive: Receive, waiting: asyncio.Queue[_Said]) -> int | None:
-        """Put what comes in line; return when the client leaves, or with the code to close with when it does not wait."""
+        """Queue what comes. Return when the client leaves, or, when it does not wait for its turns, the code to close with."""
         while (message := await receive())["type"] != "websocket.disconnect":
             try:
                 waiting.put_nowait(await self._said_in(message))

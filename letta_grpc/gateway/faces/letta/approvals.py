@@ -1,4 +1,4 @@
-"""Calls that wait for answers: what they look like, and answers in the older form, which name the request, not the calls."""
+"""Calls that wait for answers, as JSON; and answers in the older form, which names the request in place of the calls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the reference server had and this one has not: 501, with what to use instead.
+"""Routes that the reference server had and this one has not: 501, with what to use instead.
 
 Rule: what is known to be gone is answered ahead of all routes with variables, so that none takes its place; whatever is left
 under `/v1` is answered behind all faces.

@@ -1,4 +1,4 @@
-"""The modes in which a reader is told of a run: what both have in common.
+"""The two modes in which a reader is told of a run, by messages or by tokens: what they have in common.
 
 Rule: (run_id, seq_id) is a position. Where an event becomes several pieces, the last bears its number and the others the
 numbers before it, which belong to deltas of the same message: so the numbers rise, and a reader that resumes between two

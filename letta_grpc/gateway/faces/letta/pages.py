@@ -9,7 +9,7 @@ from letta_grpc.gateway.faces.letta.operations import Ask, Json, Method
 T = TypeVar("T")
 
 MAX_LIMIT = 1000
-# Where few resources come to something, so many are asked for at once, not one by one; more could be too large for one answer.
+# How many resources are asked for at once where few of them are listed; more could be too large for one answer.
 _MANY = 100
 CREATION = "created_at"
 

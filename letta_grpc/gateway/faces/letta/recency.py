@@ -20,7 +20,7 @@ class Named(Protocol):
 
 T = TypeVar("T", bound=Named)
 Place = Literal["agent_id", "conversation_id"]
-# The last runs of so many are asked for at once, which costs about what a page of runs does.
+# For how many resources the last run is asked for at once, which costs about what a page of runs does.
 _QUESTIONS = 100
 
 

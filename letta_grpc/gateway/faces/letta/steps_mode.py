@@ -4,7 +4,7 @@ from letta_grpc.gateway.faces.letta.modes import Scene, View, compaction_items
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.v1 import events_pb2, messages_pb2
 
-# What the caller says, which it is not told again, and what the server tells the model within a turn.
+# Who speaks in messages that are not told: the caller, who knows them, and the server to the model within a turn.
 _SAID = (messages_pb2.ROLE_USER, messages_pb2.ROLE_SYSTEM)
 
 

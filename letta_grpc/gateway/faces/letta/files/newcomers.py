@@ -1,4 +1,4 @@
-"""The tools that come with a file: made before their agents are, or left out with the reason why they can never run here."""
+"""The tools that come with a file: made before their agents, or left out with the reason why they can never run here."""
 
 from collections.abc import Mapping
 
