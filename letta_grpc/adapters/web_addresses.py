@@ -64,7 +64,7 @@ async def _public_addresses(host: str, port: int | None) -> list[str]:
 
 
 def _timeouts(request: httpx2.Request, count: int) -> Iterator[dict[str, float | None]]:
-    """Give each of so many tries an equal part of what is left of the time to connect."""
+    """Yield the timeouts of `count` tries, each with an equal part of what is left of the time to connect."""
     timeout = request.extensions.get("timeout", {})
     seconds = timeout.get("connect")
     now = asyncio.get_running_loop().time

@@ -12,7 +12,7 @@ from letta_grpc.bench.subjects import Server
 
 
 async def event_requests(server: Server, scenario: Scenario, count: int, text: str) -> list[bytes]:
-    """Return so many requests that start an answer; ours each in a conversation of its own."""
+    """Return `count` requests that start an answer; ours each in a conversation of its own."""
     if not server.agents:
         return [_request(server, PATH, {"model": scenario.model, "text": text})] * count
     run = {"model": f"bench/{scenario.model}", "messages": [{"user": {"text": text}}]}

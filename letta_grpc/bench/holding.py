@@ -16,7 +16,7 @@ _DEADLINE_SECONDS = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Keep so many streams waiting, on the upstream of this address."""
+    """Keep `streams` streams waiting, on the upstream of this address."""
 
     server: Server
     upstream: str

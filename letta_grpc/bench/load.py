@@ -1,4 +1,4 @@
-"""A measured load: so many requests, so many at once, and what the server's process spent on them."""
+"""A measured load: a number of requests, some at once, and what the server's process spent on them."""
 
 import asyncio
 from collections.abc import Iterator

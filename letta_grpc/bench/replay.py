@@ -20,7 +20,7 @@ _ATTACH = "/letta_grpc.v1.RunService/AttachRun"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Make a run of this scenario and attach to it from the first event, so many times."""
+    """Make a run of this scenario and attach to it from its first event, `attaches` times."""
 
     server: Server
     scenario: Scenario

@@ -47,7 +47,7 @@ class Bench:
         return outcome
 
     def pairs(self, load: Load, rounds: int, against: Server | None = None) -> Iterator[tuple[Outcome, Outcome]]:
-        """Run a load so many times against both servers; yield ours and the relay's outcome.
+        """Run a load `rounds` times against both servers; yield our outcome and the relay's.
 
         Ours is the load's subject if that is a server. `against`: the relay, if it is not grpc-raw.
         """

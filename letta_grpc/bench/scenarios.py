@@ -9,7 +9,7 @@ _NAME = re.compile(r"bench-(\d+)-(\d+)(-held)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """An answer of so many tokens, so many milliseconds apart; 0 is a burst, written at once.
+    """An answer of `tokens` tokens, `gap_ms` apart; 0 is a burst, written at once.
 
     A held answer does not begin before the upstream is told to release it.
     """

@@ -16,7 +16,7 @@ from letta_grpc.bench.subjects import Direct, Server, Subject
 from letta_grpc.bench.tokens import TokenCheck, now_us
 from letta_grpc.v1 import run_service_pb2, run_service_pb2_grpc, runs_pb2
 
-# The streams that one connection carries, as far as there are so many: a backend shares its channel, too.
+# How many streams share a connection, if there are enough: a backend shares its channel, too.
 _STREAMS_PER_CHANNEL = 100
 _GREETING = "Tell me how the weather will be."
 
@@ -37,7 +37,7 @@ Streamer = Callable[[int], Awaitable[Received]]
 
 @asynccontextmanager
 async def channels(server: Server, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
-    """Open so many connections."""
+    """Open `count` connections."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
     opened = [grpc.aio.insecure_channel(server.address, options=options) for _ in range(count)]
     try:
@@ -71,7 +71,7 @@ async def streamer(subject: Subject, scenario: Scenario, *, requests: int, concu
 
 
 async def start_requests(server: Server, scenario: Scenario, count: int) -> list[run_service_pb2.StreamRunRequest]:
-    """Return so many starts, each in a conversation of its own."""
+    """Return `count` starts, each in a conversation of its own."""
     places = await open_conversations(server, count) if server.agents else [("", "")] * count
     requests: list[run_service_pb2.StreamRunRequest] = []
     for agent_id, conversation_id in places:

@@ -21,7 +21,7 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class HeldRequests:
-    """The requests that are held, and those who wait for so many of them."""
+    """The requests that are held, and the connections that wait until a number of them is."""
 
     def __init__(self) -> None:
         self.held: set[Connection] = set()
@@ -33,7 +33,7 @@ class HeldRequests:
         self._tell()
 
     def watch(self, connection: "Connection", count: int) -> None:
-        """Answer once so many are held."""
+        """Answer once `count` requests are held."""
         self._watchers.append((count, connection))
         self._tell()
 

@@ -40,7 +40,7 @@ def launch(rocket: str) -> str:
         time.sleep(0.4)
     return f"{rocket} is on its way."
 '''
-# Into the second answer by so many pieces of text the connection is cut.
+# After how many pieces of text of the second answer the connection is cut.
 CUT_AFTER = 12
 SECONDS_FOR_A_RUN = 120
 
@@ -139,7 +139,7 @@ class Show:
             return exit_of_run(plain(await turn.final())["state"]) is Exit.OK
 
     async def _run(self, text: str, cut_after: int | None = None) -> str:
-        """Show a run, cut from it behind so many pieces of text; return its state, empty if not each event came once."""
+        """Show a run, cut off after `cut_after` pieces of text; return its state, empty if not each event came once."""
         transcript, seen, is_cut = self._asked(text), Seen(), False
         async with asyncio.timeout(SECONDS_FOR_A_RUN), self._client.stream(self._agent_id, text) as stream:
             async for event in stream:

@@ -51,7 +51,7 @@ def _cut_lines(lines: Sequence[str], room: int) -> Iterable[str]:
 
 
 def _cut_parts(parts: Sequence[messages_pb2.ContentPart], room: int) -> Iterable[messages_pb2.ContentPart]:
-    """Return the parts up to the first that does not fit; of a text so much as does."""
+    """Return the parts up to the first that does not fit; a text is cut to what fits."""
     shown: list[messages_pb2.ContentPart] = []
     for index, part in enumerate(parts):
         size = part.ByteSize() + _FRAME_BYTES

@@ -61,7 +61,7 @@ class AgentKind(IdentityEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sleeptime:
-    """Agents that work on shared memory in the background after every so many turns."""
+    """Agents that work on shared memory in the background, each time after `every_turns` turns."""
 
     agent_ids: tuple[AgentId, ...] = ()
     every_turns: int = 5

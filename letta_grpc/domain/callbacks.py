@@ -13,7 +13,7 @@ _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPSta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callback:
-    """Whom to tell of the end of a run, and what came of it so far: of the last of so many attempts.
+    """Whom to tell of the end of a run, how often that was tried, and what came of the last attempt.
 
     `status_code` is what the receiver answered, `error` why it did not; neither before the first attempt.
     """

@@ -68,7 +68,7 @@ def cut(messages: Sequence[Message], kept_tokens: int, *, may_keep_none: bool = 
 
 
 def is_worthwhile(cut: Cut, window: float) -> bool:
-    """Say whether so much leaves that a summary of it is a gain."""
+    """Say whether enough leaves for a summary of it to be a gain."""
     return tokens_of(cut.dropped) > window * _WORTHWHILE_SHARE
 
 

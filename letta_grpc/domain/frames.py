@@ -1,4 +1,4 @@
-"""Cutting a run of frames: each one tag byte, a varint length, and so many bytes (protobuf's length-delimited field).
+"""Cutting a row of frames: each a tag byte, a length as a varint, and that many bytes (protobuf's length-delimited field).
 
 Source: Protocol Buffers encoding, "Length-Delimited Records".
 """

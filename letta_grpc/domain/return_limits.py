@@ -18,7 +18,7 @@ _CHARACTER_BYTES = 4
 
 
 def share_of(calls: int) -> int:
-    """Return how many characters there are for the return of each of so many calls."""
+    """Return how many characters the return of each call may have, if there are `calls` of them."""
     return _MAX_RETURN_CHARACTERS // max(1, calls)
 
 

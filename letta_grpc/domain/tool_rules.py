@@ -71,7 +71,7 @@ class Conditional:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxCount:
-    """In one turn this tool may be called at most so often."""
+    """In one turn this tool may be called at most `limit` times."""
 
     tool: str
     limit: int

@@ -19,7 +19,7 @@ _BATCH = 64
 DEFAULT_PATIENCE_SECONDS = 10.0
 # How long after a failure the model is not asked for searches that can do without it.
 _PAUSE = timedelta(seconds=30)
-# A note that the model fails at, and at nothing else, waits so long for another try. It is not given up for good: what looks
+# After how long a note is tried again that the model failed at, and at nothing else. It is never given up for good: what looks
 # like a fault of the text may be one of the hour.
 _ASIDE = timedelta(hours=1)
 

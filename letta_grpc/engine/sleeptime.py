@@ -1,4 +1,4 @@
-"""Agents that work on shared memory in the background, after every so many turns of another one.
+"""Agents that work on shared memory in the background, each time after a number of turns of another one.
 
 Nothing is kept of what is due: it is read from the stored turns. After each turn, and at start, whatever should have been
 started is started, under a request id made from the turn that it was due after; what has been started already is found again,

@@ -140,7 +140,7 @@ def _spelled(path: str, kind: Descriptor) -> str:
 
 
 def deeper_than(value: object, limit: int) -> bool:
-    """Say whether JSON is nested deeper than so many levels."""
+    """Say whether JSON is nested deeper than `limit` levels."""
     level = [value]
     for _ in range(limit + 1):
         level = [part for whole in level for part in _parts(whole)]
@@ -160,7 +160,7 @@ def _parts(value: object) -> Any:  # noqa: ANN401 - a view of either kind of con
 
 
 def more_values_than(text: bytes, limit: int) -> bool:
-    """Say whether JSON has more than so many values, before any is made. An empty list or object may count as two."""
+    """Say whether JSON has more than `limit` values, before any is made. An empty list or object may count as two."""
     if len(text) <= limit or _values_at_most(text) <= limit:
         return False
     # What stands in strings separates nothing: they are left out, once it is clear where each ends.

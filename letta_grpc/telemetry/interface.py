@@ -25,7 +25,7 @@ class RpcObservation(Protocol):
         ...
 
     def sent(self, events: int) -> None:
-        """A response went out, with so many events in it."""
+        """A response went out, with this number of events in it."""
         ...
 
     def ended(self, code: StatusCode, reason: str | None) -> None:

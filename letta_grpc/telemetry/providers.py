@@ -64,7 +64,7 @@ def telemetry_over(tracers: TracerProvider, meters: MeterProvider, shutdown: Cal
 
 
 def close_all(closers: Sequence[Callable[[], None]], seconds: float) -> None:
-    """Send what waits, for so long and no longer: to a collector that is gone the SDK would go on for 10 s per signal."""
+    """Send what waits, for `seconds` at most: to a collector that is gone the SDK would go on for 10 s per signal."""
     # Threads, since the SDK gives no way to end a `shutdown` that has begun.
     threads = [Thread(target=close, daemon=True) for close in closers]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Errors, reported to Sentry: all that is logged as an error, and every run that failed.
+"""Reporting errors to Sentry: everything that is logged as an error, and every run that failed.
 
 On when SENTRY_DSN is set; needs the `[sentry]` extra, which is imported only then. SENTRY_ENVIRONMENT and SENTRY_RELEASE are
 the SDK's own variables. A report has the exception with its text and its lines of code: no local variables, no request, and of
@@ -90,20 +90,20 @@ class ReportingTracing:
 
     @contextmanager
     def run(self, run: Run, traceparent: str | None) -> Generator[Span, None, None]:
-        """Span a run; report that it failed."""
+        """Open the span of a run; report it if it fails."""
         with self._inner.run(run, traceparent) as span:
             yield _ReportingSpan(span, lambda reason: self._report(run, reason))
 
     def step(self, run_id: RunId, index: int) -> AbstractContextManager[Span]:
-        """Span one step."""
+        """Open the span of one step."""
         return self._inner.step(run_id, index)
 
     def model_call(self, handle: str, request: ModelRequest) -> AbstractContextManager[Span]:
-        """Span one call of a model."""
+        """Open the span of one call of a model."""
         return self._inner.model_call(handle, request)
 
     def tool_call(self, call: ToolCall) -> AbstractContextManager[Span]:
-        """Span one execution of a tool."""
+        """Open the span of one execution of a tool."""
         return self._inner.tool_call(call)
 
     def headers(self) -> Mapping[str, str]:

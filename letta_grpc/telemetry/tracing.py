@@ -1,4 +1,4 @@
-"""Spans of the engine."""
+"""The engine's spans, by OpenTelemetry."""
 
 from collections.abc import Mapping
 
@@ -28,7 +28,7 @@ class OpenTelemetryTracing:
         self._instruments = RunInstruments(meter)
 
     def run(self, run: Run, traceparent: str | None) -> OpenSpan:
-        """Span a run, in the trace of whoever started it: the task it runs in belongs to the supervisor, which has none."""
+        """Open the span of a run, in the trace of whoever started it: its task belongs to the supervisor, which has none."""
         parent = _W3C.extract({"traceparent": traceparent} if traceparent else {}, Context())
         provider, _, model = run.model.partition("/")
         labels = _model_labels(provider, model)
@@ -51,12 +51,12 @@ class OpenTelemetryTracing:
         return OpenSpan(self._tracer.start_span("invoke_agent", parent, attributes=attributes), measures)
 
     def step(self, run_id: RunId, index: int) -> OpenSpan:
-        """Span one step."""
+        """Open the span of one step."""
         attributes: Attributes = {names.RUN_ID: run_id, names.STEP_INDEX: index}
         return OpenSpan(self._tracer.start_span("step", attributes=attributes), Measures())
 
     def model_call(self, handle: str, request: ModelRequest) -> OpenSpan:
-        """Span one call of a model: what was asked of it, but not what was said."""
+        """Open the span of one call of a model: what was asked for, but not what was said."""
         labels = {names.OPERATION_NAME: "chat", **_model_labels(handle.partition("/")[0], request.model)}
         span = self._tracer.start_span(
             f"chat {request.model}", kind=SpanKind.CLIENT, attributes={**labels, **_settings(request)}
@@ -71,7 +71,7 @@ class OpenTelemetryTracing:
         return OpenSpan(span, measures)
 
     def tool_call(self, call: ToolCall) -> OpenSpan:
-        """Span one execution of a tool, without its arguments."""
+        """Open the span of one execution of a tool, without its arguments."""
         labels = {names.OPERATION_NAME: "execute_tool", names.TOOL_NAME: call.name}
         attributes = {**labels, names.TOOL_CALL_ID: call.id, names.TOOL_TYPE: "function"}
         span = self._tracer.start_span(f"execute_tool {call.name}", attributes=attributes)

@@ -158,6 +158,6 @@ def _bad_request(fields: Mapping[str, str]) -> error_details_pb2.BadRequest:
 
 
 def _cut(text: str, size: int) -> str:
-    """Return a text of at most so many bytes."""
+    """Return a text cut to `size` bytes."""
     raw = text.encode(errors="replace")
     return text if len(raw) <= size else raw[: size - 1].decode(errors="ignore") + "…"

@@ -19,7 +19,7 @@ class RpcObservation(Protocol):
         ...
 
     def sent(self, events: int) -> None:
-        """A response went out, with so many stored events in it."""
+        """A response went out, with this number of stored events in it."""
         ...
 
     def ended(self, code: StatusCode, reason: str | None) -> None:

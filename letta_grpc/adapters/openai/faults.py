@@ -39,7 +39,7 @@ class NotHttpError(HttpError):
 
 
 class SilenceError(HttpError):
-    """Nothing came for so many seconds."""
+    """Nothing came for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"nothing came for {seconds:g} seconds")

@@ -11,7 +11,7 @@ LONGEST_DELAY_SECONDS = 20.0
 
 
 def retry_delay(failure: ModelFailure, retries: int) -> float | None:
-    """Return how long to wait before asking again after so many retries; None where asking again makes no sense."""
+    """Return how long to wait before asking again after `retries` retries; None where asking again makes no sense."""
     least = failure.retry_delay_seconds
     if least is None or least > LONGEST_DELAY_SECONDS or retries >= MAX_RETRIES:
         return None

@@ -187,7 +187,7 @@ async def _wait_and_read(log: EventLog, run_id: RunId, after: int) -> int:
 
 
 async def _follow(log: EventLog, run_id: RunId, pace: int) -> bytes:
-    """Return what a reader sees that leaves the loop to the others for so many turns after each page."""
+    """Return what a reader sees that leaves the loop to others for `pace` turns after each page."""
     frames, after, ended = b"", 0, False
     while not ended:
         await log.wait(run_id, after)

@@ -19,7 +19,7 @@ _MESSAGE = new_message_id()
 
 
 def deltas(count: int, text: str = "word ") -> list[RunEvent]:
-    """Return so many pieces of text."""
+    """Return `count` pieces of text."""
     return [TextDelta(_MESSAGE, 0, text) for _ in range(count)]
 
 

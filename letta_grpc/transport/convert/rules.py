@@ -109,12 +109,12 @@ class Rules:
         return tuple(islice(items, most))
 
     def names(self, path: str, names: Collection[str], most: int, max_characters: int = MAX_NAME) -> tuple[str, ...]:
-        """Return at most so many names, none of them empty or too long."""
+        """Return the names, at most `most`, none of them empty or too long."""
         few = self.at_most(path, names, most)
         return tuple(self.text(f"{path}[{index}]", name, max_characters, required=True) for index, name in enumerate(few))
 
     def tags(self, path: str, tags: Collection[str], most: int, max_characters: int = MAX_NAME) -> tuple[str, ...]:
-        """Return at most so many tags, each once, none of them empty or too long."""
+        """Return the tags, each once, at most `most`, none of them empty or too long."""
         return tuple(dict.fromkeys(self.names(path, tags, most, max_characters)))
 
     def sought_tags(self, path: str, tags: Collection[str], most: int) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Claim, Lease
 
 _TAKEN_OVER_AT, _IDLE_ATTEMPTS = 30, 31
-# The writer denies so many conversations' calls in one transaction: live runs wait behind it.
+# For how many conversations the writer denies calls in one transaction: live runs wait behind it.
 _CONVERSATIONS_AT_ONCE = 50
 
 

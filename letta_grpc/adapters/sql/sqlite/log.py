@@ -16,7 +16,7 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import RunState
 from letta_grpc.ports.log import LogPage
 
-# The writer drops so many runs' events in one transaction: live runs wait behind it.
+# Of how many runs the writer drops the events in one transaction: live runs wait behind it.
 _RUNS_AT_ONCE = 50
 
 

@@ -27,7 +27,7 @@ from letta_grpc.v1 import conversation_service_pb2 as pb
 from letta_grpc.v1 import conversations_pb2, run_service_pb2
 
 _BY_LAST_RUN = frozenset({"last_message_at", "last_run_completion"})
-# Among so many of a conversation's newest runs the one that an otid names is looked for.
+# Among how many of a conversation's newest runs the one that an otid names is looked for.
 _LOOKED_THROUGH = 100
 
 
