@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from letta_grpc.domain.errors import LettaError, RunFailure
 from letta_grpc.gateway.faces.letta import OPERATIONS
-from letta_grpc.gateway.faces.letta.elsewhere import ELSEWHERE
+from letta_grpc.gateway.faces.letta.gone import GONE
 from letta_grpc.settings import Settings, variable_of
 from letta_grpc.transport.errors import STATUSES
 
@@ -85,7 +85,7 @@ def routes_table() -> str:
         f"| {'; '.join(filter(None, (operation.better, operation.differs)))} |"
         for operation in OPERATIONS
     ]
-    gone = [f"| {', '.join(f'`{path}`' for path in each.paths)} | not here | {each.instead} |" for each in ELSEWHERE]
+    gone = [f"| {', '.join(f'`{path}`' for path in each.paths)} | not here | {each.instead} |" for each in GONE]
     return "\n".join(("| route | here | remarks |", "|---|---|---|", *here, *gone))
 
 

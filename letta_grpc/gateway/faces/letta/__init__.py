@@ -5,7 +5,7 @@ agents.py  core_memory.py  agent_tools.py  sleeptime.py            agents and wh
 blocks.py  tools.py  archival.py  models.py                        other resources
 fields.py  agent_requests.py  tool_rules.py  handles.py  toolboxes.py   request body → resources
 agent_files.py  files/                                             agents as files, the reference server's too
-elsewhere.py                                                       what is not here
+gone.py                                                            routes of the reference server that are not here
 messages.py  conversations.py  runs.py  steps.py  compactions.py   what is sent, listed, followed and cancelled
 open_runs.py                                                       what is at work, and what waits for answers
 contexts.py                                                        what the model would be shown
@@ -35,7 +35,7 @@ from letta_grpc.gateway.faces.letta import (
     steps,
     tools,
 )
-from letta_grpc.gateway.faces.letta.elsewhere import gone_routes
+from letta_grpc.gateway.faces.letta.gone import gone_routes
 from letta_grpc.gateway.faces.letta.operations import Operation, routes_of
 
 OPERATIONS: Sequence[Operation] = (

@@ -12,8 +12,8 @@ from letta_grpc.gateway.bodies import within_values
 from letta_grpc.gateway.faces.letta.errors import unprocessable
 from letta_grpc.gateway.faces.letta.fields import Body, filled, mapping, objects, strings
 from letta_grpc.gateway.faces.letta.files.exporting import exported
+from letta_grpc.gateway.faces.letta.files.imported_tools import ImportedTools
 from letta_grpc.gateway.faces.letta.files.limits import with_limits_that_fit
-from letta_grpc.gateway.faces.letta.files.newcomers import Newcomers
 from letta_grpc.gateway.faces.letta.files.reading import Reading, agents_in, read_agent
 from letta_grpc.gateway.faces.letta.files.writing import written
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
@@ -53,10 +53,10 @@ async def import_(ask: Ask) -> Json:
     readings = [await read_agent(ask, file, place, known, model) for place in range(len(agents_in(file)))]
     readings[0].left_out += lowered
     shared: dict[str, str] = {}
-    newcomers = Newcomers(ask, override=_flag(ask, "override_existing_tools", default=True))
+    imported = ImportedTools(ask, override=_flag(ask, "override_existing_tools", default=True))
     try:
         for reading in readings:
-            await newcomers.settle(reading)
+            await imported.make(reading)
             made.append(await _made(ask, reading, shared))
             left_out += reading.left_out
         left_out += await _grouped(ask, file, made)
@@ -64,7 +64,7 @@ async def import_(ask: Ask) -> Json:
         # Also when the client leaves: it is told no ids, and may send the file again.
         for agent in made:
             await ask.call(ask.services.agents.DeleteAgent, pb.DeleteAgentRequest(agent_id=agent.id))
-        await newcomers.leave()
+        await imported.remove()
         raise
     return {"agent_ids": [agent.id for agent in made], "left_out": left_out}
 

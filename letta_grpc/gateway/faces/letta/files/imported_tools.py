@@ -10,11 +10,11 @@ from letta_grpc.v1 import tool_service_pb2 as pb
 from letta_grpc.v1 import tools_pb2
 
 _CANNOT_RUN = "TOOL_SOURCE_INVALID"
-# What a tool in a file of ours must have: of this one nothing else is known.
+# The parameters of a tool whose source nothing here can look at: a file of ours must say some.
 _ANY_OBJECT = '{"type":"object"}'
 
 
-class Newcomers:
+class ImportedTools:
     """The tools that an import has made so far. `override`: the file's take the place of those of the same names."""
 
     def __init__(self, ask: Ask, *, override: bool) -> None:
@@ -22,23 +22,23 @@ class Newcomers:
         self._override = override
         self._made: list[str] = []
 
-    async def settle(self, reading: Reading) -> None:
-        """Make the tools of an agent. In its file only those stay whose source nothing here can look at. Raises Failure."""
+    async def make(self, reading: Reading) -> None:
+        """Make the tools of an agent; in its file stay only those whose source nothing here can look at. Raises Failure."""
         known = {tool.name: tool for tool in await all_tools(self._ask)}
         tools = list(reading.file.tools)
         del reading.file.tools[:]
         for tool in tools:
             try:
-                await self._settle(tool, known)
+                await self._make(tool, known)
             except Failure as failure:
-                self._cope(failure, reading, tool, known)
+                self._after_failure(failure, reading, tool, known)
 
-    async def leave(self) -> None:
-        """Remove what was made. Raises Failure."""
+    async def remove(self) -> None:
+        """Remove the tools that were made. Raises Failure."""
         for tool_id in self._made:
             await self._ask.call(self._ask.services.tools.DeleteTool, pb.DeleteToolRequest(tool_id=tool_id))
 
-    async def _settle(self, tool: tools_pb2.Tool, known: dict[str, tools_pb2.Tool]) -> None:
+    async def _make(self, tool: tools_pb2.Tool, known: dict[str, tools_pb2.Tool]) -> None:
         here = known.get(tool.name)
         if here is None:
             request = pb.CreateToolRequest(tool=tool)
@@ -47,7 +47,9 @@ class Newcomers:
         elif self._override and here.HasField("python") and here.python.code != tool.python.code:
             await self._ask.call(self._ask.services.tools.UpsertTool, pb.UpsertToolRequest(tool=tool))
 
-    def _cope(self, failure: Failure, reading: Reading, tool: tools_pb2.Tool, known: Mapping[str, tools_pb2.Tool]) -> None:
+    def _after_failure(
+        self, failure: Failure, reading: Reading, tool: tools_pb2.Tool, known: Mapping[str, tools_pb2.Tool]
+    ) -> None:
         is_here = tool.name in known
         if failure.reason == _CANNOT_RUN:
             instead = "; the one that is here stays" if is_here else ""

@@ -15,13 +15,13 @@ from letta_grpc.gateway.descriptors import own_contract
 from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces import FACES
 from letta_grpc.gateway.faces.letta import OPERATIONS
-from letta_grpc.gateway.faces.letta.elsewhere import ELSEWHERE, gone_routes, letta_elsewhere
+from letta_grpc.gateway.faces.letta.gone import GONE, gone_routes, letta_gone
 from letta_grpc.gateway.options import GatewayOptions
 from letta_grpc.gateway.routes import Routes
 from letta_grpc.settings import Settings, variable_of
 from tests.support.letta import Site
 
-GONE = [path for each in ELSEWHERE for path in each.paths]
+PATHS = [path for each in GONE for path in each.paths]
 VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -34,12 +34,12 @@ def routes_of_faces() -> Sequence[BaseRoute]:
     return [route for face in FACES for route in face(FaceContext(channel, GatewayOptions()))]
 
 
-@pytest.mark.parametrize("path", GONE)
+@pytest.mark.parametrize("path", PATHS)
 def test_what_is_gone_is_told_with_what_to_use_instead(site: Site, path: str) -> None:
     for verb, below in product(VERBS, ("", "/", "/more/of/it")):
         answer = site.http.request(verb, filled(path) + below)
         assert (answer.status_code, answer.headers["x-should-retry"]) == (501, "false")
-        assert answer.json() == {"detail": next(each.instead for each in ELSEWHERE if path in each.paths)}
+        assert answer.json() == {"detail": next(each.instead for each in GONE if path in each.paths)}
 
 
 async def test_what_is_gone_takes_the_place_of_no_route() -> None:
@@ -62,7 +62,7 @@ def test_every_route_of_the_sdk_is_here_or_told_where_else() -> None:
         found = re.findall(r'self\._(\w+)\(\s*(?:path_template\(\s*)?f?"(/v1[^"]+)"', source.read_text())
         asked |= {("GET" if verb == "get_api_list" else verb.upper(), unnamed(path)) for verb, path in found}
     assert len(asked) > 100
-    told = [unnamed(path) for path in GONE]
+    told = [unnamed(path) for path in PATHS]
     assert [each for each in asked - here if not any(f"{each[1]}/".startswith(f"{path}/") for path in told)] == []
 
 
@@ -74,7 +74,7 @@ async def test_what_is_named_instead_is_there() -> None:
     templates = {f"/api{binding.template.text}" for binding in Routes(own_contract().rpcs).bindings}
     here = {route.path.rstrip("/") for route in routes_of_faces() if isinstance(route, Route)} | templates
     settings = {variable_of(name) for name in Settings.model_fields}
-    for each in ELSEWHERE:
+    for each in GONE:
         for path in re.findall(r"/(?:api/)?v1/[\w/{}:-]*[\w}]", each.instead):
             assert path in here, path
         for variable in re.findall(r"LETTA_GRPC_[A-Z_]+", each.instead):
@@ -82,7 +82,7 @@ async def test_what_is_named_instead_is_there() -> None:
 
 
 async def test_the_answer_to_what_is_left_comes_behind_all_faces() -> None:
-    last = letta_elsewhere(FaceContext(grpc.aio.insecure_channel("127.0.0.1:1"), GatewayOptions()))
+    last = letta_gone(FaceContext(grpc.aio.insecure_channel("127.0.0.1:1"), GatewayOptions()))
     told = [route.path for route in (*routes_of_faces(), *last) if isinstance(route, Route)]
     assert told[-2 * len(last) : -len(last)] == told[-len(last) :]
     assert told[-1] == "/v1/{rest:path}"
