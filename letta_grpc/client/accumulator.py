@@ -24,7 +24,7 @@ class DraftCall:
     arguments: list[str] = field(default_factory=list[str])
 
     def as_call(self) -> messages_pb2.ToolCall:
-        """Return what there is as a call."""
+        """Return what has come so far as a call."""
         return messages_pb2.ToolCall(id=self.id, name=self.name, arguments="".join(self.arguments))
 
 
@@ -42,7 +42,7 @@ class Draft:
     calls: dict[int, DraftCall] = field(default_factory=dict[int, DraftCall])
 
     def as_message(self, message_id: str) -> messages_pb2.Message:
-        """Return what there is as a message."""
+        """Return what has come so far as a message."""
         reasoning = "".join(self.reasoning)
         parts = [messages_pb2.ContentPart(reasoning=reasoning)] if reasoning else []
         parts += [messages_pb2.ContentPart(text="".join(text)) for _, text in sorted(self.text.items())]

@@ -41,7 +41,7 @@ class NamedTools(Protocol):
     """Tools, by name."""
 
     async def find(self, names: Sequence[str]) -> tuple[Tool, ...]:
-        """Return those of these tools that there are, in any order."""
+        """Return the tools of these names, in any order; names without a tool are left out."""
         ...
 
     async def put(self, tool: Tool) -> Tool:

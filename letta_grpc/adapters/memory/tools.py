@@ -52,7 +52,7 @@ class MemoryToolStore:
             self._state.agents.replace(agent.id, with_approval(without_tool(agent, name), name, required=None))
 
     async def find(self, names: Sequence[str]) -> tuple[Tool, ...]:
-        """Return those of these tools that there are."""
+        """Return the tools of these names."""
         return tuple(tool for tool in self._state.tools if tool.name in names)
 
     async def put(self, tool: Tool) -> Tool:

@@ -98,13 +98,13 @@ class Response:
         self._buffered += len(piece)
 
     def finish(self) -> None:
-        """Take the end: the connection is not the response's any longer."""
+        """Take note of the end: the connection is the response's no longer."""
         self.is_complete = True
         self._resume()
         self._end()
 
     def fail(self, failure: Exception) -> None:
-        """Take that there is no more, and why."""
+        """Take note that no more comes, and why."""
         self._failure = failure
         self._end()
 

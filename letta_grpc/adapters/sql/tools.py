@@ -64,7 +64,7 @@ class SqlToolStore:
         await self._database.write(lambda connection: _delete(connection, tool_id))
 
     async def find(self, names: Sequence[str]) -> tuple[Tool, ...]:
-        """Return those of these tools that there are."""
+        """Return the tools of these names."""
         query = select(tools).where(tools.c.name.in_(names))
         return tuple(map(_tool_of, await self._database.read(lambda connection: connection.execute(query).all())))
 

@@ -37,7 +37,7 @@ class BlockStoreContract:
             assert caught.value.metadata == {"block_id": unknown}
 
     async def test_blocks_are_listed_by_label_and_agent(self, world: World) -> None:
-        """Both narrow together. An agent that there is not has none."""
+        """Both narrow together. An agent that does not exist has none."""
         human, persona = await world.block("human"), await world.block("persona")
         loose = await world.block("human")
         agent = await world.agent(persona, human)

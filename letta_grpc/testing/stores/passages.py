@@ -122,7 +122,7 @@ class PassageSearchContract:
         assert await world.notes.search(agent.id, "milk", ("hot",), 10) == ()
 
     async def test_another_agents_notes_are_its_own(self, world: World) -> None:
-        """An agent that there is not has none."""
+        """An agent that does not exist has none."""
         agent, other = await world.agent(), await world.agent()
         await world.note(other, "tea")
         assert await world.notes.search(agent.id, "tea", (), 10) == ()

@@ -84,10 +84,10 @@ def all_unprocessable(rules: Mapping[str, str], place: Place = "body") -> LettaF
 
 
 def not_found(message: str) -> Failure:
-    """Return the failure of a request for what there is not."""
+    """Return the failure of a request for something that does not exist."""
     return refused(message, http=404, code=grpc.StatusCode.NOT_FOUND)
 
 
 def not_here(message: str) -> LettaFailure:
-    """Return the failure of a request for what this server does not do; says what to use instead."""
+    """Return the failure of a request for something that this server does not do; it says what to use instead."""
     return LettaFailure(501, {"detail": message})

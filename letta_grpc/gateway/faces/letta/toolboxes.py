@@ -17,7 +17,7 @@ async def all_tools(ask: Ask) -> list[tools_pb2.Tool]:
 
 
 async def tools_by_name(ask: Ask, names: Iterable[str]) -> Mapping[str, dict[str, Any]]:
-    """Return these tools by name, those that there are. Raises Failure."""
+    """Return the tools of these names, by name. Raises Failure."""
     wanted = frozenset(names)
     if not wanted:
         return {}
