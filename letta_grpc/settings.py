@@ -167,7 +167,7 @@ class Settings(BaseSettings):
     tool_network: bool | None = Field(
         default=None,
         description=(
-            "Whether such tools that say `allow_network` get it: the server's own network, private addresses included. "
+            "Whether tools of Python source that say `allow_network` get the server's own network, private addresses too. "
             "Default: only while no other machine can connect; behind a proxy, say `false`."
         ),
     )
@@ -175,13 +175,15 @@ class Settings(BaseSettings):
         default=512 * 2**20,
         ge=2**24,
         le=2**50,
-        description="How much memory one call of such a tool may take, in bytes.",
+        description="How much memory one call of a tool of Python source may take, in bytes.",
     )
     tool_cpu_seconds: int = Field(
-        default=60, ge=1, le=_CENTURY_SECONDS, description="How long each process of such a tool may compute."
+        default=60, ge=1, le=_CENTURY_SECONDS, description="How long each process of a tool of Python source may compute."
     )
     tool_parallel_calls: int = Field(
-        default=8, ge=1, description="How many calls of such tools may run at once; others wait, and their timeouts with them."
+        default=8,
+        ge=1,
+        description="How many calls of tools of Python source may run at once; others wait, and their timeouts with them.",
     )
     reflection: bool = Field(default=True, description="Whether tools such as grpcurl may ask for the schema.")
     channelz: bool = Field(default=False, description="Whether gRPC's channel statistics are served.")
