@@ -45,7 +45,7 @@ class AgentFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewThread:
+class ImportedConversation:
     """A conversation to store with its messages, all brought by one run, which has ended.
 
     Where the context is compacted it begins with `summary`; then comes everything from `kept_from` on, None where there
@@ -65,23 +65,23 @@ class Import:
 
     agent: Agent
     tools: tuple[Tool, ...] = ()
-    threads: tuple[NewThread, ...] = ()
+    conversations: tuple[ImportedConversation, ...] = ()
     passages: tuple[Passage, ...] = ()
 
 
-def new_thread(file: ConversationFile, agent: Agent, now: datetime) -> NewThread:
+def imported_conversation(file: ConversationFile, agent: Agent, now: datetime) -> ImportedConversation:
     """Return a conversation with ids of its own. Ids of tool calls stay: returns and decisions name them."""
     given = file.conversation
     conversation = replace(given, id=new_conversation_id(), agent_id=agent.id, create_time=now, update_time=now)
     if not file.messages:
-        return NewThread(conversation=conversation)
+        return ImportedConversation(conversation=conversation)
     run = _bringing_run(conversation, agent, now)
     given_messages = tuple(_with_returns(file.messages))
     ids = {message.id: new_message_id() for message in given_messages}
     steps = {message.step_id: new_step_id() for message in given_messages if message.step_id}
     messages = tuple(_renewed(message, ids[message.id], run.id, steps) for message in given_messages)
     summary, kept_from = ([ids[message_id] for message_id in file.context_ids[:2]] + [None, None])[:2]
-    return NewThread(conversation=conversation, run=run, messages=messages, summary=summary, kept_from=kept_from)
+    return ImportedConversation(conversation=conversation, run=run, messages=messages, summary=summary, kept_from=kept_from)
 
 
 def _with_returns(messages: Sequence[Message]) -> Iterator[Message]:

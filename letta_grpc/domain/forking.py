@@ -26,7 +26,7 @@ _SPOKEN = frozenset({Role.USER, Role.SYSTEM, Role.ASSISTANT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WholeThread:
+class WholeConversation:
     """All that is stored of a conversation: its messages in order, and which of them its context begins with.
 
     `summary_id`: the summary that stands in the context, None where nothing was compacted. `kept_from`: the first older
@@ -43,11 +43,11 @@ class WholeThread:
 class Fork:
     """A new conversation, and the run that its messages belong to, which is over at once."""
 
-    thread: WholeThread
+    copy: WholeConversation
     ended: EndedRun
 
 
-def forked(source: WholeThread, *, model: str, time: datetime, title: str = "", up_to: MessageId | None = None) -> Fork:
+def forked(source: WholeConversation, *, model: str, time: datetime, title: str = "", up_to: MessageId | None = None) -> Fork:
     """Return the copy of a conversation, up to a message. Raises InvalidRequest for one that the conversation has not.
 
     `model` is what runs of the conversation ask where they name none.
@@ -57,8 +57,8 @@ def forked(source: WholeThread, *, model: str, time: datetime, title: str = "", 
         original, id=new_conversation_id(), title=title or original.title, is_default=False, create_time=time, update_time=time
     )
     run = _run(conversation, model, time)
-    thread = _copy(source, _without_unfinished_step(_up_to(source.messages, up_to)), conversation, run.id)
-    return Fork(thread=thread, ended=EndedRun.of(run, state=RunState.COMPLETED, stop_reason=StopReason.END_TURN))
+    copy = _copy(source, _without_unfinished_step(_up_to(source.messages, up_to)), conversation, run.id)
+    return Fork(copy=copy, ended=EndedRun.of(run, state=RunState.COMPLETED, stop_reason=StopReason.END_TURN))
 
 
 def _run(conversation: Conversation, model: str, time: datetime) -> Run:
@@ -104,7 +104,9 @@ def _same_step(message: Message, calling: Message) -> bool:
     return message is calling or (message.step_id is not None and message.step_id == calling.step_id)
 
 
-def _copy(source: WholeThread, messages: Sequence[Message], conversation: Conversation, run_id: RunId) -> WholeThread:
+def _copy(
+    source: WholeConversation, messages: Sequence[Message], conversation: Conversation, run_id: RunId
+) -> WholeConversation:
     """Return the messages as those of another conversation, with the context that they had, or, before that, all of them.
 
     Of the summaries only the one in the context is copied: what the others stood for is there itself.
@@ -119,7 +121,7 @@ def _copy(source: WholeThread, messages: Sequence[Message], conversation: Conver
             continue
         ids[message.id] = fresh = _fresh_id(message, of_steps)
         copies.append(replace(message, id=fresh, run_id=run_id))
-    return WholeThread(
+    return WholeConversation(
         conversation=conversation,
         messages=tuple(copies),
         summary_id=ids[source.summary_id] if source.summary_id and is_compacted else None,

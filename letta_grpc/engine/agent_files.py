@@ -5,10 +5,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import dropwhile
 
-from letta_grpc.domain.agent_files import AgentFile, ConversationFile, Import, NewThread, new_passages, new_thread
+from letta_grpc.domain.agent_files import (
+    AgentFile,
+    ConversationFile,
+    Import,
+    ImportedConversation,
+    imported_conversation,
+    new_passages,
+)
 from letta_grpc.domain.agents import Agent, Conversation, default_conversation
 from letta_grpc.domain.errors import AgentNotFound, InvalidRequest
-from letta_grpc.domain.forking import WholeThread
+from letta_grpc.domain.forking import WholeConversation
 from letta_grpc.domain.ids import AgentId, MessageId
 from letta_grpc.domain.messages import Role
 from letta_grpc.domain.passages import Passage
@@ -61,22 +68,22 @@ class AgentFiles:
     async def export(self, agent_id: AgentId, *, messages: bool = True, passages: bool = True) -> AgentFile:
         """Return an agent with all that is its own. Raises AgentNotFound."""
         agent = await self._agents.get(agent_id)
-        threads = [thread async for thread in items_of(partial(self._conversations.list, agent_id))]
+        conversations = [conversation async for conversation in items_of(partial(self._conversations.list, agent_id))]
         notes = [note async for note in items_of(partial(self._passages.list, agent_id))] if passages else []
         found = {tool.name: tool for tool in await self._tools.find(agent.tools)}
         return AgentFile(
             agent=agent,
             tools=tuple(found[name] for name in agent.tools if name in found and isinstance(found[name].source, PythonSource)),
-            conversations=tuple([await self._exported(thread, messages=messages) for thread in threads]),
+            conversations=tuple([await self._exported(conversation, messages=messages) for conversation in conversations]),
             passages=tuple(notes),
         )
 
-    async def _exported(self, thread: Conversation, *, messages: bool) -> ConversationFile:
+    async def _exported(self, conversation: Conversation, *, messages: bool) -> ConversationFile:
         if not messages:
-            return ConversationFile(conversation=thread)
+            return ConversationFile(conversation=conversation)
         # In one read: a conversation may be at work, or be compacted, meanwhile.
-        whole = await self._history.whole(thread.id)
-        return ConversationFile(conversation=thread, messages=whole.messages, context_ids=tuple(_context_of(whole)))
+        whole = await self._history.whole(conversation.id)
+        return ConversationFile(conversation=conversation, messages=whole.messages, context_ids=tuple(_context_of(whole)))
 
     async def import_(self, arrival: Arrival) -> Agent:
         """Make an agent of what a file holds, all of it or nothing. Raises InvalidRequest, ModelUnknown."""
@@ -84,11 +91,13 @@ class AgentFiles:
         new = replace(arrival.agent, secrets=arrival.secrets)
         agent = await self._agents.planned(new, further_tools={tool.name for tool in arrival.tools})
         agent = await self._with_sleeptime_that_is_here(agent)
-        threads = [new_thread(file, agent, agent.create_time) for file in arrival.conversations]
-        if not threads:
-            threads.append(NewThread(conversation=default_conversation(agent)))
+        conversations = [imported_conversation(file, agent, agent.create_time) for file in arrival.conversations]
+        if not conversations:
+            conversations.append(ImportedConversation(conversation=default_conversation(agent)))
         passages = new_passages(arrival.passages, agent.id)
-        return await self._importer.put(Import(agent=agent, tools=missing, threads=tuple(threads), passages=passages))
+        return await self._importer.put(
+            Import(agent=agent, tools=missing, conversations=tuple(conversations), passages=passages)
+        )
 
     async def _missing(self, tools: Sequence[NewTool]) -> tuple[Tool, ...]:
         """Return the tools that are not here yet. Raises InvalidRequest for one that is another here."""
@@ -118,13 +127,13 @@ class AgentFiles:
         return True
 
 
-def _context_of(thread: WholeThread) -> Iterator[MessageId]:
+def _context_of(conversation: WholeConversation) -> Iterator[MessageId]:
     """Yield what stands in a context that was compacted: its summary, and whatever of the messages stays behind it."""
-    if thread.summary_id is None:
+    if conversation.summary_id is None:
         return
-    yield thread.summary_id
-    begin = thread.kept_from or thread.summary_id
-    for message in dropwhile(lambda message: message.id != begin, thread.messages):
+    yield conversation.summary_id
+    begin = conversation.kept_from or conversation.summary_id
+    for message in dropwhile(lambda message: message.id != begin, conversation.messages):
         if message.role is not Role.SUMMARY:
             yield message.id
 

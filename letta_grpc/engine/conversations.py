@@ -79,4 +79,4 @@ class Conversations:
         # Aside: of a long conversation it takes a second, and all runs would wait.
         fork = await asyncio.to_thread(forked, source, model=model, time=self._clock.now(), title=title, up_to=up_to)
         await self._journal.fork(fork)
-        return fork.thread.conversation
+        return fork.copy.conversation

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.blocks import Block
-from letta_grpc.domain.forking import WholeThread
+from letta_grpc.domain.forking import WholeConversation
 from letta_grpc.domain.ids import AgentId, BlockId, ConversationId, PassageId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
@@ -161,7 +161,7 @@ class HistoryStore(Protocol):
         """Return what the next context is built from, from one consistent read. Raises ConversationNotFound."""
         ...
 
-    async def whole(self, conversation_id: ConversationId) -> WholeThread:
+    async def whole(self, conversation_id: ConversationId) -> WholeConversation:
         """Return all that is stored of a conversation, from one consistent read. Raises ConversationNotFound."""
         ...
 

@@ -57,7 +57,7 @@ async def test_others_write_while_a_conversation_is_copied_that_nobody_finds_bef
 ) -> None:
     world, (agent, source) = file.world, talked
     fork = await copy_of(world, source)
-    copy = fork.thread.conversation
+    copy = fork.copy.conversation
     storing = await begun(file, fork)
     await world.turn(await world.default(agent), "and I?", "you go on")
     with pytest.raises(ConversationNotFound):
@@ -73,7 +73,7 @@ async def test_others_write_while_a_conversation_is_copied_that_nobody_finds_bef
     assert fork.ended.run.id not in stored
     assert not storing.done()
     await storing
-    assert await world.history.whole(copy.id) == fork.thread
+    assert await world.history.whole(copy.id) == fork.copy
     assert (await left(file))["removals"] == 0
     await world.turn(copy, "and now?", "it goes on")
 
@@ -82,7 +82,7 @@ async def test_a_copy_becomes_whole_when_the_caller_leaves(file: Opened, talked:
     fork = await copy_of(file.world, talked[1])
     (await begun(file, fork)).cancel()
     assert await ended(file) == _AFTER
-    assert await file.world.history.whole(fork.thread.conversation.id) == fork.thread
+    assert await file.world.history.whole(fork.copy.conversation.id) == fork.copy
 
 
 async def test_what_was_copied_when_the_server_ended_is_removed_after_a_restart(path: Path) -> None:
@@ -96,7 +96,7 @@ async def test_what_was_copied_when_the_server_ended_is_removed_after_a_restart(
         assert (await left(file))["messages"] > 2 * TURNS
         assert await ended(file) == _BEFORE
         with pytest.raises(ConversationNotFound):
-            await file.world.history.whole(fork.thread.conversation.id)
+            await file.world.history.whole(fork.copy.conversation.id)
 
 
 async def test_a_copy_that_the_store_fails_is_undone(
@@ -105,7 +105,7 @@ async def test_a_copy_that_the_store_fails_is_undone(
     fork = await copy_of(file.world, talked[1])
 
     def failing(message: Message, conversation_id: str) -> Values:
-        if message.id == fork.thread.messages[TURNS].id:
+        if message.id == fork.copy.messages[TURNS].id:
             raise sqlite3.OperationalError("database or disk is full")
         return message_values(message, conversation_id)
 
@@ -127,8 +127,8 @@ async def test_a_compacted_context_is_copied_in_steps(
     await world.turn(source, "and then?", "that was all")
     fork = await copy_of(world, source)
     await (await begun(file, fork))
-    copy = fork.thread.conversation.id
-    assert await world.history.whole(copy) == fork.thread
+    copy = fork.copy.conversation.id
+    assert await world.history.whole(copy) == fork.copy
     assert [m.text for m in (await world.history.load(copy)).messages] == [
         m.text for m in (await world.history.load(source.id)).messages
     ]
@@ -174,7 +174,7 @@ async def test_a_copy_that_is_whole_though_the_store_says_that_it_failed_stays_w
     # Behind whatever is still to come.
     await file.world.conversations.delete((await file.world.conversation(talked[0])).id)
     assert await left(file) == _AFTER
-    assert await file.world.history.whole(fork.thread.conversation.id) == fork.thread
+    assert await file.world.history.whole(fork.copy.conversation.id) == fork.copy
 
 
 async def test_nobody_complains_of_a_failure_that_nobody_waits_for(file: Opened, talked: tuple[Agent, Conversation]) -> None:

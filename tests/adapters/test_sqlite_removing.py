@@ -117,7 +117,7 @@ async def test_of_one_run_with_many_messages_a_step_removes_some(file: Opened, k
     await world.journal.fork(fork)
     await world.conversations.delete(source.id)
     counts = [(await left(file))["messages"]]
-    step: Step | None = Removal(kind, agent.id if kind == "agent" else fork.thread.conversation.id).begin
+    step: Step | None = Removal(kind, agent.id if kind == "agent" else fork.copy.conversation.id).begin
     while step:
         step = await file.database.write(step)
         counts.append((await left(file))["messages"])

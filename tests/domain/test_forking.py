@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from letta_grpc.domain.agents import Conversation
 from letta_grpc.domain.errors import InvalidRequest
-from letta_grpc.domain.forking import Fork, WholeThread, forked
+from letta_grpc.domain.forking import Fork, WholeConversation, forked
 from letta_grpc.domain.history import make_whole
 from letta_grpc.domain.ids import MessageId, StepId, new_agent_id, new_conversation_id, previous_message_id
 from letta_grpc.domain.messages import Approve, Message, Role, TextPart
@@ -38,12 +38,12 @@ def stepped(message: Message, step: str, role: Role | None = None) -> Message:
 
 
 def fork(messages: Sequence[Message], up_to: str | None = None, **context: MessageId | None) -> Fork:
-    source = WholeThread(conversation=CONVERSATION, messages=tuple(messages), **context)
+    source = WholeConversation(conversation=CONVERSATION, messages=tuple(messages), **context)
     return forked(source, model="m/m", time=NOW, up_to=MessageId(f"message-{up_to}") if up_to else None)
 
 
 def texts(fork: Fork) -> list[str]:
-    return [message.text for message in fork.thread.messages]
+    return [message.text for message in fork.copy.messages]
 
 
 WAITING = (
@@ -57,16 +57,16 @@ WAITING = (
 def test_a_copy_has_the_words_the_calls_and_the_otids_under_ids_of_its_own() -> None:
     source = (user("u"), assistant("a", "1", words=""), tool_message("t", "1"), assistant("b", words="done"))
     copy = fork(source)
-    assert [replace(m, id=o.id, run_id=o.run_id) for m, o in zip(copy.thread.messages, source, strict=True)] == list(source)
-    assert {message.run_id for message in copy.thread.messages} == {copy.ended.run.id}
-    assert not {message.id for message in copy.thread.messages} & {message.id for message in source}
+    assert [replace(m, id=o.id, run_id=o.run_id) for m, o in zip(copy.copy.messages, source, strict=True)] == list(source)
+    assert {message.run_id for message in copy.copy.messages} == {copy.ended.run.id}
+    assert not {message.id for message in copy.copy.messages} & {message.id for message in source}
 
 
 def test_a_copy_is_a_conversation_of_the_same_agent_and_never_the_default_one() -> None:
-    made = fork([]).thread.conversation
+    made = fork([]).copy.conversation
     assert made == replace(CONVERSATION, id=made.id, is_default=False)
-    named = forked(WholeThread(conversation=CONVERSATION), model="m/m", time=NOW, title="other")
-    assert (named.thread.conversation.title, named.thread.conversation.model) == ("other", "m/own")
+    named = forked(WholeConversation(conversation=CONVERSATION), model="m/m", time=NOW, title="other")
+    assert (named.copy.conversation.title, named.copy.conversation.model) == ("other", "m/own")
 
 
 def test_the_run_that_holds_a_copy_is_over() -> None:
@@ -77,14 +77,14 @@ def test_the_run_that_holds_a_copy_is_over() -> None:
 def test_the_calls_of_a_copied_step_stand_one_id_below_its_words() -> None:
     answered = replace(user("y", "", Role.APPROVAL), content=(), decisions=(Approve(tool_call_id="risky"),))
     copy = fork([*WAITING, answered, stepped(tool_message("t", "risky"), "s")])
-    said, asked = copy.thread.messages[1], copy.thread.messages[3]
+    said, asked = copy.copy.messages[1], copy.copy.messages[3]
     assert asked.id == previous_message_id(said.id)
-    assert len(copy.thread.messages) == 6
+    assert len(copy.copy.messages) == 6
 
 
 def test_calls_without_words_of_their_step_have_an_id_of_their_own() -> None:
     alone = [stepped(assistant("q", "1", words=""), "s", Role.APPROVAL), stepped(tool_message("t", "1"), "s")]
-    assert len({message.id for message in fork(alone).thread.messages}) == 2
+    assert len({message.id for message in fork(alone).copy.messages}) == 2
 
 
 def test_a_copy_ends_with_the_named_message() -> None:
@@ -117,23 +117,23 @@ def test_a_conversation_that_went_on_without_a_return_is_copied_as_it_is() -> No
 def test_a_copy_has_the_context_of_its_source() -> None:
     summary = user("s", "In short.", Role.SUMMARY)
     source = [user("u", "one"), user("v", "two"), summary, user("w", "three")]
-    thread = fork(source, summary_id=summary.id, kept_from=source[1].id).thread
-    assert (thread.summary_id, thread.kept_from) == (thread.messages[2].id, thread.messages[1].id)
-    thread = fork(source, summary_id=summary.id).thread
-    assert (thread.summary_id, thread.kept_from) == (thread.messages[2].id, None)
+    copied = fork(source, summary_id=summary.id, kept_from=source[1].id).copy
+    assert (copied.summary_id, copied.kept_from) == (copied.messages[2].id, copied.messages[1].id)
+    copied = fork(source, summary_id=summary.id).copy
+    assert (copied.summary_id, copied.kept_from) == (copied.messages[2].id, None)
 
 
 def test_of_the_summaries_only_the_one_in_the_context_is_copied() -> None:
     older, newer = user("s", "Old.", Role.SUMMARY), user("t", "New.", Role.SUMMARY)
-    thread = fork([user("u", "one"), older, user("v", "two"), newer], summary_id=newer.id).thread
-    assert [message.text for message in thread.messages] == ["one", "two", "New."]
+    copied = fork([user("u", "one"), older, user("v", "two"), newer], summary_id=newer.id).copy
+    assert [message.text for message in copied.messages] == ["one", "two", "New."]
 
 
 def test_a_copy_from_before_the_summary_has_everything_in_its_context() -> None:
     summary = user("s", "In short.", Role.SUMMARY)
     source = [user("u", "one"), user("v", "two"), summary]
-    thread = fork(source, up_to="v", summary_id=summary.id, kept_from=source[1].id).thread
-    assert (len(thread.messages), thread.summary_id, thread.kept_from) == (2, None, None)
+    copied = fork(source, up_to="v", summary_id=summary.id, kept_from=source[1].id).copy
+    assert (len(copied.messages), copied.summary_id, copied.kept_from) == (2, None, None)
 
 
 TURNS = st.lists(st.lists(st.integers(0, 3), min_size=0, max_size=3), max_size=4)
@@ -151,6 +151,6 @@ def test_a_copy_is_whole_wherever_it_is_cut(turns: list[list[int]], cut: int, mi
                 source.append(stepped(tool_message(f"t{number}-{index}", *ids), step))
     if missing and source and source[-1].role is Role.TOOL:
         source.pop()
-    copied = fork(source[:cut]).thread.messages
+    copied = fork(source[:cut]).copy.messages
     assert make_whole(copied) == copied
     assert source[: len(copied)] == [replace(m, id=o.id, run_id=RUN_ID) for m, o in zip(copied, source, strict=False)]

@@ -11,7 +11,7 @@ from letta_grpc.domain.agent_files import AgentFile, ConversationFile
 from letta_grpc.domain.agents import Agent, Sleeptime
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.events import ContextCompacted
-from letta_grpc.domain.forking import WholeThread
+from letta_grpc.domain.forking import WholeConversation
 from letta_grpc.domain.history import LOST_RETURN, UNANSWERED_RETURN
 from letta_grpc.domain.ids import ConversationId, MessageId, new_agent_id, new_passage_id, new_run_id, new_tool_id
 from letta_grpc.domain.messages import Message, Role, ToolCall
@@ -153,7 +153,7 @@ async def test_a_conversation_that_is_compacted_while_it_is_exported_comes_whole
             await compact()
             return found
 
-        async def whole(self, conversation_id: ConversationId) -> WholeThread:
+        async def whole(self, conversation_id: ConversationId) -> WholeConversation:
             found = await history.whole(conversation_id)
             await compact()
             return found

@@ -8,7 +8,7 @@ import pytest
 
 from letta_grpc.adapters.memory.history import MemoryHistoryStore
 from letta_grpc.domain.errors import ApprovalPending, ConversationNotFound, InvalidRequest
-from letta_grpc.domain.forking import WholeThread
+from letta_grpc.domain.forking import WholeConversation
 from letta_grpc.domain.ids import ConversationId, new_conversation_id
 from letta_grpc.domain.messages import Role, ToolCall
 from letta_grpc.domain.paging import PageRequest
@@ -101,7 +101,7 @@ async def test_only_a_conversation_that_is_there_can_be_copied(threads: Conversa
 class LongHistory(MemoryHistoryStore):
     """Conversations of which it takes a while to read all."""
 
-    async def whole(self, conversation_id: ConversationId) -> WholeThread:
+    async def whole(self, conversation_id: ConversationId) -> WholeConversation:
         thread = await super().whole(conversation_id)
         return replace(thread, messages=ReadAside(thread.messages))
 

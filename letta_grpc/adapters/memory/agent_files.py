@@ -2,7 +2,7 @@
 
 from letta_grpc.adapters.memory.agents import MemoryAgentStore
 from letta_grpc.adapters.memory.state import Compaction, MemoryState, StoredRun
-from letta_grpc.domain.agent_files import Import, NewThread
+from letta_grpc.domain.agent_files import Import, ImportedConversation
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.errors import NameTaken
 from letta_grpc.domain.runs import Run, RunSpec
@@ -24,27 +24,27 @@ class MemoryAgentImporter:
         for tool in imported.tools:
             if tool.name in names:
                 raise NameTaken(name=tool.name)
-        default = next(thread for thread in imported.threads if thread.conversation.is_default)
+        default = next(each for each in imported.conversations if each.conversation.is_default)
         # The first that can be refused, and the last.
         agent = await MemoryAgentStore(state).create(imported.agent, default.conversation)
         for tool in imported.tools:
             state.tools.add(tool.id, tool)
-        for thread in imported.threads:
-            if thread is not default:
-                state.add_conversation(thread.conversation)
-            self._fill(thread)
+        for each in imported.conversations:
+            if each is not default:
+                state.add_conversation(each.conversation)
+            self._fill(each)
         for passage in imported.passages:
             state.passages.add(passage.id, passage)
         return agent
 
-    def _fill(self, thread: NewThread) -> None:
-        state, id_ = self._state, thread.conversation.id
-        if thread.run:
-            self._add_run(thread.run)
-        for message in thread.messages:
+    def _fill(self, each: ImportedConversation) -> None:
+        state, id_ = self._state, each.conversation.id
+        if each.run:
+            self._add_run(each.run)
+        for message in each.messages:
             state.messages[id_].add(message.id, message)
-            if message.id == thread.summary:
-                state.compactions[id_] = Compaction(message, thread.kept_from)
+            if message.id == each.summary:
+                state.compactions[id_] = Compaction(message, each.kept_from)
 
     def _add_run(self, run: Run) -> None:
         spec = RunSpec(messages=(), kind=run.kind)

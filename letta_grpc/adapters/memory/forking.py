@@ -9,16 +9,16 @@ from letta_grpc.ports.codec import EventCodec
 
 def store_fork(state: MemoryState, codec: EventCodec, fork: Fork, time_ns: int) -> None:
     """Store a conversation with its messages and context, and the run that they belong to."""
-    thread, run = fork.thread, fork.ended.run
+    copy, run = fork.copy, fork.ended.run
     state.agent(run.agent_id)
     spec = RunSpec(messages=(), kind=run.kind)
     stored = StoredRun(run=run, spec=spec, fingerprint="", traceparent=None)
     add_frames(codec, stored, fork.ended.events, time_ns)
-    state.add_conversation(thread.conversation)
+    state.add_conversation(copy.conversation)
     state.runs.add(run.id, stored)
     state.run_of_request[run.request_id] = run.id
     messages = state.messages[run.conversation_id]
-    for message in thread.messages:
+    for message in copy.messages:
         messages.add(message.id, message)
-        if message.id == thread.summary_id:
-            state.compactions[run.conversation_id] = Compaction(message, thread.kept_from)
+        if message.id == copy.summary_id:
+            state.compactions[run.conversation_id] = Compaction(message, copy.kept_from)

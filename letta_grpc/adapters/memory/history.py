@@ -5,7 +5,7 @@ from itertools import takewhile
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.adapters.memory.table import Table
 from letta_grpc.domain.errors import ResourceInUse
-from letta_grpc.domain.forking import WholeThread
+from letta_grpc.domain.forking import WholeConversation
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId, StepId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
@@ -28,10 +28,10 @@ class MemoryHistoryStore:
             reported_tokens=self._reported_tokens(conversation_id),
         )
 
-    async def whole(self, conversation_id: ConversationId) -> WholeThread:
+    async def whole(self, conversation_id: ConversationId) -> WholeConversation:
         """Return all that is stored of a conversation."""
         compaction = self._state.compactions.get(conversation_id)
-        return WholeThread(
+        return WholeConversation(
             conversation=self._state.conversation(conversation_id),
             messages=tuple(self._messages(conversation_id)),
             summary_id=compaction.summary.id if compaction else None,

@@ -9,7 +9,7 @@ from letta_grpc.adapters.sql.rows import SPEC, message_values, passage_values, r
 from letta_grpc.adapters.sql.schema import conversations, messages, passages
 from letta_grpc.adapters.sql.tools import create_tool
 from letta_grpc.adapters.sql.values import conversation_values
-from letta_grpc.domain.agent_files import Import, NewThread
+from letta_grpc.domain.agent_files import Import, ImportedConversation
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.ids import ConversationId, MessageId
 from letta_grpc.domain.runs import Run, RunSpec
@@ -31,19 +31,19 @@ class SqlAgentImporter:
 
 
 def _put(connection: Connection, imported: Import) -> Agent:
-    default = next(thread for thread in imported.threads if thread.conversation.is_default)
+    default = next(each for each in imported.conversations if each.conversation.is_default)
     for tool in imported.tools:
         create_tool(connection, tool)
     create_agent(connection, imported.agent, default.conversation)
-    for thread in imported.threads:
-        if thread is not default:
-            connection.execute(insert(conversations), conversation_values(thread.conversation))
-        if thread.run:
-            _add_run(connection, thread.run)
-        if thread.messages:
+    for each in imported.conversations:
+        if each is not default:
+            connection.execute(insert(conversations), conversation_values(each.conversation))
+        if each.run:
+            _add_run(connection, each.run)
+        if each.messages:
             # One statement for all: everyone's events wait for this transaction.
-            connection.execute(ADD_MESSAGE, [message_values(message, thread.conversation.id) for message in thread.messages])
-        _set_context(connection, thread)
+            connection.execute(ADD_MESSAGE, [message_values(message, each.conversation.id) for message in each.messages])
+        _set_context(connection, each)
     if imported.passages:
         connection.execute(insert(passages), [passage_values(passage) for passage in imported.passages])
     return get_agent(connection, imported.agent.id)
@@ -64,13 +64,13 @@ def _add_run(connection: Connection, run: Run) -> None:
     connection.execute(ADD_RUN, run_values(run) | journals)
 
 
-def _set_context(connection: Connection, thread: NewThread) -> None:
-    if thread.summary is None:
+def _set_context(connection: Connection, each: ImportedConversation) -> None:
+    if each.summary is None:
         return
-    id_ = thread.conversation.id
-    summary = _position(connection, id_, thread.summary)
+    id_ = each.conversation.id
+    summary = _position(connection, id_, each.summary)
     # A context is read from its start on, and the summary must be in it.
-    start = min(summary, _position(connection, id_, thread.kept_from)) if thread.kept_from else summary
+    start = min(summary, _position(connection, id_, each.kept_from)) if each.kept_from else summary
     placed = update(conversations).where(conversations.c.id == id_)
     connection.execute(placed.values(context_start=start, summary_position=summary))
 

@@ -30,12 +30,12 @@ class Copying:
     """Stores a conversation with its messages and context, and their run."""
 
     def __init__(self, fork: Fork) -> None:
-        self._thread = fork.thread
+        self._copy = fork.copy
         self._ended = fork.ended
-        self._id = fork.thread.conversation.id
+        self._id = fork.copy.conversation.id
         # As long as this stands, the copy is not whole.
         self._mark = Removal("conversation", self._id)
-        self._sought = {id_ for id_ in (fork.thread.summary_id, fork.thread.kept_from) if id_}
+        self._sought = {id_ for id_ in (fork.copy.summary_id, fork.copy.kept_from) if id_}
         self._positions: dict[str, int] = {}
 
     def begin(self, connection: Connection, session: Session) -> tuple[StoredEndedRun, Step | None]:
@@ -45,7 +45,7 @@ class Copying:
         """
         run = self._ended.run
         check_agent(connection, run.agent_id)
-        connection.execute(insert(conversations), conversation_values(self._thread.conversation))
+        connection.execute(insert(conversations), conversation_values(self._copy.conversation))
         spec = RunSpec(messages=(), kind=run.kind)
         position = add_run(session, run, spec, None, {"last_sequence_number": len(self._ended.events)})
         self._mark.mark(connection)
@@ -57,20 +57,20 @@ class Copying:
 
     def _go_on(self, start: int, connection: Connection) -> Step | None:
         # It may have been deleted since the last step, and with it all that is its own.
-        check_agent(connection, self._thread.conversation.agent_id)
+        check_agent(connection, self._copy.conversation.agent_id)
         return self._store(start, connection)
 
     def _store(self, start: int, connection: Connection) -> Step | None:
         until = monotonic() + STEP_SECONDS
-        for index in range(start, len(self._thread.messages), _ROWS):
-            rows = self._thread.messages[index : index + _ROWS]
+        for index in range(start, len(self._copy.messages), _ROWS):
+            rows = self._copy.messages[index : index + _ROWS]
             connection.execute(ADD_MESSAGE, [message_values(message, self._id) for message in rows])
             if not self._sought.isdisjoint(message.id for message in rows):
                 self._look_up(connection, len(rows))
             if monotonic() >= until:
                 return partial(self._go_on, index + _ROWS)
-        if self._thread.summary_id:
-            self._compact(connection, self._thread.summary_id)
+        if self._copy.summary_id:
+            self._compact(connection, self._copy.summary_id)
         self._mark.unmark(connection)
         return None
 
@@ -81,6 +81,6 @@ class Copying:
         self._positions.update({row[0]: row[1] for row in connection.execute(newest) if row[0] in self._sought})
 
     def _compact(self, connection: Connection, summary_id: MessageId) -> None:
-        start, summary = self._positions[self._thread.kept_from or summary_id], self._positions[summary_id]
+        start, summary = self._positions[self._copy.kept_from or summary_id], self._positions[summary_id]
         compacted = update(conversations).where(conversations.c.id == self._id)
         connection.execute(compacted.values(context_start=start, summary_position=summary))

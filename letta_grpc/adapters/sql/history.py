@@ -10,7 +10,7 @@ from letta_grpc.adapters.sql.rows import agent_of, block_of, context_of, convers
 from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agents, conversations, messages, removals, runs, steps
 from letta_grpc.domain.errors import ConversationNotFound, ResourceInUse
-from letta_grpc.domain.forking import WholeThread
+from letta_grpc.domain.forking import WholeConversation
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, RunId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.paging import Page, PageRequest
@@ -57,7 +57,7 @@ class SqlHistoryStore:
         """Return what the next context is built from."""
         return await self._database.read(lambda connection: _load(connection, conversation_id))
 
-    async def whole(self, conversation_id: ConversationId) -> WholeThread:
+    async def whole(self, conversation_id: ConversationId) -> WholeConversation:
         """Return all that is stored of a conversation."""
         return await self._database.read(lambda connection: _whole(connection, conversation_id))
 
@@ -101,7 +101,7 @@ def _load(connection: Connection, conversation_id: ConversationId) -> AgentConte
     )
 
 
-def _whole(connection: Connection, conversation_id: ConversationId) -> WholeThread:
+def _whole(connection: Connection, conversation_id: ConversationId) -> WholeConversation:
     row = connection.execute(CONVERSATION, {"the_conversation": conversation_id}).first()
     if row is None:
         raise ConversationNotFound(conversation_id=conversation_id)
@@ -113,7 +113,7 @@ def _whole(connection: Connection, conversation_id: ConversationId) -> WholeThre
     ids = {row[0]: MessageId(row[1]) for row in rows}
     # A context that goes on behind its summary keeps nothing older.
     keeps = thread.summary_position not in (0, thread.context_start)
-    return WholeThread(
+    return WholeConversation(
         conversation=conversation_of(row),
         messages=tuple(message_of(row) for row in rows),
         summary_id=ids.get(thread.summary_position),

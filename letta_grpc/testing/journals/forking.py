@@ -8,7 +8,7 @@ import pytest
 from letta_grpc.domain.agents import Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound
 from letta_grpc.domain.events import ContextCompacted, RunFinished
-from letta_grpc.domain.forking import Fork, WholeThread, forked
+from letta_grpc.domain.forking import Fork, WholeConversation, forked
 from letta_grpc.domain.ids import MessageId, new_conversation_id
 from letta_grpc.domain.messages import Message, Role
 from letta_grpc.domain.paging import PageRequest
@@ -28,7 +28,7 @@ class ForkContract:
         thread = await _talked(world)
         await world.turn(await world.conversation(await world.agents.get(thread.agent_id)), "other", "other")
         whole = await world.history.whole(thread.id)
-        assert whole == WholeThread(conversation=thread, messages=(await world.history.list(thread.id, _ALL)).items)
+        assert whole == WholeConversation(conversation=thread, messages=(await world.history.list(thread.id, _ALL)).items)
         with pytest.raises(ConversationNotFound):
             await world.history.whole(new_conversation_id())
 
@@ -45,9 +45,9 @@ class ForkContract:
         thread = await _talked(world)
         fork = await _fork(world, thread)
         run = fork.ended.run
-        assert await world.conversations.get(None, run.conversation_id) == fork.thread.conversation
-        assert (await world.history.list(run.conversation_id, _ALL)).items == fork.thread.messages
-        assert await world.history.of_run(run.id) == fork.thread.messages
+        assert await world.conversations.get(None, run.conversation_id) == fork.copy.conversation
+        assert (await world.history.list(run.conversation_id, _ALL)).items == fork.copy.messages
+        assert await world.history.of_run(run.id) == fork.copy.messages
         assert await world.runs.get(run.id) == replace(run, last_sequence_number=2)
         assert run.kind is RunKind.FORK
         assert await kinds_of(world.log, codec, run.id) == ["RunStarted", "RunFinished"]
@@ -62,7 +62,7 @@ class ForkContract:
         await compacted(world, thread, keeps=keeps)
         await world.turn(thread, "three", "third", context_tokens=9)
         fork = await _fork(world, thread)
-        assert await world.history.whole(fork.ended.run.conversation_id) == fork.thread
+        assert await world.history.whole(fork.ended.run.conversation_id) == fork.copy
         copied = await world.history.load(fork.ended.run.conversation_id)
         assert [m.text for m in copied.messages] == [m.text for m in (await world.history.load(thread.id)).messages]
         assert copied.reported_tokens is None
@@ -84,15 +84,15 @@ class ForkContract:
         thread = await _talked(world, await world.conversation(agent))
         fork = await _fork(world, thread)
         await world.conversations.delete(thread.id)
-        assert (await world.history.list(fork.ended.run.conversation_id, _ALL)).items == fork.thread.messages
+        assert (await world.history.list(fork.ended.run.conversation_id, _ALL)).items == fork.copy.messages
         assert len(await kinds_of(world.log, codec, fork.ended.run.id)) == len(fork.ended.events)
 
     async def test_a_fork_is_found_by_its_words_and_deleted_with_all_that_it_has(self, world: World) -> None:
         """Like any other conversation."""
         thread = await _talked(world)
         fork = await _fork(world, thread)
-        assert await world.found(fork.thread.conversation, "first") == ["first"]
-        await world.conversations.delete(fork.thread.conversation.id)
+        assert await world.found(fork.copy.conversation, "first") == ["first"]
+        await world.conversations.delete(fork.copy.conversation.id)
         assert await world.history.of_run(fork.ended.run.id) == ()
         assert await world.found(thread, "first") == ["first"]
 
@@ -104,7 +104,7 @@ class ForkContract:
         with pytest.raises(AgentNotFound):
             await world.journal.fork(fork)
         with pytest.raises(ConversationNotFound):
-            await world.conversations.get(None, fork.thread.conversation.id)
+            await world.conversations.get(None, fork.copy.conversation.id)
         assert await world.history.of_run(fork.ended.run.id) == ()
 
 
@@ -134,5 +134,5 @@ async def _fork(world: World, thread: Conversation) -> Fork:
     return fork
 
 
-def _made(world: World, source: WholeThread) -> Fork:
+def _made(world: World, source: WholeConversation) -> Fork:
     return forked(source, model="m/m", time=world.time(), title="copy")

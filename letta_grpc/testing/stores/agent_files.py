@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from letta_grpc.domain.agent_files import ConversationFile, Import, new_passages, new_thread
+from letta_grpc.domain.agent_files import ConversationFile, Import, imported_conversation, new_passages
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, EventsExpired, NameTaken
 from letta_grpc.domain.ids import RunId, new_message_id
@@ -30,8 +30,8 @@ def imported(world: World, *said: tuple[Role, str], context: tuple[int, ...] = (
     )
     side = ConversationFile(conversation=world.new_conversation(agent, title="side"))
     notes = new_passages([world.new_note(agent, "a note", "tag")], agent.id)
-    threads = tuple(new_thread(each, agent, world.time()) for each in (file, side))
-    return Import(agent=agent, tools=(world.new_tool("of_a_file"),), threads=threads, passages=notes)
+    conversations = tuple(imported_conversation(each, agent, world.time()) for each in (file, side))
+    return Import(agent=agent, tools=(world.new_tool("of_a_file"),), conversations=conversations, passages=notes)
 
 
 TURN = ((Role.USER, "hi"), (Role.ASSISTANT, "hello"))
@@ -73,7 +73,7 @@ class AgentImporterContract:
         """So that whoever attaches to it is told."""
         given = imported(world, *TURN)
         await world.importer.put(given)
-        run = given.threads[0].run
+        run = given.conversations[0].run
         assert run is not None
         assert replace(await world.runs.get(run.id), last_sequence_number=None) == run
         assert [said.text for said in await world.history.of_run(run.id)] == ["hi", "hello"]
