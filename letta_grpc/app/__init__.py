@@ -2,8 +2,18 @@
 
 from letta_grpc.app.doctor import Finding, State, examine
 from letta_grpc.app.failures import StartupError
-from letta_grpc.app.house import House, housed
+from letta_grpc.app.in_process import InProcessServer, serving_in_process
 from letta_grpc.app.migration import migrate
 from letta_grpc.app.serving import RunningServer, serving
 
-__all__ = ["Finding", "House", "RunningServer", "StartupError", "State", "examine", "housed", "migrate", "serving"]
+__all__ = [
+    "Finding",
+    "InProcessServer",
+    "RunningServer",
+    "StartupError",
+    "State",
+    "examine",
+    "migrate",
+    "serving",
+    "serving_in_process",
+]

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from letta_grpc.app.failures import StartupError
-from letta_grpc.app.house import House, built
+from letta_grpc.app.in_process import InProcessServer, assembled
 from letta_grpc.app.parts import tls_of
 from letta_grpc.app.readiness import WatchedLeases
 from letta_grpc.engine.supervisor import Supervisor
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class RunningServer:
     """A server that accepts calls at `address`, and over HTTP at the URL `http`, if it was told to."""
 
-    house: House
+    in_process: InProcessServer
     address: str
     http: str | None = None
 
@@ -36,24 +36,24 @@ async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -
 
     Runs may end within `drain_seconds`. The next server on the same database goes on with the others. Raises StartupError.
     """
-    async with built(settings, environ) as house:
+    async with assembled(settings, environ) as inner:
         tls = tls_of(settings)
-        server = Server(house.calls, _server_options(settings, tls))
+        server = Server(inner.calls, _server_options(settings, tls))
         # It listens before it takes over the runs that were left open: by a server that cannot, started again and again, their
         # models would be asked each time, and then they would be given up.
         async with (
             _listening(server, settings) as (address, listener),
-            house.supervisor,
-            _answering(server, house.leases),
-            _gateway(house, settings, listener, tls) as url,
+            inner.supervisor,
+            _answering(server, inner.leases),
+            _gateway(inner, settings, listener, tls) as url,
         ):
             # What is here now stays; the collector need not look at it again.
             gc.freeze()
             try:
-                yield RunningServer(house, address, url)
+                yield RunningServer(inner, address, url)
             finally:
                 await server.drain()
-                await _let_runs_end(house.supervisor, settings.drain_seconds)
+                await _let_runs_end(inner.supervisor, settings.drain_seconds)
 
 
 @asynccontextmanager
@@ -90,9 +90,9 @@ async def _answering(server: Server, leases: WatchedLeases) -> AsyncIterator[Non
 
 @asynccontextmanager
 async def _gateway(
-    house: House, settings: Settings, listener: socket.socket | None, tls: RenewableTls | None
+    inner: InProcessServer, settings: Settings, listener: socket.socket | None, tls: RenewableTls | None
 ) -> AsyncIterator[str | None]:
-    """Serve HTTP over the house's own channel, if there is a listener for it; yield the URL."""
+    """Serve HTTP over a channel of the server's own, if there is a listener for it; yield the URL."""
     if listener is None:
         yield None
         return
@@ -112,7 +112,7 @@ async def _gateway(
         anthropic_api_key=settings.anthropic.key,
     )
     async with (
-        house.channel() as channel,
+        inner.channel() as channel,
         http_serving(gateway_app(channel, options), listener, options, tls.context_now if tls else None) as url,
     ):
         yield url

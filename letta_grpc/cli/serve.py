@@ -81,7 +81,7 @@ async def _serve(settings: Settings, *, until_stdin_ends: bool) -> Exit:
             # A relative path is found by the folder.
             place = {"database": settings.database, "folder": str(Path.cwd())}
             logger.info("serving", extra={"version": version("letta-grpc"), **place})
-            if warning := await asyncio.to_thread(server.house.tool_warning):
+            if warning := await asyncio.to_thread(server.in_process.tool_warning):
                 logger.warning("%s", warning)
             await stop.wait()
             logger.info("draining")

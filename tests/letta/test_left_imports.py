@@ -27,7 +27,7 @@ class Left(Ask):
 
 async def test_who_leaves_in_the_middle_of_an_import_leaves_nothing(tmp_path: Path) -> None:
     settings = Settings(listen="127.0.0.1:0", database=f"sqlite:///{tmp_path / 'letta.db'}", drain_seconds=0)
-    async with asyncio.timeout(20), serving(settings, {}) as server, server.house.channel() as channel:
+    async with asyncio.timeout(20), serving(settings, {}) as server, server.in_process.channel() as channel:
         services = Services(channel)
         file = agent_file(agent(0), agent(1, messages=[], in_context_message_ids=[]))
         request = Request({"type": "http", "method": "POST", "headers": [], "query_string": b""})

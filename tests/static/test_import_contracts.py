@@ -36,7 +36,7 @@ def test_every_contract_holds(copy: Path) -> None:
         ("Layers", "transport/errors.py", "import letta_grpc.client"),
         ("The core knows no wire, vendor or framework", "engine/runs.py", "import grpc"),
         ("The core knows no wire, vendor or framework", "domain/events.py", "import letta_grpc.v1"),
-        ("Generated code is for the edge", "app/house.py", "import letta_grpc.v1.runs_pb2"),
+        ("Generated code is for the edge", "app/in_process.py", "import letta_grpc.v1.runs_pb2"),
         ("Only the composition root names adapters", "cli/serve.py", "import letta_grpc.adapters.clock"),
         ("Only telemetry knows OpenTelemetry", "transport/errors.py", "import opentelemetry.trace"),
         ("Layers", "gateway/streams.py", "import letta_grpc.transport.wire"),

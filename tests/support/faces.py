@@ -64,7 +64,7 @@ async def faced(folder: Path, **settings: Any) -> AsyncIterator[Faced]:  # noqa:
             **settings,
         }
     )
-    async with serving(chosen, {}) as server, server.house.channel() as channel:
+    async with serving(chosen, {}) as server, server.in_process.channel() as channel:
         assert server.http
         headers = {"accept-encoding": "identity"}
         async with httpx2.AsyncClient(base_url=server.http, headers=headers, trust_env=False, timeout=20) as client:

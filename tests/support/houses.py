@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from pydantic import SecretStr
 
-from letta_grpc.app import House, housed, serving
+from letta_grpc.app import InProcessServer, serving, serving_in_process
 from letta_grpc.settings import Provider, Settings
 from letta_grpc.v1 import agent_service_pb2, agents_pb2, events_pb2, messages_pb2, runs_pb2
 from letta_grpc.v1 import run_service_pb2 as pb
@@ -25,7 +25,7 @@ PROVIDER = "up"
 class Wire(Stubs):
     """Every service's stub, and the house behind them."""
 
-    def __init__(self, channel: grpc.aio.Channel, house: House) -> None:
+    def __init__(self, channel: grpc.aio.Channel, house: InProcessServer) -> None:
         super().__init__(channel)
         self.house = house
 
@@ -43,7 +43,7 @@ async def wired(way: Way, folder: Path, **settings: Any) -> AsyncIterator[Wire]:
     chosen = Settings(**(defaults | settings))
     async with AsyncExitStack() as stack:
         if way == "local":
-            house = await stack.enter_async_context(housed(chosen, {}))
+            house = await stack.enter_async_context(serving_in_process(chosen, {}))
             yield Wire(await stack.enter_async_context(house.channel()), house)
             return
         server = await stack.enter_async_context(serving(chosen, {}))
@@ -55,7 +55,7 @@ async def wired(way: Way, folder: Path, **settings: Any) -> AsyncIterator[Wire]:
         else:
             assert server.http
             channel = await stack.enter_async_context(http_channel(server.http, "text/event-stream"))
-        yield Wire(channel, server.house)
+        yield Wire(channel, server.in_process)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import grpc
 
-from letta_grpc.app import housed
+from letta_grpc.app import serving_in_process
 from letta_grpc.settings import Settings
 from tests.support.server_process import BIN, serving_process
 
@@ -96,7 +96,7 @@ class MortalHouse:
             await self._alive.wait()
 
     async def _live(self) -> None:
-        async with housed(self._settings, {}) as house, house.channel() as self._channel:
+        async with serving_in_process(self._settings, {}) as house, house.channel() as self._channel:
             self.life += 1
             self._alive.set()
             await asyncio.Event().wait()

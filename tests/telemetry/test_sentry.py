@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from letta_grpc.app import housed
+from letta_grpc.app import serving_in_process
 from letta_grpc.ports.tracing import NoTracing, Tracing
 from letta_grpc.settings import Settings
 from letta_grpc.telemetry import telemetry_from_env
@@ -114,7 +114,7 @@ def test_a_failed_run_is_reported_by_its_reason_and_a_crash_only_once(fake: Fake
 @requirement("sentry_errors")
 async def test_a_server_reports_failed_runs_and_neither_refusals_nor_what_was_said(tmp_path: Path, fake: FakeSentry) -> None:
     settings = Settings(database=f"sqlite:///{tmp_path / 'letta.db'}")
-    async with housed(settings, {"SENTRY_DSN": fake.dsn}) as house, house.channel() as channel:
+    async with serving_in_process(settings, {"SENTRY_DSN": fake.dsn}) as house, house.channel() as channel:
         talking = await talk(Stubs(channel), "scripted/script")
         await talking.ask('[[{"text": "fine"}]]')
         with pytest.raises(Exception, match="configured provider"):
@@ -132,7 +132,7 @@ async def test_a_server_reports_failed_runs_and_neither_refusals_nor_what_was_sa
 async def test_a_sentry_that_refuses_harms_nobody(tmp_path: Path, fake: FakeSentry, status: int) -> None:
     fake.status = status
     settings = Settings(database=f"sqlite:///{tmp_path / 'letta.db'}")
-    async with housed(settings, {"SENTRY_DSN": fake.dsn}) as house, house.channel() as channel:
+    async with serving_in_process(settings, {"SENTRY_DSN": fake.dsn}) as house, house.channel() as channel:
         talking = await talk(Stubs(channel), "scripted/script")
         for _ in range(3):
             failed = run_of(await talking.ask('[[{"error": "MODEL_OVERLOADED", "message": "later"}]]'))

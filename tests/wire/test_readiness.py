@@ -30,7 +30,7 @@ async def test_a_server_whose_store_takes_no_writes_is_not_ready_until_it_does_a
         watching = health.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
         told = [(await watching.read()).status]
         with monkeypatch.context() as refusing:
-            refusing.setattr(server.house.leases, "_renew", refuse)
+            refusing.setattr(server.in_process.leases, "_renew", refuse)
             told.append((await watching.read()).status)
         told.append((await watching.read()).status)
         watching.cancel()

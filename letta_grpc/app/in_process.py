@@ -59,7 +59,7 @@ from letta_grpc.transport.services import calls_of
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class InProcessServer:
     """A server without its sockets: the engine, and the calls that reach it."""
 
     calls: Calls
@@ -79,14 +79,14 @@ class House:
 
 
 @asynccontextmanager
-async def housed(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[House]:
+async def serving_in_process(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[InProcessServer]:
     """Open the database and run the engine on it, without a socket. Raises StartupError."""
-    async with built(settings, environ) as house, house.supervisor:
-        yield house
+    async with assembled(settings, environ) as server, server.supervisor:
+        yield server
 
 
 @asynccontextmanager
-async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[House]:
+async def assembled(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[InProcessServer]:
     """Open the database and join everything: at work once its supervisor is entered. Raises StartupError."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -127,7 +127,7 @@ async def built(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator
             sandbox=sandbox,
         )
         supervisor = _supervisor(parts)
-        yield House(_calls(parts, supervisor), supervisor, parts.leases, settings, sandbox)
+        yield InProcessServer(_calls(parts, supervisor), supervisor, parts.leases, settings, sandbox)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
