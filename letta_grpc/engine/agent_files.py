@@ -31,8 +31,8 @@ from letta_grpc.ports.tools import OwnTools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """An agent that comes from a file, with names and descriptions of its tools as they stand there."""
+class ImportRequest:
+    """An agent to import from a file. Its tools have the names and descriptions that stand there."""
 
     agent: NewAgent
     tools: tuple[NewTool, ...] = ()
@@ -85,16 +85,16 @@ class AgentFiles:
         whole = await self._history.whole(conversation.id)
         return ConversationFile(conversation=conversation, messages=whole.messages, context_ids=tuple(_context_of(whole)))
 
-    async def import_(self, arrival: Arrival) -> Agent:
+    async def import_(self, request: ImportRequest) -> Agent:
         """Make an agent of what a file holds, all of it or nothing. Raises InvalidRequest, ModelUnknown."""
-        missing = await self._missing(arrival.tools)
-        new = replace(arrival.agent, secrets=arrival.secrets)
-        agent = await self._agents.planned(new, further_tools={tool.name for tool in arrival.tools})
+        missing = await self._missing(request.tools)
+        new = replace(request.agent, secrets=request.secrets)
+        agent = await self._agents.planned(new, further_tools={tool.name for tool in request.tools})
         agent = await self._with_sleeptime_that_is_here(agent)
-        conversations = [imported_conversation(file, agent, agent.create_time) for file in arrival.conversations]
+        conversations = [imported_conversation(file, agent, agent.create_time) for file in request.conversations]
         if not conversations:
             conversations.append(ImportedConversation(conversation=default_conversation(agent)))
-        passages = new_passages(arrival.passages, agent.id)
+        passages = new_passages(request.passages, agent.id)
         return await self._importer.put(
             Import(agent=agent, tools=missing, conversations=tuple(conversations), passages=passages)
         )

@@ -19,7 +19,7 @@ from letta_grpc.domain.paging import Page, PageRequest
 from letta_grpc.domain.passages import Passage
 from letta_grpc.domain.runs import CompactionMode, RunKind, RunSpec
 from letta_grpc.domain.tools import PythonSource, Tool
-from letta_grpc.engine.agent_files import AgentFiles, Arrival
+from letta_grpc.engine.agent_files import AgentFiles, ImportRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.tools import NewTool
 from letta_grpc.ports.stores import AgentContext, HistoryStore
@@ -55,9 +55,9 @@ def files(house: Engine) -> AgentFiles:
     )
 
 
-def arrival(file: AgentFile, **fields: object) -> Arrival:
+def import_of(file: AgentFile, **fields: object) -> ImportRequest:
     agent = file.agent
-    plain = Arrival(
+    plain = ImportRequest(
         agent=NewAgent(name=agent.name, model=agent.model, system=agent.system, tools=agent.tools, sleeptime=agent.sleeptime),
         conversations=file.conversations,
         passages=file.passages,
@@ -85,7 +85,7 @@ async def test_an_agent_comes_with_all_that_is_its_own_under_new_ids(house: Engi
     await house.database.passages.create(note)
     file = await files.export(house.agent.id)
     assert [tool.name for tool in file.tools] == ["echo"]
-    agent = await files.import_(arrival(file, tools=(ECHO,), secrets={"KEY": "s"}))
+    agent = await files.import_(import_of(file, tools=(ECHO,), secrets={"KEY": "s"}))
     assert agent.id != house.agent.id
     assert (agent.secrets, agent.tools) == ({"KEY": "s"}, house.agent.tools)
     before, after = await shown(house, house.agent), await shown(house, agent)
@@ -104,7 +104,7 @@ async def test_what_waited_or_was_at_work_when_it_left_has_a_return_where_it_com
     # As if it had been written while the first tool ran.
     messages = tuple(message for message in thread.messages if message.role is not Role.TOOL)
     file = replace(file, conversations=(replace(thread, messages=messages),))
-    agent = await files.import_(arrival(file, tools=(ECHO,)))
+    agent = await files.import_(import_of(file, tools=(ECHO,)))
     history = (await house.agents.list_messages(agent.id, None, PageRequest())).items
     returns = [each for message in history if message.role is Role.TOOL for each in message.tool_returns]
     texts = {"echo-0": LOST_RETURN, "risky-1": UNANSWERED_RETURN}
@@ -120,7 +120,7 @@ async def test_a_return_that_is_added_has_an_id_of_its_own_whatever_ids_the_file
     others = [Message(id=MessageId(f"a-{word}"), role=Role.USER, **common) for word in ("return", "returns")]
     thread = (await files.export(house.agent.id)).conversations[0]
     file = AgentFile(agent=house.agent, conversations=(replace(thread, messages=(asked, *others)),))
-    agent = await files.import_(arrival(file))
+    agent = await files.import_(import_of(file))
     messages = (await house.agents.list_messages(agent.id, None, PageRequest())).items
     assert [message.role for message in messages] == [Role.ASSISTANT, Role.TOOL, Role.USER, Role.USER]
     assert len({message.id for message in messages}) == len(messages)
@@ -134,7 +134,7 @@ async def test_a_context_that_was_compacted_stays_so(house: Engine, files: Agent
     events = await house.events((await house.begin(spec)).id)
     assert of(ContextCompacted, events)
     await house.play(say("hi"), words="later")
-    agent = await files.import_(arrival(await files.export(house.agent.id)))
+    agent = await files.import_(import_of(await files.export(house.agent.id)))
     assert [m.text for m in await shown(house, agent)] == [m.text for m in await shown(house, house.agent)]
     assert len((await house.agents.list_messages(agent.id, None, PageRequest())).items) > len(await shown(house, agent))
 
@@ -174,8 +174,8 @@ async def test_what_is_left_out_is_not_there(house: Engine, files: AgentFiles) -
     await house.play(say("hi"), words="hello")
     file = await files.export(house.agent.id, messages=False, passages=False)
     assert (file.conversations[0].messages, file.passages) == ((), ())
-    assert await shown(house, await files.import_(arrival(file))) == ()
-    assert await shown(house, await files.import_(arrival(file, conversations=()))) == ()
+    assert await shown(house, await files.import_(import_of(file))) == ()
+    assert await shown(house, await files.import_(import_of(file, conversations=()))) == ()
 
 
 async def test_a_long_conversation_and_all_pages_of_notes_are_exported(
@@ -200,13 +200,13 @@ async def test_a_tool_is_made_unless_it_is_here_and_refused_if_it_is_another_one
 ) -> None:
     file = await files.export(house.agent.id)
     fresh = replace(ECHO, name="fresh")
-    agent = await files.import_(arrival(file, tools=(fresh,)))
+    agent = await files.import_(import_of(file, tools=(fresh,)))
     assert [tool.name for tool in await house.database.tools.find(["fresh"])] == ["fresh"]
-    again = await files.import_(arrival(file, tools=(fresh,)))
+    again = await files.import_(import_of(file, tools=(fresh,)))
     assert again.id != agent.id
     others = (replace(fresh, description="Does something else."), replace(ECHO, name="archival_memory_search"))
     with pytest.raises(InvalidRequest) as refused:
-        await files.import_(arrival(file, tools=others))
+        await files.import_(import_of(file, tools=others))
     assert set(refused.value.fields) == {"file.tools[0].name", "file.tools[1].name"}
 
 
@@ -217,5 +217,5 @@ async def test_of_the_agents_that_worked_in_the_background_those_that_are_here_d
     file = await files.export(house.agent.id)
     for ids, left in (((helper.id, new_agent_id()), (helper.id,)), ((new_agent_id(),), None)):
         agent = replace(file.agent, sleeptime=Sleeptime(agent_ids=ids, every_turns=2))
-        made = await files.import_(arrival(replace(file, agent=agent)))
+        made = await files.import_(import_of(replace(file, agent=agent)))
         assert (made.sleeptime and made.sleeptime.agent_ids) == left

@@ -10,7 +10,7 @@ from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import AgentId, ConversationId, MessageId, PassageId
 from letta_grpc.domain.messages import Message
 from letta_grpc.domain.passages import Passage
-from letta_grpc.engine.agent_files import Arrival
+from letta_grpc.engine.agent_files import ImportRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.tools import NewTool
 from letta_grpc.transport.convert.agents import agent_to_pb, new_agent_from_pb
@@ -60,14 +60,14 @@ def _conversation_to_pb(file: ConversationFile) -> pb.ConversationFile:
     )
 
 
-def arrival_from_pb(request: agent_service_pb2.ImportAgentRequest) -> Arrival:
+def import_from_pb(request: agent_service_pb2.ImportAgentRequest) -> ImportRequest:
     """Return the agent that a file holds, all of it checked."""
     file = request.file
     with Rules() as rules:
         if file.version != VERSION:
             rules.broken("file.version", f"must be {VERSION}, is {file.version}")
         agent = _agent(rules, file.agent, request.name)
-        return Arrival(
+        return ImportRequest(
             agent=agent or NewAgent(model=""),
             tools=_tools(rules, file.tools),
             conversations=_conversations(rules, file.conversations),

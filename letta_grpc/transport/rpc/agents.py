@@ -9,7 +9,7 @@ from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.captures import Captures
 from letta_grpc.engine.runs import Runs
-from letta_grpc.transport.convert.agent_files import arrival_from_pb, file_to_pb
+from letta_grpc.transport.convert.agent_files import file_to_pb, import_from_pb
 from letta_grpc.transport.convert.agents import (
     agent_id_from_pb,
     agent_to_pb,
@@ -112,7 +112,7 @@ class AgentServicer:
 
     async def ImportAgent(self, request: pb.ImportAgentRequest, _call: Call) -> pb.ImportAgentResponse:
         """Make an agent of a file."""
-        return pb.ImportAgentResponse(agent=agent_to_pb(await self._files.import_(arrival_from_pb(request))))
+        return pb.ImportAgentResponse(agent=agent_to_pb(await self._files.import_(import_from_pb(request))))
 
     async def GetContext(self, request: pb.GetContextRequest, _call: Call) -> pb.GetContextResponse:
         """Return what the model would be shown."""
