@@ -1,4 +1,4 @@
-"""Lists of which the first few are enough."""
+"""Reading the first items of a list."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -9,7 +9,7 @@ LARGEST_PAGE = 1000
 
 
 async def first(limit: int, items: AsyncGenerator[Item, None]) -> list[Item]:
-    """Return so many items, or all where there are fewer."""
+    """Return the first `limit` items, or all of them if there are fewer."""
     found = []
     async with aclosing(items):
         async for item in items:

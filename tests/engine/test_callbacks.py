@@ -73,14 +73,14 @@ async def test_a_caller_is_told_within_the_trace_of_the_start() -> None:
     async with engine(receivers=receivers) as house:
         for traceparent in (trace, None):
             house.model.turns.append(say("Hi."))
-            wish = StartRequest(
+            request = StartRequest(
                 agent_id=house.agent.id,
                 conversation_id=None,
                 request_id=None,
                 spec=spec(callback_url=URL),
                 traceparent=traceparent,
             )
-            await house.events((await house.runs.start(wish)).id)
+            await house.events((await house.runs.start(request)).id)
             await receivers.next()
     assert receivers.traceparents == [trace, None]
 
