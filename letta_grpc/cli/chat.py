@@ -38,7 +38,7 @@ AGENT_NAME = "chat"
 CANCELLING = b"\ncancelling the run; Ctrl-C again leaves\n"
 EPILOG = """
 Ctrl-C while the agent answers cancels the run, for everyone who follows it; a second one leaves. At the prompt Ctrl-C or
-Ctrl-D leaves. Input that is piped in is taken line by line.
+Ctrl-D leaves. A paste of several lines is one message; input that is piped in is taken line by line.
 
 A tool call that waits for approval is asked about: approve it, deny it with a reason, or edit its arguments, in $VISUAL or
 $EDITOR if there is one. Ctrl-C leaves it waiting and exits with 7; the next chat asks again, and `letta-grpc runs answer`
@@ -89,6 +89,7 @@ def chat(
         Client(address, api_key=server.api_key or None, tls=server.security, retry=PATIENCE) as client,
     ):
         chosen = conversation or _conversation_of(client, _agent(client, agent, model), new=new)
+        _edit_lines()
         decide = _decider(console, approve_all=approve_all, deny_all=deny_all)
         code = Conversation(client, chosen, console, decide).hold()
     raise typer.Exit(code)
@@ -196,6 +197,16 @@ def _left_waiting(run_id: str, action: Json) -> str:
         f"It waits until {until} UTC. The next chat asks again; this answers it from anywhere:\n"
         f"letta-grpc runs answer {run_id} {answer}"
     )
+
+
+def _edit_lines() -> None:
+    """Have the arrow keys move in what is typed and bring back what was said, and a paste of several lines be one message."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        # Python is not everywhere built with it. `input` uses it from then on.
+        with suppress(ImportError):
+            import readline  # noqa: PLC0415 - see above
+
+            readline.parse_and_bind("set enable-bracketed-paste on")
 
 
 def _read(console: Console) -> str | None:

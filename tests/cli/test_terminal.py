@@ -64,6 +64,28 @@ def test_reasoning_tool_calls_and_what_tools_write_are_shown_while_they_happen(a
         chat.wait_for_line("you>", times=2)
 
 
+def test_what_is_typed_is_edited_and_brought_back_and_what_is_pasted_is_one_message(address: str) -> None:
+    with Client(address) as client:
+        agent_id = client.agents.create(model="scripted/echo").id
+    with terminal(*command(address, agent_id)) as chat:
+        chat.wait_for_line("you>")
+        for key in ("Helo", "Left", "l", "Enter"):
+            chat.press(key)
+        chat.wait_for_line("Hello")
+        chat.wait_for_line("you>", times=2)
+        for key in ("Up", "!", "Enter"):
+            chat.press(key)
+        chat.wait_for_line("Hello!")
+        chat.wait_for_line("you>", times=3)
+        chat.paste("one\ntwo\n")
+        chat.wait_for_line("you> one")
+        chat.press("Enter")
+        chat.wait_for_line("two", times=2)
+    with Client(address) as client:
+        said = [message.content[0].text for message in client.agents.messages(agent_id) if not message.model]
+    assert said == ["Hello", "Hello!", "one\ntwo"]
+
+
 def test_a_person_approves_denies_and_edits(address: str) -> None:
     agent_id = careful(address)
     # An editor that a test can do without a person: it has no screen, and changes a word.

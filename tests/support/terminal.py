@@ -44,6 +44,11 @@ class Terminal:
         """Press a key by tmux's name for it, such as C-c."""
         self._call("send-keys", key)
 
+    def paste(self, text: str) -> None:
+        """Paste a text: as one where the command has asked to be told of that, as most shells do."""
+        self._call("set-buffer", text)
+        self._call("paste-buffer", "-p")
+
     def screen(self, *, escapes: bool = False) -> list[str]:
         """Return the lines that were printed, those that have left the screen too; with `escapes` as they were coloured."""
         text = self._call("capture-pane", "-p", "-J", "-S", "-", *(["-e"] if escapes else []))
