@@ -93,7 +93,8 @@ class LettaError(Exception):
 
     def _things(self) -> Iterator[str]:
         """Yield which agent, run or tool it is about, unless the message says so. Other facts are for programs."""
-        for name, value in self.metadata.items():
+        # The wire keeps no order.
+        for name, value in sorted(self.metadata.items()):
             if name.endswith(_NAMES_OF_THINGS) and value not in self.message:
                 yield f"{name}={value}"
 

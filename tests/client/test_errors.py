@@ -126,7 +126,7 @@ async def test_an_exception_reads_well() -> None:
     [
         (
             "it is busy",
-            {"active_run_id": "run-1", "conversation_id": "conv-1"},
+            {"conversation_id": "conv-1", "active_run_id": "run-1"},
             "(WHY, active_run_id=run-1, conversation_id=conv-1)",
         ),
         ("it has no such block", {"agent_id": "agent-1", "label": "human"}, "(WHY, agent_id=agent-1, label=human)"),
