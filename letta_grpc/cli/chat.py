@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -26,6 +26,7 @@ from letta_grpc.client import (
     ApprovalExpired,
     ApprovalPending,
     Client,
+    ConversationBusy,
     LettaError,
     Run,
     RunStream,
@@ -127,6 +128,7 @@ class Conversation:
         self._thread = client.conversations.get(conversation_id)
         self._console = console
         self._decide = decide
+        self._is_attended = sys.stdin.isatty()
 
     def hold(self) -> Exit:
         """Talk until the person leaves, or a call waits that nobody here answers. Return how the last run ended."""
@@ -152,17 +154,25 @@ class Conversation:
             return self._settle(
                 self._follow(self._client.stream(self._thread.agent_id, text, conversation_id=self._thread.id))
             )
-        except ApprovalPending as error:
-            # Another client's run has come to wait since the last turn.
+        except (ApprovalPending, ConversationBusy) as error:
+            # Of what is piped in the next line would come too early as well.
+            if isinstance(error, ConversationBusy) and not self._is_attended:
+                raise
+            # Another client's run is at work since the last turn, or has come to wait.
             self._console.print(visible(f"Not sent: {error}"), style="red", soft_wrap=True, markup=False)
             return self._take_up()
 
     def _take_up(self) -> Exit:
-        """Ask about the calls that wait already, since an earlier chat or because of another client."""
+        """Ask about the calls that wait already, since an earlier chat or because of another client; show what is at work."""
         for run in self._client.runs.list(conversation_id=self._thread.id, has_pending_actions=True):
             for action in plain(run)["pendingActions"]:
                 self._console.print(waiting_line(action), style="bold yellow", soft_wrap=True, markup=False)
             return self._settle(run)
+        if self._is_attended:
+            # Protobuf takes an enum's name for its number; its type says numbers alone.
+            at_work = cast("Any", ["RUN_STATE_RUNNING"])
+            for run in self._client.runs.list(conversation_id=self._thread.id, states=at_work):
+                return self._settle(self._follow(self._client.attach(run.id)))
         return Exit.OK
 
     def _settle(self, run: Run) -> Exit:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from letta_grpc.client import Client, deny
-from tests.support.server_process import BIN
+from tests.support.server_process import BIN, letta_grpc
 from tests.support.terminal import Terminal, terminal
 
 pytestmark = pytest.mark.timeout(120)
@@ -153,3 +153,35 @@ def test_a_chat_goes_on_when_somebody_else_answers_or_asks_meanwhile(address: st
         chat.type("a")
         chat.wait_for_line("Tea is noted.")
         chat.wait_for_line("you>", times=3)
+
+
+def test_a_chat_shows_what_another_client_has_set_to_work_before_it_goes_on(address: str) -> None:
+    def thinking(text: str) -> str:
+        return json.dumps([[{"text": f"{text} "}, {"wait_for_cancel": True}]])
+
+    with Client(address) as client:
+        agent_id = client.agents.create(model="scripted/script").id
+        first = client.runs.create(agent_id, thinking("Earlier thoughts."))
+        with terminal(*command(address, agent_id)) as chat:
+            chat.wait_for_line("Earlier thoughts.")
+            client.runs.cancel(first.id)
+            chat.wait_for_line("ended: cancelled")
+            chat.wait_for_line("you>")
+            client.runs.create(agent_id, thinking("Later thoughts."))
+            chat.type("Are you there?")
+            chat.wait_for_line("Not sent: ")
+            chat.wait_for_line("Later thoughts.")
+            chat.press("C-c")
+            chat.wait_for_line("ended: cancelled", times=2)
+            ask(chat, [{"text": "Here I am."}])
+            chat.wait_for_line("Here I am.")
+
+
+def test_what_is_piped_into_a_conversation_at_work_is_refused(address: str) -> None:
+    with Client(address) as client:
+        agent_id = client.agents.create(model="scripted/script").id
+        run = client.runs.create(agent_id, json.dumps([[{"wait_for_cancel": True}]]))
+        refused = letta_grpc("chat", "--agent", agent_id, "--target", address, stdin="[]\n[]\n")
+        client.runs.cancel(run.id)
+    assert refused.returncode == 1
+    assert f"CONVERSATION_BUSY, active_run_id={run.id}" in refused.stderr
