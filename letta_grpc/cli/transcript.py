@@ -35,7 +35,9 @@ class Transcript:
             case {"toolOutputDelta": delta}:
                 self._add_output(delta)
             case {"toolReturn": returned}:
-                self.line(*return_line(returned))
+                # That something was said is seen by what was.
+                if returned.get("text") or self._tools.get(returned["toolCallId"]) != SPEAKING:
+                    self.line(*return_line(returned))
             case _:
                 self._show_rare(event)
 

@@ -75,6 +75,14 @@ def test_tool_calls_and_their_returns_are_shown(address: str, agent_id: str) -> 
     assert "← " in talk.stdout
 
 
+def test_what_an_agent_says_by_a_tool_is_shown_as_its_words_alone(address: str) -> None:
+    with Client(address) as client:
+        agent_id = client.agents.create(model="scripted/script", kind="memgpt").id
+    calls = [{"tool_call": {"name": "send_message", "arguments": {"message": "Good morning."}}}]
+    talk = letta_grpc("chat", "--agent", agent_id, "--target", address, stdin=f"{json.dumps([calls])}\n")
+    assert talk.stdout.splitlines()[1:] == ["Good morning.", ""]
+
+
 def test_an_unknown_agent_ends_the_chat_before_it_begins(address: str) -> None:
     talk = letta_grpc("chat", "--agent", "agent-00000000-0000-4000-8000-000000000000", "--target", address)
     assert talk.returncode == 4
