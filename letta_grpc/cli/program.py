@@ -16,6 +16,8 @@ program = typer.Typer(
     help="A gRPC streaming server for stateful LLM agents, and the tools to use it.",
     epilog=f"Begin with `letta-grpc demo`. It needs no key.\n\n\b\nExit codes:\n{_CODES}",
     no_args_is_help=True,
+    # As much as a terminal has: without this 80, where many of the lines below would be cut.
+    context_settings={"max_content_width": 120},
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -12,6 +12,7 @@ from letta_grpc.cli.exits import EXIT_CODES, Exit
 from letta_grpc.cli.flags import WITHOUT_FLAG
 from letta_grpc.cli.program import program
 from letta_grpc.settings import Settings, variable_of
+from tests.support.server_process import letta_grpc
 
 ROOT = typer.main.get_command(program)
 
@@ -39,6 +40,12 @@ def test_the_list_of_commands_says_of_each_what_itself_says(name: str) -> None:
     # Sentences end at the first full stop or colon.
     said = load(name).get_short_help_str(limit=200).rstrip(".").partition(":")[0]
     assert COMMANDS[name].rstrip(".") == said
+
+
+def test_a_wide_terminal_shows_whole_what_the_list_of_commands_says() -> None:
+    # A process: the runner has a width of its own.
+    shown = letta_grpc("--help", COLUMNS="160").stdout
+    assert all(text in shown for text in COMMANDS.values())
 
 
 def test_the_program_says_which_version_it_is() -> None:
