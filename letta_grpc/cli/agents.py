@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.files import PIPED, existing, text_in
 from letta_grpc.cli.memory import memory
 from letta_grpc.cli.named_values import FROM_VARIABLE, METAVAR, named_values
 from letta_grpc.cli.naming import id_of
@@ -172,7 +173,10 @@ async def export_agent(
 @agents.command("import")
 @asynchronous
 async def import_agent(
-    file: Annotated[Path, typer.Argument(help="What `agents export` printed.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(help=f"What `agents export` printed; {PIPED}", callback=existing),
+    ],
     *,
     name: Annotated[str, typer.Option(help="Its name, in place of the file's.")] = "",
     secret: Annotated[
@@ -185,7 +189,7 @@ async def import_agent(
     secrets = named_values(secret)
     async with calling(server) as client:
         try:
-            agent = await client.agents.import_(file.read_text(encoding="utf-8-sig"), name=name or None, secrets=secrets)
+            agent = await client.agents.import_(text_in(file), name=name or None, secrets=secrets)
         except ValueError as error:
             told = f"{file}: {visible(str(error).splitlines()[0])}"
             raise typer.BadParameter(f"{told}; Letta's agent files come in over HTTP, at /v1/agents/import") from error

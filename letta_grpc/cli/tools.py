@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from letta_grpc.cli.exits import Exit
+from letta_grpc.cli.files import PIPED, existing, text_in
 from letta_grpc.cli.named_values import FROM_VARIABLE, METAVAR, named_values
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import json_line, plain, print_list, visible
@@ -38,7 +39,10 @@ async def list_tools(
 @tools.command()
 @asynchronous
 async def add(
-    file: Annotated[Path, typer.Argument(help="Python that defines one public function.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(help=f"Python that defines one public function; {PIPED}", callback=existing),
+    ],
     *,
     requires_approval: Annotated[bool, typer.Option("--requires-approval", help="Its calls wait for approval.")] = False,
     allow_network: Annotated[
@@ -113,8 +117,7 @@ async def delete(name: Name, *, server: Server) -> Exit:
 
 def _source_of(file: Path) -> str:
     try:
-        # With or without the mark that editors on Windows begin a file with: Python takes both.
-        return file.read_text(encoding="utf-8-sig")
+        return text_in(file)
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{file} is not UTF-8") from error
 

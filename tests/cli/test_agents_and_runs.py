@@ -52,6 +52,15 @@ def test_an_agent_is_taken_along_as_a_file(invoke: Invoke, address: str, agent_i
     assert run_id
 
 
+def test_an_agent_goes_through_a_pipe(invoke: Invoke, agent_id: str) -> None:
+    file = invoke("agents", "export", agent_id).stdout
+    copy = invoke("agents", "import", "-", "--name", "piped", stdin=file.encode())
+    assert copy.exit_code == 0, copy.output
+    assert "[human]\nLikes tea." in invoke("agents", "get", copy.stdout.strip()).stdout
+    refused = invoke("agents", "import", "-", stdin=b"")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+
+
 @pytest.mark.parametrize("text", ['{"agents": []}', "junk", "\udcff"])
 def test_a_file_that_is_no_agents_is_refused(invoke: Invoke, tmp_path: Path, text: str) -> None:
     file = tmp_path / "other.af"

@@ -122,6 +122,7 @@ def test_tools_are_added_listed_tried_and_deleted(invoke: Invoke, tmp_path: Path
     file = tmp_path / "dice.py"
     file.write_text("def roll(sides: int) -> int:\n    'Roll the dice.'\n    print('rolling')\n    return sides\n")
     assert invoke("tools", "add", str(file), "--requires-approval", "--timeout", "5").stdout == "roll\n"
+    assert invoke("tools", "add", "-", "--requires-approval", "--timeout", "5", stdin=file.read_bytes()).stdout == "roll\n"
     listed = [line.split() for line in invoke("tools", "list").stdout.splitlines()]
     assert ["roll", "python", "asks", "Roll", "the", "dice."] in listed
     assert invoke("tools", "run", "roll", "--arguments", '{"sides": 6}').stdout == "rolling\n6\n"
