@@ -71,6 +71,7 @@ async def create(
     *,
     model: Annotated[str, typer.Option(help="The model, provider/name; scripted/demo needs no key.")],
     name: Annotated[str, typer.Option(help="A name for people; the server makes one up.")] = "",
+    description: Annotated[str, typer.Option(help="What it is for, for people.")] = "",
     persona: Annotated[str, typer.Option(help="What the agent knows about itself.")] = "",
     human: Annotated[str, typer.Option(help="What the agent knows about the person it speaks with.")] = "",
     system: Annotated[str, typer.Option(help="Instructions, in place of the server's own.")] = "",
@@ -88,6 +89,7 @@ async def create(
         agent = await client.agents.create(
             model=model,
             name=name,
+            description=description,
             persona=persona or None,
             human=human or None,
             system=system,

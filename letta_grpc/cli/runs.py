@@ -40,6 +40,7 @@ class State(StrEnum):
 async def list_runs(
     *,
     agent: Annotated[str, typer.Option(help="Only runs of this agent, by id or name.")] = "",
+    conversation: Annotated[str, typer.Option(help="Only runs of this conversation.")] = "",
     state: Annotated[list[State] | None, typer.Option(help="Only runs in this state; repeat it for several.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     server: Server,
@@ -51,7 +52,10 @@ async def list_runs(
     async with calling(server) as client:
         size = min(limit, LARGEST_PAGE)
         agent_id = await id_of(client, agent) if agent else None
-        found = await first(limit, client.runs.list(agent_id=agent_id, states=states, page_size=size, descending=True))
+        pages = client.runs.list(
+            agent_id=agent_id, conversation_id=conversation or None, states=states, page_size=size, descending=True
+        )
+        found = await first(limit, pages)
     print_list(found, ("id", "state", "stop reason", "created", "agent"), _row, as_json=as_json)
     return Exit.OK
 

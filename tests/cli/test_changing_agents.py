@@ -47,8 +47,10 @@ def test_tools_and_tags_come_and_go_one_by_one(invoke: Invoke, agent_id: str) ->
     assert (agent["tools"], agent["toolApprovals"], agent.get("tags", [])) == ([SEARCH], {SEARCH: False}, [])
 
 
-def test_an_empty_text_clears(invoke: Invoke, agent_id: str) -> None:
-    invoke("agents", "update", agent_id, "--description", "For tea.")
+def test_an_empty_text_clears(invoke: Invoke) -> None:
+    made = invoke("agents", "create", "--model", "scripted/echo", "--description", "For tea.", "--json")
+    agent_id, description = (json.loads(made.stdout)[name] for name in ("id", "description"))
+    assert description == "For tea."
     changed = invoke("agents", "update", agent_id, "--description", "", "--json")
     assert "description" not in json.loads(changed.stdout)
 

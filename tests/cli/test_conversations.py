@@ -131,6 +131,15 @@ def test_a_chat_takes_up_what_waits_in_its_own_conversation(invoke: Invoke, addr
     assert [json.loads(row)["toolCallId"] for row in waiting] == ["default"]
 
 
+def test_runs_of_a_conversation_are_listed(invoke: Invoke, address: str, agent_id: str) -> None:
+    with Client(address) as client:
+        other = client.conversations.create(agent_id).id
+        wanted = client.runs.execute(agent_id, "here", conversation_id=other).run.id
+        client.runs.execute(agent_id, "elsewhere")
+    runs = invoke("runs", "list", "--conversation", other, "--json").stdout.splitlines()
+    assert [json.loads(run)["id"] for run in runs] == [wanted]
+
+
 def test_a_conversation_is_deleted_unless_it_is_the_default_one(invoke: Invoke, address: str, agent_id: str) -> None:
     with Client(address) as client:
         other = client.conversations.create(agent_id).id
