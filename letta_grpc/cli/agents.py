@@ -99,6 +99,8 @@ async def create(
             tool_approvals=dict.fromkeys(ask or (), True),
             secrets=secrets,
         )
+    for missing in sorted(set(ask or ()).difference(agent.tools)):
+        typer.echo(f"letta-grpc: nothing will ask about {visible(missing)}: the agent has no such tool", err=True)
     typer.echo(json_line(agent) if as_json else agent.id)
     return Exit.OK
 
@@ -127,11 +129,14 @@ async def update(
     given = (name, description, model, system, tag, no_tag, tool, no_tool, ask, no_ask)
     if not any(one or one == "" for one in given):
         raise typer.BadParameter("say what is to change, as --name NAME")
+    for flag, added, removed in (("tag", tag, no_tag), ("tool", tool, no_tool), ("ask", ask, no_ask)):
+        if both := set(added or ()) & set(removed or ()):
+            raise typer.BadParameter(f"--{flag} and --no-{flag} exclude each other: {', '.join(sorted(both))}")
     asked = {**dict.fromkeys(ask or (), True), **dict.fromkeys(no_ask or (), False)}
-    if both := set(ask or ()) & set(no_ask or ()):
-        raise typer.BadParameter(f"--ask and --no-ask exclude each other: {', '.join(both)}")
     async with calling(server) as client:
         stands = await client.agents.get(await id_of(client, agent))
+        tools = _edited("--no-tool", stands.tools, tool, no_tool)
+        _require("--ask", stands.tools if tools is None else tools, ask)
         changed = await client.agents.update(
             stands.id,
             name=name,
@@ -139,7 +144,7 @@ async def update(
             model=model,
             system=system,
             tags=_edited("--no-tag", stands.tags, tag, no_tag),
-            tools=_edited("--no-tool", stands.tools, tool, no_tool),
+            tools=tools,
             tool_approvals={**stands.tool_approvals, **asked} if asked else None,
         )
     typer.echo(json_line(changed) if as_json else _description(plain(changed)))
@@ -207,10 +212,14 @@ def _edited(flag: str, stand: Sequence[str], added: Sequence[str] | None, remove
     """Return names with some more and without others; None where there is nothing to change."""
     if not added and not removed:
         return None
-    for name in removed or ():
+    _require(flag, stand, removed)
+    return list(dict.fromkeys(name for name in (*stand, *(added or ())) if name not in (removed or ())))
+
+
+def _require(flag: str, stand: Sequence[str], named: Sequence[str] | None) -> None:
+    for name in named or ():
         if name not in stand:
             raise typer.BadParameter(f"{flag} {name}: the agent has {', '.join(stand) or 'none'}")
-    return list(dict.fromkeys(name for name in (*stand, *(added or ())) if name not in (removed or ())))
 
 
 def _description(agent: ProtoJson) -> str:

@@ -47,6 +47,12 @@ def test_tools_and_tags_come_and_go_one_by_one(invoke: Invoke, agent_id: str) ->
     assert (agent["tools"], agent["toolApprovals"], agent.get("tags", [])) == ([SEARCH], {SEARCH: False}, [])
 
 
+def test_a_tool_that_is_to_be_asked_about_and_that_a_new_agent_has_not_is_told(invoke: Invoke) -> None:
+    made = invoke("agents", "create", "--model", "scripted/echo", "--tool", NOTE, "--ask", NOTE, "--ask", "nto")
+    assert made.stdout.startswith("agent-")
+    assert made.stderr == "letta-grpc: nothing will ask about nto: the agent has no such tool\n"
+
+
 def test_an_empty_text_clears(invoke: Invoke) -> None:
     made = invoke("agents", "create", "--model", "scripted/echo", "--description", "For tea.", "--json")
     agent_id, description = (json.loads(made.stdout)[name] for name in ("id", "description"))
@@ -62,6 +68,9 @@ def test_an_empty_text_clears(invoke: Invoke) -> None:
         (("--no-tag", "odl"), "--no-tag odl: the agent has old"),
         (("--no-tool", SEARCH), f"--no-tool {SEARCH}: the agent has {NOTE}"),
         (("--ask", NOTE, "--no-ask", NOTE), f"--ask and --no-ask exclude each other: {NOTE}"),
+        (("--tool", NOTE, "--no-tool", NOTE), f"--tool and --no-tool exclude each other: {NOTE}"),
+        (("--ask", SEARCH), f"--ask {SEARCH}: the agent has {NOTE}"),
+        (("--no-tool", NOTE, "--ask", NOTE), f"--ask {NOTE}: the agent has none"),
         (("--model", "nobody/has-this"), "MODEL_UNKNOWN"),
     ],
 )
