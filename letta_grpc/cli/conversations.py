@@ -1,7 +1,6 @@
 """`letta-grpc conversations`."""
 
 from collections.abc import Sequence
-from textwrap import shorten
 from typing import Annotated
 
 import typer
@@ -38,7 +37,7 @@ async def list_conversations(
     server: Server,
     as_json: Json = False,
 ) -> Exit:
-    """List an agent's conversations, newest first; the last one is its default one."""
+    """List an agent's conversations, newest first."""
     async with calling(server) as client:
         agent_id = await id_of(client, agent)
         found = await first(limit, client.conversations.list(agent_id, page_size=min(limit, LARGEST_PAGE), descending=True))
@@ -102,5 +101,9 @@ async def _row(client: AsyncClient, conversation: ProtoJson) -> tuple[str, str, 
     title = conversation.get("title") or ("(the default one)" if conversation.get("isDefault") else "")
     newest = [plain(message) for message in await _newest(_LOOKED_AT, client, conversation["agentId"], conversation["id"])]
     said = next((text for message in newest if (text := text_of(message))), "")
-    words = shorten(said, _SHOWN_CHARACTERS, placeholder=" …")
-    return conversation["id"], title, to_the_minute(conversation["createTime"]), words
+    return conversation["id"], title, to_the_minute(conversation["createTime"]), _shortened(said)
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[: _SHOWN_CHARACTERS - 1]}…"

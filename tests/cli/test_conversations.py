@@ -36,11 +36,14 @@ def test_conversations_are_listed_with_what_tells_them_apart(invoke: Invoke, add
         titled = client.conversations.create(agent_id, title="About tea")
         client.runs.execute(agent_id, f"Tea is {'very ' * 20}good.", conversation_id=titled.id)
         empty = client.conversations.create(agent_id)
+        client.runs.execute(agent_id, f"两行\n{'字' * 60}")
     newest, second, default = invoke("conversations", "list", "--agent", agent_id).stdout.splitlines()[1:]
     assert newest.split()[0] == empty.id
     assert second.split()[:3] == [titled.id, "About", "tea"]
-    assert second.endswith("Tea is very very very very very very very very …")
+    assert second.endswith("Tea is very very very very very very very very ve…")
     assert "(the default one)" in default
+    # Not every language has spaces.
+    assert default.endswith(f"两行 {'字' * 46}…")
     assert [one["id"] for one in listed(invoke, agent_id)][:2] == [empty.id, titled.id]
     assert [one["id"] for one in listed(invoke, agent_id, "--limit", "1")] == [empty.id]
 
