@@ -33,7 +33,11 @@ def closes() -> None:
     os._exit(0)
 
 
-TOOLS: dict[str, Callable[[], None]] = {tool.__name__: tool for tool in (chatters, floods, stutters, closes)}
+def refuses() -> None:
+    """Be refused with the code that many servers have for everything."""
+
+
+TOOLS: dict[str, Callable[[], None]] = {tool.__name__: tool for tool in (chatters, floods, stutters, closes, refuses)}
 
 
 def result_of(method: str, name: str) -> dict[str, object] | None:
@@ -54,8 +58,11 @@ def main() -> None:
         message = json.loads(line)
         if "id" not in message:
             continue
-        result = result_of(message["method"], message.get("params", {}).get("name", ""))
+        name = message.get("params", {}).get("name", "")
+        result = result_of(message["method"], name)
         end = {"error": {"code": -32601, "message": "unknown"}} if result is None else {"result": result}
+        if name == "refuses":
+            end = {"error": {"code": -32000, "message": "the disk is full"}}
         answer = {"jsonrpc": "2.0", "id": message["id"], **end}
         # In Latin-1 the é is a byte that is no UTF-8.
         out.write(json.dumps(answer, ensure_ascii=False).encode("latin-1") + b"\n")

@@ -18,6 +18,8 @@ from letta_grpc.domain.tools import HttpEndpoint
 NOT_DELIVERED = -32090
 REFUSED = -32091
 TOO_LARGE = -32092
+# What an error says that comes of a connection which was lost.
+ENDED = "the connection ended"
 # As large as a line over stdio may be. Of a stream of events, the mcp package bounds each event.
 MAX_JSON_BYTES = MAX_LINE_BYTES
 # The mcp package reads JSON on the event loop, which stands still meanwhile: not for the bytes of a picture or a text, but for
@@ -61,7 +63,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
             return _failed(NOT_DELIVERED, "it cannot be reached")
         except (httpx2.TransportError, httpx2.DecodingError):
-            return _failed(CONNECTION_CLOSED, "the connection ended")
+            return _failed(CONNECTION_CLOSED, ENDED)
         if response.status_code in (401, 403):
             await response.aclose()
             return _failed(REFUSED, f"it refused the credentials (HTTP {response.status_code})")

@@ -9,7 +9,7 @@ from mcp import MCPError
 from mcp_types import CONNECTION_CLOSED
 
 from letta_grpc.adapters.mcp.connection import Connection, NotDeliveredError
-from letta_grpc.adapters.mcp.http import TOO_LARGE
+from letta_grpc.adapters.mcp.http import ENDED, TOO_LARGE
 from letta_grpc.adapters.mcp.policy import McpPolicy
 from letta_grpc.adapters.mcp.results import result_of, signature_of
 from letta_grpc.domain.errors import McpServerFailed
@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MAX_COMPLAINT = 2000
+# By code alone lost connections are not told apart from what servers say: it is the one that many have for everything. The
+# others are the mcp package's words.
+_LOST = (ENDED, "Connection closed", "SSE stream ")
 
 
 class Sessions:
@@ -42,7 +45,7 @@ class Sessions:
         try:
             return result_of(await self._delivered(server, lambda connection: connection.call(name, arguments)))
         except MCPError as error:
-            if error.code == CONNECTION_CLOSED:
+            if error.code == CONNECTION_CLOSED and error.message.startswith(_LOST):
                 return failure(
                     f"the connection to the MCP server {server.name!r} ended before it answered. The call may have had its "
                     "effect; it was not repeated."

@@ -69,6 +69,14 @@ async def test_a_call_under_way_is_told_that_its_server_writes_only_garbage_and_
         assert (await client.call(server, "chatters", "{}", PATIENCE)).status is ToolReturnStatus.SUCCESS
 
 
+async def test_what_a_server_says_under_the_code_of_a_lost_connection_is_told() -> None:
+    """JSON-RPC leaves -32000 to servers, and the mcp package has it for connections that are lost."""
+    async with asyncio.timeout(PATIENCE), McpConnections(OPEN) as client:
+        refused = await client.call(registered("mumbler", MUMBLER), "refuses", "{}", PATIENCE)
+    assert refused.status is ToolReturnStatus.ERROR
+    assert refused.text == "Error: the MCP server 'mumbler' refused the call: the disk is full"
+
+
 async def test_a_byte_that_is_not_utf8_costs_that_character_alone() -> None:
     server = registered("mumbler", MUMBLER)
     async with asyncio.timeout(PATIENCE), McpConnections(OPEN) as client:
