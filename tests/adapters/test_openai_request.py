@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -203,14 +204,24 @@ def test_reasoning_that_another_api_has_proved_is_left_out() -> None:
     assert sent["messages"] == [{"role": "assistant", "content": "Yes"}]
 
 
-PICTURE = ImagePart(media_type="image/png", data="aGk=")
-SENT_PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+PICTURE = ImagePart(media_type="image/png", data="iVBORw0KGgo=")
+SENT_PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 
 def test_pictures_of_a_user_stand_between_the_words() -> None:
     sent = body_of(message(Role.USER, "Look:", PICTURE, "Well?"))["messages"]
     words = [{"type": "text", "text": text} for text in ("Look:", "Well?")]
     assert sent == [{"role": "user", "content": [words[0], SENT_PICTURE, words[1]]}]
+
+
+def test_a_picture_is_sent_as_what_its_bytes_are() -> None:
+    """Vendors refuse the whole context otherwise, for ever after."""
+    jpeg = b64encode(b"\xff\xd8\xff" + b"x" * 100).decode()
+    parts = [ImagePart(media_type="image/png", data=data) for data in (jpeg, "aGk=", "no base64")]
+    (sent,) = body_of(message(Role.USER, *parts))["messages"]
+    shown, *others = sent["content"]
+    assert shown == {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{jpeg}"}}
+    assert others == [{"type": "text", "text": "[an image, image/png: not shown]"}] * 2
 
 
 def test_pictures_of_the_system_are_shown_by_a_user_behind_its_words() -> None:
