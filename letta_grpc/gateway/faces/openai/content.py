@@ -8,7 +8,9 @@ from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.v1 import messages_pb2
 
 Content = str | list[messages_pb2.ContentPart]
-_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
+_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[^;,]*){0,8};base64,(?P<data>.*)", re.DOTALL | re.IGNORECASE)
+# What many write, and no type is called.
+_ALIASES = {"image/jpg": "image/jpeg"}
 
 
 def content_of(content: object, path: str) -> Content:
@@ -43,4 +45,5 @@ def _image(url: str, path: str) -> messages_pb2.Image:
         data = base64.b64decode(found["data"], validate=True)
     except (binascii.Error, ValueError):
         raise wrong(path, f"'{path}' holds an image that is not base64.") from None
-    return messages_pb2.Image(data=data, media_type=found["type"])
+    media_type = found["type"].lower()
+    return messages_pb2.Image(data=data, media_type=_ALIASES.get(media_type, media_type))
