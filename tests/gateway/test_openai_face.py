@@ -138,6 +138,12 @@ async def test_only_the_last_message_is_said_to_the_agent_for_it_remembers_the_o
         ({"stream": "yes"}, "The 'stream' field must be true or false.", "stream"),
         ({"user": 1}, "'user' must be a text.", "user"),
         ({"response_format": {"type": "xml"}}, None, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, None, "response_format.json_schema.schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+            None,
+            "response_format.json_schema.schema",
+        ),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, None, "messages[-1].content[0]"),
     ],
 )

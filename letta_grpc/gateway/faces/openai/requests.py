@@ -108,6 +108,9 @@ def _shape(wanted: object) -> str | None:
             return '{"type":"object"}'
         case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
             return orjson.dumps(schema).decode()
+        case {"type": "json_schema"}:
+            path = "response_format.json_schema.schema"
+            raise wrong(path, f"'{path}' must be a JSON schema: an object.")
         case _:
             raise wrong("response_format", "'response_format' must be of type 'text', 'json_object' or 'json_schema'.")
 
