@@ -1,5 +1,6 @@
 """Taking agents out of a server and into one."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -91,9 +92,8 @@ class AgentFiles:
         new = replace(request.agent, secrets=request.secrets)
         agent = await self._agents.planned(new, further_tools={tool.name for tool in request.tools})
         agent = await self._with_sleeptime_that_is_here(agent)
-        conversations = [imported_conversation(file, agent, agent.create_time) for file in request.conversations]
-        if not conversations:
-            conversations.append(ImportedConversation(conversation=default_conversation(agent)))
+        # Aside: of a long life it takes half a second, and all runs would wait.
+        conversations = await asyncio.to_thread(_imported, request.conversations, agent)
         passages = new_passages(request.passages, agent.id)
         return await self._importer.put(
             Import(agent=agent, tools=missing, conversations=tuple(conversations), passages=passages)
@@ -125,6 +125,12 @@ class AgentFiles:
         except AgentNotFound:
             return False
         return True
+
+
+def _imported(files: Sequence[ConversationFile], agent: Agent) -> Sequence[ImportedConversation]:
+    if not files:
+        return [ImportedConversation(conversation=default_conversation(agent))]
+    return [imported_conversation(file, agent, agent.create_time) for file in files]
 
 
 def _context_of(conversation: WholeConversation) -> Iterator[MessageId]:

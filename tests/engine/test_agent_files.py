@@ -23,6 +23,7 @@ from letta_grpc.engine.agent_files import AgentFiles, ImportRequest
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.tools import NewTool
 from letta_grpc.ports.stores import AgentContext, HistoryStore
+from tests.support.aside import ReadAside
 from tests.support.engine import DirectedTools, Engine, call, engine, of, say
 from tests.support.toolsheds import toolshed
 
@@ -219,3 +220,11 @@ async def test_of_the_agents_that_worked_in_the_background_those_that_are_here_d
         agent = replace(file.agent, sleeptime=Sleeptime(agent_ids=ids, every_turns=2))
         made = await files.import_(import_of(replace(file, agent=agent)))
         assert (made.sleeptime and made.sleeptime.agent_ids) == left
+
+
+async def test_the_server_goes_on_while_messages_are_made_out(house: Engine, files: AgentFiles) -> None:
+    await house.play(say("hi"), words="hello")
+    file = await files.export(house.agent.id)
+    (given,) = file.conversations
+    request = replace(import_of(file), conversations=(replace(given, messages=ReadAside(given.messages)),))
+    assert [message.text for message in await shown(house, await files.import_(request))] == ["hello", "hi"]

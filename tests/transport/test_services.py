@@ -9,6 +9,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.domain.completions import TextChunk
+from letta_grpc.engine.agent_files import ImportRequest
+from letta_grpc.transport import rpc
+from letta_grpc.transport.convert.agent_files import import_from_pb
 from letta_grpc.v1 import (
     agent_service_pb2,
     agents_pb2,
@@ -348,3 +351,18 @@ async def test_the_server_goes_on_while_an_agents_file_is_written(house: Engine,
     await house.database.agents.update(house.agent.id, {"tags": ReadAside(["b"])}, house.clock.now())
     file = (await stubs.agents.ExportAgent(agent_service_pb2.ExportAgentRequest(agent_id=house.agent.id))).file
     assert list(file.agent.tags) == ["b"]
+
+
+async def test_the_server_goes_on_while_an_agents_file_is_read(
+    house: Engine, stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = (await stubs.agents.ExportAgent(agent_service_pb2.ExportAgentRequest(agent_id=house.agent.id))).file
+    aside = ReadAside([import_from_pb])
+
+    def reading(request: agent_service_pb2.ImportAgentRequest) -> ImportRequest:
+        (read,) = aside
+        return read(request)
+
+    monkeypatch.setattr(rpc.agents, "import_from_pb", reading)
+    agent = (await stubs.agents.ImportAgent(agent_service_pb2.ImportAgentRequest(file=file))).agent
+    assert agent.id != house.agent.id

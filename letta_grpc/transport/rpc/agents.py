@@ -112,7 +112,9 @@ class AgentServicer:
 
     async def ImportAgent(self, request: pb.ImportAgentRequest, _call: Call) -> pb.ImportAgentResponse:
         """Make an agent of a file."""
-        return pb.ImportAgentResponse(agent=agent_to_pb(await self._files.import_(import_from_pb(request))))
+        # Aside, too.
+        wanted = await asyncio.to_thread(import_from_pb, request)
+        return pb.ImportAgentResponse(agent=agent_to_pb(await self._files.import_(wanted)))
 
     async def GetContext(self, request: pb.GetContextRequest, _call: Call) -> pb.GetContextResponse:
         """Return what the model would be shown."""
