@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/letta-grpc/letta-grpc-go/lettapb"
@@ -15,6 +18,9 @@ import (
 // ErrClosed is what a stream says that was closed before its run ended; the run goes on. Whatever fails because its client was
 // closed is ErrClosed too, and an [*Error].
 var ErrClosed = errors.New("the stream was closed before the run ended")
+
+// How entries of metadata end that name a thing.
+var namesOfThings = []string{"_id", "_ids", "name", "label"}
 
 // Error is a call that failed. With errors.As it tells everything, with errors.Is its reason:
 //
@@ -42,7 +48,7 @@ func (e *Error) Error() string {
 	if word == "" {
 		word = e.Code.String()
 	}
-	return fmt.Sprintf("%s (%s)", e.Message, word)
+	return inWords(e.Message, word, e.Metadata)
 }
 
 // because adds to the end of a deadline why the try before it failed, if there was one.
@@ -90,13 +96,26 @@ type RunFailedError struct{ Run *lettapb.Run }
 
 func (e *RunFailedError) Error() string {
 	failure := e.Run.GetError()
-	return fmt.Sprintf("the run failed: %s (%s)", failure.GetMessage(), failure.GetReason())
+	return "the run failed: " + inWords(failure.GetMessage(), failure.GetReason(), failure.GetMetadata())
 }
 
 // Is compares with a Reason.
 func (e *RunFailedError) Is(target error) bool {
 	reason, ok := target.(Reason)
 	return ok && string(reason) == e.Run.GetError().GetReason()
+}
+
+// inWords adds to a message the word for what is wrong and, unless the message says so, which agent, run or tool it is about.
+// Other facts are for programs.
+func inWords(message, word string, metadata map[string]string) string {
+	told := []string{word}
+	for _, name := range slices.Sorted(maps.Keys(metadata)) {
+		isThing := slices.ContainsFunc(namesOfThings, func(ending string) bool { return strings.HasSuffix(name, ending) })
+		if value := metadata[name]; isThing && !strings.Contains(message, value) {
+			told = append(told, name+"="+value)
+		}
+	}
+	return fmt.Sprintf("%s (%s)", message, strings.Join(told, ", "))
 }
 
 // errorFrom reads a failed call's status and its details.

@@ -170,6 +170,31 @@ func TestAnErrorTellsWhatTheServerSaid(t *testing.T) {
 	}
 }
 
+func TestAnErrorSaysWhichThingItIsAboutUnlessItsMessageDoes(t *testing.T) {
+	for _, test := range []struct {
+		message  string
+		metadata map[string]string
+		told     string
+	}{
+		{
+			"it is busy", map[string]string{"conversation_id": "conv-1", "active_run_id": "run-1"},
+			"(WHY, active_run_id=run-1, conversation_id=conv-1)",
+		},
+		{"it has no such block", map[string]string{"label": "human", "agent_id": "agent-1"}, "(WHY, agent_id=agent-1, label=human)"},
+		{"the name 'dice' is taken", map[string]string{"name": "dice"}, "(WHY)"},
+		{"too many wait", map[string]string{"limit": "64", "run_id": ""}, "(WHY)"},
+	} {
+		called := &Error{Code: codes.Aborted, Reason: "WHY", Message: test.message, Metadata: test.metadata}
+		if wanted := test.message + " " + test.told; called.Error() != wanted {
+			t.Errorf("%q, not %q", called, wanted)
+		}
+		ran := &RunFailedError{&lettapb.Run{Error: &lettapb.RunError{Reason: "WHY", Message: test.message, Metadata: test.metadata}}}
+		if wanted := "the run failed: " + test.message + " " + test.told; ran.Error() != wanted {
+			t.Errorf("%q, not %q", ran, wanted)
+		}
+	}
+}
+
 func TestAnswersKeepTheirOrderAndDecisionsComeFirst(t *testing.T) {
 	messages := answerMessages([]Answer{Return("call-1", "sunny"), Approve("call-2"), Deny("call-3", "too dear"), ReturnError("call-4", "no")})
 	if len(messages) != 2 {
