@@ -1,6 +1,6 @@
 //! What can go wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::v1::{ErrorReason, Run};
 const BROKEN_CONNECTION: [Code; 6] =
     [Code::Aborted, Code::Cancelled, Code::DataLoss, Code::DeadlineExceeded, Code::Internal, Code::Unknown];
 const PASSING_REASONS: [ErrorReason; 2] = [ErrorReason::StreamRecycled, ErrorReason::TooManyStreams];
+/// How entries of metadata end that name a thing.
+const NAMES_OF_THINGS: [&str; 4] = ["_id", "_ids", "name", "label"];
 
 /// Why a call failed, or why there is no text of a run.
 ///
@@ -117,6 +119,17 @@ impl Error {
             || (self.0.reason.is_empty() && BROKEN_CONNECTION.contains(&code))
     }
 
+    /// Which agent, run or tool it is about, unless the message says so. Other facts are for programs.
+    fn things(&self) -> impl Iterator<Item = String> {
+        let ordered: BTreeMap<_, _> = self.0.metadata.iter().collect();
+        ordered
+            .into_iter()
+            .filter(|(name, value)| {
+                NAMES_OF_THINGS.iter().any(|ending| name.ends_with(ending)) && !self.0.message.contains(value.as_str())
+            })
+            .map(|(name, value)| format!("{name}={value}"))
+    }
+
     /// A stream fell silent, left events out or ended too early.
     pub(crate) fn broken(message: impl Into<String>) -> Self {
         Self::of(Some(Code::Unavailable), message)
@@ -182,12 +195,13 @@ impl From<Status> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.0.code {
+            _ if !self.0.reason.is_empty() => Some(self.0.reason.clone()),
+            code => code.map(|code| format!("{code:?}")),
+        };
+        let told: Vec<String> = word.into_iter().chain(self.things()).collect();
         out.write_str(&self.0.message)?;
-        match self.0.code {
-            _ if !self.0.reason.is_empty() => write!(out, " ({})", self.0.reason),
-            Some(code) => write!(out, " ({code:?})"),
-            None => Ok(()),
-        }
+        if told.is_empty() { Ok(()) } else { write!(out, " ({})", told.join(", ")) }
     }
 }
 
@@ -235,12 +249,31 @@ pub(crate) mod tests {
 
     #[test]
     fn a_refusal_says_its_reason_and_its_facts() {
-        let error = refusal(Code::Aborted, "CONVERSATION_BUSY", &[("active_run_id", "run-1")]);
+        let error = refusal(Code::Aborted, "CONVERSATION_BUSY", &[("active_run_id", "run-1"), ("limit", "1")]);
         assert_eq!(error.code(), Some(Code::Aborted));
         assert!(error.is(ErrorReason::ConversationBusy));
         assert!(!error.is(ErrorReason::QueueFull));
         assert_eq!(error.metadata()["active_run_id"], "run-1");
-        assert_eq!(error.to_string(), "refused (CONVERSATION_BUSY)");
+        assert_eq!(error.to_string(), "refused (CONVERSATION_BUSY, active_run_id=run-1)");
+    }
+
+    #[test]
+    fn an_error_says_which_thing_it_is_about_unless_its_message_does() {
+        let told = |message: &str, metadata: &[(&str, &str)]| {
+            let metadata = metadata.iter().map(|&(name, value)| (name.into(), value.into())).collect();
+            let error = RunError { reason: "WHY".into(), message: message.into(), metadata };
+            Error::run_failed(Run { error: Some(error), ..Run::default() }).to_string()
+        };
+        assert_eq!(
+            told("it is busy", &[("conversation_id", "conv-1"), ("active_run_id", "run-1")]),
+            "it is busy (WHY, active_run_id=run-1, conversation_id=conv-1)"
+        );
+        assert_eq!(
+            told("it has no such block", &[("label", "human"), ("agent_id", "agent-1")]),
+            "it has no such block (WHY, agent_id=agent-1, label=human)"
+        );
+        assert_eq!(told("the name 'dice' is taken", &[("name", "dice")]), "the name 'dice' is taken (WHY)");
+        assert_eq!(told("too many wait", &[("limit", "64"), ("run_id", "")]), "too many wait (WHY)");
     }
 
     #[test]
