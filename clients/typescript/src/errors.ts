@@ -62,6 +62,8 @@ const BROKEN_CONNECTION: ReadonlySet<StatusCode | undefined> = new Set<StatusCod
   "UNKNOWN",
 ]);
 const PASSING_REASONS: ReadonlySet<Reason> = new Set<Reason>(["STREAM_RECYCLED", "TOO_MANY_STREAMS"]);
+// How entries of metadata end that name a thing.
+const NAME_OF_THING = /(_ids?|name|label)$/;
 
 /** A call failed. */
 export class LettaError extends Error {
@@ -88,6 +90,20 @@ export class LettaError extends Error {
     if (this.code === "UNAVAILABLE" || PASSING_REASONS.has(this.reason)) return true;
     return !this.reason && BROKEN_CONNECTION.has(this.code);
   }
+
+  /** Its name and message, the server's word for it, or the code's, and which things it is about. */
+  override toString(): string {
+    const told = [this.reason || this.code, ...thingsOf(this)].filter(Boolean).join(", ");
+    return told ? `${super.toString()} (${told})` : super.toString();
+  }
+}
+
+/** Return which agent, run or tool it is about, unless the message says so. Other facts are for programs. */
+function thingsOf({ message, metadata }: LettaError): string[] {
+  return Object.keys(metadata)
+    .sort()
+    .filter((name) => NAME_OF_THING.test(name) && !message.includes(metadata[name]!))
+    .map((name) => `${name}=${metadata[name]}`);
 }
 
 export class InvalidRequestError extends LettaError {}
