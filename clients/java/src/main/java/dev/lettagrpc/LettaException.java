@@ -6,9 +6,12 @@ import io.grpc.StatusRuntimeException;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * A call failed.
@@ -30,6 +33,8 @@ public class LettaException extends RuntimeException {
           Status.Code.INTERNAL,
           Status.Code.UNKNOWN);
   private static final Set<String> PASSING_REASONS = Set.of("STREAM_RECYCLED", "TOO_MANY_STREAMS");
+  // How entries of metadata end that name a thing.
+  private static final List<String> NAMES_OF_THINGS = List.of("_id", "_ids", "name", "label");
 
   private final Status.Code code;
   private final Refusal refusal;
@@ -88,10 +93,22 @@ public class LettaException extends RuntimeException {
     return new LettaException(told, code, refusal, cause);
   }
 
-  /** What happened, and the server's word for it, or the code's. */
+  /** What happened, the server's word for it, or the code's, and which things it is about. */
   @Override
   public String getMessage() {
-    return "%s (%s)".formatted(super.getMessage(), reason().isEmpty() ? code : reason());
+    String word = reason().isEmpty() ? code.name() : reason();
+    return Stream.concat(Stream.of(word), things())
+        .collect(Collectors.joining(", ", super.getMessage() + " (", ")"));
+  }
+
+  /** Which agent, run or tool, unless the message says so. Other facts are for programs. */
+  private Stream<String> things() {
+    String message = super.getMessage();
+    return metadata().entrySet().stream()
+        .filter(fact -> NAMES_OF_THINGS.stream().anyMatch(fact.getKey()::endsWith))
+        .filter(fact -> !message.contains(fact.getValue()))
+        .sorted(Map.Entry.comparingByKey())
+        .map(fact -> fact.getKey() + "=" + fact.getValue());
   }
 
   /** The status code of the call. */

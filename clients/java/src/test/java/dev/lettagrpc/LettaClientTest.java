@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import com.google.protobuf.Any;
 import com.google.protobuf.Duration;
@@ -31,11 +32,14 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(60)
@@ -177,6 +181,31 @@ class LettaClientTest {
     assertEquals("", failure.reason());
     assertEquals(Optional.empty(), failure.retryDelay());
     assertEquals("permission denied (PERMISSION_DENIED)", failure.getMessage());
+  }
+
+  @ParameterizedTest
+  @MethodSource("toldOfThings")
+  void anExceptionSaysWhichThingItIsAboutUnlessItsMessageDoes(
+      String message, Map<String, String> metadata, String told) {
+    LettaException.Refusal refusal = new LettaException.Refusal("WHY", metadata, Map.of(), null);
+
+    LettaException failure = new LettaException(message, Status.Code.ABORTED, refusal, null);
+
+    assertEquals(message + " " + told, failure.getMessage());
+  }
+
+  static Stream<Arguments> toldOfThings() {
+    return Stream.of(
+        arguments(
+            "it is busy",
+            Map.of("conversation_id", "conv-1", "active_run_id", "run-1"),
+            "(WHY, active_run_id=run-1, conversation_id=conv-1)"),
+        arguments(
+            "it has no such block",
+            Map.of("label", "human", "agent_id", "agent-1"),
+            "(WHY, agent_id=agent-1, label=human)"),
+        arguments("the name 'dice' is taken", Map.of("name", "dice"), "(WHY)"),
+        arguments("too many wait", Map.of("limit", "64", "run_id", ""), "(WHY)"));
   }
 
   @Test
