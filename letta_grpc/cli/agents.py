@@ -219,7 +219,7 @@ def _edited(flag: str, stand: Sequence[str], added: Sequence[str] | None, remove
 def _require(flag: str, stand: Sequence[str], named: Sequence[str] | None) -> None:
     for name in named or ():
         if name not in stand:
-            raise typer.BadParameter(f"{flag} {name}: the agent has {', '.join(stand) or 'none'}")
+            raise typer.BadParameter(visible(f"{flag} {name}: the agent has {', '.join(stand) or 'none'}"))
 
 
 def _description(agent: ProtoJson) -> str:

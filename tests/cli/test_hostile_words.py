@@ -79,3 +79,11 @@ def test_what_is_kept_of_a_conversation_is_no_order_to_the_terminal(address: str
     assert letta_grpc("conversations", "messages", thread.id, "--target", address).stdout.count(SHOWN) == 2
     assert letta_grpc("chat", "--conversation", thread.id, "--target", address).stdout.count(SHOWN) == 1
     assert letta_grpc("agents", "memory", "get", agent.id, "human", "--target", address).stdout == f"{SHOWN}\n"
+
+
+def test_what_an_agent_has_is_no_order_where_a_change_is_refused(address: str) -> None:
+    with Client(address) as client:
+        agent = client.agents.create(model="scripted/echo", tags=[EVIL])
+    refused = letta_grpc("agents", "update", agent.id, "--no-tag", "x", "--target", address)
+    assert refused.returncode == 2
+    assert f"--no-tag x: the agent has {SHOWN}\n" in refused.stderr
