@@ -433,10 +433,11 @@ def test_a_character_that_was_cut_in_two_is_whole_again() -> None:
     assert (turn.user_texts, turn.assistant_text) == (("😀 \ufffd",), "Well 😀!")
 
 
-@pytest.mark.parametrize("cut", ["start", "middle"])
+@pytest.mark.parametrize("cut", ["start", "middle", "amid a line"])
 def test_a_stream_without_its_end_is_no_turn(cut: str) -> None:
     stream = FakeAnthropic().streams("one", "two")
+    ends = {"start": 0, "middle": stream.index(b"event: message_stop"), "amid a line": stream.index(b"two")}
     gathered = Gathered(json.dumps({"messages": HELLO}).encode())
     gathered.begin(200, {b"content-type": b"text/event-stream"})
-    gathered.add(stream[: 0 if cut == "start" else stream.index(b"event: message_stop")])
+    gathered.add(stream[: ends[cut]])
     assert gathered.turn() is None

@@ -81,6 +81,9 @@ class Gathered:
         if self._pieces is None:
             return None
         answer = b"".join(self._pieces)
+        if self._is_stream and not self._is_over:
+            # Whoever leaves may do so amid a line.
+            answer = answer[: answer.rfind(b"\n") + 1]
         message = _assembled(answer) if self._is_stream else _loaded(answer)
         if message is None or message.get("type") != "message":
             return None
