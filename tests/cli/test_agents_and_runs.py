@@ -71,6 +71,14 @@ def test_a_file_that_is_no_agents_is_refused(invoke: Invoke, tmp_path: Path, tex
     assert "/v1/agents/import" in refused.stderr
 
 
+@pytest.mark.parametrize("command", ["agents import", "tools add"])
+@pytest.mark.parametrize(("file", "told"), [("not-there", "not-there"), ("x" * 300, "xxx"), (".", "is a directory")])
+def test_a_file_that_cannot_be_read_is_told(invoke: Invoke, command: str, file: str, told: str) -> None:
+    refused = invoke(*command.split(), file)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert told in refused.stderr
+
+
 def test_a_name_without_agents_lists_none(invoke: Invoke) -> None:
     assert lines(invoke("agents", "list", "--name", "nobody", "--json")) == []
 
