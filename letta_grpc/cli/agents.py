@@ -136,7 +136,10 @@ async def update(
     async with calling(server) as client:
         stands = await client.agents.get(await id_of(client, agent))
         tools = _edited("--no-tool", stands.tools, tool, no_tool)
-        _require("--ask", stands.tools if tools is None else tools, ask)
+        has = stands.tools if tools is None else tools
+        _require("--ask", has, ask)
+        # Of a tool that it has no more as well.
+        _require("--no-ask", list(dict.fromkeys((*has, *stands.tools, *stands.tool_approvals))), no_ask)
         changed = await client.agents.update(
             stands.id,
             name=name,

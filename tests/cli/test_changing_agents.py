@@ -47,6 +47,13 @@ def test_tools_and_tags_come_and_go_one_by_one(invoke: Invoke, agent_id: str) ->
     assert (agent["tools"], agent["toolApprovals"], agent.get("tags", [])) == ([SEARCH], {SEARCH: False}, [])
 
 
+def test_what_was_said_of_a_tool_is_taken_back_when_the_agent_has_it_no_more(invoke: Invoke, agent_id: str) -> None:
+    invoke("agents", "update", agent_id, "--tool", SEARCH, "--ask", SEARCH)
+    invoke("agents", "update", agent_id, "--no-tool", SEARCH)
+    changed = invoke("agents", "update", agent_id, "--no-ask", SEARCH, "--json")
+    assert json.loads(changed.stdout)["toolApprovals"] == {SEARCH: False}
+
+
 def test_a_tool_that_is_to_be_asked_about_and_that_a_new_agent_has_not_is_told(invoke: Invoke) -> None:
     made = invoke("agents", "create", "--model", "scripted/echo", "--tool", NOTE, "--ask", NOTE, "--ask", "nto")
     assert made.stdout.startswith("agent-")
@@ -70,6 +77,7 @@ def test_an_empty_text_clears(invoke: Invoke) -> None:
         (("--ask", NOTE, "--no-ask", NOTE), f"--ask and --no-ask exclude each other: {NOTE}"),
         (("--tool", NOTE, "--no-tool", NOTE), f"--tool and --no-tool exclude each other: {NOTE}"),
         (("--ask", SEARCH), f"--ask {SEARCH}: the agent has {NOTE}"),
+        (("--no-ask", "nto"), f"--no-ask nto: the agent has {NOTE}"),
         (("--no-tool", NOTE, "--ask", NOTE), f"--ask {NOTE}: the agent has none"),
         (("--model", "nobody/has-this"), "MODEL_UNKNOWN"),
     ],
