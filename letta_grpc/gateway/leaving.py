@@ -22,7 +22,7 @@ async def _left(receive: Receive) -> None:
 
 
 async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return the work's result; cancel it when the client leaves. Raises what it raises, and then ClientLeftError."""
+    """Return the work's result; raise what it raises. When the client leaves, cancel the work: then raise ClientLeftError."""
     results: list[T] = []
     raised: list[Exception] = []
 
