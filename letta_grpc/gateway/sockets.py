@@ -42,7 +42,8 @@ async def converse(ends: Ends, channel: grpc.aio.Channel, rpc: Rpc, reader: "Req
     await accept(ends)
     call = BidiCall(channel, rpc, metadata)
     try:
-        complaint = await first_of(_listen(receive, call, reader), _tell(send, call, Frames(rpc)))
+        # In this order: where both have ended, telling has closed the socket already.
+        complaint = await first_of(_tell(send, call, Frames(rpc)), _listen(receive, call, reader))
         if complaint is not None:
             await _close(send, complaint)
     finally:

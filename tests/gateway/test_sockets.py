@@ -15,9 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from letta_grpc.gateway.application import gateway_app
 from letta_grpc.gateway.options import GatewayOptions
 from tests.support.gateways import error_of, fields_in, made_up_gateway
-from tests.support.made_up import Handlers, new
+from tests.support.made_up import Handlers, made_up, new, serving_made_up
 
 TALK = "/api/v1/shelves/top:talk"
 
@@ -256,3 +257,30 @@ async def test_plain_http_is_told_to_upgrade_and_a_socket_elsewhere_is_not_found
         with pytest.raises(InvalidStatus) as refused:
             await connect(url_of(client, "/api/v1/search"), proxy=None)
         assert refused.value.response.status_code == 404
+
+
+async def test_a_socket_is_closed_once_also_when_a_message_that_is_wrong_comes_at_the_end() -> None:
+    async def end(_requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages without stubs
+        yield new("TalkResponse", word="bye")
+
+    sent: list[dict[str, Any]] = []
+    at_end = asyncio.Event()
+    coming: list[dict[str, Any]] = [{"type": "websocket.connect"}]
+
+    async def receive() -> dict[str, Any]:
+        if coming:
+            return coming.pop()
+        await at_end.wait()
+        return {"type": "websocket.receive", "bytes": b"no text"}
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - as ASGI has it
+        sent.append(message)
+        if message["type"] == "websocket.close":
+            at_end.set()
+
+    async with asyncio.timeout(20), serving_made_up({"Talk": end}) as channel:
+        app = gateway_app(channel, contract=made_up())
+        headers = [(b"host", b"127.0.0.1")]
+        scope = {"type": "websocket", "path": TALK, "raw_path": TALK.encode(), "query_string": b"", "headers": headers}
+        await app({**scope, "subprotocols": [], "root_path": "", "scheme": "ws"}, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
