@@ -10,8 +10,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from letta_grpc.domain.completions import TextChunk
 from letta_grpc.engine.agent_files import ImportRequest
-from letta_grpc.transport import rpc
 from letta_grpc.transport.convert.agent_files import import_from_pb
+from letta_grpc.transport.rpc import agents as agent_rpcs
 from letta_grpc.v1 import (
     agent_service_pb2,
     agents_pb2,
@@ -363,6 +363,6 @@ async def test_the_server_goes_on_while_an_agents_file_is_read(
         (read,) = aside
         return read(request)
 
-    monkeypatch.setattr(rpc.agents, "import_from_pb", reading)
+    monkeypatch.setattr(agent_rpcs, "import_from_pb", reading)
     agent = (await stubs.agents.ImportAgent(agent_service_pb2.ImportAgentRequest(file=file))).agent
     assert agent.id != house.agent.id
