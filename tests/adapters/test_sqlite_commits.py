@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import Connection, Table, func, select
 
 from letta_grpc.adapters.sql.schema import journal, segments
+from letta_grpc.adapters.sql.sqlite import checkpoints
 from letta_grpc.adapters.sql.sqlite.checkpoints import Checkpointer
+from letta_grpc.adapters.sql.sqlite.connections import Sync, connect_checkpointer
 from letta_grpc.adapters.sql.sqlite.group import JOURNAL_BYTES, SEGMENT_BYTES, Group
 from letta_grpc.domain.errors import ConversationBusy, LeaseLost, RunNotFound, StoreUnavailable
 from letta_grpc.domain.events import MessageCompleted
@@ -120,6 +122,25 @@ async def test_the_log_of_a_file_that_is_opened_by_a_link_is_bounded(tmp_path: P
         for _ in range(400):
             await file.world.journal.append(held(claim), deltas(1, "x" * 200_000))
         assert (tmp_path / "disk" / "letta.db-wal").stat().st_size < 40 * MIB
+
+
+async def test_the_log_is_copied_as_often_as_it_has_grown_by_its_limit(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[str] = []
+
+    def traced(path: Path, sync: Sync) -> sqlite3.Connection:
+        driver = connect_checkpointer(path, sync)
+        driver.set_trace_callback(copies.append)
+        return driver
+
+    monkeypatch.setattr(checkpoints, "connect_checkpointer", traced)
+    async with opened(tmp_path / "letta.db", clock) as file:
+        claim = await running(file.world)
+        for _ in range(400):
+            await file.world.journal.append(held(claim), deltas(1, "x" * 16_000))
+    # Each delta is written to the journal and later to a segment: 13 MB of log, three times its limit.
+    assert 1 <= len(copies) <= 3
 
 
 async def test_writes_go_on_while_nobody_can_say_how_long_the_log_is(

@@ -26,6 +26,7 @@ class Checkpointer:
         self._log = real.with_name(f"{real.name}-wal")
         self._driver = connect_checkpointer(path, sync)
         self._commits = 0
+        self._copied_bytes = 0
         self._wanted = threading.Event()
         # Whose turn it is: a checkpoint of one connection would only get in the way of the other one's.
         self._copying = False
@@ -44,8 +45,12 @@ class Checkpointer:
             self._start_log_again()
             size = 0
         self._copied = False
-        if size > WAL_BYTES:
+        if size <= WAL_BYTES:
+            self._copied_bytes = 0
+        # The pages that most commits change are copied once for all of them.
+        elif size - self._copied_bytes > WAL_BYTES or size > _TOO_LONG_BYTES:
             self._copying = True
+            self._copied_bytes = size
             self._wanted.set()
 
     def _start_log_again(self) -> None:
