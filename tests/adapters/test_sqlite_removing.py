@@ -19,6 +19,7 @@ from letta_grpc.domain.agents import Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
 from letta_grpc.domain.forking import forked
 from letta_grpc.domain.paging import PageRequest
+from letta_grpc.ports.search import MessageQuery
 from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.asking import ask
 from tests.support.asking import until
@@ -57,6 +58,17 @@ async def test_others_write_while_an_agent_is_removed_that_nobody_finds_any_more
             await world.conversations.get(None, conversation.id)
         assert [one.id for one in (await world.agents.list(PageRequest(size=10))).items] == [other.agent_id]
     assert await left(file) == ONE_TURN
+
+
+async def test_what_an_agent_said_is_not_found_any_more_while_it_is_removed(file: Opened) -> None:
+    world = file.world
+    other = await world.default(await world.agent())
+    await world.turn(other, "another question", "another answer")
+    agent, _ = await long_history(world)
+    async with removal_of(file, world.agents.delete(agent.id)) as removal:
+        found = await world.messages.search(MessageQuery(text="question", agent_id=None, limit=1000))
+        assert not removal.done()
+    assert {one.agent_id for one in found} == {other.agent_id}
 
 
 async def test_a_conversation_is_removed_in_steps_and_its_agent_stays(file: Opened) -> None:

@@ -50,7 +50,10 @@ def _search(connection: Connection, query: MessageQuery, phrases: Sequence[Seque
 
 
 def _statement(query: MessageQuery, phrases: Sequence[Sequence[str]]) -> Select[Any]:
-    statement = select(messages).where(stays(messages.c.conversation_id))
+    # Of an agent on its way out the conversations are not on theirs.
+    of_agents_that_go = select(conversations.c.id).where(~stays(conversations.c.agent_id))
+    here = messages.c.conversation_id
+    statement = select(messages).where(stays(here), here.not_in(of_agents_that_go))
     if query.conversation_id is not None:
         statement = statement.where(messages.c.conversation_id == query.conversation_id)
     if query.agent_id is not None:
