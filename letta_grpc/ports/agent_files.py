@@ -10,7 +10,7 @@ class AgentImporter(Protocol):
     """Stores an agent with all that is its own."""
 
     async def put(self, imported: Import) -> Agent:
-        """Store all of it in one transaction, or nothing. One of the conversations is the default one.
+        """Store all of it, or nothing: nobody finds it before it is whole. One of the conversations is the default one.
 
         Its runs have no events, as if they had been trimmed. Raises NameTaken for a tool, and what `AgentStore.create` raises.
         """

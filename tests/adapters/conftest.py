@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from letta_grpc.adapters.sql import forking, removing
+from letta_grpc.adapters.sql import filling, removing
 from letta_grpc.testing.clocks import FakeClock
 from tests.support.sqlite_worlds import Opened, opened
 
@@ -23,7 +23,7 @@ async def file(path: Path) -> AsyncIterator[Opened]:
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step copies one message, or removes one row."""
-    for module in (forking, removing):
+    """A step stores one message, or removes one row."""
+    for module in (filling, removing):
         monkeypatch.setattr(module, "STEP_SECONDS", 0)
-        monkeypatch.setattr(module, "_ROWS", 1)
+        monkeypatch.setattr(module, "ROWS", 1)

@@ -61,8 +61,8 @@ class Watched:
     async def write(self, change: Callable[[Connection], T]) -> T:
         return await self._database.write(lambda connection: self._watched(connection, change))
 
-    async def write_in_steps(self, step: Step) -> None:
-        await self._database.write_in_steps(lambda connection: self._watched(connection, step))
+    async def write_in_steps(self, step: Step, *, otherwise: Step | None = None) -> None:
+        await self._database.write_in_steps(lambda connection: self._watched(connection, step), otherwise=otherwise)
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         return self._database.last_sequence_number(run_id)

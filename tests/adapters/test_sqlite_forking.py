@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from letta_grpc.adapters.sql import forking
+from letta_grpc.adapters.sql import filling
 from letta_grpc.adapters.sql.rows import Values, message_values
 from letta_grpc.adapters.sql.sqlite.group import Group, Published
 from letta_grpc.domain.agents import Agent, Conversation
@@ -109,7 +109,7 @@ async def test_a_copy_that_the_store_fails_is_undone(
             raise sqlite3.OperationalError("database or disk is full")
         return message_values(message, conversation_id)
 
-    monkeypatch.setattr(forking, "message_values", failing)
+    monkeypatch.setattr(filling, "message_values", failing)
     storing = await begun(file, fork)
     with pytest.raises(StoreUnavailable):
         await storing

@@ -30,9 +30,9 @@ class Overtaken:
         await self._first()
         return await self._database.write(change)
 
-    async def write_in_steps(self, step: Step) -> None:
+    async def write_in_steps(self, step: Step, *, otherwise: Step | None = None) -> None:
         await self._first()
-        await self._database.write_in_steps(step)
+        await self._database.write_in_steps(step, otherwise=otherwise)
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         return self._database.last_sequence_number(run_id)

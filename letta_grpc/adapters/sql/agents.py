@@ -72,14 +72,24 @@ def attach_blocks(connection: Connection, agent_id: AgentId, attached: Sequence[
 
 def create_agent(connection: Connection, agent: Agent, conversation: Conversation) -> Agent:
     """Store an agent with its default conversation and its memory blocks."""
+    add_agent(connection, agent, conversation)
+    return give_blocks(connection, agent)
+
+
+def add_agent(connection: Connection, agent: Agent, conversation: Conversation) -> None:
+    """Store an agent with its default conversation, without memory blocks."""
+    connection.execute(insert(agents), agent_values(agent))
+    _add_tags(connection, agent)
+    connection.execute(insert(conversations), conversation_values(conversation))
+
+
+def give_blocks(connection: Connection, agent: Agent) -> Agent:
+    """Attach its memory blocks to a new agent; those that are not stored are."""
     stored = find_blocks(connection, (block.id for block in agent.memory_blocks))
     attached = {block.id: stored.get(block.id, block) for block in agent.memory_blocks}
     check_together(attached.values(), "agent.memory_blocks")
-    connection.execute(insert(agents), agent_values(agent))
-    _add_tags(connection, agent)
     add_blocks(connection, [block for block in attached.values() if block.id not in stored])
     attach_blocks(connection, agent.id, list(attached.values()))
-    connection.execute(insert(conversations), conversation_values(conversation))
     return replace(agent, memory_blocks=tuple(attached.values()))
 
 

@@ -31,11 +31,12 @@ class Database(Protocol):
         """Run `change` in a transaction: durable when this returns, undone if it raises. It must never commit by itself."""
         ...
 
-    async def write_in_steps(self, step: Step) -> None:
+    async def write_in_steps(self, step: Step, *, otherwise: Step | None = None) -> None:
         """Run `step` and those that follow, each in a transaction of its own: what others write comes between them.
 
         They go on if the caller leaves, until the database is closed. What raises is the last one; those before it stay done.
-        One that the store fails, save the first, is told to the caller and tried again later.
+        One that the store fails, save the first, is told to the caller and tried again later. Where there is `otherwise`, that
+        and what follows it is taken instead of any step that fails.
         """
         ...
 

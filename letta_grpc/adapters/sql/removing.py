@@ -23,7 +23,7 @@ from letta_grpc.adapters.sql.schema import (
 )
 
 # How many rows are removed at once.
-_ROWS = 20
+ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,10 @@ class Removal:
         """Undo `mark`."""
         connection.execute(delete(removals).where(*self._mine()))
 
-    def stands(self, connection: Connection) -> bool:
-        """Say whether it is marked."""
-        return connection.scalar(select(removals.c.id).where(*self._mine())) is not None
+    def undo(self, connection: Connection) -> Step | None:
+        """Remove what one step can of what is still marked; return the next step, None if that was all."""
+        is_marked = connection.scalar(select(removals.c.id).where(*self._mine())) is not None
+        return self.go_on(connection) if is_marked else None
 
     def _mine(self) -> tuple[ColumnElement[bool], ...]:
         return (removals.c.id == self.id, removals.c.kind == self.kind, removals.c.until == self.until)
@@ -79,7 +80,7 @@ class Removal:
             yield messages, and_(messages.c.conversation_id == self.id, messages.c.position < self.until)
             return
         mine = (runs.c.agent_id if self.kind == "agent" else runs.c.conversation_id) == self.id
-        oldest = select(runs.c.id).where(mine).order_by(runs.c.position).limit(_ROWS)
+        oldest = select(runs.c.id).where(mine).order_by(runs.c.position).limit(ROWS)
         yield messages, messages.c.run_id.in_(oldest)
         yield runs, runs.c.id.in_(oldest)
         if self.kind == "agent":
@@ -96,7 +97,7 @@ def remove_for_a_while(connection: Connection, parts: Iterable[tuple[Table, Colu
     """Remove rows, always of the first table that has any; return whether there may be more."""
     until = monotonic() + STEP_SECONDS
     statements = [
-        delete(table).where(table.c.position.in_(select(table.c.position).where(where).limit(_ROWS))) for table, where in parts
+        delete(table).where(table.c.position.in_(select(table.c.position).where(where).limit(ROWS))) for table, where in parts
     ]
     while any(connection.execute(statement).rowcount for statement in statements):
         if monotonic() >= until:

@@ -66,9 +66,9 @@ class SqliteDatabase:
 
         return await call(self._writer, run)
 
-    async def write_in_steps(self, step: Step) -> None:
+    async def write_in_steps(self, step: Step, *, otherwise: Step | None = None) -> None:
         """Run `step` and those that follow, each in a transaction of its own."""
-        await self._long_changes.begin(lambda group: step(group.core))
+        await self._long_changes.begin(lambda group: step(group.core), otherwise=otherwise)
 
     def last_sequence_number(self, run_id: RunId) -> int | None:
         """Return the number of an open run's newest event."""
