@@ -1,7 +1,6 @@
 """What an operator can set: one frozen object, read from a mapping of environment variables and from nothing else."""
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from letta_grpc.domain.addresses import is_loopback
+from letta_grpc.domain.signing import signing_key
 
 PREFIX = "LETTA_GRPC_"
 # Where the commands that call a server find it and what they show it; a server reads neither.
@@ -159,6 +161,10 @@ class Settings(BaseSettings):
             "other machine can connect; behind a proxy, say `false`."
         ),
     )
+    callback_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Secrets, `whsec_<base64>`, comma separated, that all sign callbacks, as Standard Webhooks says.",
+    )
     tool_sandbox: Literal["require", "off", "uncontained"] = Field(
         default="require",
         description="`require` runs tools of Python source only where they can be contained, `off` never, "
@@ -254,16 +260,27 @@ class Settings(BaseSettings):
         """Whether callers must show a key."""
         return bool(self.api_keys or self.api_keys_file)
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "callback_secrets", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
-        keys = tuple(key.strip() for key in value.split(",") if key.strip())
-        if not keys:
-            # No keys means that nobody is asked for one: whoever says something means some.
-            raise ValueError("holds no key: write keys, comma separated, or leave it unset")
-        return keys
+        parts = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not parts:
+            # Without keys nobody is asked for one, without secrets nothing is signed: whoever says something means some.
+            word = "key" if info.field_name == "api_keys" else "secret"
+            raise ValueError(f"holds no {word}: write {word}s, comma separated, or leave it unset")
+        return parts
+
+    @field_validator("callback_secrets")
+    @classmethod
+    def _check_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, secret in enumerate(value, start=1):
+            try:
+                signing_key(secret.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"secret {number} {error}") from None
+        return value
 
     @field_validator("api_keys")
     @classmethod
@@ -303,17 +320,6 @@ class Settings(BaseSettings):
                     f"or {PREFIX}API_KEYS_FILE to a file of them, or listen on 127.0.0.1"
                 )
         return self
-
-
-def is_loopback(listen: str) -> bool:
-    """Say whether only this machine can connect to an address."""
-    host = listen.rpartition(":")[0].strip("[]")
-    if host == "localhost" or listen.startswith("unix:"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_url(text: str) -> bool:

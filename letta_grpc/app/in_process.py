@@ -28,6 +28,7 @@ from letta_grpc.app.parts import (
 )
 from letta_grpc.app.readiness import WatchedLeases
 from letta_grpc.app.stores import Stores
+from letta_grpc.domain.signing import signing_key
 from letta_grpc.engine.agent_files import AgentFiles
 from letta_grpc.engine.agents import Agents
 from letta_grpc.engine.archive import Archive
@@ -179,7 +180,12 @@ def _supervisor(parts: _Parts) -> Supervisor:
             models=parts.models,
             clock=parts.clock,
         ),
-        callbacks=Callbacks(store=stores.callbacks, sender=callbacks_of(settings), clock=parts.clock),
+        callbacks=Callbacks(
+            store=stores.callbacks,
+            sender=callbacks_of(settings),
+            clock=parts.clock,
+            signing_keys=[signing_key(secret.get_secret_value()) for secret in settings.callback_secrets],
+        ),
         journal=stores.journal,
         leases=parts.leases,
         log=stores.log,

@@ -12,7 +12,7 @@ from letta_grpc.cli.exits import Exit
 from letta_grpc.settings import Settings, SettingsError, variable_of
 
 # A command line can be read by everybody on the machine, and a flag for each provider has no name.
-WITHOUT_FLAG = frozenset({"api_keys", "providers"})
+WITHOUT_FLAG = frozenset({"api_keys", "callback_secrets", "providers"})
 
 Flags = Mapping[str, Any]
 

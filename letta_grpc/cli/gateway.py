@@ -16,7 +16,8 @@ from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.open_files import allow_many_connections
 from letta_grpc.cli.server import DEFAULT_TARGET, Security, Target, Tls, TlsCa, security
 from letta_grpc.cli.signals import ending_signals
-from letta_grpc.settings import Settings, is_loopback
+from letta_grpc.domain.addresses import is_loopback
+from letta_grpc.settings import Settings
 from letta_grpc.telemetry import sentry_from_env
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Addresses that a caller may have this server speak to."""
+"""Addresses: those that a caller may have this server speak to, and those that it can be reached at."""
 
 import ipaddress
 
@@ -16,5 +16,16 @@ def is_private_host(host: str) -> bool:
         return True
     try:
         return is_private(host)
+    except ValueError:
+        return False
+
+
+def is_loopback(listen: str) -> bool:
+    """Say whether only this machine can connect to an address."""
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost" or listen.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

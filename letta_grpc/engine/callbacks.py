@@ -7,11 +7,13 @@ and may be told twice. No run waits for it.
 import asyncio
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from letta_grpc.domain.errors import LettaError
 from letta_grpc.domain.runs import Run, RunState
+from letta_grpc.domain.signing import signed_headers
 from letta_grpc.ports.callbacks import CallbackSender, CallbackStore, DueCallback
 from letta_grpc.ports.clock import Clock
 
@@ -27,10 +29,13 @@ _PRIVATE = "letta-grpc."
 class Callbacks:
     """Tells callers, many at once, each again until it is taken or was tried often enough."""
 
-    def __init__(self, *, store: CallbackStore, sender: CallbackSender, clock: Clock) -> None:
+    def __init__(
+        self, *, store: CallbackStore, sender: CallbackSender, clock: Clock, signing_keys: Sequence[bytes] = ()
+    ) -> None:
         self._store = store
         self._sender = sender
         self._clock = clock
+        self._signing_keys = signing_keys
         self._woken = asyncio.Event()
         self._busy = 0
         self._alarm: asyncio.Task[None] | None = None
@@ -72,8 +77,12 @@ class Callbacks:
     async def _tell(self, due: DueCallback) -> None:
         run, callback = due.run, due.callback
         try:
-            # The run's own span may be long over, and of another server: its trace is not.
-            outcome = await self._sender.post(callback.url, body_of(run), due.traceparent)
+            body = body_of(run)
+            headers = signed_headers(self._signing_keys, run.id, self._clock.now(), body)
+            if due.traceparent:
+                # The run's own span may be long over, and of another server: its trace is not.
+                headers["traceparent"] = due.traceparent
+            outcome = await self._sender.post(callback.url, body, headers)
             now = self._clock.now()
             told = replace(
                 callback,

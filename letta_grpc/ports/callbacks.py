@@ -3,8 +3,10 @@
 The contracts: `letta_grpc.testing.callbacks` and, of the store, `letta_grpc.testing.stores`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from letta_grpc.domain.callbacks import Callback, CallbackOutcome
@@ -19,11 +21,8 @@ class CallbackSender(Protocol):
         """Raise InvalidRequest, naming field and setting, for an address that is not allowed here. Asks nobody."""
         ...
 
-    async def post(self, url: str, body: str, traceparent: str | None = None) -> CallbackOutcome:
-        """Post JSON text to a receiver, within a bounded time. The outcome tells what went wrong; nothing is raised.
-
-        `traceparent`: the W3C trace context that it belongs to.
-        """
+    async def post(self, url: str, body: str, headers: Mapping[str, str] = MappingProxyType({})) -> CallbackOutcome:
+        """Post JSON text to a receiver, within a bounded time. The outcome tells what went wrong; nothing is raised."""
         ...
 
 

@@ -50,7 +50,7 @@ async def test_a_receiver_is_asked_as_a_web_server_is(receiver: WebReceiver) -> 
 
 async def test_a_receiver_is_told_to_which_trace_it_belongs(receiver: WebReceiver) -> None:
     trace = f"00-{'a' * 32}-{'b' * 16}-01"
-    await WebCallbacks(allow_private_addresses=True).post(receiver.url, "{}", trace)
+    await WebCallbacks(allow_private_addresses=True).post(receiver.url, "{}", {"traceparent": trace})
     head, _ = receiver.got.get_nowait()
     assert f"traceparent: {trace}\r\n" in head
 

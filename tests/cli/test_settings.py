@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from letta_grpc.app.parts import gives_tools_network, mcp_policy_of
-from letta_grpc.settings import CLIENT_VARIABLES, Settings, SettingsError, is_loopback, variable_of
+from letta_grpc.settings import CLIENT_VARIABLES, Settings, SettingsError, variable_of
 from tests.requirements.registry import requirement
 
 
@@ -84,6 +84,25 @@ def test_a_key_that_no_caller_can_send_is_refused_and_not_told(key: str) -> None
     assert text == "LETTA_GRPC_API_KEYS: key 2 holds more than printable ASCII: no caller can send it"
 
 
+@pytest.mark.parametrize(
+    "secret", ["whsec_", "whsec_c2hvcnQ=", "whsec_" + "no base64" * 4, "TWZLUTlyOEdLWXFyVHdqVVBEOElMUFpJ"]
+)
+def test_a_secret_that_cannot_sign_is_refused_and_not_told(secret: str) -> None:
+    text = refusal(LETTA_GRPC_CALLBACK_SECRETS=f"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,{secret}")
+    assert text == "LETTA_GRPC_CALLBACK_SECRETS: secret 2 is not `whsec_` with base64 of 24 to 64 bytes behind it"
+
+
+def test_secrets_that_are_none_are_not_taken_for_callbacks_that_are_meant_to_be_unsigned() -> None:
+    text = refusal(LETTA_GRPC_CALLBACK_SECRETS=" ,")
+    assert text == "LETTA_GRPC_CALLBACK_SECRETS: holds no secret: write secrets, comma separated, or leave it unset"
+
+
+def test_secrets_stay_out_of_prints() -> None:
+    settings = Settings.from_env({"LETTA_GRPC_CALLBACK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+    assert len(settings.callback_secrets) == 1
+    assert "MfKQ9r8" not in f"{settings!r}{settings.model_dump()}"
+
+
 @requirement("weakness_open_door")
 @pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1", "host.example:1"])
 def test_an_address_beyond_loopback_needs_api_keys(listen: str) -> None:
@@ -94,7 +113,6 @@ def test_an_address_beyond_loopback_needs_api_keys(listen: str) -> None:
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.0.0.2:1", "[::1]:50051", "localhost:50051", "unix:/run/letta.sock"])
 def test_loopback_needs_none(listen: str) -> None:
-    assert is_loopback(listen)
     assert Settings.from_env({"LETTA_GRPC_LISTEN": listen}).listen == listen
 
 

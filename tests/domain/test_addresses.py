@@ -1,6 +1,6 @@
 import pytest
 
-from letta_grpc.domain.addresses import is_private, is_private_host
+from letta_grpc.domain.addresses import is_loopback, is_private, is_private_host
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,13 @@ def test_a_host_is_private_by_its_looks(host: str) -> None:
 @pytest.mark.parametrize("host", ["1.1.1.1", "localhost.example", "intranet", ""])
 def test_what_other_names_mean_is_not_seen(host: str) -> None:
     assert not is_private_host(host)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.0.0.2:1", "[::1]:50051", "localhost:50051", "unix:/run/letta.sock"])
+def test_what_only_this_machine_reaches_is_loopback(listen: str) -> None:
+    assert is_loopback(listen)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1", "host.example:1"])
+def test_what_other_machines_reach_is_not(listen: str) -> None:
+    assert not is_loopback(listen)

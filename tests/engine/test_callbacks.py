@@ -1,7 +1,7 @@
 """Callers are told that their runs have ended: once it is so, again until they take it, and by whichever server lives."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import ApprovalInput, Approve, ToolCall
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import ConflictPolicy, Run, RunSpec, RunState
+from letta_grpc.domain.signing import signed_headers
 from letta_grpc.engine.callbacks import AT_ONCE, Callbacks, body_of
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.callbacks import CallbackStore, DueCallback
@@ -82,7 +83,7 @@ async def test_a_caller_is_told_within_the_trace_of_the_start() -> None:
             )
             await house.events((await house.runs.start(request)).id)
             await receivers.next()
-    assert receivers.traceparents == [trace, None]
+    assert [dict(headers) for _, headers in receivers.sent] == [{"traceparent": trace}, {}]
 
 
 async def test_a_failed_run_is_told_with_its_reason() -> None:
@@ -146,6 +147,25 @@ async def test_it_is_tried_again_when_its_time_has_come_and_not_when_housekeepin
             await house.clock.run_for(1)
             told.append(len(receivers.told))
     assert told == [2, 2, 3, 4, 4]
+
+
+async def test_each_attempt_is_signed_anew_under_the_same_id() -> None:
+    receivers = Receivers([CallbackOutcome(status_code=503)])
+    async with engine(receivers=receivers, signing_keys=(b"old", b"new")) as house:
+        await house.play(say("Hi."), callback_url=URL)
+        run = await only_run(house)
+        await receivers.next()
+        before = house.clock.now()
+        await house.clock.run_for(20)
+        await receivers.next()
+    (body, first), (again, second) = receivers.sent
+    assert body == again
+    assert [sent["webhook-id"] for sent in (first, second)] == [run.id, run.id]
+    assert first["webhook-timestamp"] == str(int(before.timestamp()))
+    assert int(second["webhook-timestamp"]) >= int(first["webhook-timestamp"]) + 5
+    for sent in (first, second):
+        time = datetime.fromtimestamp(int(sent["webhook-timestamp"]), UTC)
+        assert sent == signed_headers((b"old", b"new"), run.id, time, body)
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 404, 410])

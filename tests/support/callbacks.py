@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from letta_grpc.domain.callbacks import CallbackOutcome
@@ -17,11 +18,14 @@ SECONDS = 20
 
 @dataclass
 class Receivers:
-    """Whoever is told: `told` has each body by address. They answer `outcomes` in turn, then 204."""
+    """Whoever is told: `told` has each address and what it was told, `sent` the text and the headers of that.
+
+    They answer `outcomes` in turn, then 204.
+    """
 
     outcomes: list[CallbackOutcome | Exception] = field(default_factory=list)
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    traceparents: list[str | None] = field(default_factory=list)
+    sent: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     came: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     answering: asyncio.Event | None = None
 
@@ -29,9 +33,9 @@ class Receivers:
         if url == REFUSED:
             raise InvalidRequest(fields={"run.callback_url": "is not allowed here"})
 
-    async def post(self, url: str, body: str, traceparent: str | None = None) -> CallbackOutcome:
+    async def post(self, url: str, body: str, headers: Mapping[str, str] = MappingProxyType({})) -> CallbackOutcome:
         self.told.append((url, json.loads(body)))
-        self.traceparents.append(traceparent)
+        self.sent.append((body, headers))
         self.came.release()
         if self.answering:
             await self.answering.wait()

@@ -230,6 +230,7 @@ async def engine(
     agent: Agent | None = None,
     images: ImageLoader | None = None,
     receivers: CallbackSender | None = None,
+    signing_keys: Sequence[bytes] = (),
     tracing: Tracing | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine; give it the database of another one that was left to let it take over."""
@@ -256,7 +257,7 @@ async def engine(
         sleeptime=SleeptimeWork(
             agents=database.agents, runs=database.runs, history=database.history, models=models, clock=clock
         ),
-        callbacks=Callbacks(store=database.callbacks, sender=receivers, clock=clock),
+        callbacks=Callbacks(store=database.callbacks, sender=receivers, clock=clock, signing_keys=signing_keys),
         journal=database.journal,
         leases=database.leases,
         log=database.log,

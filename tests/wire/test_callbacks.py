@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from pydantic import SecretStr
+from standardwebhooks import Webhook
 
 from letta_grpc.v1 import run_service_pb2 as pb
 from letta_grpc.v1 import runs_pb2
@@ -47,6 +49,29 @@ async def test_a_receiver_is_told_in_the_trace_of_whoever_started_the_run(wire: 
         async with asyncio.timeout(SECONDS):
             head, _ = await receiver.got.get()
     assert f"traceparent: {trace}\r\n" in head
+
+
+@requirement("callback_signed")
+async def test_a_receiver_can_tell_that_it_is_this_server_that_tells_it(connect: Connect) -> None:
+    old, new = ("whsec_" + character * 32 for character in "ON")
+    async with connect(callback_secrets=(SecretStr(old), SecretStr(new))) as wire, receiving() as receiver:
+        one = await talk(wire, model="scripted/echo")
+        run = run_of(await one.ask("Hi.", callback_url=receiver.url))
+        async with asyncio.timeout(SECONDS):
+            head, body = await receiver.got.get()
+    headers = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
+    assert headers["webhook-id"] == run.id
+    for secret in (old, new):
+        assert Webhook(secret).verify(body, headers)["run_id"] == run.id
+
+
+async def test_without_a_secret_nothing_is_signed(wire: Wire) -> None:
+    async with receiving() as receiver:
+        one = await talk(wire, model="scripted/echo")
+        await one.ask("Hi.", callback_url=receiver.url)
+        async with asyncio.timeout(SECONDS):
+            head, _ = await receiver.got.get()
+    assert "webhook-" not in head.lower()
 
 
 @requirement("callback_addresses")

@@ -3,6 +3,8 @@
 posting.py   one request, and where it may go
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from letta_grpc.domain.addresses import is_private_host
@@ -27,14 +29,14 @@ class WebCallbacks:
         if not self._allow_private_addresses and is_private_host(urlsplit(url).hostname or ""):
             raise InvalidRequest(fields={"run.callback_url": PRIVATE_REFUSED})
 
-    async def post(self, url: str, body: str, traceparent: str | None = None) -> CallbackOutcome:
+    async def post(self, url: str, body: str, headers: Mapping[str, str] = MappingProxyType({})) -> CallbackOutcome:
         """Send JSON text."""
         from letta_grpc.adapters.web_callbacks.posting import post  # noqa: PLC0415 - see above
 
         return await post(
             url,
             body,
-            traceparent,
+            headers,
             allow_private_addresses=self._allow_private_addresses,
             timeout_seconds=self._timeout_seconds,
         )

@@ -1,6 +1,7 @@
 """One request to a receiver, and where it may go."""
 
 import asyncio
+from collections.abc import Mapping
 
 import httpx2
 
@@ -13,11 +14,12 @@ _HEADERS = {"content-type": "application/json", "user-agent": "letta_grpc"}
 
 
 async def post(
-    url: str, body: str, traceparent: str | None, *, allow_private_addresses: bool, timeout_seconds: float
+    url: str, body: str, headers: Mapping[str, str], *, allow_private_addresses: bool, timeout_seconds: float
 ) -> CallbackOutcome:
     """Send a request; the body of its answer is not read."""
-    headers = _HEADERS | ({"traceparent": traceparent} if traceparent else {})
-    client = await web_client(headers, allow_private_addresses=allow_private_addresses, timeout_seconds=timeout_seconds)
+    client = await web_client(
+        {**_HEADERS, **headers}, allow_private_addresses=allow_private_addresses, timeout_seconds=timeout_seconds
+    )
     try:
         async with asyncio.timeout(timeout_seconds), client:
             request = client.build_request("POST", url, content=body.encode())

@@ -214,7 +214,8 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
    * characters. It gets a POST with JSON: run_id, agent_id, conversation_id, status (completed, failed, cancelled), state (also
    * interrupted), stop_reason, completed_at, error {reason, message} or null, metadata less the names
    * that begin with `letta-grpc.`; with a header `traceparent` of the trace of the start, if it had one. A 2xx answer within 10 s
-   * counts as told.
+   * counts as told. Where the server's settings hold secrets, it is signed as Standard Webhooks says: `webhook-id`, the run's id,
+   * `webhook-timestamp` and `webhook-signature`.
    * No answer, 408, 425, 429 and 5xx are tried again, after 5 s, 30 s, 2 min, 10 min and 1 h, also after a restart; so it may
    * come twice. Redirects are not followed. Addresses of private networks are refused unless the server's settings allow them.
    * An answer to waiting calls takes none from the run that waits.
