@@ -7,6 +7,7 @@ from http import HTTPStatus
 MAX_CALLBACK_URL = 2048
 # After each attempt that failed, but for the last one.
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))
+LONGEST_PAUSE = max(_PAUSES)
 # The statuses 4xx with which the next attempt may succeed.
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 

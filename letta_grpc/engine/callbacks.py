@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from letta_grpc.domain.callbacks import LONGEST_PAUSE
 from letta_grpc.domain.errors import LettaError
 from letta_grpc.domain.runs import Run, RunState
 from letta_grpc.domain.signing import signed_headers
@@ -71,7 +72,8 @@ class Callbacks:
         self._alarm = group.create_task(self._wake_at(next_time), name="next callback") if next_time else None
 
     async def _wake_at(self, time: datetime) -> None:
-        await self._clock.sleep((time - self._clock.now()).total_seconds())
+        # The clock may be put back.
+        await self._clock.sleep(min(time - self._clock.now(), LONGEST_PAUSE).total_seconds())
         self.wake()
 
     async def _tell(self, due: DueCallback) -> None:

@@ -41,7 +41,8 @@ class CallbackStore(Protocol):
     async def take(self, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
         """Return up to `limit` callbacks of ended runs that are due, the longest due first.
 
-        They are not returned again before `until`, unless `put` says otherwise.
+        They are not returned again before `until`, unless `put` says otherwise. One that is to come later than after any pause
+        is due, too: the clock has been put back.
         """
         ...
 

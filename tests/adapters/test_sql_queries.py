@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -201,9 +202,15 @@ async def test_what_is_removed_is_sought_by_index(
 async def test_due_callbacks_are_found_by_index(file: Opened) -> None:
     run = await file.world.start(await file.world.default(await file.world.agent()), "Hi.", callback_url="https://example.com")
     await file.world.finish(run)
-    watched = Watched(file.database)
-    assert await SqlCallbackStore(watched).take(file.world.time(), file.world.time(), 10)
+    watched, now = Watched(file.database), file.world.time()
+    later = now + timedelta(minutes=1)
+    assert await SqlCallbackStore(watched).take(now, later, 10)
     assert "ix_callbacks_due" in watched.plans[0][0]
+    watched.plans.clear()
+    assert not await SqlCallbackStore(watched).take(now, later, 10)
+    # What is due, and what would be later than anything is.
+    ranges = [plan[0].partition("ix_callbacks_due ")[2] for plan in watched.plans]
+    assert ranges == ["(next_time>? AND next_time<?)", "(next_time>?)"]
 
 
 async def test_open_runs_are_found_by_index_in_whatever_order_the_indexes_were_made(file: Opened) -> None:

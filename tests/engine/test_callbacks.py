@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from letta_grpc.domain.callbacks import Callback, CallbackOutcome
+from letta_grpc.domain.callbacks import LONGEST_PAUSE, Callback, CallbackOutcome
 from letta_grpc.domain.errors import InvalidRequest, ModelTimeout, StoreUnavailable
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import ApprovalInput, Approve, ToolCall
@@ -16,6 +16,7 @@ from letta_grpc.engine.callbacks import AT_ONCE, Callbacks, body_of
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.callbacks import CallbackStore, DueCallback
 from letta_grpc.ports.stores import RunFilter
+from letta_grpc.testing.clocks import FakeClock
 from tests.support.callbacks import REFUSED, SECONDS, Receivers, statuses
 from tests.support.engine import DirectedTools, Engine, call, engine, say
 from tests.support.values import spec
@@ -133,6 +134,25 @@ async def test_who_does_not_take_it_is_told_again_later_and_not_for_ever() -> No
             assert (await settled(house, run.id, attempts + 1)).status_code == 503
         await house.clock.run_for(10_000)
     assert len(receivers.told) == 6
+
+
+class PutBack(FakeClock):
+    """A clock that can be put back, as those of machines are. Whoever sleeps does not notice."""
+
+    back = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() - self.back
+
+
+async def test_a_clock_that_is_put_back_makes_it_come_no_later_than_any_pause() -> None:
+    receivers, clock = Receivers([CallbackOutcome(status_code=503)]), PutBack()
+    async with engine(receivers=receivers, clock=clock) as house:
+        await house.play(say("Hi."), callback_url=URL)
+        await settled(house, (await only_run(house)).id)
+        clock.back = timedelta(days=1)
+        await clock.run_for((LONGEST_PAUSE + timedelta(minutes=1)).total_seconds())
+    assert len(receivers.told) == 2
 
 
 async def test_it_is_tried_again_when_its_time_has_come_and_not_when_housekeeping_comes_by() -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from letta_grpc.adapters.memory.state import MemoryState
-from letta_grpc.domain.callbacks import Callback
+from letta_grpc.domain.callbacks import LONGEST_PAUSE, Callback
 from letta_grpc.domain.ids import RunId
 from letta_grpc.ports.callbacks import DueCallback
 
@@ -17,7 +17,8 @@ class MemoryCallbackStore:
     async def take(self, now: datetime, until: datetime, limit: int) -> tuple[DueCallback, ...]:
         """Return the callbacks of ended runs that are due."""
         ended = [stored for stored in self._state.runs if stored.run.state.is_final]
-        due = [(time, stored) for stored in ended if (time := stored.callback_time) and time <= now]
+        latest = now + LONGEST_PAUSE
+        due = [(time, stored) for stored in ended if (time := stored.callback_time) and not now < time <= latest]
         taken = [stored for _, stored in sorted(due, key=lambda pair: pair[0])][:limit]
         for stored in taken:
             stored.callback_time = until

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.rows import CALLBACK, run_of
 from letta_grpc.adapters.sql.schema import callbacks, runs
 from letta_grpc.adapters.sql.times import from_micros, to_micros
-from letta_grpc.domain.callbacks import Callback
+from letta_grpc.domain.callbacks import LONGEST_PAUSE, Callback
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import FINAL_STATES, Run
 from letta_grpc.ports.callbacks import DueCallback
@@ -61,8 +61,14 @@ def _ended(query: Select[Any]) -> Select[Any]:
 
 
 def _due(connection: Connection, now: datetime, limit: int) -> tuple[DueCallback, ...]:
-    wanted = select(callbacks.c.callback, runs.c.traceparent, runs)
-    query = _ended(wanted).where(callbacks.c.next_time <= to_micros(now)).limit(limit)
+    time = callbacks.c.next_time
+    # Two queries: of an OR SQLite makes a look at all that wait for their time.
+    due = _those(connection, time <= to_micros(now), limit)
+    return due or _those(connection, time > to_micros(now + LONGEST_PAUSE), limit)
+
+
+def _those(connection: Connection, which: ColumnElement[bool], limit: int) -> tuple[DueCallback, ...]:
+    query = _ended(select(callbacks.c.callback, runs.c.traceparent, runs)).where(which).limit(limit)
     return tuple(_due_of(*row) for row in connection.execute(query))
 
 

@@ -4,7 +4,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from letta_grpc.domain.callbacks import Callback
+from letta_grpc.domain.callbacks import LONGEST_PAUSE, Callback
 from letta_grpc.domain.paging import PageRequest
 from letta_grpc.domain.runs import RunState
 from letta_grpc.ports.callbacks import DueCallback
@@ -69,6 +69,16 @@ class CallbackStoreContract:
         now = world.time()
         assert [due.run.id for due in await world.callbacks.take(now, now + _MINUTE, 2)] == [run.id for run in runs[:2]]
         assert [due.run.id for due in await world.callbacks.take(now, now + _MINUTE, 2)] == [runs[2].id]
+
+    async def test_one_that_is_due_later_than_any_pause_is_due(self, world: World) -> None:
+        """It was told the time by a clock that has been put back since."""
+        run = await world.finish(await _started(world))
+        now = world.time()
+        await world.callbacks.put(run.id, Callback(url=URL), now + LONGEST_PAUSE)
+        assert await world.callbacks.take(now, now + _MINUTE, 10) == ()
+        before = now - _MINUTE
+        assert [due.run.id for due in await world.callbacks.take(before, before + _MINUTE, 10)] == [run.id]
+        assert await world.callbacks.take(before, before + _MINUTE, 10) == ()
 
     async def test_it_tells_when_the_next_one_is_due(self, world: World) -> None:
         """Of runs that have ended: nobody knows when another will."""
