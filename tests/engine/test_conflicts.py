@@ -12,7 +12,7 @@ from letta_grpc.domain.events import RunFinished
 from letta_grpc.domain.ids import new_agent_id
 from letta_grpc.domain.messages import Role, ToolCall
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, RunState
+from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, RunKind, RunSpec, RunState
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
@@ -44,6 +44,21 @@ async def test_a_busy_conversation_refuses_and_names_the_active_run(house: Engin
         await house.start("two")
     assert refusal.value.metadata["active_run_id"] == active.id
     assert len((await house.runs.list(PageRequest(), RunFilter())).items) == 1
+
+
+async def test_a_compaction_is_not_told_to_queue_or_to_interrupt(house: Engine) -> None:
+    compaction = RunSpec(messages=(), kind=RunKind.COMPACTION)
+    hold = await busy(house)
+    with pytest.raises(ConversationBusy, match=r"its end to compact it\.$"):
+        await house.begin(compaction)
+    hold.set()
+
+
+async def test_nor_is_it_where_calls_wait() -> None:
+    async with engine(tools=DirectedTools({"risky": done}, guarded={"risky"})) as house:
+        await house.play(call("risky"))
+        with pytest.raises(ApprovalPending, match=r"answer them to compact it\.$"):
+            await house.begin(RunSpec(messages=(), kind=RunKind.COMPACTION))
 
 
 async def test_queued_runs_start_in_order_and_their_input_comes_with_them(house: Engine) -> None:

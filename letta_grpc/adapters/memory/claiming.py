@@ -5,12 +5,13 @@ from datetime import datetime
 
 from letta_grpc.adapters.memory.state import MemoryState
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.approvals import OpenBatch, pending_error, settle
-from letta_grpc.domain.errors import ConversationBusy, QueueFull
+from letta_grpc.domain.approvals import OpenBatch, settle
+from letta_grpc.domain.errors import QueueFull
 from letta_grpc.domain.events import RunEvent
 from letta_grpc.domain.ids import ConversationId, RunId
 from letta_grpc.domain.inputs import check_said_before, completed, is_answer
 from letta_grpc.domain.messages import Message
+from letta_grpc.domain.refusals import busy_refusal, pending_refusal
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
 from letta_grpc.domain.waiting import SUPERSEDED, denial, still_waiting
 from letta_grpc.ports.journal import Admit, Start
@@ -57,7 +58,7 @@ def _beside(state: MemoryState, start: Start, batch: OpenBatch | None, admitted:
         denied = denial(batch, SUPERSEDED, run)
         return replace(admitted, events=start.opening(run, denied), batch=batch, denied=denied)
     if batch and start.spec.conflict_policy is ConflictPolicy.REJECT:
-        raise pending_error(batch)
+        raise pending_refusal(start.spec, batch)
     if batch or queue:
         _check_queue(state, start, run)
         return replace(admitted, run=replace(run, state=RunState.QUEUED, start_time=None))
@@ -75,6 +76,6 @@ def _check_queue(state: MemoryState, start: Start, run: Run) -> None:
     queue = [s for s in state.runs_in(run.conversation_id) if not s.run.state.is_final]
     if start.spec.conflict_policy is ConflictPolicy.REJECT:
         active = state.active_run(run.conversation_id) or queue[0]
-        raise ConversationBusy(conversation_id=run.conversation_id, active_run_id=active.run.id)
+        raise busy_refusal(start.spec, run.conversation_id, active.run.id)
     if sum(s.run.state is RunState.QUEUED for s in queue) >= MAX_QUEUED_RUNS:
         raise QueueFull(f"{MAX_QUEUED_RUNS} runs are waiting in this conversation already.", limit=str(MAX_QUEUED_RUNS))

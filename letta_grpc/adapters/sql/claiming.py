@@ -41,11 +41,10 @@ from letta_grpc.adapters.sql.session import Session
 from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.adapters.sql.waiting import find_batch, known_answers, settle_batch, store_answers
 from letta_grpc.domain.agents import Agent, Conversation
-from letta_grpc.domain.approvals import OpenBatch, answers_in, pending_error, settle
+from letta_grpc.domain.approvals import OpenBatch, answers_in, settle
 from letta_grpc.domain.callbacks import Callback
 from letta_grpc.domain.errors import (
     AgentNotFound,
-    ConversationBusy,
     ConversationNotFound,
     QueueFull,
     RequestIdReused,
@@ -54,6 +53,7 @@ from letta_grpc.domain.events import RunEvent
 from letta_grpc.domain.ids import AgentId, ConversationId, RunId
 from letta_grpc.domain.inputs import check_said_before, completed, input_messages, is_answer
 from letta_grpc.domain.messages import Message
+from letta_grpc.domain.refusals import busy_refusal, pending_refusal
 from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
 from letta_grpc.domain.waiting import SUPERSEDED, denial, still_waiting
 from letta_grpc.ports.journal import Admit, Claim, Lease, Start
@@ -142,7 +142,7 @@ def admit_start(
     if not others and not batch:
         return _begun(session, start, place, run)
     if batch and start.spec.conflict_policy is ConflictPolicy.REJECT:
-        raise pending_error(batch)
+        raise pending_refusal(start.spec, batch)
     interrupts = _may_wait(start, run.conversation_id, others)
     return Admitted(run=replace(run, state=RunState.QUEUED, start_time=None), spec=start.spec, interrupts=interrupts)
 
@@ -230,7 +230,7 @@ def _may_wait(start: Start, conversation_id: ConversationId, others: list[Row]) 
     first_id, first_state, _ = others[0] if others else ("", "", 0)
     is_active = first_state == RunState.RUNNING.value
     if start.spec.conflict_policy is ConflictPolicy.REJECT:
-        raise ConversationBusy(active_run_id=first_id, conversation_id=conversation_id)
+        raise busy_refusal(start.spec, conversation_id, RunId(first_id))
     if len(others) - is_active >= MAX_QUEUED_RUNS:
         raise QueueFull(f"{MAX_QUEUED_RUNS} runs are waiting in this conversation already.", limit=str(MAX_QUEUED_RUNS))
     interrupts = start.spec.conflict_policy is ConflictPolicy.INTERRUPT and is_active

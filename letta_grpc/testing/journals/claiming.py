@@ -10,6 +10,7 @@ import pytest
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import (
     AgentNotFound,
+    ApprovalPending,
     ConversationBusy,
     ConversationNotFound,
     ModelUnknown,
@@ -20,10 +21,11 @@ from letta_grpc.domain.errors import (
 from letta_grpc.domain.events import RunStarted, TextDelta
 from letta_grpc.domain.ids import new_agent_id, new_conversation_id
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunSpec, RunState
+from letta_grpc.domain.runs import MAX_QUEUED_RUNS, ConflictPolicy, Run, RunKind, RunSpec, RunState
 from letta_grpc.ports.codec import EventCodec
 from letta_grpc.ports.journal import Claim, Start
 from letta_grpc.ports.stores import RunFilter
+from letta_grpc.testing.journals.asking import ask
 from letta_grpc.testing.journals.scenes import claim_with, deltas, events_of, new_start, running
 from letta_grpc.testing.stores.world import World, admitted, held
 
@@ -147,6 +149,16 @@ class ClaimContract:
         await _check_absent(world, start)
         await world.finish(active)
         assert (await claim_with(world, start)).lease is not None
+
+    async def test_a_compaction_is_told_to_wait_and_of_nothing_that_it_cannot_do(self, world: World) -> None:
+        """It may neither queue nor interrupt, whether a run is at work or calls wait."""
+        active = await running(world)
+        start = replace(new_start(world, active), spec=RunSpec(messages=(), kind=RunKind.COMPACTION))
+        with pytest.raises(ConversationBusy, match=r"its end to compact it\.$"):
+            await claim_with(world, start)
+        await ask(world, active, "call-1")
+        with pytest.raises(ApprovalPending, match=r"answer them to compact it\.$"):
+            await claim_with(world, start)
 
     async def test_another_conversation_of_the_agent_is_not_busy(self, world: World) -> None:
         """Runs exclude each other by conversation."""
