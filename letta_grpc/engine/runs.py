@@ -58,22 +58,34 @@ class Runs:
         start = start_of(request, spec)
         return await self._supervisor.start(start, admission(start, self._models, self._clock))
 
-    async def follow(
-        self, run_id: RunId, after: int = 0, heartbeat_seconds: float | None = 15.0
-    ) -> AsyncGenerator[LogPage, None]:
+    def follow(self, run_id: RunId, after: int = 0, heartbeat_seconds: float | None = 15.0) -> AsyncGenerator[LogPage, None]:
         """Yield what is stored after a number, and what comes, until the run's last event.
 
         An empty page says that nothing came for `heartbeat_seconds`. Raises what `EventLog.read` and `wait` raise, for a wrong
         number before the first page, and ServerDraining. To be closed when it is left early.
         """
+        return self._pages(run_id, after, heartbeat_seconds, None)
+
+    async def attach(self, run_id: RunId, after: int, heartbeat_seconds: float | None) -> AsyncGenerator[LogPage, None]:
+        """Read what is stored after a number; return what `follow` yields, of which that is the first.
+
+        So what `EventLog.read` raises is raised before anybody is told that there will be pages.
+        """
+        return self._pages(run_id, after, heartbeat_seconds, await self._log.read(run_id, after, _PAGE_BYTES))
+
+    async def _pages(
+        self, run_id: RunId, after: int, heartbeat_seconds: float | None, page: LogPage | None
+    ) -> AsyncGenerator[LogPage, None]:
         with self._readers.reading(run_id):
             while True:
-                page = await self._log.read(run_id, after, _PAGE_BYTES)
+                page = page or await self._log.read(run_id, after, _PAGE_BYTES)
                 if page.frames:
                     yield page
                     after = page.last
                 if page.ended:
                     return
+                # While it waits it holds nothing of what has gone out.
+                page = None
                 if not await self._more(run_id, after, heartbeat_seconds):
                     yield LogPage(after + 1, after, b"", ended=False)
 

@@ -51,6 +51,16 @@ async def test_a_reader_can_join_after_any_number(house: Engine) -> None:
         assert await pages_of(house, run_id, after) == frames[after:]
 
 
+async def test_who_attaches_is_told_what_is_wrong_before_there_are_pages_and_gets_all_of_them(house: Engine) -> None:
+    await house.play(say("a", "b", "c"))
+    run_id = (await house.runs.list(PageRequest(), RunFilter())).items[0].id
+    frames = await pages_of(house, run_id)
+    with pytest.raises(CursorAhead):
+        await house.runs.attach(run_id, len(frames) + 1, None)
+    async with aclosing(await house.runs.attach(run_id, 2, None)) as pages:
+        assert [frame async for page in pages for frame in split_frames(page.frames)] == frames[2:]
+
+
 async def test_silence_is_told_by_an_empty_page_that_names_the_last_number(house: Engine) -> None:
     house.model.turns += [[asyncio.Event()]]
     run = await house.start()

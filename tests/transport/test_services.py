@@ -8,8 +8,11 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from letta_grpc.adapters.memory.log import MemoryEventLog
 from letta_grpc.domain.completions import TextChunk
+from letta_grpc.domain.ids import RunId
 from letta_grpc.engine.agent_files import ImportRequest
+from letta_grpc.ports.log import LogPage
 from letta_grpc.transport.convert.agent_files import import_from_pb
 from letta_grpc.transport.rpc import agents as agent_rpcs
 from letta_grpc.v1 import (
@@ -182,6 +185,22 @@ async def test_a_cancelled_run_ends_its_stream_with_ok(house: Engine, stubs: Stu
     events = [event async for response in call for event in response.events]
     assert events[-1].run_finished.run.state == runs_pb2.RUN_STATE_CANCELLED
     assert await call.code() is grpc.StatusCode.OK
+
+
+async def test_who_attaches_makes_the_log_read_nothing_twice(
+    house: Engine, stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.play(say("x"))
+    run_id = (await stubs.runs.ListRuns(pb.ListRunsRequest())).runs[0].id
+    read, positions = MemoryEventLog.read, []
+
+    async def noting(log: MemoryEventLog, run_id: RunId, after: int, max_bytes: int) -> LogPage:
+        positions.append(after)
+        return await read(log, run_id, after, max_bytes)
+
+    monkeypatch.setattr(MemoryEventLog, "read", noting)
+    assert [response async for response in stubs.runs.AttachRun(pb.AttachRunRequest(run_id=run_id))]
+    assert positions == [0]
 
 
 async def test_a_position_outside_of_the_log_is_told_with_what_there_is(house: Engine, stubs: Stubs) -> None:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from letta_grpc.domain.ids import RunId
 from letta_grpc.engine.runs import Runs
 from letta_grpc.ports.clock import Clock
+from letta_grpc.ports.log import LogPage
 from letta_grpc.transport.convert.requests import View
 from letta_grpc.transport.methods import Response
 from letta_grpc.transport.views import follow_seconds, plain, shaped
@@ -18,9 +19,18 @@ class Follower:
         self._runs = runs
         self._clock = clock
 
-    async def responses(self, run_id: RunId, after: int, view: View, head: bytes) -> AsyncGenerator[Response, None]:
+    def responses(self, run_id: RunId, after: int, view: View, head: bytes) -> AsyncGenerator[Response, None]:
         """Yield the run's stored bytes, framed, each time behind `head`; nothing is encoded again."""
-        async with aclosing(self._runs.follow(run_id, after, follow_seconds(view))) as pages:
+        return self._framed(self._runs.follow(run_id, after, follow_seconds(view)), view, head)
+
+    async def attached(self, run_id: RunId, after: int, view: View, head: bytes) -> AsyncGenerator[Response, None]:
+        """Return the same, once it is certain that there is something to yield. Raises what `EventLog.read` raises."""
+        return self._framed(await self._runs.attach(run_id, after, follow_seconds(view)), view, head)
+
+    async def _framed(
+        self, following: AsyncGenerator[LogPage, None], view: View, head: bytes
+    ) -> AsyncGenerator[Response, None]:
+        async with aclosing(following) as pages:
             if view.is_plain:
                 # By far the most common view, on the path of every token.
                 async for page in pages:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from letta_grpc.domain.frames import split_frames
+from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.runs import Run
 from letta_grpc.engine.runs import Runs
 from letta_grpc.ports.clock import Clock
@@ -13,7 +14,6 @@ from letta_grpc.transport.convert.codec import retag
 from letta_grpc.transport.convert.messages import message_to_pb
 from letta_grpc.transport.convert.paging import token_of
 from letta_grpc.transport.convert.requests import (
-    View,
     attach_from_pb,
     events_query_from_pb,
     run_id_from_pb,
@@ -37,6 +37,8 @@ _PAGE_BYTES = 1024 * 1024
 # The tag of `events` in ListRunEventsResponse: field 1, length-delimited.
 _LISTED_EVENTS_TAG = b"\x0a"
 
+_Following = tuple[RunId, AsyncGenerator[Response, None]]
+
 
 class RunServicer:
     """Starts, shows and ends runs."""
@@ -49,29 +51,30 @@ class RunServicer:
     def StreamRun(self, request: pb.StreamRunRequest, call: Call) -> AsyncGenerator[Response, None]:
         """Start a run and follow it."""
         start, view = stream_from_pb(request, call.traceparent)
-        return self._responses(lambda: self._runs.start(start), 0, view, call)
+
+        async def begin() -> _Following:
+            run = await self._runs.start(start)
+            return run.id, self._follower.responses(run.id, 0, view, _head_of(run))
+
+        return self._responses(begin, call)
 
     def AttachRun(self, request: pb.AttachRunRequest, call: Call) -> AsyncGenerator[Response, None]:
         """Follow a run."""
         run_id, after, view = attach_from_pb(request)
 
-        async def find() -> Run:
+        async def begin() -> _Following:
             run = await self._runs.get(run_id)
             # Ahead of the metadata: whoever has been told the run's id is refused no more, and may begin an answer of his own.
-            await self._runs.read_events(run_id, after, max_bytes=1)
-            return run
+            return run.id, await self._follower.attached(run_id, after, view, _head_of(run))
 
-        return self._responses(find, after, view, call)
+        return self._responses(begin, call)
 
-    async def _responses(
-        self, find: Callable[[], Awaitable[Run]], after: int, view: View, call: Call
-    ) -> AsyncGenerator[Response, None]:
-        run = await find()
-        await call.announce(run.id)
-        run_id, ids = run.id, pb.StreamRunResponse(run_id=run.id, agent_id=run.agent_id).SerializeToString()
+    async def _responses(self, begin: Callable[[], Awaitable[_Following]], call: Call) -> AsyncGenerator[Response, None]:
+        run_id, following = await begin()
         # A stream lives long: it holds no more of how it began than its ids.
-        del run, find
-        async with aclosing(self._follower.responses(run_id, after, view, ids)) as responses:
+        del begin
+        async with aclosing(following) as responses:
+            await call.announce(run_id)
             async for response in responses:
                 yield response
 
@@ -141,3 +144,7 @@ class RunServicer:
     async def CancelRun(self, request: pb.CancelRunRequest, _call: Call) -> pb.CancelRunResponse:
         """Ask a run to end."""
         return pb.CancelRunResponse(run=run_to_pb(await self._runs.cancel(run_id_from_pb(request))))
+
+
+def _head_of(run: Run) -> bytes:
+    return pb.StreamRunResponse(run_id=run.id, agent_id=run.agent_id).SerializeToString()
