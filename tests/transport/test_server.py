@@ -352,6 +352,9 @@ async def test_watches_of_health_can_be_told_to_end_again_while_they_end() -> No
     told = asyncio.Event()
 
     class Watcher:
+        def peer(self) -> str:
+            return "unix:"
+
         async def write(self, _response: object) -> None:
             told.set()
 
