@@ -155,6 +155,9 @@ def test_an_older_client_answers_the_request_as_a_whole(client: Client, site: Si
     assert client.agents.messages.create(agent_id, messages=[older]).messages == answer.messages
     with pytest.raises(letta_client.ConflictError):
         client.agents.messages.create(agent_id, messages=[older | {"approve": False}])
+    # Each of them is looked up, and names all calls.
+    with pytest.raises(letta_client.UnprocessableEntityError, match="must have at most 500, has 501"):
+        client.agents.messages.create(agent_id, messages=[older] * 501)
 
 
 def test_an_answer_may_be_given_in_parts(client: Client, site: Site) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from letta_grpc.gateway.faces.letta.errors import unprocessable
+from letta_grpc.gateway.faces.letta.fields import few
 from letta_grpc.gateway.faces.letta.open_runs import waiting_runs
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, calls_json, envelope
@@ -16,7 +17,7 @@ from letta_grpc.v1 import runs_pb2 as pb
 async def with_calls_named(ask: Ask, target: Target, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a body in which older answers, `approve` for a whole `approval_request_id`, name each call. Raises Failure."""
     messages = body.get("messages")
-    if not isinstance(messages, list) or not any(_is_older(each) for each in messages):
+    if not isinstance(messages, list) or not few("messages", [each for each in messages if _is_older(each)]):
         return body
     runs = await waiting_runs(ask, target.agent_id, await conversation_id_of(ask, target))
     actions = [action for run in runs for action in run.pending_actions]
