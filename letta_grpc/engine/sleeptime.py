@@ -9,19 +9,21 @@ done twice.
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from itertools import takewhile
 from uuid import UUID, uuid5
 
 from letta_grpc.domain.agents import Agent, Sleeptime
 from letta_grpc.domain.errors import LettaError
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.messages import Message, Role, SpokenInput, TextPart
-from letta_grpc.domain.runs import TURN_KINDS, ConflictPolicy, Run, RunSpec
+from letta_grpc.domain.paging import PageRequest
+from letta_grpc.domain.runs import TURN_KINDS, ConflictPolicy, Run, RunSpec, RunState
 from letta_grpc.engine.pages import items_of
 from letta_grpc.engine.starts import StartRequest, admission, start_of
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Start
 from letta_grpc.ports.models import Models
-from letta_grpc.ports.stores import AgentStore, HistoryStore, RunStore
+from letta_grpc.ports.stores import AgentStore, HistoryStore, RunFilter, RunStore
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ SLEEPTIME_OF = "sleeptime_of"
 _MAX_CHARACTERS = 100_000
 # How far back, in groups and in turns at most, the turn is looked for after which background work was started last.
 _GROUPS, _TURNS = 8, 200
+# Of how many runs before a turn it is looked up at most what was said in them.
+_BROKEN_OFF = 50
 # Turns that end at the same time do so within this. For a helper that has never worked, older turns are from before it was
 # there.
 _SIDE_BY_SIDE = timedelta(minutes=1)
@@ -118,9 +122,22 @@ class SleeptimeWork:
         )
 
     async def _said_in(self, turn: Run) -> Sequence[Message]:
-        """Return the messages of a turn: a run that answers calls goes on with what the run before it was asked."""
-        before = await self._said_in(await self._runs.get(turn.resumes_run_id)) if turn.resumes_run_id else ()
-        return (*before, *await self._history.of_run(turn.id))
+        """Return the messages of a turn: a run that answers calls goes on with what the run before it was asked.
+
+        Those of turns right before it that came to no end of their own go first: they stand in the conversation, too.
+        """
+        answers = [turn]
+        while before := answers[0].resumes_run_id:
+            answers.insert(0, await self._runs.get(before))
+        told = dict.fromkeys(run.id for run in (*await self._broken_off_before(turn), *answers))
+        return [message for run_id in told for message in await self._history.of_run(run_id)]
+
+    async def _broken_off_before(self, turn: Run) -> Sequence[Run]:
+        here = RunFilter(conversation_id=turn.conversation_id)
+        before = await self._runs.list(PageRequest(size=_BROKEN_OFF, after_id=turn.id, descending=True), here)
+        turns = filter(is_counted, before.items)
+        latest = takewhile(lambda run: run.state is not RunState.COMPLETED, turns)
+        return [run for run in latest if run.state.is_final][::-1]
 
 
 def _request_id(last: Run, helper_id: AgentId) -> str:

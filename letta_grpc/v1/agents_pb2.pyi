@@ -436,7 +436,7 @@ class Sleeptime(_message.Message):
     AGENT_IDS_FIELD_NUMBER: _builtins.int
     EVERY_TURNS_FIELD_NUMBER: _builtins.int
     every_turns: _builtins.int
-    """After how many turns they are told. 1 to 1000; default 5."""
+    """After how many completed turns they are told; what was said in others comes with the next of those. 1 to 1000; default 5."""
     @_builtins.property
     def agent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Agents that are told what was said. At most 16."""

@@ -5,18 +5,19 @@ import asyncio
 import pytest
 
 from letta_grpc.domain.agents import Agent, Conversation, Sleeptime
+from letta_grpc.domain.completions import TextChunk
 from letta_grpc.domain.errors import StoreUnavailable
 from letta_grpc.domain.ids import AgentId, new_agent_id, new_conversation_id
 from letta_grpc.domain.messages import ApprovalInput, Approve, Role
 from letta_grpc.domain.paging import PageRequest
-from letta_grpc.domain.runs import Run, RunSpec, RunState
+from letta_grpc.domain.runs import ConflictPolicy, Run, RunSpec, RunState
 from letta_grpc.engine.agents import NewAgent
 from letta_grpc.engine.sleeptime import SLEEPTIME_OF
 from letta_grpc.engine.starts import StartRequest
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.clocks import FakeClock
 from tests.requirements.registry import requirement
-from tests.support.engine import DirectedModel, Engine, call, engine, say
+from tests.support.engine import DirectedModel, DirectedTools, Engine, call, engine, say
 from tests.support.values import spec
 
 
@@ -76,6 +77,31 @@ async def test_after_every_so_many_turns_the_helper_is_told_what_was_said_since(
         second = (await helped(house, helper, 2))[1]
         assert "question 1" not in await told(house, second)
         assert "question 3" in await told(house, second)
+
+
+@requirement("sleeptime_after_turns")
+async def test_what_was_said_in_turns_that_failed_or_were_cancelled_is_told_with_the_next_that_was_not() -> None:
+    async with engine(tools=DirectedTools({"risky": seen}, guarded={"risky"})) as house:
+        helper = await with_helper(house, 1)
+        house.model.turns += [say("answer 0"), say("noted")]
+        await house.events((await house.start("question 0")).id)
+        await helped(house, helper, 1)
+        house.model.turns.append([RuntimeError("broken")])
+        await house.events((await house.start("my name is Sam")).id)
+        house.model.turns.append([[TextChunk("Go on")], asyncio.Event()])
+        cancelled = await house.start("I live in Rome")
+        await house.model.reached.wait()
+        await house.runs.cancel(cancelled.id)
+        await house.events(cancelled.id)
+        house.model.turns.append(call("risky"))
+        await house.events((await house.start("delete it")).id)
+        house.model.turns += [say("answer 1"), say("noted")]
+        await house.events((await house.start("no, leave it", conflict_policy=ConflictPolicy.INTERRUPT)).id)
+        text = await told(house, (await helped(house, helper, 2))[1])
+    places = [text.index(part) for part in ("Sam", "Rome", "delete it", "[calls risky", "no, leave it", "answer 1")]
+    assert places == sorted(places)
+    assert "question 0" not in text
+    assert text.count("Sam") == 1
 
 
 @requirement("sleeptime_after_turns")

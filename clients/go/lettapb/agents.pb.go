@@ -781,7 +781,7 @@ type Sleeptime struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Agents that are told what was said. At most 16.
 	AgentIds []string `protobuf:"bytes,1,rep,name=agent_ids,json=agentIds,proto3" json:"agent_ids,omitempty"`
-	// After how many turns they are told. 1 to 1000; default 5.
+	// After how many completed turns they are told; what was said in others comes with the next of those. 1 to 1000; default 5.
 	EveryTurns    *int32 `protobuf:"varint,2,opt,name=every_turns,json=everyTurns,proto3,oneof" json:"every_turns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

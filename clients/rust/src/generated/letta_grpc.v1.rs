@@ -168,7 +168,7 @@ pub struct Sleeptime {
     /// Agents that are told what was said. At most 16.
     #[prost(string, repeated, tag = "1")]
     pub agent_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// After how many turns they are told. 1 to 1000; default 5.
+    /// After how many completed turns they are told; what was said in others comes with the next of those. 1 to 1000; default 5.
     #[prost(int32, optional, tag = "2")]
     pub every_turns: ::core::option::Option<i32>,
 }

@@ -363,7 +363,7 @@ export type Sleeptime = Message<"letta_grpc.v1.Sleeptime"> & {
   agentIds: string[];
 
   /**
-   * After how many turns they are told. 1 to 1000; default 5.
+   * After how many completed turns they are told; what was said in others comes with the next of those. 1 to 1000; default 5.
    *
    * @generated from field: optional int32 every_turns = 2;
    */
