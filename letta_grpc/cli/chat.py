@@ -109,7 +109,7 @@ def _agent(client: Client, agent: str, model: str) -> str:
 def _conversation_of(client: Client, agent_id: str, *, new: bool) -> str:
     if new:
         return client.conversations.create(agent_id).id
-    return next(thread.id for thread in client.conversations.list(agent_id) if thread.is_default)
+    return next(each.id for each in client.conversations.list(agent_id) if each.is_default)
 
 
 def _decider(console: Console, *, approve_all: bool, deny_all: bool) -> Decide:
@@ -125,7 +125,7 @@ class Conversation:
 
     def __init__(self, client: Client, conversation_id: str, console: Console, decide: Decide) -> None:
         self._client = client
-        self._thread = client.conversations.get(conversation_id)
+        self._conversation = client.conversations.get(conversation_id)
         self._console = console
         self._decide = decide
         self._is_attended = sys.stdin.isatty()
@@ -143,16 +143,16 @@ class Conversation:
         return code
 
     def _heading(self) -> str:
-        thread = self._thread
-        model = thread.model or self._client.agents.get(thread.agent_id).model
-        which = [] if thread.is_default else [thread.id]
-        return " · ".join([model, thread.agent_id, *which, *([thread.title] if thread.title else [])])
+        conversation = self._conversation
+        model = conversation.model or self._client.agents.get(conversation.agent_id).model
+        which = [] if conversation.is_default else [conversation.id]
+        return " · ".join([model, conversation.agent_id, *which, *([conversation.title] if conversation.title else [])])
 
     def _say(self, text: str) -> Exit:
         """Take a turn."""
         try:
             return self._settle(
-                self._follow(self._client.stream(self._thread.agent_id, text, conversation_id=self._thread.id))
+                self._follow(self._client.stream(self._conversation.agent_id, text, conversation_id=self._conversation.id))
             )
         except (ApprovalPending, ConversationBusy) as error:
             # Of what is piped in the next line would come too early as well.
@@ -164,14 +164,14 @@ class Conversation:
 
     def _take_up(self) -> Exit:
         """Ask about the calls that wait already, since an earlier chat or because of another client; show what is at work."""
-        for run in self._client.runs.list(conversation_id=self._thread.id, has_pending_actions=True):
+        for run in self._client.runs.list(conversation_id=self._conversation.id, has_pending_actions=True):
             for action in plain(run)["pendingActions"]:
                 self._console.print(waiting_line(action), style="bold yellow", soft_wrap=True, markup=False)
             return self._settle(run)
         if self._is_attended:
             # Protobuf takes an enum's name for its number; its type says numbers alone.
             at_work = cast("Any", ["RUN_STATE_RUNNING"])
-            for run in self._client.runs.list(conversation_id=self._thread.id, states=at_work):
+            for run in self._client.runs.list(conversation_id=self._conversation.id, states=at_work):
                 return self._settle(self._follow(self._client.attach(run.id)))
         return Exit.OK
 

@@ -116,8 +116,8 @@ def test_a_conversation_is_gone_on_with(invoke: Invoke, address: str, agent_id: 
 
 def test_a_conversations_own_model_and_title_stand_at_its_head(address: str, agent_id: str) -> None:
     with Client(address) as client:
-        thread = client.conversations.create(agent_id, title="About tea", model="scripted/demo")
-    assert chat(address, "--conversation", thread.id) == f"scripted/demo · {agent_id} · {thread.id} · About tea\n\n"
+        new = client.conversations.create(agent_id, title="About tea", model="scripted/demo")
+    assert chat(address, "--conversation", new.id) == f"scripted/demo · {agent_id} · {new.id} · About tea\n\n"
 
 
 def test_a_chat_takes_up_what_waits_in_its_own_conversation(invoke: Invoke, address: str) -> None:

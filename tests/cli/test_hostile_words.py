@@ -72,12 +72,12 @@ def test_what_a_model_says_is_no_order_to_the_terminal(address: str, evil_id: st
 def test_what_is_kept_of_a_conversation_is_no_order_to_the_terminal(address: str) -> None:
     with Client(address) as client:
         agent = client.agents.create(model="scripted/echo", human=EVIL)
-        thread = client.conversations.create(agent.id, title=EVIL)
-        client.runs.execute(agent.id, EVIL, conversation_id=thread.id)
+        conversation = client.conversations.create(agent.id, title=EVIL)
+        client.runs.execute(agent.id, EVIL, conversation_id=conversation.id)
     listed = letta_grpc("conversations", "list", "--agent", agent.id, "--target", address)
     assert listed.stdout.count(SHOWN) == 2
-    assert letta_grpc("conversations", "messages", thread.id, "--target", address).stdout.count(SHOWN) == 2
-    assert letta_grpc("chat", "--conversation", thread.id, "--target", address).stdout.count(SHOWN) == 1
+    assert letta_grpc("conversations", "messages", conversation.id, "--target", address).stdout.count(SHOWN) == 2
+    assert letta_grpc("chat", "--conversation", conversation.id, "--target", address).stdout.count(SHOWN) == 1
     assert letta_grpc("agents", "memory", "get", agent.id, "human", "--target", address).stdout == f"{SHOWN}\n"
 
 
