@@ -10,7 +10,7 @@ from letta_grpc.cli.console import PipedConsole
 from letta_grpc.cli.exits import Exit
 from letta_grpc.cli.history import show_message, text_of
 from letta_grpc.cli.naming import id_of
-from letta_grpc.cli.pages import LARGEST_PAGE, first
+from letta_grpc.cli.pages import LARGEST_PAGE, each, first
 from letta_grpc.cli.rendering import Json as ProtoJson
 from letta_grpc.cli.rendering import columns, json_line, plain, to_the_minute
 from letta_grpc.cli.server import Json, Server, asynchronous, calling
@@ -45,7 +45,7 @@ async def list_conversations(
             for conversation in found:
                 typer.echo(json_line(conversation))
         else:
-            rows = [await _row(client, plain(conversation)) for conversation in found]
+            rows = await each(found, lambda conversation: _row(client, plain(conversation)))
             typer.echo(columns(("id", "title", "created", "said last"), rows))
     return Exit.OK
 
