@@ -97,17 +97,14 @@ async def follow(
     Exits with 1 if the run failed, with 7 if it waits for answers.
     """
     console = PipedConsole()
-    async with calling(server) as client:
-        # A stream waits for a server for two minutes, in silence: whether one is there at all is known at once.
-        await client.runs.get(run_id)
-        async with client.attach(run_id, after=after) as stream:
-            async for event in stream:
-                if as_json:
-                    typer.echo(json_line(event))
-                else:
-                    console.print(event_line(plain(event)), soft_wrap=True)
-            # Not from the last event: behind that there is nothing to print, and the run has ended as it has.
-            return exit_of_run(plain(await stream.final())["state"])
+    async with calling(server) as client, client.attach(run_id, after=after) as stream:
+        async for event in stream:
+            if as_json:
+                typer.echo(json_line(event))
+            else:
+                console.print(event_line(plain(event)), soft_wrap=True)
+        # Not from the last event: behind that there is nothing to print, and the run has ended as it has.
+        return exit_of_run(plain(await stream.final())["state"])
 
 
 def _row(run: ProtoJson) -> tuple[str, str, str, str, str]:

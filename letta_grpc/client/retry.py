@@ -14,8 +14,9 @@ class RetryPolicy:
     The wait before the n-th new try has a ceiling, `initial_seconds` · `multiplier`ⁿ⁻¹ and at most `maximum_seconds`. It is
     drawn evenly from half of it to the whole, and is never shorter than the server asks. An accepted run's stream tries
     `stream_attempts` times after its last progress: by default it goes on through any outage of a minute, and gives up after
-    66 to 133 seconds. Whatever else may be repeated without harm, the start of a run too, is tried `call_attempts` times in
-    all: by default through any outage of ten seconds, longer than a restart takes; it gives up after 11 to 23 seconds.
+    66 to 133 seconds. Whatever else may be repeated without harm, the start of a run and a stream's `started` too, is tried
+    `call_attempts` times in all: by default through any outage of ten seconds, longer than a restart takes; it gives up after
+    11 to 23 seconds.
     """
 
     initial_seconds: float = 0.1

@@ -171,6 +171,23 @@ async def test_a_stream_without_progress_gives_up_and_goes_on_when_it_is_asked_a
         assert await numbers_of(stream) == NUMBERS[2:]
 
 
+async def test_whoever_waits_for_a_run_to_be_attached_to_waits_no_longer_than_for_a_start() -> None:
+    runs = ScriptedRuns([Turn(end=BROKEN, accepts=False)] * 6)
+    async with serving(runs) as target, patient_client(target, call_attempts=3) as client:
+        with pytest.raises(ServerUnavailable):
+            await client.attach(RUN_ID).started()
+        with pytest.raises(ServerUnavailable):
+            async with client.attach(RUN_ID):
+                pytest.fail("nobody has accepted it")
+    assert attached_after(runs) == [0] * 6
+
+
+async def test_a_reader_of_a_run_that_is_attached_to_is_as_patient_as_any() -> None:
+    runs = ScriptedRuns([Turn(end=BROKEN, accepts=False)] * 4 + [Turn(batches=[LOG])])
+    async with serving(runs) as target, patient_client(target, call_attempts=3) as client:
+        assert await numbers_of(client.attach(RUN_ID)) == NUMBERS
+
+
 async def test_an_error_that_no_new_try_helps_is_raised_at_once() -> None:
     gone = Refusal(
         code=grpc.StatusCode.OUT_OF_RANGE,

@@ -83,11 +83,12 @@ class RunStream:
     def started(self) -> str:
         """Wait until the server has accepted the call; return the run's id. The first event may come much later.
 
-        Raises if the server refuses, so that a web server can still answer with a status of its own.
+        Raises if the server refuses, so that a web server can still answer with a status of its own; and if it is out of reach
+        for longer than the retry policy's `call_attempts` take, also where a run is attached to.
         """
         while not self._accepted:
             self._require_open()
-            self._advance()
+            self._advance(self._connection.retry.call_attempts)
         return self.run_id
 
     def __iter__(self) -> Self:
@@ -95,7 +96,9 @@ class RunStream:
 
     def __next__(self) -> events_pb2.RunEvent:
         while not self._waiting and not self._ended and not self._closed.is_set():
-            self._advance()
+            policy = self._connection.retry
+            # Whoever reads a new run waits at first for an answer, not for a stream.
+            self._advance(policy.call_attempts if isinstance(self._request, Start) else policy.stream_attempts)
         if self._closed.is_set() or not self._waiting:
             raise StopIteration
         event = self._waiting.popleft()
@@ -162,20 +165,20 @@ class RunStream:
     ) -> None:
         self.disconnect()
 
-    def _advance(self) -> None:
+    def _advance(self, attempts: int) -> None:
         """Take one step, unless another has taken it meanwhile who waits for the run to be accepted."""
         if self._accepted:
-            self._step()
+            self._step(attempts)
             return
         with self._starting:
             if self._wants_start():
-                self._step()
+                self._step(attempts)
 
     def _wants_start(self) -> bool:
         return not self._accepted and not self._closed.is_set()
 
-    def _step(self) -> None:
-        """Dial, or read one response, or sleep after a failure."""
+    def _step(self, attempts: int) -> None:
+        """Dial, or read one response, or sleep after a failure, unless there were so many and the call was never accepted."""
         call = self._call
         try:
             self._dial() if call is None else self._read(call)
@@ -183,10 +186,8 @@ class RunStream:
             self._hang_up()
             if self._closed.is_set() or self._ended:
                 return
-            policy = self._connection.retry
-            # Until the run is accepted the caller waits for an answer, not for a stream.
-            attempts = policy.call_attempts if self._run_id is None else policy.stream_attempts
-            self._connection.pause(self._backoff.delay_after(error, attempts), self._closed)
+            limit = self._connection.retry.stream_attempts if self._accepted else attempts
+            self._connection.pause(self._backoff.delay_after(error, limit), self._closed)
         except BaseException:
             # Interrupted, or cancelled, perhaps halfway: a call with a read that nobody waits for is of no use to grpc.
             self._cursor.rewind(self._waiting[-1].sequence_number if self._waiting else self._after)
