@@ -1,15 +1,11 @@
 """Who decides about calls that wait: the person at the keyboard, a flag, or nobody here."""
 
 import json
-import os
-import shlex
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from rich.console import Console
 
+from letta_grpc.cli.editor import EditingFailedError, chosen_editor, edited
 from letta_grpc.cli.rendering import Json, visible
 from letta_grpc.client import Answer, Answers, approve, deny
 
@@ -58,17 +54,18 @@ def _ask(console: Console, action: Json, *, several: bool) -> Answer:
             case "d" | "deny":
                 return deny(rest.strip() or input("reason> ").strip())
             case "e" | "edit":
-                if edited := _edited(console, action.get("arguments", "")):
-                    return approve(edited)
+                if changed := _changed(console, action.get("arguments", "")):
+                    return approve(changed)
             case _:
                 console.print("a, d or e; Ctrl-C leaves it waiting", style="dim")
 
 
-def _edited(console: Console, arguments: str) -> str | None:
+def _changed(console: Console, arguments: str) -> str | None:
     """Return the arguments as the person wants them; None, and say why, when there are none, or no JSON object."""
-    editor = (os.environ.get("VISUAL") or os.environ.get("EDITOR") or "").strip()
-    text = _in_editor(console, editor, arguments) if editor else input("arguments> ")
-    if text is None:
+    try:
+        text = edited(editor, arguments, "arguments.json") if (editor := chosen_editor()) else input("arguments> ")
+    except EditingFailedError as error:
+        console.print(visible(str(error)), style="red", soft_wrap=True, markup=False)
         return None
     try:
         if isinstance(json.loads(text), dict):
@@ -77,25 +74,4 @@ def _edited(console: Console, arguments: str) -> str | None:
         console.print(f"That is not JSON: {error}", style="red", markup=False)
         return None
     console.print("That is not a JSON object.", style="red")
-    return None
-
-
-def _in_editor(console: Console, editor: str, text: str) -> str | None:
-    """Return what the person makes of a text; None, and say why, when the editor fails: then they want none of it."""
-    with tempfile.TemporaryDirectory(prefix="letta-grpc-") as folder:
-        file = Path(folder) / "arguments.json"
-        file.write_text(f"{text}\n", encoding="utf-8")
-        try:
-            code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode  # noqa: S603 - the person's own editor
-            if code == 0:
-                return file.read_text(encoding="utf-8")
-            trouble = f"ended with {code}"
-        except OSError as error:
-            trouble = error.strerror or str(error)
-        except UnicodeDecodeError:
-            trouble = "it left no text"
-        except ValueError as error:
-            # A quote in the variable that nothing closes.
-            trouble = str(error)
-    console.print(visible(f"{editor}: {trouble}"), style="red", soft_wrap=True, markup=False)
     return None

@@ -1,6 +1,7 @@
 """`letta-grpc chat` as a person sees it, in a real terminal."""
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -111,6 +112,21 @@ def test_a_person_approves_denies_and_edits(address: str) -> None:
         decisions = {one.tool_call_id: one for message in client.agents.messages(agent_id) for one in message.decisions}
     assert json.loads(decisions["c"].approve.arguments) == {"text": "water"}
     assert decisions["b"].deny.reason == "far too dear"
+
+
+def test_what_ctrl_c_means_in_an_editor_is_the_editors(address: str) -> None:
+    agent_id = careful(address)
+    on_interrupt = "trap 'sed -i s/wine/water/ $0; exit 0' INT; echo editing; while :; do sleep 0.05; done"
+    with terminal(*command(address, agent_id), EDITOR=shlex.join(["sh", "-c", on_interrupt])) as chat:
+        ask(chat, [note("a", "wine")], [{"text": "Noted."}])
+        chat.wait_for_line("[a]pprove")
+        chat.type("e")
+        chat.wait_for_line("editing")
+        chat.press("C-c")
+        chat.wait_for_line("Noted.")
+    with Client(address) as client:
+        (decision,) = [one for message in client.agents.messages(agent_id) for one in message.decisions]
+    assert json.loads(decision.approve.arguments) == {"text": "water"}
 
 
 def test_a_call_that_is_left_waiting_is_asked_about_by_the_next_chat(address: str) -> None:
