@@ -1,6 +1,6 @@
 """`letta-grpc agents`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -122,14 +122,20 @@ async def update(
     no_ask: Annotated[
         list[str] | None, typer.Option(help="A tool whose calls run without being asked about; repeat it.")
     ] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option(metavar=METAVAR, help=f"A secret that it gets, or another value of it. {FROM_VARIABLE}")
+    ] = None,
+    no_secret: Annotated[list[str] | None, typer.Option(help="A secret that it loses; repeat it.")] = None,
     server: Server,
     as_json: Json = False,
 ) -> Exit:
     """Change an agent, and show it. What is not named stays; a run at work keeps what it started with."""
-    given = (name, description, model, system, tag, no_tag, tool, no_tool, ask, no_ask)
+    given = (name, description, model, system, tag, no_tag, tool, no_tool, ask, no_ask, secret, no_secret)
     if not any(one or one == "" for one in given):
         raise typer.BadParameter("say what is to change, as --name NAME")
-    for flag, added, removed in (("tag", tag, no_tag), ("tool", tool, no_tool), ("ask", ask, no_ask)):
+    secrets = named_values(secret)
+    pairs = (("tag", tag, no_tag), ("tool", tool, no_tool), ("ask", ask, no_ask), ("secret", list(secrets), no_secret))
+    for flag, added, removed in pairs:
         if both := set(added or ()) & set(removed or ()):
             raise typer.BadParameter(f"--{flag} and --no-{flag} exclude each other: {', '.join(sorted(both))}")
     asked = {**dict.fromkeys(ask or (), True), **dict.fromkeys(no_ask or (), False)}
@@ -140,6 +146,7 @@ async def update(
         _require("--ask", has, ask)
         # Of a tool that it has no more as well.
         _require("--no-ask", list(dict.fromkeys((*has, *stands.tools, *stands.tool_approvals))), no_ask)
+        _require_values(_edited("--no-secret", list(stands.secrets), list(secrets), no_secret), secrets)
         changed = await client.agents.update(
             stands.id,
             name=name,
@@ -149,6 +156,7 @@ async def update(
             tags=_edited("--no-tag", stands.tags, tag, no_tag),
             tools=tools,
             tool_approvals={**stands.tool_approvals, **asked} if asked else None,
+            secrets=secrets if secrets or no_secret else None,
         )
     typer.echo(json_line(changed) if as_json else _description(plain(changed)))
     return Exit.OK
@@ -225,12 +233,21 @@ def _require(flag: str, stand: Sequence[str], named: Sequence[str] | None) -> No
             raise typer.BadParameter(visible(f"{flag} {name}: the agent has {', '.join(stand) or 'none'}"))
 
 
+def _require_values(names: Sequence[str] | None, secrets: Mapping[str, str]) -> None:
+    """Exit where secrets would be lost that nobody named."""
+    if missing := sorted(set(names or ()).difference(secrets)):
+        told = ", ".join(missing)
+        rule = "the server takes all secrets together, and shows the value of none"
+        raise typer.BadParameter(visible(f"{rule}: give {told} with --secret too, or take it away with --no-secret"))
+
+
 def _description(agent: ProtoJson) -> str:
     lines = [f"{agent['name']}  {agent['id']}", f"model  {agent['model']}", f"tools  {', '.join(agent.get('tools', []))}"]
     asks = [name for name, wanted in agent.get("toolApprovals", {}).items() if wanted]
     for word, told in (
         ("asks", ", ".join(asks)),
         ("tags", ", ".join(agent.get("tags", []))),
+        ("secrets", ", ".join(sorted(agent.get("secrets", {})))),
         ("about", agent.get("description")),
     ):
         if told:

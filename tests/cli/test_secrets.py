@@ -42,6 +42,27 @@ def test_agents_are_made_with_secrets(invoke: Invoke, file: str, monkeypatch: py
         assert json.loads(made.stdout)["secrets"] == {"TOKEN": "", "OTHER": ""}
 
 
+def test_an_agents_secrets_change(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "reveal.py"
+    source.write_text(TOOL)
+    invoke("tools", "add", str(source), "--secret", "TOKEN")
+    made = invoke(
+        "agents", "create", "--model", "scripted/demo", "--tool", "reveal", "--secret", "TOKEN=old", "--secret", "B=b"
+    )
+    agent_id = made.stdout.strip()
+    refused = invoke("agents", "update", agent_id, "--secret", "TOKEN=new")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "give B with --secret too, or take it away with --no-secret" in " ".join(refused.stderr.split())
+    monkeypatch.setenv("TOKEN", "new")
+    changed = invoke("agents", "update", agent_id, "--secret", "TOKEN", "--no-secret", "B", "--secret", "C=c")
+    assert "secrets  C, TOKEN" in changed.stdout.splitlines()
+    said = invoke("chat", "--agent", agent_id, stdin=b"Please run reveal with {}\n")
+    assert "← new\n" in said.stdout
+    emptied = invoke("agents", "update", agent_id, "--no-secret", "C", "--no-secret", "TOKEN", "--json")
+    assert json.loads(emptied.stdout).get("secrets", {}) == {}
+    assert "--no-secret C: the agent has none" in invoke("agents", "update", agent_id, "--no-secret", "C").stderr
+
+
 def test_a_header_is_found_by_the_name_that_a_shell_can_give_its_variable(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,8 @@ class Agents:
     ) -> agents_pb2.Agent:
         """Change what is given and leave the rest; an empty value clears. A run at work keeps what it started with.
 
-        `memory_blocks` are stored blocks, known by their ids; they replace those that the agent has.
+        Lists and mappings replace what the agent has: `secrets` too, of which answers have the names alone. `memory_blocks`
+        are stored blocks, known by their ids.
         """
         agent, mask = change(
             agents_pb2.Agent(),
