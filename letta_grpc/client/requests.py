@@ -7,7 +7,7 @@ from typing import Literal, TypedDict, TypeVar, Unpack, cast
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from letta_grpc.client.values import JsonText, RequestId, Seconds, chosen, duration, json_text, request_id_of, texts
+from letta_grpc.client.values import JsonText, RequestId, Seconds, chosen, duration, id_of, json_text, request_id_of, texts
 from letta_grpc.v1 import agent_files_pb2, agents_pb2, archive_service_pb2, blocks_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 Input = str | messages_pb2.InputMessage
@@ -131,8 +131,8 @@ def start_of(kind: type[AnyStart], agent_id: str, messages: Inputs, run: RunArgu
     """
     refuse_unknown(run, RunArguments)
     return kind(
-        agent_id=agent_id,
-        conversation_id=run.get("conversation_id") or "",
+        agent_id=id_of("agent_id", agent_id),
+        conversation_id=id_of("conversation_id", run.get("conversation_id") or ""),
         request_id=request_id_of(run.get("request_id")),
         run=run_spec(messages, run),
     )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 Seconds = float | timedelta
@@ -50,6 +51,15 @@ def chosen(field: str, word: str | None, choices: Mapping[str | None, Choice]) -
     if choice is None:
         raise ValueError(f"{field} is {word!r}; it must be one of {', '.join(one for one in choices if one)}")
     return choice
+
+
+def id_of(field: str, given: str) -> str:
+    """Return an id as it is. Raises TypeError for what has one, an agent in place of `agent.id`, and for other things."""
+    kept: object = given
+    if not isinstance(kept, str):
+        what = f"of type {type(kept).__name__}: give its id" if isinstance(kept, Message) else repr(kept)
+        raise TypeError(f"{field} is {what}; it must be a str")
+    return given
 
 
 def texts(metadata: Mapping[str, str] | None) -> Mapping[str, str] | None:

@@ -104,6 +104,7 @@ def test_words_count_in_any_case() -> None:
         ({"disconnect_policy": 2}, ValueError, "disconnect_policy is 2; it must be one of continue, cancel"),
         ({"metadata": {"user": 7}}, TypeError, "metadata has 'user': 7; names and values must be str"),
         ({"request_id": 7}, TypeError, "request_id is 7; it must be a UUID, as text or as it is"),
+        ({"conversation_id": 7}, TypeError, "conversation_id is 7; it must be a str"),
         ({"run_timeout": float("inf")}, ValueError, "run_timeout is inf; it must end: "),
         ({"disconnect_grace": float("nan")}, ValueError, "disconnect_grace is nan; it must end: "),
         ({"approval_timeout": "1h"}, TypeError, "approval_timeout is '1h'; it must be a timedelta or a number of seconds"),
@@ -113,6 +114,17 @@ def test_what_an_argument_cannot_be_is_told_by_its_name(wrong: dict[str, Any], k
     with pytest.raises(kind) as refused:
         run_start("agent-1", "hi", **wrong)
     assert str(refused.value).startswith(told)
+
+
+def test_whatever_has_an_id_does_not_stand_for_it() -> None:
+    agent: Any = agents_pb2.Agent(id="agent-1", system="Be brief.")
+    run: Any = runs_pb2.Run(id="run-1")
+    with Client() as client:
+        for start in (client.stream, client.turn, client.runs.execute, run_start):
+            with pytest.raises(TypeError, match=r"^agent_id is of type Agent: give its id; it must be a str$"):
+                start(agent, "hi")
+        with pytest.raises(TypeError, match=r"^run_id is of type Run: give its id"):
+            client.attach(run)
 
 
 def dice() -> str:

@@ -28,6 +28,7 @@ from letta_grpc.client.lanes import Lane, lane_start
 from letta_grpc.client.on_threads import Channel, Sleep, open_channel
 from letta_grpc.client.requests import Inputs, RunArguments, answering, start_of
 from letta_grpc.client.retry import RetryPolicy
+from letta_grpc.client.values import id_of
 from letta_grpc.v1 import run_service_pb2, runs_pb2
 
 AnyStream = TypeVar("AnyStream", RunStream, RunStreams, Dialogue, Turn)
@@ -164,7 +165,9 @@ class Client:
 
     def attach(self, run_id: str, *, after: int = 0, options: run_service_pb2.StreamOptions | None = None) -> RunStream:
         """Return the stream of a run that was started before, beginning behind the event with the number `after`."""
-        request = run_service_pb2.AttachRunRequest(run_id=run_id, after_sequence_number=after, options=options)
+        request = run_service_pb2.AttachRunRequest(
+            run_id=id_of("run_id", run_id), after_sequence_number=after, options=options
+        )
         return self._stream(request)
 
     def stream_many(

@@ -9,6 +9,7 @@ from letta_grpc.client._sync.several import RunStreams
 from letta_grpc.client.answers import Answers, answer_messages
 from letta_grpc.client.lanes import Attach, Lane, Start
 from letta_grpc.client.requests import Inputs, RunArguments, start_of
+from letta_grpc.client.values import id_of
 from letta_grpc.v1 import run_service_pb2, runs_pb2
 
 
@@ -39,7 +40,7 @@ class Dialogue(RunStreams):
 
     def attach(self, run_id: str, *, after: int = 0) -> Lane:
         """Follow a run that was started before, beginning behind the event with the number `after`."""
-        return self._open(Attach(run_id=run_id, after_sequence_number=after, options=self._options))
+        return self._open(Attach(run_id=id_of("run_id", run_id), after_sequence_number=after, options=self._options))
 
     def _open(self, request: Start | Attach) -> Lane:
         self._require_open()
