@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
@@ -19,7 +20,7 @@ from letta_grpc.cli.embedded import embedded_server
 from letta_grpc.cli.exits import Exit, exit_of_run
 from letta_grpc.cli.naming import id_of_sync
 from letta_grpc.cli.rendering import Json, plain, to_the_minute, visible
-from letta_grpc.cli.server import PATIENCE, Server, failures_told, with_server
+from letta_grpc.cli.server import PATIENCE, Server, failures_told, tell_of_wait, with_server
 from letta_grpc.cli.transcript import Transcript, waiting_line
 from letta_grpc.client import (
     ApprovalAlreadyResolved,
@@ -87,13 +88,19 @@ def chat(
     with (
         embedded_server(database) if embedded else nullcontext(server.target) as address,
         failures_told(address),
-        Client(address, api_key=server.api_key or None, tls=server.security, retry=PATIENCE) as client,
+        Client(address, api_key=server.api_key or None, tls=server.security, retry=PATIENCE, sleep=_sleep_and_tell) as client,
     ):
         chosen = conversation or _conversation_of(client, _agent(client, agent, model), new=new)
         _edit_lines()
         decide = _decider(console, approve_all=approve_all, deny_all=deny_all)
         code = Conversation(client, chosen, console, decide).hold()
     raise typer.Exit(code)
+
+
+def _sleep_and_tell(seconds: float) -> None:
+    # It may come in the midst of a line.
+    tell_of_wait(seconds, before="\n")
+    time.sleep(seconds)
 
 
 def _agent(client: Client, agent: str, model: str) -> str:

@@ -33,6 +33,8 @@ R = TypeVar("R")
 DEFAULT_TARGET = "127.0.0.1:50051"
 # Whoever sits before a terminal wants to know within a second that there is no server. Streams are as patient as ever.
 PATIENCE = RetryPolicy(call_attempts=4)
+# Shorter waits for a server are over before they are read of.
+_TOLD_SECONDS = 1.0
 
 
 def _check_target(target: str) -> str:
@@ -131,8 +133,21 @@ async def calling(server: Server) -> AsyncIterator[AsyncClient]:
     """Open a client of a server; its failures become one line on stderr and an exit code."""
     with failures_told(server.target):
         key = server.api_key or None
-        async with AsyncClient(server.target, api_key=key, tls=server.security, retry=PATIENCE) as client:
+        async with AsyncClient(
+            server.target, api_key=key, tls=server.security, retry=PATIENCE, sleep=_sleep_and_tell
+        ) as client:
             yield client
+
+
+def tell_of_wait(seconds: float, before: str = "") -> None:
+    """Say that a stream is about to wait for the server: it may do so for two minutes."""
+    if seconds >= _TOLD_SECONDS:
+        typer.echo(f"{before}letta-grpc: the server is out of reach; trying again in {seconds:.0f} s", err=True)
+
+
+async def _sleep_and_tell(seconds: float) -> None:
+    tell_of_wait(seconds)
+    await asyncio.sleep(seconds)
 
 
 @contextmanager
