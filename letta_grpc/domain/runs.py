@@ -50,6 +50,7 @@ class StopReason(IdentityEnum):
     CONTEXT_OVERFLOW = "context_overflow"
     INSUFFICIENT_CREDITS = "insufficient_credits"
     INTERNAL_ERROR = "internal_error"
+    CONTENT_FILTER = "content_filter"
 
 
 class ConflictPolicy(IdentityEnum):

@@ -33,6 +33,9 @@ from letta_grpc.ports.stores import AgentContext, HistoryStore, RunStore
 from letta_grpc.ports.tools import Tools
 from letta_grpc.ports.tracing import Span, Tracing
 
+# What ends an answer before the model does, and with it the run.
+_CUT = {FinishReason.LENGTH: StopReason.MAX_TOKENS, FinishReason.CONTENT_FILTER: StopReason.CONTENT_FILTER}
+
 
 class _Question(NamedTuple):
     """What a step asks its model, and where the answer goes."""
@@ -134,14 +137,14 @@ class AgentLoop:
             # Many runs wait for their models at once: each holds its request, which a retry needs, but not its context.
             question = await self._question(record)
             finish = await self._ask_within_window(record, question, run_span)
-            was_cut = finish.reason is FinishReason.LENGTH
+            cut = _CUT.get(finish.reason)
             if record.add_answer():
                 end = await self._after_answer(record, question.turn)
                 # What was cut can be the words of an agent that speaks by calls.
-                return completed(StopReason.MAX_TOKENS) if was_cut and end == completed(StopReason.END_TURN) else end
-            if was_cut:
+                return completed(cut) if cut and end == completed(StopReason.END_TURN) else end
+            if cut:
                 record.add_step_end()
-                return completed(StopReason.MAX_TOKENS)
+                return completed(cut)
             fault = await self._answer_shape.fault(record, question.answer.text)
             return self._conclude(record, question.turn, StepCalls(step_id=record.step_id), fault)
 

@@ -101,6 +101,8 @@ class _StopReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopReason
     """The account at the provider has no credit."""
     STOP_REASON_INTERNAL_ERROR: _StopReason.ValueType  # 13
     """A fault of the server's."""
+    STOP_REASON_CONTENT_FILTER: _StopReason.ValueType  # 14
+    """The provider cut the model's answer, or held all of it back, for what it says."""
 
 class StopReason(_StopReason, metaclass=_StopReasonEnumTypeWrapper):
     """Why a run ended."""
@@ -133,6 +135,8 @@ STOP_REASON_INSUFFICIENT_CREDITS: StopReason.ValueType  # 12
 """The account at the provider has no credit."""
 STOP_REASON_INTERNAL_ERROR: StopReason.ValueType  # 13
 """A fault of the server's."""
+STOP_REASON_CONTENT_FILTER: StopReason.ValueType  # 14
+"""The provider cut the model's answer, or held all of it back, for what it says."""
 Global___StopReason: _TypeAlias = StopReason  # noqa: Y015
 
 class _ConflictPolicy:

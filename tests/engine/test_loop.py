@@ -201,6 +201,12 @@ async def test_an_answer_cut_by_the_models_limit_ends_with_max_tokens(house: Eng
     assert end(events).stop_reason is StopReason.MAX_TOKENS
 
 
+async def test_an_answer_that_the_provider_filters_says_so(house: Engine) -> None:
+    filtered = ModelFinished(FinishReason.CONTENT_FILTER)
+    for events in (await house.play([[TextChunk("How to"), filtered]]), await house.play([[filtered]])):
+        assert (end(events).state, end(events).stop_reason) == (RunState.COMPLETED, StopReason.CONTENT_FILTER)
+
+
 async def test_the_loop_ends_after_max_steps(house: Engine) -> None:
     events = await house.play(call("echo"), call("echo"), max_steps=2)
     assert (end(events).state, end(events).stop_reason) == (RunState.COMPLETED, StopReason.MAX_STEPS)

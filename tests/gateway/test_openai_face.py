@@ -250,6 +250,7 @@ async def test_a_stream_that_breaks_off_says_so_and_done_is_last(tmp_path: Path)
     [
         (script({"text": "x"}), "stop"),
         (script({"text": "x"}, {"finish": "length"}), "length"),
+        (script({"text": "x"}, {"finish": "content_filter"}), "content_filter"),
         (script({"text": "x"}, {"tool_call": {"name": "memory_insert", "arguments": {"a": 1}, "id": "call_1"}}), "tool_calls"),
     ],
 )

@@ -127,6 +127,8 @@ const (
 	StopReason_STOP_REASON_INSUFFICIENT_CREDITS StopReason = 12
 	// A fault of the server's.
 	StopReason_STOP_REASON_INTERNAL_ERROR StopReason = 13
+	// The provider cut the model's answer, or held all of it back, for what it says.
+	StopReason_STOP_REASON_CONTENT_FILTER StopReason = 14
 )
 
 // Enum value maps for StopReason.
@@ -146,6 +148,7 @@ var (
 		11: "STOP_REASON_CONTEXT_OVERFLOW",
 		12: "STOP_REASON_INSUFFICIENT_CREDITS",
 		13: "STOP_REASON_INTERNAL_ERROR",
+		14: "STOP_REASON_CONTENT_FILTER",
 	}
 	StopReason_value = map[string]int32{
 		"STOP_REASON_UNSPECIFIED":          0,
@@ -162,6 +165,7 @@ var (
 		"STOP_REASON_CONTEXT_OVERFLOW":     11,
 		"STOP_REASON_INSUFFICIENT_CREDITS": 12,
 		"STOP_REASON_INTERNAL_ERROR":       13,
+		"STOP_REASON_CONTENT_FILTER":       14,
 	}
 )
 
@@ -1572,7 +1576,7 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"\x13RUN_STATE_COMPLETED\x10\x03\x12\x19\n" +
 	"\x15RUN_STATE_INTERRUPTED\x10\x04\x12\x14\n" +
 	"\x10RUN_STATE_FAILED\x10\x05\x12\x17\n" +
-	"\x13RUN_STATE_CANCELLED\x10\x06*\xbd\x03\n" +
+	"\x13RUN_STATE_CANCELLED\x10\x06*\xdd\x03\n" +
 	"\n" +
 	"StopReason\x12\x1b\n" +
 	"\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -1589,7 +1593,8 @@ const file_letta_grpc_v1_runs_proto_rawDesc = "" +
 	"\x12 \n" +
 	"\x1cSTOP_REASON_CONTEXT_OVERFLOW\x10\v\x12$\n" +
 	" STOP_REASON_INSUFFICIENT_CREDITS\x10\f\x12\x1e\n" +
-	"\x1aSTOP_REASON_INTERNAL_ERROR\x10\r*\x89\x01\n" +
+	"\x1aSTOP_REASON_INTERNAL_ERROR\x10\r\x12\x1e\n" +
+	"\x1aSTOP_REASON_CONTENT_FILTER\x10\x0e*\x89\x01\n" +
 	"\x0eConflictPolicy\x12\x1f\n" +
 	"\x1bCONFLICT_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16CONFLICT_POLICY_REJECT\x10\x01\x12\x1b\n" +

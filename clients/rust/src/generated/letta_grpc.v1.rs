@@ -1426,6 +1426,8 @@ pub enum StopReason {
     InsufficientCredits = 12,
     /// A fault of the server's.
     InternalError = 13,
+    /// The provider cut the model's answer, or held all of it back, for what it says.
+    ContentFilter = 14,
 }
 impl StopReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1448,6 +1450,7 @@ impl StopReason {
             Self::ContextOverflow => "STOP_REASON_CONTEXT_OVERFLOW",
             Self::InsufficientCredits => "STOP_REASON_INSUFFICIENT_CREDITS",
             Self::InternalError => "STOP_REASON_INTERNAL_ERROR",
+            Self::ContentFilter => "STOP_REASON_CONTENT_FILTER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1467,6 +1470,7 @@ impl StopReason {
             "STOP_REASON_CONTEXT_OVERFLOW" => Some(Self::ContextOverflow),
             "STOP_REASON_INSUFFICIENT_CREDITS" => Some(Self::InsufficientCredits),
             "STOP_REASON_INTERNAL_ERROR" => Some(Self::InternalError),
+            "STOP_REASON_CONTENT_FILTER" => Some(Self::ContentFilter),
             _ => None,
         }
     }

@@ -26,6 +26,7 @@ _WRITTEN_AGAIN = (
 _FINISH = {
     runs_pb2.STOP_REASON_MAX_STEPS: "length",
     runs_pb2.STOP_REASON_MAX_TOKENS: "length",
+    runs_pb2.STOP_REASON_CONTENT_FILTER: "content_filter",
     runs_pb2.STOP_REASON_REQUIRES_APPROVAL: "tool_calls",
     runs_pb2.STOP_REASON_REQUIRES_CLIENT_TOOL: "tool_calls",
 }

@@ -89,6 +89,7 @@ export class Transcript {
     } else if (run.state === "RUN_STATE_CANCELLED") this.note("Stopped.");
     else if (run.stopReason === "STOP_REASON_MAX_STEPS") this.note("The run took all of its steps.");
     else if (run.stopReason === "STOP_REASON_MAX_TOKENS") this.note("The model reached its output limit.");
+    else if (run.stopReason === "STOP_REASON_CONTENT_FILTER") this.note("The provider cut the answer for what it says.");
   }
 
   /** Ask about calls that wait. */

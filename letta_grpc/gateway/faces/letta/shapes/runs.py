@@ -31,6 +31,8 @@ STOP_REASONS = {
     pb.STOP_REASON_CONTEXT_OVERFLOW: "context_window_overflow_in_system_prompt",
     pb.STOP_REASON_INSUFFICIENT_CREDITS: "insufficient_credits",
     pb.STOP_REASON_INTERNAL_ERROR: "error",
+    # Its SDKs have no word for it.
+    pb.STOP_REASON_CONTENT_FILTER: "end_turn",
 }
 # By the reason of the run's error: the kind that the SDKs' users know, and the status of an answer that waited for the end.
 ERROR_KINDS = {
