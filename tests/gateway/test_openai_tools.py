@@ -270,7 +270,7 @@ async def test_calls_that_had_to_be_made_do_not_stop_the_queue(server: Faced) ->
             "functions",
             "tool_choice",
         ),
-        ({"tool_choice": function("get_whether")}, "'get_whether' is neither a tool of the agent nor", "run.tool_choice[0]"),
+        ({"tool_choice": function("get_whether")}, "'get_whether' is neither a tool of the agent nor", "tool_choice"),
         ({"tools": {}, "functions": [TOOL["function"]]}, "'tools'", "functions"),
         ({"tools": "all"}, "must be a list", "tools"),
         ({"tools": [TOOL, {"type": "web_search"}]}, "of type 'function'", "tools[1]"),

@@ -35,6 +35,7 @@ from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.endpoints import Endpoint, object_in, telling
 from letta_grpc.gateway.faces.openai.answers import NO_RETRY, ChatAnswer, ChatChunks, failure_of, refusal, told
 from letta_grpc.gateway.faces.openai.models import model_routes
+from letta_grpc.gateway.faces.openai.params import in_words_of_chat
 from letta_grpc.gateway.faces.openai.repeats import Attempt, Repeats
 from letta_grpc.gateway.faces.openai.requests import ChatRequest, chat_request_of
 from letta_grpc.gateway.faces.openai.waiting_calls import Responses, WaitingCalls
@@ -65,10 +66,17 @@ def openai(context: FaceContext) -> Sequence[BaseRoute]:
         wanted = await aside_of(request.scope, chat_request_of, body, attempt.key)
         metadata = metadata_of(request.scope)
         turns = Turns(context.channel, metadata, attempt.leave)
+
+        def in_its_words(failure: Failure) -> Response:
+            return refusal(in_words_of_chat(failure, body))
+
         responses = WaitingCalls(turns, context.channel, metadata).stream_past(wanted)
         if wanted.is_stream:
-            return EventStream(_blocks(responses, wanted, attempt), refusal)
-        return JSONResponse(await unless_left(request.receive, _completion(responses, wanted)))
+            return EventStream(_blocks(responses, wanted, attempt), in_its_words)
+        try:
+            return JSONResponse(await unless_left(request.receive, _completion(responses, wanted)))
+        except Failure as failure:
+            return in_its_words(failure)
 
     return (
         Route("/v1/chat/completions", telling(complete, refusal), methods=["POST"]),

@@ -50,12 +50,20 @@ def tools_in(body: Mapping[str, Any]) -> Tools:
 
 def returns_in(messages: Sequence[object]) -> messages_pb2.ToolReturnsInput | None:
     """Return what tools returned, if that is what the last messages say. Raises Failure."""
-    at_end = sum(1 for _ in takewhile(_is_of_tool, reversed(messages)))
-    if not at_end:
+    start = _first_at_end(messages)
+    if start == len(messages):
         return None
-    start = len(messages) - at_end
     returns = [_return(message, f"messages[{start + index}]") for index, message in enumerate(messages[start:])]
     return messages_pb2.ToolReturnsInput(returns=returns)
+
+
+def first_return_in(messages: Sequence[object]) -> int:
+    """Return the place of the first return that is looked at: of those at the end, or right before the last words."""
+    return _first_at_end(messages if _is_of_tool(messages[-1]) else messages[:-1])
+
+
+def _first_at_end(messages: Sequence[object]) -> int:
+    return len(messages) - sum(1 for _ in takewhile(_is_of_tool, reversed(messages)))
 
 
 def _chosen_name(tool: object) -> str:
