@@ -158,6 +158,19 @@ async def test_openais_other_ways_to_an_answer_are_told_the_one_that_is_here(ser
 
 
 @requirement("openai_checks")
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [("POST", "chat/completions/"), ("GET", "chat/completions"), ("GET", "chat/completions/x"), ("DELETE", "responses/x")],
+)
+async def test_what_is_not_there_is_told_in_openais_form(server: Faced, verb: str, path: str) -> None:
+    """A path that is wrong by a slash is so for OpenAI, too."""
+    answer = await server.http.request(verb, f"/v1/{path}")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (404, "invalid_request_error")
+    assert error["message"] == f"There is no {verb} /v1/{path} here: use POST /v1/chat/completions."
+
+
+@requirement("openai_checks")
 async def test_what_only_a_provider_does_is_told_in_openais_form(server: Faced) -> None:
     """In no other form do the SDKs for JavaScript show a word, and 501 is repeated by those that read no header."""
     for path in ("embeddings", "moderations", "images/generations", "audio/speech"):
@@ -165,7 +178,7 @@ async def test_what_only_a_provider_does_is_told_in_openais_form(server: Faced) 
         assert (answer.status_code, answer.json()["error"]) == (
             404,
             {
-                "message": f"There is no /v1/{path} here: ask the provider itself.",
+                "message": f"There is no POST /v1/{path} here: ask the provider itself.",
                 "type": "invalid_request_error",
                 "param": None,
                 "code": "INVALID_REQUEST",

@@ -45,14 +45,16 @@ from letta_grpc.gateway.leaving import unless_left
 from letta_grpc.gateway.metadata import metadata_of
 from letta_grpc.gateway.turns import Turns
 
-_CHAT, _PROVIDER = "use /v1/chat/completions", "ask the provider itself"
+_CHAT, _PROVIDER = "use POST /v1/chat/completions", "ask the provider itself"
+# Each with all that is below it, also but a slash.
 _ELSEWHERE = {
+    "/v1/chat": _CHAT,
     "/v1/responses": _CHAT,
     "/v1/completions": _CHAT,
     "/v1/embeddings": _PROVIDER,
     "/v1/moderations": _PROVIDER,
-    "/v1/images/{rest:path}": _PROVIDER,
-    "/v1/audio/{rest:path}": _PROVIDER,
+    "/v1/images": _PROVIDER,
+    "/v1/audio": _PROVIDER,
 }
 
 
@@ -82,13 +84,18 @@ def openai(context: FaceContext) -> Sequence[BaseRoute]:
         Route("/v1/chat/completions", telling(complete, refusal), methods=["POST"]),
         *model_routes(context),
         # SDKs read no failure that is not told in OpenAI's form, and repeat what is 501.
-        *(Route(path, _elsewhere(instead), methods=["POST"]) for path, instead in _ELSEWHERE.items()),
+        *(
+            Route(below, _elsewhere(instead), methods=["GET", "POST", "DELETE"])
+            for path, instead in _ELSEWHERE.items()
+            for below in (path, f"{path}/{{rest:path}}")
+        ),
     )
 
 
 def _elsewhere(instead: str) -> Endpoint:
     async def nowhere(request: Request) -> Response:
-        raise refused(f"There is no {request.url.path} here: {instead}.", http=404, code=grpc.StatusCode.NOT_FOUND)
+        message = f"There is no {request.method} {request.url.path} here: {instead}."
+        raise refused(message, http=404, code=grpc.StatusCode.NOT_FOUND)
 
     return telling(nowhere, refusal)
 
