@@ -297,6 +297,8 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        if not origins:
+            raise ValueError("holds no origin: write origins, comma separated, or leave it unset")
         for origin in origins:
             if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
                 raise ValueError(f"`{origin}` is not an origin: give scheme and host, as `https://app.example`")

@@ -50,6 +50,9 @@ def test_cors_origins_are_a_comma_list_of_origins() -> None:
     settings = Settings.from_env({"LETTA_GRPC_CORS_ORIGINS": "https://a.example/, http://localhost:3000"})
     assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
     assert "is not an origin" in refusal(LETTA_GRPC_CORS_ORIGINS="a.example")
+    for none in (",", " ", " , ,"):
+        text = refusal(LETTA_GRPC_CORS_ORIGINS=none)
+        assert text == "LETTA_GRPC_CORS_ORIGINS: holds no origin: write origins, comma separated, or leave it unset"
 
 
 def test_every_wrong_variable_is_named_at_once() -> None:
