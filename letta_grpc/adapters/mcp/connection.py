@@ -10,6 +10,7 @@ from mcp import Client, MCPError, types
 from pydantic import ValidationError
 
 from letta_grpc.adapters.mcp.http import NOT_DELIVERED, http_streams
+from letta_grpc.adapters.mcp.refusals import fault_of
 from letta_grpc.adapters.mcp.stdio import stdio_streams
 from letta_grpc.adapters.mcp.stdout import NotJsonRpcError
 from letta_grpc.adapters.mcp.streams import Streams, WatchedStream
@@ -181,6 +182,6 @@ def _reason_of(error: BaseException) -> str:
         case FileNotFoundError() | PermissionError():
             return f"its command cannot be run ({error.strerror})"
         case ValidationError():
-            return "what it says is not the protocol"
+            return f"what it says is not the protocol: {fault_of(error)}"
         case _:
             return "the connection broke"

@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from mcp import MCPError
 from mcp_types import CONNECTION_CLOSED
+from pydantic import ValidationError
 
 from letta_grpc.adapters.mcp.connection import Connection, NotDeliveredError
 from letta_grpc.adapters.mcp.http import ENDED, TOO_LARGE
 from letta_grpc.adapters.mcp.policy import McpPolicy
+from letta_grpc.adapters.mcp.refusals import fault_of
 from letta_grpc.adapters.mcp.results import result_of, signature_of
 from letta_grpc.domain.errors import McpServerFailed
 from letta_grpc.domain.ids import McpServerId
@@ -56,6 +58,16 @@ class Sessions:
                     "repeated."
                 )
             return failure(f"the MCP server {server.name!r} refused the call: {error.message[:_MAX_COMPLAINT]}")
+        except (ValidationError, RuntimeError) as error:
+            logger.info(
+                "what a tool of an MCP server answered is refused",
+                exc_info=error,
+                extra={"mcp_server": server.name, "tool": name},
+            )
+            return failure(
+                f"the MCP server {server.name!r} gave an answer that cannot be used: {fault_of(error)}. The call may have had "
+                "its effect; it was not repeated."
+            )
 
     async def forget(self, server: McpServer) -> None:
         """End the session with a server; return when it has ended."""
