@@ -153,7 +153,7 @@ class Image(_message.Message):
     refused unless the setting `image_private_addresses` allows them.
     """
     data: _builtins.bytes
-    """The bytes."""
+    """The bytes. Those that begin like none of these pictures refuse a run: models are shown no other."""
     media_type: _builtins.str
     """`image/png`, `image/jpeg`, `image/gif` or `image/webp`. Required with data; with a url it is what the fetched bytes say."""
     def __init__(

@@ -37,6 +37,10 @@ async def test_pictures_come_as_parts(server: Faced) -> None:
     parts[1]["image_url"] = {"url": "data:image/png;base64,???"}
     broken = await server.http.post(CHAT, json={"model": agent_id, "messages": [{"role": "user", "content": parts}]})
     assert (broken.status_code, broken.json()["error"]["param"]) == (400, "messages[-1].content[1]")
+    for nothing in ("data:image/png;base64,", "data:image/png;base64,AAAA"):
+        parts[1]["image_url"] = {"url": nothing}
+        broken = await server.http.post(CHAT, json={"model": agent_id, "messages": [{"role": "user", "content": parts}]})
+        assert (broken.status_code, broken.json()["error"]["param"]) == (400, "messages[-1].content[1].image_url.url")
 
 
 @pytest.mark.parametrize("kind", ["image/jpg", "IMAGE/JPEG", "image/jpeg;name=cat.jpg"])

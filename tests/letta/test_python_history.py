@@ -257,3 +257,12 @@ def test_what_was_said_is_found(client: Client, site: Site) -> None:
     client.agents.messages.create(other := site.agent("scripted/echo"), input="The unique word is there")
     everywhere = client.messages.search(query="unique")
     assert {agent_id, other} <= {item.agent_id for item in everywhere}
+
+
+@pytest.mark.parametrize("data", ["", "???", base64.b64encode(b"a cat").decode()])
+def test_a_picture_that_is_none_is_refused_and_not_said(client: Client, site: Site, data: str) -> None:
+    agent_id = site.agent()
+    image: Any = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+    with pytest.raises((letta_client.BadRequestError, letta_client.UnprocessableEntityError), match="content"):
+        client.agents.messages.create(agent_id, messages=[{"role": "user", "content": [image]}])
+    assert not client.agents.messages.list(agent_id).items

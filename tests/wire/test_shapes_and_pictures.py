@@ -104,6 +104,24 @@ def taken(call_id: str) -> messages_pb2.InputMessage:
 
 
 @requirement("picture_refused")
+@pytest.mark.parametrize("data", [b"BM\x46\x00", b"<svg/>", b"a cat", b"\x89PNG"])
+async def test_bytes_that_no_model_is_shown_refuse_the_start(wire: Wire, data: bytes) -> None:
+    """What comes by an address is refused so, too; the model would be told that there is something it is not shown."""
+    one = await talk(wire)
+    seen, got = looking(""), taken("a")
+    seen.user.content.parts[1].image.MergeFrom(messages_pb2.Image(data=data, media_type="image/png"))
+    got.tool_returns.returns[0].content.parts[1].image.data = data
+    for message, path in (
+        (seen, "run.messages[0].user.content.parts[1].image.data"),
+        (got, "run.messages[0].tool_returns.returns[0].content.parts[1].image.data"),
+    ):
+        request = run_service_pb2.CreateRunRequest(agent_id=one.agent_id, run=runs_pb2.RunSpec(messages=[message]))
+        failure = await failure_of(wire.runs.CreateRun(request))
+        assert fields_of(failure) == {path: "must be a PNG, JPEG, GIF or WebP picture: its bytes begin like none of them"}
+    assert await one.history() == []
+
+
+@requirement("picture_refused")
 async def test_a_picture_that_is_not_there_refuses_the_start(wire: Wire) -> None:
     one = await talk(wire)
     async with gallery() as url:

@@ -402,7 +402,7 @@ type Image_Url struct {
 }
 
 type Image_Data struct {
-	// The bytes.
+	// The bytes. Those that begin like none of these pictures refuse a run: models are shown no other.
 	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
 }
 

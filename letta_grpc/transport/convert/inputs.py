@@ -1,5 +1,6 @@
 """The input of a run, as a request brings it."""
 
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Collection, Iterable
 
@@ -17,6 +18,7 @@ from letta_grpc.domain.messages import (
     TextPart,
     ToolReturn,
 )
+from letta_grpc.domain.pictures import picture_type
 from letta_grpc.transport.convert.enums import TOOL_RETURN_STATUSES
 from letta_grpc.transport.convert.messages import approve_from_pb, input_part_from_pb, tool_return_from_pb
 from letta_grpc.transport.convert.rules import MAX_TEXT_BYTES, Rules
@@ -30,6 +32,8 @@ _MAX_OTID = 128
 _MAX_REASON = 4096
 # Decisions come back in the run's first event and in its history.
 _MAX_ARGUMENTS_BYTES = 262_144
+# In base64; twelve bytes say what a picture is.
+_BEGINNING = 16
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
@@ -187,3 +191,6 @@ def _check_image(rules: Rules, path: str, image: ImagePart) -> None:
         rules.broken(f"{path}.url", "must be an http or https address")
     elif image.data and image.media_type not in IMAGE_TYPES:
         rules.broken(f"{path}.media_type", f"must be one of {', '.join(IMAGE_TYPES)}")
+    elif image.data and picture_type(b64decode(image.data[:_BEGINNING])) is None:
+        # Models are shown no other; histories may have them, of agents that were made elsewhere.
+        rules.broken(f"{path}.data", "must be a PNG, JPEG, GIF or WebP picture: its bytes begin like none of them")

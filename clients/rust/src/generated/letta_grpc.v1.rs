@@ -371,7 +371,7 @@ pub mod image {
         /// refused unless the setting `image_private_addresses` allows them.
         #[prost(string, tag = "1")]
         Url(::prost::alloc::string::String),
-        /// The bytes.
+        /// The bytes. Those that begin like none of these pictures refuse a run: models are shown no other.
         #[prost(bytes, tag = "2")]
         Data(::prost::alloc::vec::Vec<u8>),
     }

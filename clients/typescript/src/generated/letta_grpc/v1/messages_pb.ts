@@ -117,7 +117,7 @@ export type Image = Message$1<"letta_grpc.v1.Image"> & {
     case: "url";
   } | {
     /**
-     * The bytes.
+     * The bytes. Those that begin like none of these pictures refuse a run: models are shown no other.
      *
      * @generated from field: bytes data = 2;
      */
