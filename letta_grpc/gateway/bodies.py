@@ -21,6 +21,8 @@ T = TypeVar("T")
 ADMISSION = "letta_grpc.admission"
 # How many bytes anybody may send: reading and converting them costs less than the rest of a request.
 _ANYBODYS_BYTES = 4 * 1024
+# Whoever sends as fast, or faster, may take longer than `body_seconds`: a slow line is no reason to refuse a large body.
+_LEAST_BYTES_A_SECOND = 32 * 1024
 
 
 class ClientLeftError(Exception):
@@ -40,7 +42,8 @@ async def read_body(scope: Scope, receive: Receive, options: GatewayOptions, *, 
         is_admitted = True
     pieces, size = [], 0
     try:
-        async with asyncio.timeout(options.body_seconds):
+        async with asyncio.timeout(options.body_seconds) as patience:
+            until = patience.when() or 0
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -56,6 +59,7 @@ async def read_body(scope: Scope, receive: Receive, options: GatewayOptions, *, 
                     is_admitted = True
                 if not message.get("more_body", False):
                     return b"".join(pieces)
+                patience.reschedule(until + size / _LEAST_BYTES_A_SECOND)
     except TimeoutError:
         code = grpc.StatusCode.DEADLINE_EXCEEDED
         raise refused("The request's body took too long.", http=408, code=code, headers=_CLOSE) from None

@@ -12,10 +12,11 @@ class GatewayOptions:
     """Limits and names. Sizes are in bytes.
 
     `cors_origins`: pages of these origins may call; none by default. `any_host`: whether requests may name any host; if not,
-    only this machine's, as a page that points its own name at us (DNS rebinding) cannot. `opening_seconds`: how long a stream
-    that the server has accepted may be silent before its headers go out without an event. `return_seconds`: how long a stream
-    that is asked for by GET waits for a server that is away; 0 where it is this process. `chat_model`: the model of the agent
-    that `/chat` makes. `anthropic_…`: where `/v1/anthropic` leads, and the key for callers who show none of their own.
+    only this machine's, as a page that points its own name at us (DNS rebinding) cannot. `body_seconds`: how long a body may
+    take, beside a second for every 32 KiB that have come. `opening_seconds`: how long a stream that the server has accepted
+    may be silent before its headers go out without an event. `return_seconds`: how long a stream that is asked for by GET
+    waits for a server that is away; 0 where it is this process. `chat_model`: the model of the agent that `/chat` makes.
+    `anthropic_…`: where `/v1/anthropic` leads, and the key for callers who show none of their own.
     """
 
     cors_origins: tuple[str, ...] = ()
