@@ -238,6 +238,15 @@ async def test_a_request_that_anthropic_takes_goes_through(tmp_path: Path) -> No
     assert (refused.status_code, refused.json()["error"]["type"]) == (413, "request_too_large")
 
 
+async def test_an_operator_who_takes_small_requests_alone_takes_no_others_here(tmp_path: Path) -> None:
+    async with proxied(tmp_path, max_message_bytes=2**16) as (server, fake):
+        fake.says("Good day.")
+        for size, status in ((100_000, 200), (200_000, 413)):
+            answer = await server.http.post(MESSAGES, json={"messages": [{"role": "user", "content": "x" * size}]})
+            assert answer.status_code == status
+        assert (answer.json()["error"]["type"], len(fake.asked)) == ("request_too_large", 1)
+
+
 @requirement("anthropic_aside")
 async def test_who_leaves_ends_the_call_upstream(tmp_path: Path) -> None:
     async with proxied(tmp_path) as (server, fake):

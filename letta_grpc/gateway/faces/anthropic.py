@@ -5,8 +5,9 @@
 
 `ANTHROPIC_BASE_URL=http://<gateway>/v1/anthropic` is all that a program needs; one that takes its base URL to end with `/v1`,
 as Vercel's AI SDK does, is told so. Status, headers and body go through as they are, byte for byte and as they come; the
-answer is asked for uncompressed. The turn is captured behind the answer's last byte, and what goes wrong with that is only
-logged.
+answer is asked for uncompressed. A request may have 32 MiB, as with Anthropic, unless the operator has lowered the limit of
+all requests (`LETTA_GRPC_MAX_MESSAGE_BYTES`) below the usual one. The turn is captured behind the answer's last byte, and what
+goes wrong with that is only logged.
 
 Upstream is shown the caller's `x-api-key`, or an `authorization` that can only be Anthropic's: by its form, or because the
 server behind wants no keys and the gateway has none. Any other `authorization` is for the server behind, and goes no further;
@@ -37,6 +38,7 @@ from letta_grpc.gateway.faces.endpoints import telling
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.leaving import while_connected
 from letta_grpc.gateway.metadata import Metadata, metadata_of
+from letta_grpc.gateway.options import GatewayOptions
 
 if TYPE_CHECKING:
     import httpx2
@@ -77,7 +79,7 @@ def anthropic(context: FaceContext) -> Sequence[BaseRoute]:
     """Return the face's routes."""
     upstream = Upstream(context)
     captures = Captures(context.channel)
-    options = replace(context.options, max_body_bytes=max(context.options.max_body_bytes, _MAX_BYTES))
+    options = replace(context.options, max_body_bytes=_most_bytes(context.options))
 
     async def messages(request: Request) -> Response:
         return await passed(request, captures)
@@ -103,6 +105,12 @@ def anthropic(context: FaceContext) -> Sequence[BaseRoute]:
         Route("/v1/anthropic/v1/messages/count_tokens", telling(count_tokens, _told), methods=["POST"]),
         Route("/v1/anthropic/{rest:path}", telling(elsewhere, _told), methods=["GET", "POST", "DELETE"]),
     )
+
+
+def _most_bytes(options: GatewayOptions) -> int:
+    """Return how large a request may be: an operator who takes less than is usual means these, too."""
+    is_usual = options.max_body_bytes >= GatewayOptions().max_body_bytes
+    return max(options.max_body_bytes, _MAX_BYTES) if is_usual else options.max_body_bytes
 
 
 async def _credentials(request: Request, context: FaceContext, metadata: Metadata) -> RawHeaders:
