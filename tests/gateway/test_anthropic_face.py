@@ -177,6 +177,33 @@ async def test_a_long_prompt_of_who_has_a_key_of_their_own_goes_through(tmp_path
 
 
 @requirement("anthropic_keys")
+@pytest.mark.usefixtures("anthropics")
+async def test_whom_the_server_does_not_know_have_so_much_room_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("letta_grpc.gateway.faces.anthropic"), "_STRANGERS_BYTES", 150_000)
+    stranger, known = {"x-api-key": "sk-own"}, {"x-api-key": "sk-own", "authorization": "Bearer right"}
+    asked = {"messages": [{"role": "user", "content": "x" * 100_000}]}
+    async with proxied(tmp_path, api_keys=("right",)) as (server, fake):
+        for _ in range(2):
+            fake.streams("one", asyncio.Event(), "two")
+            async with server.http.stream("POST", MESSAGES, json=asked, headers=stranger) as under_way:
+                assert under_way.status_code == 200
+                before = len(fake.asked)
+                fake.says("Good day.")
+                for headers, status in ((stranger, 529), (known, 200)):
+                    answer = await server.http.post(MESSAGES, json=asked, headers=headers)
+                    assert answer.status_code == status, answer.text
+                    if status == 529:
+                        assert answer.json()["error"]["type"] == "overloaded_error"
+                        assert (answer.headers["retry-after"], len(fake.asked)) == ("5", before)
+                assert (await server.http.post(MESSAGES, json={"messages": HELLO}, headers=stranger)).status_code == 200
+            # Who has left makes room, as soon as the gateway sees it.
+            while (await server.http.post(MESSAGES, json=asked, headers=stranger)).status_code != 200:
+                pass
+
+
+@requirement("anthropic_keys")
 @pytest.mark.parametrize("api_keys", [(), ("right",)])
 async def test_a_key_of_the_servers_own_never_leaves_it(tmp_path: Path, api_keys: tuple[str, ...]) -> None:
     async with proxied(tmp_path, api_keys=api_keys) as (server, fake):

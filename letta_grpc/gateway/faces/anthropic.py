@@ -12,14 +12,15 @@ goes wrong with that is only logged.
 Upstream is shown the caller's `x-api-key`, or an `authorization` that can only be Anthropic's: by its form, or because the
 server behind wants no keys and the gateway has none. Any other `authorization` is for the server behind, and goes no further;
 whom that lets in uses the gateway's own key. Nothing is passed on for anybody else, but for those who bring a key of their own
-to api.anthropic.com. Where upstream is another, they show the server's key as `authorization`, and theirs as `x-api-key`.
+to api.anthropic.com. Of those whom the server behind does not know, 128 MiB of requests are held at once (`strangers.py`).
+Where upstream is another, callers show the server's key as `authorization`, and theirs as `x-api-key`.
 """
 
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ from letta_grpc.gateway.bodies import read_body
 from letta_grpc.gateway.face import FaceContext
 from letta_grpc.gateway.faces.anthropic_capture import Captures, Gathered
 from letta_grpc.gateway.faces.endpoints import telling
+from letta_grpc.gateway.faces.strangers import Room, Share
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.gateway.leaving import while_connected
 from letta_grpc.gateway.metadata import Metadata, metadata_of
@@ -50,6 +52,8 @@ RawHeaders = list[tuple[bytes, bytes]]
 _CONNECT_SECONDS, _SILENCE_SECONDS = 10, 600
 # What Anthropic takes: pictures and documents of a conversation come again with each of its turns.
 _MAX_BYTES = 32 * 1024 * 1024
+# Anybody can bring what looks like a key of their own: so much of all such requests is held at once, until they are answered.
+_STRANGERS_BYTES = 4 * _MAX_BYTES
 # Of one connection, not of the message: RFC 9110, 7.6.1.
 _HOP_BY_HOP = frozenset(
     {
@@ -79,6 +83,7 @@ def anthropic(context: FaceContext) -> Sequence[BaseRoute]:
     """Return the face's routes."""
     upstream = Upstream(context)
     captures = Captures(context.channel)
+    room = Room(_STRANGERS_BYTES)
     options = replace(context.options, max_body_bytes=_most_bytes(context.options))
 
     async def messages(request: Request) -> Response:
@@ -90,11 +95,17 @@ def anthropic(context: FaceContext) -> Sequence[BaseRoute]:
     async def passed(request: Request, into: Captures | None) -> Response:
         metadata = metadata_of(request.scope)
         credentials = await _credentials(request, context, metadata)
-        # Whoever is not let in is refused by now; and nothing is made of the body but bytes.
-        body = await read_body(request.scope, request.receive, options, is_admitted=True)
+        share = Share(room, partial(let_in, context.channel, metadata))
+        # Whoever is not let in is refused by now, or counted; and nothing is made of the body but bytes.
+        receive = share.counting(request.receive) if _is_stranger(request, context) else request.receive
+        try:
+            body = await read_body(request.scope, receive, options, is_admitted=True)
+        except BaseException:
+            share.give_back()
+            raise
         if b"authorization" in dict(credentials):
             metadata = _without_authorization(metadata)
-        return Passage(upstream, _asked(request, credentials, body), into, metadata)
+        return Passage(upstream, _asked(request, credentials, body), into, metadata, share)
 
     async def elsewhere(request: Request) -> Response:
         message = f"There is no {request.method} {request.url.path} here: {_PASSED_ON}"
@@ -118,18 +129,24 @@ async def _credentials(request: Request, context: FaceContext, metadata: Metadat
     given = dict(request.headers.raw)
     authorization = given.get(b"authorization", b"")
     key = given.get(b"x-api-key")
-    has_own = bool(key) or authorization.startswith(_ANTHROPICS)
-    if not (has_own and _is_anthropics(context.options.anthropic_base_url)):
+    if not _is_stranger(request, context):
         await let_in(context.channel, metadata)
     if key:
         return [(b"x-api-key", key)]
-    if has_own:
+    if authorization.startswith(_ANTHROPICS):
         return [(b"authorization", authorization)]
     if own := context.options.anthropic_api_key:
         return [(b"x-api-key", own.encode("latin-1"))]
     if authorization and await _is_open(context, metadata):
         return [(b"authorization", authorization)]
     return []
+
+
+def _is_stranger(request: Request, context: FaceContext) -> bool:
+    """Say whether Anthropic alone looks at the key of a caller's own, and the server behind is not asked."""
+    given = dict(request.headers.raw)
+    has_own = bool(given.get(b"x-api-key")) or given.get(b"authorization", b"").startswith(_ANTHROPICS)
+    return has_own and _is_anthropics(context.options.anthropic_base_url)
 
 
 def _is_anthropics(base_url: str) -> bool:
@@ -156,6 +173,7 @@ _KINDS = {
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
+    529: "overloaded_error",
 }
 
 
@@ -212,17 +230,21 @@ class Upstream:
 class Passage(Response):
     """Gives an answer through while it comes; behind it captures the turn, if it is to be."""
 
-    def __init__(self, upstream: Upstream, asked: Asked, captures: Captures | None, metadata: Metadata) -> None:
+    def __init__(self, upstream: Upstream, asked: Asked, captures: Captures | None, metadata: Metadata, share: Share) -> None:
         super().__init__()
         self._upstream, self._asked, self._captures, self._metadata = upstream, asked, captures, metadata
+        self._share = share
         self._gathered = Gathered(asked.body) if captures else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        await while_connected(receive, self._pass(scope, receive, send))
-        # Only now: to the client the answer is over.
-        if self._captures and self._gathered and self._gathered.may_be_whole:
-            await self._captures.keep(self._gathered, self._metadata)
+        try:
+            await while_connected(receive, self._pass(scope, receive, send))
+            # Only now: to the client the answer is over.
+            if self._captures and self._gathered and self._gathered.may_be_whole:
+                await self._captures.keep(self._gathered, self._metadata)
+        finally:
+            self._share.give_back()
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         import httpx2  # noqa: PLC0415 - as above
