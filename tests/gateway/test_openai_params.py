@@ -52,7 +52,7 @@ ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [
     [
         ({"messages": [said("")]}, "messages[-1].content"),
         ({"messages": [said("early"), said([])]}, "messages[-1].content"),
-        ({"messages": [said([ONE, {"type": "text", "text": ""}])]}, "messages[-1].content[1].text"),
+        ({"messages": [said([{"type": "text", "text": ""}])]}, "messages[-1].content[0].text"),
         ({"messages": [said([ONE, picture("ftp://x")])]}, "messages[-1].content[1].image_url.url"),
         ({"messages": [said([picture(BMP)])]}, "messages[-1].content[0].image_url.url"),
         ({"messages": [said("x"), returned("a"), returned("")]}, "messages[2].tool_call_id"),

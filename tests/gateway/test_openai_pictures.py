@@ -43,6 +43,21 @@ async def test_pictures_come_as_parts(server: Faced) -> None:
         assert (broken.status_code, broken.json()["error"]["param"]) == (400, "messages[-1].content[1].image_url.url")
 
 
+async def test_a_picture_without_a_word_may_come_beside_an_empty_text(server: Faced) -> None:
+    """As chats send it in which nothing is typed."""
+    agent_id = await server.agent()
+    url = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
+    parts: list[dict[str, Any]] = [{"type": "text", "text": ""}, {"type": "image_url", "image_url": {"url": url}}]
+    body = {"model": agent_id, "messages": [{"role": "user", "content": parts}]}
+    answer = await server.http.post(CHAT, json=body)
+    assert answer.status_code == 200, answer.text
+    history = (await server.http.get(f"/api/v1/agents/{agent_id}/messages")).json()["messages"]
+    assert [list(part) for part in history[0]["content"]] == [["image"]]
+    parts[1]["image_url"] = {"url": "ftp://x"}
+    broken = await server.http.post(CHAT, json=body)
+    assert (broken.status_code, broken.json()["error"]["param"]) == (400, "messages[-1].content[1].image_url.url")
+
+
 @pytest.mark.parametrize("kind", ["image/jpg", "IMAGE/JPEG", "image/jpeg;name=cat.jpg"])
 async def test_the_type_of_a_picture_may_be_written_as_clients_write_it(server: Faced, kind: str) -> None:
     agent_id = await server.agent()

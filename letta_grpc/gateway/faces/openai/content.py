@@ -3,12 +3,14 @@
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 
 from letta_grpc.gateway.failures import Failure, refused
 from letta_grpc.v1 import messages_pb2
 
 Content = str | list[messages_pb2.ContentPart]
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[^;,]*){0,8};base64,(?P<data>.*)", re.DOTALL | re.IGNORECASE)
+_NO_TEXT = {"type": "text", "text": ""}
 # What many write, and no type is called.
 _ALIASES = {"image/jpg": "image/jpeg"}
 
@@ -19,7 +21,13 @@ def content_of(content: object, path: str) -> Content:
         return content
     if not isinstance(content, list):
         raise wrong(path, f"'{path}' must be a 'string'")
-    return [_part(part, f"{path}[{index}]") for index, part in enumerate(content)]
+    return [_part(content[index], f"{path}[{index}]") for index in places_in(content)]
+
+
+def places_in(content: Sequence[object]) -> Sequence[int]:
+    """Return the places of the parts that are passed on: chats send an empty text beside a picture without a word."""
+    told = [index for index, part in enumerate(content) if part != _NO_TEXT]
+    return told or range(len(content))
 
 
 def wrong(param: str, message: str) -> Failure:

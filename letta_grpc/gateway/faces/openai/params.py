@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from letta_grpc.gateway.faces.openai.content import places_in
 from letta_grpc.gateway.faces.openai.tools import first_return_in, tools_in
 from letta_grpc.gateway.failures import Failure
 
@@ -11,7 +12,7 @@ _PLAIN = {"agent_id": "model", "run.messages": "messages", "run.client_tools": "
 _RETURNS = re.compile(r"run\.messages\[\d+\]\.tool_returns\.returns(?:\[(?P<index>\d+)\](?P<rest>.*))?")
 _USER = re.compile(r"run\.messages\[\d+\]\.user(?P<rest>.*)")
 _TOOL = re.compile(r"run\.client_tools\[(?P<index>\d+)\](?P<rest>.*)")
-_CONTENT = re.compile(r"\.content(?:\.parts)?(?P<part>\[\d+\])?(?P<rest>\.\w+)?.*")
+_CONTENT = re.compile(r"\.content(?:\.parts)?(?:\[(?P<part>\d+)\])?(?P<rest>\.\w+)?.*")
 _FIRST = re.compile(r"[.\[]")
 _PARTS = {".text": ".text", ".image": ".image_url.url"}
 
@@ -44,20 +45,22 @@ def _param(path: str, body: Mapping[str, Any]) -> str | None:
     return _message_param(path, body["messages"])
 
 
-def _message_param(path: str, messages: Sequence[object]) -> str | None:
+def _message_param(path: str, messages: Sequence[Any]) -> str | None:
     if found := _USER.fullmatch(path):
-        return f"messages[-1]{_within(found['rest'])}"
+        return f"messages[-1]{_within(found['rest'], messages[-1])}"
     if found := _RETURNS.fullmatch(path):
         if found["index"] is None:
             return "messages"
-        return f"messages[{first_return_in(messages) + int(found['index'])}]{_within(found['rest'])}"
+        place = first_return_in(messages) + int(found["index"])
+        return f"messages[{place}]{_within(found['rest'], messages[place])}"
     return "messages" if path.startswith("run.messages") else None
 
 
-def _within(rest: str) -> str:
+def _within(rest: str, message: Mapping[str, Any]) -> str:
     """Return the name of a field of a message."""
     if found := _CONTENT.fullmatch(rest):
-        return f".content{found['part'] or ''}{_PARTS.get(found['rest'] or '', '')}"
+        part = f"[{places_in(message['content'])[int(found['part'])]}]" if found["part"] else ""
+        return f".content{part}{_PARTS.get(found['rest'] or '', '')}"
     return ".content" if rest == ".text" else rest
 
 
