@@ -72,10 +72,6 @@ class OpenBatch:
         """The step that asked for the calls."""
         return self.actions[0].step_id
 
-    def asked(self) -> tuple[ToolCall, ...]:
-        """Return the calls as the model wrote them."""
-        return tuple(ToolCall(id=each.tool_call_id, name=each.name, arguments=each.arguments) for each in self.actions)
-
     def calls(self) -> tuple[ToolCall, ...]:
         """Return the calls as they are to be run: with the arguments as approved."""
         return tuple(self._call(action) for action in self.actions)

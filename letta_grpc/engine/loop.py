@@ -12,7 +12,7 @@ from letta_grpc.domain.errors import ContextWindowExceeded, InvalidModelOutput
 from letta_grpc.domain.events import ContextCompacted, MessageCompleted, StepRestarted, StepStarted
 from letta_grpc.domain.ids import new_message_id, new_step_id
 from letta_grpc.domain.inputs import captured, words_behind_answers
-from letta_grpc.domain.messages import Role
+from letta_grpc.domain.messages import Message, Role
 from letta_grpc.domain.runs import CompactionMode, RunKind, StopReason
 from letta_grpc.domain.transitions import Phase
 from letta_grpc.domain.turns import made_in
@@ -106,16 +106,20 @@ class AgentLoop:
         return await self._history.load(record.run.conversation_id)
 
     async def _turn(self, record: RunRecord, agent: Agent | None = None) -> Turn:
-        agent = agent or (await self._load(record)).agent
+        stored: Sequence[Message] = ()
+        if agent is None:
+            context = await self._load(record)
+            agent = context.agent
+            stored = [message for message in context.messages if message.step_id == record.step_id]
         record.has_sleeptime = agent.sleeptime is not None
         toolbox = await toolbox_of(agent, record.spec, self._tools)
         chosen = await self._chosen(record)
         if not toolbox.policy.in_order:
-            return Turn(toolbox, chosen=chosen)
+            return Turn(toolbox, chosen=chosen, stored=stored)
         if record.made is None:
             is_new = record.lease.attempt == 1 and not record.run.resumes_run_id
             record.made = [] if is_new else await calls_before(record.run, self._history, self._runs, toolbox.definitions)
-        return Turn(toolbox, tuple(record.made), chosen)
+        return Turn(toolbox, tuple(record.made), chosen, stored)
 
     async def _chosen(self, record: RunRecord) -> Collection[str]:
         """Return the tools of which the model must call one before anything else; none once it has."""

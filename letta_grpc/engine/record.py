@@ -72,7 +72,7 @@ class RunRecord:
     @property
     def step_id(self) -> StepId:
         """The step whose calls are due: that of an earlier run if these are calls that waited."""
-        settles = self.batch and self.progress.phase is Phase.SETTLING_CALLS
+        settles = self.progress.due and self.progress.phase in (Phase.BETWEEN_STEPS, Phase.SETTLING_CALLS)
         return self.batch.step_id if self.batch and settles else self.progress.step_id
 
     def time_left(self) -> timedelta:

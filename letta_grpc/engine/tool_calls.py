@@ -54,7 +54,7 @@ class ToolCalls:
         limit = share_of(len(record.progress.due))
         for group in [[call] for call in calls] if turn.toolbox.policy.in_order else [calls]:
             await self._run_group(record, turn, group, limit)
-        step = step_calls(record, turn.toolbox)
+        step = step_calls(record, turn)
         record.add_tool_message()
         return step
 

@@ -7,10 +7,9 @@ from letta_grpc.domain import memgpt
 from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.errors import InvalidModelOutput
 from letta_grpc.domain.ids import StepId
-from letta_grpc.domain.messages import Deny, ToolCall, ToolReturnStatus
+from letta_grpc.domain.messages import Deny, Message, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import Run, StopReason
 from letta_grpc.domain.tool_policy import Ends, GoesOn, Offer, Owes, Verdict
-from letta_grpc.domain.transitions import Phase
 from letta_grpc.domain.turns import MadeCall, is_refusal, made_in, refusal_text
 from letta_grpc.engine.answer import Admission
 from letta_grpc.engine.ends import RunEnd, completed, failed
@@ -32,11 +31,16 @@ class StepCalls:
 
 @dataclass(slots=True)
 class Turn:
-    """A turn at one step. `made` are the calls before it; of the tools `chosen` by the run's caller one must come first."""
+    """A turn at one step. `made` are the calls before it; of the tools `chosen` by the run's caller one must come first.
+
+    `stored` is what is in the history already of the step whose calls are due: where they had to wait, all that it asked for,
+    and the returns of the calls that ran at once.
+    """
 
     toolbox: Toolbox
     made: Sequence[MadeCall] = ()
     chosen: Collection[str] = ()
+    stored: Sequence[Message] = ()
     _announced: list[MadeCall] = field(default_factory=list)
 
     def offer(self) -> Offer:
@@ -105,15 +109,19 @@ class Turn:
         record.add_word(reason, step.step_id)
 
 
-def step_calls(record: RunRecord, toolbox: Toolbox) -> StepCalls:
-    """Look at the calls that are due once all have their returns, and before the message that gathers them."""
-    progress, batch = record.progress, record.batch
-    calls = [*progress.due, *(batch.asked() if batch and progress.phase is Phase.SETTLING_CALLS else ())]
+def step_calls(record: RunRecord, turn: Turn) -> StepCalls:
+    """Look at the calls of a step once those that are due have their returns, and before the message that gathers them.
+
+    Also at those beside them that ran before: whether the model gets control again is for the whole step to say.
+    """
+    due = record.progress.due
+    calls = [*due, *(call for message in turn.stored for call in message.tool_calls)]
+    returns = [*record.progress.returns.values(), *(each for message in turn.stored for each in message.tool_returns)]
     return StepCalls(
         step_id=record.step_id,
-        made=tuple(_made_now(record, toolbox)),
-        any=bool(progress.due),
-        failed=any(returned.status is ToolReturnStatus.ERROR for returned in progress.returns.values()),
+        made=tuple(_made_now(record, turn.toolbox)),
+        any=bool(due),
+        failed=any(returned.status is ToolReturnStatus.ERROR for returned in returns),
         heartbeat=any(memgpt.wants_heartbeat(call) for call in calls),
     )
 

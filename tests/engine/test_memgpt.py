@@ -262,6 +262,22 @@ async def test_a_denied_call_gives_the_model_control_again(house: Engine) -> Non
     assert json.loads(house.model.asked[1].messages[-1].text)["reason"] == memgpt.FAILED_HEARTBEAT
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "reason"),
+    [("look", {"request_heartbeat": True}, memgpt.WANTED_HEARTBEAT), ("lost", {}, memgpt.FAILED_HEARTBEAT)],
+)
+async def test_a_call_that_ran_beside_one_that_waited_gives_the_model_control_once_that_is_answered(
+    house: Engine, name: str, arguments: dict[str, object], reason: str
+) -> None:
+    both = [ToolCallChunk(0, "free", name, json.dumps(arguments)), ToolCallChunk(1, "asked", "risky", "{}")]
+    await house.play([both, [CALLED]])
+    house.model.turns += [speak("Both are done.")]
+    answer = RunSpec(messages=(ApprovalInput(decisions=(Approve(tool_call_id="asked"),)),))
+    events = await house.events((await house.begin(answer)).id)
+    assert json.loads(house.model.asked[1].messages[-1].text)["reason"] == reason
+    assert completed(events)[-2].text == "Both are done."
+
+
 async def test_rules_hold_for_who_speaks_too(house: Engine) -> None:
     await memgpt_agent(house, tool_rules=(RunFirst(tool="look"), ConstrainChild(tool="look", children=("send_message",))))
     events = await house.play(speak("Too early"), pieces("look", {}), speak("Now"))
