@@ -69,6 +69,8 @@ class _Call:
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    # Those that no event has told yet.
+    untold: list[str] = field(default_factory=list)
     given: str = ""
     speech: Speech | None = None
 
@@ -237,11 +239,18 @@ class Answer:
                 return
             self._announce(call, events)
             arguments = "".join(call.arguments)
-        # What is told as text isn't told as arguments too.
-        if not call.speech or not call.speech.speaks:
-            events.append(ToolCallDelta(call.message_id, call.position, call.id, call.name, arguments))
         if call.speech:
             self._tell(call, call.speech.feed(arguments), events)
+        # What is told as text isn't told as arguments too.
+        if not call.speech or not call.speech.speaks:
+            call.untold.append(arguments)
+            if not call.speech or not call.speech.may_think_first:
+                self._show(call, events)
+
+    @staticmethod
+    def _show(call: _Call, events: list[RunEvent]) -> None:
+        events.append(ToolCallDelta(call.message_id, call.position, call.id, call.name, "".join(call.untold)))
+        call.untold.clear()
 
     def _announce(self, call: _Call, events: list[RunEvent]) -> None:
         call.id = self._unique(call.provider_id)
@@ -268,6 +277,8 @@ class Answer:
         for call in self._announced:
             if call.speech:
                 self._tell(call, call.speech.finish(), events)
+            if call.untold:
+                self._show(call, events)
         words = self.text
         if self._partial_json and words and not self._announced:
             # A call of its own: one that never got a name leaves its arguments behind.

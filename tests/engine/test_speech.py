@@ -82,3 +82,18 @@ def test_how_the_arguments_are_cut_makes_no_difference(
         if first and second
         else True
     )
+
+
+THOUGHTS = st.builds(json.dumps, st.fixed_dictionaries({"thinking": TEXT.filter(bool)}), ensure_ascii=st.booleans())
+
+
+@given(THOUGHTS, st.lists(st.integers(1, 5), max_size=40))
+def test_a_call_is_told_behind_what_it_begins_to_think_however_it_is_cut(arguments: str, sizes: list[int]) -> None:
+    events, _ = answered(chunks_of([("look", arguments)], sizes))
+    told = [type(event) for event in events if isinstance(event, ReasoningDelta | ToolCallDelta)]
+    assert told[0] is ReasoningDelta
+
+
+def test_a_call_that_does_not_begin_with_a_thought_is_told_at_once() -> None:
+    events, _ = answered(chunks_of([("look", '{"word": "x", "thinking": "y"}')], [3, 4]))
+    assert next(event.arguments for event in events if isinstance(event, ToolCallDelta)) == '{"w'

@@ -7,7 +7,7 @@ from typing import Any
 import letta_client
 import pytest
 
-from tests.support.letta import Client, Site, call, kinds, said, script, user
+from tests.support.letta import ARGUMENTS, TOOL, Client, Site, call, kinds, said, script, user
 
 WORDS = [{"text": f"{number} "} for number in range(20)]
 COUNT = "".join(f"{number} " for number in range(20))
@@ -46,6 +46,17 @@ def test_history_says_what_was_streamed_under_the_same_names(client: Client, sit
     ]
     told = [(item.id, item.otid, item.message_type) for item in streamed[1:-2]]
     assert [(item.id, item.otid, item.message_type) for item in listed[1:]] == told
+
+
+def test_what_a_call_thinks_stands_before_it_in_the_history_and_in_the_stream(client: Client, site: Site) -> None:
+    agent_id = site.agent(kind="AGENT_KIND_MEMGPT")
+    thinks = {"name": TOOL, "arguments": {"thinking": "Hm.", **ARGUMENTS}, "piece_chars": 3}
+    text = script([{"tool_call": thinks}])
+    streamed = list(client.agents.messages.create(agent_id, messages=user(text), streaming=True, stream_tokens=True))
+    told = dict.fromkeys((item.id, item.otid, item.message_type) for item in streamed[1:-2])
+    listed = list(client.agents.messages.list(agent_id, order="asc"))[1:]
+    assert kinds(listed) == ["reasoning_message", "tool_call_message", "tool_return_message"]
+    assert [(item.id, item.otid, item.message_type) for item in listed] == list(told)
 
 
 def test_a_list_keeps_to_the_kinds_that_are_asked_for(client: Client, site: Site) -> None:
