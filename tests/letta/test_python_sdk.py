@@ -221,6 +221,14 @@ def test_a_run_is_cancelled_while_its_model_is_silent(client: Client, site: Site
     assert kinds(client.agents.messages.list(agent_id, order="asc"))[:2] == ["user_message", "assistant_message"]
 
 
+def test_a_run_that_has_ended_is_not_said_to_be_cancelled(client: Client, site: Site) -> None:
+    agent_id = site.agent()
+    client.agents.messages.create(agent_id, messages=user(script([{"text": "So."}])))
+    (ended,) = client.runs.list(agent_id=agent_id)
+    assert client.agents.messages.cancel(agent_id, run_ids=[ended.id]) == {ended.id: "failed"}
+    assert client.runs.retrieve(ended.id).status == "completed"
+
+
 def test_what_comes_while_a_run_is_at_work_waits_its_turn(client: Client, site: Site) -> None:
     agent_id = site.agent()
     long = client.agents.messages.create(

@@ -16,7 +16,7 @@ from letta_grpc.gateway.faces.letta.sending import accepted, answered
 from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.targets import Target, agent_in
 from letta_grpc.v1 import agent_service_pb2 as pb
-from letta_grpc.v1 import conversation_service_pb2, messages_pb2, run_service_pb2
+from letta_grpc.v1 import conversation_service_pb2, messages_pb2, run_service_pb2, runs_pb2
 
 LIMIT = 100
 # In place of one conversation, or of one agent.
@@ -30,6 +30,8 @@ _ROLES = {
     "summary": messages_pb2.ROLE_SUMMARY,
 }
 _MAX_FOUND = 50
+# A run that came to such an end cannot be cancelled; one that was interrupted waits for answers, which are then denied.
+_UNCANCELLED = (runs_pb2.RUN_STATE_COMPLETED, runs_pb2.RUN_STATE_FAILED)
 
 
 async def send(ask: Ask) -> Json | Response:
@@ -87,12 +89,13 @@ async def cancel(ask: Ask) -> Json:
 
 
 async def cancelled(ask: Ask, run_ids: Sequence[str]) -> Json:
-    """End runs. Raises Failure, also if there are none."""
+    """End runs; say of each whether that was possible still. Raises Failure, also if there are none."""
     if not run_ids:
         raise conflict("NO_ACTIVE_RUNS_TO_CANCEL", "Nothing is at work here, and nothing waits for answers.")
     requests = [run_service_pb2.CancelRunRequest(run_id=run_id) for run_id in run_ids]
-    await together(*(ask.call(ask.services.runs.CancelRun, request) for request in requests))
-    return dict.fromkeys(run_ids, "cancelled")
+    responses = await together(*(ask.call(ask.services.runs.CancelRun, request) for request in requests))
+    runs = [response.run for response in responses]
+    return {run.id: "failed" if run.state in _UNCANCELLED else "cancelled" for run in runs}
 
 
 async def reset(ask: Ask) -> Json:
@@ -162,7 +165,12 @@ OPERATIONS: Sequence[Operation] = (
         "outlives the server; calls back again until it is heard",
         "a callback says in the native API's words why a run ended, and `completed` of one whose answer was cut",
     ),
-    Operation("POST", "/v1/agents/{agent_id}/messages/cancel", cancel, "ends a silent model and a running tool at once"),
+    Operation(
+        "POST",
+        "/v1/agents/{agent_id}/messages/cancel",
+        cancel,
+        "ends a silent model and a running tool at once; says `failed` of a run that had ended",
+    ),
     Operation(
         "GET",
         "/v1/agents/{agent_id}/messages",
