@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import letta_client
@@ -202,6 +203,27 @@ def test_runs_tell_what_they_did(client: Client, site: Site) -> None:
     assert list(client.runs.list(agent_id=agent_id, statuses=["failed"])) == []
     assert list(client.runs.list(agent_id=agent_id, stop_reason="end_turn", background=True))
     assert list(client.runs.list(agent_id=agent_id, background=False)) == []
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_turns_in_the_background_are_followed_by_the_agents_that_work_after_turns(
+    client: Client,
+    site: Site,
+    later: bool,  # noqa: FBT001 - a case
+) -> None:
+    helper_id = site.agent("scripted/echo")
+    agent_id = site.agent("scripted/echo", sleeptime={"agentIds": [helper_id], "everyTurns": 1})
+    if later:
+        client.agents.messages.create_async(agent_id, messages=user("Hello"))
+    else:
+        list(client.agents.messages.create(agent_id, messages=user("Hello"), streaming=True, background=True))
+    while not (helped := client.runs.list(agent_id=helper_id).items):
+        time.sleep(0.05)
+    assert [run.background for run in helped] == [True]
+    assert [run.agent_id for run in client.runs.list(background=True) if run.agent_id in (helper_id, agent_id)] == [
+        helper_id,
+        agent_id,
+    ]
 
 
 def test_steps_are_listed_and_read_by_themselves(client: Client, site: Site) -> None:

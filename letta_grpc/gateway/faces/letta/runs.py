@@ -12,6 +12,7 @@ from letta_grpc.gateway.faces.letta.shapes.messages import Item, items_of
 from letta_grpc.gateway.faces.letta.shapes.runs import (
     FAILURES,
     STOP_REASONS,
+    is_background,
     metrics_json,
     run_json,
     states_of,
@@ -42,13 +43,14 @@ async def _listed(ask: Ask, statuses: Sequence[str]) -> Json:
     # The contract filters by one agent and by its own states: several agents, and runs that have failed to the SDKs' users
     # alone, are told apart here.
     agents = frozenset([*ask.queries("agent_id"), *ask.queries("agent_ids")])
-    stop_reason = ask.query("stop_reason")
+    stop_reason, background = ask.query("stop_reason"), ask.flag("background")
     request = pb.ListRunsRequest(
         agent_id=next(iter(agents)) if len(agents) == 1 else "",
         conversation_id=ask.query("conversation_id") or "",
         states=states_of(statuses),
         stop_reasons=_reasons(stop_reason, statuses),
-        background=ask.flag("background"),
+        # What is background work by the contract is it here, too; but not that alone.
+        background=False if background is False else None,
     )
     if (statuses and not request.states) or (stop_reason and not request.stop_reasons):
         # What never happens here matches nothing; an empty filter would match all.
@@ -56,7 +58,7 @@ async def _listed(ask: Ask, statuses: Sequence[str]) -> Json:
 
     def items(run: runs_pb2.Run) -> list[Json]:
         fits = (not agents or run.agent_id in agents) and (not statuses or status_of(run) in statuses)
-        return [run_json(run)] if fits else []
+        return [run_json(run)] if fits and background in (None, is_background(run)) else []
 
     return await listed(ask, request, fetch_of(ask, ask.services.runs.ListRuns, lambda page: page.runs), items, limit=_LIMIT)
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.modes import View, hidden_returns
 from letta_grpc.gateway.faces.letta.operations import Ask, Json
-from letta_grpc.gateway.faces.letta.shapes.runs import run_json
+from letta_grpc.gateway.faces.letta.shapes.runs import BACKGROUND, run_json
 from letta_grpc.gateway.faces.letta.starts import begin, options_of, start_in, view_in
 from letta_grpc.gateway.faces.letta.streams import LettaEventStream, whole_answer
 from letta_grpc.gateway.faces.letta.targets import Target
@@ -27,7 +27,7 @@ async def answered(ask: Ask, target: Target, *, streaming: bool) -> Json | Respo
 async def accepted(ask: Ask, target: Target) -> Json:
     """Send a request's messages; answer with the run at once. Raises Failure."""
     start = await start_in(ask, target)
-    start.run.background = True
+    start.run.metadata[BACKGROUND] = "true"
     if url := text(ask.body, "callback_url"):
         start.run.callback_url = url
     following = await begin(ask, start, options_of(View()))

@@ -23,6 +23,7 @@ from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
 from letta_grpc.gateway.faces.letta.modes import DIGEST, RETURNS, STREAM, TYPES, View, hidden_returns
 from letta_grpc.gateway.faces.letta.open_runs import newest_ended_run, runs_at_work
 from letta_grpc.gateway.faces.letta.operations import Ask
+from letta_grpc.gateway.faces.letta.shapes.runs import BACKGROUND
 from letta_grpc.gateway.faces.letta.skills import instructions_with, skills_in
 from letta_grpc.gateway.faces.letta.targets import Target, conversation_id_of
 from letta_grpc.gateway.failures import Failure
@@ -96,27 +97,21 @@ async def start_in(ask: Ask, target: Target) -> StartRequest:
         if system := text(body, "override_system") or text(body, "system"):
             run.system = system
         # Of what was asked, not of the agent's instructions: those may have changed when the request is repeated.
-        digest = hashlib.sha256(f"{target.key}\n".encode() + _without_background(run) + skills.encode()).hexdigest()
+        said = run.SerializeToString(deterministic=True)
+        digest = hashlib.sha256(f"{target.key}\n".encode() + said + skills.encode()).hexdigest()
         if skills and not run.HasField("system"):
             run.system = await instructions_with(ask, target.agent_id, skills)
     except (TypeError, ValueError) as error:
         raise unprocessable("", str(error)) from None
     _keep(run, digest, view_in(body))
+    if body.get("background"):
+        run.metadata[BACKGROUND] = "true"
     otids = [message.otid for message in run.messages if message.otid]
     return StartRequest(target=target, run=run, request_id=request_id_of(target.key, otids))
 
 
 def _run_in(body: Mapping[str, Any]) -> tuple[runs_pb2.RunSpec, str]:
-    background = bool(body.get("background"))
-    run = runs_pb2.RunSpec(messages=messages_in(body), client_tools=client_tools_in(body), background=background)
-    return run, skills_in(body)
-
-
-def _without_background(run: runs_pb2.RunSpec) -> bytes:
-    plain = runs_pb2.RunSpec()
-    plain.CopyFrom(run)
-    plain.background = False
-    return plain.SerializeToString(deterministic=True)
+    return runs_pb2.RunSpec(messages=messages_in(body), client_tools=client_tools_in(body)), skills_in(body)
 
 
 def _keep(run: runs_pb2.RunSpec, digest: str, view: View) -> None:

@@ -60,6 +60,9 @@ FAILURES = (
 )
 # Metadata under these names is this face's own.
 PRIVATE = "letta-grpc."
+# Says that a run was asked for in the background. To the contract that is work beside the turns, which is followed by none of
+# the agents that work after them; to the SDKs' users it is a turn like any other, whose caller comes back for it.
+BACKGROUND = f"{PRIVATE}background"
 _COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens")
 _MORE_COUNTS = ("cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "context_tokens")
 
@@ -76,7 +79,7 @@ def run_json(run: pb.Run) -> dict[str, Any]:
         "agent_id": run.agent_id,
         "conversation_id": run.conversation_id,
         "base_template_id": None,
-        "background": run.background,
+        "background": is_background(run),
         "metadata": {"run_type": "send_message", **own, **error},
         "request_config": {
             "use_assistant_message": True,
@@ -94,6 +97,11 @@ def run_json(run: pb.Run) -> dict[str, Any]:
 def status_of(run: pb.Run) -> str:
     """Return where a run stands."""
     return "failed" if run.stop_reason in FAILURES else _STATUSES.get(run.state, "running")
+
+
+def is_background(run: pb.Run) -> bool:
+    """Say whether a run was asked for in the background, here or by the contract."""
+    return run.background or BACKGROUND in run.metadata
 
 
 def states_of(statuses: Collection[str]) -> "list[pb.RunState.ValueType]":
