@@ -63,8 +63,14 @@ def context_tokens(context: AgentContext, request: ModelRequest) -> int:
     """Return how many tokens a context has: the provider's count at the last call and what came since, or else an estimate."""
     if context.reported_tokens is None:
         return estimate_request_tokens(request)
-    since = takewhile(lambda message: message.role not in (Role.ASSISTANT, Role.APPROVAL), reversed(context.messages))
-    return context.reported_tokens + sum(estimate_message_tokens(message) for message in since)
+    said = (Role.ASSISTANT, Role.APPROVAL)
+    since = takewhile(lambda message: message.role not in said or _is_answer(message), reversed(context.messages))
+    # What an answer brings to the model stands in the tool message behind it.
+    return context.reported_tokens + sum(estimate_message_tokens(message) for message in since if not _is_answer(message))
+
+
+def _is_answer(message: Message) -> bool:
+    return message.role is Role.APPROVAL and not message.tool_calls
 
 
 def describe_context(context: AgentContext, tools: Mapping[str, ToolDefinition], models: Models) -> Context:
