@@ -168,6 +168,19 @@ def test_the_same_otid_is_one_run_by_whichever_route_and_mode(site: Site) -> Non
     assert kept(site, agent_id) == (1, [WORDS])
 
 
+def test_a_run_is_found_by_any_otid_of_the_messages_that_began_it(site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    otids = [str(uuid4()), str(uuid4())]
+    body = {"messages": [*user("one", otids[0]), *user("two", otids[1])]}
+    (said,) = site.post(f"/v1/agents/{agent_id}/messages", body).json()["messages"]
+    for otid in otids:
+        found = site.stream("/v1/conversations/default/stream", {"agent_id": agent_id, "otid": otid})
+        assert found[0].data
+        assert found[0].data["run_id"] == said["run_id"]
+    of_nobody = {"agent_id": agent_id, "otid": str(uuid4())}
+    assert site.post("/v1/conversations/default/stream", of_nobody).status_code == 404
+
+
 def test_an_otid_that_stood_for_something_else_is_refused_for_good(site: Site) -> None:
     agent_id = site.agent()
     otid = str(uuid4())

@@ -13,6 +13,7 @@ from letta_grpc.gateway.faces.letta.errors import not_found
 from letta_grpc.gateway.faces.letta.fields import text
 from letta_grpc.gateway.faces.letta.ids import checked_id, request_id_of
 from letta_grpc.gateway.faces.letta.messages import cancelled, messages_of
+from letta_grpc.gateway.faces.letta.modes import OTIDS
 from letta_grpc.gateway.faces.letta.open_runs import open_runs
 from letta_grpc.gateway.faces.letta.operations import Ask, Json, Operation
 from letta_grpc.gateway.faces.letta.pages import all_of, fetch_of, listed, ordered_by
@@ -24,7 +25,7 @@ from letta_grpc.gateway.faces.letta.shapes.conversations import ARCHIVED_AT, DES
 from letta_grpc.gateway.faces.letta.targets import Target, agent_named, conversation_id_of, conversation_in, conversation_named
 from letta_grpc.gateway.queueing import AT_WORK
 from letta_grpc.v1 import conversation_service_pb2 as pb
-from letta_grpc.v1 import conversations_pb2, run_service_pb2
+from letta_grpc.v1 import conversations_pb2, run_service_pb2, runs_pb2
 
 _BY_LAST_RUN = frozenset({"last_message_at", "last_run_completion"})
 # Among how many of a conversation's newest runs the one that an otid names is looked for.
@@ -154,7 +155,13 @@ async def follow(ask: Ask) -> Response:
     runs = (await ask.call(ask.services.runs.ListRuns, newest)).runs
     otid = ask.body.get("otid")
     wanted = request_id_of(target.key, [str(otid)]) if otid else None
-    found = next((run for run in runs if (run.request_id == wanted if wanted else run.state in AT_WORK)), None)
+
+    def is_meant(run: runs_pb2.Run) -> bool:
+        if wanted is None:
+            return run.state in AT_WORK
+        return run.request_id == wanted or str(otid) in run.metadata.get(OTIDS, "").split("\n")
+
+    found = next(filter(is_meant, runs), None)
     if found is None:
         raise not_found(f"No run of this conversation has the otid {otid!r}." if otid else "Nothing is at work here.")
     return await followed(ask, found)

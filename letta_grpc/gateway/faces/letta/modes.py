@@ -17,8 +17,9 @@ from letta_grpc.v1 import events_pb2, messages_pb2
 
 PING = "ping"
 ERROR = "error_message"
-# What a run keeps for this face: its input's digest, how its stream was asked for, which returns were the client's own.
-DIGEST, STREAM, TYPES, RETURNS = (f"{PRIVATE}{name}" for name in ("input", "stream", "types", "returns"))
+# What a run keeps for this face: its input's digest, how its stream was asked for, which returns were the client's own, and
+# what its messages were called, if there were several.
+DIGEST, STREAM, TYPES, RETURNS, OTIDS = (f"{PRIVATE}{name}" for name in ("input", "stream", "types", "returns", "otids"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from letta_grpc.gateway.faces.letta.fields import text, whole_number
 from letta_grpc.gateway.faces.letta.following import Following, attached, started
 from letta_grpc.gateway.faces.letta.ids import request_id_of
 from letta_grpc.gateway.faces.letta.inputs import client_tools_in, messages_in
-from letta_grpc.gateway.faces.letta.modes import DIGEST, RETURNS, STREAM, TYPES, View, hidden_returns
+from letta_grpc.gateway.faces.letta.modes import DIGEST, OTIDS, RETURNS, STREAM, TYPES, View, hidden_returns
 from letta_grpc.gateway.faces.letta.open_runs import newest_ended_run, runs_at_work
 from letta_grpc.gateway.faces.letta.operations import Ask
 from letta_grpc.gateway.faces.letta.shapes.runs import BACKGROUND
@@ -107,6 +107,8 @@ async def start_in(ask: Ask, target: Target) -> StartRequest:
     if body.get("background"):
         run.metadata[BACKGROUND] = "true"
     otids = [message.otid for message in run.messages if message.otid]
+    if len(otids) > 1:
+        run.metadata[OTIDS] = "\n".join(otids)
     return StartRequest(target=target, run=run, request_id=request_id_of(target.key, otids))
 
 
