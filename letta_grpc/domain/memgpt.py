@@ -20,6 +20,9 @@ HEARTBEAT = "request_heartbeat"
 SEND_MESSAGE = "send_message"
 MESSAGE = "message"
 
+# What is told of a call of `send_message` that says nothing.
+SILENT = f"Error: nothing was said. {SEND_MESSAGE} takes a JSON object with: {MESSAGE}, a text."
+
 _HIDDEN = "[This is an automated system message hidden from the user]"
 WANTED_HEARTBEAT = f"{_HIDDEN} Function called using request_heartbeat=true, returning control"
 FAILED_HEARTBEAT = f"{_HIDDEN} Function call failed, returning control"
@@ -85,6 +88,14 @@ def spoken(text: str) -> str:
 def heartbeat(reason: str, time: datetime, timezone: str) -> str:
     """Return the text of the message that gives the model control again."""
     return json.dumps({"type": "heartbeat", "reason": reason, "time": local_time(time, timezone)}, ensure_ascii=False)
+
+
+def says_something(call: ToolCall, message: Message | None) -> bool:
+    """Say whether a call of `send_message` has words, be they none or cut short, which then stand in its message."""
+    members = object_in(call.arguments)
+    if members is None:
+        return message is not None and bool(message.text)
+    return isinstance(members.get(MESSAGE), str)
 
 
 def is_heard(call: ToolCall, message: Message) -> bool:

@@ -8,7 +8,7 @@ from letta_grpc.domain.agents import AgentKind
 from letta_grpc.domain.completions import ToolDefinition
 from letta_grpc.domain.errors import ConcurrentChange
 from letta_grpc.domain.events import ToolExecutionStarted
-from letta_grpc.domain.memgpt import as_run
+from letta_grpc.domain.memgpt import SILENT, as_run, says_something
 from letta_grpc.domain.messages import ToolCall, ToolReturn, ToolReturnStatus
 from letta_grpc.domain.return_limits import cut_return, share_of
 from letta_grpc.engine.children import Children
@@ -100,7 +100,9 @@ class ToolCalls:
     async def _result(self, record: RunRecord, call: ToolCall, context: ToolContext, toolbox: Toolbox) -> ToolResult:
         if toolbox.speaks(call.name):
             # What it says was heard while the model wrote it.
-            return ToolResult(status=ToolReturnStatus.SUCCESS, text="")
+            if says_something(call, record.progress.assistant):
+                return ToolResult(status=ToolReturnStatus.SUCCESS, text="")
+            return ToolResult(status=ToolReturnStatus.ERROR, text=SILENT)
         if toolbox.kind is AgentKind.MEMGPT:
             call = as_run(call)
         output = LiveOutput(record, call.id)

@@ -213,9 +213,24 @@ async def test_an_answer_of_nothing_ends_the_turn(house: Engine) -> None:
 @requirement("complaint_16_broken_arguments")
 @pytest.mark.parametrize("arguments", ["no JSON", '{"message": 7}', "[]", '{"message": "a'])
 async def test_arguments_of_any_kind_do_not_break_the_turn(house: Engine, arguments: str) -> None:
-    events = await house.play(call("send_message", arguments=arguments))
+    events = await house.play(call("send_message", arguments=arguments), speak("Hello"))
     assert end(events).state is RunState.COMPLETED
     assert completed(events)[0].tool_calls[0].arguments == arguments
+
+
+@pytest.mark.parametrize("arguments", ["no JSON", '{"message": 7}', '{"text": "Hello"}', "{}"])
+async def test_a_call_that_speaks_and_says_nothing_has_failed(house: Engine, arguments: str) -> None:
+    events = await house.play(call("send_message", arguments=arguments), speak("Hello"))
+    (silent, _) = [event.tool_return for event in of(ToolReturned, events)]
+    assert silent.status is ToolReturnStatus.ERROR
+    assert json.loads(house.model.asked[1].messages[-1].text)["reason"] == memgpt.FAILED_HEARTBEAT
+    assert completed(events)[-2].text == "Hello"
+
+
+@pytest.mark.parametrize("arguments", ['{"message": ""}', '{"message": "Hel'])
+async def test_a_call_that_speaks_is_made_with_no_words_and_with_cut_ones(house: Engine, arguments: str) -> None:
+    events = await house.play(call("send_message", arguments=arguments))
+    assert [event.tool_return.status for event in of(ToolReturned, events)] == [ToolReturnStatus.SUCCESS]
 
 
 async def test_words_that_can_only_be_read_in_the_end_come_in_the_end(house: Engine) -> None:
