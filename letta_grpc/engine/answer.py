@@ -262,7 +262,8 @@ class Answer:
         self._announced.append(call)
         self._start(call.message_id, events)
         if self._partial_json:
-            speaks = call.name == SEND_MESSAGE and not admission.refused
+            is_clients = admission.waits_for is ActionKind.CLIENT_TOOL
+            speaks = call.name == SEND_MESSAGE and not (admission.refused or is_clients)
             call.speech = Speech(self._partial_json, call.given, speaks=speaks)
             self._tell(call, call.speech.given, events)
 

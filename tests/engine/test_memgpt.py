@@ -16,6 +16,7 @@ from letta_grpc.domain.completions import (
     ReasoningChunk,
     TextChunk,
     ToolCallChunk,
+    ToolDefinition,
 )
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.events import (
@@ -231,6 +232,15 @@ async def test_a_call_that_speaks_and_says_nothing_has_failed(house: Engine, arg
 async def test_a_call_that_speaks_is_made_with_no_words_and_with_cut_ones(house: Engine, arguments: str) -> None:
     events = await house.play(call("send_message", arguments=arguments))
     assert [event.tool_return.status for event in of(ToolReturned, events)] == [ToolReturnStatus.SUCCESS]
+
+
+async def test_a_tool_of_the_clients_named_as_the_one_that_speaks_says_nothing_by_itself(house: Engine) -> None:
+    house.model.turns += [speak("Hello")]
+    mine = ToolDefinition(name="send_message", description="", parameters='{"type": "object"}')
+    events = await house.events((await house.start("hi", client_tools=(mine,))).id)
+    assert of(TextDelta, events) == []
+    assert "".join(delta.arguments for delta in of(ToolCallDelta, events)) == completed(events)[-1].tool_calls[0].arguments
+    assert end(events).stop_reason is StopReason.REQUIRES_CLIENT_TOOL
 
 
 async def test_words_that_can_only_be_read_in_the_end_come_in_the_end(house: Engine) -> None:
