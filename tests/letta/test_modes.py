@@ -159,6 +159,27 @@ def test_what_proves_a_call_does_not_cut_the_calls_in_two() -> None:
     assert [name[:2] for name in joined(items)] == [name[:2] for name in joined(items_of(stored))]
 
 
+def test_a_call_that_no_delta_has_told_is_told_with_its_message() -> None:
+    """A call by which an agent speaks is heard, not shown; if it says nothing, its return stood alone."""
+    silent = messages_pb2.ToolCall(id="call-1", name="send_message", arguments="{}")
+    events = (began(), completed(message(messages_pb2.ROLE_ASSISTANT, tool_calls=[silent])))
+    (item,) = told(TokensMode, *events)
+    assert (item["message_type"], item["otid"]) == (
+        "tool_call_message",
+        items_of(events[1].message_completed.message)[0]["otid"],
+    )
+    assert item["tool_calls"] == {"name": "send_message", "arguments": "{}", "tool_call_id": "call-1"}
+
+
+def test_a_spoken_call_that_waits_is_told_with_its_message() -> None:
+    asked = messages_pb2.ToolCall(id="call-1", name="send_message", arguments='{"message": "Well."}')
+    request = message(messages_pb2.ROLE_APPROVAL, RETURNED, tool_calls=[asked])
+    asks = pb.MessageStarted(message_id=RETURNED, step_id=STEP, role=messages_pb2.ROLE_APPROVAL)
+    items = told(TokensMode, began(), text("Well."), pb.RunEvent(message_started=asks), completed(request))
+    assert [item["message_type"] for item in items] == ["assistant_message", "approval_request_message"]
+    assert (items[1]["id"], items[1]["otid"]) == (RETURNED, RETURNED)
+
+
 def test_pieces_of_one_event_bear_the_next_numbers_where_those_before_it_are_taken() -> None:
     content = [Part(redacted_reasoning="x"), Part(reasoning="b"), Part(text="c")]
     first = message(messages_pb2.ROLE_ASSISTANT, content=[Part(text="a")])

@@ -13,6 +13,7 @@ from letta_grpc.gateway.faces.letta.shapes.messages import (
     hidden_json,
     items_of,
     reasoning_json,
+    shown_calls,
 )
 from letta_grpc.v1 import events_pb2, messages_pb2
 
@@ -118,6 +119,15 @@ class TokensMode:
 
     def _completed(self, message: messages_pb2.Message) -> Iterator[Item]:
         self._scene.note(message)
-        # What the model says was told by its deltas.
         if message.role == messages_pb2.ROLE_TOOL:
             yield from items_of(message, frozenset(self._scene.hidden_returns))
+            return
+        # What the model says was told by its deltas, but for calls by which an agent speaks: if one says nothing, or waits for
+        # an approval, this is all that there is of it.
+        for call in message.tool_calls if message.role == messages_pb2.ROLE_APPROVAL else shown_calls(message):
+            if call.id not in self._named:
+                yield self._call(
+                    events_pb2.ToolCallDelta(
+                        message_id=message.id, tool_call_id=call.id, name=call.name, arguments=call.arguments
+                    )
+                )
