@@ -91,11 +91,9 @@ def heartbeat(reason: str, time: datetime, timezone: str) -> str:
 
 
 def says_something(call: ToolCall, message: Message | None) -> bool:
-    """Say whether a call of `send_message` has words, be they none or cut short, which then stand in its message."""
-    members = object_in(call.arguments)
-    if members is None:
-        return message is not None and bool(message.text)
-    return isinstance(members.get(MESSAGE), str)
+    """Say whether a call of `send_message` has words, be they none, or its message has: cut ones, or plain ones beside it."""
+    words = (object_in(call.arguments) or {}).get(MESSAGE)
+    return isinstance(words, str) or (message is not None and bool(message.text))
 
 
 def is_heard(call: ToolCall, message: Message) -> bool:

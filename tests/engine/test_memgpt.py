@@ -234,6 +234,11 @@ async def test_a_call_that_speaks_is_made_with_no_words_and_with_cut_ones(house:
     assert [event.tool_return.status for event in of(ToolReturned, events)] == [ToolReturnStatus.SUCCESS]
 
 
+async def test_a_call_that_says_nothing_beside_plain_words_has_not_failed(house: Engine) -> None:
+    await house.play([[TextChunk("Hello"), ToolCallChunk(0, "1", "send_message", "{}")], [CALLED]])
+    assert len(house.model.asked) == 1
+
+
 async def test_a_tool_of_the_clients_named_as_the_one_that_speaks_says_nothing_by_itself(house: Engine) -> None:
     house.model.turns += [speak("Hello")]
     mine = ToolDefinition(name="send_message", description="", parameters='{"type": "object"}')
