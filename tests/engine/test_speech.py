@@ -97,3 +97,8 @@ def test_a_call_is_told_behind_what_it_begins_to_think_however_it_is_cut(argumen
 def test_a_call_that_does_not_begin_with_a_thought_is_told_at_once() -> None:
     events, _ = answered(chunks_of([("look", '{"word": "x", "thinking": "y"}')], [3, 4]))
     assert next(event.arguments for event in events if isinstance(event, ToolCallDelta)) == '{"w'
+
+
+def test_a_call_that_ends_before_it_is_known_how_it_begins_is_told_in_the_end() -> None:
+    events, _ = answered(chunks_of([("look", "{")], []))
+    assert [event.arguments for event in events if isinstance(event, ToolCallDelta)] == ["{"]
