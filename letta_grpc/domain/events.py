@@ -67,9 +67,13 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class MessageCompleted:
-    """A message is stored; it replaces its deltas."""
+    """A message is stored; it replaces its deltas.
+
+    `usage` is what the step has cost so far, of an answer whose calls run before it ends: another server may complete it.
+    """
 
     message: Message
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Progress:
     # The assistant's message of this step, and the calls of it that wait for answers.
     assistant: Message | None = None
     asked: Message | None = None
+    # What the step has cost, once its answer is known.
+    step_usage: Usage | None = None
     # The calls whose returns are due now: the step's, or those of an earlier run that were answered. In the model's order.
     due: tuple[ToolCall, ...] = ()
     begun: Counter[str] = field(default_factory=Counter)
@@ -70,7 +72,8 @@ class Progress:
                 self.last_token_ns = time_ns
                 self.first_token_ns = self.first_token_ns or time_ns
                 self.step_first_token_ns = self.step_first_token_ns or time_ns
-            case MessageCompleted(message=message):
+            case MessageCompleted(message=message, usage=usage):
+                self.step_usage = usage or self.step_usage
                 self._complete_message(message)
             case StepRestarted():
                 self.open_message_ids.clear()
@@ -90,7 +93,7 @@ class Progress:
         self.fruitless_attempts = self.fruitless_attempts + 1 if restarted else 1
         self.step_id, self.step_index, self.step_model = event.step_id, event.index, event.model
         self.step_start_ns, self.step_first_token_ns = time_ns, None
-        self.assistant = self.asked = None
+        self.assistant = self.asked = self.step_usage = None
         self.due = ()
         self.step_message_ids.clear()
         self.begun.clear()

@@ -51,7 +51,7 @@ class RunRecord:
         self.progress = progress
         # The answer that is coming in, and what the last complete one cost.
         self.answer: Answer | None = None
-        self.answer_usage = Usage(step_count=1)
+        self.answer_usage = progress.step_usage or Usage(step_count=1)
         # The calls that were made in the run's turn before this step; None until somebody has looked.
         self.made: list[MadeCall] | None = None
         # The spec's `tool_choice`, empty once one of it was called; None until somebody has looked.
@@ -144,7 +144,9 @@ class RunRecord:
         """Add the stored form of the answer; say whether it has calls."""
         answer, self.answer = self.answer, None
         messages = answer.messages(self._clock.now(), with_calls=with_calls) if answer else ()
-        self.add(*(MessageCompleted(message) for message in messages))
+        for message in messages:
+            runs_calls = message.role is Role.ASSISTANT and message.tool_calls
+            self.add(MessageCompleted(message, self._side_usage + self.answer_usage if runs_calls else None))
         return any(message.tool_calls for message in messages)
 
     def add_tool_message(self) -> None:

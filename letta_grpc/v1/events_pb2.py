@@ -27,7 +27,7 @@ from letta_grpc.v1 import messages_pb2 as letta__grpc_dot_v1_dot_messages__pb2
 from letta_grpc.v1 import runs_pb2 as letta__grpc_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aletta_grpc/v1/events.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cletta_grpc/v1/messages.proto\x1a\x18letta_grpc/v1/runs.proto\"-\n\nRunStarted\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"<\n\x0bStepStarted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t\"X\n\x0eMessageStarted\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12!\n\x04role\x18\x03 \x01(\x0e\x32\x13.letta_grpc.v1.Role\"D\n\tTextDelta\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x15\n\rcontent_index\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x8a\x01\n\x0eReasoningDelta\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\t\x12\x1c\n\x12redacted_reasoning\x18\x04 \x01(\tH\x00\x12\x1b\n\x11omitted_reasoning\x18\x05 \x01(\x08H\x00\x42\x08\n\x06hidden\"n\n\rToolCallDelta\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\ncall_index\x18\x02 \x01(\x05\x12\x14\n\x0ctool_call_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x11\n\targuments\x18\x05 \x01(\t\";\n\x10MessageCompleted\x12\'\n\x07message\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Message\",\n\x14ToolExecutionStarted\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\"b\n\x0fToolOutputDelta\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12+\n\x06stream\x18\x02 \x01(\x0e\x32\x1b.letta_grpc.v1.OutputStream\x12\x0c\n\x04text\x18\x03 \x01(\t\"I\n\x0f\x43hildRunStarted\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x03 \x01(\t\"@\n\x0f\x41pprovalRequest\x12-\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x1c.letta_grpc.v1.PendingAction\"\xa7\x01\n\x10\x43ontextCompacted\x12\'\n\x07summary\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Message\x12\x11\n\tkept_from\x18\x02 \x01(\t\x12\x18\n\x10\x64ropped_messages\x18\x03 \x01(\x05\x12\x15\n\rtokens_before\x18\x04 \x01(\x05\x12\x14\n\x0ctokens_after\x18\x05 \x01(\x05\x12\x10\n\x08\x62y_model\x18\x06 \x01(\x08\"$\n\x06\x43ustom\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\"l\n\rStepCompleted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12#\n\x05usage\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Usage\x12%\n\x06timing\x18\x03 \x01(\x0b\x32\x15.letta_grpc.v1.Timing\"K\n\rStepRestarted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x18\n\x10void_message_ids\x18\x03 \x03(\t\".\n\x0bRunFinished\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"\x0b\n\tHeartbeat\"\xc9\x08\n\x08RunEvent\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ntext_delta\x18\x03 \x01(\x0b\x32\x18.letta_grpc.v1.TextDeltaH\x00\x12\x38\n\x0freasoning_delta\x18\x04 \x01(\x0b\x32\x1d.letta_grpc.v1.ReasoningDeltaH\x00\x12\x37\n\x0ftool_call_delta\x18\x05 \x01(\x0b\x32\x1c.letta_grpc.v1.ToolCallDeltaH\x00\x12-\n\theartbeat\x18\x06 \x01(\x0b\x32\x18.letta_grpc.v1.HeartbeatH\x00\x12\x30\n\x0brun_started\x18\x07 \x01(\x0b\x32\x19.letta_grpc.v1.RunStartedH\x00\x12\x32\n\x0cstep_started\x18\x08 \x01(\x0b\x32\x1a.letta_grpc.v1.StepStartedH\x00\x12\x38\n\x0fmessage_started\x18\t \x01(\x0b\x32\x1d.letta_grpc.v1.MessageStartedH\x00\x12<\n\x11message_completed\x18\n \x01(\x0b\x32\x1f.letta_grpc.v1.MessageCompletedH\x00\x12\x45\n\x16tool_execution_started\x18\x0b \x01(\x0b\x32#.letta_grpc.v1.ToolExecutionStartedH\x00\x12\x30\n\x0btool_return\x18\x0c \x01(\x0b\x32\x19.letta_grpc.v1.ToolReturnH\x00\x12\x36\n\x0estep_completed\x18\r \x01(\x0b\x32\x1c.letta_grpc.v1.StepCompletedH\x00\x12\x36\n\x0estep_restarted\x18\x0e \x01(\x0b\x32\x1c.letta_grpc.v1.StepRestartedH\x00\x12\x32\n\x0crun_finished\x18\x0f \x01(\x0b\x32\x1a.letta_grpc.v1.RunFinishedH\x00\x12;\n\x11tool_output_delta\x18\x10 \x01(\x0b\x32\x1e.letta_grpc.v1.ToolOutputDeltaH\x00\x12:\n\x10\x61pproval_request\x18\x11 \x01(\x0b\x32\x1e.letta_grpc.v1.ApprovalRequestH\x00\x12<\n\x11\x63ontext_compacted\x18\x12 \x01(\x0b\x32\x1f.letta_grpc.v1.ContextCompactedH\x00\x12;\n\x11\x63hild_run_started\x18\x13 \x01(\x0b\x32\x1e.letta_grpc.v1.ChildRunStartedH\x00\x12\'\n\x06\x63ustom\x18\x14 \x01(\x0b\x32\x15.letta_grpc.v1.CustomH\x00\x42\t\n\x07payload*\xb9\x04\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_KIND_TEXT_DELTA\x10\x03\x12\x1e\n\x1a\x45VENT_KIND_REASONING_DELTA\x10\x04\x12\x1e\n\x1a\x45VENT_KIND_TOOL_CALL_DELTA\x10\x05\x12\x1a\n\x16\x45VENT_KIND_RUN_STARTED\x10\x07\x12\x1b\n\x17\x45VENT_KIND_STEP_STARTED\x10\x08\x12\x1e\n\x1a\x45VENT_KIND_MESSAGE_STARTED\x10\t\x12 \n\x1c\x45VENT_KIND_MESSAGE_COMPLETED\x10\n\x12%\n!EVENT_KIND_TOOL_EXECUTION_STARTED\x10\x0b\x12\x1a\n\x16\x45VENT_KIND_TOOL_RETURN\x10\x0c\x12\x1d\n\x19\x45VENT_KIND_STEP_COMPLETED\x10\r\x12\x1d\n\x19\x45VENT_KIND_STEP_RESTARTED\x10\x0e\x12\x1b\n\x17\x45VENT_KIND_RUN_FINISHED\x10\x0f\x12 \n\x1c\x45VENT_KIND_TOOL_OUTPUT_DELTA\x10\x10\x12\x1f\n\x1b\x45VENT_KIND_APPROVAL_REQUEST\x10\x11\x12 \n\x1c\x45VENT_KIND_CONTEXT_COMPACTED\x10\x12\x12 \n\x1c\x45VENT_KIND_CHILD_RUN_STARTED\x10\x13\x12\x15\n\x11\x45VENT_KIND_CUSTOM\x10\x14*a\n\x0cOutputStream\x12\x1d\n\x19OUTPUT_STREAM_UNSPECIFIED\x10\x00\x12\x18\n\x14OUTPUT_STREAM_STDOUT\x10\x01\x12\x18\n\x14OUTPUT_STREAM_STDERR\x10\x02\x42\x14\n\x10\x64\x65v.lettagrpc.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aletta_grpc/v1/events.proto\x12\rletta_grpc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cletta_grpc/v1/messages.proto\x1a\x18letta_grpc/v1/runs.proto\"-\n\nRunStarted\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"<\n\x0bStepStarted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t\"X\n\x0eMessageStarted\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12!\n\x04role\x18\x03 \x01(\x0e\x32\x13.letta_grpc.v1.Role\"D\n\tTextDelta\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x15\n\rcontent_index\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x8a\x01\n\x0eReasoningDelta\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\t\x12\x1c\n\x12redacted_reasoning\x18\x04 \x01(\tH\x00\x12\x1b\n\x11omitted_reasoning\x18\x05 \x01(\x08H\x00\x42\x08\n\x06hidden\"n\n\rToolCallDelta\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\ncall_index\x18\x02 \x01(\x05\x12\x14\n\x0ctool_call_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x11\n\targuments\x18\x05 \x01(\t\"`\n\x10MessageCompleted\x12\'\n\x07message\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Message\x12#\n\x05usage\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Usage\",\n\x14ToolExecutionStarted\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\"b\n\x0fToolOutputDelta\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12+\n\x06stream\x18\x02 \x01(\x0e\x32\x1b.letta_grpc.v1.OutputStream\x12\x0c\n\x04text\x18\x03 \x01(\t\"I\n\x0f\x43hildRunStarted\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x03 \x01(\t\"@\n\x0f\x41pprovalRequest\x12-\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32\x1c.letta_grpc.v1.PendingAction\"\xa7\x01\n\x10\x43ontextCompacted\x12\'\n\x07summary\x18\x01 \x01(\x0b\x32\x16.letta_grpc.v1.Message\x12\x11\n\tkept_from\x18\x02 \x01(\t\x12\x18\n\x10\x64ropped_messages\x18\x03 \x01(\x05\x12\x15\n\rtokens_before\x18\x04 \x01(\x05\x12\x14\n\x0ctokens_after\x18\x05 \x01(\x05\x12\x10\n\x08\x62y_model\x18\x06 \x01(\x08\"$\n\x06\x43ustom\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\"l\n\rStepCompleted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12#\n\x05usage\x18\x02 \x01(\x0b\x32\x14.letta_grpc.v1.Usage\x12%\n\x06timing\x18\x03 \x01(\x0b\x32\x15.letta_grpc.v1.Timing\"K\n\rStepRestarted\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x18\n\x10void_message_ids\x18\x03 \x03(\t\".\n\x0bRunFinished\x12\x1f\n\x03run\x18\x01 \x01(\x0b\x32\x12.letta_grpc.v1.Run\"\x0b\n\tHeartbeat\"\xc9\x08\n\x08RunEvent\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ntext_delta\x18\x03 \x01(\x0b\x32\x18.letta_grpc.v1.TextDeltaH\x00\x12\x38\n\x0freasoning_delta\x18\x04 \x01(\x0b\x32\x1d.letta_grpc.v1.ReasoningDeltaH\x00\x12\x37\n\x0ftool_call_delta\x18\x05 \x01(\x0b\x32\x1c.letta_grpc.v1.ToolCallDeltaH\x00\x12-\n\theartbeat\x18\x06 \x01(\x0b\x32\x18.letta_grpc.v1.HeartbeatH\x00\x12\x30\n\x0brun_started\x18\x07 \x01(\x0b\x32\x19.letta_grpc.v1.RunStartedH\x00\x12\x32\n\x0cstep_started\x18\x08 \x01(\x0b\x32\x1a.letta_grpc.v1.StepStartedH\x00\x12\x38\n\x0fmessage_started\x18\t \x01(\x0b\x32\x1d.letta_grpc.v1.MessageStartedH\x00\x12<\n\x11message_completed\x18\n \x01(\x0b\x32\x1f.letta_grpc.v1.MessageCompletedH\x00\x12\x45\n\x16tool_execution_started\x18\x0b \x01(\x0b\x32#.letta_grpc.v1.ToolExecutionStartedH\x00\x12\x30\n\x0btool_return\x18\x0c \x01(\x0b\x32\x19.letta_grpc.v1.ToolReturnH\x00\x12\x36\n\x0estep_completed\x18\r \x01(\x0b\x32\x1c.letta_grpc.v1.StepCompletedH\x00\x12\x36\n\x0estep_restarted\x18\x0e \x01(\x0b\x32\x1c.letta_grpc.v1.StepRestartedH\x00\x12\x32\n\x0crun_finished\x18\x0f \x01(\x0b\x32\x1a.letta_grpc.v1.RunFinishedH\x00\x12;\n\x11tool_output_delta\x18\x10 \x01(\x0b\x32\x1e.letta_grpc.v1.ToolOutputDeltaH\x00\x12:\n\x10\x61pproval_request\x18\x11 \x01(\x0b\x32\x1e.letta_grpc.v1.ApprovalRequestH\x00\x12<\n\x11\x63ontext_compacted\x18\x12 \x01(\x0b\x32\x1f.letta_grpc.v1.ContextCompactedH\x00\x12;\n\x11\x63hild_run_started\x18\x13 \x01(\x0b\x32\x1e.letta_grpc.v1.ChildRunStartedH\x00\x12\'\n\x06\x63ustom\x18\x14 \x01(\x0b\x32\x15.letta_grpc.v1.CustomH\x00\x42\t\n\x07payload*\xb9\x04\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_KIND_TEXT_DELTA\x10\x03\x12\x1e\n\x1a\x45VENT_KIND_REASONING_DELTA\x10\x04\x12\x1e\n\x1a\x45VENT_KIND_TOOL_CALL_DELTA\x10\x05\x12\x1a\n\x16\x45VENT_KIND_RUN_STARTED\x10\x07\x12\x1b\n\x17\x45VENT_KIND_STEP_STARTED\x10\x08\x12\x1e\n\x1a\x45VENT_KIND_MESSAGE_STARTED\x10\t\x12 \n\x1c\x45VENT_KIND_MESSAGE_COMPLETED\x10\n\x12%\n!EVENT_KIND_TOOL_EXECUTION_STARTED\x10\x0b\x12\x1a\n\x16\x45VENT_KIND_TOOL_RETURN\x10\x0c\x12\x1d\n\x19\x45VENT_KIND_STEP_COMPLETED\x10\r\x12\x1d\n\x19\x45VENT_KIND_STEP_RESTARTED\x10\x0e\x12\x1b\n\x17\x45VENT_KIND_RUN_FINISHED\x10\x0f\x12 \n\x1c\x45VENT_KIND_TOOL_OUTPUT_DELTA\x10\x10\x12\x1f\n\x1b\x45VENT_KIND_APPROVAL_REQUEST\x10\x11\x12 \n\x1c\x45VENT_KIND_CONTEXT_COMPACTED\x10\x12\x12 \n\x1c\x45VENT_KIND_CHILD_RUN_STARTED\x10\x13\x12\x15\n\x11\x45VENT_KIND_CUSTOM\x10\x14*a\n\x0cOutputStream\x12\x1d\n\x19OUTPUT_STREAM_UNSPECIFIED\x10\x00\x12\x18\n\x14OUTPUT_STREAM_STDOUT\x10\x01\x12\x18\n\x14OUTPUT_STREAM_STDERR\x10\x02\x42\x14\n\x10\x64\x65v.lettagrpc.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'letta_grpc.v1.events_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020dev.lettagrpc.v1P\001'
-  _globals['_EVENTKIND']._serialized_start=2561
-  _globals['_EVENTKIND']._serialized_end=3130
-  _globals['_OUTPUTSTREAM']._serialized_start=3132
-  _globals['_OUTPUTSTREAM']._serialized_end=3229
+  _globals['_EVENTKIND']._serialized_start=2598
+  _globals['_EVENTKIND']._serialized_end=3167
+  _globals['_OUTPUTSTREAM']._serialized_start=3169
+  _globals['_OUTPUTSTREAM']._serialized_end=3266
   _globals['_RUNSTARTED']._serialized_start=134
   _globals['_RUNSTARTED']._serialized_end=179
   _globals['_STEPSTARTED']._serialized_start=181
@@ -52,27 +52,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCALLDELTA']._serialized_start=544
   _globals['_TOOLCALLDELTA']._serialized_end=654
   _globals['_MESSAGECOMPLETED']._serialized_start=656
-  _globals['_MESSAGECOMPLETED']._serialized_end=715
-  _globals['_TOOLEXECUTIONSTARTED']._serialized_start=717
-  _globals['_TOOLEXECUTIONSTARTED']._serialized_end=761
-  _globals['_TOOLOUTPUTDELTA']._serialized_start=763
-  _globals['_TOOLOUTPUTDELTA']._serialized_end=861
-  _globals['_CHILDRUNSTARTED']._serialized_start=863
-  _globals['_CHILDRUNSTARTED']._serialized_end=936
-  _globals['_APPROVALREQUEST']._serialized_start=938
-  _globals['_APPROVALREQUEST']._serialized_end=1002
-  _globals['_CONTEXTCOMPACTED']._serialized_start=1005
-  _globals['_CONTEXTCOMPACTED']._serialized_end=1172
-  _globals['_CUSTOM']._serialized_start=1174
-  _globals['_CUSTOM']._serialized_end=1210
-  _globals['_STEPCOMPLETED']._serialized_start=1212
-  _globals['_STEPCOMPLETED']._serialized_end=1320
-  _globals['_STEPRESTARTED']._serialized_start=1322
-  _globals['_STEPRESTARTED']._serialized_end=1397
-  _globals['_RUNFINISHED']._serialized_start=1399
-  _globals['_RUNFINISHED']._serialized_end=1445
-  _globals['_HEARTBEAT']._serialized_start=1447
-  _globals['_HEARTBEAT']._serialized_end=1458
-  _globals['_RUNEVENT']._serialized_start=1461
-  _globals['_RUNEVENT']._serialized_end=2558
+  _globals['_MESSAGECOMPLETED']._serialized_end=752
+  _globals['_TOOLEXECUTIONSTARTED']._serialized_start=754
+  _globals['_TOOLEXECUTIONSTARTED']._serialized_end=798
+  _globals['_TOOLOUTPUTDELTA']._serialized_start=800
+  _globals['_TOOLOUTPUTDELTA']._serialized_end=898
+  _globals['_CHILDRUNSTARTED']._serialized_start=900
+  _globals['_CHILDRUNSTARTED']._serialized_end=973
+  _globals['_APPROVALREQUEST']._serialized_start=975
+  _globals['_APPROVALREQUEST']._serialized_end=1039
+  _globals['_CONTEXTCOMPACTED']._serialized_start=1042
+  _globals['_CONTEXTCOMPACTED']._serialized_end=1209
+  _globals['_CUSTOM']._serialized_start=1211
+  _globals['_CUSTOM']._serialized_end=1247
+  _globals['_STEPCOMPLETED']._serialized_start=1249
+  _globals['_STEPCOMPLETED']._serialized_end=1357
+  _globals['_STEPRESTARTED']._serialized_start=1359
+  _globals['_STEPRESTARTED']._serialized_end=1434
+  _globals['_RUNFINISHED']._serialized_start=1436
+  _globals['_RUNFINISHED']._serialized_end=1482
+  _globals['_HEARTBEAT']._serialized_start=1484
+  _globals['_HEARTBEAT']._serialized_end=1495
+  _globals['_RUNEVENT']._serialized_start=1498
+  _globals['_RUNEVENT']._serialized_end=2595
 # @@protoc_insertion_point(module_scope)

@@ -9,11 +9,12 @@ import pytest
 
 from letta_grpc.adapters.memory.log import MemoryEventLog
 from letta_grpc.adapters.memory.state import MemoryState
-from letta_grpc.domain.completions import TextChunk, ToolDefinition
+from letta_grpc.domain.completions import ModelFinished, TextChunk, ToolDefinition
 from letta_grpc.domain.events import (
     MessageCompleted,
     RunEvent,
     RunFinished,
+    StepCompleted,
     StepRestarted,
     StepStarted,
     TextDelta,
@@ -24,11 +25,12 @@ from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, ConflictPolicy, Run, RunState
+from letta_grpc.domain.usage import Usage
 from letta_grpc.ports.log import LogPage
 from letta_grpc.ports.tools import ToolResult
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.requirements.registry import requirement
-from tests.support.engine import DirectedModel, DirectedTools, Engine, Play, Turn, call, end, engine, of, say
+from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, Play, Turn, call, end, engine, of, say
 from tests.support.values import assistant, returned
 
 LEASE_SECONDS = 31
@@ -201,13 +203,22 @@ async def hanging(tool: str, *others: str, idempotent: bool = False) -> tuple[En
     plays: dict[str, Play] = {tool: hang, **dict.fromkeys(others, quick)}
     tools = DirectedTools(plays, {tool} if idempotent else set())
     async with engine(tools=tools) as first:
-        first.model.turns += [call(tool, *others)]
+        first.model.turns += [spending(call(tool, *others), prompt=50, completion=6)]
         run = await first.start()
         await begun.wait()
         while len(of(ToolReturned, events := await stored(first, run.id))) < len(others):
             await first.database.log.wait(run.id, len(events))
     left(first)
     return first, run
+
+
+def spending(turn: Sequence[Move], *, prompt: int, completion: int) -> Turn:
+    """The turn, of which the provider says so many tokens."""
+    *moves, done = turn
+    usage = Usage(prompt_tokens=prompt, completion_tokens=completion, step_count=1)
+    assert isinstance(done, list)
+    assert isinstance(done[0], ModelFinished)
+    return [*moves, [replace(done[0], usage=usage)]]
 
 
 async def stored(house: Engine, run_id: RunId) -> list[RunEvent]:
@@ -228,6 +239,16 @@ async def test_a_tool_that_had_begun_is_not_run_again_and_the_model_is_told() ->
     assert second.tools.ran.count("pay-0") == 1
     assert second.tools.ran.count("look-1") == 1
     assert end(events).state is RunState.COMPLETED
+
+
+async def test_what_an_answer_cost_is_counted_although_its_server_died_before_its_step_ended() -> None:
+    first, run = await hanging("pay")
+    async with next_server(first, spending(say("done"), prompt=60, completion=4), tools=first.tools) as second:
+        events = await second.events(run.id)
+    steps = [(step.usage.prompt_tokens, step.usage.completion_tokens) for step in of(StepCompleted, events)]
+    assert steps == [(50, 6), (60, 4)]
+    usage = end(events).usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.step_count) == (110, 10, 2)
 
 
 async def test_an_idempotent_tool_is_run_again() -> None:

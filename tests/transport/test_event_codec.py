@@ -112,7 +112,8 @@ EXAMPLES: tuple[RunEvent, ...] = (
             step_id=STEP_ID,
             model="openai/gpt",
             create_time=NOW,
-        )
+        ),
+        Usage(prompt_tokens=7, completion_tokens=2, step_count=1),
     ),
     ToolExecutionStarted("call_1"),
     ToolOutputDelta("call_1", OutputStream.STDERR, "50 %\n"),
@@ -138,7 +139,7 @@ def as_the_wire_tells(event: RunEvent) -> RunEvent:
     """No name and an empty one are the same there."""
     match event:
         case MessageCompleted(message=message):
-            return MessageCompleted(message_as_the_wire_tells(message))
+            return replace(event, message=message_as_the_wire_tells(message))
         case ContextCompacted(summary=summary, kept_from=kept_from):
             return replace(event, summary=message_as_the_wire_tells(summary), kept_from=kept_from or None)
         case _:

@@ -632,7 +632,9 @@ func (x *ToolCallDelta) GetArguments() string {
 type MessageCompleted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stored message.
-	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	Message *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// What the step has cost so far: with calls that run before it ends. `step_completed` has all of it.
+	Usage         *Usage `protobuf:"bytes,2,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -670,6 +672,13 @@ func (*MessageCompleted) Descriptor() ([]byte, []int) {
 func (x *MessageCompleted) GetMessage() *Message {
 	if x != nil {
 		return x.Message
+	}
+	return nil
+}
+
+func (x *MessageCompleted) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
 	}
 	return nil
 }
@@ -1666,9 +1675,10 @@ const file_letta_grpc_v1_events_proto_rawDesc = "" +
 	"\ftool_call_id\x18\x03 \x01(\tR\n" +
 	"toolCallId\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x1c\n" +
-	"\targuments\x18\x05 \x01(\tR\targuments\"D\n" +
+	"\targuments\x18\x05 \x01(\tR\targuments\"p\n" +
 	"\x10MessageCompleted\x120\n" +
-	"\amessage\x18\x01 \x01(\v2\x16.letta_grpc.v1.MessageR\amessage\"8\n" +
+	"\amessage\x18\x01 \x01(\v2\x16.letta_grpc.v1.MessageR\amessage\x12*\n" +
+	"\x05usage\x18\x02 \x01(\v2\x14.letta_grpc.v1.UsageR\x05usage\"8\n" +
 	"\x14ToolExecutionStarted\x12 \n" +
 	"\ftool_call_id\x18\x01 \x01(\tR\n" +
 	"toolCallId\"|\n" +
@@ -1797,8 +1807,8 @@ var file_letta_grpc_v1_events_proto_goTypes = []any{
 	(*Run)(nil),                   // 20: letta_grpc.v1.Run
 	(Role)(0),                     // 21: letta_grpc.v1.Role
 	(*Message)(nil),               // 22: letta_grpc.v1.Message
-	(*PendingAction)(nil),         // 23: letta_grpc.v1.PendingAction
-	(*Usage)(nil),                 // 24: letta_grpc.v1.Usage
+	(*Usage)(nil),                 // 23: letta_grpc.v1.Usage
+	(*PendingAction)(nil),         // 24: letta_grpc.v1.PendingAction
 	(*Timing)(nil),                // 25: letta_grpc.v1.Timing
 	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 	(*ToolReturn)(nil),            // 27: letta_grpc.v1.ToolReturn
@@ -1807,36 +1817,37 @@ var file_letta_grpc_v1_events_proto_depIdxs = []int32{
 	20, // 0: letta_grpc.v1.RunStarted.run:type_name -> letta_grpc.v1.Run
 	21, // 1: letta_grpc.v1.MessageStarted.role:type_name -> letta_grpc.v1.Role
 	22, // 2: letta_grpc.v1.MessageCompleted.message:type_name -> letta_grpc.v1.Message
-	1,  // 3: letta_grpc.v1.ToolOutputDelta.stream:type_name -> letta_grpc.v1.OutputStream
-	23, // 4: letta_grpc.v1.ApprovalRequest.actions:type_name -> letta_grpc.v1.PendingAction
-	22, // 5: letta_grpc.v1.ContextCompacted.summary:type_name -> letta_grpc.v1.Message
-	24, // 6: letta_grpc.v1.StepCompleted.usage:type_name -> letta_grpc.v1.Usage
-	25, // 7: letta_grpc.v1.StepCompleted.timing:type_name -> letta_grpc.v1.Timing
-	20, // 8: letta_grpc.v1.RunFinished.run:type_name -> letta_grpc.v1.Run
-	26, // 9: letta_grpc.v1.RunEvent.create_time:type_name -> google.protobuf.Timestamp
-	5,  // 10: letta_grpc.v1.RunEvent.text_delta:type_name -> letta_grpc.v1.TextDelta
-	6,  // 11: letta_grpc.v1.RunEvent.reasoning_delta:type_name -> letta_grpc.v1.ReasoningDelta
-	7,  // 12: letta_grpc.v1.RunEvent.tool_call_delta:type_name -> letta_grpc.v1.ToolCallDelta
-	18, // 13: letta_grpc.v1.RunEvent.heartbeat:type_name -> letta_grpc.v1.Heartbeat
-	2,  // 14: letta_grpc.v1.RunEvent.run_started:type_name -> letta_grpc.v1.RunStarted
-	3,  // 15: letta_grpc.v1.RunEvent.step_started:type_name -> letta_grpc.v1.StepStarted
-	4,  // 16: letta_grpc.v1.RunEvent.message_started:type_name -> letta_grpc.v1.MessageStarted
-	8,  // 17: letta_grpc.v1.RunEvent.message_completed:type_name -> letta_grpc.v1.MessageCompleted
-	9,  // 18: letta_grpc.v1.RunEvent.tool_execution_started:type_name -> letta_grpc.v1.ToolExecutionStarted
-	27, // 19: letta_grpc.v1.RunEvent.tool_return:type_name -> letta_grpc.v1.ToolReturn
-	15, // 20: letta_grpc.v1.RunEvent.step_completed:type_name -> letta_grpc.v1.StepCompleted
-	16, // 21: letta_grpc.v1.RunEvent.step_restarted:type_name -> letta_grpc.v1.StepRestarted
-	17, // 22: letta_grpc.v1.RunEvent.run_finished:type_name -> letta_grpc.v1.RunFinished
-	10, // 23: letta_grpc.v1.RunEvent.tool_output_delta:type_name -> letta_grpc.v1.ToolOutputDelta
-	12, // 24: letta_grpc.v1.RunEvent.approval_request:type_name -> letta_grpc.v1.ApprovalRequest
-	13, // 25: letta_grpc.v1.RunEvent.context_compacted:type_name -> letta_grpc.v1.ContextCompacted
-	11, // 26: letta_grpc.v1.RunEvent.child_run_started:type_name -> letta_grpc.v1.ChildRunStarted
-	14, // 27: letta_grpc.v1.RunEvent.custom:type_name -> letta_grpc.v1.Custom
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	23, // 3: letta_grpc.v1.MessageCompleted.usage:type_name -> letta_grpc.v1.Usage
+	1,  // 4: letta_grpc.v1.ToolOutputDelta.stream:type_name -> letta_grpc.v1.OutputStream
+	24, // 5: letta_grpc.v1.ApprovalRequest.actions:type_name -> letta_grpc.v1.PendingAction
+	22, // 6: letta_grpc.v1.ContextCompacted.summary:type_name -> letta_grpc.v1.Message
+	23, // 7: letta_grpc.v1.StepCompleted.usage:type_name -> letta_grpc.v1.Usage
+	25, // 8: letta_grpc.v1.StepCompleted.timing:type_name -> letta_grpc.v1.Timing
+	20, // 9: letta_grpc.v1.RunFinished.run:type_name -> letta_grpc.v1.Run
+	26, // 10: letta_grpc.v1.RunEvent.create_time:type_name -> google.protobuf.Timestamp
+	5,  // 11: letta_grpc.v1.RunEvent.text_delta:type_name -> letta_grpc.v1.TextDelta
+	6,  // 12: letta_grpc.v1.RunEvent.reasoning_delta:type_name -> letta_grpc.v1.ReasoningDelta
+	7,  // 13: letta_grpc.v1.RunEvent.tool_call_delta:type_name -> letta_grpc.v1.ToolCallDelta
+	18, // 14: letta_grpc.v1.RunEvent.heartbeat:type_name -> letta_grpc.v1.Heartbeat
+	2,  // 15: letta_grpc.v1.RunEvent.run_started:type_name -> letta_grpc.v1.RunStarted
+	3,  // 16: letta_grpc.v1.RunEvent.step_started:type_name -> letta_grpc.v1.StepStarted
+	4,  // 17: letta_grpc.v1.RunEvent.message_started:type_name -> letta_grpc.v1.MessageStarted
+	8,  // 18: letta_grpc.v1.RunEvent.message_completed:type_name -> letta_grpc.v1.MessageCompleted
+	9,  // 19: letta_grpc.v1.RunEvent.tool_execution_started:type_name -> letta_grpc.v1.ToolExecutionStarted
+	27, // 20: letta_grpc.v1.RunEvent.tool_return:type_name -> letta_grpc.v1.ToolReturn
+	15, // 21: letta_grpc.v1.RunEvent.step_completed:type_name -> letta_grpc.v1.StepCompleted
+	16, // 22: letta_grpc.v1.RunEvent.step_restarted:type_name -> letta_grpc.v1.StepRestarted
+	17, // 23: letta_grpc.v1.RunEvent.run_finished:type_name -> letta_grpc.v1.RunFinished
+	10, // 24: letta_grpc.v1.RunEvent.tool_output_delta:type_name -> letta_grpc.v1.ToolOutputDelta
+	12, // 25: letta_grpc.v1.RunEvent.approval_request:type_name -> letta_grpc.v1.ApprovalRequest
+	13, // 26: letta_grpc.v1.RunEvent.context_compacted:type_name -> letta_grpc.v1.ContextCompacted
+	11, // 27: letta_grpc.v1.RunEvent.child_run_started:type_name -> letta_grpc.v1.ChildRunStarted
+	14, // 28: letta_grpc.v1.RunEvent.custom:type_name -> letta_grpc.v1.Custom
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_letta_grpc_v1_events_proto_init() }

@@ -78,8 +78,9 @@ def _payload_to_pb(event: RunEvent) -> pb.RunEvent:  # noqa: C901, PLR0911, PLR0
         case MessageStarted(message_id=id_, step_id=step_id, role=role):
             started = pb.MessageStarted(message_id=id_, step_id=step_id, role=ROLES.to_pb[role])
             return pb.RunEvent(message_started=started)
-        case MessageCompleted(message=message):
-            return pb.RunEvent(message_completed=pb.MessageCompleted(message=message_to_pb(message)))
+        case MessageCompleted(message=message, usage=spent):
+            completed = pb.MessageCompleted(message=message_to_pb(message), usage=usage_to_pb(spent) if spent else None)
+            return pb.RunEvent(message_completed=completed)
         case ToolExecutionStarted(tool_call_id=id_):
             return pb.RunEvent(tool_execution_started=pb.ToolExecutionStarted(tool_call_id=id_))
         case ToolOutputDelta(tool_call_id=id_, stream=stream, text=text):
@@ -96,8 +97,8 @@ def _payload_to_pb(event: RunEvent) -> pb.RunEvent:  # noqa: C901, PLR0911, PLR0
         case Custom(name=name, json=json):
             return pb.RunEvent(custom=pb.Custom(name=name, json=json))
         case StepCompleted(step_id=id_, usage=usage, timing=timing):
-            completed = pb.StepCompleted(step_id=id_, usage=usage_to_pb(usage), timing=timing_to_pb(timing))
-            return pb.RunEvent(step_completed=completed)
+            ended = pb.StepCompleted(step_id=id_, usage=usage_to_pb(usage), timing=timing_to_pb(timing))
+            return pb.RunEvent(step_completed=ended)
         case StepRestarted(step_id=id_, attempt=attempt, void_message_ids=ids):
             return pb.RunEvent(step_restarted=pb.StepRestarted(step_id=id_, attempt=attempt, void_message_ids=ids))
         case RunFinished(run=run):
@@ -184,7 +185,9 @@ def _payload_from_pb(message: pb.RunEvent) -> RunEvent:  # noqa: C901, PLR0911, 
             started = message.message_started
             return MessageStarted(MessageId(started.message_id), StepId(started.step_id), ROLES.from_pb[started.role])
         case "message_completed":
-            return MessageCompleted(message_from_pb(message.message_completed.message))
+            completed = message.message_completed
+            spent = usage_from_pb(completed.usage) if completed.HasField("usage") else None
+            return MessageCompleted(message_from_pb(completed.message), spent)
         case "tool_execution_started":
             return ToolExecutionStarted(message.tool_execution_started.tool_call_id)
         case "tool_output_delta":

@@ -3844,6 +3844,9 @@ pub struct MessageCompleted {
     /// The stored message.
     #[prost(message, optional, tag = "1")]
     pub message: ::core::option::Option<Message>,
+    /// What the step has cost so far: with calls that run before it ends. `step_completed` has all of it.
+    #[prost(message, optional, tag = "2")]
+    pub usage: ::core::option::Option<Usage>,
 }
 /// A tool is about to run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
