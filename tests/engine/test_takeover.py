@@ -9,7 +9,7 @@ import pytest
 
 from letta_grpc.adapters.memory.log import MemoryEventLog
 from letta_grpc.adapters.memory.state import MemoryState
-from letta_grpc.domain.completions import ModelFinished, TextChunk, ToolDefinition
+from letta_grpc.domain.completions import TextChunk, ToolDefinition
 from letta_grpc.domain.events import (
     MessageCompleted,
     RunEvent,
@@ -25,12 +25,11 @@ from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import Role, ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import MAX_ATTEMPTS_WITHOUT_PROGRESS, ConflictPolicy, Run, RunState
-from letta_grpc.domain.usage import Usage
 from letta_grpc.ports.log import LogPage
 from letta_grpc.ports.tools import ToolResult
 from letta_grpc.transport.convert.codec import ProtoEventCodec
 from tests.requirements.registry import requirement
-from tests.support.engine import DirectedModel, DirectedTools, Engine, Move, Play, Turn, call, end, engine, of, say
+from tests.support.engine import DirectedModel, DirectedTools, Engine, Play, Turn, call, end, engine, of, say, spending
 from tests.support.values import assistant, returned
 
 LEASE_SECONDS = 31
@@ -210,15 +209,6 @@ async def hanging(tool: str, *others: str, idempotent: bool = False) -> tuple[En
             await first.database.log.wait(run.id, len(events))
     left(first)
     return first, run
-
-
-def spending(turn: Sequence[Move], *, prompt: int, completion: int) -> Turn:
-    """The turn, of which the provider says so many tokens."""
-    *moves, done = turn
-    usage = Usage(prompt_tokens=prompt, completion_tokens=completion, step_count=1)
-    assert isinstance(done, list)
-    assert isinstance(done[0], ModelFinished)
-    return [*moves, [replace(done[0], usage=usage)]]
 
 
 async def stored(house: Engine, run_id: RunId) -> list[RunEvent]:

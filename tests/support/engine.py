@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from letta_grpc.domain.frames import split_frames
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.messages import ToolCall, ToolReturnStatus
 from letta_grpc.domain.runs import Run, RunSpec
+from letta_grpc.domain.usage import Usage
 from letta_grpc.engine.agents import Agents, NewAgent
 from letta_grpc.engine.callbacks import Callbacks
 from letta_grpc.engine.children import Children
@@ -66,6 +67,15 @@ def call(*names: str, arguments: str = "{}") -> list[Move]:
     """A turn that calls these tools, with ids `<name>-<index>`."""
     chunks = [ToolCallChunk(index, f"{name}-{index}", name, arguments) for index, name in enumerate(names)]
     return [chunks, [ModelFinished(FinishReason.TOOL_CALLS)]]
+
+
+def spending(turn: list[Move], *, prompt: int, completion: int) -> list[Move]:
+    """The turn, of which the provider says so many tokens."""
+    *moves, last = turn
+    assert isinstance(last, list)
+    (finished,) = last
+    assert isinstance(finished, ModelFinished)
+    return [*moves, [replace(finished, usage=Usage(prompt_tokens=prompt, completion_tokens=completion, step_count=1))]]
 
 
 def kinds(events: list[RunEvent]) -> list[type[RunEvent]]:
