@@ -421,7 +421,9 @@ class RunSpec(_message.Message):
     An answer to waiting calls takes none from the run that waits.
     """
     background: _builtins.bool
-    """Marks the run as background work, for listings. Every run goes on without its caller."""
+    """Marks the run as background work, for listings, and as no turn: the agents that work after turns are not told of it. Every
+    run goes on without its caller.
+    """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.InputMessage]:
         """The input, in order; 1 to 1000, with at most 4000 texts, parts, decisions and returns in all. Words may follow answers to

@@ -682,7 +682,8 @@ type RunSpec struct {
 	CallbackUrl *string `protobuf:"bytes,12,opt,name=callback_url,json=callbackUrl,proto3,oneof" json:"callback_url,omitempty"`
 	// Kept with the run, for the caller's own use. At most 64 entries and 64 KiB in all.
 	Metadata map[string]string `protobuf:"bytes,13,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Marks the run as background work, for listings. Every run goes on without its caller.
+	// Marks the run as background work, for listings, and as no turn: the agents that work after turns are not told of it. Every
+	// run goes on without its caller.
 	Background bool `protobuf:"varint,14,opt,name=background,proto3" json:"background,omitempty"`
 	// Tools of which the model must call one before anything else: the agent's own, or of `client_tools`. At most 64. Until it has
 	// done so it is offered these alone; if it answers in words instead it is told so, twice at most, then the run fails with

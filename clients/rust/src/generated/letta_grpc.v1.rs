@@ -1168,7 +1168,8 @@ pub struct RunSpec {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// Marks the run as background work, for listings. Every run goes on without its caller.
+    /// Marks the run as background work, for listings, and as no turn: the agents that work after turns are not told of it. Every
+    /// run goes on without its caller.
     #[prost(bool, tag = "14")]
     pub background: bool,
     /// Tools of which the model must call one before anything else: the agent's own, or of `client_tools`. At most 64. Until it has

@@ -232,7 +232,8 @@ export type RunSpec = Message<"letta_grpc.v1.RunSpec"> & {
   metadata: { [key: string]: string };
 
   /**
-   * Marks the run as background work, for listings. Every run goes on without its caller.
+   * Marks the run as background work, for listings, and as no turn: the agents that work after turns are not told of it. Every
+   * run goes on without its caller.
    *
    * @generated from field: bool background = 14;
    */
