@@ -1,6 +1,6 @@
 """`letta-grpc agents`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -146,7 +146,8 @@ async def update(
         _require("--ask", has, ask)
         # Of a tool that it has no more as well.
         _require("--no-ask", list(dict.fromkeys((*has, *stands.tools, *stands.tool_approvals))), no_ask)
-        _require_values(_edited("--no-secret", list(stands.secrets), list(secrets), no_secret), secrets)
+        # Of the others the server keeps the values, and shows none.
+        kept = _edited("--no-secret", list(stands.secrets), list(secrets), no_secret)
         changed = await client.agents.update(
             stands.id,
             name=name,
@@ -156,7 +157,7 @@ async def update(
             tags=_edited("--no-tag", stands.tags, tag, no_tag),
             tools=tools,
             tool_approvals={**stands.tool_approvals, **asked} if asked else None,
-            secrets=secrets if secrets or no_secret else None,
+            secrets=None if kept is None else {**dict.fromkeys(kept, ""), **secrets},
         )
     typer.echo(json_line(changed) if as_json else _description(plain(changed)))
     return Exit.OK
@@ -231,14 +232,6 @@ def _require(flag: str, stand: Sequence[str], named: Sequence[str] | None) -> No
     for name in named or ():
         if name not in stand:
             raise typer.BadParameter(visible(f"{flag} {name}: the agent has {', '.join(stand) or 'none'}"))
-
-
-def _require_values(names: Sequence[str] | None, secrets: Mapping[str, str]) -> None:
-    """Exit where secrets would be lost that nobody named."""
-    if missing := sorted(set(names or ()).difference(secrets)):
-        told = ", ".join(missing)
-        rule = "the server takes all secrets together, and shows the value of none"
-        raise typer.BadParameter(visible(f"{rule}: give {told} with --secret too, or take it away with --no-secret"))
 
 
 def _description(agent: ProtoJson) -> str:

@@ -1,15 +1,19 @@
 """Agents and their conversations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from letta_grpc.domain.blocks import Block
 from letta_grpc.domain.enums import IdentityEnum
+from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.ids import AgentId, ConversationId, new_conversation_id
 from letta_grpc.domain.tool_rules import ToolRule
 
 DEFAULT_CONTEXT_WINDOW = 32_768
+# Of names and values, in UTF-8.
+MAX_SECRETS_BYTES = 65_536
 
 DEFAULT_SYSTEM = """\
 You are an agent with a memory of your own. What you know for good stands in the memory blocks at the end of this text; \
@@ -114,3 +118,18 @@ def default_conversation(agent: Agent) -> Conversation:
     """Return the conversation that an agent is made with."""
     time = agent.create_time
     return Conversation(id=new_conversation_id(), agent_id=agent.id, is_default=True, create_time=time, update_time=time)
+
+
+def changed_agent(agent: Agent, changes: Mapping[str, Any], update_time: datetime) -> Agent:
+    """Return the agent with these fields set. Raises InvalidRequest for secrets that are too large in all.
+
+    A secret that comes without a value keeps the one that it has: nobody who writes back what he has read was shown any.
+    """
+    if "secrets" in changes:
+        secrets = {name: value or agent.secrets.get(name, "") for name, value in changes["secrets"].items()}
+        size = sum(len(name.encode()) + len(value.encode()) for name, value in secrets.items())
+        if size > MAX_SECRETS_BYTES:
+            rule = f"must have at most {MAX_SECRETS_BYTES} bytes in all, has {size} with the values that stay"
+            raise InvalidRequest(fields={"agent.secrets": rule})
+        changes = {**changes, "secrets": secrets}
+    return replace(agent, **changes, update_time=update_time)

@@ -604,8 +604,8 @@ class Agent(_message.Message):
 
     @_builtins.property
     def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. At most 64
-        entries and 64 KiB in all.
+        """Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. In a change an
+        empty value keeps the one that is stored under its name. At most 64 entries and 64 KiB in all.
         """
 
     @_builtins.property

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from letta_grpc.domain.agents import Agent
+from letta_grpc.domain.agents import MAX_SECRETS_BYTES, Agent, changed_agent
 from letta_grpc.domain.blocks import MAX_AGENT_BLOCK_LIMITS, MAX_AGENT_BLOCKS, check_block_limits
 from letta_grpc.domain.errors import InvalidRequest
 from letta_grpc.domain.tools import MAX_AGENT_TOOLS, with_tool
@@ -33,3 +33,14 @@ def test_an_agent_has_so_many_tools_and_no_more() -> None:
     assert with_tool(full, "t0") is full
     with pytest.raises(InvalidRequest, match="as many as it may have"):
         with_tool(full, "one_more")
+
+
+def test_the_values_of_secrets_that_stay_count_as_those_that_come() -> None:
+    stands = replace(AGENT, secrets={"a": "x" * (MAX_SECRETS_BYTES - 10)})
+    fits = changed_agent(stands, {"secrets": {"a": "", "b": "y" * 8}}, NOW)
+    assert fits.secrets == {**stands.secrets, "b": "y" * 8}
+    with pytest.raises(InvalidRequest) as refused:
+        changed_agent(stands, {"secrets": {"a": "", "b": "é" * 5}}, NOW)
+    assert refused.value.fields == {
+        "agent.secrets": "must have at most 65536 bytes in all, has 65538 with the values that stay"
+    }

@@ -872,8 +872,8 @@ type Agent struct {
 	// Whether calls of a tool wait for approval, by the tool's name. For a tool that is not named here its own
 	// `requires_approval` holds. At most 64.
 	ToolApprovals map[string]bool `protobuf:"bytes,17,rep,name=tool_approvals,json=toolApprovals,proto3" json:"tool_approvals,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. At most 64
-	// entries and 64 KiB in all.
+	// Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. In a change an
+	// empty value keeps the one that is stored under its name. At most 64 entries and 64 KiB in all.
 	Secrets map[string]string `protobuf:"bytes,18,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Agents that work in the background after its turns.
 	Sleeptime     *Sleeptime `protobuf:"bytes,19,opt,name=sleeptime,proto3" json:"sleeptime,omitempty"`

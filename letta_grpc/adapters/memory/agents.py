@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from letta_grpc.adapters.memory.state import MemoryState
-from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.agents import Agent, Conversation, changed_agent
 from letta_grpc.domain.blocks import check_together
 from letta_grpc.domain.ids import AgentId
 from letta_grpc.domain.paging import Page, PageRequest
@@ -47,7 +47,7 @@ class MemoryAgentStore:
         agent = state.agent(agent_id)
         blocks = {id_: state.block(id_) for id_ in changes.get("memory_blocks", state.attachments[agent_id])}
         check_together(blocks.values(), "agent.memory_blocks")
-        changed = replace(agent, **{**changes, "memory_blocks": ()}, update_time=update_time)
+        changed = changed_agent(agent, {**changes, "memory_blocks": ()}, update_time)
         state.agents.replace(agent_id, changed)
         state.attachments[agent_id] = list(blocks)
         return state.agent(agent_id)

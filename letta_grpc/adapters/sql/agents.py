@@ -16,7 +16,7 @@ from letta_grpc.adapters.sql.rows import agent_of, block_of
 from letta_grpc.adapters.sql.runs import check_idle
 from letta_grpc.adapters.sql.schema import agent_blocks, agent_tags, agents, blocks, conversations, runs
 from letta_grpc.adapters.sql.values import agent_values, conversation_values
-from letta_grpc.domain.agents import Agent, Conversation
+from letta_grpc.domain.agents import Agent, Conversation, changed_agent
 from letta_grpc.domain.blocks import Block, check_together
 from letta_grpc.domain.errors import AgentNotFound, BlockNotFound
 from letta_grpc.domain.ids import AgentId, BlockId
@@ -127,7 +127,7 @@ def _update(connection: Connection, agent_id: AgentId, changes: Mapping[str, Any
     agent = get_agent(connection, agent_id)
     if "memory_blocks" in changes:
         changes = {**changes, "memory_blocks": _exchange_blocks(connection, agent_id, changes["memory_blocks"])}
-    changed = replace(agent, **changes, update_time=update_time)
+    changed = changed_agent(agent, changes, update_time)
     connection.execute(update(agents).where(agents.c.id == agent_id).values(agent_values(changed)))
     if "tags" in changes:
         connection.execute(delete(agent_tags).where(agent_tags.c.agent_id == agent_id))

@@ -126,8 +126,8 @@ class Agents:
     ) -> agents_pb2.Agent:
         """Change what is given and leave the rest; an empty value clears. A run at work keeps what it started with.
 
-        Lists and mappings replace what the agent has: `secrets` too, of which answers have the names alone. `memory_blocks`
-        are stored blocks, known by their ids.
+        Lists and mappings replace what the agent has. Of `secrets`, of which answers have the names alone, an empty value
+        keeps the one that the agent has. `memory_blocks` are stored blocks, known by their ids.
         """
         agent, mask = change(
             agents_pb2.Agent(),

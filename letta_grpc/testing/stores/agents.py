@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from letta_grpc.domain.agents import AgentKind, ModelSettings, Sleeptime
+from letta_grpc.domain.agents import MAX_SECRETS_BYTES, AgentKind, ModelSettings, Sleeptime
 from letta_grpc.domain.blocks import MAX_AGENT_BLOCK_LIMITS
 from letta_grpc.domain.errors import (
     AgentNotFound,
@@ -142,6 +142,17 @@ class AgentStoreContract:
         assert await world.agents.get(agent.id) == changed
         assert (await world.agents.list(_ALL, name="eve", tags=["new"])).items == (changed,)
         assert (await world.agents.list(_ALL, tags=["old"])).items == ()
+
+    async def test_a_secret_that_comes_without_a_value_keeps_the_one_that_is_stored(self, world: World) -> None:
+        """Nobody who writes an agent back as it was read has seen any. One that is not named is gone."""
+        agent = await world.agent(secrets={"KEY": "s3cret", "OLD": "x", "GONE": "y"})
+        changed = await world.agents.update(agent.id, {"secrets": {"KEY": "", "OLD": "new", "MORE": ""}}, world.time())
+        assert changed.secrets == {"KEY": "s3cret", "OLD": "new", "MORE": ""}
+        assert await world.agents.get(agent.id) == changed
+        too_much = {"KEY": "", "MORE": "x" * MAX_SECRETS_BYTES}
+        with pytest.raises(InvalidRequest, match="with the values that stay"):
+            await world.agents.update(agent.id, {"name": "eve", "secrets": too_much}, world.time())
+        assert await world.agents.get(agent.id) == changed
 
     async def test_update_exchanges_the_blocks_that_an_agent_has(self, world: World) -> None:
         """By their ids, in the order given, each once. What is not named is detached and stays."""

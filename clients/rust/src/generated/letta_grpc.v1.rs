@@ -236,8 +236,8 @@ pub struct Agent {
         ::prost::alloc::string::String,
         bool,
     >,
-    /// Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. At most 64
-    /// entries and 64 KiB in all.
+    /// Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. In a change an
+    /// empty value keeps the one that is stored under its name. At most 64 entries and 64 KiB in all.
     #[prost(map = "string, string", tag = "18")]
     pub secrets: ::std::collections::HashMap<
         ::prost::alloc::string::String,

@@ -63,7 +63,7 @@ GONE: Sequence[Gone] = (
     Gone(
         ("/v1/agents/{agent_id}/secrets",),
         "What a secret is, only the agent's tools are told. GET /v1/agents/{agent_id} has the names; `secrets` of PATCH "
-        "/v1/agents/{agent_id} sets all of them.",
+        "/v1/agents/{agent_id} sets all of them, and keeps the value of one that comes empty.",
     ),
     Gone(
         ("/v1/conversations/ephemeral",),

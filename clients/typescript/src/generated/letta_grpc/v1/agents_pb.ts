@@ -507,8 +507,8 @@ export type Agent = Message<"letta_grpc.v1.Agent"> & {
   toolApprovals: { [key: string]: boolean };
 
   /**
-   * Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. At most 64
-   * entries and 64 KiB in all.
+   * Values for the secrets that its tools declare. Taken, never shown: answers have the names with empty values. In a change an
+   * empty value keeps the one that is stored under its name. At most 64 entries and 64 KiB in all.
    *
    * @generated from field: map<string, string> secrets = 18;
    */
