@@ -101,7 +101,6 @@ def test_what_never_was_is_told_with_where_to_look(site: Site, path: str) -> Non
         ("PUT", "/v1/agents/", "GET, POST"),
         ("PUT", "/v1/agents", "GET, POST"),
         ("DELETE", "/v1/health/", "GET"),
-        ("GET", "/v1/chat/completions", "POST"),
         ("DELETE", "/v1/agents/x/messages", "GET, POST"),
     ],
 )
