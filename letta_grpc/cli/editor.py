@@ -24,12 +24,13 @@ def edited(editor: str, text: str, name: str) -> str:
     """Return what the person makes of a text, in a file of this name. Raises EditingFailedError: then they want none of it."""
     with tempfile.TemporaryDirectory(prefix="letta-grpc-") as folder:
         file = Path(folder) / name
-        file.write_text(f"{text}\n", encoding="utf-8")
+        # As bytes: in a text, ends of lines of another system would be made this one's, and nobody had changed them.
+        file.write_bytes(f"{text}\n".encode())
         try:
             with _interrupts_left_to_it():
                 code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode  # noqa: S603 - the person's own editor
             if code == 0:
-                return file.read_text(encoding="utf-8").removesuffix("\n")
+                return file.read_bytes().decode().removesuffix("\n")
             trouble = f"ended with {code}"
         except OSError as error:
             trouble = error.strerror or str(error)

@@ -70,6 +70,18 @@ def test_a_value_is_changed_in_an_editor(invoke: Invoke, agent_id: str, monkeypa
     assert json.loads(again.stdout)["value"] == "Likes water.\n\n- and tea\n"
 
 
+def test_ends_of_lines_stay_as_they_are_in_an_editor(
+    invoke: Invoke, address: str, agent_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(address) as client:
+        client.agents.update_block(agent_id, "human", value="Likes wine.\r\nAnd tea.\rAt five.\n")
+        monkeypatch.setenv("VISUAL", "true")
+        assert invoke("agents", "memory", "edit", agent_id, "human").stderr == "letta-grpc: nothing was changed\n"
+        monkeypatch.setenv("VISUAL", "sed -i s/wine/water/")
+        assert invoke("agents", "memory", "edit", agent_id, "human").output == ""
+        assert client.agents.block(agent_id, "human").value == "Likes water.\r\nAnd tea.\rAt five.\n"
+
+
 def test_what_has_changed_meanwhile_is_not_overwritten_and_what_was_written_is_kept(
     invoke: Invoke, address: str, agent_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
