@@ -82,7 +82,7 @@ async def edit(agent: Agent, label: Label, *, server: Server, as_json: Json = Fa
         typer.echo("letta-grpc: nothing was changed", err=True)
     else:
         # Not over the same channel: somebody may have written for an hour.
-        with _kept_if_refused(text):
+        with _kept_unless_taken(text):
             async with calling(server) as client:
                 block = await client.agents.update_block(agent_id, label, value=text, expected_version=block.version)
     if as_json:
@@ -193,13 +193,13 @@ def _edited(value: str, label: str) -> str:
 
 
 @contextmanager
-def _kept_if_refused(text: str) -> Iterator[None]:
-    """Leave a text in a file when the server did not take it: somebody has written it."""
+def _kept_unless_taken(text: str) -> Iterator[None]:
+    """Leave a text in a file when the server did not take it, also because of a Ctrl-C: somebody has written it."""
     try:
         yield
-    except typer.Exit:
-        with tempfile.NamedTemporaryFile("w", prefix="letta-grpc-", suffix=".md", encoding="utf-8", delete=False) as file:
-            file.write(f"{text}\n")
+    except BaseException:
+        with tempfile.NamedTemporaryFile(prefix="letta-grpc-", suffix=".md", delete=False) as file:
+            file.write(f"{text}\n".encode())
         typer.echo(f"What you wrote is in {file.name}", err=True)
         raise
 

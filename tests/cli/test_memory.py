@@ -1,14 +1,20 @@
 """An agent's memory blocks on the command line: made, shared, changed in an editor, and taken away."""
 
+import asyncio
 import json
 import shlex
+import signal
+import subprocess
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from letta_grpc.client import Client
 from tests.support.commands import Invoke
-from tests.support.server_process import BIN
+from tests.support.listening import listening
+from tests.support.relay import Relay
+from tests.support.server_process import BIN, environment
 
 NOBODY = "block-00000000-0000-4000-8000-000000000000"
 
@@ -21,6 +27,16 @@ def agent_id(invoke: Invoke) -> str:
 def labels(invoke: Invoke, agent_id: str) -> list[str]:
     rows = invoke("agents", "memory", "list", agent_id, "--json").stdout.splitlines()
     return [json.loads(row)["label"] for row in rows]
+
+
+def kept(stderr: str) -> str:
+    """Return what was left in a file, and remove the file."""
+    _, said, path = stderr.strip().rpartition("What you wrote is in ")
+    assert said
+    file = Path(path)
+    text = file.read_text()
+    file.unlink()
+    return text
 
 
 def test_a_block_is_made_shared_and_taken_away(invoke: Invoke, agent_id: str) -> None:
@@ -101,10 +117,31 @@ def test_what_has_changed_meanwhile_is_not_overwritten_and_what_was_written_is_k
     refused = invoke("agents", "memory", "edit", agent_id, "human")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "CONCURRENT_CHANGE" in refused.stderr
-    kept = Path(refused.stderr.splitlines()[-1].removeprefix("What you wrote is in "))
-    assert kept.read_text() == "Mine.\n"
-    kept.unlink()
+    assert kept(refused.stderr) == "Mine.\n"
     assert invoke("agents", "memory", "get", agent_id, "human").stdout == "Changed by another.\n"
+
+
+async def test_what_was_written_is_kept_when_the_person_does_not_wait_for_the_server(address: str, agent_id: str) -> None:
+    relay, calls, asked = Relay(int(address.rpartition(":")[2])), count(1), asyncio.Event()
+
+    async def first_alone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if next(calls) == 1:
+            await relay.serve(reader, writer)
+        else:
+            # What was written is on its way.
+            asked.set()
+            await reader.read(-1)
+
+    async with asyncio.timeout(50), listening(first_alone) as target:
+        process = await asyncio.create_subprocess_exec(
+            *(str(BIN / "letta-grpc"), "agents", "memory", "edit", agent_id, "human", "--target", target),
+            stderr=subprocess.PIPE,
+            env=environment(VISUAL="sh -c 'echo Mine. > $0'"),
+        )
+        await asked.wait()
+        process.send_signal(signal.SIGINT)
+        _, told = await process.communicate()
+    assert (kept(told.decode()), process.returncode) == ("Mine.\n", 130)
 
 
 def test_an_editor_that_fails_changes_nothing(invoke: Invoke, agent_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
