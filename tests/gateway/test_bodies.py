@@ -10,7 +10,8 @@ from letta_grpc.gateway.bodies import read_body
 from letta_grpc.gateway.failures import Failure
 from letta_grpc.gateway.options import GatewayOptions
 
-OPTIONS = GatewayOptions(body_seconds=0.2)
+# Less than what the pieces below take in all, and several times what one of them takes.
+OPTIONS = GatewayOptions(body_seconds=0.5)
 
 
 def coming(pieces: Iterable[bytes], seconds: float) -> Receive:
