@@ -142,7 +142,9 @@ async def calling(server: Server) -> AsyncIterator[AsyncClient]:
 def tell_of_wait(seconds: float, before: str = "") -> None:
     """Say that a stream is about to wait for the server: it may do so for two minutes."""
     if seconds >= _TOLD_SECONDS:
-        typer.echo(f"{before}letta-grpc: the server is out of reach; trying again in {seconds:.0f} s", err=True)
+        # Which of them it is, a client does not say here.
+        told = f"the server is out of reach, or has no room now; trying again in {seconds:.0f} s"
+        typer.echo(f"{before}letta-grpc: {told}", err=True)
 
 
 async def _sleep_and_tell(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A server that goes away while a run is followed: the person who waits is told."""
+"""A server that goes away, or is full, while a run is followed: the person who waits is told."""
 
 import asyncio
 
@@ -11,10 +11,12 @@ LOG = log_of(["hi"])
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "told"), [(1000, "letta-grpc: the server is out of reach; trying again in 1 s\n"), (1, "")]
+    ("milliseconds", "told"),
+    [(1000, "letta-grpc: the server is out of reach, or has no room now; trying again in 1 s\n"), (1, "")],
 )
-async def test_whoever_follows_a_run_is_told_of_a_longer_wait(milliseconds: int, told: str) -> None:
-    away = Refusal(reason="SERVER_DRAINING", retry_milliseconds=milliseconds)
+@pytest.mark.parametrize("reason", ["SERVER_DRAINING", "TOO_MANY_STREAMS"])
+async def test_whoever_follows_a_run_is_told_of_a_longer_wait(reason: str, milliseconds: int, told: str) -> None:
+    away = Refusal(reason=reason, retry_milliseconds=milliseconds)
     runs = ScriptedRuns([Turn(batches=[LOG[:2]], end=away), Turn(batches=[LOG[2:]])])
     async with serving(runs) as target:
         followed = await asyncio.to_thread(letta_grpc, "runs", "follow", RUN_ID, "--json", "--target", target)
