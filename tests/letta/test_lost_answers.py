@@ -168,6 +168,16 @@ def test_the_same_otid_is_one_run_by_whichever_route_and_mode(site: Site) -> Non
     assert kept(site, agent_id) == (1, [WORDS])
 
 
+def test_however_many_messages_with_otids_of_any_length_begin_a_run(site: Site) -> None:
+    agent_id = site.agent("scripted/echo")
+    otids = [f"{number:0128}" for number in range(1000)]
+    sent = site.post(f"/v1/agents/{agent_id}/messages", {"messages": [one for otid in otids for one in user("x", otid)]})
+    assert sent.status_code == 200, sent.text
+    found = site.stream("/v1/conversations/default/stream", {"agent_id": agent_id, "otid": otids[-1]})
+    assert found[0].data
+    assert found[0].data["run_id"] == sent.json()["messages"][-1]["run_id"]
+
+
 def test_a_run_is_found_by_any_otid_of_the_messages_that_began_it(site: Site) -> None:
     agent_id = site.agent("scripted/echo")
     otids = [str(uuid4()), str(uuid4())]

@@ -33,6 +33,8 @@ from letta_grpc.v1 import run_service_pb2 as pb
 TOKENS, STEPS = "tokens", "steps"
 COMPACTIONS = "compactions"
 _MAX_INT32 = 2**31 - 1
+# By how many otids of its input, the last ones, a run is found: what it keeps has a limit.
+_FOUND_BY = 100
 _RETRY_COUNT = "x-stainless-retry-count"
 # How long ago a run may have ended whose answer got lost. Not how old it is: who repeats has waited for it.
 _RETRY_SECONDS = 60
@@ -108,7 +110,7 @@ async def start_in(ask: Ask, target: Target) -> StartRequest:
         run.metadata[BACKGROUND] = "true"
     otids = [message.otid for message in run.messages if message.otid]
     if len(otids) > 1:
-        run.metadata[OTIDS] = "\n".join(otids)
+        run.metadata[OTIDS] = "\n".join(otids[-_FOUND_BY:])
     return StartRequest(target=target, run=run, request_id=request_id_of(target.key, otids))
 
 
