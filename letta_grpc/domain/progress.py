@@ -42,7 +42,7 @@ class Progress:
     # The assistant's message of this step, and the calls of it that wait for answers.
     assistant: Message | None = None
     asked: Message | None = None
-    # What the step has cost, once its answer is known.
+    # What the step that is under way has cost, once its answer is known.
     step_usage: Usage | None = None
     # The calls whose returns are due now: the step's, or those of an earlier run that were answered. In the model's order.
     due: tuple[ToolCall, ...] = ()
@@ -85,6 +85,7 @@ class Progress:
                 self.returns[returned.tool_call_id] = returned
             case StepCompleted(usage=usage):
                 self.usage += usage
+                self.step_usage = None
             case _:  # RunStarted and RunFinished move the phase and nothing else.
                 pass
 
@@ -93,7 +94,7 @@ class Progress:
         self.fruitless_attempts = self.fruitless_attempts + 1 if restarted else 1
         self.step_id, self.step_index, self.step_model = event.step_id, event.index, event.model
         self.step_start_ns, self.step_first_token_ns = time_ns, None
-        self.assistant = self.asked = self.step_usage = None
+        self.assistant = self.asked = None
         self.due = ()
         self.step_message_ids.clear()
         self.begun.clear()

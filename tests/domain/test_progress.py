@@ -77,6 +77,15 @@ def test_usage_adds_up_over_steps_and_context_is_the_last() -> None:
     assert progress.usage == Usage(prompt_tokens=7, context_tokens=7, step_count=2)
 
 
+def test_what_a_step_has_cost_is_known_from_its_answer_until_its_end() -> None:
+    spent = Usage(completion_tokens=2)
+    progress = folded(*STARTED, MessageCompleted(assistant("a", "call-1"), spent), ToolReturned(returned("call-1")))
+    progress.apply(MessageCompleted(tool_message("call-1")), 9)
+    assert (progress.step_usage, progress.usage) == (spent, Usage())
+    progress.apply(StepCompleted(STEP_ID, spent, Timing()), 9)
+    assert (progress.step_usage, progress.usage) == (None, spent)
+
+
 def test_a_restart_voids_what_was_open_and_keeps_the_step() -> None:
     progress = folded(*STARTED, MessageStarted(MESSAGE_ID, STEP_ID, Role.ASSISTANT), StepRestarted(STEP_ID, 2, (MESSAGE_ID,)))
     assert (progress.phase, progress.open_message_ids) == (Phase.BETWEEN_STEPS, [])

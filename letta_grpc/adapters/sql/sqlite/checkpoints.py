@@ -74,7 +74,7 @@ class Checkpointer:
             try:
                 self._driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             except sqlite3.Error:
-                # The log keeps everything: nothing is lost, and the next commits bring the next attempt.
+                # The log keeps everything: nothing is lost, and a longer log brings the next attempt.
                 logger.warning("a checkpoint failed", exc_info=True)
             self._copied, self._copying = True, False
 
