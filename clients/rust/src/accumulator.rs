@@ -287,7 +287,7 @@ mod tests {
             content: vec![ContentPart { kind, ..ContentPart::default() }],
             ..Message::default()
         };
-        Payload::MessageCompleted(MessageCompleted { message: Some(message) })
+        Payload::MessageCompleted(MessageCompleted { message: Some(message), ..MessageCompleted::default() })
     }
 
     fn call(id: &str, arguments: &str) -> Payload {
