@@ -13,8 +13,9 @@ from letta_grpc.adapters.openai.provider import OpenAIProvider
 from letta_grpc.adapters.sandbox import NamespaceSandbox
 from letta_grpc.adapters.scripted.provider import ScriptedProvider
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.open_database import OpenDatabase
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
-from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.adapters.sql.sqlite.opening import open_sqlite
 from letta_grpc.adapters.web_callbacks import WebCallbacks
 from letta_grpc.adapters.web_images import WebImages
 from letta_grpc.app.failures import StartupError, unusable
@@ -27,7 +28,7 @@ from letta_grpc.transport.keys import ApiKeys
 from letta_grpc.transport.renewal import UnusableFileError
 
 
-async def open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> SqliteDatabase:
+async def open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> OpenDatabase:
     """Open the settings' database until the stack is left. Raises StartupError."""
     opening = open_sqlite(
         settings.database,
@@ -96,7 +97,7 @@ def embedding_model_of(settings: Settings) -> tuple[str, str] | None:
 
 
 def semantic_search_of(
-    stack: AsyncExitStack, settings: Settings, database: SqliteDatabase, clock: Clock
+    stack: AsyncExitStack, settings: Settings, database: OpenDatabase, clock: Clock
 ) -> SemanticSearch | None:
     """Return the search by meaning, None without a model for it. Raises StartupError."""
     chosen = embedding_model_of(settings)

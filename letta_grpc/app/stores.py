@@ -9,9 +9,9 @@ from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
 from letta_grpc.adapters.sql.memory import SqlMemoryStore
 from letta_grpc.adapters.sql.message_search import SqlMessageSearch
+from letta_grpc.adapters.sql.open_database import OpenDatabase
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
-from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.adapters.sql.steps import SqlStepStore
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 
@@ -19,7 +19,7 @@ from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 class Stores:
     """All of them over one database."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: OpenDatabase) -> None:
         self.agents = SqlAgentStore(database)
         self.agent_files = SqlAgentImporter(database)
         self.agent_tools = SqlAgentTools(database)

@@ -15,6 +15,7 @@ from letta_grpc.adapters.sql.agents import SqlAgentStore
 from letta_grpc.adapters.sql.callbacks import SqlCallbackStore
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.history import SqlHistoryStore
+from letta_grpc.adapters.sql.open_database import OpenDatabase
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.queries import (
@@ -33,7 +34,6 @@ from letta_grpc.adapters.sql.rows import Values
 from letta_grpc.adapters.sql.runs import SqlRunStore, check_idle
 from letta_grpc.adapters.sql.schema import runs
 from letta_grpc.adapters.sql.session import Query
-from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.adapters.sql.tools import SqlToolStore
 from letta_grpc.domain.ids import RunId
 from letta_grpc.domain.paging import PageRequest
@@ -49,7 +49,7 @@ T = TypeVar("T")
 class Watched:
     """A Database that notes the statements of every job, and what SQLite plans for them."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: OpenDatabase) -> None:
         self._database = database
         self.jobs = 0
         self.statements: list[str] = []

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Table, func, select
 
+from letta_grpc.adapters.sql.journal.group import JOURNAL_BYTES, SEGMENT_BYTES, Group
 from letta_grpc.adapters.sql.schema import journal, segments
 from letta_grpc.adapters.sql.sqlite import checkpoints
 from letta_grpc.adapters.sql.sqlite.checkpoints import Checkpointer
 from letta_grpc.adapters.sql.sqlite.connections import Sync, connect_checkpointer
-from letta_grpc.adapters.sql.sqlite.group import JOURNAL_BYTES, SEGMENT_BYTES, Group
 from letta_grpc.domain.errors import ConversationBusy, LeaseLost, RunNotFound, StoreUnavailable
 from letta_grpc.domain.events import MessageCompleted
 from letta_grpc.domain.messages import Role, SpokenInput, TextPart
@@ -249,7 +249,7 @@ class OnTheWriter:
     future: "Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def run(self, group: Group) -> None:
-        group.state.driver.execute(self.statement)
+        group.state.connection.core.exec_driver_sql(self.statement)
 
 
 async def test_a_renewal_tells_whether_writes_are_taken_also_where_there_is_nothing_to_renew(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from letta_grpc.adapters.sql import filling
+from letta_grpc.adapters.sql.journal.group import Group, Published
 from letta_grpc.adapters.sql.rows import Values, message_values
-from letta_grpc.adapters.sql.sqlite.group import Group, Published
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
 from letta_grpc.domain.forking import Fork, forked
@@ -143,7 +143,7 @@ class Disk:
 
         def failing(group: Group) -> list[Published]:
             published = write(group)
-            marks = group.state.driver.execute("SELECT count(*) FROM removals").fetchone()[0]
+            marks = group.state.connection.core.exec_driver_sql("SELECT count(*) FROM removals").scalar_one()
             is_now, self.marks = is_due(self, marks), marks
             if is_now and not self._has_failed:
                 self._has_failed = True

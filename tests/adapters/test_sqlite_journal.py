@@ -68,11 +68,11 @@ class TestSqliteCancel(CancelContract):
     pass
 
 
-class TestSqliteLeases(LeasesContract):
+class TestSqlLeases(LeasesContract):
     pass
 
 
-class TestSqliteEventLog(EventLogContract):
+class TestSqlEventLog(EventLogContract):
     pass
 
 

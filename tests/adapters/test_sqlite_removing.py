@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Connection, Table
 
 from letta_grpc.adapters.sql import removing
 from letta_grpc.adapters.sql.database import Step
+from letta_grpc.adapters.sql.journal import long_changes
 from letta_grpc.adapters.sql.removing import Removal
-from letta_grpc.adapters.sql.sqlite import long_changes
 from letta_grpc.domain.agents import Conversation
 from letta_grpc.domain.errors import AgentNotFound, ConversationNotFound, StoreUnavailable
 from letta_grpc.domain.forking import forked

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.message_search import SqlMessageSearch
+from letta_grpc.adapters.sql.open_database import OpenDatabase
 from letta_grpc.adapters.sql.passages import SqlPassageStore
-from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase
 from letta_grpc.domain.ids import RunId
 from letta_grpc.ports.search import MessageQuery
 from tests.support.sqlite_worlds import Opened
@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Overtaken:
     """A Database in which others are quicker: `first` happens before each write."""
 
-    def __init__(self, database: SqliteDatabase, first: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, database: OpenDatabase, first: Callable[[], Awaitable[object]]) -> None:
         self._database = database
         self._first = first
 

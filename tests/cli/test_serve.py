@@ -64,11 +64,11 @@ STUCK = """
 from letta_grpc.__main__ import main, settle_grpc
 settle_grpc()
 import asyncio
-from letta_grpc.adapters.sql.sqlite.leases import SqliteLeases
+from letta_grpc.adapters.sql.journal.leases import SqlLeases
 async def take_over(*_):
     print("taking over", flush=True)
     await asyncio.Event().wait()
-SqliteLeases.take_over = take_over
+SqlLeases.take_over = take_over
 main()
 """
 

@@ -18,7 +18,7 @@ import sys
 from asyncio import Future
 from collections.abc import Sequence
 
-from letta_grpc.adapters.sql.sqlite.journal import SqliteJournal
+from letta_grpc.adapters.sql.journal.journal import SqlJournal
 from letta_grpc.domain.events import ApprovalRequested, ContextCompacted, RunEvent, ToolReturned
 from letta_grpc.ports.journal import Change, Lease
 
@@ -32,9 +32,9 @@ def die(*_: object) -> None:
 
 def die_at(moment: str) -> None:
     """Have the journal end this process."""
-    append = SqliteJournal.append
+    append = SqlJournal.append
 
-    def deadly(self: SqliteJournal, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
+    def deadly(self: SqlJournal, lease: Lease, events: Sequence[RunEvent], changes: Sequence[Change] = ()) -> Future[None]:
         kinds = {type(event) for event in events}
         if BEFORE.get(moment) in kinds:
             die()
@@ -43,7 +43,7 @@ def die_at(moment: str) -> None:
             stored.add_done_callback(die)
         return stored
 
-    SqliteJournal.append = deadly  # type: ignore[method-assign]  # that is what this program is for
+    SqlJournal.append = deadly  # type: ignore[method-assign]  # that is what this program is for
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ from letta_grpc.adapters.sql.history import SqlHistoryStore
 from letta_grpc.adapters.sql.mcp_servers import SqlMcpServerStore
 from letta_grpc.adapters.sql.memory import SqlMemoryStore
 from letta_grpc.adapters.sql.message_search import SqlMessageSearch
+from letta_grpc.adapters.sql.open_database import OpenDatabase
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.adapters.sql.runs import SqlRunStore
-from letta_grpc.adapters.sql.sqlite.database import SqliteDatabase, open_sqlite
+from letta_grpc.adapters.sql.sqlite.opening import open_sqlite
 from letta_grpc.adapters.sql.steps import SqlStepStore
 from letta_grpc.adapters.sql.tools import SqlAgentTools, SqlToolStore
 from letta_grpc.ports.clock import Clock
@@ -30,7 +31,7 @@ from letta_grpc.transport.convert.codec import ProtoEventCodec
 class Opened:
     """An open file."""
 
-    database: SqliteDatabase
+    database: OpenDatabase
     world: World
 
 
@@ -41,7 +42,7 @@ async def opened(path: Path, clock: Clock, **options: Any) -> AsyncIterator[Open
         yield Opened(database, world_of(database))
 
 
-def world_of(database: SqliteDatabase) -> World:
+def world_of(database: OpenDatabase) -> World:
     """The stores of an open file."""
     return World(
         journal=database.journal,

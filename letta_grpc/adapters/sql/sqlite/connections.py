@@ -1,4 +1,4 @@
-"""Connections to the file."""
+"""Connections to the file, and what is done with one."""
 
 import re
 import sqlite3
@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
-from letta_grpc.adapters.sql.sqlite.session import HintingCompiler
+from letta_grpc.adapters.sql.sqlite.session import HintingCompiler, SqliteSession
 
 Sync = Literal["normal", "full"]
 
@@ -94,3 +94,67 @@ def core_connection(driver: sqlite3.Connection) -> Connection:
     engine = create_engine("sqlite://", creator=lambda: driver, poolclass=StaticPool, hide_parameters=True)
     engine.dialect.statement_compiler = HintingCompiler
     return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+class SqliteConnection:
+    """A DatabaseConnection to the file."""
+
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, DBAPIError)
+    # A file's connection lasts: what fails is the disk, and the next statement may succeed.
+    is_lost = False
+
+    def __init__(self, driver: sqlite3.Connection) -> None:
+        self.driver = driver
+        self.session = SqliteSession(driver)
+        self.core = core_connection(driver)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open: after some errors SQLite has undone it by itself."""
+        return self.driver.in_transaction
+
+    @property
+    def changed_rows(self) -> int:
+        """How many rows have been changed so far."""
+        return self.driver.total_changes
+
+    def begin(self) -> None:
+        """Begin a transaction that writes."""
+        self.driver.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make it durable."""
+        self.driver.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo it, if one is open."""
+        if self.driver.in_transaction:
+            self.driver.execute("ROLLBACK")
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done within, and no more, if it raises."""
+        driver = self.driver
+        driver.execute("SAVEPOINT job")
+        try:
+            yield
+        except BaseException:
+            # After some errors SQLite has undone the whole transaction by itself; then this raises too, and the group fails.
+            driver.execute("ROLLBACK TO job")
+            driver.execute("RELEASE job")
+            raise
+        driver.execute("RELEASE job")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all statements within see the same commit."""
+        self.driver.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.driver.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """End it."""
+        self.core.close()
+        self.driver.close()

@@ -1,8 +1,8 @@
 """Runs that are over as soon as they are stored: putting their events into the log."""
 
 from letta_grpc.adapters.sql.denying import StoredEndedRun
-from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
+from letta_grpc.adapters.sql.journal.group import Group
+from letta_grpc.adapters.sql.journal.open_runs import OpenRun
 
 
 def add_ended_run(group: Group, stored: StoredEndedRun, time_ns: int) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from letta_grpc.adapters.sql.database import Step
-from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.jobs import call
-from letta_grpc.adapters.sql.sqlite.writer import Writer
+from letta_grpc.adapters.sql.journal.group import Group
+from letta_grpc.adapters.sql.journal.jobs import call
+from letta_grpc.adapters.sql.journal.writer import Writer
 from letta_grpc.domain.errors import StoreUnavailable
 
 # When a change goes on that the store has failed amid it.

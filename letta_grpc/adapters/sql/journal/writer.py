@@ -2,16 +2,13 @@
 
 import asyncio
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from sqlalchemy.exc import DBAPIError
-
-from letta_grpc.adapters.sql.sqlite.group import Group, Published, Snapshot, State
+from letta_grpc.adapters.sql.journal.group import Group, Published, Snapshot, State
 from letta_grpc.domain.errors import StoreUnavailable
 from letta_grpc.domain.ids import RunId
 
@@ -41,6 +38,8 @@ class Outcome:
     used_core: bool = False
     results: list[tuple[Job, object]] = field(default_factory=list)
     errors: list[tuple[Job, Exception]] = field(default_factory=list)
+    # Nothing can be committed any more.
+    is_lost: bool = False
 
 
 class Writer:
@@ -57,7 +56,7 @@ class Writer:
         self._pending: list[Job] = []
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="database-writer", daemon=True)
         self._thread.start()
 
     def submit(self, job: Job) -> None:
@@ -129,13 +128,14 @@ def commit(state: State, jobs: list[Job]) -> Outcome:
             except Exception as error:
                 if group.is_broken:
                     raise
-                outcome.errors.append((job, _told(error)))
+                outcome.errors.append((job, _told(state, error)))
         outcome.published = group.write()
         group.settle()
     except Exception:
         logger.exception("a commit failed")
         group.fail()
-        return Outcome(dead=_dead(group), errors=[(job, StoreUnavailable()) for job in jobs])
+        errors: list[tuple[Job, Exception]] = [(job, StoreUnavailable()) for job in jobs]
+        return Outcome(dead=_dead(group), errors=errors, is_lost=state.connection.is_lost)
     outcome.loaded, outcome.dead, outcome.used_core = group.loaded, _dead(group), group.used_core
     return outcome
 
@@ -144,9 +144,9 @@ def _dead(group: Group) -> list[RunId]:
     return [run.run_id for run in group.touched if run.dead]
 
 
-def _told(error: Exception) -> Exception:
+def _told(state: State, error: Exception) -> Exception:
     """Return what a caller may be told."""
-    if isinstance(error, sqlite3.Error | DBAPIError):
+    if isinstance(error, state.connection.errors):
         logger.error("a statement failed", exc_info=error)
         return StoreUnavailable()
     return error

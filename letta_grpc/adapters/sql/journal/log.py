@@ -1,15 +1,15 @@
-"""The event log on SQLite: the newest events from memory, all others from the file."""
+"""The event log: the newest events from memory, all others from the database."""
 
 from contextlib import closing
 from datetime import datetime
 
+from letta_grpc.adapters.sql.journal.group import Group
+from letta_grpc.adapters.sql.journal.jobs import call
+from letta_grpc.adapters.sql.journal.live import Chunk, LiveRuns, join, wait_for_more
+from letta_grpc.adapters.sql.journal.readers import Readers
+from letta_grpc.adapters.sql.journal.writer import Writer
 from letta_grpc.adapters.sql.queries import DROP_SEGMENTS, KEPT_ENDED_RUNS, RUN_END, SEGMENTS_FROM
 from letta_grpc.adapters.sql.session import Session
-from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.jobs import call
-from letta_grpc.adapters.sql.sqlite.live import Chunk, LiveRuns, join, wait_for_more
-from letta_grpc.adapters.sql.sqlite.readers import Readers
-from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.domain.errors import CursorAhead, EventsExpired, RunNotFound
 from letta_grpc.domain.ids import RunId
@@ -20,7 +20,7 @@ from letta_grpc.ports.log import LogPage
 _RUNS_AT_ONCE = 50
 
 
-class SqliteEventLog:
+class SqlEventLog:
     """Gives the stored events of any run."""
 
     def __init__(self, live: LiveRuns, readers: Readers, writer: Writer) -> None:

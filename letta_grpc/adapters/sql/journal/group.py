@@ -1,12 +1,13 @@
 """One group commit, while the writer thread makes it."""
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Select, event
 
+from letta_grpc.adapters.sql.connection import DatabaseConnection
+from letta_grpc.adapters.sql.journal.open_runs import JournalRow, JournalRows, OpenRun, pack
 from letta_grpc.adapters.sql.queries import ADD_JOURNAL_ROW, ADD_SEGMENT, DROP_JOURNAL_ROWS
 from letta_grpc.adapters.sql.schema import (
     callbacks,
@@ -18,8 +19,7 @@ from letta_grpc.adapters.sql.schema import (
     runs,
     waiting_calls,
 )
-from letta_grpc.adapters.sql.sqlite.open_runs import JournalRow, JournalRows, OpenRun, pack
-from letta_grpc.adapters.sql.sqlite.session import SqliteSession
+from letta_grpc.adapters.sql.session import Session
 from letta_grpc.domain.agents import Agent
 from letta_grpc.domain.events import RunEvent
 from letta_grpc.domain.ids import AgentId, RunId
@@ -58,7 +58,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run as the file has it: what came after the last sealed number, as frames."""
+    """A run as the database has it: what came after the last sealed number, as frames."""
 
     run_id: RunId
     sealed: int
@@ -67,7 +67,7 @@ class Snapshot:
 
 
 def snapshot_of(run: OpenRun) -> Snapshot:
-    """Return what readers may see of a run that was read from the file."""
+    """Return what readers may see of a run that was read from the database."""
     return Snapshot(run.run_id, run.sealed, run.last, b"".join(run.unsealed))
 
 
@@ -75,18 +75,16 @@ def snapshot_of(run: OpenRun) -> Snapshot:
 class State:
     """What the writer thread owns: the connection, and every open run by id."""
 
-    driver: sqlite3.Connection
-    session: SqliteSession
-    core: Connection
+    connection: DatabaseConnection
     codec: EventCodec
     owner: str
     runs: dict[RunId, OpenRun] = field(default_factory=dict)
     rows: JournalRows = field(default_factory=JournalRows)
-    # Agents with their blocks, as the file has them: most runs are of an agent that has just had one.
+    # Agents with their blocks, as the database has them: most runs are of an agent that has just had one.
     agents: dict[AgentId, Agent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        event.listen(self.core, "before_execute", self._forget_changed)
+        event.listen(self.connection.core, "before_execute", self._forget_changed)
 
     def _forget_changed(self, _: Connection, statement: object, *__: object) -> None:
         """Know no agent any more when a store changes what agents are made of. `queries.py` does so by jobs that know it."""
@@ -98,7 +96,7 @@ class Group:
     """Jobs put their statements and events into it; `write` stores the events, `settle` makes memory agree after the commit.
 
     Rule: until then memory keeps what is needed to go on from the last commit. Only numbers run ahead, and a run whose group
-    failed is dead until it is read from the file again.
+    failed is dead until it is read from the database again.
     """
 
     def __init__(self, state: State) -> None:
@@ -116,17 +114,17 @@ class Group:
         self.is_spoiled = False
 
     @property
-    def session(self) -> SqliteSession:
+    def session(self) -> Session:
         """The transaction, for the statements of `queries.py`."""
         self.begin()
-        return self.state.session
+        return self.state.connection.session
 
     @property
     def core(self) -> Connection:
         """The transaction, for query functions."""
         self.begin()
         self.used_core = True
-        return self.state.core
+        return self.state.connection.core
 
     @property
     def agents(self) -> dict[AgentId, Agent]:
@@ -142,23 +140,13 @@ class Group:
     def begin(self) -> None:
         """Begin the transaction. A group of nothing but plain events is one statement and needs none."""
         if not self._begun:
-            self.state.driver.execute("BEGIN IMMEDIATE")
+            self.state.connection.begin()
             self._begun = True
 
-    @contextmanager
-    def all_or_nothing(self) -> Iterator[None]:
+    def all_or_nothing(self) -> AbstractContextManager[None]:
         """Undo the statements of one job if it raises, and leave the other jobs' alone."""
         self.begin()
-        driver = self.state.driver
-        driver.execute("SAVEPOINT job")
-        try:
-            yield
-        except BaseException:
-            # After some errors SQLite has undone the whole transaction by itself; then this raises too, and the group fails.
-            driver.execute("ROLLBACK TO job")
-            driver.execute("RELEASE job")
-            raise
-        driver.execute("RELEASE job")
+        return self.state.connection.savepoint()
 
     def open(self, run: OpenRun) -> None:
         """Add a run that this group stores."""
@@ -203,7 +191,7 @@ class Group:
             self._write_row(b"".join(parts), holders)
         self._drop_rows()
         if self._begun:
-            self.state.driver.execute("COMMIT")
+            self.state.connection.commit()
         return published
 
     def _seal(self, run: OpenRun, more: bytes, last: int) -> None:
@@ -227,7 +215,7 @@ class Group:
         self._row = JournalRow(rows.next_position, len(data), holders)
         # Counted up even if the commit fails: of a failed one nobody knows for certain that it left nothing.
         rows.next_position += 1
-        self.state.session.execute(ADD_JOURNAL_ROW, {"position": self._row.position, "data": data})
+        self.state.connection.session.execute(ADD_JOURNAL_ROW, {"position": self._row.position, "data": data})
 
     def _drop_rows(self) -> None:
         if self.state.rows.free_bytes >= _DROP_BYTES:
@@ -255,14 +243,12 @@ class Group:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the transaction cannot go on: SQLite has undone it by itself, or half of a job stands in it."""
-        return self.is_spoiled or (self._begun and not self.state.driver.in_transaction)
+        """Whether the transaction cannot go on: the database has given it up, or half of a job stands in it."""
+        return self.is_spoiled or (self._begun and not self.state.connection.in_transaction)
 
     def fail(self) -> None:
         """Undo the transaction; the runs that it touched are dead."""
-        driver = self.state.driver
-        if driver.in_transaction:
-            driver.execute("ROLLBACK")
+        self.state.connection.rollback()
         self.forget_agents()
         for run in self.touched:
             run.dead = True

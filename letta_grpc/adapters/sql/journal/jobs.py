@@ -1,7 +1,6 @@
 """What the writer thread is asked to do."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from typing import Generic, TypeVar
 from letta_grpc.adapters.sql.changes import STATEFUL, statements_of, store_changes, store_meaning
 from letta_grpc.adapters.sql.claiming import interrupts_wait
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
+from letta_grpc.adapters.sql.journal.ended_runs import add_ended_run
+from letta_grpc.adapters.sql.journal.group import Group
+from letta_grpc.adapters.sql.journal.open_runs import OpenRun
+from letta_grpc.adapters.sql.journal.writer import Writer
 from letta_grpc.adapters.sql.queries import OPEN_RUNS_OF_CONVERSATION, REQUEST_CANCEL
-from letta_grpc.adapters.sql.sqlite.ended_runs import add_ended_run
-from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
-from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.adapters.sql.times import from_micros
 from letta_grpc.domain.errors import CancelRequested, LeaseLost, StoreUnavailable
 from letta_grpc.domain.events import RunEvent, RunFinished, ToolExecutionStarted
@@ -52,12 +51,12 @@ class Checked(Call[T]):
     def run(self, group: Group) -> T:
         """Call it."""
         group.begin()
-        before = group.state.driver.total_changes
+        before = group.state.connection.changed_rows
         try:
             return self.function(group)
         except BaseException:
             # It had written after all, because the database itself failed: the group cannot be told from a half of it.
-            group.is_spoiled = group.state.driver.total_changes != before
+            group.is_spoiled = group.state.connection.changed_rows != before
             raise
 
 
@@ -103,7 +102,7 @@ class Append:
                 store_meaning(group.session, run.conversation_id, self.events, run.last + len(self.events))
                 if ended and ended.pending_actions and run.cancel_requested:
                     deny_what_waits(group, run, self.time_ns)
-        except sqlite3.Error:
+        except group.state.connection.errors:
             run.dead = True
             group.touched.add(run)
             raise

@@ -26,7 +26,7 @@ class OpenRun:
     unsealed: list[bytes] = field(default_factory=list)
     unsealed_bytes: int = 0
     ended: bool = False
-    # The store failed under it: its lease is void, and only the file says how far it got.
+    # The store failed under it: its lease is void, and only the database says how far it got.
     dead: bool = False
 
 
@@ -41,7 +41,7 @@ class JournalRow:
 
 @dataclass(slots=True)
 class JournalRows:
-    """The rows that somebody needs, oldest first; those before `free_to` can be dropped from the file."""
+    """The rows that somebody needs, oldest first; those before `free_to` can be dropped from the database."""
 
     rows: deque[JournalRow] = field(default_factory=deque)
     held_by: dict[OpenRun, list[JournalRow]] = field(default_factory=dict)

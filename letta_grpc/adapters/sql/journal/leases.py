@@ -1,4 +1,4 @@
-"""Ownership of runs on SQLite. One server owns the file: leases matter after a crash, and within it as a fence."""
+"""Ownership of runs. One server at a time has the database: leases matter after a crash, and within it as a fence."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -7,6 +7,12 @@ from datetime import datetime, timedelta
 from letta_grpc.adapters.sql.changes import store_messages
 from letta_grpc.adapters.sql.claiming import Ownership, claim_of
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
+from letta_grpc.adapters.sql.journal.ended_runs import add_ended_run
+from letta_grpc.adapters.sql.journal.group import Group
+from letta_grpc.adapters.sql.journal.jobs import call, mark_cancelled
+from letta_grpc.adapters.sql.journal.readers import Readers
+from letta_grpc.adapters.sql.journal.recovery import current, revive
+from letta_grpc.adapters.sql.journal.writer import Writer
 from letta_grpc.adapters.sql.queries import (
     ADD_MESSAGE,
     EXPIRED_CALLS,
@@ -20,12 +26,6 @@ from letta_grpc.adapters.sql.queries import (
     WRITE_NOTHING_NEW,
 )
 from letta_grpc.adapters.sql.rows import message_values, run_of, spec_of
-from letta_grpc.adapters.sql.sqlite.ended_runs import add_ended_run
-from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.jobs import call, mark_cancelled
-from letta_grpc.adapters.sql.sqlite.readers import Readers
-from letta_grpc.adapters.sql.sqlite.recovery import current, revive
-from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.adapters.sql.waiting import settle_batch, settled_batch
 from letta_grpc.domain.events import RunStarted
@@ -41,7 +41,7 @@ _TAKEN_OVER_AT, _IDLE_ATTEMPTS = 30, 31
 _CONVERSATIONS_AT_ONCE = 50
 
 
-class SqliteLeases:
+class SqlLeases:
     """Says who works on which run. Leases of earlier processes are void, whatever time they have left."""
 
     def __init__(self, writer: Writer, readers: Readers, clock: Clock, *, owner: str, lease_time: timedelta) -> None:

@@ -1,13 +1,13 @@
-"""Finding out from the file how far the open runs have come."""
+"""Finding out from the database how far the open runs have come."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
 
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.journal.group import Group, State, snapshot_of
+from letta_grpc.adapters.sql.journal.open_runs import JournalRow, OpenRun, unpack
 from letta_grpc.adapters.sql.queries import JOURNAL, LAST_IN_SEGMENTS, OPEN_RUNS, RUN
 from letta_grpc.adapters.sql.rows import Row, run_of
-from letta_grpc.adapters.sql.sqlite.group import Group, State, snapshot_of
-from letta_grpc.adapters.sql.sqlite.open_runs import JournalRow, OpenRun, unpack
 from letta_grpc.domain.ids import RunId
 
 _OWNER, _CANCEL_REQUESTED = 13, 15
@@ -30,13 +30,13 @@ def open_run_of(row: Row, sealed: int = 0) -> OpenRun:
 
 def read_open_runs(state: State) -> None:
     """Read every open run, at start."""
-    runs = [_read(state, row) for row in state.session.fetch(OPEN_RUNS, {})]
+    runs = [_read(state, row) for row in state.connection.session.fetch(OPEN_RUNS, {})]
     _read_journal(state, {run.position: run for run in runs})
     state.runs |= {run.run_id: run for run in runs}
 
 
 def read_again(state: State, run_ids: Sequence[RunId]) -> list[OpenRun]:
-    """Read open runs whose group failed: memory may be ahead of the file. The journal is read once for all of them."""
+    """Read open runs whose group failed: memory may be ahead of the database. The journal is read once for all of them."""
     runs = [_read(state, _row_of(state, run_id)) for run_id in run_ids]
     try:
         _read_journal(state, {run.position: run for run in runs})
@@ -52,7 +52,7 @@ def read_again(state: State, run_ids: Sequence[RunId]) -> list[OpenRun]:
 
 
 def _row_of(state: State, run_id: RunId) -> Row:
-    row = state.session.first(RUN, {"the_run": run_id})
+    row = state.connection.session.first(RUN, {"the_run": run_id})
     if row is None:
         state.rows.release(state.runs.pop(run_id))
         raise LookupError(run_id)
@@ -60,13 +60,13 @@ def _row_of(state: State, run_id: RunId) -> Row:
 
 
 def _read(state: State, row: Row) -> OpenRun:
-    return open_run_of(row, state.session.fetch(LAST_IN_SEGMENTS, {"the_run": row[0]})[0][0])
+    return open_run_of(row, state.connection.session.fetch(LAST_IN_SEGMENTS, {"the_run": row[0]})[0][0])
 
 
 def _read_journal(state: State, runs: dict[int, OpenRun]) -> None:
     rows = state.rows
     known = {row.position: row for row in rows.rows}
-    for position, data in state.session.each(JOURNAL, {}):
+    for position, data in state.connection.session.each(JOURNAL, {}):
         row = known.setdefault(position, JournalRow(position, len(data), set()))
         for run_position, first, count, frames in unpack(data):
             run = runs.get(run_position)
@@ -74,7 +74,7 @@ def _read_journal(state: State, runs: dict[int, OpenRun]) -> None:
                 _append(run, first, count, frames)
                 row.holders.add(run)
                 rows.held_by.setdefault(run, []).append(row)
-    # In the file may be a row that memory does not have: of a commit that was done although it was reported as failed.
+    # In the database may be a row that memory does not have: of a commit that was done although it was reported as failed.
     rows.rows = deque(known[position] for position in sorted(known))
     rows.size = sum(row.size for row in rows.rows)
     rows.next_position = max(rows.next_position, *known, 0) + 1

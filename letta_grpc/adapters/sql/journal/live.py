@@ -5,13 +5,13 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from letta_grpc.adapters.sql.sqlite.group import SEGMENT_BYTES, Published, Snapshot
+from letta_grpc.adapters.sql.journal.group import SEGMENT_BYTES, Published, Snapshot
 from letta_grpc.domain.errors import StoreUnavailable
 from letta_grpc.domain.frames import skip_frames, take_frames
 from letta_grpc.domain.ids import RunId
 from letta_grpc.ports.log import LogPage
 
-# Runs that have just ended stay for a moment, so that their last readers need not go to the file.
+# Runs that have just ended stay for a moment, so that their last readers need not go to the database.
 _ENDED_RUNS = 1024
 _ENDED_BYTES = 4 * 2**20
 
@@ -116,7 +116,7 @@ class LiveRuns:
         return self._open.get(run_id)
 
     def load(self, snapshot: Snapshot) -> None:
-        """Take a run as the file has it."""
+        """Take a run as the database has it."""
         live = self._open.setdefault(snapshot.run_id, LiveRun())
         live.chunks.clear()
         live.size, live.last, live.dead = 0, snapshot.sealed, False
@@ -145,7 +145,7 @@ class LiveRuns:
             live.wake()
 
     def forget_ended(self) -> None:
-        """Leave ended runs to the file alone."""
+        """Leave ended runs to the database alone."""
         self._ended.clear()
         self._ended_bytes = 0
 

@@ -1,4 +1,4 @@
-"""The journal on SQLite."""
+"""The journal in a SQL database."""
 
 import asyncio
 from asyncio import Future
@@ -10,15 +10,15 @@ from letta_grpc.adapters.sql.claiming import Admitted, Ownership, admit_start, c
 from letta_grpc.adapters.sql.database import Step
 from letta_grpc.adapters.sql.denying import batch_in, deny_batch
 from letta_grpc.adapters.sql.forking import Copying
+from letta_grpc.adapters.sql.journal.ended_runs import add_ended_run
+from letta_grpc.adapters.sql.journal.group import Group
+from letta_grpc.adapters.sql.journal.jobs import Append, Checked, call, deny_what_waits, mark_cancelled
+from letta_grpc.adapters.sql.journal.long_changes import LongChanges
+from letta_grpc.adapters.sql.journal.open_runs import OpenRun
+from letta_grpc.adapters.sql.journal.recovery import current
+from letta_grpc.adapters.sql.journal.writer import Writer
 from letta_grpc.adapters.sql.queries import RUN
 from letta_grpc.adapters.sql.rows import Row, run_of, spec_of
-from letta_grpc.adapters.sql.sqlite.ended_runs import add_ended_run
-from letta_grpc.adapters.sql.sqlite.group import Group
-from letta_grpc.adapters.sql.sqlite.jobs import Append, Checked, call, deny_what_waits, mark_cancelled
-from letta_grpc.adapters.sql.sqlite.long_changes import LongChanges
-from letta_grpc.adapters.sql.sqlite.open_runs import OpenRun
-from letta_grpc.adapters.sql.sqlite.recovery import current
-from letta_grpc.adapters.sql.sqlite.writer import Writer
 from letta_grpc.adapters.sql.waiting import runs_that_answered
 from letta_grpc.domain.errors import RunNotFound
 from letta_grpc.domain.events import RunEvent, RunFinished
@@ -30,7 +30,7 @@ from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.journal import Admit, Begin, Change, Claim, Lease, Start
 
 
-class SqliteJournal:
+class SqlJournal:
     """Every call is one job of the writer thread; jobs that wait together are committed together."""
 
     def __init__(self, writer: Writer, long_changes: LongChanges, clock: Clock, *, owner: str, lease_time: timedelta) -> None:
