@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from letta_grpc.adapters.llama import LlamaProvider, LlamaUnavailableError
 from letta_grpc.adapters.openai.endpoint import public_url
-from letta_grpc.adapters.sql.failures import DatabaseInUseError, DatabaseUnusableError
-from letta_grpc.adapters.sql.migrate import check_free, current_revision
+from letta_grpc.adapters.sql.backends import backend_of
+from letta_grpc.adapters.sql.failures import DatabaseInUseError, DatabaseUnusableError, without_password
 from letta_grpc.app.failures import StartupError
 from letta_grpc.app.parts import embedding_model_of, gives_tools_network, keys_of, mcp_policy_of, sandbox_of, tls_of
 from letta_grpc.domain.addresses import is_private_host
@@ -58,12 +58,14 @@ def _permission(is_allowed: bool) -> str:  # noqa: FBT001 - a word for it
 
 def _database_finding(settings: Settings) -> Finding:
     try:
-        revision = current_revision(settings.database)
+        backend = backend_of(settings.database)
+        revision = backend.current_revision()
     except DatabaseUnusableError as error:
         return Finding("database", State.FAILED, str(error))
-    is_there = f"{settings.database} has schema {revision}" if revision else f"{settings.database} is made at the first start"
+    told = without_password(settings.database)
+    is_there = f"{told} has schema {revision}" if revision else f"{told} is set up at the first start"
     try:
-        check_free(settings.database)
+        backend.check_free()
     except DatabaseInUseError as error:
         # Whoever asks wants to know how that server stands, more often than whether another one could start.
         return Finding("database", State.OK, f"{is_there}. {error}")

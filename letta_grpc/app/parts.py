@@ -12,10 +12,10 @@ from letta_grpc.adapters.openai.endpoint import OpenAIEndpoint
 from letta_grpc.adapters.openai.provider import OpenAIProvider
 from letta_grpc.adapters.sandbox import NamespaceSandbox
 from letta_grpc.adapters.scripted.provider import ScriptedProvider
+from letta_grpc.adapters.sql.backends import backend_of
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.open_database import OpenDatabase
 from letta_grpc.adapters.sql.passage_vectors import SqlPassageVectors
-from letta_grpc.adapters.sql.sqlite.opening import open_sqlite
 from letta_grpc.adapters.web_callbacks import WebCallbacks
 from letta_grpc.adapters.web_images import WebImages
 from letta_grpc.app.failures import StartupError, unusable
@@ -30,15 +30,10 @@ from letta_grpc.transport.renewal import UnusableFileError
 
 async def open_database(stack: AsyncExitStack, settings: Settings, clock: Clock) -> OpenDatabase:
     """Open the settings' database until the stack is left. Raises StartupError."""
-    opening = open_sqlite(
-        settings.database,
-        codec=ProtoEventCodec(),
-        clock=clock,
-        sync=settings.database_sync,
-        lease_time=timedelta(seconds=settings.lease_seconds),
-    )
     try:
-        return await stack.enter_async_context(opening)
+        backend = backend_of(settings.database, sync=settings.database_sync)
+        lease_time = timedelta(seconds=settings.lease_seconds)
+        return await stack.enter_async_context(backend.open(codec=ProtoEventCodec(), clock=clock, lease_time=lease_time))
     except DatabaseUnusableError as error:
         raise unusable(error) from error
 

@@ -40,7 +40,7 @@ def test_a_server_at_work_does_not_disturb_it(tmp_path: Path) -> None:
 
 def test_a_database_that_was_removed_is_not_made_by_looking(tmp_path: Path) -> None:
     (tmp_path / "letta.db.lock").touch()
-    assert "made at the first start" in found(*at(tmp_path))["database"]["detail"]
+    assert "set up at the first start" in found(*at(tmp_path))["database"]["detail"]
     assert [path.name for path in tmp_path.iterdir()] == ["letta.db.lock"]
 
 

@@ -1,5 +1,6 @@
 """Why a database cannot be served: told to whoever starts the server, never to a caller."""
 
+import re
 from typing import ClassVar
 
 
@@ -13,3 +14,8 @@ class DatabaseInUseError(DatabaseUnusableError):
     """Another server has the database open."""
 
     reason = "DATABASE_IN_USE"
+
+
+def without_password(url: str) -> str:
+    """Return what may be told of a URL, also of one that cannot be read."""
+    return re.sub(r"(\bpassword=)[^&]*", r"\1***", re.sub(r":(?!//).*@", ":***@", url))

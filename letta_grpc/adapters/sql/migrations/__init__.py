@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+from letta_grpc.adapters.sql.connection import DatabaseConnection
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.schema import REVISION, metadata
 
@@ -15,21 +16,21 @@ def revision_of(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def ensure_current(connection: Connection, name: object) -> None:
+def ensure_current(connection: DatabaseConnection, name: object) -> None:
     """Make the tables, or upgrade them. An interrupted upgrade leaves the database as it was."""
-    revision = revision_of(connection)
+    revision = revision_of(connection.core)
     if revision == REVISION:
         return
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.begin()
     try:
         if revision is None:
-            create(connection, name)
+            create(connection.core, name)
         else:
-            upgrade(connection, revision, name)
+            upgrade(connection.core, revision, name)
     except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
+        connection.rollback()
         raise
-    connection.exec_driver_sql("COMMIT")
+    connection.commit()
 
 
 def create(connection: Connection, name: object) -> None:

@@ -1,6 +1,5 @@
 """Connections to the file, and what is done with one."""
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.failures import DatabaseUnusableError, without_password
 from letta_grpc.adapters.sql.sqlite.session import HintingCompiler, SqliteSession
 
 Sync = Literal["normal", "full"]
@@ -36,11 +35,6 @@ def path_of(url: str) -> Path:
         told = without_password(url)
         raise DatabaseUnusableError(f"{told!r} says more than a file's path: it should look like sqlite:///letta.db.")
     return Path(str(parsed.database))
-
-
-def without_password(url: str) -> str:
-    """Return what may be told of a URL, also of one that cannot be read."""
-    return re.sub(r":(?!//).*@", ":***@", url)
 
 
 @contextmanager

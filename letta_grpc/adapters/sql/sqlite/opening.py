@@ -37,7 +37,7 @@ def _open(path: Path, codec: EventCodec, sync: Sync) -> Parts:
         stack.callback(FileLock(path).release)
         writer = SqliteConnection(connect_writer(path, sync))
         stack.callback(writer.close)
-        ensure_current(writer.core, path)
+        ensure_current(writer, path)
         # From here on only a checkpoint can keep the writer waiting, for a reader that is just looking at an old state.
         writer.driver.execute("PRAGMA busy_timeout = 100")
         readers = Readers(lambda: SqliteConnection(connect_reader(path)))

@@ -1,4 +1,4 @@
-"""Statements on a plain `sqlite3` connection: compiled once, then executed without SQLAlchemy."""
+"""Statements on a plain `sqlite3` connection."""
 
 import sqlite3
 from collections.abc import Generator
@@ -8,6 +8,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.sql.dml import UpdateBase
 
+from letta_grpc.adapters.sql.compiled import CompiledStatements
 from letta_grpc.adapters.sql.rows import Row, Values
 from letta_grpc.adapters.sql.session import Query
 
@@ -22,17 +23,7 @@ class HintingCompiler(SQLiteCompiler):
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 _DIALECT.statement_compiler = HintingCompiler
-_compiled: dict[Query | UpdateBase, tuple[str, Values]] = {}
-
-
-def _compile(statement: Query | UpdateBase) -> tuple[str, Values]:
-    """Return a statement's text and the constants that it binds itself."""
-    known = _compiled.get(statement)
-    if known is None:
-        compiled = statement.compile(dialect=_DIALECT)
-        constants = {name: value for name, value in (compiled.params or {}).items() if value is not None}
-        known = _compiled[statement] = (compiled.string, constants)
-    return known
+_statements = CompiledStatements(_DIALECT)
 
 
 class SqliteSession:
@@ -42,8 +33,7 @@ class SqliteSession:
         self._driver = driver
 
     def _run(self, statement: Query | UpdateBase, values: Values) -> sqlite3.Cursor:
-        text, constants = _compile(statement)
-        return self._driver.execute(text, values | constants if constants else values)
+        return self._driver.execute(*_statements.bound(statement, values))
 
     def fetch(self, query: Query | UpdateBase, values: Values) -> list[Row]:
         """Return all rows."""

@@ -1,17 +1,16 @@
-"""Bringing a database up to date without serving it."""
+"""What is asked of the file without serving it."""
 
 import os
 from contextlib import closing
 
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError
 from letta_grpc.adapters.sql.migrations import check_usable, ensure_current
-from letta_grpc.adapters.sql.schema import REVISION
-from letta_grpc.adapters.sql.sqlite.connections import clear_errors, connect_reader, connect_writer, core_connection, path_of
+from letta_grpc.adapters.sql.sqlite.connections import SqliteConnection, clear_errors, connect_reader, connect_writer, path_of
 from letta_grpc.adapters.sql.sqlite.file_lock import FileLock
 
 
-def migrate(url: str) -> str:
-    """Make a database or upgrade it to the newest schema; return that revision.
+def migrate(url: str) -> None:
+    """Make a database or upgrade it to the newest schema.
 
     Raises DatabaseInUseError while a server has it, DatabaseUnusableError.
     """
@@ -19,11 +18,10 @@ def migrate(url: str) -> str:
     with clear_errors(path):
         lock = FileLock(path)
         try:
-            with closing(connect_writer(path, "full")) as driver, closing(core_connection(driver)) as connection:
+            with closing(SqliteConnection(connect_writer(path, "full"))) as connection:
                 ensure_current(connection, path)
         finally:
             lock.release()
-    return REVISION
 
 
 def current_revision(url: str) -> str | None:
@@ -39,9 +37,9 @@ def current_revision(url: str) -> str | None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise DatabaseUnusableError(f"The database {path} cannot be used: nothing can be made in {folder}.")
         return None
-    with clear_errors(path), closing(connect_reader(path)) as driver, closing(core_connection(driver)) as connection:
-        revision = check_usable(connection, path)
-        (said,) = driver.execute("PRAGMA quick_check(1)").fetchone()
+    with clear_errors(path), closing(SqliteConnection(connect_reader(path))) as connection:
+        revision = check_usable(connection.core, path)
+        (said,) = connection.driver.execute("PRAGMA quick_check(1)").fetchone()
     if said != "ok":
         raise DatabaseUnusableError(f"The database {path} is damaged: {said}.")
     return revision

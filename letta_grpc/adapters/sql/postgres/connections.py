@@ -1,0 +1,156 @@
+"""Connections to the database, and what is done with one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
+from psycopg.types.string import StrDumper
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from letta_grpc.adapters.sql.failures import DatabaseUnusableError, without_password
+from letta_grpc.adapters.sql.postgres.session import PostgresSession
+
+Driver = psycopg.Connection[tuple[object, ...]]
+
+OLDEST_VERSION = 14
+
+# What a URL may say otherwise. A machine that is gone is found out about within half a minute, by both ends: until then its
+# lock keeps others from taking its place.
+_DEFAULTS = {
+    "application_name": "letta-grpc",
+    "connect_timeout": "10",
+    "target_session_attrs": "read-write",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+_SESSION = {
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    # Each of them would end a connection that only waits, and with it the lock.
+    "idle_session_timeout": 0,
+    "idle_in_transaction_session_timeout": 0,
+    "statement_timeout": 0,
+}
+
+
+class _TextDumper(StrDumper):
+    """Text as PostgreSQL takes it: it has no NUL, and gets the sign for it."""
+
+    def dump(self, obj: str) -> bytes | None:
+        """Return the text's bytes."""
+        return super().dump(obj.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in obj else obj)  # type: ignore[return-value]
+
+
+@contextmanager
+def clear_errors(url: str) -> Iterator[None]:
+    """Turn what PostgreSQL says about the database into DatabaseUnusableError."""
+    try:
+        yield
+    except (psycopg.Error, DBAPIError) as error:
+        said = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
+        raise DatabaseUnusableError(f"The database {without_password(url)} cannot be used: {said}.") from error
+
+
+def connect(url: str) -> Driver:
+    """Open a connection. Raises DatabaseUnusableError, psycopg.Error."""
+    given = conninfo_to_dict(url)
+    driver = psycopg.connect(make_conninfo("", **(_DEFAULTS | given)), autocommit=True)
+    try:
+        _check(driver, url)
+        for name, value in _SESSION.items():
+            driver.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
+    except BaseException:
+        driver.close()
+        raise
+    driver.adapters.register_dumper(str, _TextDumper)
+    return driver
+
+
+def _check(driver: Driver, url: str) -> None:
+    told = without_password(url)
+    if driver.info.server_version // 10_000 < OLDEST_VERSION:
+        raise DatabaseUnusableError(f"The database {told} cannot be used: it has to be PostgreSQL {OLDEST_VERSION} or newer.")
+    encoding = driver.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise DatabaseUnusableError(f"The database {told} cannot be used: its encoding is {encoding}, and has to be UTF8.")
+
+
+def _core_connection(driver: Driver) -> Connection:
+    # A failed statement is logged; its parameters are what people said, and their secrets.
+    engine = create_engine("postgresql+psycopg://", creator=lambda: driver, poolclass=StaticPool, hide_parameters=True)
+    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+class PostgresConnection:
+    """A DatabaseConnection to PostgreSQL."""
+
+    errors: tuple[type[Exception], ...] = (psycopg.Error, DBAPIError)
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.session = PostgresSession(driver)
+        self.core = _core_connection(driver)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open: after an error PostgreSQL lets it only be undone."""
+        return self.driver.info.transaction_status is TransactionStatus.INTRANS
+
+    @property
+    def changed_rows(self) -> int:
+        """How many rows the session has changed so far."""
+        return self.session.changed_rows
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has come to its end."""
+        return self.driver.closed
+
+    def begin(self) -> None:
+        """Begin a transaction that writes."""
+        self.driver.execute("BEGIN")
+
+    def commit(self) -> None:
+        """Make it durable."""
+        self.driver.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo it, if one is open."""
+        if self.driver.info.transaction_status is not TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                self.driver.execute("ROLLBACK")
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done within, and no more, if it raises."""
+        driver = self.driver
+        driver.execute("SAVEPOINT job")
+        try:
+            yield
+        except BaseException:
+            driver.execute("ROLLBACK TO job")
+            driver.execute("RELEASE job")
+            raise
+        driver.execute("RELEASE job")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all statements within see the same commit."""
+        self.driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        try:
+            yield
+        finally:
+            self.rollback()
+
+    def close(self) -> None:
+        """End it."""
+        self.core.close()
+        self.driver.close()
