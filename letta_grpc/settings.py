@@ -75,9 +75,16 @@ class Settings(BaseSettings):
         default="scripted/echo",
         description="`provider/model` of the agent that talks on the WebSocket `/chat`, when it is made.",
     )
-    database: str = Field(default="sqlite:///letta.db", description="Where everything is kept: `sqlite:///path/to/file`.")
+    database: str = Field(
+        default="sqlite:///letta.db",
+        description="Where everything is kept: `sqlite:///path/to/file`, or `postgresql://user@host/name`.",
+    )
     database_sync: Literal["normal", "full"] = Field(
-        default="normal", description="`normal` survives the death of the process, `full` loss of power too (4 ms a commit)."
+        default="normal",
+        description="SQLite alone: `normal` survives the death of the process, `full` loss of power too (4 ms a commit).",
+    )
+    standby: bool = Field(
+        default=False, description="Wait while another server has the database, and serve from it once that one has ended."
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),

@@ -1,6 +1,6 @@
 """Why a server cannot start."""
 
-from letta_grpc.adapters.sql.failures import DatabaseUnusableError
+from letta_grpc.adapters.sql.failures import DatabaseInUseError, DatabaseUnusableError
 
 
 class StartupError(Exception):
@@ -11,6 +11,11 @@ class StartupError(Exception):
         super().__init__(message)
 
 
+class DatabaseTaken(StartupError):  # noqa: N818 - a state, as those of the domain's errors
+    """Another server has the database."""
+
+
 def unusable(error: DatabaseUnusableError) -> StartupError:
     """Return why a server cannot start on this database."""
-    return StartupError(f"{error} ({error.reason})")
+    kind = DatabaseTaken if isinstance(error, DatabaseInUseError) else StartupError
+    return kind(f"{error} ({error.reason})")

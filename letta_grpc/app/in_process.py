@@ -15,6 +15,7 @@ from letta_grpc.adapters.mcp.client import McpConnections
 from letta_grpc.adapters.model_catalog import ModelCatalog
 from letta_grpc.adapters.no_sandbox import NoSandbox
 from letta_grpc.adapters.sandbox import NamespaceSandbox
+from letta_grpc.adapters.sql.failures import without_password
 from letta_grpc.app.doctor import State, sandbox_finding
 from letta_grpc.app.parts import (
     callbacks_of,
@@ -68,6 +69,9 @@ class InProcessServer:
     leases: WatchedLeases
     settings: Settings
     sandbox: NamespaceSandbox | NoSandbox
+    # The database as it may be told, and what is set once nothing can be stored in it any more: another server may have it.
+    database: str
+    lost: asyncio.Event
 
     def tool_warning(self) -> str | None:
         """Return what an operator should know of how tools run here. Tries it out, which blocks for a moment."""
@@ -128,7 +132,8 @@ async def assembled(settings: Settings, environ: Mapping[str, str]) -> AsyncIter
             sandbox=sandbox,
         )
         supervisor = _supervisor(parts)
-        yield InProcessServer(_calls(parts, supervisor), supervisor, parts.leases, settings, sandbox)
+        told = without_password(settings.database)
+        yield InProcessServer(_calls(parts, supervisor), supervisor, parts.leases, settings, sandbox, told, database.lost)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,8 @@ class RunningServer:
 async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -> AsyncIterator[RunningServer]:
     """Serve on the settings' address; on leaving, drain, then stop.
 
-    Runs may end within `drain_seconds`. The next server on the same database goes on with the others. Raises StartupError.
+    Runs may end within `drain_seconds`, where the database is not lost. The next server on the same database goes on with the
+    others. Raises StartupError.
     """
     async with assembled(settings, environ) as inner:
         tls = tls_of(settings)
@@ -53,7 +54,9 @@ async def serving(settings: Settings, environ: Mapping[str, str] = os.environ) -
                 yield RunningServer(inner, address, url)
             finally:
                 await server.drain()
-                await _let_runs_end(inner.supervisor, settings.drain_seconds)
+                if not inner.lost.is_set():
+                    await _let_runs_end(inner.supervisor, settings.drain_seconds)
+                gc.unfreeze()
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvloop
@@ -20,6 +20,9 @@ from letta_grpc.cli.logs import configure_logging
 from letta_grpc.cli.open_files import allow_many_connections
 from letta_grpc.cli.signals import end_at_once_on, ending_signals
 from letta_grpc.settings import Settings
+
+if TYPE_CHECKING:
+    from letta_grpc.app import RunningServer
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ UntilStdinEnds = Annotated[
 
 @with_settings()
 def serve(*, until_stdin_ends: UntilStdinEnds = False, **flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what is in it
-    """Serve agents over gRPC, and over HTTP with --http, from one SQLite file."""
+    """Serve agents over gRPC, and over HTTP with --http, from a SQLite file or PostgreSQL."""
     settings = read_settings(flags)
     configure_logging(settings)
     # A server makes and drops objects all the time and next to no cycles: looking for them less often saves 5 % of its time.
@@ -76,19 +79,50 @@ async def _serve(settings: Settings, *, until_stdin_ends: bool) -> Exit:
     if until_stdin_ends:
         _on_end_of(sys.stdin.fileno(), end)
     try:
-        async with app.serving(settings) as server:
-            typer.echo(f"listening grpc={server.address}" + (f" http={server.http}" if server.http else ""))
-            # A relative path is found by the folder.
-            place = {"database": settings.database, "folder": str(Path.cwd())}
-            logger.info("serving", extra={"version": version("letta-grpc"), **place})
-            if warning := await asyncio.to_thread(server.in_process.tool_warning):
-                logger.warning("%s", warning)
-            await stop.wait()
-            logger.info("draining")
+        await _serve_until(stop, settings)
     except app.StartupError as error:
         typer.echo(f"letta-grpc: {error.message}", err=True)
         return Exit.CANNOT_START
     return Exit.OK
+
+
+async def _serve_until(stop: asyncio.Event, settings: Settings) -> None:
+    """Serve, and again where the database was lost meanwhile, as a server that starts then would. Raises app.StartupError."""
+    from letta_grpc import app  # noqa: PLC0415 - see _serve
+
+    has_served = False
+    while not stop.is_set():
+        if settings.standby or has_served:
+            await app.stand_by(settings, stop, served_before=has_served)
+            if stop.is_set():
+                return
+        try:
+            async with app.serving(settings) as server:
+                has_served = True
+                await _until_stopped_or_lost(stop, server)
+        except app.DatabaseTaken:
+            # Another one that stood by was quicker.
+            if not settings.standby:
+                raise
+
+
+async def _until_stopped_or_lost(stop: asyncio.Event, server: "RunningServer") -> None:
+    typer.echo(f"listening grpc={server.address}" + (f" http={server.http}" if server.http else ""))
+    lost = server.in_process.lost
+    # A relative path is found by the folder.
+    place = {"database": server.in_process.database, "folder": str(Path.cwd())}
+    logger.info("serving", extra={"version": version("letta-grpc"), **place})
+    if warning := await asyncio.to_thread(server.in_process.tool_warning):
+        logger.warning("%s", warning)
+    async with asyncio.TaskGroup() as group:
+        waits = [group.create_task(event.wait()) for event in (stop, lost)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+    if lost.is_set():
+        logger.error("the connection to the database was lost")
+    else:
+        logger.info("draining")
 
 
 def _on_end_of(pipe: int, end: Callable[[], None]) -> None:

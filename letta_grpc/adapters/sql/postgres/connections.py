@@ -152,5 +152,6 @@ class PostgresConnection:
 
     def close(self) -> None:
         """End it."""
-        self.core.close()
+        with suppress(*self.errors):
+            self.core.close()
         self.driver.close()
