@@ -1,6 +1,10 @@
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from tests.support.postgres import PostgresServer, running_postgres
 
 # Each test is bounded by pytest's timeout. By the clock an example fails on a machine that has other things to do.
 settings.register_profile("without a clock", deadline=None)
@@ -10,3 +14,15 @@ settings.load_profile("without a clock")
 # signals would find processes that heed none.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    with postgres.database() as url:
+        yield url
