@@ -7,7 +7,8 @@ import pytest
 
 from letta_grpc.adapters.sql import filling, removing
 from letta_grpc.testing.clocks import FakeClock
-from tests.support.sqlite_worlds import Opened, opened
+from tests.support.sql_worlds import Opened
+from tests.support.sqlite_worlds import opened
 
 
 @pytest.fixture

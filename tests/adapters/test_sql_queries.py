@@ -41,7 +41,7 @@ from letta_grpc.domain.runs import RunState
 from letta_grpc.ports.stores import RunFilter
 from letta_grpc.testing.journals.asking import waiting
 from tests.requirements.registry import requirement
-from tests.support.sqlite_worlds import Opened
+from tests.support.sql_worlds import Opened
 
 T = TypeVar("T")
 

@@ -25,7 +25,8 @@ from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.scenes import claim_with, deltas, frames_of, new_start, running
 from letta_grpc.testing.stores.world import held
 from tests.requirements.registry import requirement
-from tests.support.sqlite_worlds import Opened, opened
+from tests.support.sql_worlds import Opened
+from tests.support.sqlite_worlds import opened
 
 MIB = 2**20
 

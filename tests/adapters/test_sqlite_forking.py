@@ -25,7 +25,8 @@ from letta_grpc.testing.journals.forking import compacted
 from letta_grpc.testing.stores.world import World
 from tests.support.asking import until
 from tests.support.long_histories import TURNS, ended, left, long_history, unfinished
-from tests.support.sqlite_worlds import Opened, opened
+from tests.support.sql_worlds import Opened
+from tests.support.sqlite_worlds import opened
 
 pytestmark = pytest.mark.usefixtures("small_steps")
 _ALL = PageRequest(size=1000)

@@ -23,7 +23,8 @@ from letta_grpc.testing.stores.agent_files import imported
 from letta_grpc.testing.stores.world import World
 from tests.support.asking import until
 from tests.support.long_histories import ended, left, unfinished
-from tests.support.sqlite_worlds import Opened, opened
+from tests.support.sql_worlds import Opened
+from tests.support.sqlite_worlds import opened
 
 pytestmark = pytest.mark.usefixtures("small_steps")
 _SAID = 60

@@ -19,7 +19,8 @@ from letta_grpc.testing.journals import (
 )
 from letta_grpc.testing.stores import World
 from letta_grpc.transport.convert.codec import ProtoEventCodec
-from tests.support.sqlite_worlds import Opened, opened
+from tests.support.sql_worlds import Opened
+from tests.support.sqlite_worlds import opened
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from letta_grpc.testing.clocks import FakeClock
 from letta_grpc.testing.journals.asking import ask
 from tests.support.asking import until
 from tests.support.long_histories import TURNS, ended, left, long_history, unfinished
-from tests.support.sqlite_worlds import Opened, opened
+from tests.support.sql_worlds import Opened
+from tests.support.sqlite_worlds import opened
 
 pytestmark = pytest.mark.usefixtures("small_steps")
 # What is left when all but one exchange in a default conversation is removed.

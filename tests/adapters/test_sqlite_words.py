@@ -11,7 +11,7 @@ from letta_grpc.adapters.sql.open_database import OpenDatabase
 from letta_grpc.adapters.sql.passages import SqlPassageStore
 from letta_grpc.domain.ids import RunId
 from letta_grpc.ports.search import MessageQuery
-from tests.support.sqlite_worlds import Opened
+from tests.support.sql_worlds import Opened
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from letta_grpc.adapters.sql.schema import conversations, messages, removals, ru
 from letta_grpc.domain.agents import Agent, Conversation
 from letta_grpc.testing.stores.world import World
 from tests.support.asking import until
-from tests.support.sqlite_worlds import Opened
+from tests.support.sql_worlds import Opened
 
 TURNS = 30
 
