@@ -109,6 +109,7 @@ Index(
     conversations.c.agent_id,
     unique=True,
     sqlite_where=text("is_default"),
+    postgresql_where=text("is_default"),
 )
 
 blocks = Table(
@@ -181,7 +182,7 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 _OPEN = text("state IN ('queued', 'running')")
-Index("ix_runs_open", runs.c.conversation_id, sqlite_where=_OPEN)
+Index("ix_runs_open", runs.c.conversation_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
 # The turns after which background work of other agents may be due, counted after each of them: so with all columns that are
 # looked at, or each turn that there has ever been would be read.
 TURNS = text("state = 'completed' AND kind <> 'compaction' AND NOT background")
@@ -194,9 +195,10 @@ Index(
     runs.c.kind,
     runs.c.background,
     sqlite_where=TURNS,
+    postgresql_where=TURNS,
 )
 _WAITS = text("pending_actions IS NOT NULL")
-Index("ix_runs_waiting", runs.c.position, sqlite_where=_WAITS)
+Index("ix_runs_waiting", runs.c.position, sqlite_where=_WAITS, postgresql_where=_WAITS)
 
 # Who is to be told of the end of a run, and what came of it: `callback` is JSON text. Due from `next_time` on, once the run
 # has ended; never again where that is null.
@@ -208,7 +210,7 @@ callbacks = Table(
     Column("next_time", BigInteger),
 )
 _DUE = text("next_time IS NOT NULL")
-Index("ix_callbacks_due", callbacks.c.next_time, sqlite_where=_DUE)
+Index("ix_callbacks_due", callbacks.c.next_time, sqlite_where=_DUE, postgresql_where=_DUE)
 
 # Every call that has ever waited for an answer: by it a late or repeated answer is told from a wrong one. The calls of one
 # step are a batch, open until `settled_run_id` says which run took care of it; `answer_run_id` is the run that brought the
@@ -232,6 +234,7 @@ Index(
     waiting_calls.c.conversation_id,
     waiting_calls.c.expire_time,
     sqlite_where=_UNSETTLED,
+    postgresql_where=_UNSETTLED,
 )
 
 # `position` is also the order within a conversation: only one run at a time writes into one.
