@@ -57,6 +57,10 @@ class DatabaseConnection(Protocol):
         """Undo what is done within, and no more, if it raises."""
         ...
 
+    def one_statement(self) -> AbstractContextManager[None]:
+        """Let the transaction go on where the one statement within raises."""
+        ...
+
     def snapshot(self) -> AbstractContextManager[None]:
         """Let all statements within see the same commit."""
         ...

@@ -148,6 +148,11 @@ class Group:
         self.begin()
         return self.state.connection.savepoint()
 
+    def one_statement(self) -> AbstractContextManager[None]:
+        """Let the other jobs go on where a job's only statement fails."""
+        self.begin()
+        return self.state.connection.one_statement()
+
     def open(self, run: OpenRun) -> None:
         """Add a run that this group stores."""
         self.state.runs[run.run_id] = run

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -94,8 +93,7 @@ class Append:
     def _store(self, group: Group, run: OpenRun, statements: int) -> None:
         ended = next((event.run for event in self.events if isinstance(event, RunFinished)), None)
         try:
-            # One statement is all or nothing by itself.
-            with nullcontext() if statements == 1 else group.all_or_nothing():
+            with group.one_statement() if statements == 1 else group.all_or_nothing():
                 store_changes(group.session, self.changes, self.time_ns // 1000)
                 if any(isinstance(change, EditBlock) for change in self.changes):
                     group.forget_agents()

@@ -8,7 +8,7 @@ from letta_grpc.adapters.sql.journal.jobs import call
 from letta_grpc.adapters.sql.journal.live import Chunk, LiveRuns, join, wait_for_more
 from letta_grpc.adapters.sql.journal.readers import Readers
 from letta_grpc.adapters.sql.journal.writer import Writer
-from letta_grpc.adapters.sql.queries import DROP_SEGMENTS, KEPT_ENDED_RUNS, RUN_END, SEGMENTS_FROM
+from letta_grpc.adapters.sql.queries import DROP_SEGMENTS, KEPT_ENDED_RUNS, RUN_END, SEGMENTS_FROM, WRITE_NOTHING_NEW
 from letta_grpc.adapters.sql.session import Session
 from letta_grpc.adapters.sql.times import to_micros
 from letta_grpc.domain.errors import CursorAhead, EventsExpired, RunNotFound
@@ -33,6 +33,8 @@ class SqlEventLog:
         live = self._live.find(run_id)
         if live is not None:
             if after > live.last:
+                # Where the database was lost unnoticed, another server may have gone on: this raises StoreUnavailable then.
+                await call(self._writer, _write_nothing_new)
                 raise CursorAhead(run_id=run_id, last=str(live.last))
             page = live.page(after, max_bytes)
             if page is not None:
@@ -61,6 +63,10 @@ class SqlEventLog:
     async def _drop(self, positions: list[int]) -> None:
         await call(self._writer, lambda group: _drop_segments(group, positions))
         self._live.forget_ended()
+
+
+def _write_nothing_new(group: Group) -> None:
+    group.session.execute(WRITE_NOTHING_NEW, {})
 
 
 def _drop_segments(group: Group, positions: list[int]) -> None:

@@ -1,7 +1,7 @@
 """Connections to the database, and what is done with one."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -140,6 +140,10 @@ class PostgresConnection:
             driver.execute("RELEASE job")
             raise
         driver.execute("RELEASE job")
+
+    def one_statement(self) -> AbstractContextManager[None]:
+        """Let the transaction go on where the one statement within raises: PostgreSQL lets it only be undone."""
+        return self.savepoint()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

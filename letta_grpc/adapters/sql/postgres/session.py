@@ -27,7 +27,7 @@ class PostgresSession:
 
     def _run(self, statement: Query | UpdateBase, values: Values) -> Cursor[Any]:
         text, bound = _statements.bound(statement, values)
-        cursor = self._driver.execute(text.encode(), bound)
+        cursor = self._driver.execute(text.encode(), bound, binary=True)
         if isinstance(statement, UpdateBase):
             self.changed_rows += cursor.rowcount
         return cursor
@@ -47,7 +47,7 @@ class PostgresSession:
             # Cursors live within transactions.
             yield from self.fetch(query, values)
             return
-        with self._driver.cursor("rows") as cursor:
+        with self._driver.cursor("rows", binary=True) as cursor:
             cursor.itersize = _ROWS_AT_ONCE
             text, bound = _statements.bound(query, values)
             cursor.execute(text.encode(), bound)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -138,6 +138,10 @@ class SqliteConnection:
             driver.execute("RELEASE job")
             raise
         driver.execute("RELEASE job")
+
+    def one_statement(self) -> AbstractContextManager[None]:
+        """Let the transaction go on where the one statement within raises: it is all or nothing by itself."""
+        return nullcontext()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
