@@ -59,19 +59,20 @@ def _permission(is_allowed: bool) -> str:  # noqa: FBT001 - a word for it
 def _database_finding(settings: Settings) -> Finding:
     try:
         backend = backend_of(settings.database)
-        revision = backend.current_revision()
+        revision, weaknesses = backend.current_revision(), backend.weaknesses()
     except DatabaseUnusableError as error:
         return Finding("database", State.FAILED, str(error))
     told = without_password(settings.database)
     is_there = f"{told} has schema {revision}" if revision else f"{told} is set up at the first start"
+    detail, state = "; ".join([is_there, *weaknesses]), State.LIMITED if weaknesses else State.OK
     try:
         backend.check_free()
     except DatabaseInUseError as error:
         # Whoever asks wants to know how that server stands, more often than whether another one could start.
-        return Finding("database", State.OK, f"{is_there}. {error}")
+        return Finding("database", state, f"{detail}. {error}")
     except DatabaseUnusableError as error:
         return Finding("database", State.FAILED, str(error))
-    return Finding("database", State.OK, is_there)
+    return Finding("database", state, detail)
 
 
 def _address_findings(settings: Settings) -> Iterator[Finding]:

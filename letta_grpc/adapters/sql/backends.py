@@ -20,6 +20,8 @@ class Backend:
     migrate: Callable[[], None]
     current_revision: Callable[[], str | None]
     check_free: Callable[[], None]
+    # What of its settings weakens a promise, in words.
+    weaknesses: Callable[[], list[str]]
 
 
 def backend_of(url: str, *, sync: Literal["normal", "full"] = "normal") -> Backend:
@@ -55,4 +57,5 @@ def _backend(url: str, opener: Callable[..., Any], upkeep: ModuleType) -> Backen
         migrate=partial(upkeep.migrate, url),
         current_revision=partial(upkeep.current_revision, url),
         check_free=partial(upkeep.check_free, url),
+        weaknesses=partial(upkeep.weaknesses, url),
     )

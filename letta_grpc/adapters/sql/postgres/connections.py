@@ -56,7 +56,7 @@ def clear_errors(url: str) -> Iterator[None]:
         yield
     except (psycopg.Error, DBAPIError) as error:
         said = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
-        raise DatabaseUnusableError(f"The database {without_password(url)} cannot be used: {said}.") from error
+        raise DatabaseUnusableError(f"The database {without_password(url)} cannot be used: {said.rstrip('.?')}.") from error
 
 
 def connect(url: str) -> Driver:
@@ -81,6 +81,13 @@ def _check(driver: Driver, url: str) -> None:
     encoding = driver.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise DatabaseUnusableError(f"The database {told} cannot be used: its encoding is {encoding}, and has to be UTF8.")
+
+
+def weaknesses(driver: Driver) -> list[str]:
+    """Return the settings by which a commit may be lost that was reported as done, in words."""
+    names = ["fsync", "full_page_writes", "synchronous_commit"]
+    rows = driver.execute("SELECT name FROM pg_settings WHERE setting = 'off' AND name = ANY(%s) ORDER BY 1", (names,))
+    return [f"PostgreSQL has {name} = off: events that were seen may be lost when it crashes" for (name,) in rows]
 
 
 def _core_connection(driver: Driver) -> Connection:

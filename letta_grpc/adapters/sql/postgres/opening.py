@@ -9,7 +9,7 @@ from letta_grpc.adapters.sql.failures import without_password
 from letta_grpc.adapters.sql.journal.readers import Readers
 from letta_grpc.adapters.sql.migrations import ensure_current
 from letta_grpc.adapters.sql.open_database import DEFAULT_LEASE_TIME, OpenDatabase, Parts, opened, read_parts
-from letta_grpc.adapters.sql.postgres.connections import Driver, PostgresConnection, clear_errors, connect
+from letta_grpc.adapters.sql.postgres.connections import PostgresConnection, clear_errors, connect, weaknesses
 from letta_grpc.adapters.sql.postgres.lock import take_lock
 from letta_grpc.ports.clock import Clock
 from letta_grpc.ports.codec import EventCodec
@@ -33,20 +33,9 @@ def _open(url: str, codec: EventCodec) -> Parts:
         stack.callback(writer.close)
         take_lock(writer.driver, url)
         ensure_current(writer, without_password(url))
-        _warn_of_weak_settings(writer.driver)
+        for weakness in weaknesses(writer.driver):
+            logger.warning("%s", weakness)
         readers = Readers(lambda: PostgresConnection(connect(url)))
         stack.callback(readers.close)
         return read_parts(writer, readers, codec, lambda: None, stack)
     raise AssertionError("unreachable")  # ExitStack may swallow an exception, as far as type checkers know.
-
-
-def _warn_of_weak_settings(driver: Driver) -> None:
-    for setting in weak_settings(driver):
-        logger.warning("PostgreSQL has %s: events that were seen may be lost when it crashes", setting)
-
-
-def weak_settings(driver: Driver) -> list[str]:
-    """Return the settings by which a commit may be lost that was reported as done."""
-    names = ("fsync", "synchronous_commit", "full_page_writes")
-    rows = driver.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(names),)).fetchall()
-    return [f"{name} = off" for name, setting in sorted(rows) if setting == "off"]

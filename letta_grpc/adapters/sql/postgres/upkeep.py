@@ -4,7 +4,7 @@ from contextlib import closing
 
 from letta_grpc.adapters.sql.failures import without_password
 from letta_grpc.adapters.sql.migrations import check_usable, ensure_current
-from letta_grpc.adapters.sql.postgres import lock
+from letta_grpc.adapters.sql.postgres import connections, lock
 from letta_grpc.adapters.sql.postgres.connections import PostgresConnection, clear_errors, connect
 
 
@@ -31,3 +31,9 @@ def check_free(url: str) -> None:
     """Raise DatabaseInUseError while a server has the database."""
     with clear_errors(url), closing(connect(url)) as driver:
         lock.check_free(driver, url)
+
+
+def weaknesses(url: str) -> list[str]:
+    """Return the settings by which a promise is weakened, in words."""
+    with clear_errors(url), closing(connect(url)) as driver:
+        return connections.weaknesses(driver)
