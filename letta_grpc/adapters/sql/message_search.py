@@ -41,7 +41,9 @@ class SqlMessageSearch:
 
 
 def _search(connection: Connection, query: MessageQuery, phrases: Sequence[Sequence[str]]) -> tuple[FoundMessage, ...]:
-    rows = connection.execute(_statement(query, phrases).order_by(messages.c.position.desc()).limit(query.limit)).all()
+    rows = connection.execute(
+        _statement(connection, query, phrases).order_by(messages.c.position.desc()).limit(query.limit)
+    ).all()
     found = [(message_of(row), row[_CONVERSATION_AT]) for row in rows]
     here = conversations.c.id.in_([conversation_id for _, conversation_id in found])
     owners = connection.execute(select(conversations.c.id, conversations.c.agent_id).where(here))
@@ -49,7 +51,7 @@ def _search(connection: Connection, query: MessageQuery, phrases: Sequence[Seque
     return tuple(FoundMessage(message, agent_of[conversation_id], conversation_id) for message, conversation_id in found)
 
 
-def _statement(query: MessageQuery, phrases: Sequence[Sequence[str]]) -> Select[Any]:
+def _statement(connection: Connection, query: MessageQuery, phrases: Sequence[Sequence[str]]) -> Select[Any]:
     # Of an agent on its way out the conversations are not on theirs.
     of_agents_that_go = select(conversations.c.id).where(~stays(conversations.c.agent_id))
     here = messages.c.conversation_id
@@ -61,7 +63,7 @@ def _statement(query: MessageQuery, phrases: Sequence[Sequence[str]]) -> Select[
         mine = select(conversations.c.id).where(conversations.c.agent_id == query.agent_id)
         statement = statement.where(messages.c.conversation_id.in_(mine))
     if phrases:
-        statement = _INDEX.narrowed(statement, phrases, query.conversation_id or query.agent_id)
+        statement = _INDEX.narrowed(connection, statement, phrases, query.conversation_id or query.agent_id)
     if query.roles:
         statement = statement.where(messages.c.role.in_([role.value for role in query.roles]))
     if query.create_time_from is not None:

@@ -116,6 +116,6 @@ def _search(
 ) -> tuple[Passage, ...]:
     query = tagged(select(passages).where(passages.c.agent_id == agent_id), tags)
     if phrases:
-        query = _INDEX.narrowed(query, phrases, agent_id)
+        query = _INDEX.narrowed(connection, query, phrases, agent_id)
     rows = connection.execute(query.order_by(passages.c.position.desc()).limit(limit))
     return tuple(passage_of(row) for row in rows)

@@ -8,7 +8,6 @@ Rule: a change here is a new revision in `migrations/versions`, and REVISION nam
 """
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -21,9 +20,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
     text,
 )
+
+from letta_grpc.adapters.sql.word_tables import add_word_tables
 
 REVISION = "0004"
 
@@ -364,12 +364,4 @@ journal = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
-# The words of messages and notes, folded by us; `owners` are the ids that narrow a search. `rowid` is the position in the
-# table that they are from. Filled when somebody searches: a run that writes a message does not pay for it.
-for _index, _source in (("message_words", "messages"), ("passage_words", "passages")):
-    for _statement in (
-        f"CREATE VIRTUAL TABLE {_index} USING fts5(owners, words, tokenize='ascii')",
-        f"CREATE TRIGGER {_index}_forget AFTER DELETE ON {_source} BEGIN DELETE FROM {_index} WHERE rowid = old.position; END",  # noqa: S608 - names of ours
-    ):
-        _made: DDL = DDL(_statement)  # type: ignore[no-untyped-call]  # SQLAlchemy's own lack
-        event.listen(metadata, "after_create", _made.execute_if(dialect="sqlite"))
+add_word_tables(metadata)
