@@ -137,6 +137,8 @@ def commit(state: State, jobs: list[Job]) -> Outcome:
         errors: list[tuple[Job, Exception]] = [(job, StoreUnavailable()) for job in jobs]
         return Outcome(dead=_dead(group), errors=errors, is_lost=state.connection.is_lost)
     outcome.loaded, outcome.dead, outcome.used_core = group.loaded, _dead(group), group.used_core
+    # Also where the jobs alone have failed, before anything was begun.
+    outcome.is_lost = state.connection.is_lost
     return outcome
 
 
