@@ -1,0 +1,28 @@
+"""A server of PostgreSQL that goes away, and what it had is still there when it comes back."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from letta_grpc.domain.errors import StoreUnavailable
+from letta_grpc.testing.clocks import FakeClock
+from tests.support.postgres import PostgresServer
+from tests.support.postgres_worlds import opened
+
+
+@pytest.mark.parametrize("end", [PostgresServer.kill, PostgresServer.stop])
+async def test_the_first_write_without_the_database_finds_out_that_it_is_lost(
+    end: Callable[[PostgresServer], None], postgres: PostgresServer, postgres_url: str
+) -> None:
+    async with opened(postgres_url, FakeClock()) as one:
+        agent = await one.world.agent()
+        await asyncio.to_thread(end, postgres)
+        assert not one.database.lost.is_set()
+        with pytest.raises(StoreUnavailable):
+            await one.world.agent()
+        async with asyncio.timeout(5):
+            await one.database.lost.wait()
+    await asyncio.to_thread(postgres.start)
+    async with opened(postgres_url, FakeClock()) as next_one:
+        assert await next_one.world.agents.get(agent.id) == agent
