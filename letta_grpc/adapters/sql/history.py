@@ -21,20 +21,31 @@ _CONVERSATION: BindParameter[str] = bindparam("the_conversation")
 # The newest message in context whose step is recorded with a count, unless the context was compacted since: read from the end,
 # so that a long conversation costs no more.
 # JSON is looked at as text here, which every database can; rows.py writes it without spaces.
-_REPORTED_USAGE = (
+# Not joined: PostgreSQL would expect that hardly any message has a step, and read all steps that there are.
+_USAGE = (
     select(steps.c.usage)
-    .join(messages, (messages.c.run_id == steps.c.run_id) & (messages.c.step_id == steps.c.id))
+    .where(
+        steps.c.run_id == messages.c.run_id,
+        steps.c.id == messages.c.step_id,
+        steps.c.usage.not_like('%"context_tokens":null%'),
+    )
+    .limit(1)
+    .correlate(messages)
+    .scalar_subquery()
+)
+_REPORTED_USAGE = (
+    select(_USAGE)
     .where(
         messages.c.conversation_id == _CONVERSATION,
         messages.c.position >= conversations.c.context_start,
         messages.c.position > conversations.c.summary_position,
-        steps.c.usage.not_like('%"context_tokens":null%'),
+        _USAGE.is_not(None),
     )
     .order_by(messages.c.position.desc())
     .limit(1)
     .scalar_subquery()
 )
-_CONTEXT = (
+CONTEXT = (
     select(_REPORTED_USAGE, *conversations.c, *agents.c)
     .join(agents, agents.c.id == conversations.c.agent_id)
     .where(conversations.c.id == _CONVERSATION)
@@ -87,7 +98,7 @@ class SqlHistoryStore:
 
 
 def _load(connection: Connection, conversation_id: ConversationId) -> AgentContext:
-    row = connection.execute(_CONTEXT, {"the_conversation": conversation_id}).first()
+    row = connection.execute(CONTEXT, {"the_conversation": conversation_id}).first()
     if row is None:
         raise ConversationNotFound(conversation_id=conversation_id)
     usage, conversation, thread = row[0], conversation_of(row[1:_AGENT_AT]), thread_of(row[1:_AGENT_AT])
