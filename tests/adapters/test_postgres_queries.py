@@ -3,15 +3,20 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from letta_grpc.adapters.sql.database import Database
 from letta_grpc.adapters.sql.history import CONTEXT
 from letta_grpc.adapters.sql.open_database import OpenDatabase
+from letta_grpc.adapters.sql.pages import paged
+from letta_grpc.adapters.sql.queries import FIRST_MESSAGES, OPEN_RUNS_OF_CONVERSATION
+from letta_grpc.adapters.sql.schema import messages, passages, runs
 from letta_grpc.adapters.sql.session import Query
+from letta_grpc.domain.paging import PageRequest
 from letta_grpc.testing.clocks import FakeClock
 from tests.support.postgres_worlds import opened
 
+_PAGE = PageRequest(size=5, descending=True)
 # The first agent says half of everything, the second one a hundredth.
 _LONG = """
 CREATE FUNCTION pg_temp.whose(n INT) RETURNS INT LANGUAGE sql
@@ -64,3 +69,15 @@ async def test_the_newest_count_is_found_from_the_end(database: OpenDatabase) ->
     plan = await plan_of(database, CONTEXT, the_conversation="conv-1")
     assert "Seq Scan on steps" not in plan
     assert "Sort" not in plan
+
+
+async def test_what_is_somebodys_is_read_in_its_order(database: OpenDatabase) -> None:
+    await long(database)
+    for owner in (messages.c.conversation_id, runs.c.conversation_id, runs.c.agent_id, passages.c.agent_id):
+        of = "agent-2" if owner.name == "agent_id" else "conv-2"
+        plan = await plan_of(database, paged(select(owner.table).where(owner == of), owner.table.c.position, _PAGE))
+        assert f"ix_{owner.table.name}_{owner.name}_position" in plan
+        assert "Sort" not in plan
+    context = await plan_of(database, FIRST_MESSAGES, the_conversation="conv-2", the_start=100, the_limit=5)
+    assert "ix_messages_conversation_id_position" in context
+    assert "ix_runs_open" in await plan_of(database, OPEN_RUNS_OF_CONVERSATION, the_conversation="conv-2")

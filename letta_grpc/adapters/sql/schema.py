@@ -364,4 +364,21 @@ journal = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+
+def _find_in_order(owner: Column[str]) -> None:
+    # What is somebody's is read in the order of positions, with which SQLite's indexes end by themselves.
+    name = f"ix_{owner.table.name}_{owner.name}"
+    next(index for index in owner.table.indexes if index.name == name).ddl_if(dialect="sqlite")
+    Index(f"{name}_position", owner, owner.table.c.position).ddl_if(dialect="postgresql")
+
+
+for _owner in (
+    conversations.c.agent_id,
+    runs.c.agent_id,
+    runs.c.conversation_id,
+    messages.c.conversation_id,
+    passages.c.agent_id,
+):
+    _find_in_order(_owner)
+
 add_word_tables(metadata)
