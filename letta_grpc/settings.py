@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     )
     database: str = Field(
         default="sqlite:///letta.db",
+        # A password may stand in it.
+        repr=False,
         description="Where everything is kept: `sqlite:///path/to/file`, or `postgresql://user@host/name`.",
     )
     database_sync: Literal["normal", "full"] = Field(

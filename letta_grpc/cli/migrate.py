@@ -15,8 +15,8 @@ def migrate(**flags: Any) -> None:  # noqa: ANN401 - `with_settings` says what i
 
     settings = read_settings(flags)
     try:
-        app.migrate(settings)
+        told = app.migrate(settings)
     except app.StartupError as error:
         typer.echo(f"letta-grpc: {error.message}", err=True)
         raise typer.Exit(Exit.CANNOT_START) from error
-    typer.echo(f"{settings.database} is up to date")
+    typer.echo(f"{told} is up to date")

@@ -29,7 +29,7 @@ def backend_of(url: str, *, sync: Literal["normal", "full"] = "normal") -> Backe
 
     `sync` is SQLite's; PostgreSQL has its own settings for it.
     """
-    scheme, _, rest = url.partition(":")
+    scheme, _, rest = url.partition("://")
     # A driver in it is another program's: `postgresql+asyncpg`.
     match scheme.lower().partition("+")[0]:
         case "sqlite":
@@ -37,7 +37,7 @@ def backend_of(url: str, *, sync: Literal["normal", "full"] = "normal") -> Backe
 
             return _backend(url, partial(opening.open_sqlite, sync=sync), upkeep)
         case "postgresql" | "postgres":
-            return _postgres(f"postgresql:{rest}")
+            return _postgres(f"postgresql://{rest}")
     raise DatabaseUnusableError(
         f"{without_password(url)!r} is not a database URL: it should look like sqlite:///letta.db or postgresql://user@host/letta."
     )

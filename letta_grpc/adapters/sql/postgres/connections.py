@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from letta_grpc.adapters.sql.failures import DatabaseUnusableError, without_password
+from letta_grpc.adapters.sql.failures import DatabaseUnusableError, is_clear, without_password
 from letta_grpc.adapters.sql.postgres.session import PostgresSession
 
 Driver = psycopg.Connection[tuple[object, ...]]
@@ -61,8 +62,7 @@ def clear_errors(url: str) -> Iterator[None]:
 
 def connect(url: str) -> Driver:
     """Open a connection. Raises DatabaseUnusableError, psycopg.Error."""
-    given = conninfo_to_dict(url)
-    driver = psycopg.connect(make_conninfo("", **(_DEFAULTS | given)), autocommit=True)
+    driver = psycopg.connect(make_conninfo("", **(_DEFAULTS | _options_of(url))), autocommit=True)
     try:
         _check(driver, url)
         for name, value in _SESSION.items():
@@ -72,6 +72,21 @@ def connect(url: str) -> Driver:
         raise
     driver.adapters.register_dumper(str, _TextDumper)
     return driver
+
+
+def _options_of(url: str) -> dict[str, Any]:
+    told = without_password(url)
+    if not is_clear(url):
+        raise DatabaseUnusableError(
+            f"The database {told} cannot be used: its URL cannot be read. It should look like "
+            "postgresql://user:password@host:5432/name, where @ / : ? % in a name or a password are %40 %2F %3A %3F %25."
+        )
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.Error as error:
+        # It quotes what it could not read, which may be of the password.
+        said = str(error).partition(': "')[0]
+        raise DatabaseUnusableError(f"The database {told} cannot be used: its URL cannot be read: {said}.") from None
 
 
 def _check(driver: Driver, url: str) -> None:
