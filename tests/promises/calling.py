@@ -17,6 +17,8 @@ A = TypeVar("A")
 # Decides before each response whether the reader stays.
 Stay = Callable[[Stream], Awaitable[bool]]
 _RUN_ID = "letta-run-id"
+# The second is grpc's own for a call that came while its server stopped, and that nobody has looked at.
+_CUTS = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 class CutError(Exception):
@@ -56,7 +58,7 @@ async def _asked(channel: grpc.aio.Channel, method: str, request: Message, on_ru
             on_run(run_id)
         answer: bytes = await call
     except grpc.aio.AioRpcError as error:
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
+        if error.code() in _CUTS:
             raise CutError from error
         raise RefusedError(error) from error
     except (asyncio.CancelledError, grpc.aio.UsageError) as error:
@@ -91,7 +93,7 @@ async def read(
         await _read(call, board, stream, stay)
     except grpc.aio.AioRpcError as error:
         stream.code = error.code()
-        if stream.code is not grpc.StatusCode.UNAVAILABLE:
+        if stream.code not in _CUTS:
             refused = RefusedError(error)
             stream.reason = refused.reason
             return refused

@@ -12,7 +12,6 @@ import itertools
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.ports import kept_port
 from tests.support.programs import required
 
 START_SECONDS = 30
@@ -174,7 +174,7 @@ def running_postgres(*, fsync: bool = False) -> Iterator[PostgresServer]:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         ),
-        _port() as port,
+        kept_port() as port,
     ):
         os.chown(folder, *_owner())
         server = PostgresServer(folder, Path(initdb).resolve().parent, port, fsync=fsync)
@@ -193,16 +193,3 @@ def _owner() -> tuple[int, int]:
     known = {account.pw_name: account for account in pwd.getpwall()}
     account = known.get("postgres") or known["nobody"]
     return account.pw_uid, account.pw_gid
-
-
-@contextmanager
-def _port() -> Iterator[int]:
-    """Return a free port that nobody else is given as a free one, also while the server is down."""
-    with socket.socket() as holder:
-        # On Linux both who hold a port without listening and one who does may have it, if all say this.
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        port = holder.getsockname()[1]
-        if sys.platform != "linux":
-            holder.close()
-        yield port
