@@ -11,11 +11,15 @@ class StartupError(Exception):
         super().__init__(message)
 
 
-class DatabaseTaken(StartupError):  # noqa: N818 - a state, as those of the domain's errors
+class NoDatabase(StartupError):  # noqa: N818 - a state, as those of the domain's errors
+    """The database cannot be served."""
+
+
+class DatabaseTaken(NoDatabase):
     """Another server has the database."""
 
 
 def unusable(error: DatabaseUnusableError) -> StartupError:
     """Return why a server cannot start on this database."""
-    kind = DatabaseTaken if isinstance(error, DatabaseInUseError) else StartupError
+    kind = DatabaseTaken if isinstance(error, DatabaseInUseError) else NoDatabase
     return kind(f"{error} ({error.reason})")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,34 +80,15 @@ async def _serve(settings: Settings, *, until_stdin_ends: bool) -> Exit:
     if until_stdin_ends:
         _on_end_of(sys.stdin.fileno(), end)
     try:
-        await _serve_until(stop, settings)
+        await app.serve_until(stop, settings, partial(_announced, stop))
     except app.StartupError as error:
         typer.echo(f"letta-grpc: {error.message}", err=True)
         return Exit.CANNOT_START
     return Exit.OK
 
 
-async def _serve_until(stop: asyncio.Event, settings: Settings) -> None:
-    """Serve, and again where the database was lost meanwhile, as a server that starts then would. Raises app.StartupError."""
-    from letta_grpc import app  # noqa: PLC0415 - see _serve
-
-    has_served = False
-    while not stop.is_set():
-        if settings.standby or has_served:
-            await app.stand_by(settings, stop, served_before=has_served)
-            if stop.is_set():
-                return
-        try:
-            async with app.serving(settings) as server:
-                has_served = True
-                await _until_stopped_or_lost(stop, server)
-        except app.DatabaseTaken:
-            # Another one that stood by was quicker.
-            if not settings.standby:
-                raise
-
-
-async def _until_stopped_or_lost(stop: asyncio.Event, server: "RunningServer") -> None:
+async def _announced(stop: asyncio.Event, server: "RunningServer") -> None:
+    """Say where it serves; return when it is to end."""
     typer.echo(f"listening grpc={server.address}" + (f" http={server.http}" if server.http else ""))
     lost = server.in_process.lost
     # A relative path is found by the folder.
