@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from enum import Enum, auto
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import grpc
 
 from tests.support.ports import kept_port
 from tests.support.postgres import PostgresServer
-from tests.support.server_process import PROGRAM, environment
+from tests.support.server_process import PROGRAM, STOP_SECONDS, environment
 from tests.support.sessions import end_sessions
 
 ADDRESSED = "listening grpc="
@@ -42,21 +43,24 @@ class Member:
 
     async def start(self) -> None:
         """Begin a life."""
+        self.process = await asyncio.to_thread(self._run)
+        self._said = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(self._said)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, self.process.stdout)
+
+    def _run(self) -> subprocess.Popen[bytes]:
         with self._log.open("a") as log:
-            pipe = asyncio.subprocess.PIPE
-            self.process = await asyncio.create_subprocess_exec(*self._command, stdout=pipe, stderr=log, env=environment())
+            return subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=log, env=environment())  # noqa: S603 - our own
 
     async def lines(self) -> AsyncIterator[str]:
         """Yield what this life says."""
-        assert self.process.stdout
-        async for line in self.process.stdout:
+        async for line in self._said:
             yield line.decode()
 
     async def kill(self) -> None:
         """End it, if it has not ended."""
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
+        self.process.kill()
+        await asyncio.to_thread(self.process.wait, STOP_SECONDS)
 
     @property
     def log(self) -> str:

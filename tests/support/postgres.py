@@ -42,6 +42,15 @@ if pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>
 fi
 rm -rf "$0" || { sleep 1; rm -rf "$0"; }
 """
+# As Popen does it where it is told a user. For that it forks, and grpc's threads may crash a child that is forked from them.
+BECOME = """
+import os, sys
+_, user, group, *program = sys.argv
+os.setgroups([])
+os.setgid(int(group))
+os.setuid(int(user))
+os.execv(program[0], program)
+"""
 
 
 class PostgresServer:
@@ -131,11 +140,10 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start one of its programs in its folder, as whoever owns that, away from this terminal's signals."""
         owner = self._folder.stat()
+        becoming = [sys.executable, "-ISc", BECOME, str(owner.st_uid), str(owner.st_gid)] if os.geteuid() == 0 else []
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - PostgreSQL's own
-                [self._programs / program, *arguments],
-                user=owner.st_uid,
-                group=owner.st_gid,
+                [*becoming, self._programs / program, *arguments],
                 cwd=self._folder,
                 env={"PATH": os.defpath},
                 stdin=subprocess.DEVNULL,
