@@ -24,9 +24,9 @@ def plan_with_blows(seed: int) -> tuple[Plan, list[Blow]]:
     dice = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
     blows = list(Blow)
     dice.shuffle(blows)
-    strikes = [dice.randrange(20, 600)]
+    strikes = [dice.randrange(20, 300)]
     for _ in blows[1:]:
-        strikes.append(strikes[-1] + dice.randrange(20, 900))
+        strikes.append(strikes[-1] + dice.randrange(20, 400))
     return replace(plan, strikes=tuple(strikes)), blows
 
 
@@ -46,6 +46,9 @@ def plan_with_blows(seed: int) -> tuple[Plan, list[Blow]]:
     "one_return",
     "same_ids",
     "one_effect",
+    "failover",
+    "lost_database",
+    "fenced_server",
 )
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_no_promise_is_broken_by_servers_that_take_each_others_place(
@@ -56,4 +59,4 @@ async def test_no_promise_is_broken_by_servers_that_take_each_others_place(
         history = await play(servers, plan)
     broken = verify(history)
     assert not broken, f"seed {seed}, {blows}:\n" + "\n".join(broken[:20])
-    assert history.lives > 2, f"seed {seed}: too little happened"
+    assert history.lives > 1, f"seed {seed}: too little happened"
