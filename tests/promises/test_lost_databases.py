@@ -2,20 +2,24 @@
 
 import asyncio
 import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-from letta_grpc.client import AsyncClient, RetryPolicy
+from letta_grpc.client import AsyncClient, RetryPolicy, ServerUnavailable
 from letta_grpc.v1 import events_pb2, runs_pb2
 from tests.requirements.registry import requirement
 from tests.support.fleets import Blow, fleet
 from tests.support.postgres import PostgresServer
-from tests.support.sessions import count_sessions
+from tests.support.sessions import count_sessions, end_sessions
 
 QUICK = RetryPolicy(initial_seconds=0.02, maximum_seconds=0.2, stream_attempts=500, call_attempts=50)
 SLOWLY = json.dumps([[{"text": "word ", "repeat": 20_000, "delay_ms": 5}]])
+ONCE = RetryPolicy(stream_attempts=1, call_attempts=1)
 LOSSES = 5
+SOME = 20
 
 
 @requirement("lost_database", "told_database")
@@ -59,3 +63,57 @@ async def test_a_server_that_loses_its_database_again_and_again_goes_on_as_if_it
 def event_attempt(events: list[events_pb2.RunEvent]) -> int:
     """The attempt that the newest event is of."""
     return max((event.step_restarted.attempt for event in events if event.HasField("step_restarted")), default=1)
+
+
+@requirement("fenced_server", "failover")
+async def test_a_server_that_wakes_up_where_another_has_its_place_shows_nothing_that_is_not_so(
+    tmp_path: Path, postgres: PostgresServer, postgres_url: str
+) -> None:
+    async with asyncio.timeout(50), fleet(tmp_path, postgres, postgres_url) as servers:
+        first = await servers.serving()
+        async with AsyncClient(first.address, retry=ONCE) as stale:
+            agent = await stale.agents.create(model="scripted/script")
+            run = await stale.runs.create(agent.id, SLOWLY)
+            seen: list[events_pb2.RunEvent] = []
+            later: list[events_pb2.RunEvent] = []
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(until_cut(stale, run.id, 0, seen.append))
+                async for event in stale.attach(run.id):
+                    if event.sequence_number == SOME:
+                        break
+                first.process.send_signal(signal.SIGSTOP)
+                await asyncio.to_thread(end_sessions, postgres_url)
+                second = await servers.serving(after=1)
+                async with AsyncClient(second.address) as fresh:
+                    known = await far_behind_a_restart(fresh, run.id)
+                    # It is asked while it sleeps, and wakes up with what it had in mind.
+                    asking = group.create_task(until_cut(stale, run.id, known, later.append))
+                    first.process.send_signal(signal.SIGCONT)
+                    await asyncio.wait([following, asking])
+                    await fresh.runs.cancel(run.id)
+                    stored = [event async for event in fresh.attach(run.id)]
+    assert seen == stored[: len(seen)]
+    assert later == stored[known : known + len(later)]
+    assert [event.sequence_number for event in stored] == list(range(1, len(stored) + 1))
+    assert [event.step_restarted.attempt for event in stored if event.HasField("step_restarted")] == [2]
+    assert stored[-1].run_finished.run.attempt == 2
+
+
+async def until_cut(client: AsyncClient, run_id: str, after: int, see: Callable[[events_pb2.RunEvent], None]) -> None:
+    """Follow a run until its server says that it does not go on here; any other error is none that it may give."""
+    try:
+        async for event in client.attach(run_id, after=after):
+            see(event)
+    except ServerUnavailable:
+        return
+    raise AssertionError("the stream has ended well")
+
+
+async def far_behind_a_restart(client: AsyncClient, run_id: str) -> int:
+    """A number that only the server has given out that took the run over."""
+    restarted = 0
+    async for event in client.attach(run_id):
+        restarted = event.sequence_number if event.HasField("step_restarted") else restarted
+        if restarted and event.sequence_number > restarted + SOME:
+            return event.sequence_number
+    raise AssertionError("the run has ended")
