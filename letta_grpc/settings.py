@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         default="sqlite:///letta.db",
         # A password may stand in it.
         repr=False,
-        description="Where everything is kept: `sqlite:///path/to/file`, or `postgresql://user@host/name`.",
+        description="Where everything is kept: `sqlite:///path/to/file`, or `postgresql://user@host/name` (extra `[scale]`).",
     )
     database_sync: Literal["normal", "full"] = Field(
         default="normal",

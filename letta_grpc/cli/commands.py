@@ -13,7 +13,7 @@ from letta_grpc.cli.streams import output_checked
 # By name, what `--help` says of each, for which none is loaded. Each is what has its name in the file of its name: a function,
 # or a group of commands.
 COMMANDS: Mapping[str, str] = {
-    "serve": "Serve agents over gRPC, and over HTTP with --http, from one SQLite file.",
+    "serve": "Serve agents over gRPC, and over HTTP with --http, from a SQLite file or PostgreSQL.",
     "gateway": "Serve HTTP in front of a server that runs elsewhere.",
     "demo": "Watch an agent answer over gRPC.",
     "chat": "Talk with an agent, its reasoning and tool calls included.",

@@ -30,13 +30,15 @@ logger = logging.getLogger(__name__)
 EPILOG = """
 Prints one line on stdout once it accepts calls: listening grpc=127.0.0.1:50051, and http=http://… behind it with --http.
 Logs go to stderr. SIGTERM, Ctrl-C and a terminal that is closed drain it: new runs are refused, open streams end with a status
-that says to attach again, runs at work may finish. A second SIGTERM or Ctrl-C ends it at once.
+that says to attach again, runs at work may finish. A second SIGTERM or Ctrl-C ends it at once. With --standby it waits, and
+listens nowhere, while another server has the database. A server that loses PostgreSQL listens nowhere until it is back.
 
 \b
 Examples:
   letta-grpc serve
   letta-grpc serve --http 127.0.0.1:8283
   letta-grpc serve --listen 127.0.0.1:0 --database sqlite:////var/lib/letta/letta.db
+  letta-grpc serve --standby --database postgresql://letta@db.example/letta
   OPENAI_API_KEY=sk-… letta-grpc serve
   LETTA_GRPC_API_KEYS=first,second letta-grpc serve --listen 0.0.0.0:50051
 """

@@ -74,6 +74,11 @@ def test_api_keys_are_a_comma_list_and_stay_out_of_prints() -> None:
     assert "first" not in repr(settings)
 
 
+def test_a_password_in_the_databases_url_stays_out_of_prints() -> None:
+    settings = Settings.from_env({"LETTA_GRPC_DATABASE": "postgresql://ada:s3cret@db.example/letta"})
+    assert "s3cret" not in repr(settings)
+
+
 @pytest.mark.parametrize("keys", [",", " ", " , ,"])
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "0.0.0.0:50051"])
 def test_api_keys_that_are_none_are_not_taken_for_a_door_that_is_meant_to_be_open(keys: str, listen: str) -> None:

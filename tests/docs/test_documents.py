@@ -1,9 +1,12 @@
 """Every block of every document runs, every link leads somewhere, and every generated table is fresh."""
 
 import re
+import shlex
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,7 @@ from tests.support.documents import (
     play,
 )
 from tests.support.programs import required
-from tests.support.server_process import environment, letta_grpc, serving_process
+from tests.support.server_process import PROGRAM, environment, letta_grpc, serving_process
 from tests.support.tables import TABLES, with_tables
 
 ALL = [block for path in DOCUMENTS for block in blocks(path)]
@@ -30,6 +33,8 @@ ALL = [block for path in DOCUMENTS for block in blocks(path)]
 LINKED = sorted({*DOCUMENTS, *ROOT.glob("clients/*/README.md")})
 # A stranger's first commands, told apart by where they stand: they set everything up and need no server.
 FIRST, DEVELOPING = "shell first", "shell developing"
+# Two servers on two machines, and a command that knows both.
+STANDBY = "shell standby"
 
 
 def of(*languages: str) -> list[Block]:
@@ -42,16 +47,36 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
         yield addresses
 
 
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@contextmanager
+def standing_by(arguments: Sequence[str], settings: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    command = [*PROGRAM, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(**settings)) as process:  # noqa: S603 - our own
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line_of(process: "subprocess.Popen[str]") -> str:
+    return process.stdout.readline() if process.stdout else ""
+
+
 def require(program: str, block: Block) -> None:
     if program in block.text:
         required(program, path=environment()["PATH"])
 
 
 def test_every_block_is_of_a_kind_that_is_run_or_a_drawing() -> None:
-    assert {block.language for block in ALL} <= {"python", "shell", "console", FIRST, DEVELOPING, "text"}
+    assert {block.language for block in ALL} <= {"python", "shell", "console", FIRST, DEVELOPING, STANDBY, "text"}
     assert of("python")
     assert of("console")
-    assert len(of(FIRST)) == len(of(DEVELOPING)) == 1
+    assert len(of(FIRST)) == len(of(DEVELOPING)) == len(of(STANDBY)) == 1
 
 
 @pytest.mark.parametrize("block", of("python"), ids=str)
@@ -116,6 +141,32 @@ def test_the_first_commands_work_in_a_fresh_clone(tmp_path: Path) -> None:
     with serving_process(tmp_path) as (_, process):
         process.terminate()
         assert process.wait(30) == 0
+
+
+def test_a_server_that_stands_by_takes_the_place_of_one_that_was_killed(postgres_url: str, tmp_path: Path) -> None:
+    (block,) = of(STANDBY)
+    (tmp_path / "keys").write_text("s3cret")
+    text = block.text
+    for documented, here in (
+        ("postgresql://letta@db.example/letta", postgres_url),
+        ("/etc/letta/keys", str(tmp_path / "keys")),
+        ("10.0.0.1:50051", f"127.0.0.1:{free_port()}"),
+        ("10.0.0.2:50051", f"127.0.0.1:{free_port()}"),
+    ):
+        assert documented in text
+        text = text.replace(documented, here)
+    settings, first, second, ask = (shlex.split(line, comments=True)[1:] for line in text.splitlines())
+    own = dict(setting.split("=", 1) for setting in settings)
+    with standing_by(first, own) as serving, standing_by(second, own) as waiting:
+        assert "listening" in line_of(serving)
+        assert (
+            letta_grpc("agents", "create", "--model", "scripted/echo", *ask[2:], LETTA_GRPC_TARGET_API_KEY="s3cret").returncode
+            == 0
+        )
+        serving.kill()
+        listed = letta_grpc(*ask, LETTA_GRPC_TARGET_API_KEY="s3cret")
+        assert listed.stdout.splitlines()[1].startswith("agent-"), listed.stderr
+        assert "listening" in line_of(waiting)
 
 
 def test_the_targets_that_are_named_exist() -> None:
