@@ -1,1 +1,1 @@
-"""SQLite: one file, one server. One writer thread commits what all runs have waiting as one group."""
+"""SQLite: a database in a file, beside which there is a lock that makes it one server's own."""
