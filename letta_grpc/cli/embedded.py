@@ -19,6 +19,7 @@ PRIVATE: Mapping[str, str] = {
     "api_keys_file": "",
     "tls_certificate_file": "",
     "tls_key_file": "",
+    "standby": "false",
     "log_level": "error",
 }
 
@@ -30,8 +31,10 @@ def embedded_server(database: str) -> Iterator[str]:
     A process of its own, in a group of its own: Ctrl-C is for the conversation and must not reach the server. Its stdin is its
     life line: that ends together with this process, and no signal that ends this one can keep it from it.
     """
-    command = [sys.executable, "-m", "letta_grpc", "serve", "--until-stdin-ends", "--database", database]
-    environment = {**os.environ, **{variable_of(name): value for name, value in PRIVATE.items()}}
+    command = [sys.executable, "-m", "letta_grpc", "serve", "--until-stdin-ends"]
+    # Not on its command line: everybody on the machine could read a password in it there.
+    settings = {**PRIVATE, "database": database}
+    environment = {**os.environ, **{variable_of(name): value for name, value in settings.items()}}
     pipe = subprocess.PIPE
     with subprocess.Popen(  # noqa: S603 - ourselves
         command, stdin=pipe, stdout=pipe, text=True, process_group=0, env=environment
