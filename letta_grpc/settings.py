@@ -60,8 +60,7 @@ class Settings(BaseSettings):
     )
 
     listen: str = Field(
-        default="127.0.0.1:50051",
-        description="Address to serve gRPC on, `host:port`; port 0 picks a free one.",
+        default="127.0.0.1:50051", description="Address to serve gRPC on, `host:port`; port 0 picks a free one."
     )
     http: str | None = Field(
         default=None,
@@ -77,13 +76,11 @@ class Settings(BaseSettings):
     )
     database: str = Field(
         default="sqlite:///letta.db",
-        # A password may stand in it.
-        repr=False,
+        repr=False,  # a password may stand in it
         description="Where everything is kept: `sqlite:///path/to/file`, or `postgresql://user@host/name` (extra `[scale]`).",
     )
     database_sync: Literal["normal", "full"] = Field(
-        default="normal",
-        description="SQLite alone: `normal` survives the death of the process, `full` loss of power too (4 ms a commit).",
+        default="normal", description="SQLite: `normal` survives the server's death, `full` loss of power too (4 ms a commit)."
     )
     standby: bool = Field(
         default=False, description="Wait while another server has the database, and serve from it once that one has ended."
@@ -116,10 +113,7 @@ class Settings(BaseSettings):
         description="How long runs may go on after SIGTERM; the next start goes on with the rest.",
     )
     lease_seconds: float = Field(
-        default=30,
-        ge=1,
-        le=_DAY_SECONDS,
-        description="How long after its last sign of life a server owns its runs.",
+        default=30, ge=1, le=_DAY_SECONDS, description="How long after its last sign of life a server owns its runs."
     )
     max_message_bytes: int = Field(
         default=4 * 2**20,
