@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -56,15 +57,16 @@ def free_port() -> int:
 @contextmanager
 def standing_by(arguments: Sequence[str], settings: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
     command = [*PROGRAM, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(**settings)) as process:  # noqa: S603 - our own
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment(**settings)) as process:  # noqa: S603 - our own
         try:
             yield process
         finally:
             process.kill()
 
 
-def line_of(process: "subprocess.Popen[str]") -> str:
-    return process.stdout.readline() if process.stdout else ""
+def line_of(output: IO[str] | None) -> str:
+    return output.readline() if output else ""
 
 
 def require(program: str, block: Block) -> None:
@@ -145,7 +147,7 @@ def test_the_first_commands_work_in_a_fresh_clone(tmp_path: Path) -> None:
 
 def test_a_server_that_stands_by_takes_the_place_of_one_that_was_killed(postgres_url: str, tmp_path: Path) -> None:
     (block,) = of(STANDBY)
-    (tmp_path / "keys").write_text("s3cret")
+    (tmp_path / "keys").write_text(key := "s3cret")
     text = block.text
     for documented, here in (
         ("postgresql://letta@db.example/letta", postgres_url),
@@ -157,16 +159,16 @@ def test_a_server_that_stands_by_takes_the_place_of_one_that_was_killed(postgres
         text = text.replace(documented, here)
     settings, first, second, ask = (shlex.split(line, comments=True)[1:] for line in text.splitlines())
     own = dict(setting.split("=", 1) for setting in settings)
-    with standing_by(first, own) as serving, standing_by(second, own) as waiting:
-        assert "listening" in line_of(serving)
-        assert (
-            letta_grpc("agents", "create", "--model", "scripted/echo", *ask[2:], LETTA_GRPC_TARGET_API_KEY="s3cret").returncode
-            == 0
-        )
-        serving.kill()
-        listed = letta_grpc(*ask, LETTA_GRPC_TARGET_API_KEY="s3cret")
-        assert listed.stdout.splitlines()[1].startswith("agent-"), listed.stderr
-        assert "listening" in line_of(waiting)
+    with standing_by(first, own) as serving:
+        assert "listening" in line_of(serving.stdout)
+        with standing_by(second, own) as waiting:
+            assert "standing by" in line_of(waiting.stderr)
+            created = letta_grpc("agents", "create", "--model", "scripted/echo", *ask[2:], LETTA_GRPC_TARGET_API_KEY=key)
+            assert created.returncode == 0, created.stderr
+            serving.kill()
+            listed = letta_grpc(*ask, LETTA_GRPC_TARGET_API_KEY=key)
+            assert listed.stdout.splitlines()[1].startswith("agent-"), listed.stderr
+            assert "listening" in line_of(waiting.stdout)
 
 
 def test_the_targets_that_are_named_exist() -> None:
