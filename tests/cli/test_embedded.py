@@ -52,11 +52,13 @@ def test_it_ends_with_the_chat_even_when_that_is_killed(tmp_path: Path) -> None:
 def test_its_database_stands_on_no_command_line_where_everybody_could_read_a_password(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, database_in(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as chat:  # noqa: S603 - ours
-        assert chat.stdout
-        assert chat.stdout.readline()
-        (server,) = psutil.Process(chat.pid).children()
-        assert str(tmp_path) not in " ".join(server.cmdline())
-        chat.terminate()
+        try:
+            assert chat.stdout
+            assert chat.stdout.readline()
+            (server,) = psutil.Process(chat.pid).children()
+            assert str(tmp_path) not in " ".join(server.cmdline())
+        finally:
+            chat.terminate()
 
 
 # What the shell may have set for another server. Of TLS one file alone would end the start, and both together the first call.
