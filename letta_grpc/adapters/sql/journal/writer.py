@@ -14,6 +14,9 @@ from letta_grpc.domain.ids import RunId
 
 logger = logging.getLogger(__name__)
 
+# As often as a server that stands by looks for its chance: until then two have readers, one of them in vain.
+_SECONDS_BETWEEN_LOOKS = 0.5
+
 
 class Job(Protocol):
     """Something to do in the next transaction, and who waits for it."""
@@ -82,16 +85,31 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
-        while (jobs := self._queue.get()) is not None:
+        while (jobs := self._next()) is not None:
             is_last = not self._gather(jobs)
-            outcome = commit(self._state, jobs)
-            try:
-                self._loop.call_soon_threadsafe(self._deliver, outcome)
-            except RuntimeError:  # The loop is closed: nobody waits any more.
+            if not self._tell(commit(self._state, jobs)):
                 return
             self._committed()
             if is_last:
                 return
+
+    def _next(self) -> list[Job] | None:
+        """Wait for jobs, and look now and then whether they could be done: whoever only reads would not find it out."""
+        while True:
+            try:
+                return self._queue.get(timeout=_SECONDS_BETWEEN_LOOKS)
+            except Empty:
+                if self._state.connection.is_lost:
+                    self._tell(Outcome(is_lost=True))
+                    return self._queue.get()
+
+    def _tell(self, outcome: Outcome) -> bool:
+        """Give it to the loop; say whether that is still there."""
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, outcome)
+        except RuntimeError:  # The loop is closed: nobody waits any more.
+            return False
+        return True
 
     def _gather(self, jobs: list[Job]) -> bool:
         """Add what else waits; return whether more may come."""

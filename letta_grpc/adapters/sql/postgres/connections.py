@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from select import POLLIN, poll
 from typing import Any
 
 import psycopg
@@ -135,8 +136,16 @@ class PostgresConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether it has come to its end; also if nobody has asked anything since, as what is to be read of it tells."""
+        if not self.driver.closed and self.driver.info.transaction_status is TransactionStatus.IDLE and self._has_news():
+            with suppress(psycopg.Error):
+                self.driver.execute("")
         return self.driver.closed
+
+    def _has_news(self) -> bool:
+        socket = poll()
+        socket.register(self.driver, POLLIN)
+        return bool(socket.poll(0))
 
     def begin(self) -> None:
         """Begin a transaction that writes."""
