@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 
@@ -97,6 +98,31 @@ async def test_a_server_that_wakes_up_where_another_has_its_place_shows_nothing_
     assert [event.sequence_number for event in stored] == list(range(1, len(stored) + 1))
     assert [event.step_restarted.attempt for event in stored if event.HasField("step_restarted")] == [2]
     assert stored[-1].run_finished.run.attempt == 2
+
+
+@requirement("failover", "standby")
+async def test_a_client_that_knows_both_servers_reads_on_and_starts_again_at_the_other(
+    tmp_path: Path, postgres: PostgresServer, postgres_url: str
+) -> None:
+    request_id = str(uuid4())
+    async with (
+        asyncio.timeout(50),
+        fleet(tmp_path, postgres, postgres_url) as servers,
+        AsyncClient(servers.target, retry=QUICK) as client,
+    ):
+        agent = await client.agents.create(model="scripted/script")
+        run = await client.runs.create(agent.id, SLOWLY, request_id=request_id)
+        seen: list[events_pb2.RunEvent] = []
+        async for event in client.attach(run.id):
+            seen.append(event)
+            if event.sequence_number == SOME:
+                servers.strike()
+                await servers.revive()
+            if event.HasField("step_restarted"):
+                assert (await client.runs.create(agent.id, SLOWLY, request_id=request_id)).id == run.id
+                await client.runs.cancel(run.id)
+        assert seen == [event async for event in client.runs.list_events(run.id)]
+    assert [event.sequence_number for event in seen] == list(range(1, len(seen) + 1))
 
 
 async def until_cut(client: AsyncClient, run_id: str, after: int, see: Callable[[events_pb2.RunEvent], None]) -> None:
