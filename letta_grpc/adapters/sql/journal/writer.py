@@ -14,9 +14,6 @@ from letta_grpc.domain.ids import RunId
 
 logger = logging.getLogger(__name__)
 
-# As often as a server that stands by looks for its chance: until then two have readers, one of them in vain.
-_SECONDS_BETWEEN_LOOKS = 0.5
-
 
 class Job(Protocol):
     """Something to do in the next transaction, and who waits for it."""
@@ -95,11 +92,12 @@ class Writer:
 
     def _next(self) -> list[Job] | None:
         """Wait for jobs, and look now and then whether they could be done: whoever only reads would not find it out."""
+        connection = self._state.connection
         while True:
             try:
-                return self._queue.get(timeout=_SECONDS_BETWEEN_LOOKS)
+                return self._queue.get(timeout=connection.look_seconds)
             except Empty:
-                if self._state.connection.is_lost:
+                if connection.is_lost:
                     self._tell(Outcome(is_lost=True))
                     return self._queue.get()
 

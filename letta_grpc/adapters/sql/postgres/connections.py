@@ -13,6 +13,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from letta_grpc.adapters.sql.connection import DatabaseConnection
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError, is_clear, without_password
 from letta_grpc.adapters.sql.postgres.session import PostgresSession
 
@@ -114,15 +115,18 @@ def _core_connection(driver: Driver) -> Connection:
     return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
-class PostgresConnection:
-    """A DatabaseConnection to PostgreSQL."""
+class PostgresConnection(DatabaseConnection):
+    """A connection to PostgreSQL."""
 
-    errors: tuple[type[Exception], ...] = (psycopg.Error, DBAPIError)
+    BEGIN = "BEGIN"
+    BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+    # As often as a server that stands by looks for its chance: until then two have readers, one of them in vain.
+    look_seconds = 0.5
 
     def __init__(self, driver: Driver) -> None:
+        self._counting = PostgresSession(driver)
+        super().__init__(driver, psycopg.Error, self._counting, _core_connection(driver))
         self.driver = driver
-        self.session = PostgresSession(driver)
-        self.core = _core_connection(driver)
 
     @property
     def in_transaction(self) -> bool:
@@ -132,7 +136,7 @@ class PostgresConnection:
     @property
     def changed_rows(self) -> int:
         """How many rows the session has changed so far."""
-        return self.session.changed_rows
+        return self._counting.changed_rows
 
     @property
     def is_lost(self) -> bool:
@@ -147,48 +151,12 @@ class PostgresConnection:
         socket.register(self.driver, POLLIN)
         return bool(socket.poll(0))
 
-    def begin(self) -> None:
-        """Begin a transaction that writes."""
-        self.driver.execute("BEGIN")
-
-    def commit(self) -> None:
-        """Make it durable."""
-        self.driver.execute("COMMIT")
-
     def rollback(self) -> None:
-        """Undo it, if one is open."""
+        """Undo the transaction, if one is open."""
         if self.driver.info.transaction_status is not TransactionStatus.IDLE:
             with suppress(psycopg.Error):
                 self.driver.execute("ROLLBACK")
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """Undo what is done within, and no more, if it raises."""
-        driver = self.driver
-        driver.execute("SAVEPOINT job")
-        try:
-            yield
-        except BaseException:
-            driver.execute("ROLLBACK TO job")
-            driver.execute("RELEASE job")
-            raise
-        driver.execute("RELEASE job")
-
     def one_statement(self) -> AbstractContextManager[None]:
         """Let the transaction go on where the one statement within raises: PostgreSQL lets it only be undone."""
         return self.savepoint()
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Let all statements within see the same commit."""
-        self.driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        try:
-            yield
-        finally:
-            self.rollback()
-
-    def close(self) -> None:
-        """End it."""
-        with suppress(*self.errors):
-            self.core.close()
-        self.driver.close()

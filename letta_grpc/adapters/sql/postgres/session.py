@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from letta_grpc.adapters.sql.compiled import CompiledStatements
 from letta_grpc.adapters.sql.rows import Row, Values
-from letta_grpc.adapters.sql.session import Query
+from letta_grpc.adapters.sql.session import Query, Session
 
 _statements = CompiledStatements(psycopg.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's own lack
 
@@ -18,8 +18,8 @@ _statements = CompiledStatements(psycopg.dialect())  # type: ignore[no-untyped-c
 _ROWS_AT_ONCE = 16
 
 
-class PostgresSession:
-    """A Session on a driver connection. Whoever gives it the connection begins and ends the transaction."""
+class PostgresSession(Session):
+    """A Session on a psycopg connection."""
 
     def __init__(self, driver: Connection[Any]) -> None:
         self._driver = driver
@@ -32,15 +32,6 @@ class PostgresSession:
             self.changed_rows += cursor.rowcount
         return cursor
 
-    def fetch(self, query: Query | UpdateBase, values: Values) -> list[Row]:
-        """Return all rows."""
-        return self._run(query, values).fetchall()
-
-    def first(self, query: Query | UpdateBase, values: Values) -> Row | None:
-        """Return the first row, None if there is none."""
-        rows = self._run(query, values).fetchall()
-        return rows[0] if rows else None
-
     def each(self, query: Query, values: Values) -> Generator[Row, None, None]:
         """Yield rows as they are read; close it to leave the rest unread."""
         if self._driver.info.transaction_status is not TransactionStatus.INTRANS:
@@ -52,7 +43,3 @@ class PostgresSession:
             text, bound = _statements.bound(query, values)
             cursor.execute(text.encode(), bound)
             yield from cursor
-
-    def execute(self, statement: UpdateBase, values: Values) -> int:
-        """Run a statement; return how many rows it met."""
-        return self._run(statement, values).rowcount

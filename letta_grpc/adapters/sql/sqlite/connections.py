@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from letta_grpc.adapters.sql.connection import DatabaseConnection
 from letta_grpc.adapters.sql.failures import DatabaseUnusableError, without_password
 from letta_grpc.adapters.sql.sqlite.session import HintingCompiler, SqliteSession
 
@@ -90,17 +91,15 @@ def core_connection(driver: sqlite3.Connection) -> Connection:
     return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
-class SqliteConnection:
-    """A DatabaseConnection to the file."""
+class SqliteConnection(DatabaseConnection):
+    """A connection to the file. It lasts: what fails is the disk, and the next statement may succeed."""
 
-    errors: tuple[type[Exception], ...] = (sqlite3.Error, DBAPIError)
-    # A file's connection lasts: what fails is the disk, and the next statement may succeed.
-    is_lost = False
+    BEGIN = "BEGIN IMMEDIATE"
+    BEGIN_SNAPSHOT = "BEGIN"
 
     def __init__(self, driver: sqlite3.Connection) -> None:
+        super().__init__(driver, sqlite3.Error, SqliteSession(driver), core_connection(driver))
         self.driver = driver
-        self.session = SqliteSession(driver)
-        self.core = core_connection(driver)
 
     @property
     def in_transaction(self) -> bool:
@@ -112,47 +111,11 @@ class SqliteConnection:
         """How many rows have been changed so far."""
         return self.driver.total_changes
 
-    def begin(self) -> None:
-        """Begin a transaction that writes."""
-        self.driver.execute("BEGIN IMMEDIATE")
-
-    def commit(self) -> None:
-        """Make it durable."""
-        self.driver.execute("COMMIT")
-
     def rollback(self) -> None:
-        """Undo it, if one is open."""
+        """Undo the transaction, if one is open."""
         if self.driver.in_transaction:
             self.driver.execute("ROLLBACK")
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """Undo what is done within, and no more, if it raises."""
-        driver = self.driver
-        driver.execute("SAVEPOINT job")
-        try:
-            yield
-        except BaseException:
-            # After some errors SQLite has undone the whole transaction by itself; then this raises too, and the group fails.
-            driver.execute("ROLLBACK TO job")
-            driver.execute("RELEASE job")
-            raise
-        driver.execute("RELEASE job")
 
     def one_statement(self) -> AbstractContextManager[None]:
         """Let the transaction go on where the one statement within raises: it is all or nothing by itself."""
         return nullcontext()
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Let all statements within see the same commit."""
-        self.driver.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self.driver.execute("ROLLBACK")
-
-    def close(self) -> None:
-        """End it."""
-        self.core.close()
-        self.driver.close()
