@@ -26,3 +26,16 @@ def postgres() -> Iterator[PostgresServer]:
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     with postgres.database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _postgres_tables(postgres: PostgresServer) -> Iterator[str]:
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def emptied_postgres_url(postgres: PostgresServer, _postgres_tables: str) -> Iterator[str]:
+    """A database that each test finds and leaves without rows: many tests are quicker with it than with one each."""
+    yield _postgres_tables
+    postgres.empty(_postgres_tables)

@@ -33,8 +33,8 @@ def codec() -> ProtoEventCodec:
 
 
 @pytest.fixture
-async def open_database(postgres_url: str, clock: FakeClock) -> AsyncIterator[Opened]:
-    async with opened(postgres_url, clock) as open_database:
+async def open_database(emptied_postgres_url: str, clock: FakeClock) -> AsyncIterator[Opened]:
+    async with opened(emptied_postgres_url, clock) as open_database:
         yield open_database
 
 

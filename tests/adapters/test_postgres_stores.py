@@ -28,8 +28,8 @@ from tests.support.postgres_worlds import opened
 
 
 @pytest.fixture
-async def world(postgres_url: str) -> AsyncIterator[World]:
-    async with opened(postgres_url, FakeClock()) as database:
+async def world(emptied_postgres_url: str) -> AsyncIterator[World]:
+    async with opened(emptied_postgres_url, FakeClock()) as database:
         yield database.world
 
 

@@ -119,6 +119,15 @@ class PostgresServer:
         self.start()
         self._execute(f"DROP DATABASE {name}")
 
+    def empty(self, url: str) -> None:
+        """Remove all rows of a database of ours, and keep its tables: a tenth of the time that a new one takes."""
+        import psycopg  # noqa: PLC0415 - as in _answers
+
+        with psycopg.connect(url) as connection:
+            tables = connection.execute("SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'")
+            names = [name for (name,) in tables if name != "alembic_version"]
+            connection.execute("; ".join(f"DELETE FROM {name}" for name in names).encode())  # noqa: S608 - names of ours
+
     def _url(self, database: str) -> str:
         return f"postgresql://letta@127.0.0.1:{self._port}/{database}"
 

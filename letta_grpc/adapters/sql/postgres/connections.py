@@ -33,17 +33,18 @@ _DEFAULTS = {
     "tcp_user_timeout": "25000",
 }
 _SESSION = {
-    "tcp_keepalives_idle": 10,
-    "tcp_keepalives_interval": 5,
-    "tcp_keepalives_count": 3,
-    "tcp_user_timeout": 25_000,
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25000",
     # Each of them would end a connection that only waits, and with it the lock.
-    "idle_session_timeout": 0,
-    "idle_in_transaction_session_timeout": 0,
-    "statement_timeout": 0,
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
     # Statements take microseconds; compiling one takes a tenth of a second.
     "jit": "off",
 }
+_SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS given (name, value)"
 
 
 class _TextDumper(StrDumper):
@@ -69,8 +70,7 @@ def connect(url: str) -> Driver:
     driver = psycopg.connect(make_conninfo("", **(_DEFAULTS | _options_of(url))), autocommit=True)
     try:
         _check(driver, url)
-        for name, value in _SESSION.items():
-            driver.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
+        driver.execute(_SET, (list(_SESSION), list(_SESSION.values())))
     except BaseException:
         driver.close()
         raise
