@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import sqlite3
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -86,15 +88,30 @@ async def test_a_copy_becomes_whole_when_the_caller_leaves(file: Opened, talked:
     assert await file.world.history.whole(fork.copy.conversation.id) == fork.copy
 
 
-async def test_what_was_copied_when_the_server_ended_is_removed_after_a_restart(path: Path) -> None:
+async def test_what_was_copied_when_the_server_ended_is_removed_after_a_restart(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_is_copied, ends = threading.Event(), threading.Event()
     async with opened(path, FakeClock()) as file:
         _, source = await long_history(file.world)
         fork = await copy_of(file.world, source)
-        storing = await begun(file, fork)
+
+        def pausing(message: Message, conversation_id: str) -> Values:
+            if message.id == fork.copy.messages[TURNS].id:
+                half_is_copied.set()
+                ends.wait(30)
+            return message_values(message, conversation_id)
+
+        monkeypatch.setattr(filling, "message_values", pausing)
+        storing = file.world.journal.fork(fork)
+        assert await asyncio.to_thread(half_is_copied.wait, 30)
+        # The server ends before the loop can ask for the next step.
+        ends.set()
     with pytest.raises(StoreUnavailable):
         await storing
+    with closing(sqlite3.connect(path)) as driver:
+        assert driver.execute("SELECT count(*) FROM messages").fetchone() == (2 * TURNS + TURNS + 1,)
     async with opened(path, FakeClock()) as file:
-        assert (await left(file))["messages"] > 2 * TURNS
         assert await ended(file) == _BEFORE
         with pytest.raises(ConversationNotFound):
             await file.world.history.whole(fork.copy.conversation.id)
